@@ -1,0 +1,1 @@
+"""Postgres: pool, claims, sessions, loaders, named queries, migrations, the embedded server."""

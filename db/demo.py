@@ -1,0 +1,77 @@
+"""The demo catalogue and the demo account of a development installation."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from db.product_imports import import_products, load_mapping
+from db.queries import QUERIES
+
+FOLDER = Path(__file__).resolve().parent.parent / "catalogue"
+MARK = "demo catalogue"
+EMAIL = "demo@aclue.example"
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (FOLDER / "demo" / f"{name}.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _list(cell: str) -> list[str]:
+    return [part for part in cell.split("|") if part]
+
+
+def _weights(cell: str) -> str:
+    pairs = (part.rpartition(":") for part in _list(cell))
+    return msgspec.json.encode({name: float(weight) for name, _, weight in pairs}).decode()
+
+
+async def load_catalogue(owner: asyncpg.Connection[Any], on_progress: Callable[[int], None] | None = None) -> bool:
+    """Loads the demo catalogue, once per database. False when it was loaded before or there are products already."""
+    if await owner.fetchval(QUERIES["demo.is_unwanted"].sql, MARK):
+        return False
+    async with owner.transaction():
+        categories = _rows("categories")
+        for row in sorted(categories, key=lambda row: bool(row["parent_slug"])):  # parents first
+            await owner.execute(QUERIES["demo.add_category"].sql, row["slug"], row["name"], row["parent_slug"] or None)
+        for row in _rows("brands"):
+            await owner.execute(QUERIES["demo.add_brand"].sql, row["slug"], row["name"])
+        for row in _rows("retailers"):
+            await owner.execute(
+                QUERIES["demo.add_retailer"].sql, row["slug"], row["name"], row["domain"], row["network"]
+            )
+        for row in _rows("mappings"):
+            await owner.execute(
+                QUERIES["demo.add_mapping"].sql,
+                row["personality_type"],
+                _list(row["recommended_categories"]),
+                _list(row["avoided_categories"]),
+                _weights(row["product_tags"]),
+                row["recommendation_weight"],
+                row["evidence_strength"],
+                _weights(row["occasion_relevance"]),
+            )
+    mapping = load_mapping(FOLDER / "mappings" / "demo.toml")
+    await import_products(
+        owner,
+        FOLDER / "demo" / "products.jsonl",
+        mapping,
+        rejects_path=None,
+        force=False,
+        on_progress=on_progress,
+    )
+    await owner.execute(QUERIES["demo.mark"].sql, MARK)
+    return True
+
+
+async def ensure_account(owner: asyncpg.Connection[Any], email: str) -> UUID:
+    """The id of the account with this e-mail, made without a password where there is none."""
+    account: UUID = await owner.fetchval(QUERIES["demo.ensure_account"].sql, email)
+    return account

@@ -1,0 +1,86 @@
+"""DataLoaders over the declared rows: one per row type and column, made on first use, never shared between sessions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Hashable
+from typing import TYPE_CHECKING, Any
+
+from aiodataloader import DataLoader
+
+from db import connections
+from db.connections import PageRequest, PageRows
+from db.rows import RowType
+
+if TYPE_CHECKING:
+    from db.session import Session
+
+MAX_BATCH = 1000
+
+
+class Loaders:
+    """Per session, so under one person's claims and in one snapshot."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._made: dict[Hashable, DataLoader[Any, Any]] = {}
+
+    def _loader(
+        self, identity: Hashable, load: Callable[[list[Any]], Coroutine[Any, Any, list[Any]]]
+    ) -> DataLoader[Any, Any]:
+        loader = self._made.get(identity)
+        if loader is None:
+            loader = self._made[identity] = DataLoader(load, max_batch_size=MAX_BATCH)
+        return loader
+
+    def one_by(self, row_type: RowType, column: str = "id") -> DataLoader[Any, Any]:
+        """The row whose `column` is the key, or None."""
+
+        async def load(keys: list[Any]) -> list[Any]:
+            rows = await self._select(row_type, column, keys)
+            found = {row[column]: row_type.make(row) for row in rows}
+            return [found.get(key) for key in keys]
+
+        return self._loader((row_type.name, column, "one"), load)
+
+    def many_by(self, row_type: RowType, column: str, order_by: str) -> DataLoader[Any, list[Any]]:
+        """All rows whose `column` is the key: for lists that are short by nature."""
+
+        async def load(keys: list[Any]) -> list[Any]:
+            found: dict[Any, list[Any]] = {key: [] for key in keys}
+            for row in await self._select(row_type, column, keys, order_by):
+                found[row[column]].append(row_type.make(row))
+            return [found[key] for key in keys]
+
+        return self._loader((row_type.name, column, order_by), load)
+
+    def page_by(self, request: PageRequest) -> DataLoader[Any, PageRows]:
+        """A page of a connection per parent key (connections.ROOT where there is no parent)."""
+
+        async def load(keys: list[Any]) -> list[Any]:
+            return await connections.load_pages(self._session, request, keys)
+
+        return self._loader(("page", request.identity), load)
+
+    def count_by(self, request: PageRequest) -> DataLoader[Any, int]:
+        """How many rows the connection has in all, per parent key."""
+
+        async def load(keys: list[Any]) -> list[Any]:
+            return await connections.count(self._session, request, keys)
+
+        return self._loader(("count", request.identity_of_all), load)
+
+    def custom(
+        self, identity: Hashable, load: Callable[[list[Any]], Coroutine[Any, Any, list[Any]]]
+    ) -> DataLoader[Any, Any]:
+        """A loader of something that is no row, such as a ranked list per key."""
+        return self._loader(identity, load)
+
+    async def _select(self, row_type: RowType, column: str, keys: list[Any], order_by: str = "") -> list[Any]:
+        sql = f"select {row_type.select_list('r')} from {row_type.table} r where r.{column} = any($1)"
+        arguments: list[Any] = [keys]
+        if row_type.owner:  # row level security says the same; said here too, the index on it is used
+            sql += f" and r.{row_type.owner} = $2"
+            arguments.append(self._session.claims.subject)
+        if order_by:
+            sql += f" order by {order_by}"
+        return await self._session.run(sql, arguments)

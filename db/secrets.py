@@ -1,0 +1,42 @@
+"""Secrets of a development installation: made at first use, kept in ACLUE_HOME/secrets.json, for its owner only."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import msgspec
+
+from settings import SettingsError
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    jwt: str
+    superuser_password: str
+    owner_password: str
+    api_password: str
+
+
+def load_or_create(home: Path) -> Secrets:
+    """The secrets of this data folder. Raises SettingsError when the folder cannot be written or the file not read."""
+    path = home / "secrets.json"
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            made = Secrets(*(secrets.token_urlsafe(36) for _ in Secrets.__struct_fields__))
+            draft = home / f".secrets-{os.getpid()}.json"
+            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(msgspec.json.encode(made))
+            try:
+                os.link(draft, path)  # of two processes starting at once the first one's secrets stay
+            except FileExistsError:
+                pass
+            finally:
+                draft.unlink()
+        return msgspec.json.decode(path.read_bytes(), type=Secrets)
+    except OSError as error:
+        raise SettingsError(f"ACLUE_HOME: {home} cannot be used: {error.strerror or error}") from None
+    except msgspec.DecodeError as error:
+        raise SettingsError(f"ACLUE_HOME: {path} is damaged ({error}); remove the data folder to start anew") from None

@@ -1,0 +1,150 @@
+"""A session is one transaction under one person's claims, on a connection nobody else has meanwhile.
+
+A query's session is REPEATABLE READ READ ONLY, so that all its fields see one snapshot. Each root field of a mutation
+has a read-write session, which commits after the payload was read and before the answer is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import structlog
+
+from db import claims as claims_module
+from db.claims import Claims
+from db.loaders import Loaders
+from db.queries import QUERIES, Composed
+from domain.errors import AclueError, Timeout, Unauthenticated, WriteConflict
+from settings import Settings
+
+if TYPE_CHECKING:
+    from db.pool import Database
+
+log = structlog.get_logger("aclue.db")
+
+
+class Session:
+    """Statements of one transaction. They run one at a time, in the order they are asked for."""
+
+    def __init__(self, database: Database, claims: Claims, *, read_only: bool, settings: Settings) -> None:
+        self.claims = claims
+        self.read_only = read_only
+        self.loaders = Loaders(self)
+        self._database = database
+        self._settings = settings
+        self._connection: Any = None
+        self._lock = asyncio.Lock()
+        self._failed = False
+        self._broken = False
+        self._closed = False
+
+    async def fetch(self, query: str | Composed, **values: Any) -> list[asyncpg.Record]:
+        """Rows of a named query (`noun.block`) or of one put together from blocks."""
+        sql, arguments = self._statement(query, values)
+        return await self.run(sql, arguments)
+
+    async def fetchrow(self, query: str | Composed, **values: Any) -> asyncpg.Record | None:
+        rows = await self.fetch(query, **values)
+        return rows[0] if rows else None
+
+    async def fetchval(self, query: str | Composed, **values: Any) -> Any:
+        row = await self.fetchrow(query, **values)
+        return row[0] if row else None
+
+    @staticmethod
+    def _statement(query: str | Composed, values: dict[str, Any]) -> tuple[str, Sequence[Any]]:
+        if isinstance(query, Composed):
+            return query.statement(**values)
+        named = QUERIES[query]
+        return named.sql, [values[name] for name in named.params]
+
+    async def run(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        """Rows of one statement. Raises AclueError where a caller is to be told, else what asyncpg raised."""
+        async with self._lock:
+            connection = self._connection or await self._begin()
+            started = time.perf_counter()
+            try:
+                # Plans depend on the role (row level security is part of them), so each role has its own statements.
+                rows: list[asyncpg.Record] = await connection.fetch(f"/*{self.claims.role}*/ {sql}", *arguments)
+            except asyncpg.PostgresError as error:
+                self._failed = True
+                raise _translated(error) from error
+            except BaseException:
+                self._break(connection)
+                raise
+            elapsed_ms = (time.perf_counter() - started) * 1000
+            if elapsed_ms > self._settings.database_slow_query_threshold:
+                log.warning("slow query", milliseconds=round(elapsed_ms), sql=sql[:500])
+            return rows
+
+    async def _begin(self) -> Any:
+        if self._closed:
+            raise RuntimeError("the session is closed")
+        connection = await self._database.acquire()
+        self._connection = connection
+        try:
+            mode = "isolation level repeatable read read only" if self.read_only else "isolation level read committed"
+            await connection.execute(f"begin {mode}")
+            await claims_module.apply(connection, self.claims, self._settings.database_statement_timeout)
+        except BaseException:
+            self._break(connection)
+            raise
+        return connection
+
+    def _break(self, connection: Any) -> None:
+        """Cancelled or broken half-way: nobody may get this connection again."""
+        self._failed = self._broken = True
+        connection.terminate()
+
+    def abandon(self) -> None:
+        """Nothing of this session is to be kept, though no statement failed."""
+        self._failed = True
+
+    async def close(self) -> None:
+        """Commits, or rolls back after a failure. Raises WriteConflict when the commit is refused."""
+        async with self._lock:
+            self._closed = True
+            connection, self._connection = self._connection, None
+            if connection is None:
+                return
+            try:
+                if not self._broken:
+                    await connection.execute("rollback" if self._failed else "commit")
+            except asyncpg.PostgresError as error:
+                self._break(connection)
+                raise _translated(error) from error
+            except BaseException:
+                self._break(connection)
+                raise
+            finally:
+                await asyncio.shield(self._database.release(connection))
+
+    async def __aenter__(self) -> Session:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.abandon()
+        await self.close()
+
+
+# A token may outlive its person: the first write then breaks a foreign key to profiles.
+_NO_PROFILE = "_user_id_fkey"
+
+
+def _translated(error: asyncpg.PostgresError) -> AclueError | asyncpg.PostgresError:
+    """What a caller may be told of a database error; the error itself where that is nothing."""
+    if isinstance(error, asyncpg.QueryCanceledError):
+        return Timeout("The request took too long.")
+    if isinstance(error, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
+        return WriteConflict("Another request changed the same data, try again.")
+    if isinstance(error, asyncpg.ForeignKeyViolationError) and (error.constraint_name or "").endswith(_NO_PROFILE):
+        return Unauthenticated("The person of this token no longer exists.")
+    return error

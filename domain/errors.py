@@ -1,0 +1,128 @@
+"""Everything that goes wrong in a way a caller may be told.
+
+    AclueError
+    ├── UserError                 expected: travels in a payload's userErrors
+    │   ├── Invalid               INVALID
+    │   ├── NotFound              NOT_FOUND
+    │   │   ├── UserNotFound
+    │   │   └── ProductNotFound
+    │   ├── Conflict              CONFLICT
+    │   │   └── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
+    │   ├── Stale                 STALE
+    │   ├── Expired               EXPIRED
+    │   ├── LimitReached          LIMIT_REACHED
+    │   ├── InvalidCredentials    INVALID_CREDENTIALS
+    │   └── Unavailable           UNAVAILABLE
+    └── RequestError              travels in errors[].extensions.code
+        ├── BadUserInput          BAD_USER_INPUT
+        ├── Unauthenticated       UNAUTHENTICATED
+        ├── Forbidden             FORBIDDEN
+        └── TryAgain              safe to repeat
+            ├── RateLimited       RATE_LIMITED
+            ├── Overloaded        OVERLOADED
+            ├── Timeout           TIMEOUT
+            └── WriteConflict     CONFLICT
+
+In a query, where there is no payload, a UserError travels in errors[] with its own code.
+"""
+
+from __future__ import annotations
+
+
+class AclueError(Exception):
+    """`str(error)` is fit for a caller to read."""
+
+    code = "INTERNAL_SERVER_ERROR"
+
+
+class UserError(AclueError):
+    """An expected outcome. `field` is the path of the input at fault, in the caller's spelling."""
+
+    def __init__(self, message: str, field: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Invalid(UserError):
+    code = "INVALID"
+
+
+class NotFound(UserError):
+    code = "NOT_FOUND"
+
+
+class UserNotFound(NotFound):
+    pass
+
+
+class ProductNotFound(NotFound):
+    def __init__(self, field: tuple[str, ...] = ("productId",)) -> None:
+        super().__init__("There is no such product.", field)
+
+
+class Conflict(UserError):
+    code = "CONFLICT"
+
+
+class IdempotencyKeyReused(Conflict):
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class Stale(UserError):
+    code = "STALE"
+
+
+class Expired(UserError):
+    code = "EXPIRED"
+
+
+class LimitReached(UserError):
+    code = "LIMIT_REACHED"
+
+
+class InvalidCredentials(UserError):
+    code = "INVALID_CREDENTIALS"
+
+
+class Unavailable(UserError):
+    code = "UNAVAILABLE"
+
+
+class RequestError(AclueError):
+    pass
+
+
+class BadUserInput(RequestError):
+    code = "BAD_USER_INPUT"
+
+
+class Unauthenticated(RequestError):
+    code = "UNAUTHENTICATED"
+
+
+class Forbidden(RequestError):
+    code = "FORBIDDEN"
+
+
+class TryAgain(RequestError):
+    """Nothing was kept; the same request may go through `retry_after` seconds later."""
+
+    def __init__(self, message: str, retry_after: int = 1) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RateLimited(TryAgain):
+    code = "RATE_LIMITED"
+
+
+class Overloaded(TryAgain):
+    code = "OVERLOADED"
+
+
+class Timeout(TryAgain):
+    code = "TIMEOUT"
+
+
+class WriteConflict(TryAgain):
+    code = "CONFLICT"

@@ -1,0 +1,41 @@
+"""Global ids: base64url of `Type:uuid`, opaque to clients."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from uuid import UUID
+
+
+def encode(type_name: str, key: UUID | str) -> str:
+    return base64.urlsafe_b64encode(f"{type_name}:{key}".encode()).rstrip(b"=").decode()
+
+
+def decode_bytes(text: str) -> bytes | None:
+    """base64url without padding; None for anything else, another spelling of the same bytes included."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    return raw if base64.urlsafe_b64encode(raw).rstrip(b"=").decode() == text else None
+
+
+def decode(text: str) -> tuple[str, UUID] | None:
+    """(type name, key), or None when the id was not made by encode."""
+    raw = decode_bytes(text)
+    if raw is None:
+        return None
+    type_name, _, key = raw.partition(b":")
+    try:
+        parsed = UUID(key.decode())
+    except (ValueError, UnicodeDecodeError):
+        return None
+    if str(parsed).encode() != key or not type_name.isalnum():
+        return None
+    return type_name.decode("ascii", "replace"), parsed
+
+
+def decode_as(type_name: str, text: str) -> UUID | None:
+    """The key of an id of this type; None for every other text."""
+    decoded = decode(text)
+    return decoded[1] if decoded and decoded[0] == type_name else None

@@ -1,0 +1,40 @@
+"""Exact money: integers of minor units inside, decimals at the edges."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from domain.errors import Invalid
+
+# ISO 4217; the table public.currencies says the same (a test compares them).
+_TWO_DECIMALS = (
+    "GBP EUR USD AUD CAD CHF CNY CZK DKK HKD HUF ILS INR MXN NOK NZD PLN RON SEK SGD THB TRY ZAR BRL AED SAR "
+    "MYR PHP TWD"
+)
+EXPONENTS = {
+    **dict.fromkeys(_TWO_DECIMALS.split(), 2),
+    **dict.fromkeys(["JPY", "KRW", "ISK", "CLP", "VND"], 0),
+    **dict.fromkeys(["BHD", "JOD", "KWD", "OMR", "TND"], 3),
+}
+MAX_MINOR = 10**12
+
+
+def to_decimal(minor: int, currency: str) -> Decimal:
+    """1999 GBP is Decimal("19.99")."""
+    return Decimal(minor).scaleb(-EXPONENTS[currency])
+
+
+def to_minor(amount: Decimal, currency: str, field: tuple[str, ...]) -> int:
+    """Minor units of an amount of zero or more. Raises Invalid for an unknown currency, too many decimals or an absurd
+    amount; `field` is the input it came from."""
+    exponent = EXPONENTS.get(currency)
+    if exponent is None:
+        raise Invalid("Unknown currency; use a code of ISO 4217 such as GBP.", (*field[:-1], "currencyCode"))
+    if not amount.is_finite() or amount < 0:
+        raise Invalid("The amount must be zero or more.", field)
+    if amount.adjusted() > 15 or amount.scaleb(exponent) > MAX_MINOR:
+        raise Invalid("The amount is too large.", field)
+    scaled = amount.scaleb(exponent)
+    if scaled != scaled.to_integral_value():
+        raise Invalid(f"{currency} has {exponent} decimals.", field)
+    return int(scaled)

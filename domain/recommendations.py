@@ -1,0 +1,153 @@
+"""What makes a recommendation: its signed identity, its reasons and its confidence. The ranking itself is SQL
+(sql/queries/recommendations.sql); docs/recommendations.md gives the formulas."""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from domain.personality import TRAITS
+from domain.signing import Signer
+
+CONTEXTS = ("discover", "gift_finder", "similar")
+MAX_REASONS = 5
+
+_FORM = struct.Struct(">16s8sBIHfHHHHq")
+_PREFIX = b"Recommendation:"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SCALE = 65535
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A product shown to somebody: what a recommendation's id carries.
+
+    match, preference, popularity and score are 0..1; propensity is the probability with which the policy showed it
+    (1: the ranking is deterministic). `viewer` is 8 bytes of a hash of the person, zero for callers without a token.
+    """
+
+    product_id: UUID
+    viewer: bytes
+    context: str
+    model: int
+    position: int
+    score: float
+    match: float
+    preference: float
+    popularity: float
+    generated_at: datetime
+    propensity: float = 1.0
+
+    def sign(self, signer: Signer) -> str:
+        return signer.sign(
+            _PREFIX
+            + _FORM.pack(
+                self.product_id.bytes,
+                self.viewer,
+                CONTEXTS.index(self.context),
+                self.model,
+                min(self.position, _SCALE),
+                self.propensity,
+                *(round(max(0.0, min(1.0, x)) * _SCALE) for x in (self.score, self.match, self.preference)),
+                round(max(0.0, min(1.0, self.popularity)) * _SCALE),
+                (self.generated_at - _EPOCH) // timedelta(microseconds=1),
+            )
+        )
+
+    @classmethod
+    def open(cls, text: str, signer: Signer) -> Shown | None:
+        """None when the text is not a recommendation's id signed here."""
+        payload = signer.open(text)
+        if payload is None or not payload.startswith(_PREFIX) or len(payload) != len(_PREFIX) + _FORM.size:
+            return None
+        product, viewer, context, model, position, propensity, score, match, preference, popularity, at = _FORM.unpack(
+            payload[len(_PREFIX) :]
+        )
+        return cls(
+            product_id=UUID(bytes=product),
+            viewer=viewer,
+            context=CONTEXTS[context],
+            model=model,
+            position=position,
+            score=score / _SCALE,
+            match=match / _SCALE,
+            preference=preference / _SCALE,
+            popularity=popularity / _SCALE,
+            generated_at=_EPOCH + timedelta(microseconds=at),
+            propensity=propensity,
+        )
+
+
+NOBODY = bytes(8)
+
+
+def viewer_of(subject: UUID | None) -> bytes:
+    return NOBODY if subject is None else hashlib.sha256(b"viewer:" + subject.bytes).digest()[:8]
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A term of the score. `weight` is what the score would lose without it."""
+
+    code: str
+    text: str
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Because:
+    """A product somebody liked, and what the score would lose had they not."""
+
+    name: str
+    direction: str
+    weight: float
+
+
+_TRAIT_NOUNS = {
+    "adventurous": "adventurous",
+    "intellectual": "curious",
+    "practical": "practical",
+    "creative": "creative",
+    "social": "sociable",
+}
+
+
+def reasons_of(
+    *,
+    trait_terms: Sequence[float],
+    trait_leanings: Sequence[float],
+    because: Sequence[Because],
+    context_terms: Sequence[tuple[str, str, float]] = (),
+    popularity_term: float,
+    for_somebody_else: bool = False,
+) -> list[Reason]:
+    """The terms that raised the score, heaviest first; popularity stands last and only where it says something."""
+    found: list[Reason] = []
+    whose = "their" if for_somebody_else else "your"
+    for trait, term, leaning in zip(TRAITS, trait_terms, trait_leanings, strict=True):
+        noun = _TRAIT_NOUNS[trait]
+        text = f"Suits {whose} {noun} side" if leaning > 0 else f"Suits somebody who is less the {noun} type"
+        found.append(Reason(f"TRAIT_{trait.upper()}", text, term))
+    for liked in because:
+        verb = "loved" if liked.direction == "up" else "liked"
+        found.append(Reason("LIKED_PRODUCT", f"You {verb} “{liked.name}”", liked.weight))
+    for code, text, weight in context_terms:
+        found.append(Reason(code, text, weight))
+    strongest = sorted((r for r in found if r.weight >= 0.0005), key=lambda r: (-r.weight, r.code, r.text))
+    strongest = strongest[: MAX_REASONS - 1]
+    if popularity_term >= 0.0005 or not strongest:
+        strongest.append(Reason("POPULAR", "Popular with other people", max(popularity_term, 0.0)))
+    return [Reason(r.code, r.text, round(r.weight, 6)) for r in strongest]
+
+
+def confidence_of(score: float, signals: int, has_personality: bool) -> float:
+    """How sure the score is, as a probability of a like: drawn to one half while little is known of the person.
+
+    A first version: the shrinkage n / (n + 10) is chosen, not yet fitted to outcomes.
+    """
+    evidence = 1 - (1 - (0.5 if has_personality else 0.2)) * (1 - signals / (signals + 10))
+    return round(0.5 + (score - 0.5) * evidence, 4)

@@ -1,0 +1,40 @@
+"""Repeating a mutation with the same key gives the first result again, and another request under it is refused."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from db.session import Session
+from domain.errors import IdempotencyKeyReused, Invalid
+
+
+async def once(
+    session: Session, operation: str, key: str | None, request: Any, do: Callable[[], Awaitable[UUID]]
+) -> UUID:
+    """The id that `do` returns; done once per person, operation and key (None: always done).
+
+    Raises IdempotencyKeyReused when the key stands for another request.
+    """
+    if key is None:
+        return await do()
+    if not 1 <= len(key) <= 200:
+        raise Invalid("An idempotency key has 1 to 200 characters.", ("idempotencyKey",))
+    identity = {"user_id": session.claims.subject, "operation": operation, "key": key}
+    request_hash = hashlib.sha256(msgspec.json.encode(request, order="sorted")).digest()
+    await session.fetch("idempotency_keys.lock", **identity)
+    known = await session.fetchrow("idempotency_keys.find", **identity)
+    if known is not None:
+        if known["request_hash"] != request_hash:
+            raise IdempotencyKeyReused("This idempotency key was used for another request.", ("idempotencyKey",))
+        result: UUID = known["result_id"]
+        return result
+    result = await do()
+    await session.fetch(
+        "idempotency_keys.store", operation=operation, key=key, request_hash=request_hash, result_id=result
+    )
+    return result

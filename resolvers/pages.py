@@ -1,0 +1,46 @@
+"""Arguments of connections: how many, from where, which way; and the cursors they answer with."""
+
+from __future__ import annotations
+
+import msgspec
+
+from domain.errors import BadUserInput
+from domain.signing import Signer
+
+DEFAULT_SIZE = 20
+MAX_SIZE = 100
+
+
+class Cursor(msgspec.Struct, frozen=True, array_like=True):
+    """A place in a connection: which connection and order it belongs to, and the sort values of its row."""
+
+    scope: str
+    values: tuple[str, ...]
+
+    def sign(self, signer: Signer) -> str:
+        return signer.sign(msgspec.json.encode(self))
+
+
+def open_cursor(text: str, scope: str, signer: Signer, argument: str) -> tuple[str, ...]:
+    """The sort values of a cursor of this scope. Raises BadUserInput for every other text."""
+    payload = signer.open(text)
+    if payload is not None:
+        try:
+            cursor = msgspec.json.decode(payload, type=Cursor)
+        except msgspec.DecodeError:
+            cursor = None
+        if cursor is not None and cursor.scope == scope:
+            return cursor.values
+    raise BadUserInput(f"`{argument}` is not a cursor of this connection and order.")
+
+
+def size_of(first: int | None, last: int | None = None, default: int = DEFAULT_SIZE) -> tuple[int, bool]:
+    """(page size, whether backwards). Raises BadUserInput when both are given or one is not 1..100."""
+    if first is not None and last is not None:
+        raise BadUserInput("Give `first` or `last`, not both.")
+    for name, value in (("first", first), ("last", last)):
+        if value is not None and not 1 <= value <= MAX_SIZE:
+            raise BadUserInput(f"`{name}` must be from 1 to {MAX_SIZE}.")
+    if last is not None:
+        return last, True
+    return (default if first is None else first), False

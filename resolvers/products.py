@@ -1,0 +1,218 @@
+"""The catalogue: filters, orders, search, and writing products by hand."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from db.queries import QUERIES, Fragment
+from db.rows import Order, SortKey
+from db.session import Session
+from domain import money
+from domain.errors import Conflict, Forbidden, Invalid, ProductNotFound
+
+ORDERS = {
+    "NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True),
+    "PRICE_ASC": Order.by("PRICE_ASC", "r.price_minor", "bigint", descending=False),
+    "PRICE_DESC": Order.by("PRICE_DESC", "r.price_minor", "bigint", descending=True),
+    "NAME": Order.by("NAME", "r.name", "text", descending=False),
+    "POPULARITY": Order.by("POPULARITY", "r.popularity", "real", descending=True),
+    "RELEVANCE": Order(
+        "RELEVANCE",
+        (SortKey("ts_rank(r.search, :search::text::tsquery)", "real"), SortKey("r.id", "uuid")),
+        descending=True,
+    ),
+}
+MAX_SEARCH_LENGTH = 200
+MAX_LIST = 50
+_TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which products; None leaves a condition out."""
+
+    category_slug: str | None = None
+    brand_slugs: Sequence[str] | None = None
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    currency: str = "GBP"
+    tags: Sequence[str] | None = None
+    in_stock: bool | None = None
+
+
+def conditions(wanted: Filter | None) -> list[Fragment]:
+    """The filter as SQL conditions. Raises Invalid for prices that cannot be read."""
+    found: list[Fragment] = []
+    if wanted is None:
+        return found
+    if wanted.category_slug is not None:
+        found.append(QUERIES["products.in_category"].bind(slug=wanted.category_slug))
+    if wanted.brand_slugs is not None:
+        found.append(QUERIES["products.of_brands"].bind(slugs=_bounded(wanted.brand_slugs, "brandSlugs")))
+    if wanted.tags:
+        found.append(QUERIES["products.has_tags"].bind(tags=_bounded(wanted.tags, "tags")))
+    if wanted.in_stock is not None:
+        found.append(QUERIES["products.in_stock"].bind(in_stock=wanted.in_stock))
+    if wanted.min_price is not None or wanted.max_price is not None:
+        found.append(QUERIES["products.in_currency"].bind(currency=wanted.currency))
+    if wanted.min_price is not None:
+        minor = money.to_minor(wanted.min_price, wanted.currency, ("filter", "minPrice"))
+        found.append(QUERIES["products.costs_at_least"].bind(price_minor=minor))
+    if wanted.max_price is not None:
+        minor = money.to_minor(wanted.max_price, wanted.currency, ("filter", "maxPrice"))
+        found.append(QUERIES["products.costs_at_most"].bind(price_minor=minor))
+    return found
+
+
+def _bounded(values: Sequence[str], name: str) -> list[str]:
+    if len(values) > MAX_LIST:
+        raise Invalid(f"At most {MAX_LIST} values.", ("filter", name))
+    return list(values)
+
+
+async def search_query(session: Session, search: str | None) -> str | None:
+    """What the words mean to Postgres; None for no search at all. Raises Invalid for a text that is too long."""
+    text = (search or "").strip()
+    if not text:
+        return None
+    if len(text) > MAX_SEARCH_LENGTH:
+        raise Invalid(f"A search has at most {MAX_SEARCH_LENGTH} characters.", ("search",))
+    query: str = await session.fetchval("products.search_query", search=text.replace("\0", " "))
+    return query
+
+
+@dataclass(frozen=True, slots=True)
+class NewProduct:
+    name: str
+    description: str | None
+    price: Decimal
+    currency: str
+    category_slug: str
+    brand_slug: str | None
+    retailer_slug: str
+    external_id: str
+    url: str
+    image_url: str | None
+    tags: Sequence[str]
+    in_stock: bool
+
+
+def _require_administrator(session: Session) -> None:
+    if not session.claims.may_administer:
+        raise Forbidden("Only administrators may change the catalogue.")
+
+
+def _text(value: str, name: str, most: int) -> str:
+    value = value.strip()
+    if not 1 <= len(value) <= most or "\0" in value:
+        raise Invalid(f"Give 1 to {most} characters.", (name,))
+    return value
+
+
+def _price(amount: Decimal, currency: str) -> int:
+    minor = money.to_minor(amount, currency, ("price",))
+    if minor == 0:
+        raise Invalid("The price must be above zero.", ("price",))
+    return minor
+
+
+def _tags(tags: Sequence[str]) -> list[str]:
+    if len(tags) > 40 or not all(len(tag) <= 60 and _TAG.fullmatch(tag) for tag in tags):
+        raise Invalid("At most 40 tags, each in lower case with hyphens, such as game-night.", ("tags",))
+    return list(dict.fromkeys(tags))
+
+
+def _https(url: str, name: str) -> str:
+    if not re.fullmatch(r"https://[^\s/@\\]+\.[^\s@\\]{1,2000}", url):
+        raise Invalid("Give an address that starts with https://.", (name,))
+    return url
+
+
+async def create(session: Session, new: NewProduct) -> UUID:
+    """The new product's id. Raises Forbidden, Invalid, or Conflict when the retailer already has this external id."""
+    _require_administrator(session)
+    values: dict[str, Any] = {
+        "name": _text(new.name, "name", 500),
+        "description": new.description,
+        "price_minor": _price(new.price, new.currency),
+        "currency": new.currency,
+        "image_url": None if new.image_url is None else _https(new.image_url, "imageUrl"),
+        "tags": _tags(new.tags),
+        "in_stock": new.in_stock,
+        "external_id": _text(new.external_id, "externalId", 200),
+        "url": _https(new.url, "url"),
+    }
+    known = await session.fetchrow(
+        "products.references",
+        category_slug=new.category_slug,
+        brand_slug=new.brand_slug,
+        retailer_slug=new.retailer_slug,
+    )
+    assert known is not None
+    for column, given, name in (
+        ("category_id", new.category_slug, "categorySlug"),
+        ("brand_id", new.brand_slug, "brandSlug"),
+        ("retailer_id", new.retailer_slug, "retailerSlug"),
+    ):
+        if given is not None and known[column] is None:
+            raise Invalid("There is none of this name.", (name,))
+    product: UUID | None = await session.fetchval("products.create", **values, **dict(known))
+    if product is None:
+        raise Conflict("This retailer already has a product of this external id.", ("externalId",))
+    await session.fetch("products.refresh_features", id=product)
+    return product
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChanges:
+    """None leaves a value as it is; the set_ flags tell an explicit null, which clears it."""
+
+    name: str | None = None
+    description: str | None = None
+    set_description: bool = False
+    price: Decimal | None = None
+    category_slug: str | None = None
+    tags: Sequence[str] | None = None
+    image_url: str | None = None
+    set_image_url: bool = False
+    in_stock: bool | None = None
+    is_active: bool | None = None
+
+
+async def update(session: Session, product: UUID | None, changes: ProductChanges) -> UUID:
+    """Raises Forbidden, Invalid or ProductNotFound."""
+    _require_administrator(session)
+    currency = await session.fetchval("products.currency_of", id=product)
+    if currency is None:
+        raise ProductNotFound(("id",))
+    category = None
+    if changes.category_slug is not None:
+        known = await session.fetchrow(
+            "products.references", category_slug=changes.category_slug, brand_slug=None, retailer_slug=None
+        )
+        category = known and known["category_id"]
+        if category is None:
+            raise Invalid("There is none of this name.", ("categorySlug",))
+    updated: UUID | None = await session.fetchval(
+        "products.update",
+        id=product,
+        name=None if changes.name is None else _text(changes.name, "name", 500),
+        description=changes.description,
+        set_description=changes.set_description,
+        price_minor=None if changes.price is None else _price(changes.price, currency),
+        category_id=category,
+        tags=None if changes.tags is None else _tags(changes.tags),
+        image_url=None if changes.image_url is None else _https(changes.image_url, "imageUrl"),
+        set_image_url=changes.set_image_url,
+        in_stock=changes.in_stock,
+        is_active=changes.is_active,
+    )
+    if updated is None:
+        raise ProductNotFound(("id",))
+    await session.fetch("products.refresh_features", id=updated)
+    return updated

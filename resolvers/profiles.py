@@ -1,0 +1,71 @@
+"""One's own profile."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from db.session import Session
+from domain.errors import Invalid, Unauthenticated, UserNotFound
+
+MAX_PREFERENCES_BYTES = 16_384
+MAX_NAME = 100
+
+
+def require_subject(session: Session) -> UUID:
+    """Who asks. Raises Unauthenticated for callers without a token."""
+    if session.claims.subject is None:
+        raise Unauthenticated("This needs an access token: start a session or sign in.")
+    return session.claims.subject
+
+
+def display_name(name: str | None) -> str | None:
+    """A tidy name; None for none. Raises Invalid when it is too long."""
+    tidy = " ".join((name or "").replace("\0", "").split())
+    if len(tidy) > MAX_NAME:
+        raise Invalid(f"A name has at most {MAX_NAME} characters.", ("displayName",))
+    return tidy or None
+
+
+async def update(session: Session, *, name: str | None, set_name: bool, stated_preferences: Any) -> UUID:
+    """Changes what is given. `stated_preferences` None leaves them as they are. Raises Invalid or UserNotFound."""
+    subject = require_subject(session)
+    encoded = None
+    if stated_preferences is not None:
+        if not isinstance(stated_preferences, dict):
+            raise Invalid("Give a JSON object.", ("statedPreferences",))
+        encoded = as_jsonb(stated_preferences, "statedPreferences", MAX_PREFERENCES_BYTES)
+    updated = await session.fetchval(
+        "profiles.update",
+        user_id=subject,
+        display_name=display_name(name),
+        set_display_name=set_name,
+        preferences=encoded,
+    )
+    if updated is None:
+        raise UserNotFound("There is no such profile.")
+    return subject
+
+
+def as_jsonb(value: Any, name: str, most_bytes: int) -> str:
+    """JSON text that jsonb takes. Raises Invalid for what is too large or holds a NUL, which Postgres cannot store."""
+    try:
+        encoded = msgspec.json.encode(value)
+    except (UnicodeEncodeError, OverflowError, RecursionError):
+        raise Invalid("This JSON cannot be stored.", (name,)) from None
+    if len(encoded) > most_bytes:
+        raise Invalid(f"At most {most_bytes} bytes of JSON.", (name,))
+    if b"\\u0000" in encoded:
+        raise Invalid("NUL characters cannot be stored.", (name,))
+    return encoded.decode()
+
+
+async def analytics(session: Session, since: datetime | None) -> asyncpg.Record:
+    """Counts of what the caller did since a moment, or ever."""
+    row = await session.fetchrow("profiles.analytics", since=since)
+    assert row is not None
+    return row

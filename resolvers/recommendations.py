@@ -1,0 +1,394 @@
+"""Feeds: ranked in SQL, frozen at their first page, explained by the terms of the score."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from db.queries import QUERIES, Fragment, all_of
+from db.session import Session
+from domain import recommendations as domain
+from domain.errors import BadUserInput, Invalid, NotFound, Stale, Unavailable
+from domain.personality import TRAITS
+from domain.recommendations import NOBODY, Because, Reason, Shown, viewer_of
+from resolvers import products
+from resolvers.profiles import require_subject
+from resolvers.services import Services
+
+MAX_COMMENT = 2000
+POPULARITY_SHARE = 0.05  # half of the weight of popularity in every context's parameters, at the least
+
+
+@dataclass(frozen=True, slots=True)
+class Recommended:
+    """One recommended product. `id` is signed; `cursor` is set within a feed."""
+
+    id: str
+    context: str
+    product_id: UUID
+    score: float
+    confidence: float
+    reasons: list[Reason]
+    generated_at: datetime
+    cursor: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    items: list[Recommended]
+    has_next: bool
+    has_previous: bool
+
+
+class FeedCursor(msgspec.Struct, frozen=True, array_like=True):
+    """Where a feed stands, and all it was ranked from: nothing is kept on the server. `request` is a hash of the
+    viewer, the context and the filter, so a cursor fits no other feed."""
+
+    request: bytes
+    model: int
+    until: datetime
+    position: int
+    score: float
+    product_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class GiftWishes:
+    """Who the gift is for, and what it may cost."""
+
+    traits: Sequence[str] = ()
+    occasion: str | None = None
+    relationship: str | None = None
+    age: int | None = None
+    min_price: Decimal | None = None
+    max_price: Decimal | None = None
+    currency: str = "GBP"
+    category_slugs: Sequence[str] | None = None
+    avoid_category_slugs: Sequence[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    request: bytes
+    model: int
+    until: datetime
+    position: int = 0
+    score: float | None = None
+    product_id: UUID | None = None
+
+
+async def _start(
+    session: Session, services: Services, context: str, viewer: bytes, wanted: Any, after: str | None
+) -> _Start:
+    """A new feed frozen now, or an old one where its cursor stands. Raises BadUserInput or Stale."""
+    request = hashlib.sha256(msgspec.json.encode([context, viewer, wanted], order="sorted")).digest()[:16]
+    if after is None:
+        newest = await session.fetchrow("recommendations.current_model")
+        if newest is None or newest["version"] is None:
+            raise Unavailable("No model has been built yet; it is moments away.")
+        return _Start(request, newest["version"], newest["until"])
+    payload = services.cursors.open(after)
+    try:
+        cursor = msgspec.msgpack.decode(payload or b"", type=FeedCursor)
+    except msgspec.DecodeError:
+        cursor = None
+    if cursor is None or cursor.request != request:
+        raise BadUserInput("`after` is not a cursor of this feed.")
+    if not await session.fetchval("recommendations.model_exists", version=cursor.model):
+        raise Stale("This feed is too old to go on with; start again without `after`.", ("after",))
+    return _Start(request, cursor.model, cursor.until, cursor.position, cursor.score, cursor.product_id)
+
+
+def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: list[Any], size: int) -> Feed:
+    items = []
+    for offset, row in enumerate(rows[:size], start=1):
+        position = start.position + offset
+        cursor = FeedCursor(start.request, start.model, start.until, position, row["score"], row["product_id"])
+        items.append(
+            _recommended(
+                services, context, viewer, start, position, row, services.cursors.sign(msgspec.msgpack.encode(cursor))
+            )
+        )
+    return Feed(items, has_next=len(rows) > size, has_previous=start.score is not None)
+
+
+def _recommended(
+    services: Services, context: str, viewer: bytes, start: _Start, position: int, row: Any, cursor: str | None
+) -> Recommended:
+    shown = Shown(
+        product_id=row["product_id"],
+        viewer=viewer,
+        context=context,
+        model=start.model,
+        position=position,
+        score=row["score"],
+        match=(row["personality"] + 1) / 2,
+        preference=(row["preference"] + 1) / 2,
+        popularity=row["popularity"],
+        generated_at=start.until,
+    )
+    return Recommended(
+        id=shown.sign(services.recommendation_ids),
+        context=context,
+        product_id=row["product_id"],
+        score=row["score"],
+        confidence=domain.confidence_of(row["score"], row["signals"], row["has_personality"]),
+        reasons=domain.reasons_of(
+            trait_terms=row["trait_terms"],
+            trait_leanings=row["leanings"],
+            because=msgspec.json.decode(row["because"], type=list[Because]),
+            context_terms=[
+                (f"{term['kind'].upper()}_FIT", _context_text(term), term["weight"])
+                for term in msgspec.json.decode(row["context_terms"])
+            ],
+            popularity_term=row["popularity_term"],
+            for_somebody_else=context == "gift_finder",
+        ),
+        generated_at=start.until,
+        cursor=cursor,
+    )
+
+
+def _context_text(term: dict[str, Any]) -> str:
+    value = term["value"].replace("-", " ")
+    match term["kind"]:
+        case "occasion":
+            return f"Right for the occasion: {value}"
+        case "relationship":
+            return f"Suits a {value}"
+        case _:
+            return f"Suits the age: {value}"
+
+
+async def discover(
+    session: Session, services: Services, *, wanted: products.Filter | None, size: int, after: str | None
+) -> Feed:
+    """The caller's own feed; without a token, what is popular. Never a product already swiped."""
+    viewer = viewer_of(session.claims.subject)
+    start = await _start(session, services, "discover", viewer, _plain(wanted), after)
+    is_new = QUERIES["recommendations.is_new_to"].bind(user_id=session.claims.subject)
+    rows = await _discover(session, start, [_available(), is_new, *products.conditions(wanted)], size + 1)
+    return _feed(services, "discover", viewer, start, rows, size)
+
+
+async def _discover(session: Session, start: _Start, conditions: list[Fragment], size: int) -> list[Any]:
+    query = QUERIES["recommendations.discover"].fill(filters=all_of(conditions))
+    return await session.fetch(
+        query,
+        user_id=session.claims.subject,
+        until=start.until,
+        model=start.model,
+        size=size,
+        after_score=start.score,
+        after_id=start.product_id,
+    )
+
+
+def _available() -> Fragment:
+    return QUERIES["products.in_stock"].bind(in_stock=True)
+
+
+def _plain(wanted: Any) -> Any:
+    return None if wanted is None else {name: getattr(wanted, name) for name in wanted.__dataclass_fields__}
+
+
+async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *, size: int, after: str | None) -> Feed:
+    """Gifts for somebody else: the same for every caller. Raises Invalid for an age or price that cannot be."""
+    if wishes.age is not None and not 0 <= wishes.age <= 130:
+        raise Invalid("An age is from 0 to 130.", ("input", "age"))
+    start = await _start(session, services, "gift_finder", NOBODY, _plain(wishes), after)
+    contexts = [
+        f"{kind}:{_slug(value)}"
+        for kind, value in (("occasion", wishes.occasion), ("relationship", wishes.relationship))
+        if value
+    ]
+    if wishes.age is not None:
+        contexts.append(f"age:{_age_band(wishes.age)}")
+    conditions = products.conditions(
+        products.Filter(min_price=wishes.min_price, max_price=wishes.max_price, currency=wishes.currency)
+    )
+    for name, slugs in (("in_categories", wishes.category_slugs), ("not_in_categories", wishes.avoid_category_slugs)):
+        if slugs:
+            if len(slugs) > products.MAX_LIST:
+                raise Invalid(f"At most {products.MAX_LIST} categories.", ("input",))
+            conditions.append(QUERIES[f"products.{name}"].bind(slugs=list(slugs)))
+    query = QUERIES["recommendations.gift_finder"].fill(filters=all_of([_available(), *conditions]))
+    rows = await session.fetch(
+        query,
+        model=start.model,
+        leanings=[1.0 if trait in wishes.traits else 0.0 for trait in TRAITS],
+        occasion=_slug(wishes.occasion or ""),
+        contexts=contexts,
+        size=size + 1,
+        after_score=start.score,
+        after_id=start.product_id,
+    )
+    return _feed(services, "gift_finder", NOBODY, start, rows, size)
+
+
+def _slug(text: str) -> str:
+    return "-".join(text.replace("\0", "").lower().replace("-", " ").split())[:60]
+
+
+def _age_band(age: int) -> str:
+    return "child" if age < 13 else "teenager" if age < 18 else "adult" if age < 65 else "senior"
+
+
+async def similar(
+    session: Session, services: Services, product_ids: Sequence[UUID], size: int
+) -> list[list[Recommended]]:
+    """Per product, those most like it; the same for every caller."""
+    start = await _start(session, services, "similar", NOBODY, None, None)
+    rows = await session.fetch("recommendations.similar", product_ids=list(product_ids), model=start.model, size=size)
+    found: dict[UUID, list[Recommended]] = {product: [] for product in product_ids}
+    for row in rows:
+        among = found[row["similar_to"]]
+        among.append(_similar(services, start, len(among) + 1, row))
+    return [found[product] for product in product_ids]
+
+
+def _similar(services: Services, start: _Start, position: int, row: Any) -> Recommended:
+    shown = Shown(
+        product_id=row["product_id"],
+        viewer=NOBODY,
+        context="similar",
+        model=start.model,
+        position=position,
+        score=row["score"],
+        match=0.5,
+        preference=0.5,
+        popularity=row["popularity"],
+        generated_at=start.until,
+    )
+    tags = ", ".join(tag.replace("-", " ") for tag in row["shared_tags"][:3])
+    terms = [
+        Reason("SAME_CATEGORY", "The same kind of gift", row["category_term"]),
+        Reason("SAME_BRAND", "By the same maker", row["brand_term"]),
+        Reason("SHARED_TAGS", f"Also: {tags}", row["tags_term"]),
+        Reason("SIMILAR_PRICE", "About the same price", row["price_term"]),
+        Reason("POPULAR", "Popular with other people", row["popularity_term"]),
+    ]
+    reasons = sorted((r for r in terms if r.weight >= 0.0005), key=lambda r: -r.weight)[: domain.MAX_REASONS]
+    return Recommended(
+        id=shown.sign(services.recommendation_ids),
+        context="similar",
+        product_id=row["product_id"],
+        score=row["score"],
+        confidence=domain.confidence_of(row["score"], 0, False),
+        reasons=[Reason(r.code, r.text, round(r.weight, 6)) for r in reasons],
+        generated_at=start.until,
+    )
+
+
+def open_id(session: Session, services: Services, text: str, name: str = "recommendationId") -> Shown:
+    """What a recommendation's id says. Raises NotFound when it was shown to somebody else."""
+    shown = Shown.open(text, services.recommendation_ids) if len(text) <= 400 else None
+    if shown is None or shown.viewer not in (NOBODY, viewer_of(session.claims.subject)):
+        raise NotFound("There is no such recommendation.", (name,))
+    return shown
+
+
+async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | None]:
+    """Rows of what was acted on; an id per entry, None where there was no recommendation or its product is gone."""
+    present = [s for s in shown if s is not None]
+    if not present:
+        return [None] * len(shown)
+    product_ids = [s.product_id for s in present]
+    contexts = [s.context for s in present]
+    generated_ats = [s.generated_at for s in present]
+    await session.fetch(
+        "recommendations.record",
+        product_ids=product_ids,
+        contexts=contexts,
+        models=[s.model for s in present],
+        positions=[s.position for s in present],
+        propensities=[s.propensity for s in present],
+        scores=[s.score for s in present],
+        generated_ats=generated_ats,
+    )
+    rows = await session.fetch(
+        "recommendations.find",
+        user_id=session.claims.subject,
+        product_ids=product_ids,
+        contexts=contexts,
+        generated_ats=generated_ats,
+    )
+    stored = iter(rows)
+    return [None if s is None else next(stored)["id"] for s in shown]
+
+
+async def note_outcome(
+    session: Session, shown: Shown, *, direction: str | None = None, is_purchased: bool = False
+) -> None:
+    """Keeps what came of a recommendation beside the terms of its score."""
+    await session.fetch(
+        "recommendations.note_outcome",
+        user_id=session.claims.subject,
+        product_id=shown.product_id,
+        match=shown.match,
+        alignment=shown.preference,
+        prediction=shown.popularity,
+        score=shown.score,
+        context=shown.context,
+        generated_at=shown.generated_at,
+        direction=direction,
+        is_purchased=is_purchased,
+    )
+
+
+async def send_feedback(
+    session: Session, services: Services, *, recommendation: str, kind: str, rating: int | None, comment: str | None
+) -> Shown:
+    """Keeps feedback; the caller's next feed follows it. Raises NotFound or Invalid."""
+    require_subject(session)
+    shown = open_id(session, services, recommendation)
+    if rating is not None and not 1 <= rating <= 5:
+        raise Invalid("A rating is from 1 to 5.", ("rating",))
+    if comment is not None and (len(comment) > MAX_COMMENT or "\0" in comment):
+        raise Invalid(f"A comment has at most {MAX_COMMENT} characters.", ("comment",))
+    (recommendation_id,) = await store(session, [shown])
+    if recommendation_id is None:
+        raise NotFound("This product is no longer there.", ("recommendationId",))
+    await session.fetch(
+        "recommendations.send_feedback",
+        recommendation_id=recommendation_id,
+        product_id=shown.product_id,
+        kind=kind,
+        rating=rating,
+        comment=comment,
+    )
+    await note_outcome(session, shown, is_purchased=kind == "purchased")
+    return shown
+
+
+async def by_id(session: Session, services: Services, shown: Shown) -> Recommended | None:
+    """The recommendation behind an opened id. One of the caller's own feed is ranked again, as of the moment it was
+    shown; of others the id keeps the score but not what was asked for. None when the product is gone."""
+    newest = await session.fetchrow("recommendations.current_model")
+    if newest is None or newest["version"] is None:
+        return None
+    is_served = await session.fetchval("recommendations.model_exists", version=shown.model)
+    model = shown.model if is_served else newest["version"]
+    if shown.context == "discover" and shown.viewer == viewer_of(session.claims.subject):
+        start = _Start(b"", model, shown.generated_at)
+        rows = await _discover(session, start, [QUERIES["recommendations.is_product"].bind(id=shown.product_id)], 1)
+        if not rows:
+            return None
+        again = _recommended(services, shown.context, shown.viewer, start, shown.position, rows[0], None)
+        return replace(again, id=shown.sign(services.recommendation_ids))
+    return Recommended(
+        id=shown.sign(services.recommendation_ids),
+        context=shown.context,
+        product_id=shown.product_id,
+        score=round(shown.score, 4),
+        confidence=domain.confidence_of(shown.score, 0, False),
+        reasons=[Reason("POPULAR", "Popular with other people", round(shown.popularity * POPULARITY_SHARE, 6))],
+        generated_at=shown.generated_at,
+    )

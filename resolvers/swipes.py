@@ -1,0 +1,132 @@
+"""Recording and undoing swipes. Repeats are harmless by client_swipe_id; preferences follow in the same transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from db.session import Session
+from domain.errors import (
+    IdempotencyKeyReused,
+    Invalid,
+    LimitReached,
+    NotFound,
+    ProductNotFound,
+    UserError,
+    WriteConflict,
+)
+from domain.recommendations import Shown
+from resolvers import preferences, recommendations
+from resolvers.profiles import as_jsonb, require_subject
+from resolvers.services import Services
+
+MAX_SWIPES = 100
+MAX_CONTEXT_BYTES = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class NewSwipe:
+    """`product_id` is None when the caller's id is not a product's."""
+
+    product_id: UUID | None
+    direction: str
+    client_swipe_id: str
+    recommendation: str | None
+    context: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The stored swipe's id, or why there is none."""
+
+    swipe_id: UUID | None
+    error: UserError | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    position: int
+    new: NewSwipe
+    product_id: UUID
+    shown: Shown | None
+    context: str | None
+
+
+def _check(session: Session, services: Services, position: int, new: NewSwipe) -> _Checked:
+    if not 1 <= len(new.client_swipe_id) <= 200 or "\0" in new.client_swipe_id:
+        raise Invalid("Give 1 to 200 characters, chosen once per swipe.", ("clientSwipeId",))
+    if new.product_id is None:
+        raise ProductNotFound
+    shown = None
+    if new.recommendation is not None:
+        shown = recommendations.open_id(session, services, new.recommendation)
+        if shown.product_id != new.product_id:
+            raise Invalid("This recommendation is of another product.", ("recommendationId",))
+    context = None if new.context is None else as_jsonb(new.context, "context", MAX_CONTEXT_BYTES)
+    return _Checked(position, new, new.product_id, shown, context)
+
+
+async def record(session: Session, services: Services, swipes: Sequence[NewSwipe]) -> list[Outcome]:
+    """One outcome per swipe, in order. Raises LimitReached for more than 100 at once."""
+    user = require_subject(session)
+    if len(swipes) > MAX_SWIPES:
+        raise LimitReached(f"At most {MAX_SWIPES} swipes at once.", ("swipes",))
+    outcomes: list[Outcome] = [Outcome(None, None)] * len(swipes)
+    checked: list[_Checked] = []
+    for position, new in enumerate(swipes):
+        try:
+            checked.append(_check(session, services, position, new))
+        except UserError as error:
+            outcomes[position] = Outcome(None, error)
+    if not checked:
+        return outcomes
+    await session.fetch("swipes.lock", user_id=user)
+    stored = await recommendations.store(session, [item.shown for item in checked])
+    rows = await session.fetch(
+        "swipes.record",
+        user_id=user,
+        session_id=session.claims.session_id,
+        client_swipe_ids=[item.new.client_swipe_id for item in checked],
+        product_ids=[item.product_id for item in checked],
+        directions=[item.new.direction for item in checked],
+        recommendation_ids=stored,
+        contexts=[item.context for item in checked],
+    )
+    for item, row in zip(checked, rows, strict=True):
+        outcomes[item.position] = _outcome(row)
+        if outcomes[item.position].error is None and item.shown is not None:
+            await recommendations.note_outcome(session, item.shown, direction=item.new.direction)
+    await preferences.recompute(session, user)
+    return outcomes
+
+
+def _outcome(row: Any) -> Outcome:
+    if not row["product_exists"]:
+        return Outcome(None, ProductNotFound())
+    if row["swipe_id"] is None:  # cannot happen while every writer takes the person's lock first
+        raise WriteConflict("This swipe is being recorded by another request.")
+    if not row["is_same"]:
+        reused = IdempotencyKeyReused("This clientSwipeId was used for another swipe.", ("clientSwipeId",))
+        return Outcome(None, reused)
+    return Outcome(row["swipe_id"], None)
+
+
+async def undo(session: Session, swipe_id: UUID | None) -> None:
+    """Takes a swipe back; the swipe of the product before it counts again. Undoing twice is harmless.
+
+    Raises NotFound for everything that is not a swipe of the caller's own.
+    """
+    user = require_subject(session)
+    if swipe_id is None:
+        raise NotFound("There is no such swipe.", ("swipeId",))
+    await session.fetch("swipes.lock", user_id=user)
+    product = await session.fetchval("swipes.undo", user_id=user, swipe_id=swipe_id)
+    if product is None:
+        if not await session.fetchval("swipes.exists", user_id=user, swipe_id=swipe_id):
+            raise NotFound("There is no such swipe.", ("swipeId",))
+        return
+    await session.fetch("swipes.clear_signal", user_id=user, product_id=product)
+    await session.fetch("swipes.restore_signal", user_id=user, product_id=product)
+    await preferences.recompute(session, user)

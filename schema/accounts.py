@@ -1,0 +1,132 @@
+"""Sessions and accounts."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import strawberry
+
+from domain import ids
+from resolvers import accounts, sessions
+from resolvers.profiles import require_subject
+from resolvers.sessions import SignedIn, Visit
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import load
+from schema.profiles import Profile
+
+
+@strawberry.input(description="Where somebody came from; each text is cut to 500 characters.")
+class StartSessionInput:
+    landing_page: str | None = strawberry.field(default=None, description="The first page they saw.")
+    referrer: str | None = strawberry.field(default=None, description="The page that led there.")
+    device_type: str | None = strawberry.field(default=None, description="Such as phone or desktop.")
+    campaign: str | None = strawberry.field(default=None, description="The campaign that led there.")
+
+
+@strawberry.type(description="An anonymous session.")
+class StartSessionPayload:
+    session_id: strawberry.ID | None = strawberry.field(default=None, description="Of the session.")
+    access_token: str | None = strawberry.field(
+        default=None, description="For the header `Authorization: Bearer <token>`."
+    )
+    refresh_token: str | None = strawberry.field(default=None, description="For refreshSession, once.")
+    expires_at: datetime | None = strawberry.field(default=None, description="When the access token expires.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.input(description="A new account.")
+class SignUpInput:
+    email: str = strawberry.field(description="Case does not matter.")
+    password: str = strawberry.field(description="8 to 1,024 characters.")
+    display_name: str | None = strawberry.field(default=None, description="At most 100 characters.")
+
+
+@strawberry.input(description="An account to sign in to.")
+class SignInInput:
+    email: str = strawberry.field(description="Case does not matter.")
+    password: str = strawberry.field(description="As it was chosen.")
+
+
+@strawberry.input(description="A session to go on with. Send no expired access token along.")
+class RefreshSessionInput:
+    refresh_token: str = strawberry.field(description="The newest one; using an older one ends the session.")
+
+
+@strawberry.type(description="A pair of tokens and whom they stand for.")
+class AuthPayload:
+    access_token: str | None = strawberry.field(
+        default=None, description="For the header `Authorization: Bearer <token>`."
+    )
+    refresh_token: str | None = strawberry.field(default=None, description="For refreshSession, once.")
+    expires_at: datetime | None = strawberry.field(default=None, description="When the access token expires.")
+    profile: Profile | None = strawberry.field(default=None, description="Who is signed in.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type(description="What came of signing out.")
+class SignOutPayload:
+    signed_out: bool = strawberry.field(default=False, description="False when the session was over already.")
+    user_errors: list[UserError] = user_errors()
+
+
+async def _payload(info: Info, signed_in: SignedIn) -> AuthPayload:
+    await info.context.become(signed_in.claims)
+    return AuthPayload(
+        access_token=signed_in.access_token,
+        refresh_token=signed_in.refresh_token,
+        expires_at=signed_in.expires_at,
+        profile=await load(info, Profile, signed_in.claims.subject),
+    )
+
+
+@strawberry.type
+class AccountMutation:
+    @strawberry.mutation(description="Starts an anonymous session: a profile and its tokens.")
+    @outcome(StartSessionPayload)
+    async def start_session(self, info: Info, input: StartSessionInput) -> StartSessionPayload:
+        context = info.context
+        visit = Visit(input.landing_page, input.referrer, input.device_type, input.campaign)
+        signed_in = await sessions.start(context.services, context.caller, visit)
+        assert signed_in.claims.session_id is not None
+        return StartSessionPayload(
+            session_id=strawberry.ID(ids.encode("Session", signed_in.claims.session_id)),
+            access_token=signed_in.access_token,
+            refresh_token=signed_in.refresh_token,
+            expires_at=signed_in.expires_at,
+        )
+
+    @strawberry.mutation(description="Makes an account and signs in.")
+    @outcome(AuthPayload)
+    async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
+        context = info.context
+        return await _payload(
+            info,
+            await accounts.sign_up(
+                context.services,
+                context.caller,
+                email=input.email,
+                password=input.password,
+                display_name=input.display_name,
+            ),
+        )
+
+    @strawberry.mutation(description="Signs in with e-mail and password.")
+    @outcome(AuthPayload)
+    async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
+        context = info.context
+        return await _payload(
+            info, await accounts.sign_in(context.services, context.caller, email=input.email, password=input.password)
+        )
+
+    @strawberry.mutation(description="Exchanges a refresh token for a new pair of tokens.")
+    @outcome(AuthPayload)
+    async def refresh_session(self, info: Info, input: RefreshSessionInput) -> AuthPayload:
+        return await _payload(info, await sessions.refresh(info.context.services, input.refresh_token))
+
+    @strawberry.mutation(description="Ends the session of the access token: its refresh token is of no use any more.")
+    @outcome(SignOutPayload)
+    async def sign_out(self, info: Info) -> SignOutPayload:
+        context = info.context
+        require_subject(context.session)
+        return SignOutPayload(signed_out=await sessions.sign_out(context.services, context.claims))

@@ -1,0 +1,73 @@
+"""Tracked links."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import strawberry
+
+from db.rows import Order
+from domain import affiliate, ids
+from resolvers import affiliate_clicks
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import Node, column, load, row
+from schema.products import Product
+
+
+@row(
+    "public.affiliate_clicks",
+    keys=("product_id",),
+    owner="user_id",
+    orders={"NEWEST": Order.by("NEWEST", "r.click_timestamp", "timestamptz", descending=True)},
+)
+@strawberry.type(description="A tracked link that somebody asked for.")
+class AffiliateClick(Node):
+    network: str | None = column("The affiliate network that tracks it.", "affiliate_network")
+    created_at: datetime = column("When it was asked for.", "click_timestamp")
+
+    @strawberry.field(description="Send the browser here; it leads to the shop.")
+    def redirect_url(self, info: Info) -> str:
+        return f"{info.context.services.settings.base_url}/r/{affiliate.encode_token(self.record['id'])}"
+
+    @strawberry.field(description="What it leads to.")
+    async def product(self, info: Info) -> Product:
+        found = await load(info, Product, self.record["product_id"])
+        assert found is not None  # a foreign key that is not null
+        return found
+
+
+@strawberry.input(description="A link to ask for.")
+class AffiliateClickInput:
+    product_id: strawberry.ID = strawberry.field(description="What it leads to.")
+    source_page: str | None = strawberry.field(default=None, description="Where it stands, at most 200 characters.")
+    recommendation_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The recommendation that showed the product."
+    )
+    campaign: str | None = strawberry.field(default=None, description="At most 200 characters.")
+    idempotency_key: str | None = strawberry.field(
+        default=None, description="A repeat with the same key gives the first click again."
+    )
+
+
+@strawberry.type(description="What came of asking for a link.")
+class AffiliateClickPayload:
+    click: AffiliateClick | None = strawberry.field(default=None, description="With the URL to send the browser to.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class AffiliateClickMutation:
+    @strawberry.mutation(description="Keeps the intent to buy and gives a tracked link.")
+    @outcome(AffiliateClickPayload)
+    async def create_affiliate_click(self, info: Info, input: AffiliateClickInput) -> AffiliateClickPayload:
+        click = await affiliate_clicks.create(
+            info.context.session,
+            info.context.services,
+            product_id=ids.decode_as("Product", input.product_id),
+            source_page=input.source_page,
+            recommendation=input.recommendation_id,
+            campaign=input.campaign,
+            idempotency_key=input.idempotency_key,
+        )
+        return AffiliateClickPayload(click=await load(info, AffiliateClick, click))

@@ -1,0 +1,37 @@
+"""Brands."""
+
+from __future__ import annotations
+
+import strawberry
+
+from db.queries import QUERIES
+from db.rows import Order
+from domain.errors import Invalid
+from schema.connection import Connection, connect
+from schema.context import Info
+from schema.node import Node, column, row
+
+BY_NAME = Order.by("NAME", "r.name", "text", descending=False)
+
+
+@row("public.brands", orders={"NAME": BY_NAME})
+@strawberry.type(description="Who makes a product.")
+class Brand(Node):
+    name: str = column("Name as shown to people.")
+    slug: str = column("Name in addresses and filters.")
+
+
+@strawberry.type
+class BrandQuery:
+    @strawberry.field(description="Brands by name; `search` finds a part of it.")
+    async def brands(
+        self, info: Info, first: int | None = None, after: str | None = None, search: str | None = None
+    ) -> Connection[Brand]:
+        where = [QUERIES["brands.is_active"].bind()]
+        text = (search or "").strip().replace("\0", "")
+        if len(text) > 100:
+            raise Invalid("A search has at most 100 characters.", ("search",))
+        if text:
+            escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+            where.append(QUERIES["brands.named_like"].bind(pattern=f"%{escaped}%"))
+        return await connect(info, Brand.ROW, BY_NAME, first=first, after=after, where=where)

@@ -1,0 +1,58 @@
+"""What a resolver finds in `info.context`: who asks, and the transaction of this request or root mutation field."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import strawberry
+
+from db.claims import ANONYMOUS, Claims
+from db.session import Session
+from resolvers.services import Services
+from resolvers.sessions import Caller
+
+
+@dataclass
+class Context:
+    """One per request. A query has one read-only session; each root field of a mutation has its own."""
+
+    services: Services
+    claims: Claims = ANONYMOUS
+    caller: Caller = field(default_factory=Caller)
+    _session: Session | None = None
+    _finished: bool = False
+
+    @property
+    def session(self) -> Session:
+        """The open session; a read-only one is begun where there is none."""
+        if self._finished:  # a sibling of a field that failed, still running: its answer is not waited for
+            raise RuntimeError("the request is over")
+        if self._session is None:
+            self._session = self.services.database.session(self.claims, read_only=True)
+        return self._session
+
+    def begin_write(self) -> Session:
+        """The session of a root mutation field."""
+        self._session = self.services.database.session(self.claims, read_only=False)
+        return self._session
+
+    async def end(self, *, failed: bool = False) -> None:
+        """Commits or, after a failure, rolls back."""
+        session, self._session = self._session, None
+        if session is not None:
+            if failed:
+                session.abandon()
+            await session.close()
+
+    async def finish(self) -> None:
+        """Nothing may begin after this. What is still open is read-only or has failed."""
+        self._finished = True
+        await self.end(failed=True)
+
+    async def become(self, claims: Claims) -> None:
+        """Goes on as the person who has just signed in, for the rest of this root field."""
+        await self.end()
+        self._session = self.services.database.session(claims, read_only=False)
+
+
+Info = strawberry.Info[Context, None]

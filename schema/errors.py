@@ -1,0 +1,109 @@
+"""Errors on their way out: expected ones into payloads, the rest into errors[].extensions.code without any inside
+information."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import strawberry
+import structlog
+from graphql import GraphQLError, GraphQLSyntaxError
+
+from domain import errors
+from schema.context import Context
+
+log = structlog.get_logger("aclue.schema")
+
+
+@strawberry.enum(description="Why a mutation did not do what was asked.")
+class UserErrorCode(Enum):
+    INVALID = "INVALID"
+    NOT_FOUND = "NOT_FOUND"
+    CONFLICT = "CONFLICT"
+    STALE = "STALE"
+    EXPIRED = "EXPIRED"
+    LIMIT_REACHED = "LIMIT_REACHED"
+    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
+    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@strawberry.type(description="An expected outcome of a mutation; nothing was changed.")
+class UserError:
+    code: UserErrorCode = strawberry.field(description="For programs.")
+    message: str = strawberry.field(description="For people.")
+    field: list[str] | None = strawberry.field(description="Path of the input at fault, below `input`.")
+
+    @classmethod
+    def of(cls, error: errors.UserError) -> UserError:
+        return cls(code=UserErrorCode(error.code), message=str(error), field=list(error.field) or None)
+
+
+def user_errors() -> Any:
+    """The field every payload has."""
+    return strawberry.field(description="Why nothing was changed; empty when it worked.", default_factory=list)
+
+
+class Payload(Protocol):
+    """What mutations return."""
+
+    def __init__(self, *, user_errors: list[UserError]) -> None: ...
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def outcome(payload: Callable[..., R]) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+    """A mutation whose expected errors become `payload(user_errors=[...])`, with nothing of its transaction kept."""
+
+    def decorate(resolve: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
+        @functools.wraps(resolve)
+        async def resolve_outcome(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                return await resolve(*args, **kwargs)
+            except errors.UserError as error:
+                context: Context = kwargs["info"].context  # type: ignore[attr-defined]
+                context.session.abandon()
+                return payload(user_errors=[UserError.of(error)])
+
+        return resolve_outcome
+
+    return decorate
+
+
+def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
+    """An error as the answer shows it. What is not meant for callers is logged under the request id instead."""
+    answer: dict[str, Any] = {"message": error.message}
+    if error.locations:
+        answer["locations"] = [location.formatted for location in error.locations]
+    if error.path:
+        answer["path"] = list(error.path)
+    cause = error.original_error
+    extensions: dict[str, Any] = {"code": _code(error)}
+    if isinstance(cause, errors.TryAgain):
+        extensions["retryAfter"] = cause.retry_after
+    if extensions["code"] == "INTERNAL_SERVER_ERROR":
+        log.error("internal error", request_id=request_id, path=error.path, exc_info=cause or error)
+        answer["message"] = "Something went wrong on our side."
+        extensions["requestId"] = request_id
+    answer["extensions"] = extensions
+    return answer
+
+
+def _code(error: GraphQLError) -> str:
+    cause = error.original_error
+    if isinstance(cause, errors.AclueError):
+        return cause.code
+    if isinstance(error, GraphQLSyntaxError):
+        return "GRAPHQL_PARSE_FAILED"
+    if cause is None and error.extensions and "code" in error.extensions:
+        return str(error.extensions["code"])
+    if cause is None and error.path is None:
+        return "BAD_USER_INPUT"  # variables or operationName that do not fit the document
+    if cause is None and error.nodes and "Argument " in error.message:
+        return "BAD_USER_INPUT"
+    return "INTERNAL_SERVER_ERROR"

@@ -1,0 +1,118 @@
+"""Runs a request: one snapshot for a query, one transaction for each root field of a mutation."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from typing import Any
+
+import strawberry
+from graphql import GraphQLError, GraphQLObjectType, GraphQLSchema, OperationType, execute
+from graphql.execution import ExecutionResult
+from graphql.execution.incremental import IncrementalExecutor
+
+from schema.context import Context
+from schema.documents import Document, Documents
+from schema.errors import formatted
+from schema.schema import build
+from settings import Settings
+
+
+class _Executor(IncrementalExecutor):
+    """graphql-core runs the root fields of a mutation one after the other; here each gets a transaction around its
+    resolver *and* its payload's selections."""
+
+    def execute_field(self, parent_type: GraphQLObjectType, *arguments: Any) -> Any:
+        result = super().execute_field(parent_type, *arguments)
+        if parent_type is self.schema.mutation_type and self.is_awaitable(result):
+            return self._in_transaction(result)
+        return result
+
+    async def _in_transaction(self, result: Awaitable[Any]) -> Any:
+        context: Context = self.context_value
+        context.begin_write()
+        try:
+            value = await result
+        except BaseException:
+            await context.end(failed=True)
+            raise
+        try:
+            await context.end()
+        except Exception as error:
+            raise GraphQLError(str(error), original_error=error) from error
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A GraphQL request, whatever it came in."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """`body` is what is sent. `is_refused`: the document never ran."""
+
+    body: dict[str, Any]
+    is_refused: bool = False
+    retry_after: int | None = None
+
+
+class Engine:
+    """The schema, ready to answer."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.schema: strawberry.Schema = build()
+        self._core: GraphQLSchema = self.schema._schema  # noqa: SLF001  Strawberry has no public name for it
+        self._documents = Documents(self._core, settings)
+
+    def document(self, request: Request) -> Document:
+        return self._documents.get(request.query)
+
+    async def answer(self, request: Request, context: Context, request_id: str, *, may_write: bool = True) -> Answer:
+        """Runs the request. Never raises for what a caller sends. `may_write` False refuses mutations (GET)."""
+        document = self.document(request)
+        if document.errors or document.tree is None:
+            return _refused(document.errors, request_id)
+        kind = document.operation(request.operation_name)
+        if kind is None:
+            problem = "Say which operation to run: operationName fits none of the document, or several."
+            return _refused((GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),), request_id)
+        if kind is OperationType.MUTATION and not may_write:
+            problem = "A mutation needs POST."
+            return _refused((GraphQLError(problem, extensions={"code": "BAD_REQUEST"}),), request_id)
+        try:
+            result = execute(
+                self._core,
+                document.tree,
+                context_value=context,
+                variable_values=request.variables,
+                operation_name=request.operation_name,
+                executor_class=_Executor,
+            )
+            if not isinstance(result, ExecutionResult):
+                result = await result
+        except GraphQLError as error:
+            return _refused((error,), request_id)
+        finally:
+            await context.finish()
+        return _answered(result, request_id)
+
+
+def _refused(errors: tuple[GraphQLError, ...], request_id: str) -> Answer:
+    return Answer({"errors": [formatted(error, request_id) for error in errors]}, is_refused=True)
+
+
+def _answered(result: ExecutionResult, request_id: str) -> Answer:
+    if result.data is None and result.errors and all(error.path is None for error in result.errors):
+        return _refused(tuple(result.errors), request_id)
+    body: dict[str, Any] = {"data": result.data}
+    retry_after = None
+    if result.errors:
+        body["errors"] = [formatted(error, request_id) for error in result.errors]
+        waits = [e["extensions"]["retryAfter"] for e in body["errors"] if "retryAfter" in e["extensions"]]
+        retry_after = max(waits, default=None)
+    return Answer(body, retry_after=retry_after)

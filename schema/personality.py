@@ -1,0 +1,172 @@
+"""The quiz and the personality."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import cast
+
+import msgspec
+import strawberry
+
+from db.rows import Order
+from domain.personality import TRAITS
+from resolvers import personality
+from schema.connection import Connection, connect
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import Node, column, load, load_own, row
+
+
+@strawberry.enum(description="The five traits.")
+class Trait(Enum):
+    ADVENTUROUS = strawberry.enum_value("adventurous", description="Seeks the new, the outdoors, a thrill.")
+    INTELLECTUAL = strawberry.enum_value("intellectual", description="Enjoys ideas, books and puzzles.")
+    PRACTICAL = strawberry.enum_value("practical", description="Likes what works and is used.")
+    CREATIVE = strawberry.enum_value("creative", description="Makes things; has an eye or an ear.")
+    SOCIAL = strawberry.enum_value("social", description="Thrives among people.")
+
+
+@strawberry.enum(description="Why an assessment was taken.")
+class AssessmentTrigger(Enum):
+    INITIAL = strawberry.enum_value("initial", description="The first one.")
+    PERIODIC = strawberry.enum_value("periodic", description="Taken again after a while.")
+    BEHAVIOR_CHANGE = strawberry.enum_value("behavior_change", description="Asked for because the swipes changed.")
+
+
+@strawberry.enum(description="What a personality was made from.")
+class AssessmentMethod(Enum):
+    QUIZ = strawberry.enum_value("quiz", description="Answers alone.")
+    BEHAVIOR = strawberry.enum_value("behavior", description="Swipes alone.")
+    HYBRID = strawberry.enum_value("hybrid", description="Both.")
+
+
+@strawberry.type(description="An answer one can give.")
+class QuizOption:
+    value: int = strawberry.field(description="What to send.")
+    label: str = strawberry.field(description="What it says.")
+
+
+@strawberry.type(description="A question of the quiz.")
+class QuizQuestion:
+    id: strawberry.ID = strawberry.field(description="Unique within the version.")
+    text: str = strawberry.field(description="What to show.")
+    options: list[QuizOption] = strawberry.field(description="The answers, lowest first.")
+
+
+@strawberry.type(description="The current quiz.")
+class Quiz:
+    version: str = strawberry.field(description="Send it back with the answers.")
+    locale: str = strawberry.field(description="The language it is worded in.")
+    questions: list[QuizQuestion] = strawberry.field(description="In the order to ask them.")
+
+
+@strawberry.type(description="A score of a trait.")
+class TraitScore:
+    trait: Trait = strawberry.field(description="Which trait.")
+    score: float = strawberry.field(description="0 to 100; 50 is neither.")
+    standard_error: float | None = strawberry.field(
+        default=None, description="In points of the score; null while the quiz is not calibrated."
+    )
+
+
+def _scores(jsonb: str) -> list[TraitScore]:
+    stored = msgspec.json.decode(jsonb, type=dict[str, float])
+    return [TraitScore(trait=Trait(trait), score=stored[trait]) for trait in TRAITS if trait in stored]
+
+
+@row(
+    "public.personality_assessment_history",
+    owner="user_id",
+    orders={"NEWEST": Order.by("NEWEST", "r.assessment_timestamp", "timestamptz", descending=True)},
+)
+@strawberry.type(description="A quiz taken.")
+class Assessment(Node):
+    primary_type: Trait = column("The strongest trait.", read=Trait)
+    scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores)
+    trigger: AssessmentTrigger = column("Why it was taken.", "assessment_trigger", read=AssessmentTrigger)
+    questions_answered: int = column("How many questions were answered.")
+    completion_time_seconds: int | None = column("How long it took, in seconds.")
+    quality: float | None = column("How much the answers look read, 0 to 1.", "assessment_quality_score")
+    taken_at: datetime = column("When.", "assessment_timestamp")
+
+
+@row("public.personality_profiles", owner="user_id")
+@strawberry.type(description="What the quizzes say of somebody.")
+class PersonalityProfile(Node):
+    primary_type: Trait = column("The strongest trait.", read=Trait)
+    secondary_types: list[Trait] = column(
+        "Traits nearly as strong, strongest first.", read=lambda traits: [Trait(t) for t in traits]
+    )
+    scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores)
+    confidence: float = column("0 to 1: more answers that agree with each other give more.", "confidence_level")
+    assessment_method: AssessmentMethod = column("What it was made from.", read=AssessmentMethod)
+    questions_answered: int = column("How many questions were answered.", "total_questions_answered")
+    last_assessment_at: datetime = column("When it was last assessed.")
+
+    @strawberry.field(description="The quizzes taken, newest first.")
+    async def history(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Assessment]:
+        return await connect(
+            info,
+            Assessment.ROW,
+            Assessment.ROW.orders["NEWEST"],
+            first=first,
+            after=after,
+            parent="r.user_id = parent.key",
+            parent_key=self.record["user_id"],
+        )
+
+
+@strawberry.type
+class PersonalityQuery:
+    @strawberry.field(description="The current quiz, in English where it is not worded in the locale.")
+    async def quiz(self, info: Info, locale: str = "en") -> Quiz:
+        found = await personality.current_quiz(info.context.session, locale)
+        options = [QuizOption(value=value, label=label) for value, label in found.options]
+        return Quiz(
+            version=found.version,
+            locale=found.locale,
+            questions=[QuizQuestion(id=strawberry.ID(q.code), text=q.text, options=options) for q in found.questions],
+        )
+
+
+@strawberry.input(description="An answer.")
+class QuizAnswer:
+    question_id: strawberry.ID = strawberry.field(description="Which question.")
+    value: int = strawberry.field(description="The value of one of its options.")
+
+
+@strawberry.input(description="Answers to the quiz.")
+class SubmitQuizInput:
+    version: str = strawberry.field(description="The version that was answered.")
+    answers: list[QuizAnswer] = strawberry.field(description="At least 10, and 2 of each trait.")
+    completion_time_seconds: int | None = strawberry.field(default=None, description="How long it took.")
+    trigger: AssessmentTrigger = strawberry.field(default=AssessmentTrigger.INITIAL, description="Why it was taken.")
+    idempotency_key: str | None = strawberry.field(
+        default=None, description="A repeat with the same key gives the first assessment again."
+    )
+
+
+@strawberry.type(description="What came of a quiz.")
+class SubmitQuizPayload:
+    personality: PersonalityProfile | None = strawberry.field(default=None, description="As it is now.")
+    assessment: Assessment | None = strawberry.field(default=None, description="This quiz.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class PersonalityMutation:
+    @strawberry.mutation(description="Scores and keeps a quiz.")
+    @outcome(SubmitQuizPayload)
+    async def submit_quiz(self, info: Info, input: SubmitQuizInput) -> SubmitQuizPayload:
+        assessment = await personality.submit(
+            info.context.session,
+            version=input.version,
+            answers=[(answer.question_id, answer.value) for answer in input.answers],
+            seconds=input.completion_time_seconds,
+            trigger=cast(str, input.trigger.value),
+            idempotency_key=input.idempotency_key,
+        )
+        return SubmitQuizPayload(
+            personality=await load_own(info, PersonalityProfile), assessment=await load(info, Assessment, assessment)
+        )

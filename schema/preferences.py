@@ -1,0 +1,53 @@
+"""What the swipes say."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+import strawberry
+
+from schema.node import Node, column, row
+from schema.products import Money
+
+
+@strawberry.type(description="How much somebody likes a category, a brand or a style.")
+class Affinity:
+    slug: str = strawberry.field(description="Of the category or brand; the tag itself for a style.")
+    name: str = strawberry.field(description="As shown to people.")
+    score: float = strawberry.field(description="-1 (avoids) to 1 (loves); near 0 while little is known.")
+
+
+class _StoredAffinity(msgspec.Struct):
+    slug: str
+    name: str
+    score: float
+
+
+def _affinities(jsonb: str) -> list[Affinity]:
+    stored = msgspec.json.decode(jsonb, type=list[_StoredAffinity])
+    return [Affinity(slug=a.slug, name=a.name, score=a.score) for a in stored]
+
+
+@row("public.user_preferences", owner="user_id")
+@strawberry.type(description="What somebody's swipes say of them; follows every swipe at once.")
+class Preferences(Node):
+    categories: list[Affinity] = column("Strongest first.", "category_preferences", read=_affinities)
+    brands: list[Affinity] = column("Strongest first.", "brand_preferences", read=_affinities)
+    styles: list[Affinity] = column("Product tags, strongest first.", "style_preferences", read=_affinities)
+    min_price: Money | None = column(
+        "Nine in ten liked products cost more; null before three likes.",
+        "min_price_minor",
+        "price_currency",
+        read=Money.of,
+    )
+    max_price: Money | None = column(
+        "Nine in ten liked products cost less; null before three likes.",
+        "max_price_minor",
+        "price_currency",
+        read=Money.of,
+    )
+    total_swipes: int = column("All swipes that were not undone.")
+    right_swipes: int = column("Likes and super-likes among them.")
+    confidence: float = column("0 to 1: grows with the number of products judged.")
+    updated_at: datetime = column("When they last changed.")

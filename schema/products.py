@@ -1,0 +1,259 @@
+"""Products, and the inputs that choose among them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated
+from uuid import UUID
+
+import strawberry
+from aiodataloader import DataLoader
+
+from db.connections import ROOT
+from db.queries import QUERIES
+from domain import ids, money
+from domain.errors import BadUserInput
+from resolvers import products, recommendations
+from resolvers.products import Filter, NewProduct, ProductChanges
+from schema.brands import Brand
+from schema.connection import Connection, connect
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import Node, column, load, row
+from schema.retailers import Retailer
+
+if TYPE_CHECKING:
+    from schema.categories import Category
+    from schema.recommendations import Recommendation
+
+
+@strawberry.type(description="An exact amount of money.")
+class Money:
+    amount: Decimal = strawberry.field(description="In major units, exact.")
+    currency_code: str = strawberry.field(description="ISO 4217.")
+
+    @classmethod
+    def of(cls, minor: int | None, currency: str | None) -> Money | None:
+        if minor is None or currency is None:
+            return None
+        return cls(amount=money.to_decimal(minor, currency), currency_code=currency)
+
+
+@row(
+    "public.products",
+    keys=("brand_id", "category_id", "retailer_id"),
+    orders=products.ORDERS,
+)
+@strawberry.type(description="Something one can give.")
+class Product(Node):
+    name: str = column("Name as the retailer gives it.")
+    description: str | None = column("What it is, in plain text.")
+    price: Money = column("What it costs at the retailer.", "price_minor", "currency", read=Money.of)
+    image_url: str | None = column("A picture.")
+    tags: list[str] = column("What it is about, such as `game-night`.")
+    in_stock: bool = column(
+        "Whether it can be bought now.", "in_stock", "is_active", read=lambda stocked, active: stocked and active
+    )
+    created_at: datetime = column("When it came into the catalogue.")
+
+    @strawberry.field(description="Who makes it.")
+    async def brand(self, info: Info) -> Brand | None:
+        return await load(info, Brand, self.record["brand_id"])
+
+    @strawberry.field(description="Where it stands in the catalogue.")
+    async def category(self, info: Info) -> Annotated[Category, strawberry.lazy("schema.categories")]:
+        from schema.categories import Category
+
+        found = await load(info, Category, self.record["category_id"])
+        assert found is not None  # a foreign key that is not null
+        return found
+
+    @strawberry.field(description="Who sells it.")
+    async def retailer(self, info: Info) -> Retailer | None:
+        return await load(info, Retailer, self.record["retailer_id"])
+
+    @strawberry.field(description="Products like it, most alike first; the same for every caller.")
+    async def similar(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated[Recommendation, strawberry.lazy("schema.recommendations")]]:
+        from schema.recommendations import Recommendation
+
+        if not 1 <= first <= 100:
+            raise BadUserInput("`first` must be from 1 to 100.")
+        context = info.context
+
+        async def batch(keys: list[UUID]) -> list[list[recommendations.Recommended]]:
+            return await recommendations.similar(context.session, context.services, keys, first)
+
+        loader: DataLoader[UUID, list[recommendations.Recommended]] = context.session.loaders.custom(
+            ("similar", first), batch
+        )
+        return [Recommendation.of(found) for found in await loader.load(self.record["id"])]
+
+
+@strawberry.enum(description="How products are ordered. RELEVANCE needs a search; without one it is POPULARITY.")
+class ProductOrder(Enum):
+    NEWEST = "NEWEST"
+    PRICE_ASC = "PRICE_ASC"
+    PRICE_DESC = "PRICE_DESC"
+    NAME = "NAME"
+    POPULARITY = "POPULARITY"
+    RELEVANCE = "RELEVANCE"
+
+
+@strawberry.input(description="Which products; all conditions must hold.")
+class ProductFilter:
+    category_slug: str | None = strawberry.field(default=None, description="Includes its sub-categories.")
+    brand_slugs: list[str] | None = strawberry.field(default=None, description="Any of these brands.")
+    min_price: Decimal | None = strawberry.field(default=None, description="At least this much.")
+    max_price: Decimal | None = strawberry.field(default=None, description="At most this much.")
+    currency_code: str = strawberry.field(default="GBP", description="Currency of the price limits.")
+    tags: list[str] | None = strawberry.field(default=None, description="All of these tags.")
+    in_stock: bool | None = strawberry.field(default=None, description="Only what can, or cannot, be bought now.")
+
+    def plain(self) -> Filter:
+        return Filter(
+            self.category_slug,
+            self.brand_slugs,
+            self.min_price,
+            self.max_price,
+            self.currency_code,
+            self.tags,
+            self.in_stock,
+        )
+
+
+async def product_page(
+    info: Info,
+    order: ProductOrder,
+    *,
+    first: int | None,
+    after: str | None,
+    last: int | None = None,
+    before: str | None = None,
+    search: str | None = None,
+    wanted: ProductFilter | None = None,
+    parent: str | None = None,
+    parent_key: UUID = ROOT,
+) -> Connection[Product]:
+    """A page of active products."""
+    query = await products.search_query(info.context.session, search)
+    where = [QUERIES["products.is_active"].bind(), *products.conditions(wanted.plain() if wanted else None)]
+    if query is not None:
+        where.append(QUERIES["products.matches"].bind(query=query))
+    elif order is ProductOrder.RELEVANCE:
+        order = ProductOrder.POPULARITY
+    return await connect(
+        info,
+        Product.ROW,
+        products.ORDERS[order.value],
+        first=first,
+        after=after,
+        last=last,
+        before=before,
+        where=where,
+        parent=parent,
+        parent_key=parent_key,
+        order_values=(("search", query),) if order is ProductOrder.RELEVANCE else (),
+    )
+
+
+@strawberry.type
+class ProductQuery:
+    @strawberry.field(description="A product by id; null when there is none.")
+    async def product(self, info: Info, id: strawberry.ID) -> Product | None:
+        return await load(info, Product, ids.decode_as("Product", id))
+
+    @strawberry.field(description="The catalogue. A search forgives one typo in a word of five letters or more.")
+    async def products(
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        last: int | None = None,
+        before: str | None = None,
+        search: str | None = None,
+        filter: ProductFilter | None = None,
+        order_by: ProductOrder = ProductOrder.NEWEST,
+    ) -> Connection[Product]:
+        return await product_page(
+            info, order_by, first=first, after=after, last=last, before=before, search=search, wanted=filter
+        )
+
+
+@strawberry.input(description="A new product.")
+class ProductInput:
+    name: str = strawberry.field(description="1 to 500 characters.")
+    price: Decimal = strawberry.field(description="Above zero, with no more decimals than the currency has.")
+    category_slug: str = strawberry.field(description="Where it belongs.")
+    retailer_slug: str = strawberry.field(description="Who sells it.")
+    external_id: str = strawberry.field(description="The retailer's own id; unique per retailer.")
+    url: str = strawberry.field(description="The retailer's page, https.")
+    description: str | None = strawberry.field(default=None, description="What it is.")
+    currency_code: str = strawberry.field(default="GBP", description="ISO 4217.")
+    brand_slug: str | None = strawberry.field(default=None, description="Who makes it.")
+    image_url: str | None = strawberry.field(default=None, description="A picture, https.")
+    tags: list[str] | None = strawberry.field(default=None, description="In lower case with hyphens.")
+    in_stock: bool = strawberry.field(default=True, description="Whether it can be bought now.")
+
+
+@strawberry.input(description="Changes to a product; what is left out stays.")
+class UpdateProductInput:
+    id: strawberry.ID = strawberry.field(description="Which product.")
+    name: str | None = strawberry.field(default=None, description="1 to 500 characters.")
+    description: str | None = strawberry.field(default=strawberry.UNSET, description="Null clears it.")
+    price: Decimal | None = strawberry.field(default=None, description="In the product's own currency.")
+    category_slug: str | None = strawberry.field(default=None, description="Where it belongs.")
+    tags: list[str] | None = strawberry.field(default=None, description="Replaces all tags.")
+    image_url: str | None = strawberry.field(default=strawberry.UNSET, description="Null clears it.")
+    in_stock: bool | None = strawberry.field(default=None, description="Whether it can be bought now.")
+    is_active: bool | None = strawberry.field(default=None, description="False takes it out of the catalogue.")
+
+
+@strawberry.type(description="What came of writing a product.")
+class ProductPayload:
+    product: Product | None = strawberry.field(default=None, description="As it is now.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class ProductMutation:
+    @strawberry.mutation(description="Adds a product. For administrators.")
+    @outcome(ProductPayload)
+    async def create_product(self, info: Info, input: ProductInput) -> ProductPayload:
+        session = info.context.session
+        new = NewProduct(
+            name=input.name,
+            description=input.description,
+            price=input.price,
+            currency=input.currency_code,
+            category_slug=input.category_slug,
+            brand_slug=input.brand_slug,
+            retailer_slug=input.retailer_slug,
+            external_id=input.external_id,
+            url=input.url,
+            image_url=input.image_url,
+            tags=input.tags or [],
+            in_stock=input.in_stock,
+        )
+        return ProductPayload(product=await load(info, Product, await products.create(session, new)))
+
+    @strawberry.mutation(description="Changes a product. For administrators.")
+    @outcome(ProductPayload)
+    async def update_product(self, info: Info, input: UpdateProductInput) -> ProductPayload:
+        changes = ProductChanges(
+            name=input.name,
+            description=input.description or None,
+            set_description=input.description is not strawberry.UNSET,
+            price=input.price,
+            category_slug=input.category_slug,
+            tags=input.tags,
+            image_url=input.image_url or None,
+            set_image_url=input.image_url is not strawberry.UNSET,
+            in_stock=input.in_stock,
+            is_active=input.is_active,
+        )
+        key = await products.update(info.context.session, ids.decode_as("Product", input.id), changes)
+        return ProductPayload(product=await load(info, Product, key))

@@ -1,0 +1,131 @@
+"""The person who asks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import msgspec
+import strawberry
+
+from db.queries import QUERIES
+from db.rows import Order
+from resolvers import profiles
+from schema.connection import Connection, connect
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import Node, column, load, load_own, row
+from schema.preferences import Preferences
+from schema.scalars import JSON
+
+if TYPE_CHECKING:
+    from schema.affiliate_clicks import AffiliateClick
+    from schema.personality import PersonalityProfile
+    from schema.swipes import Swipe
+
+
+@strawberry.type(description="What somebody did, in numbers.")
+class UserAnalyticsSummary:
+    swipes: int = strawberry.field(description="Swipes that were not undone.")
+    likes: int = strawberry.field(description="Likes among them.")
+    super_likes: int = strawberry.field(description="Super-likes among them.")
+    affiliate_clicks: int = strawberry.field(description="Tracked links asked for.")
+    conversions: int = strawberry.field(description="Clicks that earned a commission.")
+    sessions: int = strawberry.field(description="Sign-ins and anonymous sessions.")
+
+
+@row("public.profiles")
+@strawberry.type(description="A person, or an anonymous session.")
+class Profile(Node):
+    is_anonymous: bool = column("Whether this is an anonymous session.")
+    email: str | None = column("E-mail of the account.")
+    display_name: str | None = column("What to call them.")
+    stated_preferences: JSON | None = column(
+        "What they said of themselves.", "preferences", read=lambda jsonb: msgspec.json.decode(jsonb)
+    )
+    created_at: datetime = column("When they were first seen.")
+
+    @strawberry.field(description="What their swipes say; null before the first one.")
+    async def preferences(self, info: Info) -> Preferences | None:
+        return await load_own(info, Preferences)
+
+    @strawberry.field(description="What the quiz says; null before the first one.")
+    async def personality(
+        self, info: Info
+    ) -> Annotated[PersonalityProfile, strawberry.lazy("schema.personality")] | None:
+        from schema.personality import PersonalityProfile
+
+        return await load_own(info, PersonalityProfile)
+
+    @strawberry.field(description="Their swipes that were not undone, newest first.")
+    async def swipes(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated[Swipe, strawberry.lazy("schema.swipes")]]:
+        from schema.swipes import Swipe
+
+        return await self._connect(info, Swipe.ROW, first, after, [QUERIES["swipes.not_undone"].bind()])
+
+    @strawberry.field(description="The tracked links they asked for, newest first.")
+    async def affiliate_clicks(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated[AffiliateClick, strawberry.lazy("schema.affiliate_clicks")]]:
+        from schema.affiliate_clicks import AffiliateClick
+
+        return await self._connect(info, AffiliateClick.ROW, first, after)
+
+    @strawberry.field(description="What they did, in numbers, since a moment or ever.")
+    async def analytics(self, info: Info, since: datetime | None = None) -> UserAnalyticsSummary:
+        counts = await profiles.analytics(info.context.session, since)
+        return UserAnalyticsSummary(**counts)
+
+    async def _connect(
+        self, info: Info, row_type: Any, first: int | None, after: str | None, where: list[Any] | None = None
+    ) -> Connection[Any]:
+        newest = cast(Order, row_type.orders["NEWEST"])
+        return await connect(
+            info,
+            row_type,
+            newest,
+            first=first,
+            after=after,
+            where=where,
+            parent="r.user_id = parent.key",
+            parent_key=self.record["id"],
+        )
+
+
+@strawberry.type
+class ProfileQuery:
+    @strawberry.field(description="The caller; null without a token. An anonymous session has a profile too.")
+    async def me(self, info: Info) -> Profile | None:
+        return await load(info, Profile, info.context.session.claims.subject)
+
+
+@strawberry.input(description="Changes to one's profile; what is left out stays.")
+class UpdateProfileInput:
+    display_name: str | None = strawberry.field(
+        default=strawberry.UNSET, description="At most 100 characters; null clears it."
+    )
+    stated_preferences: JSON | None = strawberry.field(
+        default=None, description="A JSON object of at most 16 KiB; replaces the old one."
+    )
+
+
+@strawberry.type(description="What came of changing a profile.")
+class UpdateProfilePayload:
+    profile: Profile | None = strawberry.field(default=None, description="As it is now.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class ProfileMutation:
+    @strawberry.mutation(description="Changes the caller's own profile.")
+    @outcome(UpdateProfilePayload)
+    async def update_profile(self, info: Info, input: UpdateProfileInput) -> UpdateProfilePayload:
+        user = await profiles.update(
+            info.context.session,
+            name=input.display_name or None,
+            set_name=input.display_name is not strawberry.UNSET,
+            stated_preferences=input.stated_preferences,
+        )
+        return UpdateProfilePayload(profile=await load(info, Profile, user))

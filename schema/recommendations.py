@@ -1,0 +1,207 @@
+"""Recommendations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any, cast
+
+import strawberry
+
+from domain.errors import NotFound
+from resolvers import recommendations
+from resolvers.pages import size_of
+from resolvers.recommendations import Feed, GiftWishes, Recommended
+from schema.connection import PageInfo
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import NODES, Node, load
+from schema.personality import Trait
+from schema.products import Product, ProductFilter
+
+
+@strawberry.enum(description="Where a recommendation was shown.")
+class RecommendationContext(Enum):
+    DISCOVER = strawberry.enum_value("discover", description="The caller's own feed.")
+    GIFT_FINDER = strawberry.enum_value("gift_finder", description="For somebody else.")
+    SIMILAR = strawberry.enum_value("similar", description="Beside a product.")
+
+
+@strawberry.type(description="A term of the score.")
+class RecommendationReason:
+    code: str = strawberry.field(description="For programs: TRAIT_*, LIKED_PRODUCT, POPULAR, ... The list may grow.")
+    text: str = strawberry.field(description="For people.")
+    weight: float = strawberry.field(description="What the score would lose without it.")
+
+
+@strawberry.type(description="A product recommended, and why.")
+class Recommendation(Node):
+    context: RecommendationContext = strawberry.field(description="Where it was shown.")
+    score: float = strawberry.field(description="0 to 1; orders the feed.")
+    confidence: float = strawberry.field(description="Estimated probability of a like, 0 to 1.")
+    reasons: list[RecommendationReason] = strawberry.field(description="Heaviest first; popularity last.")
+    generated_at: datetime = strawberry.field(description="The moment its feed was frozen at.")
+
+    @strawberry.field(description="Signed. Send it back with swipes, clicks and feedback.")
+    def id(self) -> strawberry.ID:
+        return strawberry.ID(self.record["id"])
+
+    @strawberry.field(description="What is recommended.")
+    async def product(self, info: Info) -> Product:
+        found = await load(info, Product, self.record["product_id"])
+        if found is None:
+            raise NotFound("The product is gone.")
+        return found
+
+    @classmethod
+    def of(cls, found: Recommended) -> Recommendation:
+        return cls(
+            record=cast(Any, {"id": found.id, "product_id": found.product_id}),
+            context=RecommendationContext(found.context),
+            score=found.score,
+            confidence=found.confidence,
+            reasons=[RecommendationReason(code=r.code, text=r.text, weight=r.weight) for r in found.reasons],
+            generated_at=found.generated_at,
+        )
+
+
+NODES["Recommendation"] = Recommendation
+
+
+@strawberry.type(description="A recommendation and its place in the feed.")
+class RecommendationEdge:
+    cursor: str = strawberry.field(description="Opaque; for `after`.")
+    node: Recommendation = strawberry.field(description="The recommendation.")
+
+
+@strawberry.type(description="A page of a feed. Its cursors keep the ranking of the first page.")
+class RecommendationConnection:
+    edges: list[RecommendationEdge] = strawberry.field(description="The recommendations with their cursors.")
+    nodes: list[Recommendation] = strawberry.field(description="The recommendations alone.")
+    page_info: PageInfo = strawberry.field(description="Where this page stands.")
+
+    @classmethod
+    def of(cls, feed: Feed) -> RecommendationConnection:
+        nodes = [Recommendation.of(item) for item in feed.items]
+        cursors = [item.cursor or "" for item in feed.items]
+        return cls(
+            edges=[RecommendationEdge(cursor=c, node=n) for c, n in zip(cursors, nodes, strict=True)],
+            nodes=nodes,
+            page_info=PageInfo(
+                has_next_page=feed.has_next,
+                has_previous_page=feed.has_previous,
+                start_cursor=cursors[0] if cursors else None,
+                end_cursor=cursors[-1] if cursors else None,
+            ),
+        )
+
+
+@strawberry.input(description="Who a gift is for. All of it is optional.")
+class GiftFinderInput:
+    traits: list[Trait] | None = strawberry.field(default=None, description="What they are like.")
+    occasion: str | None = strawberry.field(
+        default=None,
+        description="birthday, christmas, anniversary, wedding, housewarming, graduation, new-baby, thank-you.",
+    )
+    relationship: str | None = strawberry.field(
+        default=None, description="partner, friend, colleague, parent, sibling, child, grandparent."
+    )
+    age: int | None = strawberry.field(default=None, description="In years.")
+    gender: str | None = strawberry.field(
+        default=None, description="Accepted, and of no effect: gifts are matched by traits, not by gender."
+    )
+    min_price: Decimal | None = strawberry.field(default=None, description="At least this much.")
+    max_price: Decimal | None = strawberry.field(default=None, description="At most this much.")
+    currency_code: str = strawberry.field(default="GBP", description="Currency of the price limits.")
+    category_slugs: list[str] | None = strawberry.field(
+        default=None, description="Only these categories and those below them."
+    )
+    avoid_category_slugs: list[str] | None = strawberry.field(
+        default=None, description="None of these categories or those below them."
+    )
+
+    def plain(self) -> GiftWishes:
+        return GiftWishes(
+            traits=[cast(str, trait.value) for trait in self.traits or []],
+            occasion=self.occasion,
+            relationship=self.relationship,
+            age=self.age,
+            min_price=self.min_price,
+            max_price=self.max_price,
+            currency=self.currency_code,
+            category_slugs=self.category_slugs,
+            avoid_category_slugs=self.avoid_category_slugs,
+        )
+
+
+@strawberry.type
+class RecommendationQuery:
+    @strawberry.field(
+        description="The caller's feed: never a product already swiped. Without a token, what is popular."
+    )
+    async def recommendations(
+        self, info: Info, first: int | None = None, after: str | None = None, filter: ProductFilter | None = None
+    ) -> RecommendationConnection:
+        size, _ = size_of(first)
+        feed = await recommendations.discover(
+            info.context.session,
+            info.context.services,
+            wanted=filter.plain() if filter else None,
+            size=size,
+            after=after,
+        )
+        return RecommendationConnection.of(feed)
+
+    @strawberry.field(description="Gifts for somebody else; the same for every caller.")
+    async def gift_finder(
+        self, info: Info, input: GiftFinderInput, first: int | None = None, after: str | None = None
+    ) -> RecommendationConnection:
+        size, _ = size_of(first)
+        feed = await recommendations.find_gifts(
+            info.context.session, info.context.services, input.plain(), size=size, after=after
+        )
+        return RecommendationConnection.of(feed)
+
+
+@strawberry.enum(description="What somebody thought of a recommendation.")
+class FeedbackKind(Enum):
+    HELPFUL = strawberry.enum_value("helpful", description="A good idea: more like it.")
+    NOT_HELPFUL = strawberry.enum_value("not_helpful", description="Not a good idea: less like it.")
+    NOT_INTERESTED = strawberry.enum_value("not_interested", description="Never show it again; much less like it.")
+    ALREADY_OWNED = strawberry.enum_value("already_owned", description="Never show it again; the taste is right.")
+    PURCHASED = strawberry.enum_value("purchased", description="Never show it again; the best of signs.")
+
+
+@strawberry.input(description="Feedback on a recommendation.")
+class RecommendationFeedbackInput:
+    recommendation_id: strawberry.ID = strawberry.field(description="As it was shown to the caller.")
+    kind: FeedbackKind = strawberry.field(description="What they thought.")
+    rating: int | None = strawberry.field(default=None, description="1 to 5.")
+    comment: str | None = strawberry.field(default=None, description="At most 2,000 characters.")
+
+
+@strawberry.type(description="What came of feedback.")
+class RecommendationFeedbackPayload:
+    recommendation: Recommendation | None = strawberry.field(default=None, description="What it was about.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class RecommendationMutation:
+    @strawberry.mutation(description="Keeps feedback; the next feed follows it.")
+    @outcome(RecommendationFeedbackPayload)
+    async def send_recommendation_feedback(
+        self, info: Info, input: RecommendationFeedbackInput
+    ) -> RecommendationFeedbackPayload:
+        context = info.context
+        shown = await recommendations.send_feedback(
+            context.session,
+            context.services,
+            recommendation=input.recommendation_id,
+            kind=cast(str, input.kind.value),
+            rating=input.rating,
+            comment=input.comment,
+        )
+        found = await recommendations.by_id(context.session, context.services, shown)
+        return RecommendationFeedbackPayload(recommendation=Recommendation.of(found) if found else None)

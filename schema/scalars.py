@@ -1,0 +1,61 @@
+"""Scalars of the contract."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from typing import Any, NewType
+
+import strawberry
+
+
+def _parse_datetime(value: Any) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("DateTime takes a string of RFC 3339, such as 2026-01-31T12:00:00Z.")
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError("DateTime takes a string of RFC 3339, such as 2026-01-31T12:00:00Z.") from None
+    if parsed.tzinfo is None:
+        raise ValueError("DateTime needs an offset, such as Z.")
+    return parsed.astimezone(UTC)
+
+
+def _print_datetime(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def _parse_decimal(value: Any) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or len(str(value)) > 40:
+        raise ValueError('Decimal takes a string such as "19.99".')
+    try:
+        parsed = Decimal(str(value))
+    except InvalidOperation:
+        raise ValueError('Decimal takes a string such as "19.99".') from None
+    if not parsed.is_finite() or abs(parsed.adjusted()) > 30:
+        raise ValueError("Decimal takes finite numbers of a sensible size.")
+    return parsed
+
+
+JSON = NewType("JSON", object)
+
+SCALARS: dict[object, Any] = {
+    datetime: strawberry.scalar(
+        name="DateTime",
+        description="A moment as RFC 3339 says, in UTC: `2026-01-31T12:00:00Z`.",
+        serialize=_print_datetime,
+        parse_value=_parse_datetime,
+    ),
+    Decimal: strawberry.scalar(
+        name="Decimal",
+        description='An exact decimal number, as a string: `"19.99"`.',
+        serialize=lambda value: format(value, "f"),
+        parse_value=_parse_decimal,
+    ),
+    JSON: strawberry.scalar(
+        name="JSON",
+        description="Any JSON value.",
+        serialize=lambda value: value,
+        parse_value=lambda value: value,
+    ),
+}

@@ -1,0 +1,146 @@
+"""Swipes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import cast
+
+import strawberry
+
+from db.rows import Order
+from domain import ids
+from resolvers import swipes
+from resolvers.swipes import NewSwipe
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import Node, column, load, load_own, row
+from schema.preferences import Preferences
+from schema.products import Product
+from schema.scalars import JSON
+
+
+@strawberry.enum(description="Which way a product was swiped.")
+class SwipeDirection(Enum):
+    LEFT = strawberry.enum_value("left", description="Dislike, strength 0.2.")
+    RIGHT = strawberry.enum_value("right", description="Like, strength 0.8.")
+    UP = strawberry.enum_value("up", description="Super-like, strength 0.95.")
+    DOWN = strawberry.enum_value("down", description="Skip: seen, but it says nothing.")
+
+
+@row(
+    "public.swipes",
+    keys=("product_id",),
+    owner="user_id",
+    orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
+)
+@strawberry.type(description="A product swiped by somebody.")
+class Swipe(Node):
+    direction: SwipeDirection = column("Which way.", read=SwipeDirection)
+    strength: float | None = column(
+        "How much it says, 0 to 1; null for a skip.",
+        "preference_strength",
+        read=lambda real: None if real is None else round(real, 4),
+    )
+    created_at: datetime = column("When.")
+
+    @strawberry.field(description="What was swiped.")
+    async def product(self, info: Info) -> Product:
+        found = await load(info, Product, self.record["product_id"])
+        assert found is not None  # a foreign key that is not null
+        return found
+
+
+@strawberry.input(description="A swipe.")
+class SwipeInput:
+    product_id: strawberry.ID = strawberry.field(description="What was swiped.")
+    direction: SwipeDirection = strawberry.field(description="Which way.")
+    client_swipe_id: str = strawberry.field(
+        description="Chosen by the client, once per swipe: a repeat gives the first swipe again."
+    )
+    recommendation_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The recommendation that showed the product."
+    )
+    context: JSON | None = strawberry.field(default=None, description="Anything about the moment, at most 4 KiB.")
+
+    def plain(self) -> NewSwipe:
+        return NewSwipe(
+            product_id=ids.decode_as("Product", self.product_id),
+            direction=cast(str, self.direction.value),
+            client_swipe_id=self.client_swipe_id,
+            recommendation=self.recommendation_id,
+            context=self.context,
+        )
+
+
+@strawberry.type(description="What came of a swipe.")
+class RecordSwipePayload:
+    swipe: Swipe | None = strawberry.field(default=None, description="As stored.")
+    preferences: Preferences | None = strawberry.field(default=None, description="With this swipe in them.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.input(description="Several swipes.")
+class RecordSwipesInput:
+    swipes: list[SwipeInput] = strawberry.field(description="At most 100, oldest first.")
+
+
+@strawberry.type(description="What came of one of several swipes.")
+class SwipeResult:
+    swipe: Swipe | None = strawberry.field(default=None, description="As stored.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type(description="What came of several swipes; those that can be stored are.")
+class RecordSwipesPayload:
+    results: list[SwipeResult] = strawberry.field(
+        default_factory=list, description="One per swipe, in the order given."
+    )
+    preferences: Preferences | None = strawberry.field(default=None, description="With these swipes in them.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.input(description="A swipe to take back.")
+class UndoSwipeInput:
+    swipe_id: strawberry.ID = strawberry.field(description="One of the caller's own.")
+
+
+@strawberry.type(description="What came of taking a swipe back.")
+class UndoSwipePayload:
+    undone_swipe_id: strawberry.ID | None = strawberry.field(default=None, description="The swipe taken back.")
+    preferences: Preferences | None = strawberry.field(default=None, description="Without this swipe.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class SwipeMutation:
+    @strawberry.mutation(description="Records a swipe.")
+    @outcome(RecordSwipePayload)
+    async def record_swipe(self, info: Info, input: SwipeInput) -> RecordSwipePayload:
+        (result,) = await swipes.record(info.context.session, info.context.services, [input.plain()])
+        if result.error is not None:
+            raise result.error
+        return RecordSwipePayload(
+            swipe=await load(info, Swipe, result.swipe_id), preferences=await load_own(info, Preferences)
+        )
+
+    @strawberry.mutation(description="Records up to 100 swipes at once.")
+    @outcome(RecordSwipesPayload)
+    async def record_swipes(self, info: Info, input: RecordSwipesInput) -> RecordSwipesPayload:
+        context = info.context
+        outcomes = await swipes.record(context.session, context.services, [swipe.plain() for swipe in input.swipes])
+        results = []
+        for position, result in enumerate(outcomes):
+            if result.error is None:
+                results.append(SwipeResult(swipe=await load(info, Swipe, result.swipe_id)))
+            else:
+                error = UserError.of(result.error)
+                error.field = ["swipes", str(position), *(error.field or [])]
+                results.append(SwipeResult(user_errors=[error]))
+        return RecordSwipesPayload(results=results, preferences=await load_own(info, Preferences))
+
+    @strawberry.mutation(description="Takes a swipe back; the one before it on the same product counts again.")
+    @outcome(UndoSwipePayload)
+    async def undo_swipe(self, info: Info, input: UndoSwipeInput) -> UndoSwipePayload:
+        await swipes.undo(info.context.session, ids.decode_as("Swipe", input.swipe_id))
+        return UndoSwipePayload(undone_swipe_id=input.swipe_id, preferences=await load_own(info, Preferences))

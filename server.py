@@ -1,0 +1,277 @@
+"""The ASGI app: routes, middleware, lifespan."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request as HttpRequest
+from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from db.claims import ANONYMOUS, SERVICE, Claims
+from db.pool import Database
+from domain.errors import Unauthenticated
+from resolvers import affiliate_clicks
+from resolvers.services import Services
+from resolvers.sessions import Caller
+from schema.context import Context
+from schema.execution import Answer, Engine, Request
+from settings import Settings
+
+log = structlog.get_logger("aclue.server")
+
+WEB = Path(__file__).resolve().parent / "web"
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+CSP = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'"
+)
+
+
+class BadRequest(Exception):
+    """The request is not GraphQL over HTTP; nothing was looked at."""
+
+    def __init__(self, status: int, message: str, code: str = "BAD_REQUEST") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+
+
+def create_app(settings: Settings, database_url: str, secret: str) -> Starlette:
+    """The service on one database. `secret` signs tokens, cursors and links."""
+    engine = Engine(settings)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        database = await Database.connect(database_url, settings)
+        app.state.services = Services.make(settings, database, secret)
+        refresher = asyncio.create_task(_refresh_models(app.state.services))
+        try:
+            yield
+        finally:
+            refresher.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await refresher
+            await database.close()
+
+    return Starlette(
+        routes=[
+            Route("/", _home, methods=["GET"]),
+            Route("/graphql", _GraphQL(engine), methods=["GET", "POST"]),
+            Route("/r/{token}", _redirect, methods=["GET"]),
+            Route("/livez", _live, methods=["GET"]),
+            Route("/readyz", _ready, methods=["GET"]),
+            Mount("/graphiql", StaticFiles(directory=WEB / "dist", check_dir=False)),
+        ],
+        middleware=[Middleware(_Headers)],
+        lifespan=lifespan,
+    )
+
+
+class _Headers:
+    """A request id and safe defaults on every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        fixed = [
+            (b"x-request-id", request_id.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"no-referrer"),
+        ]
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *fixed]
+            await send(message)
+
+        await self._app(scope, receive, send_with_headers)
+
+
+class _GraphQL:
+    """POST a request, GET a query, or GET the page to explore with."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request = HttpRequest(scope, receive)
+        response = await self._respond(request)
+        await response(scope, receive, send)
+
+    async def _respond(self, http: HttpRequest) -> Response:
+        accepts_graphql_json = GRAPHQL_JSON in http.headers.get("accept", "")
+        try:
+            if http.method != "POST" and "query" not in http.query_params:
+                if "text/html" in http.headers.get("accept", ""):
+                    return _graphiql()
+                raise BadRequest(400, "Give a `query`.")
+            request = await _read_post(http) if http.method == "POST" else _read_get(http)
+            claims = await _authenticate(http)
+        except BadRequest as error:
+            return _error(error.status, str(error), error.code)
+        except Unauthenticated as error:
+            response = _error(401, str(error), error.code)
+            response.headers["www-authenticate"] = 'Bearer error="invalid_token"'
+            return response
+        context = Context(_services(http), claims, _caller(http))
+        answer = await self._engine.answer(request, context, http.state.request_id, may_write=http.method == "POST")
+        return _render(answer, accepts_graphql_json)
+
+
+def _render(answer: Answer, accepts_graphql_json: bool) -> Response:
+    status = 400 if answer.is_refused and accepts_graphql_json else 200
+    media_type = GRAPHQL_JSON if accepts_graphql_json else JSON
+    response = Response(msgspec.json.encode(answer.body), status, media_type=f"{media_type}; charset=utf-8")
+    response.headers["cache-control"] = "no-store"
+    if answer.retry_after is not None:
+        response.headers["retry-after"] = str(answer.retry_after)
+    return response
+
+
+def _error(status: int, message: str, code: str) -> Response:
+    body = {"errors": [{"message": message, "extensions": {"code": code}}]}
+    return Response(msgspec.json.encode(body), status, media_type=JSON, headers={"cache-control": "no-store"})
+
+
+async def _read_post(http: HttpRequest) -> Request:
+    if http.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        raise BadRequest(415, f"Send {JSON}.")
+    body = bytearray()
+    most = _services(http).settings.max_body_bytes
+    async for chunk in http.stream():
+        body += chunk
+        if len(body) > most:
+            raise BadRequest(413, f"A request has at most {most} bytes.")
+    try:
+        return _request(msgspec.json.decode(bytes(body)))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise BadRequest(400, "The body is not JSON.") from None
+
+
+def _read_get(http: HttpRequest) -> Request:
+    given: dict[str, Any] = dict(http.query_params)
+    for name in ("variables", "extensions"):
+        if given.get(name):
+            try:
+                given[name] = msgspec.json.decode(given[name])
+            except (msgspec.DecodeError, RecursionError):
+                raise BadRequest(400, f"`{name}` is not JSON.") from None
+        else:
+            given.pop(name, None)
+    return _request(given)
+
+
+def _request(given: Any) -> Request:
+    if not isinstance(given, dict):
+        raise BadRequest(400, "Send one request: a JSON object with `query`.")
+    query = given.get("query")
+    variables = given.get("variables")
+    operation_name = given.get("operationName")
+    extensions = given.get("extensions")
+    if query is None and isinstance(extensions, dict) and "persistedQuery" in extensions:
+        raise BadRequest(400, "Send the `query` itself.", "PERSISTED_QUERY_NOT_SUPPORTED")
+    if not isinstance(query, str):
+        raise BadRequest(400, "`query` must be a string.")
+    if variables is not None and not isinstance(variables, dict):
+        raise BadRequest(400, "`variables` must be an object.")
+    if operation_name is not None and not isinstance(operation_name, str):
+        raise BadRequest(400, "`operationName` must be a string.")
+    if extensions is not None and not isinstance(extensions, dict):
+        raise BadRequest(400, "`extensions` must be an object.")
+    return Request(query, variables, operation_name or None)
+
+
+async def _authenticate(http: HttpRequest) -> Claims:
+    """No header: anon. Anything but a valid bearer token: Unauthenticated, never anon."""
+    header = http.headers.get("authorization")
+    if header is None:
+        return ANONYMOUS
+    scheme, _, token = header.partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthenticated("Send `Authorization: Bearer <access token>`.")
+    return await _services(http).tokens.verify(token.strip())
+
+
+def _services(http: HttpRequest) -> Services:
+    services: Services = http.app.state.services
+    return services
+
+
+def _caller(http: HttpRequest) -> Caller:
+    return Caller(http.client.host if http.client else "", http.headers.get("user-agent"))
+
+
+def _graphiql() -> Response:
+    page = "graphiql.html" if (WEB / "dist" / "graphiql.js").exists() else "graphiql-missing.html"
+    return FileResponse(
+        WEB / page, media_type="text/html", headers={"content-security-policy": CSP, "cache-control": "no-cache"}
+    )
+
+
+async def _home(http: HttpRequest) -> Response:
+    return RedirectResponse("/graphql", 302)
+
+
+async def _redirect(http: HttpRequest) -> Response:
+    """A tracked link: to the stored offer, never to anything the request says."""
+    headers = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
+    agent = http.headers.get("user-agent")
+    target = await affiliate_clicks.follow(_services(http), http.path_params["token"], agent)
+    if target is None:
+        return PlainTextResponse("There is no such link.", 404, headers=headers)
+    return RedirectResponse(target, 302, headers=headers)
+
+
+async def _live(http: HttpRequest) -> Response:
+    return PlainTextResponse("alive")
+
+
+async def _ready(http: HttpRequest) -> Response:
+    try:
+        async with _services(http).database.session(ANONYMOUS, read_only=True) as session:
+            is_ready = await asyncio.wait_for(session.fetchval("health.ready"), timeout=5)
+    except Exception:
+        log.warning("not ready", exc_info=True)
+        is_ready = False
+    return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)
+
+
+async def _refresh_models(services: Services) -> None:
+    """Builds a new model when something changed since the last; of several workers the first to look does."""
+    interval = services.settings.model_refresh_interval
+    while True:
+        try:
+            async with services.database.session(SERVICE, read_only=False) as session:
+                if await session.fetchval("recommendations.needs_refresh", seconds=float(interval)):
+                    await session.fetch("recommendations.refresh_model")
+        except Exception:
+            log.exception("the model was not refreshed")
+        await asyncio.sleep(interval)
+
+
+def app_from_environment() -> Starlette:
+    """For `uvicorn server:app_from_environment --factory`: a worker of `aclue serve`, or a deployment of one's own."""
+    import settings as settings_module
+
+    loaded = settings_module.load()
+    return create_app(loaded, loaded.database_url, loaded.jwt_secret)

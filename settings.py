@@ -1,0 +1,109 @@
+"""Everything the environment says, read once into one frozen object. Nothing else reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from enum import Enum
+from pathlib import Path
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class SettingsError(ValueError):
+    """A variable of the environment cannot be used; the message names it."""
+
+
+class Environment(Enum):
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
+    """One field per variable, of the same name in capitals; `.env.example` explains each."""
+
+    environment: Environment = Environment.DEVELOPMENT
+    aclue_home: str = ".aclue"
+    host: str = "127.0.0.1"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 8000
+    workers: Positive = 1
+    public_url: str = ""
+    log_level: str = "info"
+
+    database_url: str = ""
+    migration_database_url: str = ""
+    database_pool_size: Positive = 20
+    database_max_overflow: Annotated[int, Meta(ge=0)] = 15
+    database_pool_timeout: Annotated[float, Meta(gt=0)] = 30
+    database_pool_recycle: Positive = 3600
+    database_pool_pre_ping: bool = True
+    database_slow_query_threshold: Positive = 1000
+    database_statement_timeout: Positive = 10_000
+
+    jwt_secret: str = ""
+    jwt_issuer: str = "aclue"
+    jwt_audience: str = "authenticated"
+    jwt_jwks_url: str = ""
+    access_token_lifetime: Positive = 15 * 60
+    refresh_token_lifetime: Positive = 30 * 24 * 3600
+
+    attempt_window: Positive = 15 * 60
+    sign_in_attempts: Positive = 10
+    sign_up_attempts: Positive = 10
+    start_session_attempts: Positive = 100
+
+    model_refresh_interval: Positive = 300
+    max_body_bytes: Positive = 1_000_000
+    max_document_tokens: Positive = 5_000
+    max_document_depth: Positive = 20
+
+    @property
+    def is_production(self) -> bool:
+        return self.environment is Environment.PRODUCTION
+
+    @property
+    def home(self) -> Path:
+        """The data folder of the embedded server, secrets and logs."""
+        return Path(self.aclue_home).expanduser().resolve()
+
+    @property
+    def base_url(self) -> str:
+        """Where the world reaches this server, without a slash at the end."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def uses_embedded_server(self) -> bool:
+        return not self.database_url
+
+
+# Attempts are people typing in development and tests; a tight limit would only be in their way.
+_DEVELOPMENT_DEFAULTS = {"SIGN_IN_ATTEMPTS": "1000", "SIGN_UP_ATTEMPTS": "1000", "START_SESSION_ATTEMPTS": "100000"}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Settings from the environment. An empty variable counts as not set.
+
+    Raises SettingsError naming the variable that cannot be read.
+    """
+    source = os.environ if environ is None else environ
+    given = {name: source[name] for name in Settings.__struct_encode_fields__ if source.get(name)}
+    if given.get("ENVIRONMENT", "development") == "development":
+        given = {**_DEVELOPMENT_DEFAULTS, **given}
+    try:
+        settings = msgspec.convert(given, Settings, strict=False)
+    except msgspec.ValidationError as error:
+        message, _, path = str(error).partition(" - at `$.")
+        name = path.rstrip("`") or "the environment"
+        raise SettingsError(f"{name}: {message[0].lower()}{message[1:]}") from None
+    if settings.is_production and len(settings.jwt_secret.encode()) < 32:
+        raise SettingsError("JWT_SECRET: production needs a secret of its own, 32 bytes or more")
+    if settings.jwt_secret and len(settings.jwt_secret.encode()) < 32:
+        raise SettingsError("JWT_SECRET: too short, HS256 needs 32 bytes or more")
+    if settings.migration_database_url and not settings.database_url:
+        raise SettingsError("MIGRATION_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
+    return settings

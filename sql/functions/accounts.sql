@@ -1,0 +1,93 @@
+-- Log-ins where the auth schema is ours. Only service_role may call these: hashes pass through them.
+
+create or replace function private.accounts_are_ours() returns boolean
+language sql stable security definer
+set search_path = ''
+as $$
+  select coalesce(pg_catalog.obj_description('auth'::regnamespace, 'pg_namespace') = 'aclue', false)
+$$;
+
+create or replace function private.app_role() returns text
+language sql stable
+set search_path = ''
+as $$
+  select case when auth.role() = 'authenticated' then auth.jwt() -> 'app_metadata' ->> 'role' end
+$$;
+comment on function private.app_role() is 'analyst, admin or null: what the caller''s token says beside authenticated.';
+
+create or replace function private.is_admin() returns boolean
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(private.app_role() = 'admin', false)
+$$;
+
+-- plpgsql: the body is not looked at before it runs, so it may name columns that another auth schema lacks.
+create or replace function private.create_account(p_email text, p_password_hash text, p_display_name text) returns uuid
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  account uuid;
+begin
+  insert into auth.users (id, email, encrypted_password, raw_user_meta_data, last_sign_in_at)
+  values (
+    private.uuid_v7(), p_email, p_password_hash,
+    pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('display_name', p_display_name)), now())
+  on conflict (email) do nothing
+  returning id into account;
+  return account;
+end
+$$;
+comment on function private.create_account(text, text, text) is 'The new account''s id; null when the e-mail is taken.';
+
+create or replace function private.account_credentials(p_email text)
+returns table (id uuid, password_hash text, app_metadata jsonb)
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return query
+    select u.id, u.encrypted_password::text, u.raw_app_meta_data from auth.users u where u.email = p_email;
+end
+$$;
+
+create or replace function private.account_app_metadata(p_id uuid) returns jsonb
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return (select u.raw_app_meta_data from auth.users u where u.id = p_id);
+end
+$$;
+
+create or replace function private.note_sign_in(p_id uuid) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  update auth.users set last_sign_in_at = now() where id = p_id;
+end
+$$;
+
+create or replace function private.count_attempt(p_bucket bytea, p_window interval) returns integer
+language sql security definer
+set search_path = ''
+as $$
+  with expired as (delete from private.auth_attempts where window_start < now() - interval '1 day')
+  insert into private.auth_attempts as a (bucket, window_start, attempts)
+  values (p_bucket, pg_catalog.date_bin(p_window, now(), timestamptz '2000-01-01 00:00:00Z'), 1)
+  on conflict (bucket, window_start) do update set attempts = a.attempts + 1
+  returning attempts
+$$;
+comment on function private.count_attempt(bytea, interval) is 'Counts one attempt; the number so far in this window.';
+
+revoke all on function private.accounts_are_ours(), private.create_account(text, text, text),
+  private.account_credentials(text), private.account_app_metadata(uuid), private.note_sign_in(uuid),
+  private.count_attempt(bytea, interval)
+  from public, anon, authenticated;
+grant execute on function private.accounts_are_ours(), private.create_account(text, text, text),
+  private.account_credentials(text), private.account_app_metadata(uuid), private.note_sign_in(uuid),
+  private.count_attempt(bytea, interval)
+  to service_role;
+grant execute on function private.app_role(), private.is_admin() to anon, authenticated, service_role;

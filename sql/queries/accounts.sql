@@ -1,0 +1,19 @@
+-- Log-ins. All of it runs as service_role, through functions that nobody else may call.
+
+-- name: are_ours()
+select private.accounts_are_ours()
+
+-- name: create(email, password_hash, display_name)
+select private.create_account(:email::text, :password_hash::text, :display_name::text)
+
+-- name: credentials(email)
+select id, password_hash, app_metadata from private.account_credentials(:email::text)
+
+-- name: app_metadata(id)
+select private.account_app_metadata(:id::uuid)
+
+-- name: note_sign_in(id)
+select private.note_sign_in(:id::uuid)
+
+-- name: count_attempt(bucket, window_seconds)
+select private.count_attempt(:bucket::bytea, make_interval(secs => :window_seconds::float8))

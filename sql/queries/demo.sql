@@ -1,0 +1,35 @@
+-- The demo catalogue, as the owner.
+
+-- name: is_unwanted(mark)
+-- Whether it was loaded before, or somebody's own catalogue is there.
+select exists (select from private.applied_files where name = :mark)
+  or exists (select from public.products)
+
+-- name: mark(mark)
+insert into private.applied_files (name, checksum) values (:mark, '') on conflict do nothing
+
+-- name: add_category(slug, name, parent_slug)
+insert into public.categories (slug, name, parent_id)
+values (:slug, :name, (select id from public.categories where slug = :parent_slug::text))
+on conflict (slug) do nothing
+
+-- name: add_brand(slug, name)
+insert into public.brands (slug, name) values (:slug, :name) on conflict (slug) do nothing
+
+-- name: add_retailer(slug, name, domain, network)
+-- The commission is a stand-in of the usual size: 5 %.
+insert into public.retailers (slug, name, domain, affiliate_network, commission_rate)
+values (:slug, :name, :domain, :network, 0.05)
+on conflict (slug) do nothing
+
+-- name: add_mapping(personality_type, recommended_categories, avoided_categories, product_tags, weight, evidence, occasions)
+insert into public.personality_gift_mappings (
+  personality_type, recommended_categories, avoided_categories, product_tags, recommendation_weight,
+  evidence_strength, occasion_relevance)
+values (:personality_type, :recommended_categories, :avoided_categories, :product_tags::text::jsonb,
+  :weight::text::numeric, :evidence, :occasions::text::jsonb)
+on conflict (personality_type, algorithm_version) do nothing
+
+-- name: ensure_account(email)
+with made as (select private.create_account(:email::text, null, 'Demo') as id)
+select coalesce((select id from made), (select id from auth.users where email = :email::text))

@@ -1,0 +1,12 @@
+-- name: find(user_id, operation, key)
+select request_hash, result_id from public.idempotency_keys
+where user_id = :user_id::uuid and operation = :operation::text and key = :key::text
+
+-- name: lock(user_id, operation, key)
+-- Two requests of the same key wait for each other.
+select pg_advisory_xact_lock(hashtextextended(
+  'idempotency:' || :user_id::uuid::text || ':' || :operation::text || ':' || :key::text, 0))
+
+-- name: store(operation, key, request_hash, result_id)
+insert into public.idempotency_keys (operation, key, request_hash, result_id)
+values (:operation, :key, :request_hash, :result_id)

@@ -1,0 +1,165 @@
+-- name: network_exists(network)
+-- Whether an affiliate network is known.
+select exists (select from public.affiliate_networks where code = :network);
+
+-- name: create_staging()
+-- One row per readable line; of a rejected one only its key.
+create temporary table product_import (
+  line bigint not null,
+  rejected boolean not null,
+  duplicate_of bigint,
+  retailer_slug text not null,
+  retailer_name text,
+  external_id text not null,
+  name text,
+  description text,
+  price_minor bigint,
+  currency char(3),
+  image_url text,
+  affiliate_url text,
+  tags text[],
+  in_stock boolean,
+  brand_slug text,
+  brand_name text,
+  category_slugs text[],
+  category_names text[],
+  gtin text,
+  feed_popularity real
+);
+
+-- name: create_staging_view()
+-- The rows to import, with the ids that their slugs stand for.
+create temporary view product_import_rows as
+select s.*, r.id as retailer_id, b.id as brand_id, c.id as category_id
+from pg_temp.product_import s
+join public.retailers r on r.slug = s.retailer_slug
+join public.categories c on c.slug = s.category_slugs[cardinality(s.category_slugs)]
+left join public.brands b on b.slug = s.brand_slug
+where not s.rejected and s.duplicate_of is null;
+
+-- name: drop_staging()
+-- The view goes with its table.
+drop table if exists pg_temp.product_import cascade;
+
+-- name: analyze_staging()
+-- Autovacuum does not see temporary tables.
+analyze pg_temp.product_import;
+
+-- name: mark_duplicates()
+-- Of several valid lines with one key the first counts.
+update pg_temp.product_import s set duplicate_of = d.first_line
+from (
+  select line, min(line) over (partition by retailer_slug, external_id) as first_line
+  from pg_temp.product_import where not rejected
+) d
+where d.line = s.line and d.line > d.first_line;
+
+-- name: duplicates()
+-- The lines that repeat an earlier one.
+select line, duplicate_of from pg_temp.product_import where duplicate_of is not null order by line;
+
+-- name: lock()
+-- One import at a time: two of the same feed would each insert what they do not see of the other.
+select pg_advisory_xact_lock(hashtext('aclue.import_products'));
+
+-- name: add_retailers(network, domain)
+-- Shops that the feed names and nobody knows yet.
+insert into public.retailers (slug, name, affiliate_network, domain)
+select distinct on (s.retailer_slug) s.retailer_slug, s.retailer_name, :network::text, :domain::text
+from pg_temp.product_import s
+where not s.rejected and not exists (select from public.retailers r where r.slug = s.retailer_slug)
+order by s.retailer_slug, s.line
+on conflict do nothing;
+
+-- name: add_brands()
+-- Brands that nobody knows yet, spelled as on their first line.
+insert into public.brands (slug, name)
+select distinct on (s.brand_slug) s.brand_slug, s.brand_name
+from pg_temp.product_import s
+where s.brand_slug is not null and not exists (select from public.brands b where b.slug = s.brand_slug)
+order by s.brand_slug, s.line
+on conflict do nothing;
+
+-- name: add_categories()
+-- All levels of the new paths; parents are new themselves or were there. Categories that exist stay where they are.
+with paths as (
+  select category_slugs as slugs, category_names as names, min(line) as line
+  from pg_temp.product_import where not rejected group by 1, 2
+),
+added as materialized (
+  select private.uuid_v7() as id, level.* from (
+    select distinct on (p.slugs[i]) p.slugs[i] as slug, p.names[i] as name, p.slugs[i - 1] as parent_slug
+    from paths p cross join lateral generate_subscripts(p.slugs, 1) i
+    where not exists (select from public.categories c where c.slug = p.slugs[i])
+    order by p.slugs[i], p.line
+  ) level
+)
+insert into public.categories (id, parent_id, slug, name)
+select a.id, coalesce(known.id, parent.id), a.slug, a.name
+from added a
+left join public.categories known on known.slug = a.parent_slug
+left join added parent on parent.slug = a.parent_slug;
+
+-- name: feed_retailers(constant_slug)
+-- The shops of the feed (the mapping's own even if no line is readable), and whether the feed has less than 70 % of
+-- the products that are active now.
+select r.id, 10 * coalesce(f.products, 0) < 7 * (
+  select count(*) from public.products p where p.retailer_id = r.id and p.is_active) as has_shrunk
+from public.retailers r
+left join (
+  select retailer_slug, count(distinct external_id) as products from pg_temp.product_import group by 1
+) f on f.retailer_slug = r.slug
+where f.retailer_slug is not null or r.slug = :constant_slug::text;
+
+-- name: update_products()
+-- Only rows that differ; a product that is back is active again.
+with differing as (
+  select n.*, p.id as product_id, p.is_active as was_active
+  from pg_temp.product_import_rows n
+  join public.products p on p.retailer_id = n.retailer_id and p.external_id = n.external_id
+  where not p.is_active or
+    (p.name, p.description, p.price_minor, p.currency, p.image_url, p.affiliate_url, p.tags, p.in_stock, p.brand_id,
+      p.category_id, p.gtin, p.feed_popularity)
+    is distinct from
+    (n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliate_url, n.tags, n.in_stock, n.brand_id,
+      n.category_id, n.gtin, n.feed_popularity)
+),
+changed as (
+  update public.products p
+  set name = d.name, description = d.description, price_minor = d.price_minor, currency = d.currency,
+    image_url = d.image_url, affiliate_url = d.affiliate_url, tags = d.tags, in_stock = d.in_stock,
+    brand_id = d.brand_id, category_id = d.category_id, gtin = d.gtin, feed_popularity = d.feed_popularity,
+    is_active = true
+  from differing d where d.product_id = p.id
+  returning d.was_active
+)
+select count(*) filter (where was_active) as updated, count(*) filter (where not was_active) as reactivated
+from changed;
+
+-- name: insert_products()
+-- With the popularity that refresh_model would give a product nobody has swiped, so that it need not write them again.
+insert into public.products (name, description, price_minor, currency, image_url, affiliate_url, tags, in_stock, brand_id,
+  category_id, retailer_id, external_id, gtin, feed_popularity, popularity)
+select n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliate_url, n.tags, n.in_stock, n.brand_id,
+  n.category_id, n.retailer_id, n.external_id, n.gtin, n.feed_popularity,
+  private.product_popularity(null, n.feed_popularity)
+from pg_temp.product_import_rows n
+where not exists (
+  select from public.products p where p.retailer_id = n.retailer_id and p.external_id = n.external_id)
+on conflict on constraint products_retailer_id_external_id_key do nothing;
+
+-- name: deactivate_products(retailers)
+-- What the feeds of these shops no longer name. A rejected line still names its product.
+update public.products p set is_active = false
+from public.retailers r
+where r.id = any (:retailers::uuid[]) and p.retailer_id = r.id and p.is_active
+  and not exists (
+    select from pg_temp.product_import s where s.retailer_slug = r.slug and s.external_id = p.external_id);
+
+-- name: analyze_products()
+-- A large import changes what the planner should expect.
+analyze public.products;
+
+-- name: refresh_model()
+-- Features of the products for the feeds.
+select private.refresh_model();

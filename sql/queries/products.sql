@@ -1,0 +1,80 @@
+-- Conditions on a product, alias r; schema and resolvers put them together.
+
+-- name: is_active()
+r.is_active
+
+-- name: in_category(slug)
+r.category_id in (select private.category_tree(:slug::text))
+
+-- name: in_categories(slugs)
+r.category_id in (select private.category_tree(slug) from unnest(:slugs::text[]) slug)
+
+-- name: not_in_categories(slugs)
+r.category_id not in (select private.category_tree(slug) from unnest(:slugs::text[]) slug)
+
+-- name: of_brands(slugs)
+r.brand_id in (select id from public.brands where slug = any(:slugs::text[]))
+
+-- name: in_currency(currency)
+r.currency = :currency::text::char(3)
+
+-- name: costs_at_least(price_minor)
+r.price_minor >= :price_minor::bigint
+
+-- name: costs_at_most(price_minor)
+r.price_minor <= :price_minor::bigint
+
+-- name: has_tags(tags)
+r.tags @> :tags::text[]
+
+-- name: in_stock(in_stock)
+r.in_stock = :in_stock::boolean
+
+-- name: matches(query)
+r.search @@ :query::text::tsquery
+
+-- name: search_query(search)
+-- What a search text means: every word, stemmed, one typo forgiven. Text, to be used as a tsquery.
+select private.search_query(:search::text)::text
+
+-- name: currencies()
+-- Exponents of all currencies.
+select code, exponent from public.currencies
+
+-- name: references(category_slug, brand_slug, retailer_slug)
+-- Ids of what a new product refers to; null where unknown.
+select
+  (select id from public.categories where slug = :category_slug::text) as category_id,
+  (select id from public.brands where slug = :brand_slug::text) as brand_id,
+  (select id from public.retailers where slug = :retailer_slug::text) as retailer_id
+
+-- name: create(name, description, price_minor, currency, image_url, tags, in_stock, brand_id, category_id, retailer_id, external_id, url)
+-- Null when the retailer already has a product of this external id.
+insert into public.products (
+  name, description, price_minor, currency, image_url, tags, in_stock, brand_id, category_id, retailer_id,
+  external_id, affiliate_url)
+values (:name, :description, :price_minor, :currency::text, :image_url, :tags, :in_stock, :brand_id, :category_id,
+  :retailer_id, :external_id, :url)
+on conflict (retailer_id, external_id) do nothing
+returning id
+
+-- name: update(id, name, description, set_description, price_minor, category_id, tags, image_url, set_image_url, in_stock, is_active)
+-- Null leaves a column as it is; the set_ flags allow a description or image to be cleared.
+update public.products set
+  name = coalesce(:name::text, name),
+  description = case when :set_description::boolean then :description::text else description end,
+  price_minor = coalesce(:price_minor::bigint, price_minor),
+  category_id = coalesce(:category_id::uuid, category_id),
+  tags = coalesce(:tags::text[], tags),
+  image_url = case when :set_image_url::boolean then :image_url::text else image_url end,
+  in_stock = coalesce(:in_stock::boolean, in_stock),
+  is_active = coalesce(:is_active::boolean, is_active)
+where id = :id::uuid
+returning id
+
+-- name: currency_of(id)
+select currency from public.products where id = :id::uuid
+
+-- name: refresh_features(id)
+-- Puts a product written by hand into the newest model.
+select private.refresh_product_features(:id::uuid)

@@ -1,0 +1,11 @@
+-- name: update(user_id, display_name, set_display_name, preferences)
+-- The flag allows the name to be cleared; null preferences stay as they are.
+update public.profiles set
+  display_name = case when :set_display_name::boolean then :display_name::text else display_name end,
+  preferences = coalesce(:preferences::jsonb, preferences)
+where id = :user_id::uuid
+returning id
+
+-- name: analytics(since)
+-- What the caller did since a moment (null: ever).
+select * from private.get_user_analytics_summary(:since::timestamptz)

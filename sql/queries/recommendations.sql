@@ -1,0 +1,268 @@
+-- Ranking. Every score is 0.5 + a sum of terms, bounded to 0..1 because the weights of a context add up to 1 and each
+-- factor lies in -1..1; it is rounded to 6 decimals so that a cursor can name it. docs/recommendations.md explains.
+
+-- name: current_model()
+-- The newest model and the moment a new feed is frozen at.
+select max(version) as version, clock_timestamp() as until from public.recommendation_models
+
+-- name: model_exists(version)
+select exists (select from public.recommendation_models where version = :version::int)
+
+-- name: discover(user_id, until, model, size, after_score, after_id)
+with parameters as (
+  select (parameters -> 'discover' ->> 'personality')::double precision as personality,
+    (parameters -> 'discover' ->> 'preference')::double precision as preference,
+    (parameters -> 'discover' ->> 'popularity')::double precision as popularity,
+    (parameters ->> 'half_life_days')::double precision as half_life,
+    (parameters ->> 'prior_weight')::double precision as prior
+  from public.recommendation_models where version = :model::int
+),
+-- (score - 50) / 50 per trait; zero for somebody without a quiz.
+person as (
+  select s is not null as has_personality, array(
+    select coalesce(((s ->> trait)::double precision - 50) / 50, 0)
+    from unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) with ordinality t (trait, i)
+    order by i) as leanings
+  from (select (
+    select personality_scores from public.personality_assessment_history
+    where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
+    order by assessment_timestamp desc, id desc limit 1) as s) latest
+),
+signals as materialized (
+  select * from private.weighted_signals(
+    :user_id::uuid, :until::timestamptz, true, (select half_life from parameters))
+),
+affinities as materialized (
+  select f.kind, f.key, sum(s.weight * s.lean) as n, sum(s.weight) + (select prior from parameters) as d,
+    sum(s.weight * s.lean) / (sum(s.weight) + (select prior from parameters)) as score
+  from signals s cross join lateral (
+    select 'category' as kind, s.category_id::text as key
+    union all select 'brand', s.brand_id::text where s.brand_id is not null
+    union all select 'tag', tag from unnest(s.tags) tag
+  ) f
+  group by 1, 2
+),
+terms as (
+  select r.id, r.category_id, r.brand_id, r.tags,
+    array[a.leanings[1] * t.traits[1], a.leanings[2] * t.traits[2], a.leanings[3] * t.traits[3],
+      a.leanings[4] * t.traits[4], a.leanings[5] * t.traits[5]] as traits,
+    0.5 * coalesce(c.score, 0) + 0.2 * coalesce(b.score, 0) + 0.3 * coalesce(g.score, 0) as preference,
+    coalesce(f.popularity, r.popularity)::double precision as popularity
+  from public.products r
+  cross join person a
+  left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+  cross join lateral (select coalesce(f.traits, '{0,0,0,0,0}')::double precision[] as traits) t
+  left join affinities c on c.kind = 'category' and c.key = r.category_id::text
+  left join affinities b on b.kind = 'brand' and b.key = r.brand_id::text
+  left join lateral (
+    select sum(x.score) / cardinality(r.tags) as score from affinities x
+    where x.kind = 'tag' and x.key = any (r.tags)) g on true
+  where r.is_active and ({filters})
+),
+scored as (
+  select t.*, (t.traits[1] + t.traits[2] + t.traits[3] + t.traits[4] + t.traits[5]) / 2 as personality,
+    round((0.5 + 0.5 * (
+      p.personality * (t.traits[1] + t.traits[2] + t.traits[3] + t.traits[4] + t.traits[5]) / 2
+      + p.preference * t.preference + p.popularity * t.popularity))::numeric, 6)::double precision as score
+  from terms t cross join parameters p
+),
+page as (
+  select * from scored
+  where :after_score::double precision is null
+    or (score, id) < (:after_score::double precision, :after_id::uuid)
+  order by score desc, id desc
+  limit :size::int
+)
+select g.id as product_id, g.score, g.personality, g.preference, g.popularity,
+  array(select 0.25 * p.personality * x from unnest(g.traits) with ordinality u (x, i) order by i) as trait_terms,
+  a.leanings, a.has_personality,
+  0.5 * p.popularity * g.popularity as popularity_term,
+  (select count(*) from signals) as signals,
+  '[]'::jsonb as context_terms,
+  coalesce(because.list, '[]') as because
+from page g cross join parameters p cross join person a
+-- What the score would lose had this product not been liked: the affinities without its signal.
+left join lateral (
+  select jsonb_agg(jsonb_build_object('name', w.name, 'direction', w.direction, 'weight', w.loss) order by w.loss desc) as list
+  from (
+    select s.name, s.direction, 0.5 * p.preference * sum(
+      f.share * (a.score - (a.n - s.weight * s.lean) / nullif(a.d - s.weight, 0))) as loss
+    from signals s
+    cross join lateral (
+      select 'category' as kind, s.category_id::text as key, 0.5::double precision as share
+      where s.category_id = g.category_id
+      union all
+      select 'brand', s.brand_id::text, 0.2::double precision where s.brand_id = g.brand_id
+      union all
+      select 'tag', tag, 0.3::double precision / cardinality(g.tags) from unnest(g.tags) tag where tag = any (s.tags)
+    ) f
+    join affinities a on a.kind = f.kind and a.key = f.key
+    where s.swipe_id is not null and s.lean > 0
+    group by s.swipe_id, s.name, s.direction
+    order by loss desc
+    limit 2
+  ) w
+) because on true
+order by g.score desc, g.id desc
+
+-- name: gift_finder(model, leanings, occasion, contexts, size, after_score, after_id)
+-- For somebody else: the traits asked for instead of a personality, rules of the occasion, relationship and age
+-- (`contexts`: "kind:value") instead of preferences. The same for every caller.
+with parameters as (
+  select (parameters -> 'gift_finder' ->> 'personality')::double precision as personality,
+    (parameters -> 'gift_finder' ->> 'context')::double precision as context,
+    (parameters -> 'gift_finder' ->> 'popularity')::double precision as popularity
+  from public.recommendation_models where version = :model::int
+),
+-- How much a trait's mapping matters on this occasion: 1 without an occasion or where the mapping says nothing.
+person as (
+  select array_agg(l.leaning * coalesce((m.occasion_relevance ->> :occasion::text)::double precision, 1) order by l.i) as leanings
+  from unnest(:leanings::double precision[], array['adventurous', 'intellectual', 'practical', 'creative', 'social'])
+    with ordinality l (leaning, trait, i)
+  left join public.personality_gift_mappings m on m.personality_type = l.trait and m.algorithm_version = '1.0'
+),
+rules as materialized (
+  select kind, value, tag, weight from public.gift_context_rules where kind || ':' || value = any (:contexts::text[])
+),
+terms as (
+  select r.id, c.terms as context_terms, greatest(-1, least(1, coalesce(c.total, 0))) as context,
+    case when abs(c.total) > 1 then 1 / abs(c.total) else 1 end as shrink,
+    array[a.leanings[1] * t.traits[1], a.leanings[2] * t.traits[2], a.leanings[3] * t.traits[3],
+      a.leanings[4] * t.traits[4], a.leanings[5] * t.traits[5]] as traits,
+    coalesce(f.popularity, r.popularity)::double precision as popularity
+  from public.products r
+  cross join person a
+  left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+  cross join lateral (select coalesce(f.traits, '{0,0,0,0,0}')::double precision[] as traits) t
+  left join lateral (
+    select sum(k.weight) as total, jsonb_agg(jsonb_build_object('kind', k.kind, 'value', k.value, 'weight', k.weight)) as terms
+    from (select kind, value, sum(weight)::double precision as weight from rules where tag = any (r.tags) group by 1, 2) k
+  ) c on true
+  where r.is_active and ({filters})
+),
+scored as (
+  select t.*, (t.traits[1] + t.traits[2] + t.traits[3] + t.traits[4] + t.traits[5]) / 2 as personality,
+    round((0.5 + 0.5 * (
+      p.personality * (t.traits[1] + t.traits[2] + t.traits[3] + t.traits[4] + t.traits[5]) / 2
+      + p.context * t.context + p.popularity * t.popularity))::numeric, 6)::double precision as score
+  from terms t cross join parameters p
+)
+select s.id as product_id, s.score, s.personality, 0::double precision as preference, s.popularity,
+  array(select 0.25 * p.personality * x from unnest(s.traits) with ordinality u (x, i) order by i) as trait_terms,
+  a.leanings, true as has_personality,
+  0.5 * p.popularity * s.popularity as popularity_term,
+  0::bigint as signals,
+  coalesce((
+    select jsonb_agg(jsonb_build_object('kind', x ->> 'kind', 'value', x ->> 'value',
+      'weight', 0.5 * p.context * s.shrink * (x ->> 'weight')::double precision))
+    from jsonb_array_elements(s.context_terms) x), '[]') as context_terms,
+  '[]'::jsonb as because
+from scored s cross join parameters p cross join person a
+where :after_score::double precision is null
+  or (s.score, s.id) < (:after_score::double precision, :after_id::uuid)
+order by s.score desc, s.id desc
+limit :size::int
+
+-- name: similar(product_ids, model, size)
+-- Per product, those most like it: category, its parent, brand, shared tags and price. The same for every caller.
+with parameters as (
+  select (parameters -> 'similar' ->> 'similarity')::double precision as similarity,
+    (parameters -> 'similar' ->> 'popularity')::double precision as popularity
+  from public.recommendation_models where version = :model::int
+)
+select page.*
+from unnest(:product_ids::uuid[]) wanted (id)
+join public.products o on o.id = wanted.id
+join public.categories oc on oc.id = o.category_id
+cross join parameters p
+cross join lateral (
+  select o.id as similar_to, r.id as product_id, o.name as similar_to_name,
+    round((0.5 + 0.5 * (p.similarity * (x.category + x.brand + x.tags + x.price)
+      + p.popularity * coalesce(f.popularity, r.popularity)))::numeric, 6)::double precision as score,
+    0.5 * p.similarity * x.category as category_term, 0.5 * p.similarity * x.brand as brand_term,
+    0.5 * p.similarity * x.tags as tags_term, 0.5 * p.similarity * x.price as price_term,
+    0.5 * p.popularity * coalesce(f.popularity, r.popularity) as popularity_term,
+    coalesce(f.popularity, r.popularity)::double precision as popularity,
+    array(select tag from unnest(o.tags) tag where tag = any (r.tags)) as shared_tags
+  from public.products r
+  join public.categories c on c.id = r.category_id
+  left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+  cross join lateral (select cardinality(array(
+    select tag from unnest(o.tags) tag where tag = any (r.tags))) as shared) g
+  cross join lateral (select
+    (case when r.category_id = o.category_id then 0.35 when c.parent_id = oc.parent_id then 0.15 else 0 end)::double precision as category,
+    (case when r.brand_id = o.brand_id then 0.15 else 0 end)::double precision as brand,
+    0.4 * g.shared / greatest(cardinality(o.tags) + cardinality(r.tags) - g.shared, 1)::double precision as tags,
+    (case when r.currency = o.currency
+      then 0.1 * least(r.price_minor, o.price_minor)::double precision / greatest(r.price_minor, o.price_minor)
+      else 0 end)::double precision as price) x
+  where r.is_active and r.id <> o.id
+  order by score desc, r.id desc
+  limit :size::int
+) page
+
+-- name: is_product(id)
+r.id = :id::uuid
+
+-- name: is_new_to(user_id)
+-- Neither swiped by now nor put aside by feedback.
+r.id not in (
+  select product_id from public.product_signals where user_id = :user_id::uuid
+  union
+  select product_id from public.recommendation_feedback
+  where user_id = :user_id::uuid and feedback_type in ('not_interested', 'already_owned', 'purchased'))
+
+-- name: record(product_ids, contexts, models, positions, propensities, scores, generated_ats)
+-- Recommendations that were acted on; one already known stays as it is.
+insert into public.recommendations (
+  product_id, recommendation_context, model_version, position, propensity, score, generated_at)
+select distinct i.product_id, i.context, i.model, i.position, i.propensity, i.score, i.generated_at
+from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :positions::int[], :propensities::real[],
+  :scores::real[], :generated_ats::timestamptz[])
+  i (product_id, context, model, position, propensity, score, generated_at)
+join public.products p on p.id = i.product_id
+on conflict (user_id, product_id, recommendation_context, generated_at) do nothing
+
+-- name: find(user_id, product_ids, contexts, generated_ats)
+-- The stored recommendations, in the order asked for; id is null where there is none.
+select r.id
+from unnest(:product_ids::uuid[], :contexts::text[], :generated_ats::timestamptz[])
+  with ordinality i (product_id, context, generated_at, position)
+left join public.recommendations r on r.user_id = :user_id::uuid and r.product_id = i.product_id
+  and r.recommendation_context = i.context and r.generated_at = i.generated_at
+order by i.position
+
+-- name: note_outcome(user_id, product_id, match, alignment, prediction, score, context, generated_at, direction, is_purchased)
+-- What came of a recommendation to somebody with a personality; nothing for anybody else.
+insert into public.personality_recommendations as old (
+  product_id, personality_profile_id, personality_match_score, category_alignment_score, behavioral_prediction,
+  combined_score, confidence_level, recommendation_context, generated_at, is_shown, shown_at, is_swiped,
+  swipe_direction, is_purchased, interacted_at)
+select :product_id::uuid, p.id, :match::double precision, :alignment::double precision,
+  :prediction::double precision, :score::double precision, p.confidence_level, :context::text,
+  :generated_at::timestamptz, true, :generated_at::timestamptz, :direction::text is not null,
+  :direction::text::public.swipe_direction, :is_purchased::boolean, now()
+from public.personality_profiles p where p.user_id = :user_id::uuid
+on conflict (user_id, product_id, personality_profile_id) do update set
+  is_swiped = old.is_swiped or excluded.is_swiped,
+  swipe_direction = coalesce(excluded.swipe_direction, old.swipe_direction),
+  is_purchased = old.is_purchased or excluded.is_purchased,
+  interacted_at = excluded.interacted_at
+
+-- name: send_feedback(recommendation_id, product_id, kind, rating, comment)
+insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, rating, comment)
+values (:recommendation_id, :product_id, :kind, :rating, :comment)
+returning id
+
+-- name: refresh_model()
+-- As service_role: a new model version.
+select private.refresh_model()
+
+-- name: needs_refresh(seconds)
+-- Whether there is no model, or something changed since the newest one and it is older than this.
+select not exists (select from public.recommendation_models)
+  or exists (
+    select from (select max(created_at) as at from public.recommendation_models) m
+    where m.at < now() - make_interval(secs => :seconds::float8)
+      and (exists (select from public.product_signals where swiped_at > m.at)
+        or exists (select from public.products where updated_at > m.at)))

@@ -1,0 +1,67 @@
+"""A small catalogue for tests: five leaf categories, one per trait, ten products each; a model built on it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+KINDS = {  # category: (trait it suits, trait it does not, tag)
+    "camping": ("adventurous", "practical", "outdoors"),
+    "books": ("intellectual", "social", "reading"),
+    "tools": ("practical", "creative", "repair"),
+    "painting": ("creative", "intellectual", "art"),
+    "party": ("social", "adventurous", "together"),
+}
+PRODUCTS_PER_KIND = 10
+
+
+async def fill_catalogue(owner: asyncpg.Connection[Any]) -> None:
+    """50 products: "Camping 1" .. "Party 10", £10 to £19 each kind, brands and shops in turns."""
+    await owner.execute(
+        """
+        insert into public.categories (slug, name) values ('all-gifts', 'All gifts');
+        insert into public.brands (slug, name) values ('alder', 'Alder'), ('birch', 'Birch'), ('cedar', 'Cedar');
+        insert into public.retailers (slug, name, domain, affiliate_network, commission_rate) values
+          ('north-shop', 'North Shop', 'north.example', 'awin', 0.05),
+          ('south-shop', 'South Shop', 'south.example', 'cj', 0.08),
+          ('corner-shop', 'Corner Shop', 'corner.example', null, null);
+        """
+    )
+    for slug, (suits, does_not, tag) in KINDS.items():
+        await owner.execute(
+            """
+            insert into public.categories (slug, name, parent_id)
+            select $1, initcap($1), id from public.categories where slug = 'all-gifts'
+            """,
+            slug,
+        )
+        await owner.execute(
+            """
+            insert into public.personality_gift_mappings (
+              personality_type, recommended_categories, avoided_categories, product_tags, recommendation_weight)
+            values ($1, array[$2], array[(select $4::text)], jsonb_build_object($3::text, 1.0), 0.8)
+            """,
+            suits,
+            slug,
+            tag,
+            next(other for other, kind in KINDS.items() if kind[0] == does_not),
+        )
+    for slug, (_, _, tag) in KINDS.items():
+        await owner.execute(
+            """
+            insert into public.products (
+              name, description, price_minor, currency, tags, brand_id, category_id, retailer_id, external_id,
+              affiliate_url, feed_popularity)
+            select initcap($1) || ' ' || i, 'A present about ' || $1, 900 + i * 100, 'GBP', array[$2, 'gift'],
+              (select id from public.brands order by slug offset i % 3 limit 1),
+              (select id from public.categories where slug = $1),
+              (select id from public.retailers order by slug offset i % 3 limit 1),
+              $1 || '-' || i, 'https://shop.example/' || $1 || '/' || i || '?colour=red', 0.3 + i * 0.01
+            from generate_series(1, $3) i
+            """,
+            slug,
+            tag,
+            PRODUCTS_PER_KIND,
+        )
+    await owner.execute("select private.refresh_model()")

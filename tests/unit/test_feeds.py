@@ -1,0 +1,322 @@
+"""Feeds: what a mapping may say, and how a record becomes a product or rejects."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from domain import feeds
+from domain.feeds import BadValue, ImportFailed, Reading, parse_gtin, parse_mapping, parse_price, read_record
+from domain.money import EXPONENTS
+
+MAPPINGS = Path(__file__).resolve().parents[2] / "catalogue" / "mappings"
+
+SMALL = """
+format = "jsonl"
+category_separator = ">"
+[fields]
+external_id = "sku"
+name = "title"
+description = "text"
+price = "price"
+currency = "currency"
+affiliate_url = "url"
+image_url = ["images.0", "image"]
+tags = ["tags", "labels"]
+in_stock = ["stock", "published"]
+brand = "brand"
+category = "category"
+gtin = "codes.gtin"
+popularity = "stars"
+[constants]
+currency = "GBP"
+[retailer]
+slug = "shop"
+"""
+MAPPING = parse_mapping(SMALL)
+GOOD = {"sku": "A1", "title": "Teapot", "price": "19.99", "url": "https://shop.example/a1"}
+
+
+def read(**changes: object) -> Reading:
+    return read_record({**GOOD, **changes}, MAPPING)
+
+
+def product(**changes: object) -> Any:
+    reading = read(**changes)
+    assert reading.product is not None, reading.rejects
+    return reading.product
+
+
+class TestMapping:
+    @pytest.mark.parametrize("path", sorted(MAPPINGS.glob("*.toml")), ids=lambda path: path.stem)
+    def test_shipped_mappings_are_valid(self, path: Path) -> None:
+        parse_mapping(path.read_text(encoding="utf-8"))
+
+    @pytest.mark.parametrize(
+        ("name", "record"),
+        [
+            (
+                "google_merchant",
+                {"id": "1", "title": "Mug", "link": "https://a.example/", "image link": "https://a.example/1.jpg",
+                 "price": "19.99 GBP", "availability": "in_stock", "product_type": "Home > Kitchen > Mugs"},
+            ),
+            (
+                "awin",
+                {"aw_product_id": "1", "merchant_name": "A Shop", "product_name": "Mug", "search_price": "19.99",
+                 "currency": "GBP", "aw_deep_link": "https://a.example/", "aw_image_url": "https://a.example/1.jpg",
+                 "in_stock": "1", "product_GTIN": "12", "merchant_category": "Home > Kitchen > Mugs"},
+            ),
+        ],
+    )  # fmt: skip
+    def test_lines_of_known_feeds(self, name: str, record: dict[str, object]) -> None:
+        made = read_record(record, parse_mapping((MAPPINGS / f"{name}.toml").read_text(encoding="utf-8"))).product
+        assert made is not None
+        assert (made.price_minor, made.currency, made.in_stock, made.gtin) == (1999, "GBP", True, None)
+        assert made.image_url == "https://a.example/1.jpg"
+        assert made.category_slugs[-1] == "home-kitchen-mugs"
+
+    @pytest.mark.parametrize(
+        ("old", "new", "complaint"),
+        [
+            ('format = "jsonl"', 'format = "xml"', "xml"),
+            ('brand = "brand"', 'colour = "brand"', "colour"),
+            ('format = "jsonl"', 'format = "jsonl"\ncolour = 1', "colour"),
+            ('brand = "brand"', "brand = 3", "fields"),
+            ('external_id = "sku"', "", "external_id"),
+            ('slug = "shop"', "", "retailer"),
+            ('slug = "shop"', 'slug = "My Shop"', "kebab-case"),
+            ('category_separator = ">"', 'category_separator = ""', "separators"),
+            ('category_separator = ">"', "popularity_max = 0", "popularity_max"),
+            ('category_separator = ">"', 'delimiter = "||"', "delimiter"),
+            ('format = "jsonl"', "format =", "mapping"),
+        ],
+    )
+    def test_a_wrong_mapping_is_refused_by_name(self, old: str, new: str, complaint: str) -> None:
+        with pytest.raises(ImportFailed, match=complaint):
+            parse_mapping(SMALL.replace(old, new))
+
+
+class TestRecord:
+    def test_a_full_record(self) -> None:
+        made = product(
+            title="  Teapot\x00\n for   two ",
+            text="<p>Tom &amp; Ann&rsquo;s <b>pot</b></p><script>alert(1)</script>",
+            images=["https://img.example/1 a.jpg"],
+            tags="Tea Time, Crème, tea-time",
+            labels=["Gift"],
+            stock=3,
+            brand="Levi's & Söhne",
+            category="Home > Kitchen > Tea",
+            codes={"gtin": "4006381333931"},
+            stars=0.5,
+        )
+        assert made.name == "Teapot for two"
+        assert made.description == "Tom & Ann\u2019s pot"
+        assert (made.price_minor, made.currency) == (1999, "GBP")
+        assert made.image_url == "https://img.example/1%20a.jpg"
+        assert made.tags == ["tea-time", "creme", "gift"]
+        assert (made.brand_slug, made.brand_name) == ("levis-sohne", "Levi's & Söhne")
+        assert made.category_slugs == ["home", "home-kitchen", "home-kitchen-tea"]
+        assert made.category_names == ["Home", "Kitchen", "Tea"]
+        assert made.gtin == "4006381333931"
+        assert made.feed_popularity == 0.5
+        assert made.in_stock
+
+    def test_what_is_missing_has_defaults(self) -> None:
+        made = product()
+        assert made.category_slugs == ["uncategorised"]
+        assert (made.description, made.image_url, made.brand_slug, made.gtin, made.tags) == (None, None, None, None, [])
+        assert made.in_stock
+
+    @pytest.mark.parametrize(
+        ("changes", "reason"),
+        [
+            ({"sku": " "}, ("external_id", "missing")),
+            ({"sku": "a\x00b"}, ("external_id", "control characters")),
+            ({"title": None}, ("name", "missing")),
+            ({"title": "\x01"}, ("name", "missing")),
+            ({"title": "x" * 501}, ("name", "longer than 500 characters")),
+            ({"title": "caf\udce9"}, ("name", "not valid UTF-8")),
+            ({"title": ["x"]}, ("name", "not a text")),
+            ({"price": ""}, ("price", "missing")),
+            ({"currency": "XYZ"}, ("currency", "unknown currency")),
+            (
+                {"currency": "EUR", "price": "1 GBP"},
+                ("price", "the price names another currency than the currency field"),
+            ),
+            ({"url": "http://shop.example/"}, ("affiliate_url", "not an https address")),
+            ({"url": "https://me:pw@shop.example/"}, ("affiliate_url", "credentials in the address")),
+            ({"url": "https://shop.example\\@evil.example/"}, ("affiliate_url", "credentials in the address")),
+            ({"url": "https://shop.example/\r\nx"}, ("affiliate_url", "control characters")),
+            ({"url": "https:///x"}, ("affiliate_url", "no valid host name")),
+            ({"url": "https://shop.example/" + "x" * 2048}, ("affiliate_url", "longer than 2048 characters")),
+            ({"image": "javascript:alert(1)"}, ("image_url", "not an https address")),
+            ({"stock": "perhaps"}, ("in_stock", "neither a number nor a known word for in or out of stock")),
+            ({"stars": 1.5}, ("popularity", "not between 0 and popularity_max")),
+            ({"stars": float("nan")}, ("popularity", "not a number")),
+            ({"codes": {"gtin": "4006381333932"}}, ("gtin", "wrong check digit")),
+            ({"category": ">".join("abcdefghi")}, ("category", "more than 8 levels")),
+        ],
+    )
+    def test_one_fault_gives_one_reject(self, changes: dict[str, object], reason: tuple[str, str]) -> None:
+        assert read(**changes).rejects == (reason,)
+
+    def test_all_faults_are_named_and_the_key_is_kept(self) -> None:
+        reading = read(price="free", url="ftp://x")
+        assert [reject.field for reject in reading.rejects] == ["price", "affiliate_url"]
+        assert reading.key == ("shop", "A1")
+        assert read(sku=None).key is None
+
+    def test_a_lenient_mapping_drops_a_wrong_gtin(self) -> None:
+        lenient = parse_mapping('wrong_gtin = "drop"\n' + SMALL)
+        reading = read_record({**GOOD, "codes": {"gtin": "123"}}, lenient)
+        assert reading.product is not None
+        assert reading.product.gtin is None
+        assert [warning.field for warning in reading.warnings] == ["gtin"]
+
+    def test_templates_fill_in_and_escape(self) -> None:
+        text = SMALL.replace('affiliate_url = "url"\n', "")
+        mapping = parse_mapping(
+            text.replace("[constants]", '[constants]\naffiliate_url = "https://s.example/{sku}?c={codes.x}"')
+        )
+        reading = read_record({**GOOD, "sku": "a/b?c", "codes": {"x": 7}}, mapping)
+        assert reading.product is not None
+        assert reading.product.affiliate_url == "https://s.example/a%2Fb%3Fc?c=7"
+        assert read_record(GOOD, mapping).rejects == (feeds.Reject("affiliate_url", "missing"),)
+
+    @pytest.mark.parametrize(
+        ("stock", "published", "answer"),
+        [
+            ("in_stock", None, True), ("In Stock", None, True), ("https://schema.org/OutOfStock", None, False),
+            ("preorder", None, False), ("0", None, False), (Decimal("2.0"), None, True), (False, None, False),
+            (5, "draft", False), (5, "TRUE", True),
+        ],
+    )  # fmt: skip
+    def test_stock(self, stock: object, published: object, answer: bool) -> None:
+        assert product(stock=stock, published=published).in_stock is answer
+
+    def test_numbers_of_a_taxonomy_are_no_category(self) -> None:
+        assert product(category="2271").category_slugs == ["uncategorised"]
+
+    def test_a_name_without_latin_letters_still_has_a_slug(self) -> None:
+        assert product(brand="東京").brand_slug == "u6771-u4eac"
+
+    def test_more_than_40_tags_are_cut(self) -> None:
+        assert len(product(tags=[f"t{i}" for i in range(60)]).tags) == 40
+
+    def test_continuations_share_the_key_and_lack_the_title(self) -> None:
+        mapping = parse_mapping((MAPPINGS / "shopify.toml").read_text(encoding="utf-8"))
+        first = {"Handle": "pot", "Title": "Pot"}
+        assert feeds.continues({"Handle": "pot", "Title": ""}, first, mapping)
+        assert not feeds.continues({"Handle": "mug", "Title": ""}, first, mapping)
+        assert not feeds.continues({"Handle": "pot", "Title": "Pot again"}, first, mapping)
+        assert not feeds.continues({"Handle": "pot", "Title": ""}, None, mapping)
+
+
+class TestPrice:
+    @pytest.mark.parametrize("text", ["19.99", "19.99 GBP", "GBP 19.99", "GBP19.99", "19.990", Decimal("19.99"), 19.99])
+    def test_spellings(self, text: object) -> None:
+        assert parse_price(text, "GBP") == (1999, "GBP")
+
+    @pytest.mark.parametrize(
+        "text",
+        ["", "free", "19,99", "£19.99", "1,299.00", "GBP 1 GBP", "1e3", "-1", "0", "0.00", "NaN", "1.999", "XXX 1",
+         "10000000.01", "٣", True, None, [], float("nan"), float("inf"), Decimal("sNaN"), Decimal("1E+999999"),
+         Decimal("1E-999999"), 10**4000, Decimal("19.990000000000000000000000000000001"), "5 JPY GBP"],
+    )  # fmt: skip
+    def test_refused(self, text: object) -> None:
+        with pytest.raises(BadValue):
+            parse_price(text, "GBP")
+
+    @given(st.integers(1, 10**9), st.sampled_from(sorted(EXPONENTS)), st.booleans())
+    def test_every_amount_comes_back_exactly(self, minor: int, currency: str, in_front: bool) -> None:
+        amount = f"{Decimal(minor).scaleb(-EXPONENTS[currency]):f}"
+        text = f"{currency} {amount}" if in_front else f"{amount}{currency.lower()}"
+        assert parse_price(text, None) == (minor, currency)
+        assert parse_price(Decimal(amount), currency) == (minor, currency)
+
+
+class TestGtin:
+    @pytest.mark.parametrize("text", ["96385074", "036000291452", "4006381333931", "14006381333938", 4006381333931])
+    def test_right(self, text: object) -> None:
+        assert parse_gtin(text) == str(text)
+
+    @pytest.mark.parametrize(
+        "text", ["", "0000000000000", "4006381333930", "123", "9.78043902348e+12", "٤٠٠٦٣٨١٣٣٣٩٣١"]
+    )
+    def test_wrong(self, text: object) -> None:
+        with pytest.raises(BadValue):
+            parse_gtin(text)
+
+    @pytest.mark.parametrize(
+        ("isbn", "gtin"),
+        [("439023483", "9780439023481"), ("0-439-02348-3", "9780439023481"), ("043965548X", "9780439655484")],
+    )
+    def test_isbn10_is_rebuilt_with_its_lost_zeros(self, isbn: str, gtin: str) -> None:
+        assert parse_gtin(isbn, isbn10=True) == gtin
+
+    @given(st.integers(1, 10**13 - 1), st.sampled_from([8, 12, 13, 14]), st.data())
+    def test_any_single_wrong_digit_is_found(self, number: int, length: int, data: st.DataObject) -> None:
+        body = f"{number % 10 ** (length - 1) or 1:0{length - 1}d}"
+        [right] = [body + digit for digit in "0123456789" if _accepted(body + digit)]
+        place = data.draw(st.integers(0, length - 1))
+        other = data.draw(st.sampled_from("0123456789").filter(lambda digit: digit != right[place]))
+        assert not _accepted(right[:place] + other + right[place + 1 :])
+
+
+def _accepted(text: str) -> bool:
+    try:
+        parse_gtin(text)
+    except BadValue:
+        return False
+    return True
+
+
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.decimals() | st.text(st.characters(), max_size=40)
+    | st.sampled_from(["<![if x", "<!DOCTYPE [", "<a <b", "&#xD800;", "https://", "https://a.example/\udcff", "1 GBP"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+FIELDS = (
+    "sku",
+    "title",
+    "text",
+    "price",
+    "currency",
+    "url",
+    "images",
+    "tags",
+    "stock",
+    "brand",
+    "category",
+    "codes",
+    "stars",
+)
+
+
+# The first draw builds Hypothesis's tables of Unicode, which takes seconds.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, ANYTHING)))
+def test_no_record_raises_and_each_is_a_product_or_has_reasons(record: dict[str, object]) -> None:
+    reading = read_record({**GOOD, **record}, MAPPING)
+    assert (reading.product is None) == bool(reading.rejects)
+    if reading.product is not None:
+        for value in reading.product:
+            for text in value if isinstance(value, list) else [value]:
+                if isinstance(text, str):
+                    assert "\x00" not in text
+                    text.encode()
+
+
+@settings(deadline=None)
+@given(st.text())
+def test_slugs_are_kebab_case_and_stable(text: str) -> None:
+    slug = feeds.slugify(text)
+    assert feeds.slugify(slug) == slug
+    assert slug == "-".join(part for part in slug.split("-") if part)

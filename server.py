@@ -33,6 +33,7 @@ log = structlog.get_logger("aclue.server")
 
 WEB = Path(__file__).resolve().parent / "web"
 JSON = "application/json"
+MODEL_TIMEOUT_MS = 10 * 60 * 1000
 GRAPHQL_JSON = "application/graphql-response+json"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -261,7 +262,9 @@ async def _refresh_models(services: Services) -> None:
     interval = services.settings.model_refresh_interval
     while True:
         try:
-            async with services.database.session(SERVICE, read_only=False) as session:
+            async with services.database.session(
+                SERVICE, read_only=False, statement_timeout_ms=MODEL_TIMEOUT_MS
+            ) as session:
                 if await session.fetchval("recommendations.needs_refresh", seconds=float(interval)):
                     await session.fetch("recommendations.refresh_model")
         except Exception:

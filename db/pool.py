@@ -59,9 +59,17 @@ class Database:
         except TimeoutError:
             self._pool.terminate()
 
-    def session(self, claims: Claims, *, read_only: bool) -> Session:
-        """One transaction, begun by its first statement. Close it (`async with`)."""
-        return Session(self, claims, read_only=read_only, settings=self._settings)
+    def session(self, claims: Claims, *, read_only: bool, statement_timeout_ms: int | None = None) -> Session:
+        """One transaction, begun by its first statement. Close it (`async with`). A statement may take
+        DATABASE_STATEMENT_TIMEOUT unless said otherwise."""
+        timeout = statement_timeout_ms or self._settings.database_statement_timeout
+        return Session(
+            self,
+            claims,
+            read_only=read_only,
+            statement_timeout_ms=timeout,
+            slow_ms=self._settings.database_slow_query_threshold,
+        )
 
     async def acquire(self) -> PooledConnection:
         """A healthy connection. Raises Overloaded when none is free within DATABASE_POOL_TIMEOUT."""

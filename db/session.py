@@ -19,8 +19,7 @@ from db import claims as claims_module
 from db.claims import Claims
 from db.loaders import Loaders
 from db.queries import QUERIES, Composed
-from domain.errors import AclueError, Timeout, Unauthenticated, WriteConflict
-from settings import Settings
+from domain.errors import AclueError, BadUserInput, Timeout, Unauthenticated, WriteConflict
 
 if TYPE_CHECKING:
     from db.pool import Database
@@ -31,12 +30,15 @@ log = structlog.get_logger("aclue.db")
 class Session:
     """Statements of one transaction. They run one at a time, in the order they are asked for."""
 
-    def __init__(self, database: Database, claims: Claims, *, read_only: bool, settings: Settings) -> None:
+    def __init__(
+        self, database: Database, claims: Claims, *, read_only: bool, statement_timeout_ms: int, slow_ms: int
+    ) -> None:
         self.claims = claims
         self.read_only = read_only
         self.loaders = Loaders(self)
         self._database = database
-        self._settings = settings
+        self._statement_timeout_ms = statement_timeout_ms
+        self._slow_ms = slow_ms
         self._connection: Any = None
         self._lock = asyncio.Lock()
         self._failed = False
@@ -78,7 +80,7 @@ class Session:
                 self._break(connection)
                 raise
             elapsed_ms = (time.perf_counter() - started) * 1000
-            if elapsed_ms > self._settings.database_slow_query_threshold:
+            if elapsed_ms > self._slow_ms:
                 log.warning("slow query", milliseconds=round(elapsed_ms), sql=sql[:500])
             return rows
 
@@ -90,7 +92,7 @@ class Session:
         try:
             mode = "isolation level repeatable read read only" if self.read_only else "isolation level read committed"
             await connection.execute(f"begin {mode}")
-            await claims_module.apply(connection, self.claims, self._settings.database_statement_timeout)
+            await claims_module.apply(connection, self.claims, self._statement_timeout_ms)
         except BaseException:
             self._break(connection)
             raise
@@ -145,6 +147,8 @@ def _translated(error: asyncpg.PostgresError) -> AclueError | asyncpg.PostgresEr
         return Timeout("The request took too long.")
     if isinstance(error, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
         return WriteConflict("Another request changed the same data, try again.")
+    if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
+        return BadUserInput("A text holds a character that cannot be stored, such as NUL.")
     if isinstance(error, asyncpg.ForeignKeyViolationError) and (error.constraint_name or "").endswith(_NO_PROFILE):
         return Unauthenticated("The person of this token no longer exists.")
     return error

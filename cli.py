@@ -241,7 +241,7 @@ def migrate() -> None:
 @app.command()
 def token(
     email: Annotated[str, typer.Option(help="Of an account; made first in development where there is none.")] = "",
-    user_id: Annotated[str, typer.Option(help="Of a profile (a uuid).")] = "",
+    user_id: Annotated[str, typer.Option(help="Of a profile (a uuid); made likewise while the database runs.")] = "",
     role: Annotated[str, typer.Option(help=f"One of: {', '.join(ROLES)}.")] = "authenticated",
     expires: Annotated[int, typer.Option(help="Lifetime in seconds.", min=1)] = 3600,
 ) -> None:
@@ -259,6 +259,8 @@ def token(
     if email:
         with _databases(settings) as dsns:
             subject = asyncio.run(_account_of(settings, dsns, email))
+    elif subject and role != "service_role" and not settings.is_production:
+        asyncio.run(_ensure_profile(settings, subject, is_anonymous=role == "anon"))
     assert subject is not None
     is_app_role = role in ("admin", "analyst")
     issued, _ = Tokens(settings, secret).issue(
@@ -286,6 +288,19 @@ async def _account_of(settings: Settings, dsns: Dsns, email: str) -> UUID:
             fail(f"--email: there is no account {tidy}")
         console.print(f"made the account {tidy}", style="dim", markup=False)
         return await demo.ensure_account(owner, tidy)
+
+
+async def _ensure_profile(settings: Settings, subject: UUID, *, is_anonymous: bool) -> None:
+    """A token of nobody can write nothing, so in development the profile is made where a database is at hand."""
+    dsn = settings.migration_database_url or settings.database_url
+    if not dsn:
+        dsns = embedded.running_dsns(settings.home, secrets.load_or_create(settings.home))
+        dsn = dsns.owner if dsns and dsns.owner else ""
+    if not dsn:
+        return
+    async with _connected(dsn, "MIGRATION_DATABASE_URL") as owner:
+        if await owner.fetchval(QUERIES["demo.ensure_profile"].sql, subject, is_anonymous):
+            console.print(f"made the profile {subject}", style="dim", markup=False)
 
 
 @imports.command("products")
@@ -317,7 +332,7 @@ def import_products(
     if report.rejected:
         print(f"rejects are listed in {report_path}")
     if report.deactivation_skipped:
-        print("the feed shrank by more than 30 %: nothing was deactivated (--force does)")
+        print("the feed of a shop shrank by more than 30 %: none of its products was deactivated (--force does)")
 
 
 async def _import_products(dsns: Dsns, file: Path, mapping: Path, rejects: Path, force: bool) -> Any:

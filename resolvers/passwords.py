@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cached_property
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -13,6 +12,7 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = argon2.PasswordHasher()
         self._slots = asyncio.Semaphore(2)
+        self._nobodys_hash = self._hasher.hash("nobody")
 
     async def hash(self, password: str) -> str:
         async with self._slots:
@@ -29,7 +29,3 @@ class Passwords:
         except (VerificationError, InvalidHashError):
             return False
         return password_hash is not None
-
-    @cached_property
-    def _nobodys_hash(self) -> str:
-        return self._hasher.hash("nobody")

@@ -31,6 +31,21 @@ as $$
 $$;
 comment on function private.word_variants(text) is 'The word, and the word with each one of its letters left out.';
 
+create or replace function private.set_search_names() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  new.search_names := pg_catalog.concat_ws(' ',
+    (select name from public.brands where id = new.brand_id),
+    (select name from public.categories where id = new.category_id));
+  return new;
+end
+$$;
+
+create or replace trigger products_search_names before insert or update of brand_id, category_id, search_names
+  on public.products for each row execute function private.set_search_names();
+
 -- Statement level, on the new rows only: imports write thousands of products at a time.
 create or replace function private.index_search_words() returns trigger
 language plpgsql security definer
@@ -41,7 +56,7 @@ begin
     select distinct w.word
     from changed p
     cross join lateral pg_catalog.unnest(pg_catalog.tsvector_to_array(
-      pg_catalog.to_tsvector('pg_catalog.simple', p.name || ' ' || pg_catalog.array_to_string(p.tags, ' ')
+      pg_catalog.to_tsvector('pg_catalog.simple', p.name || ' ' || p.search_names || ' ' || pg_catalog.array_to_string(p.tags, ' ')
         || ' ' || coalesce(p.description, '')))) w (word)
     where w.word ~ '^[[:alpha:]]{4,40}$'
   ),

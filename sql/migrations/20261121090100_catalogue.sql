@@ -75,8 +75,10 @@ create table public.products (
   gtin text,
   feed_popularity real,
   popularity real not null default 0,
+  search_names text not null default '',
   search tsvector generated always as (
     setweight(to_tsvector('english', name), 'A')
+    || setweight(to_tsvector('english', search_names), 'B')
     || setweight(array_to_tsvector(tags), 'B')
     || setweight(to_tsvector('english', coalesce(description, '')), 'C')
   ) stored,
@@ -94,6 +96,9 @@ create table public.products (
 comment on column public.products.affiliate_url is 'The shop''s page of the offer; a tracked link adds our click id to it.';
 comment on column public.products.feed_popularity is 'What the feed says of its popularity, 0..1: the prior of popularity.';
 comment on column public.products.popularity is 'Smoothed share of likes, 0..1; set by private.refresh_popularity().';
+
+comment on column public.products.search_names is
+  'Names of its brand and category, so that a search finds them; kept by a trigger.';
 
 -- One index per order of the contract; each ends in id, the tie-break of the keyset cursors.
 create index products_newest_idx on public.products (created_at desc, id desc) where is_active;

@@ -42,7 +42,7 @@ affinities as materialized (
   ) f
   group by 1, 2
 ),
-terms as (
+terms as materialized (
   select r.id, r.category_id, r.brand_id, r.tags,
     array[a.leanings[1] * t.traits[1], a.leanings[2] * t.traits[2], a.leanings[3] * t.traits[3],
       a.leanings[4] * t.traits[4], a.leanings[5] * t.traits[5]] as traits,
@@ -124,7 +124,7 @@ person as (
 rules as materialized (
   select kind, value, tag, weight from public.gift_context_rules where kind || ':' || value = any (:contexts::text[])
 ),
-terms as (
+terms as materialized (
   select r.id, c.terms as context_terms, greatest(-1, least(1, coalesce(c.total, 0))) as context,
     case when abs(c.total) > 1 then 1 / abs(c.total) else 1 end as shrink,
     array[a.leanings[1] * t.traits[1], a.leanings[2] * t.traits[2], a.leanings[3] * t.traits[3],

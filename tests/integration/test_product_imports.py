@@ -17,8 +17,6 @@ from domain.feeds import ImportFailed, Mapping, parse_mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 MAPPINGS = ROOT / "catalogue" / "mappings"
-REAL = ROOT.parent / "shared" / "data" / "catalogue"
-real_data = pytest.mark.skipif(not REAL.is_dir(), reason="the data sets of ../shared/data/catalogue are not here")
 
 MAPPING = parse_mapping("""
 format = "jsonl"
@@ -54,7 +52,7 @@ def record(number: int, **changes: object) -> dict[str, object]:
     }
 
 
-class Shop:
+class Importer:
     """Writes feeds of the shop and imports them."""
 
     def __init__(self, owner: Any, folder: Path) -> None:
@@ -81,18 +79,18 @@ class Shop:
 
 
 @pytest.fixture
-def shop(owner: Any, tmp_path: Path) -> Shop:
-    return Shop(owner, tmp_path)
+def importer(owner: Any, tmp_path: Path) -> Importer:
+    return Importer(owner, tmp_path)
 
 
-async def test_a_first_import_makes_what_is_missing(shop: Shop) -> None:
-    report = await shop.load(
+async def test_a_first_import_makes_what_is_missing(importer: Importer) -> None:
+    report = await importer.load(
         record(1, brand="Acme", category="Home > Kitchen", tags="Tea, Gift", stars=0.9),
         record(2, brand="ACME", category="Home > Garden"),
         record(3),
     )
     assert (report.read, report.inserted, report.rejected, report.unchanged) == (3, 3, 0, 0)
-    row = await shop.owner.fetchrow("""
+    row = await importer.owner.fetchrow("""
         select p.*, b.name as brand, c.slug as category, parent.slug as parent, r.name as retailer, r.affiliate_network,
           r.domain
         from products p join brands b on b.id = brand_id join categories c on c.id = category_id
@@ -102,95 +100,95 @@ async def test_a_first_import_makes_what_is_missing(shop: Shop) -> None:
     assert (row["brand"], row["category"], row["parent"]) == ("Acme", "home-kitchen", "home")
     assert (row["retailer"], row["affiliate_network"], row["domain"]) == ("The Shop", "awin", "shop.example")
     assert row["popularity"] == row["feed_popularity"] == pytest.approx(0.9)
-    assert await shop.owner.fetchval("select count(*) from brands where slug = 'acme'") == 1
-    assert await shop.owner.fetchval("select count(*) from product_features") == 3
-    assert await shop.owner.fetchval("select count(*) from private.search_words where word = 'product'") == 1
+    assert await importer.owner.fetchval("select count(*) from brands where slug = 'acme'") == 1
+    assert await importer.owner.fetchval("select count(*) from product_features") == 3
+    assert await importer.owner.fetchval("select count(*) from private.search_words where word = 'product'") == 1
 
 
-async def test_the_same_file_again_writes_nothing(shop: Shop) -> None:
+async def test_the_same_file_again_writes_nothing(importer: Importer) -> None:
     records = [record(n, brand="Acme", stars=0.3, tags="a,b", category="Home>Kitchen") for n in range(20)]
-    await shop.load(*records)
-    before = await shop.owner.fetch("select xmin::text, * from products order by id")
-    versions = await shop.owner.fetchval("select count(*) from recommendation_models")
-    report = await shop.load(*records)
+    await importer.load(*records)
+    before = await importer.owner.fetch("select xmin::text, * from products order by id")
+    versions = await importer.owner.fetchval("select count(*) from recommendation_models")
+    report = await importer.load(*records)
     assert (report.unchanged, report.written) == (20, 0)
-    assert await shop.owner.fetch("select xmin::text, * from products order by id") == before
-    assert await shop.owner.fetchval("select count(*) from recommendation_models") == versions
+    assert await importer.owner.fetch("select xmin::text, * from products order by id") == before
+    assert await importer.owner.fetchval("select count(*) from recommendation_models") == versions
 
 
-async def test_one_edited_price_updates_exactly_one_row(shop: Shop) -> None:
-    await shop.load(*(record(n) for n in range(10)))
-    before = await shop.owner.fetch("select xmin::text, * from products order by id")
-    report = await shop.load(*(record(n, **({"price": "12.50"} if n == 4 else {})) for n in range(10)))
+async def test_one_edited_price_updates_exactly_one_row(importer: Importer) -> None:
+    await importer.load(*(record(n) for n in range(10)))
+    before = await importer.owner.fetch("select xmin::text, * from products order by id")
+    report = await importer.load(*(record(n, **({"price": "12.50"} if n == 4 else {})) for n in range(10)))
     assert (report.updated, report.unchanged, report.written) == (1, 9, 1)
-    after = await shop.owner.fetch("select xmin::text, * from products order by id")
+    after = await importer.owner.fetch("select xmin::text, * from products order by id")
     [changed] = [(old, new) for old, new in zip(before, after, strict=True) if old != new]
     assert (changed[1]["external_id"], changed[1]["price_minor"]) == ("S4", 1250)
     assert changed[0]["created_at"] == changed[1]["created_at"]
 
 
-async def test_products_gone_become_unavailable_and_come_back(shop: Shop) -> None:
-    await shop.load(*(record(n) for n in range(10)))
-    report = await shop.load(*(record(n) for n in range(7)))
+async def test_products_gone_become_unavailable_and_come_back(importer: Importer) -> None:
+    await importer.load(*(record(n) for n in range(10)))
+    report = await importer.load(*(record(n) for n in range(7)))
     assert (report.deactivated, report.deactivation_skipped) == (3, False)
-    assert await shop.active() == {f"S{n}" for n in range(7)}
-    report = await shop.load(*(record(n) for n in range(8)))
+    assert await importer.active() == {f"S{n}" for n in range(7)}
+    report = await importer.load(*(record(n) for n in range(8)))
     assert (report.reactivated, report.unchanged, report.deactivated) == (1, 7, 0)
 
 
-async def test_a_feed_that_shrank_too_much_deactivates_nothing_without_force(shop: Shop) -> None:
-    await shop.load(*(record(n) for n in range(10)))
+async def test_a_feed_that_shrank_too_much_deactivates_nothing_without_force(importer: Importer) -> None:
+    await importer.load(*(record(n) for n in range(10)))
     new = [record(n) for n in range(5, 11)]  # six of them, one new: it must not make up for the missing ones
-    report = await shop.load(*new)
+    report = await importer.load(*new)
     assert (report.inserted, report.deactivated, report.deactivation_skipped) == (1, 0, True)
-    report = await shop.load(*new, force=True)
+    report = await importer.load(*new, force=True)
     assert (report.deactivated, report.deactivation_skipped) == (5, False)
-    assert await shop.active() == {f"S{n}" for n in range(5, 11)}
+    assert await importer.active() == {f"S{n}" for n in range(5, 11)}
 
 
-async def test_an_empty_feed_deactivates_only_by_force(shop: Shop) -> None:
-    await shop.load(record(1))
-    assert (await shop.load()).deactivation_skipped
-    assert (await shop.load(force=True)).deactivated == 1
+async def test_an_empty_feed_deactivates_only_by_force(importer: Importer) -> None:
+    await importer.load(record(1))
+    assert (await importer.load()).deactivation_skipped
+    assert (await importer.load(force=True)).deactivated == 1
 
 
-async def test_other_shops_are_left_alone(shop: Shop) -> None:
-    await shop.load(record(1))
+async def test_other_shops_are_left_alone(importer: Importer) -> None:
+    await importer.load(record(1))
     other = msgspec.structs.replace(MAPPING, retailer=msgspec.structs.replace(MAPPING.retailer, slug="other"))
-    report = await shop.load(record(1), mapping=other)
+    report = await importer.load(record(1), mapping=other)
     assert (report.inserted, report.deactivated) == (1, 0)
 
 
-async def test_a_shop_that_shrank_does_not_hold_up_the_others_of_its_feed(shop: Shop) -> None:
+async def test_a_shop_that_shrank_does_not_hold_up_the_others_of_its_feed(importer: Importer) -> None:
     several = msgspec.structs.replace(
         MAPPING,
         fields={**MAPPING.fields, "retailer": ("shop",)},
         retailer=msgspec.structs.replace(MAPPING.retailer, slug=None),
     )
-    await shop.load(
+    await importer.load(
         *(record(n, shop=name) for name in ("First Shop", "Second Shop") for n in range(4)), mapping=several
     )
-    report = await shop.load(
+    report = await importer.load(
         *(record(n, shop="first-shop") for n in range(3)), record(1, shop="Second Shop"), mapping=several
     )
     assert (report.deactivated, report.deactivation_skipped) == (1, True)
 
 
-async def test_a_rejected_line_keeps_its_product(shop: Shop) -> None:
-    await shop.load(*(record(n) for n in range(4)))
-    report = await shop.load(record(0, price="free"), *(record(n) for n in range(1, 4)))
+async def test_a_rejected_line_keeps_its_product(importer: Importer) -> None:
+    await importer.load(*(record(n) for n in range(4)))
+    report = await importer.load(record(0, price="free"), *(record(n) for n in range(1, 4)))
     assert (report.rejected, report.unchanged, report.deactivated) == (1, 3, 0)
-    assert shop.rejected() == [("1", "price", "not a number")]
+    assert importer.rejected() == [("1", "price", "not a number")]
 
 
-async def test_a_line_without_a_readable_key_keeps_nothing(shop: Shop) -> None:
-    await shop.load(*(record(n) for n in range(4)))
-    report = await shop.load(b'{"sku": "S0", "title"', *(record(n) for n in range(1, 4)))
+async def test_a_line_without_a_readable_key_keeps_nothing(importer: Importer) -> None:
+    await importer.load(*(record(n) for n in range(4)))
+    report = await importer.load(b'{"sku": "S0", "title"', *(record(n) for n in range(1, 4)))
     assert (report.rejected, report.unchanged, report.deactivated) == (1, 3, 1)
 
 
-async def test_all_rejects_are_listed_and_the_rest_is_imported(shop: Shop) -> None:
-    report = await shop.load(
+async def test_all_rejects_are_listed_and_the_rest_is_imported(importer: Importer) -> None:
+    report = await importer.load(
         record(1),
         b"[1]",
         b"",
@@ -202,7 +200,7 @@ async def test_all_rejects_are_listed_and_the_rest_is_imported(shop: Shop) -> No
         record(2, title="valid at last"),
     )
     assert (report.read, report.inserted, report.rejected) == (8, 2, 6)
-    assert shop.rejected() == [
+    assert importer.rejected() == [
         ("2", "line", "not a JSON object"),
         ("4", "line", "not a JSON object"),
         ("5", "price", "more decimals than GBP has"),
@@ -211,11 +209,11 @@ async def test_all_rejects_are_listed_and_the_rest_is_imported(shop: Shop) -> No
         ("7", "line", "not valid UTF-8"),
         ("8", "external_id", "duplicate of line 1"),
     ]
-    assert await shop.owner.fetchval("select price_minor from products where external_id = 'S1'") == 999
+    assert await importer.owner.fetchval("select price_minor from products where external_id = 'S1'") == 999
 
 
-async def test_csv_with_byte_order_mark_quotes_and_faults(shop: Shop) -> None:
-    report = await shop.load_bytes(
+async def test_csv_with_byte_order_mark_quotes_and_faults(importer: Importer) -> None:
+    report = await importer.load_bytes(
         b"\xef\xbb\xbf" + HEADER.encode() + b'A,"Two\nlines, ""quoted""",1,https://shop.example/a\n'
         b"\n"
         b"B,too,many,fields,here\n"
@@ -225,14 +223,14 @@ async def test_csv_with_byte_order_mark_quotes_and_faults(shop: Shop) -> None:
         CSV,
     )
     assert (report.read, report.inserted, report.rejected) == (5, 2, 3)
-    assert [(line, field) for line, field, _ in shop.rejected()] == [("5", "line"), ("6", "name"), ("7", "line")]
-    assert await shop.owner.fetchval("select name from products where external_id = 'A'") == 'Two lines, "quoted"'
+    assert [(line, field) for line, field, _ in importer.rejected()] == [("5", "line"), ("6", "name"), ("7", "line")]
+    assert await importer.owner.fetchval("select name from products where external_id = 'A'") == 'Two lines, "quoted"'
 
 
-async def test_gzip_is_recognised_and_progress_is_told(shop: Shop) -> None:
+async def test_gzip_is_recognised_and_progress_is_told(importer: Importer) -> None:
     told: list[int] = []
     packed = gzip.compress(b"\n".join(json.dumps(record(n)).encode() for n in range(5)))
-    report = await shop.load_bytes(packed, on_progress=told.append)
+    report = await importer.load_bytes(packed, on_progress=told.append)
     assert (report.inserted, told) == (5, [5])
 
 
@@ -249,44 +247,45 @@ async def test_gzip_is_recognised_and_progress_is_told(shop: Shop) -> None:
     ids=["cut gzip", "no gzip", "utf-16", "other delimiter", "empty csv", "json array"],
 )
 async def test_a_file_that_cannot_be_read_changes_nothing(
-    shop: Shop, content: bytes, mapping: Mapping, complaint: str
+    importer: Importer, content: bytes, mapping: Mapping, complaint: str
 ) -> None:
-    await shop.load(record(1))
+    await importer.load(record(1))
     with pytest.raises(ImportFailed, match=complaint):
-        await shop.load_bytes(content, mapping, force=True)
-    assert await shop.active() == {"S1"}
+        await importer.load_bytes(content, mapping, force=True)
+    assert await importer.active() == {"S1"}
 
 
-async def test_wrong_paths_and_networks_are_refused(shop: Shop, tmp_path: Path) -> None:
+async def test_wrong_paths_and_networks_are_refused(importer: Importer, tmp_path: Path) -> None:
     with pytest.raises(ImportFailed, match="No such file"):
-        await import_products(shop.owner, tmp_path / "none", MAPPING)
+        await import_products(importer.owner, tmp_path / "none", MAPPING)
     with pytest.raises(ImportFailed, match="Is a directory"):
-        await import_products(shop.owner, tmp_path, MAPPING)
-    shop.feed.write_text("")
+        await import_products(importer.owner, tmp_path, MAPPING)
+    importer.feed.write_text("")
     with pytest.raises(ImportFailed, match="overwrite"):
-        await import_products(shop.owner, shop.feed, MAPPING, rejects_path=shop.feed)
+        await import_products(importer.owner, importer.feed, MAPPING, rejects_path=importer.feed)
     network = msgspec.structs.replace(MAPPING, retailer=msgspec.structs.replace(MAPPING.retailer, network="none"))
     with pytest.raises(ImportFailed, match="network"):
-        await shop.load(record(1), mapping=network)
+        await importer.load(record(1), mapping=network)
     with pytest.raises(ImportFailed, match="No such file"):
         load_mapping(tmp_path / "none.toml")
 
 
-async def test_the_demo_catalogue_is_free_of_faults(shop: Shop) -> None:
+async def test_the_demo_catalogue_is_free_of_faults(importer: Importer) -> None:
     feed = ROOT / "catalogue" / "demo" / "products.jsonl"
-    report = await import_products(shop.owner, feed, load_mapping(MAPPINGS / "demo.toml"), rejects_path=shop.rejects)
-    assert shop.rejected() == []
+    report = await import_products(
+        importer.owner, feed, load_mapping(MAPPINGS / "demo.toml"), rejects_path=importer.rejects
+    )
+    assert importer.rejected() == []
     assert report.inserted == report.read == len(feed.read_text(encoding="utf-8").splitlines())
 
 
-async def _twice(shop: Shop, mapping: Mapping, file: str) -> ImportReport:
-    first = await import_products(shop.owner, REAL / file, mapping, rejects_path=shop.rejects)
-    again = await import_products(shop.owner, REAL / file, mapping)
+async def _twice(importer: Importer, mapping: Mapping, file: Path) -> ImportReport:
+    first = await import_products(importer.owner, file, mapping, rejects_path=importer.rejects)
+    again = await import_products(importer.owner, file, mapping)
     assert (again.written, again.unchanged) == (0, first.inserted)
     return first
 
 
-@real_data
 @pytest.mark.parametrize(
     ("name", "file", "read", "inserted"),
     [
@@ -297,25 +296,26 @@ async def _twice(shop: Shop, mapping: Mapping, file: str) -> ImportReport:
         ("shopify", "shopify_jewelery.csv", 41, 20),
     ],
 )
-async def test_real_feeds_are_imported_whole(shop: Shop, name: str, file: str, read: int, inserted: int) -> None:
-    report = await _twice(shop, load_mapping(MAPPINGS / f"{name}.toml"), file)
-    assert shop.rejected() == []
+async def test_real_feeds_are_imported_whole(
+    importer: Importer, shared_data: Path, name: str, file: str, read: int, inserted: int
+) -> None:
+    report = await _twice(importer, load_mapping(MAPPINGS / f"{name}.toml"), shared_data / "catalogue" / file)
+    assert importer.rejected() == []
     assert (report.read, report.inserted, report.continuations) == (read, inserted, read - inserted)
 
 
-@real_data
-async def test_books_without_prices_are_rejected_and_their_isbns_rebuilt(shop: Shop) -> None:
+async def test_books_without_prices_are_rejected_and_their_isbns_rebuilt(importer: Importer, shared_data: Path) -> None:
     mapping = load_mapping(MAPPINGS / "goodbooks.toml")
-    file = "goodbooks10k_books.csv.gz"
-    report = await import_products(shop.owner, REAL / file, mapping, rejects_path=shop.rejects)
+    file = shared_data / "catalogue" / "goodbooks10k_books.csv.gz"
+    report = await import_products(importer.owner, file, mapping, rejects_path=importer.rejects)
     assert (report.read, report.rejected, report.written) == (10_000, 10_000, 0)
-    assert Counter((field, reason) for _, field, reason in shop.rejected())[("price", "missing")] == 10_000
+    assert Counter((field, reason) for _, field, reason in importer.rejected())[("price", "missing")] == 10_000
 
     priced = msgspec.structs.replace(mapping, constants={**mapping.constants, "price": "9.99"})
-    report = await _twice(shop, priced, file)
+    report = await _twice(importer, priced, file)
     assert report.inserted == 10_000 - report.rejected
-    assert await shop.owner.fetchval("select gtin from products where external_id = '1'") == "9780439023481"
-    gtins, wrong = await shop.owner.fetchrow(
+    assert await importer.owner.fetchval("select gtin from products where external_id = '1'") == "9780439023481"
+    gtins, wrong = await importer.owner.fetchrow(
         "select count(gtin), count(*) filter (where gtin !~ '^978[0-9]{10}$') from products"
     )
     assert gtins > 9200

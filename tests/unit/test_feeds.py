@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain import feeds
-from domain.feeds import BadValue, ImportFailed, Reading, parse_gtin, parse_mapping, parse_price, read_record
+from domain.feed_values import BadValue, parse_gtin, parse_price, slugify
+from domain.feeds import ImportFailed, Reading, parse_mapping, read_record
 from domain.money import EXPONENTS
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "catalogue" / "mappings"
@@ -317,6 +318,6 @@ def test_no_record_raises_and_each_is_a_product_or_has_reasons(record: dict[str,
 @settings(deadline=None)
 @given(st.text())
 def test_slugs_are_kebab_case_and_stable(text: str) -> None:
-    slug = feeds.slugify(text)
-    assert feeds.slugify(slug) == slug
+    slug = slugify(text)
+    assert slugify(slug) == slug
     assert slug == "-".join(part for part in slug.split("-") if part)

@@ -59,7 +59,7 @@ def create_app(settings: Settings, database_url: str, secret: str) -> Starlette:
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         database = await Database.connect(database_url, settings)
         app.state.services = Services.make(settings, database, secret)
-        refresher = asyncio.create_task(_refresh_models(app.state.services))
+        refresher = asyncio.create_task(_keep_house(app.state.services))
         try:
             yield
         finally:
@@ -257,18 +257,20 @@ async def _ready(http: HttpRequest) -> Response:
     return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)
 
 
-async def _refresh_models(services: Services) -> None:
-    """Builds a new model when something changed since the last; of several workers the first to look does."""
+async def _keep_house(services: Services) -> None:
+    """Makes partitions ahead, and a new model when something changed since the last; of several workers the first to
+    look does it."""
     interval = services.settings.model_refresh_interval
     while True:
         try:
             async with services.database.session(
                 SERVICE, read_only=False, statement_timeout_ms=MODEL_TIMEOUT_MS
             ) as session:
+                await session.fetch("product_views.ensure_partitions")
                 if await session.fetchval("recommendations.needs_refresh", seconds=float(interval)):
                     await session.fetch("recommendations.refresh_model")
         except Exception:
-            log.exception("the model was not refreshed")
+            log.exception("housekeeping failed")
         await asyncio.sleep(interval)
 
 

@@ -29,6 +29,7 @@ class UserAnalyticsSummary:
     swipes: int = strawberry.field(description="Swipes that were not undone.")
     likes: int = strawberry.field(description="Likes among them.")
     super_likes: int = strawberry.field(description="Super-likes among them.")
+    views: int = strawberry.field(description="Products looked at.")
     affiliate_clicks: int = strawberry.field(description="Tracked links asked for.")
     conversions: int = strawberry.field(description="Clicks that earned a commission.")
     sessions: int = strawberry.field(description="Sign-ins and anonymous sessions.")

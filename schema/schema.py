@@ -15,6 +15,7 @@ from schema.categories import CategoryQuery
 from schema.context import Info
 from schema.node import NODES, Node, load
 from schema.personality import PersonalityMutation, PersonalityQuery
+from schema.product_views import ProductViewMutation
 from schema.products import ProductMutation, ProductQuery
 from schema.profiles import ProfileMutation, ProfileQuery
 from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
@@ -69,6 +70,7 @@ class Mutation(
     RecommendationMutation,
     AffiliateClickMutation,
     ProductMutation,
+    ProductViewMutation,
 ):
     pass
 

@@ -25,11 +25,13 @@ create or replace trigger aclue_profile_deleted after delete on auth.users
   for each row execute function private.sync_profile();
 
 create or replace function private.get_user_analytics_summary(p_since timestamptz)
-returns table (swipes bigint, likes bigint, super_likes bigint, affiliate_clicks bigint, conversions bigint, sessions bigint)
+returns table (
+  swipes bigint, likes bigint, super_likes bigint, views bigint, affiliate_clicks bigint, conversions bigint,
+  sessions bigint)
 language sql stable security definer
 set search_path = ''
 as $$
-  select s.swipes, s.likes, s.super_likes, c.clicks, c.conversions, u.sessions
+  select s.swipes, s.likes, s.super_likes, v.views, c.clicks, c.conversions, u.sessions
   from (
     select count(*) as swipes, count(*) filter (where direction = 'right') as likes,
       count(*) filter (where direction = 'up') as super_likes
@@ -40,6 +42,9 @@ as $$
     from public.affiliate_clicks
     where user_id = auth.uid() and click_timestamp >= coalesce(p_since, '-infinity')
   ) c, (
+    select count(*) as views from public.product_views
+    where user_id = auth.uid() and view_timestamp >= coalesce(p_since, '-infinity')
+  ) v, (
     select count(*) as sessions from public.user_sessions
     where user_id = auth.uid() and created_at >= coalesce(p_since, '-infinity')
   ) u

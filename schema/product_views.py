@@ -1,0 +1,49 @@
+"""Products looked at."""
+
+from __future__ import annotations
+
+import strawberry
+
+from domain import ids
+from resolvers import product_views
+from resolvers.product_views import NewView
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+
+
+@strawberry.input(description="A product looked at.")
+class ProductViewInput:
+    id: strawberry.ID = strawberry.field(
+        description="A UUID of version 7, made by the client when the product was shown: a repeat changes nothing."
+    )
+    product_id: strawberry.ID = strawberry.field(description="What was looked at; an unknown product is left out.")
+    source_page: str | None = strawberry.field(default=None, description="Where, at most 200 characters.")
+    duration_seconds: int | None = strawberry.field(default=None, description="For how long, a day at most.")
+
+
+@strawberry.input(description="Products looked at.")
+class RecordProductViewsInput:
+    views: list[ProductViewInput] = strawberry.field(description="At most 100.")
+
+
+@strawberry.type(description="What came of recording views.")
+class RecordProductViewsPayload:
+    recorded: int = strawberry.field(default=0, description="How many were new.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class ProductViewMutation:
+    @strawberry.mutation(description="Records products the caller looked at.")
+    @outcome(RecordProductViewsPayload)
+    async def record_product_views(self, info: Info, input: RecordProductViewsInput) -> RecordProductViewsPayload:
+        views = [
+            NewView(
+                id=view.id,
+                product_id=ids.decode_as("Product", view.product_id),
+                source_page=view.source_page,
+                duration_seconds=view.duration_seconds,
+            )
+            for view in input.views
+        ]
+        return RecordProductViewsPayload(recorded=await product_views.record(info.context.session, views))

@@ -141,7 +141,7 @@ def _recommended(
         score=row["score"],
         confidence=domain.confidence_of(row["score"], row["signals"], row["has_personality"]),
         reasons=domain.reasons_of(
-            trait_terms=row["trait_terms"],
+            trait_terms=[(factor or 0.0) * row["trait_weight"] for factor in row["trait_factors"]],
             trait_leanings=row["leanings"],
             because=msgspec.json.decode(row["because"], type=list[Because]),
             context_terms=[

@@ -66,8 +66,11 @@ begin
   where n.id = p.id and p.popularity is distinct from n.popularity;
   insert into public.recommendation_models (parameters)
     values (private.default_model_parameters()) returning version into model;
-  insert into public.product_features (model_version, product_id, popularity, traits)
-    select model, id, popularity, private.product_traits(category_id, tags) from public.products where is_active;
+  insert into public.product_features (
+      model_version, product_id, popularity, adventurous, intellectual, practical, creative, social)
+    select model, id, popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
+    from public.products cross join lateral (select private.product_traits(category_id, tags) as x) t
+    where is_active;
   delete from public.recommendation_models where version <= model - 3;
   return model;
 end
@@ -82,11 +85,16 @@ as $$
   update public.products p set popularity = private.product_popularity(p.id, p.feed_popularity)
   where p.id = p_product and (private.is_admin() or auth.role() = 'service_role')
     and p.popularity is distinct from private.product_popularity(p.id, p.feed_popularity);
-  insert into public.product_features (model_version, product_id, popularity, traits)
-  select m.version, p.id, private.product_popularity(p.id, p.feed_popularity), private.product_traits(p.category_id, p.tags)
-  from public.products p, (select max(version) as version from public.recommendation_models) m
+  insert into public.product_features (
+    model_version, product_id, popularity, adventurous, intellectual, practical, creative, social)
+  select m.version, p.id, private.product_popularity(p.id, p.feed_popularity), t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
+  from public.products p
+  cross join lateral (select private.product_traits(p.category_id, p.tags) as x) t
+  cross join (select max(version) as version from public.recommendation_models) m
   where p.id = p_product and m.version is not null and (private.is_admin() or auth.role() = 'service_role')
-  on conflict (model_version, product_id) do update set popularity = excluded.popularity, traits = excluded.traits
+  on conflict (model_version, product_id) do update set
+    popularity = excluded.popularity, adventurous = excluded.adventurous, intellectual = excluded.intellectual,
+    practical = excluded.practical, creative = excluded.creative, social = excluded.social
 $$;
 
 -- What a person said of products up to a moment: the newest swipe per product that was not undone by then and, where

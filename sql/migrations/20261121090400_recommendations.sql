@@ -16,12 +16,15 @@ create table public.product_features (
   product_id uuid not null constraint product_features_product_id_fkey
     references public.products (id) on delete cascade,
   popularity real not null,
-  traits real[] not null,
-  constraint product_features_pkey primary key (model_version, product_id),
-  constraint product_features_traits_count check (cardinality(traits) = 5)
+  adventurous real not null,
+  intellectual real not null,
+  practical real not null,
+  creative real not null,
+  social real not null,
+  constraint product_features_pkey primary key (model_version, product_id)
 );
-comment on column public.product_features.traits is
-  'How the product suits adventurous, intellectual, practical, creative, social: -1..1 each, at most 2 in absolute sum.';
+comment on table public.product_features is
+  'What a model knows of a product: popularity 0..1, and how it suits each trait, -1..1, at most 2 in absolute sum.';
 create index product_features_product_id_idx on public.product_features (product_id);
 
 create table public.gift_context_rules (

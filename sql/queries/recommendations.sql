@@ -18,15 +18,17 @@ with parameters as (
   from public.recommendation_models where version = :model::int
 ),
 -- (score - 50) / 50 per trait; zero for somebody without a quiz.
-person as (
-  select s is not null as has_personality, array(
-    select coalesce(((s ->> trait)::double precision - 50) / 50, 0)
-    from unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) with ordinality t (trait, i)
-    order by i) as leanings
-  from (select (
-    select personality_scores from public.personality_assessment_history
+person as materialized (
+  select count(*) > 0 as has_personality,
+    coalesce(max((s ->> 'adventurous')::double precision - 50), 0) / 50 as adventurous,
+    coalesce(max((s ->> 'intellectual')::double precision - 50), 0) / 50 as intellectual,
+    coalesce(max((s ->> 'practical')::double precision - 50), 0) / 50 as practical,
+    coalesce(max((s ->> 'creative')::double precision - 50), 0) / 50 as creative,
+    coalesce(max((s ->> 'social')::double precision - 50), 0) / 50 as social
+  from (
+    select personality_scores as s from public.personality_assessment_history
     where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
-    order by assessment_timestamp desc, id desc limit 1) as s) latest
+    order by assessment_timestamp desc, id desc limit 1) latest
 ),
 signals as materialized (
   select * from private.weighted_signals(
@@ -42,16 +44,16 @@ affinities as materialized (
   ) f
   group by 1, 2
 ),
-terms as materialized (
-  select r.id, r.category_id, r.brand_id, r.tags,
-    array[a.leanings[1] * t.traits[1], a.leanings[2] * t.traits[2], a.leanings[3] * t.traits[3],
-      a.leanings[4] * t.traits[4], a.leanings[5] * t.traits[5]] as traits,
+factors as (
+  select r.id,
+    (a.adventurous * coalesce(f.adventurous, 0) + a.intellectual * coalesce(f.intellectual, 0)
+      + a.practical * coalesce(f.practical, 0) + a.creative * coalesce(f.creative, 0)
+      + a.social * coalesce(f.social, 0)) / 2 as personality,
     0.5 * coalesce(c.score, 0) + 0.2 * coalesce(b.score, 0) + 0.3 * coalesce(g.score, 0) as preference,
     coalesce(f.popularity, r.popularity)::double precision as popularity
   from public.products r
   cross join person a
   left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
-  cross join lateral (select coalesce(f.traits, '{0,0,0,0,0}')::double precision[] as traits) t
   left join affinities c on c.kind = 'category' and c.key = r.category_id::text
   left join affinities b on b.kind = 'brand' and b.key = r.brand_id::text
   left join lateral (
@@ -59,12 +61,10 @@ terms as materialized (
     where x.kind = 'tag' and x.key = any (r.tags)) g on true
   where r.is_active and ({filters})
 ),
-scored as (
-  select t.*, (t.traits[1] + t.traits[2] + t.traits[3] + t.traits[4] + t.traits[5]) / 2 as personality,
-    round((0.5 + 0.5 * (
-      p.personality * (t.traits[1] + t.traits[2] + t.traits[3] + t.traits[4] + t.traits[5]) / 2
-      + p.preference * t.preference + p.popularity * t.popularity))::numeric, 6)::double precision as score
-  from terms t cross join parameters p
+scored as materialized (
+  select t.*, round((0.5 + 0.5 * (
+      p.personality * t.personality + p.preference * t.preference + p.popularity * t.popularity)) * 1e6) / 1e6 as score
+  from factors t cross join parameters p
 ),
 page as (
   select * from scored
@@ -73,14 +73,20 @@ page as (
   order by score desc, id desc
   limit :size::int
 )
-select g.id as product_id, g.score, g.personality, g.preference, g.popularity,
-  array(select 0.25 * p.personality * x from unnest(g.traits) with ordinality u (x, i) order by i) as trait_terms,
-  a.leanings, a.has_personality,
+select r.id as product_id, g.score, g.personality, g.preference, g.popularity,
+  array[a.adventurous * f.adventurous, a.intellectual * f.intellectual, a.practical * f.practical,
+    a.creative * f.creative, a.social * f.social]::double precision[] as trait_factors,
+  p.personality / 4 as trait_weight,
+  array[a.adventurous, a.intellectual, a.practical, a.creative, a.social] as leanings, a.has_personality,
   0.5 * p.popularity * g.popularity as popularity_term,
   (select count(*) from signals) as signals,
   '[]'::jsonb as context_terms,
   coalesce(because.list, '[]') as because
-from page g cross join parameters p cross join person a
+from page g
+join public.products r on r.id = g.id
+left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+cross join parameters p
+cross join person a
 -- What the score would lose had this product not been liked: the affinities without its signal.
 left join lateral (
   select jsonb_agg(jsonb_build_object('name', w.name, 'direction', w.direction, 'weight', w.loss) order by w.loss desc) as list
@@ -90,11 +96,11 @@ left join lateral (
     from signals s
     cross join lateral (
       select 'category' as kind, s.category_id::text as key, 0.5::double precision as share
-      where s.category_id = g.category_id
+      where s.category_id = r.category_id
       union all
-      select 'brand', s.brand_id::text, 0.2::double precision where s.brand_id = g.brand_id
+      select 'brand', s.brand_id::text, 0.2::double precision where s.brand_id = r.brand_id
       union all
-      select 'tag', tag, 0.3::double precision / cardinality(g.tags) from unnest(g.tags) tag where tag = any (s.tags)
+      select 'tag', tag, 0.3::double precision / cardinality(r.tags) from unnest(r.tags) tag where tag = any (s.tags)
     ) f
     join affinities a on a.kind = f.kind and a.key = f.key
     where s.swipe_id is not null and s.lean > 0
@@ -103,7 +109,7 @@ left join lateral (
     limit 2
   ) w
 ) because on true
-order by g.score desc, g.id desc
+order by g.score desc, r.id desc
 
 -- name: gift_finder(model, leanings, occasion, contexts, size, after_score, after_id)
 -- For somebody else: the traits asked for instead of a personality, rules of the occasion, relationship and age
@@ -115,8 +121,8 @@ with parameters as (
   from public.recommendation_models where version = :model::int
 ),
 -- How much a trait's mapping matters on this occasion: 1 without an occasion or where the mapping says nothing.
-person as (
-  select array_agg(l.leaning * coalesce((m.occasion_relevance ->> :occasion::text)::double precision, 1) order by l.i) as leanings
+person as materialized (
+  select array_agg(l.leaning * coalesce((m.occasion_relevance ->> :occasion::text)::double precision, 1) order by l.i) as x
   from unnest(:leanings::double precision[], array['adventurous', 'intellectual', 'practical', 'creative', 'social'])
     with ordinality l (leaning, trait, i)
   left join public.personality_gift_mappings m on m.personality_type = l.trait and m.algorithm_version = '1.0'
@@ -124,44 +130,50 @@ person as (
 rules as materialized (
   select kind, value, tag, weight from public.gift_context_rules where kind || ':' || value = any (:contexts::text[])
 ),
-terms as materialized (
-  select r.id, c.terms as context_terms, greatest(-1, least(1, coalesce(c.total, 0))) as context,
-    case when abs(c.total) > 1 then 1 / abs(c.total) else 1 end as shrink,
-    array[a.leanings[1] * t.traits[1], a.leanings[2] * t.traits[2], a.leanings[3] * t.traits[3],
-      a.leanings[4] * t.traits[4], a.leanings[5] * t.traits[5]] as traits,
+factors as (
+  select r.id,
+    (a.x[1] * coalesce(f.adventurous, 0) + a.x[2] * coalesce(f.intellectual, 0) + a.x[3] * coalesce(f.practical, 0)
+      + a.x[4] * coalesce(f.creative, 0) + a.x[5] * coalesce(f.social, 0)) / 2 as personality,
+    greatest(-1, least(1, coalesce((select sum(k.weight) from rules k where k.tag = any (r.tags)), 0)))::double precision as context,
     coalesce(f.popularity, r.popularity)::double precision as popularity
   from public.products r
   cross join person a
   left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
-  cross join lateral (select coalesce(f.traits, '{0,0,0,0,0}')::double precision[] as traits) t
-  left join lateral (
-    select sum(k.weight) as total, jsonb_agg(jsonb_build_object('kind', k.kind, 'value', k.value, 'weight', k.weight)) as terms
-    from (select kind, value, sum(weight)::double precision as weight from rules where tag = any (r.tags) group by 1, 2) k
-  ) c on true
   where r.is_active and ({filters})
 ),
-scored as (
-  select t.*, (t.traits[1] + t.traits[2] + t.traits[3] + t.traits[4] + t.traits[5]) / 2 as personality,
-    round((0.5 + 0.5 * (
-      p.personality * (t.traits[1] + t.traits[2] + t.traits[3] + t.traits[4] + t.traits[5]) / 2
-      + p.context * t.context + p.popularity * t.popularity))::numeric, 6)::double precision as score
-  from terms t cross join parameters p
+scored as materialized (
+  select t.*, round((0.5 + 0.5 * (
+      p.personality * t.personality + p.context * t.context + p.popularity * t.popularity)) * 1e6) / 1e6 as score
+  from factors t cross join parameters p
+),
+page as (
+  select * from scored
+  where :after_score::double precision is null
+    or (score, id) < (:after_score::double precision, :after_id::uuid)
+  order by score desc, id desc
+  limit :size::int
 )
-select s.id as product_id, s.score, s.personality, 0::double precision as preference, s.popularity,
-  array(select 0.25 * p.personality * x from unnest(s.traits) with ordinality u (x, i) order by i) as trait_terms,
-  a.leanings, true as has_personality,
-  0.5 * p.popularity * s.popularity as popularity_term,
+select r.id as product_id, g.score, g.personality, 0::double precision as preference, g.popularity,
+  array[a.x[1] * f.adventurous, a.x[2] * f.intellectual, a.x[3] * f.practical, a.x[4] * f.creative,
+    a.x[5] * f.social]::double precision[] as trait_factors,
+  p.personality / 4 as trait_weight,
+  a.x as leanings, true as has_personality,
+  0.5 * p.popularity * g.popularity as popularity_term,
   0::bigint as signals,
+  -- Where the rules add up to more than 1 each counts in proportion.
   coalesce((
-    select jsonb_agg(jsonb_build_object('kind', x ->> 'kind', 'value', x ->> 'value',
-      'weight', 0.5 * p.context * s.shrink * (x ->> 'weight')::double precision))
-    from jsonb_array_elements(s.context_terms) x), '[]') as context_terms,
+    select jsonb_agg(jsonb_build_object('kind', k.kind, 'value', k.value,
+      'weight', 0.5 * p.context * k.weight / greatest(1, abs(k.total))))
+    from (
+      select kind, value, sum(weight)::double precision as weight, sum(sum(weight)) over ()::double precision as total
+      from rules where tag = any (r.tags) group by kind, value) k), '[]') as context_terms,
   '[]'::jsonb as because
-from scored s cross join parameters p cross join person a
-where :after_score::double precision is null
-  or (s.score, s.id) < (:after_score::double precision, :after_id::uuid)
-order by s.score desc, s.id desc
-limit :size::int
+from page g
+join public.products r on r.id = g.id
+left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+cross join parameters p
+cross join person a
+order by g.score desc, r.id desc
 
 -- name: similar(product_ids, model, size)
 -- Per product, those most like it: category, its parent, brand, shared tags and price. The same for every caller.
@@ -178,7 +190,7 @@ cross join parameters p
 cross join lateral (
   select o.id as similar_to, r.id as product_id, o.name as similar_to_name,
     round((0.5 + 0.5 * (p.similarity * (x.category + x.brand + x.tags + x.price)
-      + p.popularity * coalesce(f.popularity, r.popularity)))::numeric, 6)::double precision as score,
+      + p.popularity * coalesce(f.popularity, r.popularity))) * 1e6) / 1e6 as score,
     0.5 * p.similarity * x.category as category_term, 0.5 * p.similarity * x.brand as brand_term,
     0.5 * p.similarity * x.tags as tags_term, 0.5 * p.similarity * x.price as price_term,
     0.5 * p.popularity * coalesce(f.popularity, r.popularity) as popularity_term,

@@ -15,7 +15,6 @@ from typing import Annotated, Any, NoReturn
 from uuid import UUID
 
 import asyncpg
-import structlog
 import typer
 import uvicorn
 from rich.console import Console
@@ -30,6 +29,7 @@ from domain.feeds import ImportFailed
 from resolvers import preferences
 from resolvers.services import Services
 from resolvers.tokens import Tokens
+from server import configure_logging, create_app
 from settings import Settings, SettingsError
 
 app = typer.Typer(
@@ -179,7 +179,7 @@ def serve() -> None:
     """Serve the API. In development: on the embedded Postgres unless DATABASE_URL is set, migrated, with a demo
     catalogue. Everything is set by the environment; see .env.example."""
     settings = _settings()
-    _configure_logging(settings)
+    configure_logging(settings)
     _require_free_port(settings)
     secret = _secret(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -201,8 +201,6 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         "timeout_graceful_shutdown": 5,
     }
     if settings.workers == 1:
-        from server import create_app
-
         server = _Server(uvicorn.Config(create_app(settings, dsns.api, secret), lifespan="on", **options), banner)
         server.run()
         if not server.started:
@@ -211,20 +209,6 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
     os.environ.update(DATABASE_URL=dsns.api, JWT_SECRET=secret)
     print(banner, flush=True)
     uvicorn.run("server:app_from_environment", factory=True, workers=settings.workers, **options)
-
-
-def _configure_logging(settings: Settings) -> None:
-    level = {"debug": 10, "info": 20, "warning": 30, "error": 40}.get(settings.log_level.lower(), 20)
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
-    )
 
 
 @app.command()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -274,9 +275,25 @@ async def _keep_house(services: Services) -> None:
         await asyncio.sleep(interval)
 
 
+def configure_logging(settings: Settings) -> None:
+    """JSON lines on stderr."""
+    level = {"debug": 10, "info": 20, "warning": 30, "error": 40}.get(settings.log_level.lower(), 20)
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso"),
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(),
+        ],
+    )
+
+
 def app_from_environment() -> Starlette:
     """For `uvicorn server:app_from_environment --factory`: a worker of `aclue serve`, or a deployment of one's own."""
     import settings as settings_module
 
     loaded = settings_module.load()
+    configure_logging(loaded)
     return create_app(loaded, loaded.database_url, loaded.jwt_secret)

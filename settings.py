@@ -102,6 +102,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError(f"{name}: {message[0].lower()}{message[1:]}") from None
     if settings.is_production and len(settings.jwt_secret.encode()) < 32:
         raise SettingsError("JWT_SECRET: production needs a secret of its own, 32 bytes or more")
+    if settings.is_production and settings.uses_embedded_server:
+        raise SettingsError("DATABASE_URL: production needs a Postgres of its own; the embedded one is for development")
     if settings.jwt_secret and len(settings.jwt_secret.encode()) < 32:
         raise SettingsError("JWT_SECRET: too short, HS256 needs 32 bytes or more")
     if settings.migration_database_url and not settings.database_url:

@@ -28,7 +28,7 @@ from resolvers.services import Services
 from resolvers.sessions import Caller
 from schema.context import Context
 from schema.execution import Answer, Engine, Request
-from settings import Settings
+from settings import Settings, SettingsError
 
 log = structlog.get_logger("aclue.server")
 
@@ -136,7 +136,11 @@ class _GraphQL:
             response.headers["www-authenticate"] = 'Bearer error="invalid_token"'
             return response
         context = Context(_services(http), claims, _caller(http))
-        answer = await self._engine.answer(request, context, http.state.request_id, may_write=http.method == "POST")
+        if http.method != "POST" and self._engine.writes(request):
+            response = _error(405, "A mutation needs POST.", "BAD_REQUEST")
+            response.headers["allow"] = "POST"
+            return response
+        answer = await self._engine.answer(request, context, http.state.request_id)
         return _render(answer, accepts_graphql_json)
 
 
@@ -296,4 +300,6 @@ def app_from_environment() -> Starlette:
 
     loaded = settings_module.load()
     configure_logging(loaded)
+    if not loaded.database_url or not loaded.jwt_secret:
+        raise SettingsError("DATABASE_URL, JWT_SECRET: needed to serve without `aclue serve`")
     return create_app(loaded, loaded.database_url, loaded.jwt_secret)

@@ -107,7 +107,13 @@ async def migrate(
     await check_version(connection)
     await connection.execute(f"select pg_advisory_lock({_LOCK})")
     try:
-        await _create_history(connection)
+        try:
+            await _create_history(connection)
+        except asyncpg.InsufficientPrivilegeError as error:
+            user = await connection.fetchval("select session_user")
+            raise MigrationError(
+                f"{user} may not create schemas in this database ({error}); MIGRATION_DATABASE_URL must be its owner"
+            ) from error
         todo = await plan(connection, folder)
         await connection.execute("set lock_timeout = '5s'; set check_function_bodies = off")
         for file in todo.migrations:
@@ -172,6 +178,15 @@ async def ensure_api_login(owner: asyncpg.Connection[Any], api_dsn: str) -> None
     name, password = unquote(parts.username or ""), unquote(parts.password or "")
     if not name or name == await owner.fetchval("select session_user"):
         return
+    try:
+        await _let_log_in(owner, name, password)
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationError(
+            f"the owner may not let {name} become anon, authenticated, service_role: {error}"
+        ) from error
+
+
+async def _let_log_in(owner: asyncpg.Connection[Any], name: str, password: str) -> None:
     quoted = await owner.fetchval("select quote_ident($1)", name)
     if not await owner.fetchval("select true from pg_roles where rolname = $1", name):
         if not password:

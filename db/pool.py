@@ -83,11 +83,15 @@ class Database:
             if not self._settings.database_pool_pre_ping or idle < PING_AFTER_IDLE:
                 return connection
             try:
-                await connection.execute("")
+                await connection.execute("select 1")
                 return connection
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 connection.terminate()
                 await self._pool.release(connection)
+            except BaseException:  # cancelled meanwhile
+                connection.terminate()
+                await self._pool.release(connection)
+                raise
 
     async def release(self, connection: PooledConnection) -> None:
         """Takes a connection back; a terminated one, or one past DATABASE_POOL_RECYCLE, is replaced by a new one."""

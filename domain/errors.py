@@ -9,7 +9,6 @@
     │   ├── Conflict              CONFLICT
     │   │   └── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
     │   ├── Stale                 STALE
-    │   ├── Expired               EXPIRED
     │   ├── LimitReached          LIMIT_REACHED
     │   ├── InvalidCredentials    INVALID_CREDENTIALS
     │   └── Unavailable           UNAVAILABLE
@@ -23,7 +22,7 @@
             ├── Timeout           TIMEOUT
             └── WriteConflict     CONFLICT
 
-In a query, where there is no payload, a UserError travels in errors[] with its own code.
+In a query, where there is no payload, a UserError travels in errors[] with its own code; Invalid as BAD_USER_INPUT.
 """
 
 from __future__ import annotations
@@ -70,10 +69,6 @@ class IdempotencyKeyReused(Conflict):
 
 class Stale(UserError):
     code = "STALE"
-
-
-class Expired(UserError):
-    code = "EXPIRED"
 
 
 class LimitReached(UserError):

@@ -96,14 +96,15 @@ def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
 
 def _code(error: GraphQLError) -> str:
     cause = error.original_error
+    if isinstance(cause, errors.Invalid):
+        return "BAD_USER_INPUT"  # in a query, where there is no payload to say INVALID
     if isinstance(cause, errors.AclueError):
         return cause.code
     if isinstance(error, GraphQLSyntaxError):
         return "GRAPHQL_PARSE_FAILED"
-    if cause is None and error.extensions and "code" in error.extensions:
+    if error.extensions and "code" in error.extensions:
         return str(error.extensions["code"])
-    if cause is None and error.path is None:
-        return "BAD_USER_INPUT"  # variables or operationName that do not fit the document
-    if cause is None and error.nodes and "Argument " in error.message:
+    # Before any field ran: variables or an operationName that do not fit the document.
+    if error.path is None or error.message.startswith(("Argument ", "Variable ")):
         return "BAD_USER_INPUT"
     return "INTERNAL_SERVER_ERROR"

@@ -12,7 +12,7 @@ from graphql.execution import ExecutionResult
 from graphql.execution.incremental import IncrementalExecutor
 
 from schema.context import Context
-from schema.documents import Document, Documents
+from schema.documents import Documents
 from schema.errors import formatted
 from schema.schema import build
 from settings import Settings
@@ -69,21 +69,20 @@ class Engine:
         self._core: GraphQLSchema = self.schema._schema  # noqa: SLF001  Strawberry has no public name for it
         self._documents = Documents(self._core, settings)
 
-    def document(self, request: Request) -> Document:
-        return self._documents.get(request.query)
+    def writes(self, request: Request) -> bool:
+        """Whether the request would run a mutation."""
+        document = self._documents.get(request.query)
+        return document.tree is not None and document.operation(request.operation_name) is OperationType.MUTATION
 
-    async def answer(self, request: Request, context: Context, request_id: str, *, may_write: bool = True) -> Answer:
-        """Runs the request. Never raises for what a caller sends. `may_write` False refuses mutations (GET)."""
-        document = self.document(request)
+    async def answer(self, request: Request, context: Context, request_id: str) -> Answer:
+        """Runs the request. Never raises for what a caller sends."""
+        document = self._documents.get(request.query)
         if document.errors or document.tree is None:
             return _refused(document.errors, request_id)
         kind = document.operation(request.operation_name)
         if kind is None:
             problem = "Say which operation to run: operationName fits none of the document, or several."
             return _refused((GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),), request_id)
-        if kind is OperationType.MUTATION and not may_write:
-            problem = "A mutation needs POST."
-            return _refused((GraphQLError(problem, extensions={"code": "BAD_REQUEST"}),), request_id)
         try:
             result = execute(
                 self._core,

@@ -40,7 +40,7 @@ class Recommendation(Node):
     context: RecommendationContext = strawberry.field(description="Where it was shown.")
     score: float = strawberry.field(description="0 to 1; orders the feed.")
     confidence: float = strawberry.field(description="Estimated probability of a like, 0 to 1.")
-    reasons: list[RecommendationReason] = strawberry.field(description="Heaviest first; popularity last.")
+    reasons: list[RecommendationReason] = strawberry.field(description="The terms of the score, heaviest first.")
     generated_at: datetime = strawberry.field(description="The moment its feed was frozen at.")
 
     @strawberry.field(description="Signed. Send it back with swipes, clicks and feedback.")

@@ -95,7 +95,7 @@ create table public.products (
 );
 comment on column public.products.affiliate_url is 'The shop''s page of the offer; a tracked link adds our click id to it.';
 comment on column public.products.feed_popularity is 'What the feed says of its popularity, 0..1: the prior of popularity.';
-comment on column public.products.popularity is 'Smoothed share of likes, 0..1; set by private.refresh_popularity().';
+comment on column public.products.popularity is 'Smoothed share of likes, 0..1; set by private.refresh_model().';
 
 comment on column public.products.search_names is
   'Names of its brand and category, so that a search finds them; kept by a trigger.';

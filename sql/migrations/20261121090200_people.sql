@@ -62,7 +62,7 @@ create table public.idempotency_keys (
 );
 create index idempotency_keys_created_at_idx on public.idempotency_keys (created_at);
 
--- Failed attempts at signing in or up, per hashed e-mail or address and window; shared by all workers.
+-- Attempts to sign in, sign up or start a session, per hashed e-mail or address and window; shared by all workers.
 create table private.auth_attempts (
   bucket bytea not null,
   window_start timestamptz not null,

@@ -1,4 +1,5 @@
 """placeholder while writing"""
+
 from tests.conftest import Shop
 
 

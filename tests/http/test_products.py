@@ -1,0 +1,278 @@
+"""The catalogue as everybody sees it, and what administrators do to it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+from domain import ids
+from tests.client import Client
+from tests.conftest import Shop
+
+PRODUCT = """
+query ($id: ID!) {
+  product(id: $id) {
+    id name description price { amount currencyCode } imageUrl tags inStock createdAt
+    brand { name slug } category { name slug } retailer { name slug network }
+  }
+}
+"""
+NAMES = """
+query ($first: Int, $search: String, $filter: ProductFilter, $orderBy: ProductOrder! = NAME) {
+  products(first: $first, search: $search, filter: $filter, orderBy: $orderBy) { totalCount nodes { name } }
+}
+"""
+PAYLOAD = """
+  product { id name description price { amount currencyCode } imageUrl tags inStock category { slug } }
+  userErrors { code field }
+"""
+CREATE = f"mutation ($input: ProductInput!) {{ createProduct(input: $input) {{ {PAYLOAD} }} }}"
+UPDATE = f"mutation ($input: UpdateProductInput!) {{ updateProduct(input: $input) {{ {PAYLOAD} }} }}"
+NEW = {
+    "name": "Storm Kettle",
+    "price": "24.50",
+    "categorySlug": "camping",
+    "retailerSlug": "north-shop",
+    "externalId": "kettle-1",
+    "url": "https://north.example/kettle",
+}
+
+
+def admin(shop: Shop) -> Client:
+    return shop.client(shop.token(uuid4(), app_metadata={"role": "admin"}))
+
+
+async def names(shop: Shop, **variables: Any) -> list[str]:
+    return [p["name"] for p in (await shop.client().ask(NAMES, **variables))["products"]["nodes"]]
+
+
+async def test_a_product_says_what_its_row_says(shop: Shop) -> None:
+    row = await shop.owner.fetchrow(
+        """
+        select p.*, b.slug as brand, c.slug as category, r.slug as retailer, r.affiliate_network
+        from public.products p join public.brands b on b.id = p.brand_id
+        join public.categories c on c.id = p.category_id join public.retailers r on r.id = p.retailer_id
+        where p.name = 'Books 3'
+        """
+    )
+    assert row is not None
+    seen = (await shop.client().ask(PRODUCT, id=ids.encode("Product", row["id"])))["product"]
+    assert datetime.fromisoformat(seen.pop("createdAt")) == row["created_at"]
+    assert seen == {
+        "id": ids.encode("Product", row["id"]),
+        "name": "Books 3",
+        "description": "A present about books",
+        "price": {"amount": "12.00", "currencyCode": "GBP"},
+        "imageUrl": None,
+        "tags": ["reading", "gift"],
+        "inStock": True,
+        "brand": {"name": row["brand"].title(), "slug": row["brand"]},
+        "category": {"name": "Books", "slug": "books"},
+        "retailer": {
+            "name": row["retailer"].replace("-", " ").title(),
+            "slug": row["retailer"],
+            "network": row["affiliate_network"],
+        },
+    }
+
+
+async def test_ids_of_nothing_and_of_other_things_give_no_product(shop: Shop) -> None:
+    brand = ids.encode("Brand", await shop.owner.fetchval("select id from public.brands limit 1"))
+    for nothing in (ids.encode("Product", uuid4()), brand, "", "Camping 1", "é", "\0"):
+        assert (await shop.client().ask(PRODUCT, id=nothing))["product"] is None
+
+
+async def test_orders(shop: Shop) -> None:
+    for order_by, sql in (
+        ("NEWEST", "created_at desc, id desc"),
+        ("PRICE_ASC", "price_minor, id"),
+        ("PRICE_DESC", "price_minor desc, id desc"),
+        ("NAME", "name, id"),
+        ("POPULARITY", "popularity desc, id desc"),
+        ("RELEVANCE", "popularity desc, id desc"),  # without a search there is nothing to be relevant to
+    ):
+        expected = [row["name"] for row in await shop.owner.fetch(f"select name from public.products order by {sql}")]
+        assert await names(shop, first=100, orderBy=order_by) == expected, order_by
+
+
+async def test_filters(shop: Shop) -> None:
+    table: list[tuple[dict[str, Any], str]] = [
+        ({"categorySlug": "camping"}, "name like 'Camping %'"),
+        ({"categorySlug": "all-gifts"}, "true"),
+        ({"categorySlug": "no-such"}, "false"),
+        ({"brandSlugs": ["alder", "birch"]}, "brand_id in (select id from brands where slug in ('alder', 'birch'))"),
+        ({"brandSlugs": []}, "false"),
+        ({"minPrice": "18.00"}, "price_minor >= 1800"),
+        ({"maxPrice": "10.00"}, "price_minor <= 1000"),
+        ({"minPrice": "11.00", "maxPrice": "11.00"}, "price_minor = 1100"),
+        ({"minPrice": "0", "currencyCode": "EUR"}, "false"),
+        ({"currencyCode": "EUR"}, "true"),  # the currency is that of the limits; without limits it says nothing
+        ({"tags": ["gift", "art"]}, "tags @> '{gift,art}'"),
+        ({"tags": ["art", "reading"]}, "false"),
+        ({"inStock": False}, "false"),
+        ({"categorySlug": "books", "tags": ["reading"], "maxPrice": "12"}, "name in ('Books 1', 'Books 2', 'Books 3')"),
+        ({"categorySlug": None, "brandSlugs": None, "minPrice": None, "tags": None, "inStock": None}, "true"),
+    ]
+    for wanted, condition in table:
+        rows = await shop.owner.fetch(f"select name from public.products where {condition} order by name")
+        page = (await shop.client().ask(NAMES, first=100, filter=wanted))["products"]
+        assert [p["name"] for p in page["nodes"]] == [row["name"] for row in rows], wanted
+        assert page["totalCount"] == len(rows), wanted
+
+
+async def test_filters_that_cannot_be(shop: Shop) -> None:
+    table: list[tuple[dict[str, Any], str]] = [
+        ({"minPrice": "-1"}, "INVALID"),
+        ({"minPrice": "1.005"}, "INVALID"),
+        ({"maxPrice": "1", "currencyCode": "XXX"}, "INVALID"),
+        ({"brandSlugs": ["a"] * 51}, "INVALID"),
+        ({"categorySlug": "\0"}, "BAD_USER_INPUT"),
+    ]
+    for wanted, code in table:
+        assert await shop.client().code(NAMES, filter=wanted) == code, wanted
+
+
+async def test_search_finds_words_stems_and_one_typo(shop: Shop) -> None:
+    assert set(await names(shop, first=100, search="camping")) == {f"Camping {i}" for i in range(1, 11)}
+    assert set(await names(shop, first=100, search="paintings")) == {f"Painting {i}" for i in range(1, 11)}
+    assert set(await names(shop, first=100, search="camqing")) == {f"Camping {i}" for i in range(1, 11)}
+    assert await names(shop, search="camping books") == []
+    assert await names(shop, search="& | ! ( ) : * ' \\") == []
+    assert len(await names(shop, first=100, search="  ")) == 50
+    assert await shop.client().code(NAMES, search="x" * 201) == "INVALID"
+
+
+async def test_search_by_relevance_prefers_the_name(shop: Shop) -> None:
+    await shop.owner.execute("update public.products set name = 'Repair book' where name = 'Books 4'")
+    found = await names(shop, first=100, search="repair", orderBy="RELEVANCE")
+    assert found[0] == "Repair book"
+    assert set(found[1:]) == {f"Tools {i}" for i in range(1, 11)}
+
+
+async def test_an_administrator_adds_a_product(shop: Shop) -> None:
+    more = {
+        "description": "Boils in a gale.",
+        "brandSlug": "cedar",
+        "imageUrl": "https://north.example/k.jpg",
+        "tags": ["outdoors", "tea"],
+        "inStock": False,
+        "currencyCode": "JPY",
+        "price": "2450",
+    }
+    made = (await admin(shop).do(CREATE, input={**NEW, **more}))["product"]
+    row = await shop.owner.fetchrow("select * from public.products where external_id = 'kettle-1'")
+    assert row is not None
+    assert made["id"] == ids.encode("Product", row["id"])
+    assert made["price"] == {"amount": "2450", "currencyCode": "JPY"}
+    assert (row["price_minor"], row["currency"]) == (2450, "JPY")
+    assert (row["name"], row["description"]) == ("Storm Kettle", "Boils in a gale.")
+    assert (row["affiliate_url"], row["image_url"]) == ("https://north.example/kettle", "https://north.example/k.jpg")
+    assert (row["tags"], row["in_stock"], row["is_active"]) == (["outdoors", "tea"], False, True)
+    assert made["category"]["slug"] == "camping"
+    assert not made["inStock"]
+    assert await names(shop, search="storm kettle") == ["Storm Kettle"]
+
+
+async def test_products_that_cannot_be_added(shop: Shop) -> None:
+    table: list[tuple[dict[str, Any], str, str]] = [
+        ({"name": " "}, "INVALID", "name"),
+        ({"name": "x" * 501}, "INVALID", "name"),
+        ({"price": "0"}, "INVALID", "price"),
+        ({"price": "-1"}, "INVALID", "price"),
+        ({"price": "1.001"}, "INVALID", "price"),
+        ({"price": "1e20"}, "INVALID", "price"),
+        ({"currencyCode": "gbp"}, "INVALID", "currencyCode"),
+        ({"categorySlug": "no-such"}, "INVALID", "categorySlug"),
+        ({"brandSlug": "no-such"}, "INVALID", "brandSlug"),
+        ({"retailerSlug": "no-such"}, "INVALID", "retailerSlug"),
+        ({"externalId": ""}, "INVALID", "externalId"),
+        ({"url": "http://north.example/kettle"}, "INVALID", "url"),
+        ({"url": "https://north.example\\@evil.example/"}, "INVALID", "url"),
+        ({"imageUrl": "javascript:alert(1)"}, "INVALID", "imageUrl"),
+        ({"tags": ["Not Tidy"]}, "INVALID", "tags"),
+        ({"tags": [f"t{i}" for i in range(41)]}, "INVALID", "tags"),
+        ({"retailerSlug": "north-shop", "externalId": "camping-1"}, "CONFLICT", "externalId"),
+    ]
+    for change, code, field in table:
+        refused = await admin(shop).refusal(CREATE, input={**NEW, **change})
+        assert refused == {"code": code, "field": [field]}, change
+    assert await shop.owner.fetchval("select count(*) from public.products") == 50
+
+
+async def test_a_price_is_not_rounded_on_its_way_in(shop: Shop) -> None:
+    price = "1.0000000000000000000000000000000001"
+    assert await admin(shop).refusal(CREATE, input={**NEW, "price": price}) == {"code": "INVALID", "field": ["price"]}
+
+
+async def test_an_update_leaves_what_is_left_out_and_clears_what_is_null(shop: Shop) -> None:
+    administrator = admin(shop)
+    made = (await administrator.do(CREATE, input={**NEW, "description": "Warm.", "imageUrl": "https://n.example/i"}))[
+        "product"
+    ]
+    key = {"id": made["id"]}
+    assert (await administrator.do(UPDATE, input={**key, "price": "20"}))["product"] == {
+        **made,
+        "price": {"amount": "20.00", "currencyCode": "GBP"},
+    }
+    null = await administrator.do(UPDATE, input={**key, "description": None, "imageUrl": None, "name": None})
+    assert (null["product"]["description"], null["product"]["imageUrl"]) == (None, None)
+    assert null["product"]["name"] == "Storm Kettle"
+    changed = await administrator.do(
+        UPDATE,
+        input={**key, "name": "Kettle", "categorySlug": "tools", "tags": ["tea"], "inStock": False, "description": "x"},
+    )
+    row = await shop.owner.fetchrow(
+        "select name, description, price_minor, tags, in_stock, image_url from public.products where external_id = $1",
+        NEW["externalId"],
+    )
+    assert tuple(row or ()) == ("Kettle", "x", 2000, ["tea"], False, None)
+    assert changed["product"]["category"]["slug"] == "tools"
+
+
+async def test_a_product_taken_out_is_listed_no_more_and_still_known(shop: Shop) -> None:
+    product = await shop.client().product("Tools 5")
+    gone = (await admin(shop).do(UPDATE, input={"id": product["id"], "isActive": False}))["product"]
+    assert gone["inStock"] is False
+    assert "Tools 5" not in await names(shop, first=100)
+    assert (await shop.client().ask(PRODUCT, id=product["id"]))["product"]["inStock"] is False
+    await admin(shop).do(UPDATE, input={"id": product["id"], "isActive": True})
+    assert "Tools 5" in await names(shop, first=100)
+
+
+async def test_updates_that_cannot_be(shop: Shop) -> None:
+    product = (await shop.client().product("Tools 5"))["id"]
+    brand = ids.encode("Brand", await shop.owner.fetchval("select id from public.brands limit 1"))
+    before = await shop.owner.fetch("select * from public.products order by id")
+    for change, code, field in (
+        ({"id": ids.encode("Product", uuid4())}, "NOT_FOUND", "id"),
+        ({"id": brand}, "NOT_FOUND", "id"),
+        ({"id": "x"}, "NOT_FOUND", "id"),
+        ({"name": ""}, "INVALID", "name"),
+        ({"price": "0"}, "INVALID", "price"),
+        ({"categorySlug": "no-such"}, "INVALID", "categorySlug"),
+        ({"tags": ["A"]}, "INVALID", "tags"),
+        ({"imageUrl": "http://a.example/"}, "INVALID", "imageUrl"),
+    ):
+        assert await admin(shop).refusal(UPDATE, input={"id": product, **change}) == {"code": code, "field": [field]}
+    assert await shop.owner.fetch("select * from public.products order by id") == before
+
+
+async def test_only_administrators_and_the_service_write_the_catalogue(shop: Shop) -> None:
+    product = (await shop.client().product("Tools 5"))["id"]
+    for token in (
+        shop.token(uuid4()),
+        shop.token(uuid4(), app_metadata={"role": "analyst"}),
+        (await shop.account()).token,
+    ):
+        client = shop.client(token)
+        assert await client.code(CREATE, input=NEW) == "FORBIDDEN"
+        assert await client.code(UPDATE, input={"id": product, "isActive": False}) == "FORBIDDEN"
+    service = shop.client(shop.token(uuid4(), role="service_role"))
+    assert (await service.do(CREATE, input=NEW))["product"]["name"] == "Storm Kettle"
+
+
+async def test_the_catalogue_is_not_written_without_a_token(shop: Shop) -> None:
+    product = (await shop.client().product("Tools 5"))["id"]
+    assert await shop.client().code(CREATE, input=NEW) == "UNAUTHENTICATED"
+    assert await shop.client().code(UPDATE, input={"id": product, "isActive": False}) == "UNAUTHENTICATED"

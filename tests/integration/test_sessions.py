@@ -1,0 +1,247 @@
+"""Sessions: one transaction on a connection of one's own, kept whole or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+import settings as settings_module
+from db.claims import ANONYMOUS, SERVICE, Claims
+from db.embedded import Dsns
+from db.pool import Database
+from db.session import Session
+from domain.errors import Overloaded, Timeout, Unauthenticated, WriteConflict
+from tests.integration.waiting import until
+
+Connection: TypeAlias = "asyncpg.Connection[Any]"
+ADD_BRAND = "insert into public.brands (slug, name) values ($1, $1)"
+BRANDS = "select slug from public.brands order by slug"
+PID = "select pg_backend_pid()"
+
+
+@pytest.fixture
+async def narrow(dsns: Dsns, tmp_path: Path) -> AsyncIterator[Database]:
+    """A pool of one connection, for which nobody waits long; statements may take a fifth of a second."""
+    given = {
+        "ACLUE_HOME": str(tmp_path),
+        "DATABASE_POOL_SIZE": "1",
+        "DATABASE_MAX_OVERFLOW": "0",
+        "DATABASE_POOL_TIMEOUT": "0.2",
+        "DATABASE_STATEMENT_TIMEOUT": "200",
+    }
+    opened = await Database.connect(dsns.api, settings_module.load(given))
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def superuser(dsns: Dsns) -> AsyncIterator[Connection]:
+    """Somebody who sees what everybody's connections do."""
+    connection = await asyncpg.connect(dsns.superuser)
+    yield connection
+    await connection.close()
+
+
+def reading(database: Database, claims: Claims = SERVICE) -> Session:
+    return database.session(claims, read_only=True)
+
+
+def writing(database: Database, claims: Claims = SERVICE) -> Session:
+    return database.session(claims, read_only=False)
+
+
+async def brands(owner: Connection) -> list[str]:
+    return [row["slug"] for row in await owner.fetch(BRANDS)]
+
+
+async def test_what_was_written_is_kept(database: Database, owner: Connection) -> None:
+    async with writing(database) as session:
+        await session.run(ADD_BRAND, ["alder"])
+    assert await brands(owner) == ["alder"]
+
+
+async def test_nobody_sees_a_write_before_the_session_is_closed(database: Database, owner: Connection) -> None:
+    async with writing(database) as session:
+        await session.run(ADD_BRAND, ["alder"])
+        assert await brands(owner) == []
+
+
+async def test_all_reads_of_a_session_see_one_snapshot(database: Database, owner: Connection) -> None:
+    async with reading(database) as session:
+        assert await session.run(BRANDS, []) == []
+        await owner.execute(ADD_BRAND, "alder")
+        assert await session.run(BRANDS, []) == []
+    async with reading(database) as session:
+        assert len(await session.run(BRANDS, [])) == 1
+
+
+async def test_a_reading_session_cannot_write(database: Database, owner: Connection) -> None:
+    with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+        async with reading(database) as session:
+            await session.run(ADD_BRAND, ["alder"])
+    assert await brands(owner) == []
+
+
+async def test_a_failure_of_the_caller_leaves_nothing(database: Database, owner: Connection) -> None:
+    async def work() -> None:
+        async with writing(database) as session:
+            await session.run(ADD_BRAND, ["alder"])
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await work()
+    assert await brands(owner) == []
+
+
+async def test_a_failed_statement_makes_close_roll_back(database: Database, owner: Connection) -> None:
+    session = writing(database)
+    await session.run(ADD_BRAND, ["alder"])
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await session.run(ADD_BRAND, ["alder"])
+    await session.close()
+    assert await brands(owner) == []
+
+
+async def test_an_abandoned_session_leaves_nothing(database: Database, owner: Connection) -> None:
+    async with writing(database) as session:
+        await session.run(ADD_BRAND, ["alder"])
+        session.abandon()
+    assert await brands(owner) == []
+
+
+async def test_a_failure_does_not_follow_the_connection(narrow: Database, owner: Connection) -> None:
+    with pytest.raises(asyncpg.PostgresError):
+        async with writing(narrow) as session:
+            await session.run("select 1 / 0", [])
+    async with writing(narrow) as session:
+        await session.run(ADD_BRAND, ["alder"])
+    assert await brands(owner) == ["alder"]
+
+
+async def test_claims_do_not_follow_the_connection(narrow: Database) -> None:
+    somebody = Claims("authenticated", UUID(int=1), raw=f'{{"role":"authenticated","sub":"{UUID(int=1)}"}}')
+    who = "select auth.uid(), current_user::text, pg_backend_pid()"
+    async with reading(narrow, somebody) as session:
+        ((subject, role, first),) = await session.run(who, [])
+        assert (subject, role) == (UUID(int=1), "authenticated")
+    async with reading(narrow, ANONYMOUS) as session:
+        ((subject, role, second),) = await session.run(who, [])
+        assert (subject, role) == (None, "anon")
+    assert first == second
+
+
+async def test_a_session_that_asks_nothing_takes_no_connection(narrow: Database) -> None:
+    async with reading(narrow), reading(narrow), reading(narrow) as session:
+        assert await session.run("select 1", [])
+
+
+async def test_a_closed_session_answers_no_more(database: Database) -> None:
+    session = reading(database)
+    await session.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        await session.run("select 1", [])
+
+
+async def test_statements_asked_for_at_once_run_one_after_the_other(narrow: Database) -> None:
+    async with reading(narrow) as session:
+        found = await asyncio.gather(*(session.run("select $1::int", [n]) for n in range(10)))
+    assert [rows[0][0] for rows in found] == list(range(10))
+
+
+async def test_a_statement_that_takes_too_long_is_stopped(narrow: Database) -> None:
+    with pytest.raises(Timeout):
+        async with reading(narrow) as session:
+            await session.run("select pg_sleep(60)", [])
+    async with reading(narrow) as session:
+        assert await session.run("select 1", [])
+
+
+async def test_whoever_finds_no_free_connection_is_told_to_come_back(narrow: Database) -> None:
+    async with reading(narrow) as session:
+        await session.run("select 1", [])
+        with pytest.raises(Overloaded) as refused:
+            await reading(narrow).run("select 1", [])
+        assert refused.value.retry_after > 0
+
+
+async def test_a_connection_that_is_given_back_serves_the_next(narrow: Database) -> None:
+    for _ in range(5):
+        async with reading(narrow) as session:
+            await session.run("select 1", [])
+
+
+GONE = "not exists (select from pg_stat_activity where pid = $1)"
+ASLEEP = "exists (select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep')"
+
+
+async def cancelled_in_the_middle(database: Database, superuser: Connection) -> int:
+    """Writes, is cancelled in a long statement, and gives the pid of the backend it had."""
+    session = writing(database)
+    pid: int = (await session.run(PID, []))[0][0]
+
+    async def work() -> None:
+        async with session:
+            await session.run("set statement_timeout = 0", [])
+            await session.run(ADD_BRAND, ["alder"])
+            await session.run("select pg_sleep(600)", [])
+
+    task = asyncio.create_task(work())
+    await until(superuser, ASLEEP, pid)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    return pid
+
+
+async def test_the_connection_of_a_cancelled_task_is_not_used_again(narrow: Database, superuser: Connection) -> None:
+    pid = await cancelled_in_the_middle(narrow, superuser)
+    async with reading(narrow) as session:
+        assert (await session.run(PID, []))[0][0] != pid
+
+
+async def test_what_a_cancelled_task_wrote_is_not_kept(narrow: Database, superuser: Connection) -> None:
+    await until(superuser, GONE, await cancelled_in_the_middle(narrow, superuser))
+    assert await brands(superuser) == []
+
+
+async def test_the_statement_of_a_cancelled_task_stops_in_postgres(narrow: Database, superuser: Connection) -> None:
+    await until(superuser, GONE, await cancelled_in_the_middle(narrow, superuser))
+
+
+async def test_a_connection_that_was_lost_is_replaced(narrow: Database, superuser: Connection) -> None:
+    async with reading(narrow) as session:
+        pid = (await session.run(PID, []))[0][0]
+    await superuser.execute("select pg_terminate_backend($1)", pid)
+    await until(superuser, GONE, pid)
+    async with reading(narrow) as session:
+        assert (await session.run(PID, []))[0][0] != pid
+
+
+async def test_of_two_who_wait_for_each_other_one_may_try_again(database: Database, owner: Connection) -> None:
+    await owner.execute("insert into public.brands (slug, name) values ('alder', 'Alder'), ('birch', 'Birch')")
+    rename = "update public.brands set name = 'x' where slug = $1"
+    met = asyncio.Barrier(2)
+
+    async def work(first: str, second: str) -> None:
+        async with writing(database) as session:
+            await session.run(rename, [first])
+            await met.wait()
+            await session.run(rename, [second])
+
+    results = await asyncio.gather(work("alder", "birch"), work("birch", "alder"), return_exceptions=True)
+    assert {type(result) for result in results} == {type(None), WriteConflict}
+
+
+async def test_a_person_who_is_gone_has_to_sign_in_again(database: Database) -> None:
+    somebody = Claims("authenticated", UUID(int=1), raw=f'{{"role":"authenticated","sub":"{UUID(int=1)}"}}')
+    with pytest.raises(Unauthenticated):
+        async with writing(database, somebody) as session:
+            await session.fetch(
+                "idempotency_keys.store", operation="x", key="k", request_hash=b"", result_id=UUID(int=2)
+            )

@@ -1,0 +1,249 @@
+"""Canaries: one row per person in every table that belongs to people, one in every table that belongs to nobody.
+
+`ROWS` gives for each table the columns its insert has to name, as SQL; `CHANGES` what an update tries to set. Both are
+filled in by `values()`: `{user}` is the person, `{product}` a product, `{key}` and `{number}` something of the row's
+own, and the name of a table the id of that person's canary in it. The column of the owner is not among them: the
+database fills it in for those who may insert.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID, uuid5
+
+import asyncpg
+
+_NAMESPACE = UUID("6b1f0c52-8a0e-4a57-9f0e-0d5a2c9a7c11")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whom a statement runs as: a role (None: the log-in itself), what the token says, and the person behind it."""
+
+    label: str
+    role: str | None
+    claims: str
+    person: str | None = None
+
+
+def person_id(name: str) -> UUID:
+    return uuid5(_NAMESPACE, name)
+
+
+def canary_id(table: str, name: str) -> UUID:
+    return uuid5(_NAMESPACE, f"{table}/{name}")
+
+
+def _claims(name: str, role: str, **more: Any) -> str:
+    return json.dumps({"sub": str(person_id(name)), "role": role, **more})
+
+
+PEOPLE = ("anna", "ben", "carol", "visitor")
+
+LOG_IN = Caller("the log-in without a role", None, "")
+NOBODY = Caller("anon without a session", "anon", '{"role":"anon"}')
+VISITOR = Caller("an anonymous session", "anon", _claims("visitor", "anon", is_anonymous=True), "visitor")
+BOLD_VISITOR = Caller(
+    "an anonymous session that calls itself admin",
+    "anon",
+    _claims("visitor", "anon", is_anonymous=True, app_metadata={"role": "admin"}),
+    "visitor",
+)
+ANNA = Caller("anna", "authenticated", _claims("anna", "authenticated"), "anna")
+BEN = Caller("ben", "authenticated", _claims("ben", "authenticated"), "ben")
+ANALYST = Caller(
+    "an analyst", "authenticated", _claims("ben", "authenticated", app_metadata={"role": "analyst"}), "ben"
+)
+ADMIN = Caller(
+    "an administrator", "authenticated", _claims("carol", "authenticated", app_metadata={"role": "admin"}), "carol"
+)
+SERVICE = Caller("service_role", "service_role", '{"role":"service_role"}')
+NO_JSON = Caller("claims that are no JSON", "authenticated", "{sub:")
+NO_UUID = Caller("a sub that is no uuid", "authenticated", '{"sub":"anna","role":"authenticated"}')
+EMPTY = Caller("empty claims", "authenticated", "")
+
+PERSONAL = {  # table: the column of its owner
+    "profiles": "id",
+    "user_sessions": "user_id",
+    "session_analytics": "user_id",
+    "idempotency_keys": "user_id",
+    "personality_profiles": "user_id",
+    "personality_assessment_history": "user_id",
+    "recommendations": "user_id",
+    "recommendation_feedback": "user_id",
+    "personality_recommendations": "user_id",
+    "swipes": "user_id",
+    "product_signals": "user_id",
+    "user_preferences": "user_id",
+    "affiliate_clicks": "user_id",
+    "affiliate_redirects": "user_id",
+}
+
+_A_PRODUCT = "'{product}'"
+ROWS: dict[str, dict[str, str]] = {
+    "affiliate_networks": {"code": "'{key}'", "name": "'Canary'"},
+    "brands": {"slug": "'{key}'", "name": "'Canary'"},
+    "categories": {"slug": "'{key}'", "name": "'Canary'"},
+    "currencies": {"code": "'X' || chr(65 + {number}) || 'Z'", "exponent": "2"},
+    "retailers": {"slug": "'{key}'", "name": "'Canary'"},
+    "products": {
+        "name": "'{key}'",
+        "price_minor": "100",
+        "currency": "'GBP'",
+        "category_id": "(select id from public.categories order by slug limit 1)",
+        "retailer_id": "(select id from public.retailers order by slug limit 1)",
+        "external_id": "'{key}'",
+        "affiliate_url": "'https://shop.example/{key}'",
+    },
+    "recommendation_models": {"parameters": "'{{}}'"},
+    "product_features": {
+        "model_version": "(select max(version) from public.recommendation_models)",
+        "product_id": _A_PRODUCT,
+        "popularity": "0.5",
+        "traits": "array[0, 0, 0, 0, 0]",
+    },
+    "gift_context_rules": {"kind": "'age'", "value": "'{key}'", "tag": "'canary'", "weight": "0.5"},
+    "personality_gift_mappings": {
+        "personality_type": "'creative'",
+        "recommended_categories": "'{{}}'",
+        "recommendation_weight": "0.5",
+        "algorithm_version": "'{key}'",
+    },
+    "quiz_versions": {"version": "'{key}'", "min_answers": "10"},
+    "quiz_questions": {
+        "version": "'1.0'",
+        "code": "'{key}'",
+        "position": "100 + {number}",
+        "trait": "'creative'",
+        "is_reversed": "false",
+    },
+    "quiz_texts": {"version": "'1.0'", "locale": "'en'", "code": "'{key}'", "text": "'Canary?'"},
+    "profiles": {"email": "'{key}@canary.example'", "display_name": "'{key}'"},
+    "user_sessions": {"refresh_token_hash": "sha256('{key}')", "expires_at": "now() + interval '1 day'"},
+    "session_analytics": {"session_id": "'{user_sessions}'"},
+    "idempotency_keys": {
+        "operation": "'canary'",
+        "key": "'{key}'",
+        "request_hash": "'\\x00'",
+        "result_id": "'{user}'",
+    },
+    "personality_profiles": {"primary_type": "'creative'", "personality_scores": "'{{}}'"},
+    "personality_assessment_history": {
+        "assessment_data": "'{{}}'",
+        "personality_scores": "'{{}}'",
+        "primary_type": "'creative'",
+        "assessment_trigger": "'initial'",
+        "questions_answered": "20",
+    },
+    "recommendations": {
+        "product_id": _A_PRODUCT,
+        "recommendation_context": "'discover'",
+        "model_version": "1",
+        "position": "1",
+        "propensity": "1",
+        "score": "0.5",
+        "generated_at": "now()",
+    },
+    "recommendation_feedback": {
+        "recommendation_id": "'{recommendations}'",
+        "product_id": _A_PRODUCT,
+        "feedback_type": "'helpful'",
+    },
+    "personality_recommendations": {
+        "product_id": _A_PRODUCT,
+        "personality_profile_id": "'{personality_profiles}'",
+        "personality_match_score": "0.5",
+        "category_alignment_score": "0.5",
+        "behavioral_prediction": "0.5",
+        "combined_score": "0.5",
+        "confidence_level": "0.5",
+        "recommendation_context": "'discover'",
+        "generated_at": "now()",
+    },
+    "swipes": {"client_swipe_id": "'{key}'", "product_id": _A_PRODUCT, "direction": "'right'"},
+    "product_signals": {
+        "product_id": _A_PRODUCT,
+        "swipe_id": "'{swipes}'",
+        "direction": "'right'",
+        "preference_strength": "0.8",
+        "swiped_at": "now()",
+    },
+    "user_preferences": {"total_swipes": "1"},
+    "affiliate_clicks": {
+        "product_id": _A_PRODUCT,
+        "affiliate_url": "'https://shop.example/{key}'",
+        "price_minor": "100",
+        "currency": "'GBP'",
+    },
+    "affiliate_redirects": {"click_id": "'{affiliate_clicks}'"},
+}
+CHANGES = {
+    "affiliate_networks": "name = 'changed'",
+    "brands": "name = 'changed'",
+    "categories": "name = 'changed'",
+    "currencies": "exponent = 1",
+    "retailers": "name = 'changed'",
+    "products": "name = 'changed'",
+    "recommendation_models": "parameters = '{}'",
+    "product_features": "popularity = 0.1",
+    "gift_context_rules": "weight = 0.1",
+    "personality_gift_mappings": "recommendation_weight = 0.1",
+    "quiz_versions": "min_answers = 1",
+    "quiz_questions": "is_reversed = true",
+    "quiz_texts": "text = 'changed'",
+    "profiles": "display_name = 'changed'",
+    "user_sessions": "user_agent = 'changed'",
+    "session_analytics": "landing_page = 'changed'",
+    "idempotency_keys": "operation = 'changed'",
+    "personality_profiles": "version = 'changed'",
+    "personality_assessment_history": "questions_answered = 1",
+    "recommendations": "position = 9",
+    "recommendation_feedback": "comment = 'changed'",
+    "personality_recommendations": "is_purchased = true",
+    "swipes": "undone_at = now()",
+    "product_signals": "preference_strength = 0.1",
+    "user_preferences": "total_swipes = 9",
+    "affiliate_clicks": "campaign = 'changed'",
+    "affiliate_redirects": "user_agent = 'changed'",
+}
+
+
+def insert(table: str, name: str, *, with_owner: bool, planted: bool = False) -> str:
+    """An insert of a row for this person; planted rows have an id that is known, others clash with none of them."""
+    columns = dict(ROWS[table])
+    if planted and table in PERSONAL and table not in {"profiles", "product_signals", "idempotency_keys"}:
+        columns["id"] = "'{" + table + "}'"
+    if planted and table == "products":
+        columns["id"] = _A_PRODUCT
+    if with_owner and table in PERSONAL:
+        columns[PERSONAL[table]] = "'{user}'"
+    product = canary_id("products", "planted" if planted else "another")
+    known = {other: canary_id(other, name) for other in PERSONAL}
+    key = f"{'canary' if planted else 'attempt'}-{name}"
+    texts = [
+        text.format(user=person_id(name), product=product, key=key, number=int(not planted), **known)
+        for text in columns.values()
+    ]
+    return f"insert into public.{table} ({', '.join(columns)}) values ({', '.join(texts)})"
+
+
+async def plant(owner: asyncpg.Connection[Any]) -> None:
+    """Fills every table, as the owner of the schema."""
+    for table in ROWS:
+        for name in PEOPLE if table in PERSONAL else ("shop",):
+            await owner.execute(insert(table, name, with_owner=True, planted=True))
+        if table == "products":
+            await owner.execute(
+                "insert into public.products (id, name, price_minor, currency, category_id, retailer_id, external_id,"
+                " affiliate_url) select $1, 'another', price_minor, currency, category_id, retailer_id, 'another',"
+                " affiliate_url from public.products",
+                canary_id("products", "another"),
+            )
+
+
+async def become(connection: asyncpg.Connection[Any], caller: Caller) -> None:
+    """For the rest of the transaction. Role last: what stands before it runs as the log-in."""
+    await connection.execute("select set_config('request.jwt.claims', $1, true)", caller.claims)
+    await connection.execute("select set_config('role', $1, true)", caller.role or "none")

@@ -1,0 +1,27 @@
+"""Fixtures of the security tests: a database full of canaries, and the API's bare log-in to it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from db.embedded import Dsns
+from tests.security.canaries import plant
+
+
+@pytest.fixture
+async def canaries(owner: asyncpg.Connection[Any]) -> asyncpg.Connection[Any]:
+    """The schema's owner, after planting."""
+    await plant(owner)
+    return owner
+
+
+@pytest.fixture
+async def login(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """A connection as aclue_api logs in, with nothing set."""
+    connection = await asyncpg.connect(dsns.api)
+    yield connection
+    await connection.close()

@@ -1,0 +1,251 @@
+"""What the API's roles were granted beside rows: columns, functions, and nothing that row level security cannot see."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.security.canaries import ADMIN, ANNA, LOG_IN, PERSONAL, SERVICE, VISITOR, Caller, become, person_id
+
+API_ROLES = ("anon", "authenticated", "service_role")
+
+EVERYBODY_MAY_CALL = {
+    "app_role",
+    "category_subtree",
+    "category_tree",
+    "create_affiliate_click",
+    "default_model_parameters",
+    "get_user_analytics_summary",
+    "is_admin",
+    "search_query",
+    "signals",
+    "uuid_v7",
+    "weighted_signals",
+}
+MAY_CALL = {
+    "anon": EVERYBODY_MAY_CALL,
+    "authenticated": EVERYBODY_MAY_CALL | {"refresh_product_features"},
+    "service_role": EVERYBODY_MAY_CALL
+    | {
+        "account_app_metadata",
+        "account_credentials",
+        "accounts_are_ours",
+        "count_attempt",
+        "create_account",
+        "follow_affiliate_click",
+        "note_sign_in",
+        "refresh_model",
+        "refresh_product_features",
+    },
+}
+
+# column: what somebody would write there to gain by it
+UNWRITABLE = {
+    "profiles.id": "'{ben}'",
+    "profiles.is_anonymous": "false",
+    "profiles.email": "'ben@canary.example'",
+    "profiles.created_at": "now()",
+    "affiliate_clicks.price_minor": "1",
+    "affiliate_clicks.commission_rate": "1",
+    "affiliate_clicks.expected_commission_minor": "1000000",
+    "affiliate_clicks.actual_commission_minor": "1000000",
+    "affiliate_clicks.affiliate_url": "'https://thief.example'",
+    "user_sessions.refresh_token_hash": "sha256('known')",
+    "user_sessions.expires_at": "'infinity'",
+    "user_sessions.revoked_at": "null",
+    "swipes.created_at": "'-infinity'",
+    "swipes.direction": "'up'",
+    "swipes.id": "private.uuid_v7()",
+    "personality_profiles.feature_vector": "'{{}}'",
+    "personality_recommendations.combined_score": "1",
+    "recommendations.propensity": "1",
+    "idempotency_keys.result_id": "'{ben}'",
+    "products.affiliate_url": "'https://thief.example'",
+    "products.popularity": "1",
+    "products.retailer_id": "null",
+    "retailers.commission_rate": "1",
+}
+UNREADABLE = (
+    "affiliate_clicks.commission_rate",
+    "affiliate_clicks.expected_commission_minor",
+    "affiliate_clicks.actual_commission_minor",
+    "retailers.commission_rate",
+    "user_sessions.refresh_token_hash",
+    "user_sessions.rotated_token_hashes",
+)
+
+
+async def is_refused(login: asyncpg.Connection[Any], caller: Caller, statement: str) -> bool:
+    """Whether the caller lacks the privilege; what the statement did is taken back."""
+    transaction = login.transaction()
+    await transaction.start()
+    try:
+        await become(login, caller)
+        await login.execute(statement)
+    except asyncpg.InsufficientPrivilegeError:
+        return True
+    finally:
+        await transaction.rollback()
+    return False
+
+
+PEOPLE = pytest.mark.parametrize("caller", [VISITOR, ANNA, ADMIN], ids=lambda caller: caller.label)
+
+
+@PEOPLE
+async def test_nobody_names_the_owner_of_a_row(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller
+) -> None:
+    """Not even truthfully: the database fills it in from the token."""
+    me = person_id(caller.person or "")
+    inserts = [
+        t
+        for t in PERSONAL
+        if not await is_refused(login, caller, f"insert into public.{t} ({PERSONAL[t]}) values ('{me}')")
+    ]
+    updates = [
+        t for t in PERSONAL if not await is_refused(login, caller, f"update public.{t} set {PERSONAL[t]} = '{me}'")
+    ]
+    assert (inserts, updates) == ([], [])
+    assert not await is_refused(login, caller, "update public.profiles set display_name = 'mine'")
+
+
+@PEOPLE
+async def test_columns_of_value_are_not_for_people_to_write(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller
+) -> None:
+    written = []
+    for column, value in UNWRITABLE.items():
+        table, _, name = column.partition(".")
+        change = f"update public.{table} set {name} = {value.format(ben=person_id('ben'))}"
+        if not await is_refused(login, caller, change):
+            written.append(column)
+    assert written == []
+    assert not await is_refused(login, caller, "update public.swipes set undone_at = now()")
+
+
+@PEOPLE
+async def test_commissions_and_hashes_are_not_for_people_to_read(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller
+) -> None:
+    read = []
+    for column in UNREADABLE:
+        table, _, name = column.partition(".")
+        if not await is_refused(login, caller, f"select {name} from public.{table}"):
+            read.append(column)
+        if not await is_refused(login, caller, f"select 1 from public.{table} where {name} is not null"):
+            read.append(f"{column}, by a condition")
+    assert read == []
+    assert not await is_refused(login, caller, "select id, price_minor, affiliate_url from public.affiliate_clicks")
+    assert not await is_refused(login, caller, "select id, user_agent, revoked_at from public.user_sessions")
+    assert not await is_refused(login, SERVICE, "select commission_rate from public.retailers")
+
+
+async def test_ones_own_signal_cannot_outweigh_everybody_elses(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
+) -> None:
+    """Signals make a product's popularity, which everybody sees: a strength is from 0 to 1."""
+    accepted = []
+    for strength in ("0.2", "'NaN'", "'Infinity'", "1000000", "-1"):
+        change = f"update public.product_signals set preference_strength = {strength}"
+        with contextlib.suppress(asyncpg.CheckViolationError):
+            if not await is_refused(login, ANNA, change):
+                accepted.append(strength)
+    assert accepted == ["0.2"]
+
+
+async def test_no_role_of_the_api_may_truncate_refer_to_or_put_triggers_on_a_table(
+    owner: asyncpg.Connection[Any],
+) -> None:
+    granted = await owner.fetch(
+        """
+        select c.oid::regclass::text as "table", coalesce(r.rolname, 'PUBLIC') as role, a.privilege_type as privilege
+        from pg_class c cross join lateral aclexplode(c.relacl) a left join pg_roles r on r.oid = a.grantee
+        where c.relnamespace in ('public'::regnamespace, 'private'::regnamespace, 'auth'::regnamespace)
+          and c.relkind in ('r', 'p', 'v', 'm') and a.grantee <> c.relowner
+        """
+    )
+    assert {row["role"] for row in granted} == set(API_ROLES)
+    allowed = {"SELECT", "INSERT", "UPDATE", "DELETE"}
+    assert [tuple(row) for row in granted if row["privilege"] not in allowed] == []
+
+
+async def test_new_tables_and_functions_are_granted_to_nobody(
+    owner: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
+) -> None:
+    await owner.execute("create table public.unlisted (id int); create function public.unlisted() returns int return 1")
+    for caller in (LOG_IN, VISITOR, ANNA, SERVICE):
+        assert await is_refused(login, caller, "table public.unlisted")
+        assert await is_refused(login, caller, "select public.unlisted()")
+    await owner.execute(
+        "grant select on public.unlisted to anon; grant execute on function public.unlisted() to anon",
+    )
+    assert not await is_refused(login, VISITOR, "table public.unlisted")
+    assert not await is_refused(login, VISITOR, "select public.unlisted()")
+
+
+async def test_private_and_auth_tables_are_nobodys_to_touch(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
+) -> None:
+    tables = [
+        row[0]
+        for row in await canaries.fetch(
+            "select oid::regclass::text from pg_class where relkind in ('r', 'p')"
+            " and relnamespace in ('private'::regnamespace, 'auth'::regnamespace)"
+        )
+    ]
+    assert {"auth.users", "private.auth_attempts", "private.search_words"} <= set(tables)
+    for table in tables:
+        for caller in (LOG_IN, VISITOR, ANNA, ADMIN, SERVICE):
+            for statement in ("table {}", "delete from {}", "truncate {} cascade", "insert into {} default values"):
+                assert await is_refused(login, caller, statement.format(table)), (caller.label, statement, table)
+
+
+@pytest.mark.parametrize("role", API_ROLES)
+async def test_only_listed_private_functions_may_be_called(owner: asyncpg.Connection[Any], role: str) -> None:
+    may_call = await owner.fetch(
+        "select proname from pg_proc where pronamespace = 'private'::regnamespace"
+        " and has_function_privilege($1, oid, 'execute')",
+        role,
+    )
+    assert {row["proname"] for row in may_call} == MAY_CALL[role]
+
+
+async def test_functions_with_their_owners_rights_pin_their_search_path_and_are_not_public(
+    owner: asyncpg.Connection[Any],
+) -> None:
+    definers = await owner.fetch(
+        """
+        select oid::regprocedure::text as name, has_function_privilege('public', oid, 'execute') as is_public,
+          coalesce(array_to_string(proconfig, ';'), '') as configuration
+        from pg_proc where prosecdef
+          and pronamespace in ('public'::regnamespace, 'private'::regnamespace, 'auth'::regnamespace)
+        """
+    )
+    assert len(definers) > 5
+    assert [d["name"] for d in definers if d["is_public"]] == []
+    assert [d["name"] for d in definers if 'search_path=""' not in d["configuration"]] == []
+
+
+async def test_hashes_of_passwords_pass_only_through_service_role(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
+) -> None:
+    look_up = "select * from private.account_credentials('anna@canary.example')"
+    for caller in (LOG_IN, VISITOR, ANNA, ADMIN):
+        assert await is_refused(login, caller, look_up)
+    assert not await is_refused(login, SERVICE, look_up)
+
+
+async def test_the_log_in_owns_nothing_and_bypasses_nothing(owner: asyncpg.Connection[Any]) -> None:
+    roles = await owner.fetch(
+        "select rolname, rolsuper or rolbypassrls or rolcreaterole or rolcreatedb or rolinherit or rolreplication"
+        " as is_mighty from pg_roles where rolname = any($1)",
+        [*API_ROLES, "aclue_api"],
+    )
+    assert {row["rolname"]: row["is_mighty"] for row in roles} == dict.fromkeys([*API_ROLES, "aclue_api"], False)
+    owned = "select count(*) from pg_class where relowner in (select oid from pg_roles where rolname = any($1))"
+    assert await owner.fetchval(owned, [*API_ROLES, "aclue_api"]) == 0
+    assert await owner.fetchval(owned, ["aclue_owner"]) > 0

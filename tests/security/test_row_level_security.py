@@ -1,0 +1,270 @@
+"""Who may do what to which table: every table x verb x caller, as Postgres itself answers the API's own log-in.
+
+Every statement is blind: it has no WHERE, so row level security alone decides what it touches.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from tests.security.canaries import (
+    ADMIN,
+    ANALYST,
+    ANNA,
+    BEN,
+    BOLD_VISITOR,
+    CHANGES,
+    EMPTY,
+    LOG_IN,
+    NO_JSON,
+    NO_UUID,
+    NOBODY,
+    PEOPLE,
+    PERSONAL,
+    ROWS,
+    SERVICE,
+    VISITOR,
+    Caller,
+    become,
+    canary_id,
+    insert,
+    person_id,
+)
+
+VERBS = ("select", "insert", "update", "delete", "truncate")
+
+# What people and anonymous sessions may do. own: with the rows of their own; all: with every row; admin: with every row
+# when they are authenticated and administrators; -: not at all. service_role may do all of it; nobody may truncate.
+EXPECTED = {
+    # table                           select insert update delete
+    "affiliate_clicks": "              own    -      -      -",
+    "affiliate_networks": "            all    -      -      -",
+    "affiliate_redirects": "           -      -      -      -",
+    "brands": "                        all    -      -      -",
+    "categories": "                    all    -      -      -",
+    "currencies": "                    all    -      -      -",
+    "gift_context_rules": "            all    -      -      -",
+    "idempotency_keys": "              own    own    -      -",
+    "personality_assessment_history": "own    own    -      -",
+    "personality_gift_mappings": "     all    -      -      -",
+    "personality_profiles": "          own    own    own    -",
+    "personality_recommendations": "   own    own    own    -",
+    "product_features": "              all    -      -      -",
+    "product_signals": "               own    own    own    own",
+    "products": "                      all    admin  admin  -",
+    "profiles": "                      own    -      own    -",
+    "quiz_questions": "                all    -      -      -",
+    "quiz_texts": "                    all    -      -      -",
+    "quiz_versions": "                 all    -      -      -",
+    "recommendation_feedback": "       own    own    -      -",
+    "recommendation_models": "         all    -      -      -",
+    "recommendations": "               own    own    -      -",
+    "retailers": "                     all    -      -      -",
+    "session_analytics": "             own    -      -      -",
+    "swipes": "                        own    own    own    -",
+    "user_preferences": "              own    own    own    -",
+    "user_sessions": "                 own    -      -      -",
+}
+CALLERS = (
+    LOG_IN,
+    NOBODY,
+    VISITOR,
+    BOLD_VISITOR,
+    ANNA,
+    BEN,
+    ANALYST,
+    ADMIN,
+    SERVICE,
+    NO_JSON,
+    NO_UUID,
+    EMPTY,
+)
+
+# What has to go before a service_role may empty a table, because it is referred to with ON DELETE RESTRICT.
+REFERRED_TO_BY = {
+    "affiliate_networks": ["retailers"],
+    "categories": ["products"],
+    "currencies": ["products", "user_preferences", "affiliate_clicks"],
+    "quiz_versions": ["quiz_questions", "quiz_texts"],
+    "retailers": ["products"],
+}
+REFERRED_TO_BY["affiliate_networks"] = ["products", "retailers"]
+
+
+def expected(caller: Caller, verb: str, table: str) -> str:
+    """refused, nobody's rows, one person's, or everybody's."""
+    if caller is LOG_IN or verb == "truncate":
+        return "refused"
+    if caller is SERVICE:
+        return "anna" if verb == "insert" and table in PERSONAL else "everybody"
+    cell = EXPECTED[table].split()[VERBS.index(verb)]
+    nothing = "refused" if verb == "insert" else "nobody"
+    match cell:
+        case "all":
+            return "everybody"
+        case "own" if caller in (NO_JSON, NO_UUID):
+            return "refused"
+        case "own":
+            return caller.person or nothing
+        case "admin" if caller.role == "authenticated" and caller is not NO_JSON:
+            return "everybody" if caller is ADMIN else nothing
+        case _:
+            return "refused"
+
+
+async def touched(login: asyncpg.Connection[Any], caller: Caller, verb: str, table: str) -> str:
+    """Lets the caller try, sees as service_role what came of it, and takes it back."""
+    transaction = login.transaction()
+    await transaction.start()
+    try:
+        await become(login, SERVICE)
+        if verb == "insert" and caller.person and table in PERSONAL:  # room for rows of which there is one per person
+            await login.execute(f"delete from public.{table} where {PERSONAL[table]} = $1", person_id(caller.person))
+        if verb == "delete" and caller is SERVICE:
+            for other in REFERRED_TO_BY.get(table, []):
+                await login.execute(f"delete from public.{other}")
+        if verb == "insert" and caller is SERVICE and table in PERSONAL:
+            await login.execute(f"delete from public.{table} where {PERSONAL[table]} = $1", person_id("anna"))
+        before = await rows_of(login, table)
+        await become(login, caller)
+        try:
+            seen = await attempt(login, caller, verb, table)
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidTextRepresentationError):
+            return "refused"
+        await become(login, SERVICE)
+        match verb:
+            case "select":
+                rows = seen
+            case "delete":
+                after = await rows_of(login, table)
+                rows = [row for row in before if row not in after]
+            case _:
+                rows = await rows_of(login, table, "where xmin = pg_current_xact_id()::xid")
+        return whose(table, rows, of=1 if verb == "insert" else len(before))
+    finally:
+        await transaction.rollback()
+
+
+async def attempt(login: asyncpg.Connection[Any], caller: Caller, verb: str, table: str) -> list[Any]:
+    match verb:
+        case "select":
+            return await login.fetch(f"select {PERSONAL.get(table, 'null')} as owner from public.{table}")
+        case "insert":
+            await login.execute(insert(table, caller.person or "anna", with_owner=caller is SERVICE))
+        case "update":
+            await login.execute(f"update public.{table} set {CHANGES[table]}")
+        case "delete":
+            await login.execute(f"delete from public.{table}")
+        case "truncate":
+            await login.execute(f"truncate public.{table} cascade")
+    return []
+
+
+async def rows_of(login: asyncpg.Connection[Any], table: str, where: str = "") -> list[Any]:
+    return await login.fetch(f"select {PERSONAL.get(table, 'null')} as owner, ctid from public.{table} {where}")
+
+
+def whose(table: str, rows: list[Any], of: int) -> str:
+    if not rows:
+        return "nobody"
+    if table not in PERSONAL:
+        return "everybody" if len(rows) == of else f"{len(rows)} of {of} rows"
+    names = {person_id(name): name for name in PEOPLE}
+    found = sorted(names.get(row["owner"], "a stranger") for row in rows)
+    return "everybody" if found == sorted(PEOPLE) else " and ".join(found)
+
+
+@pytest.mark.parametrize("caller", CALLERS, ids=lambda caller: caller.label)
+async def test_blind_statements_touch_what_the_matrix_says_and_nothing_else(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller
+) -> None:
+    cells = [(verb, table) for table in EXPECTED for verb in VERBS]
+    found = {f"{verb} {table}": await touched(login, caller, verb, table) for verb, table in cells}
+    assert found == {f"{verb} {table}": expected(caller, verb, table) for verb, table in cells}
+
+
+@pytest.mark.parametrize("thief", [NOBODY, VISITOR, BEN, ADMIN], ids=lambda caller: caller.label)
+async def test_naming_somebody_elses_rows_does_not_reach_them(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], thief: Caller
+) -> None:
+    readable = [table for table in PERSONAL if EXPECTED[table].split()[0] == "own"]
+
+    async def reached(caller: Caller) -> dict[str, int]:
+        found = {}
+        for table in readable:
+            async with login.transaction():
+                await become(login, caller)
+                found[table] = await login.fetchval(
+                    f"select count(*) from public.{table} where {PERSONAL[table]} = $1", person_id("anna")
+                )
+        return found
+
+    assert await reached(ANNA) == dict.fromkeys(readable, 1)
+    assert await reached(thief) == dict.fromkeys(readable, 0)
+
+
+async def test_rows_cannot_be_handed_to_somebody_else_by_way_of_what_they_refer_to(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
+) -> None:
+    """Ben's signal may rest on Ben's swipe and not on Anna's: references to people's rows carry the person."""
+    signal = """
+        insert into public.product_signals (product_id, swipe_id, direction, preference_strength, swiped_at)
+        values ($1, $2, 'up', 0.95, now())
+    """
+
+    async def signal_on(swipe: UUID) -> None:
+        async with login.transaction():
+            await become(login, BEN)
+            await login.execute(signal, canary_id("products", "another"), swipe)
+
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await signal_on(canary_id("swipes", "anna"))
+    await signal_on(canary_id("swipes", "ben"))
+
+
+async def test_every_table_of_the_public_schema_has_row_security_and_stands_in_the_matrix(
+    owner: asyncpg.Connection[Any],
+) -> None:
+    tables = await owner.fetch(
+        "select relname, relrowsecurity from pg_class"
+        " where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') order by relname"
+    )
+    assert [row["relname"] for row in tables] == sorted(EXPECTED)
+    assert set(EXPECTED) == set(ROWS) == set(CHANGES)
+    assert [row["relname"] for row in tables if not row["relrowsecurity"]] == []
+
+
+async def test_every_table_with_a_user_id_is_treated_as_personal(owner: asyncpg.Connection[Any]) -> None:
+    with_user = await owner.fetch(
+        "select table_name from information_schema.columns"
+        " where table_schema = 'public' and column_name = 'user_id' order by 1"
+    )
+    assert {row["table_name"] for row in with_user} | {"profiles"} == set(PERSONAL)
+
+
+async def test_views_run_with_the_rights_of_who_reads_them(owner: asyncpg.Connection[Any]) -> None:
+    views = await owner.fetch(
+        "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind in ('v', 'm')"
+        " and not coalesce(reloptions && array['security_invoker=true', 'security_invoker=on'], false)"
+    )
+    assert [row["relname"] for row in views] == []
+
+
+async def test_policies_name_their_verb_and_their_role(owner: asyncpg.Connection[Any]) -> None:
+    policies = await owner.fetch("select tablename, policyname, cmd, roles::text[] from pg_policies")
+    people = [p for p in policies if set(p["roles"]) & {"anon", "authenticated", "public"}]
+    assert len(people) > len(EXPECTED) / 2
+    assert [p["policyname"] for p in people if p["cmd"] == "ALL"] == []
+    assert [p["policyname"] for p in people if "public" in p["roles"]] == []
+
+
+async def test_policies_that_write_check_the_new_row(owner: asyncpg.Connection[Any]) -> None:
+    writing = await owner.fetch(
+        "select policyname, with_check from pg_policies where cmd in ('INSERT', 'UPDATE', 'ALL')"
+    )
+    assert len(writing) > 20
+    assert [p["policyname"] for p in writing if p["with_check"] is None] == []

@@ -1,0 +1,251 @@
+"""Access tokens that must not work. Each is sent with a question that anybody may ask: a 401 says that a bad token is
+never taken for no token."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Any
+from uuid import UUID, uuid4
+
+import jwt
+import pytest
+
+from domain import ids
+from tests.client import QUIZ, SUBMIT, SWIPE
+from tests.conftest import SECRET, Shop
+from tests.security.forging import encoded, signed
+
+PUBLIC = "{ categories { slug } }"
+ME = "{ me { id } }"
+MISSING = object()
+
+
+def claims(**changes: Any) -> dict[str, Any]:
+    """Claims that are right but for these changes."""
+    right = {
+        "iss": "aclue",
+        "aud": "authenticated",
+        "sub": str(uuid4()),
+        "role": "authenticated",
+        "exp": int(time.time()) + 86_400,
+    }
+    return {name: value for name, value in {**right, **changes}.items() if value is not MISSING}
+
+
+HS256 = {"alg": "HS256", "typ": "JWT"}
+NOW = time.time()
+
+SIGNATURES = {
+    "alg none": f"{encoded({'alg': 'none'})}.{encoded(claims())}.",
+    "alg None": f"{encoded({'alg': 'None'})}.{encoded(claims())}.",
+    "alg none, signed": signed({"alg": "none"}, claims()),
+    "no alg": signed({"typ": "JWT"}, claims()),
+    "alg is a list": signed({"alg": ["HS256"]}, claims()),  # type: ignore[dict-item]
+    "another secret": signed(HS256, claims(), "another secret that is long enough for it"),
+    "no secret": signed(HS256, claims(), ""),
+    "no signature": signed(HS256, claims()).rpartition(".")[0] + ".",
+    "cut signature": signed(HS256, claims())[:-2],
+    "signature of another": signed(HS256, claims()).rpartition(".")[0]
+    + "."
+    + signed(HS256, claims()).rpartition(".")[2],
+    "HS384": jwt.encode(claims(), SECRET * 2, algorithm="HS384"),
+    "HS512 of our secret": jwt.encode(claims(), SECRET * 2, algorithm="HS512"),
+    "RS256 without a key of anybody": signed({"alg": "RS256", "kid": "1"}, claims()),
+    "role raised after signing": ".".join(
+        [
+            signed(HS256, claims()).split(".")[0],
+            encoded(claims(role="service_role")),
+            signed(HS256, claims()).split(".")[2],
+        ]
+    ),
+    "duplicate alg, last none": signed('{"alg":"HS256","alg":"none"}', claims()),
+    "duplicate alg, first none, another secret": signed('{"alg":"none","alg":"HS256"}', claims(), "x" * 40),
+}
+CLAIMS = {
+    "expired": claims(exp=NOW - 1),
+    "expired long ago": claims(exp=0),
+    "exp is a text": claims(exp="tomorrow"),
+    "exp is null": claims(exp=None),
+    "exp is a list": claims(exp=[NOW + 600]),
+    "not yet": claims(nbf=NOW + 80_000),
+    "issued in the future": claims(iat=NOW + 80_000),
+    "another audience": claims(aud="another"),
+    "audience is a list of others": claims(aud=["another", "third"]),
+    "audience is a number": claims(aud=5),
+    "another issuer": claims(iss="https://another.example"),
+    "issuer is a list": claims(iss=["aclue"]),
+    **{f"no {name}": claims(**{name: MISSING}) for name in ("exp", "sub", "role", "aud", "iss")},
+    **{f"{name} is null": claims(**{name: None}) for name in ("sub", "role", "aud", "iss")},
+    **{
+        f"role {role!r}": claims(role=role)
+        for role in ("postgres", "admin", "", "aclue_api", "aclue_owner", "Authenticated", "authenticated ", "anon\0")
+    },
+    **{f"role is {role!r}": claims(role=role) for role in (1, True, ["authenticated"], {"role": "anon"}, [])},
+    **{f"sub {sub!r}": claims(sub=sub) for sub in ("", "anna", "1", "' or true --", "00000000", "\0")},
+    **{f"sub is {sub!r}": claims(sub=sub) for sub in (7, ["a"], {"a": 1}, True)},
+    "session is no uuid": claims(session_id="anna"),
+    "session is a list": claims(session_id=["anna"]),
+}
+KIDS = ("../../../../dev/null", "' union select 'secret' --", "https://thief.example/key", "\0", "", "1" * 2000)
+GARBAGE = {
+    "text": "garbage",
+    "dots": "..",
+    "five parts": "a.b.c.d.e",
+    "no JSON": f"{encoded(b'x')}.{encoded(b'y')}.{encoded(b'z')}",
+    "header is a list": f"{encoded(b'[]')}.{encoded(b'{}')}.x",
+    "header is deep": f"{encoded(b'[' * 5000)}.e30.x",
+    "payload is deep": signed(json.dumps(HS256), "[" * 4000),
+    "payload is a list": signed(HS256, "[]"),
+    "payload is no UTF-8": f"{encoded(HS256)}.{encoded(bytes([255, 254]))}.x",
+    "no base64": "!!!.???.***",
+    "100 kB": signed(HS256, claims(padding="x" * 100_000)),
+    "many dots": "." * 4000,
+    "beyond ASCII": "é" * 40,
+}
+
+
+async def not_refused(shop: Shop, headers: dict[str, str]) -> dict[str, str]:
+    """Those of these Authorization headers that are answered with anything but a proper 401."""
+    found = {}
+    for name, header in headers.items():
+        answer = await shop.http.post(
+            "/graphql", json={"query": PUBLIC}, headers=[(b"authorization", header.encode("latin-1"))]
+        )
+        body = answer.json()
+        codes = [error["extensions"]["code"] for error in body.get("errors", [])]
+        is_told = answer.headers.get("www-authenticate", "").startswith("Bearer")
+        if (answer.status_code, codes, is_told, body.get("data")) != (401, ["UNAUTHENTICATED"], True, None):
+            found[name] = f"{answer.status_code} {answer.text[:200]}"
+    return found
+
+
+def bearers(tokens: dict[str, str]) -> dict[str, str]:
+    return {name: f"Bearer {token}" for name, token in tokens.items()}
+
+
+async def test_a_token_put_together_here_works_when_nothing_is_wrong_with_it(shop: Shop) -> None:
+    person = await shop.anonymous()
+    key = ids.decode_as("Profile", await person.my_id())
+    token = signed(HS256, claims(sub=str(key)))
+    assert await shop.client(token).ask(ME) == await person.ask(ME)
+    assert list(await not_refused(shop, bearers({"right": token}))) == ["right"]
+
+
+async def test_signatures_that_are_not_ours_are_refused(shop: Shop) -> None:
+    assert await not_refused(shop, bearers(SIGNATURES)) == {}
+
+
+async def test_claims_that_do_not_fit_are_refused(shop: Shop) -> None:
+    assert await not_refused(shop, bearers({name: signed(HS256, payload) for name, payload in CLAIMS.items()})) == {}
+
+
+async def test_garbage_is_refused(shop: Shop) -> None:
+    assert await not_refused(shop, bearers(GARBAGE)) == {}
+
+
+async def test_other_schemes_and_empty_ones_are_refused(shop: Shop) -> None:
+    good = shop.token(uuid4())
+    headers = ["", "Bearer", "Bearer ", "Bearer    ", f"Basic {encoded('anna:secret')}", f"Basic {good}", good]
+    headers += [f"Bearer: {good}", f"Token {good}", f"Bearer {good} {good}", f"Bearer {good}, Bearer {good}"]
+    assert await not_refused(shop, {header: header for header in headers}) == {}
+    assert list(await not_refused(shop, {"lower case": f"bearer {good}"})) == ["lower case"]
+
+
+async def test_a_key_id_chooses_no_key(shop: Shop) -> None:
+    forged = {kid: signed({**HS256, "kid": kid}, claims(), "") for kid in KIDS}
+    empty_key = {f"{kid}, nothing": signed({**HS256, "kid": kid}, claims(), "\0") for kid in KIDS}
+    urls = {
+        name: signed({**HS256, name: "https://thief.example/keys"}, claims(), "the thief's own secret, long enough")
+        for name in ("jku", "x5u")
+    }
+    own_key = {"kty": "oct", "k": encoded("the thief's own secret, long enough")}
+    carried = {"jwk": signed({**HS256, "jwk": own_key}, claims(), "the thief's own secret, long enough")}
+    assert await not_refused(shop, bearers({**forged, **empty_key, **urls, **carried})) == {}
+    ours = signed({**HS256, "kid": KIDS[0]}, claims())
+    assert list(await not_refused(shop, bearers({"ours": ours}))) == ["ours"]
+
+
+async def test_of_duplicate_members_python_and_postgres_read_the_same(shop: Shop) -> None:
+    """RFC 7519 allows a parser to take the last one; what must not be is that two readers take different ones."""
+    anna, ben = await shop.anonymous(), await shop.anonymous()
+    keys = [ids.decode_as("Profile", await person.my_id()) for person in (anna, ben)]
+    payload = json.dumps(claims(sub=str(keys[0])))[:-1] + f', "sub": "{keys[1]}"}}'
+    answer = await shop.client(signed(HS256, payload)).post(
+        "query ($ids: [ID!]!) { me { id } nodes(ids: $ids) { id } }",
+        ids=[ids.encode("Profile", key) for key in keys if key],
+    )
+    ben_id = await ben.my_id()
+    assert answer.status_code == 401 or answer.json()["data"] == {"me": {"id": ben_id}, "nodes": [None, {"id": ben_id}]}
+
+
+async def test_a_token_is_refused_once_it_has_expired_though_it_was_verified_before(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    key = ids.decode_as("Profile", await anna.my_id())
+    expires = int(time.time()) + 2
+    token = signed(HS256, claims(sub=str(key), exp=expires))
+    for _ in range(2):
+        assert await shop.client(token).ask(ME) == await anna.ask(ME)
+    await asyncio.sleep(expires - time.time() + 0.01)
+    assert list(await not_refused(shop, bearers({"expired": token}))) == []
+    assert "expired" in (await shop.client(token).post(ME)).json()["errors"][0]["message"]
+    assert (await anna.ask(ME))["me"] is not None
+
+
+DELETED = "delete from public.profiles where id = $1"
+CLICK = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { userErrors { code } } }"
+FEEDBACK = """
+mutation ($id: ID!) {
+  sendRecommendationFeedback(input: {recommendationId: $id, kind: HELPFUL}) { userErrors { code } }
+}
+"""
+RENAME = 'mutation { updateProfile(input: {displayName: "Ghost"}) { profile { displayName } userErrors { code } } }'
+OWN = "query ($id: ID!) { me { id } node(id: $id) { id } }"
+
+
+async def key_of(client: Any) -> UUID:
+    key = ids.decode_as("Profile", await client.my_id())
+    assert key
+    return key
+
+
+async def test_the_token_of_a_deleted_person_reads_nothing_of_a_persons(shop: Shop) -> None:
+    ghost = await shop.anonymous()
+    product = (await ghost.products(first=1))[0]["id"]
+    swipe = (await ghost.swipe(product))["swipe"]["id"]
+    assert (await ghost.ask(OWN, id=swipe))["node"] == {"id": swipe}
+    await shop.owner.execute(DELETED, await key_of(ghost))
+    assert await ghost.ask(OWN, id=swipe) == {"me": None, "node": None}
+    assert len(await ghost.products(first=1)) == 1
+
+
+async def test_the_token_of_a_deleted_person_writes_nothing(shop: Shop) -> None:
+    ghost, alive = await shop.anonymous(), await shop.anonymous()
+    product = (await ghost.products(first=1))[0]["id"]
+    version = (await ghost.ask(QUIZ))["quiz"]["version"]
+    answers = [{"questionId": q["id"], "value": 3} for q in (await ghost.ask(QUIZ))["quiz"]["questions"]]
+    writes: list[tuple[str, dict[str, Any]]] = [
+        (SWIPE, {"input": {"productId": product, "direction": "UP", "clientSwipeId": "1"}}),
+        (SUBMIT, {"input": {"version": version, "answers": answers}}),
+        (CLICK, {"id": product}),
+    ]
+    shown = {person: (await person.feed(first=1))["nodes"][0]["id"] for person in (ghost, alive)}
+    await shop.owner.execute(DELETED, await key_of(ghost))
+    for document, variables in writes:
+        assert await ghost.code(document, **variables) == "UNAUTHENTICATED"
+        await alive.do(document, **variables)
+    assert await ghost.code(FEEDBACK, id=shown[ghost]) == "UNAUTHENTICATED"
+    await alive.do(FEEDBACK, id=shown[alive])
+
+
+async def test_the_token_of_a_deleted_person_changes_no_profile(shop: Shop) -> None:
+    ghost, alive = await shop.anonymous(), await shop.anonymous()
+    await shop.owner.execute(DELETED, await key_of(ghost))
+    assert (await alive.do(RENAME))["profile"] == {"displayName": "Ghost"}
+    assert await ghost.code(RENAME) == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
+async def test_every_role_of_the_list_is_taken(shop: Shop, role: str) -> None:
+    assert list(await not_refused(shop, bearers({role: shop.token(uuid4(), role=role)}))) == [role]

@@ -1,0 +1,196 @@
+"""A recommendation's signed id, its reasons and its confidence."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.ids import decode_bytes
+from domain.personality import TRAITS
+from domain.recommendations import (
+    CONTEXTS,
+    MAX_REASONS,
+    NOBODY,
+    Because,
+    Shown,
+    confidence_of,
+    reasons_of,
+    viewer_of,
+)
+from domain.signing import Signer
+
+SIGNER = Signer(b"a secret of the tests", "recommendation")
+shares = st.floats(0, 1)
+shown_ones = st.builds(
+    Shown,
+    product_id=st.uuids(),
+    viewer=st.binary(min_size=8, max_size=8),
+    context=st.sampled_from(CONTEXTS),
+    model=st.integers(1, 2**31 - 1),
+    position=st.integers(1, 65535),
+    score=shares,
+    match=shares,
+    preference=shares,
+    popularity=shares,
+    generated_at=st.datetimes(datetime(2020, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)),
+    propensity=st.floats(0, 1, width=32),
+)
+SHOWN = Shown(
+    product_id=UUID("0199a0b0-0000-7000-8000-000000000001"),
+    viewer=NOBODY,
+    context="discover",
+    model=3,
+    position=7,
+    score=0.5,
+    match=0.5,
+    preference=0.5,
+    popularity=0.5,
+    generated_at=datetime(2026, 1, 31, 12, tzinfo=UTC),
+)
+
+
+@given(shown_ones)
+def test_an_id_says_what_was_shown(shown: Shown) -> None:
+    opened = Shown.open(shown.sign(SIGNER), SIGNER)
+    assert opened is not None
+    kept = ("score", "match", "preference", "popularity")
+    assert replace(opened, **{name: getattr(shown, name) for name in kept}) == shown
+    for name in kept:
+        assert getattr(opened, name) == pytest.approx(getattr(shown, name), abs=1 / 65535)
+
+
+@given(shown_ones)
+def test_an_opened_id_is_signed_to_the_same_id(shown: Shown) -> None:
+    text = shown.sign(SIGNER)
+    opened = Shown.open(text, SIGNER)
+    assert opened is not None
+    assert opened.sign(SIGNER) == text
+
+
+def test_a_place_beyond_the_last_that_fits_is_kept_as_the_last() -> None:
+    opened = Shown.open(replace(SHOWN, position=10**9).sign(SIGNER), SIGNER)
+    assert opened is not None
+    assert opened.position == 65535
+
+
+@given(shown_ones, st.data())
+def test_a_forged_id_is_refused(shown: Shown, data: st.DataObject) -> None:
+    raw = bytearray(decode_bytes(shown.sign(SIGNER)) or b"")
+    bit = data.draw(st.integers(0, len(raw) * 8 - 1), "bit")
+    raw[bit // 8] ^= 1 << bit % 8
+    assert Shown.open(base64.urlsafe_b64encode(bytes(raw)).rstrip(b"=").decode(), SIGNER) is None
+
+
+def test_an_id_signed_for_another_purpose_is_refused() -> None:
+    assert Shown.open(SHOWN.sign(Signer(SIGNER.secret, "cursor")), SIGNER) is None
+
+
+@given(st.binary(max_size=100))
+def test_a_signed_text_that_is_no_recommendation_is_refused(payload: bytes) -> None:
+    assert Shown.open(SIGNER.sign(payload), SIGNER) is None
+    assert Shown.open(SIGNER.sign(b"Recommendation:" + payload[:40]), SIGNER) is None
+
+
+@given(st.text())
+def test_any_text_is_refused(text: str) -> None:
+    assert Shown.open(text, SIGNER) is None
+
+
+@given(st.uuids(), st.uuids())
+def test_viewers_are_told_apart_without_their_ids(one: UUID, other: UUID) -> None:
+    assert (viewer_of(one) == viewer_of(other)) == (one == other)
+    assert viewer_of(one) not in one.bytes
+    assert viewer_of(one) != viewer_of(None) == NOBODY
+
+
+weights = st.floats(-1, 1)
+FIVE = st.lists(weights, min_size=5, max_size=5)
+becauses = st.lists(st.builds(Because, st.text(), st.sampled_from(["right", "up"]), weights), max_size=4)
+contexts = st.lists(st.tuples(st.sampled_from(["OCCASION_FIT", "AGE_FIT"]), st.text(), weights), max_size=4)
+
+
+@given(FIVE, FIVE, becauses, contexts, st.floats(0, 1))
+def test_reasons_are_few_and_sorted_with_popularity_last(
+    terms: list[float],
+    leanings: list[float],
+    because: list[Because],
+    context_terms: list[tuple[str, str, float]],
+    popularity: float,
+) -> None:
+    reasons = reasons_of(
+        trait_terms=terms,
+        trait_leanings=leanings,
+        because=because,
+        context_terms=context_terms,
+        popularity_term=popularity,
+    )
+    assert 1 <= len(reasons) <= MAX_REASONS
+    own = [reason for reason in reasons if reason.code != "POPULAR"]
+    assert reasons[: len(own)] == own
+    assert [r.weight for r in own] == sorted((r.weight for r in own), reverse=True)
+    assert all(reason.weight > 0 for reason in own)
+
+
+def reasons(**given: object) -> list[tuple[str, str]]:
+    plain: dict[str, object] = {"trait_terms": [0.0] * 5, "trait_leanings": [0.0] * 5, "because": ()}
+    found = reasons_of(**{**plain, "popularity_term": 0.0, **given})  # type: ignore[arg-type]
+    return [(reason.code, reason.text) for reason in found]
+
+
+def test_there_is_always_a_reason() -> None:
+    assert reasons() == [("POPULAR", "Popular with other people")]
+
+
+@pytest.mark.parametrize("position", range(5))
+def test_a_trait_is_named_by_its_own_code(position: int) -> None:
+    terms = [0.1 if i == position else 0.0 for i in range(5)]
+    ((code, _),) = reasons(trait_terms=terms, trait_leanings=terms)
+    assert code == f"TRAIT_{TRAITS[position].upper()}"
+
+
+def test_a_trait_is_told_by_the_way_it_leans() -> None:
+    terms = [0.1, 0, 0, 0, 0]
+    assert reasons(trait_terms=terms, trait_leanings=[1.0, 0, 0, 0, 0])[0][1] == "Suits your adventurous side"
+    assert "less the adventurous" in reasons(trait_terms=terms, trait_leanings=[-1.0, 0, 0, 0, 0])[0][1]
+
+
+def test_a_gift_suits_somebody_else() -> None:
+    terms = [0.1, 0, 0, 0, 0]
+    found = reasons(trait_terms=terms, trait_leanings=terms, for_somebody_else=True)
+    assert found[0][1] == "Suits their adventurous side"
+
+
+def test_a_liked_product_is_named() -> None:
+    liked = [Because("Tent", "right", 0.2), Because("Kayak", "up", 0.1)]
+    assert reasons(because=liked) == [
+        ("LIKED_PRODUCT", "You liked “Tent”"),
+        ("LIKED_PRODUCT", "You loved “Kayak”"),
+    ]
+
+
+def test_what_lowers_the_score_is_no_reason() -> None:
+    assert reasons(trait_terms=[-0.2] * 5, trait_leanings=[1.0] * 5) == [("POPULAR", "Popular with other people")]
+
+
+@given(shares, st.integers(0, 10**6), st.booleans())
+def test_confidence_is_a_probability(score: float, signals: int, has_personality: bool) -> None:
+    assert 0 <= confidence_of(score, signals, has_personality) <= 1
+
+
+@given(shares, st.integers(0, 1000), st.booleans())
+def test_confidence_leans_the_way_of_the_score_and_no_further(
+    score: float, signals: int, has_personality: bool
+) -> None:
+    lean = confidence_of(score, signals, has_personality) - 0.5
+    assert abs(lean) <= abs(score - 0.5) + 1e-4
+    assert lean * (score - 0.5) >= 0
+
+
+def test_confidence_grows_with_what_is_known() -> None:
+    assert 0.5 < confidence_of(0.9, 0, False) < confidence_of(0.9, 0, True) < confidence_of(0.9, 50, True) < 0.9

@@ -1,0 +1,155 @@
+"""The environment: read once, every bad variable named, .env.example complete."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import settings
+from settings import Environment, Settings, SettingsError, load
+
+ROOT = Path(settings.__file__).resolve().parent
+SECRET = "x" * 32
+VARIABLES = dict(zip(Settings.__struct_encode_fields__, Settings.__struct_fields__, strict=True))
+DEFAULTS = {field.encode_name: field.default for field in msgspec.structs.fields(Settings)}
+NUMBERS = [name for name, default in DEFAULTS.items() if type(default) in (int, float)]
+TEXTS = [name for name, default in DEFAULTS.items() if type(default) is str]
+
+
+def test_a_variable_is_its_field_in_capitals() -> None:
+    assert {name: field.upper() for name, field in VARIABLES.items()} == {name: name for name in VARIABLES}
+
+
+def test_an_empty_environment_is_a_development_installation() -> None:
+    loaded = load({})
+    assert not loaded.is_production
+    assert loaded.uses_embedded_server
+
+
+@pytest.mark.parametrize("name", VARIABLES)
+def test_an_empty_variable_counts_as_not_set(name: str) -> None:
+    assert load({name: ""}) == load({})
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+@pytest.mark.parametrize("text", ["many", "-1", "1e400", "1,5", "0x10"])
+def test_a_number_that_cannot_be_used_is_named(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        load({name: text})
+
+
+@pytest.mark.parametrize("name", [n for n in NUMBERS if n != "DATABASE_MAX_OVERFLOW"])
+def test_zero_is_refused_where_it_makes_no_sense(name: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        load({name: "0"})
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_a_number_is_read(name: str) -> None:
+    assert getattr(load({name: "77"}), VARIABLES[name]) == 77
+
+
+@pytest.mark.parametrize("name", [n for n in TEXTS if n not in ("JWT_SECRET", "MIGRATION_DATABASE_URL")])
+def test_a_text_is_read_as_it_is(name: str) -> None:
+    assert getattr(load({name: "77"}), VARIABLES[name]) == "77"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("ENVIRONMENT", "staging"),
+        ("ENVIRONMENT", "Production"),
+        ("DATABASE_POOL_PRE_PING", "perhaps"),
+        ("PORT", "65536"),
+        ("JWT_SECRET", "short"),
+        ("MIGRATION_DATABASE_URL", "postgresql://owner@/aclue"),
+    ],
+)
+def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
+    with pytest.raises(SettingsError, match=f"^{name}: "):
+        load({name: text})
+
+
+@pytest.mark.parametrize(("text", "meant"), [("true", True), ("false", False), ("1", True), ("0", False)])
+def test_a_switch_is_read(text: str, meant: bool) -> None:
+    assert load({"DATABASE_POOL_PRE_PING": text}).database_pool_pre_ping is meant
+
+
+@pytest.mark.parametrize("secret", ["", "x" * 31])
+def test_production_needs_a_secret_of_its_own(secret: str) -> None:
+    with pytest.raises(SettingsError, match=r"^JWT_SECRET: production"):
+        load({"ENVIRONMENT": "production", "JWT_SECRET": secret})
+
+
+def test_production_starts_with_a_secret() -> None:
+    loaded = load({"ENVIRONMENT": "production", "JWT_SECRET": SECRET})
+    assert loaded.environment is Environment.PRODUCTION
+
+
+def test_attempts_are_tighter_in_production() -> None:
+    production = load({"ENVIRONMENT": "production", "JWT_SECRET": SECRET})
+    assert production.sign_in_attempts < load({}).sign_in_attempts
+
+
+def test_a_limit_of_attempts_that_is_given_holds_in_development_too() -> None:
+    assert load({"SIGN_IN_ATTEMPTS": "3"}).sign_in_attempts == 3
+
+
+def test_an_error_does_not_show_the_secret() -> None:
+    with pytest.raises(SettingsError) as refused:
+        load({"JWT_SECRET": "hunter2"})
+    assert "hunter2" not in str(refused.value)
+
+
+def test_unknown_variables_are_none_of_our_business() -> None:
+    assert load({"PATH": "/bin", "PORTS": "none"}) == load({})
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        ({}, "http://127.0.0.1:8000"),
+        ({"HOST": "::1", "PORT": "80"}, "http://[::1]:80"),
+        ({"PUBLIC_URL": "https://api.example/"}, "https://api.example"),
+    ],
+)
+def test_the_base_url_is_where_the_world_reaches_us(given: dict[str, str], url: str) -> None:
+    assert load(given).base_url == url
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(AttributeError):
+        load({}).port = 1  # type: ignore[misc]
+
+
+def test_the_example_lists_every_variable_once_and_nothing_else() -> None:
+    text = (ROOT / ".env.example").read_text()
+    listed = re.findall(r"^(?:#\s*)?([A-Z][A-Z0-9_]*)=", text, re.MULTILINE)
+    assert sorted(listed) == sorted(VARIABLES)
+
+
+def test_the_example_as_it_stands_can_be_used() -> None:
+    lines = (ROOT / ".env.example").read_text().splitlines()
+    load(dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#")))
+
+
+def test_nothing_else_reads_the_environment() -> None:
+    folders = ("schema", "resolvers", "db", "domain")
+    files = [
+        ROOT / "server.py",
+        ROOT / "cli.py",
+        *(path for folder in folders for path in (ROOT / folder).rglob("*.py")),
+    ]
+    readers = {"os.getenv", "os.environb", "os.environ.get", "os.environ.items", "os.environ.copy"}
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        if (isinstance(node, ast.Attribute) and ast.unparse(node) in readers)
+        or (isinstance(node, ast.Subscript | ast.Compare) and "os.environ" in ast.unparse(node))
+    ]
+    assert found == []

@@ -20,10 +20,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.claims import ANONYMOUS, SERVICE, Claims
+from db.claims import ANONYMOUS, Claims
 from db.pool import Database
 from domain.errors import Unauthenticated
-from resolvers import affiliate_clicks
+from resolvers import affiliate_clicks, housekeeping
 from resolvers.services import Services
 from resolvers.sessions import Caller
 from schema.context import Context
@@ -34,7 +34,6 @@ log = structlog.get_logger("aclue.server")
 
 WEB = Path(__file__).resolve().parent / "web"
 JSON = "application/json"
-MODEL_TIMEOUT_MS = 10 * 60 * 1000
 GRAPHQL_JSON = "application/graphql-response+json"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
@@ -140,7 +139,11 @@ class _GraphQL:
             response = _error(405, "A mutation needs POST.", "BAD_REQUEST")
             response.headers["allow"] = "POST"
             return response
-        answer = await self._engine.answer(request, context, http.state.request_id)
+        try:
+            async with asyncio.timeout(context.services.settings.request_timeout):
+                answer = await self._engine.answer(request, context, http.state.request_id)
+        except TimeoutError:
+            return _error(503, "The request took too long.", "TIMEOUT")
         return _render(answer, accepts_graphql_json)
 
 
@@ -241,6 +244,8 @@ async def _home(http: HttpRequest) -> Response:
 async def _redirect(http: HttpRequest) -> Response:
     """A tracked link: to the stored offer, never to anything the request says."""
     headers = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
+    if http.method == "HEAD":  # a preview is no visit
+        return PlainTextResponse("", 405, headers={**headers, "allow": "GET"})
     agent = http.headers.get("user-agent")
     target = await affiliate_clicks.follow(_services(http), http.path_params["token"], agent)
     if target is None:
@@ -263,19 +268,15 @@ async def _ready(http: HttpRequest) -> Response:
 
 
 async def _keep_house(services: Services) -> None:
-    """Makes partitions ahead, and a new model when something changed since the last; of several workers the first to
-    look does it."""
+    """What is to be done now and then; of several workers the first to look does it. Each task commits on its own, so
+    that none holds its locks through another or stops another by failing."""
     interval = services.settings.model_refresh_interval
     while True:
-        try:
-            async with services.database.session(
-                SERVICE, read_only=False, statement_timeout_ms=MODEL_TIMEOUT_MS
-            ) as session:
-                await session.fetch("product_views.ensure_partitions")
-                if await session.fetchval("recommendations.needs_refresh", seconds=float(interval)):
-                    await session.fetch("recommendations.refresh_model")
-        except Exception:
-            log.exception("housekeeping failed")
+        for task in (housekeeping.ensure_partitions, housekeeping.purge_keys, housekeeping.refresh_model):
+            try:
+                await task(services)
+            except Exception:
+                log.exception("housekeeping failed", task=task.__name__)
         await asyncio.sleep(interval)
 
 

@@ -58,8 +58,10 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
     model_refresh_interval: Positive = 300
     max_body_bytes: Positive = 1_000_000
-    max_document_tokens: Positive = 5_000
+    max_document_tokens: Positive = 2_000
     max_document_depth: Positive = 20
+    max_result_objects: Positive = 5_000
+    request_timeout: Annotated[float, Meta(gt=0)] = 30
 
     @property
     def is_production(self) -> bool:

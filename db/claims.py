@@ -47,6 +47,8 @@ class Claims:
         role = payload["role"]
         if not isinstance(role, str):
             raise ValueError("role is not a string")
+        if str(UUID(payload["sub"])) != payload["sub"].lower():
+            raise ValueError("sub is a spelling of a uuid that Postgres does not read")
         return cls(
             role=role,
             subject=UUID(payload["sub"]),

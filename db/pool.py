@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from db.claims import Claims
-from db.session import Session
+from db.session import Session, terminate
 from domain.errors import Overloaded
 from settings import Settings
 
@@ -48,7 +48,12 @@ class Database:
             max_cached_statement_lifetime=0,
             connection_class=ApiConnection,
             init=_note_opening,
-            server_settings={"application_name": "aclue", "timezone": "UTC"},
+            server_settings={
+                "application_name": "aclue",
+                "timezone": "UTC",
+                # A terminated connection's statement ends within this time instead of running on.
+                "client_connection_check_interval": "500ms",
+            },
             timeout=settings.database_pool_timeout,
         )
         return cls(pool, settings)
@@ -86,10 +91,10 @@ class Database:
                 await connection.execute("select 1")
                 return connection
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                connection.terminate()
+                terminate(connection)
                 await self._pool.release(connection)
             except BaseException:  # cancelled meanwhile
-                connection.terminate()
+                terminate(connection)
                 await self._pool.release(connection)
                 raise
 
@@ -99,7 +104,7 @@ class Database:
         if raw is not None:
             raw.used_at = time.monotonic()
             if raw.used_at - raw.opened_at > self._settings.database_pool_recycle:
-                connection.terminate()
+                terminate(connection)
         await self._pool.release(connection)
 
 

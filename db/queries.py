@@ -123,7 +123,14 @@ class Queries(Mapping[str, Query]):
 
     @classmethod
     def load(cls, folder: Path = QUERY_FOLDER) -> Queries:
-        return cls({q.name: q for path in sorted(folder.glob("*.sql")) for q in _parse(path.stem, path.read_text())})
+        """Reads the folder. Raises ValueError for two blocks of one name."""
+        found: dict[str, Query] = {}
+        for path in sorted(folder.glob("*.sql")):
+            for query in _parse(path.stem, path.read_text()):
+                if query.name in found:
+                    raise ValueError(f"two blocks are called {query.name}")
+                found[query.name] = query
+        return cls(found)
 
     def __getitem__(self, name: str) -> Query:
         return self._queries[name]

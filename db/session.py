@@ -7,6 +7,7 @@ has a read-write session, which commits after the payload was read and before th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -19,12 +20,18 @@ from db import claims as claims_module
 from db.claims import Claims
 from db.loaders import Loaders
 from db.queries import QUERIES, Composed
-from domain.errors import AclueError, BadUserInput, Timeout, Unauthenticated, WriteConflict
+from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
 
 if TYPE_CHECKING:
     from db.pool import Database
 
 log = structlog.get_logger("aclue.db")
+
+
+def terminate(connection: Any) -> None:
+    """Closes a pooled connection without a word; harmless where asyncpg has noticed its loss before."""
+    with contextlib.suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 class Session:
@@ -41,6 +48,7 @@ class Session:
         self._slow_ms = slow_ms
         self._connection: Any = None
         self._lock = asyncio.Lock()
+        self.failure: Exception | None = None
         self._failed = False
         self._broken = False
         self._closed = False
@@ -66,16 +74,24 @@ class Session:
         return named.sql, [values[name] for name in named.params]
 
     async def run(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        """Rows of one statement. Raises AclueError where a caller is to be told, else what asyncpg raised."""
+        """Rows of one statement. Raises AclueError where a caller is to be told, else what asyncpg raised; once a
+        statement has failed, every later one of the session fails alike."""
         async with self._lock:
+            if self.failure is not None:
+                raise self.failure
             connection = self._connection or await self._begin()
             started = time.perf_counter()
             try:
                 # Plans depend on the role (row level security is part of them), so each role has its own statements.
                 rows: list[asyncpg.Record] = await connection.fetch(f"/*{self.claims.role}*/ {sql}", *arguments)
+            except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
+                self._break(connection)
+                self.failure = _LOST if _is_lost(error) else error
+                raise self.failure from error
             except asyncpg.PostgresError as error:
                 self._failed = True
-                raise _translated(error) from error
+                self.failure = _translated(error)
+                raise self.failure from error
             except BaseException:
                 self._break(connection)
                 raise
@@ -101,30 +117,36 @@ class Session:
     def _break(self, connection: Any) -> None:
         """Cancelled or broken half-way: nobody may get this connection again."""
         self._failed = self._broken = True
-        connection.terminate()
+        terminate(connection)
 
     def abandon(self) -> None:
         """Nothing of this session is to be kept, though no statement failed."""
         self._failed = True
 
     async def close(self) -> None:
-        """Commits, or rolls back after a failure. Raises WriteConflict when the commit is refused."""
+        """Commits, or rolls back after a failure. Raises WriteConflict when the commit is refused, Overloaded when the
+        connection was lost before it. The connection goes back whatever happens, a second cancellation included."""
+        self._closed = True
+        await asyncio.shield(asyncio.ensure_future(self._close()))
+
+    async def _close(self) -> None:
         async with self._lock:
-            self._closed = True
             connection, self._connection = self._connection, None
             if connection is None:
                 return
             try:
                 if not self._broken:
                     await connection.execute("rollback" if self._failed else "commit")
-            except asyncpg.PostgresError as error:
+            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                was_to_commit = not self._failed
                 self._break(connection)
-                raise _translated(error) from error
-            except BaseException:
-                self._break(connection)
-                raise
+                if was_to_commit:
+                    lost = (
+                        _LOST if _is_lost(error) or not isinstance(error, asyncpg.PostgresError) else _translated(error)
+                    )
+                    raise lost from error
             finally:
-                await asyncio.shield(self._database.release(connection))
+                await self._database.release(connection)
 
     async def __aenter__(self) -> Session:
         return self
@@ -135,6 +157,13 @@ class Session:
         if error is not None:
             self.abandon()
         await self.close()
+
+
+_LOST = Overloaded("The connection to the database was lost, try again.")
+
+
+def _is_lost(error: Exception) -> bool:
+    return isinstance(error, asyncpg.PostgresConnectionError | OSError) or "connection" in str(error)
 
 
 # A token may outlive its person: the first write then breaks a foreign key to profiles.

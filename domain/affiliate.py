@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import UUID
 
 
@@ -29,5 +29,6 @@ def tracked_url(offer_url: str, parameter: str | None, token: str) -> str:
     if parameter is None:
         return offer_url
     parts = urlsplit(offer_url)
-    pairs = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name != parameter]
-    return urlunsplit(parts._replace(query=urlencode([*pairs, (parameter, token)])))
+    # Other pairs stay to the letter: shops sign them, or encode them in their own way.
+    others = [pair for pair in parts.query.split("&") if pair and unquote(pair.partition("=")[0]) != parameter]
+    return urlunsplit(parts._replace(query="&".join([*others, f"{parameter}={token}"])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from fractions import Fraction
 
 from domain.errors import Invalid
 
@@ -32,9 +33,9 @@ def to_minor(amount: Decimal, currency: str, field: tuple[str, ...]) -> int:
         raise Invalid("Unknown currency; use a code of ISO 4217 such as GBP.", (*field[:-1], "currencyCode"))
     if not amount.is_finite() or amount < 0:
         raise Invalid("The amount must be zero or more.", field)
-    if amount.adjusted() > 15 or amount.scaleb(exponent) > MAX_MINOR:
+    minor = Fraction(amount) * 10**exponent if amount.adjusted() <= 15 else Fraction(MAX_MINOR + 1)
+    if minor > MAX_MINOR:
         raise Invalid("The amount is too large.", field)
-    scaled = amount.scaleb(exponent)
-    if scaled != scaled.to_integral_value():
+    if minor.denominator != 1:  # a Fraction, because Decimal arithmetic rounds beyond 28 digits
         raise Invalid(f"{currency} has {exponent} decimals.", field)
-    return int(scaled)
+    return minor.numerator

@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
+
+
+@cache
+def _nobodys_hash() -> str:
+    """What the password of an account that does not exist is compared with; made before it is needed."""
+    return argon2.PasswordHasher().hash("nobody")
 
 
 class Passwords:
     def __init__(self) -> None:
         self._hasher = argon2.PasswordHasher()
         self._slots = asyncio.Semaphore(2)
-        self._nobodys_hash = self._hasher.hash("nobody")
+        self._nobodys_hash = _nobodys_hash()
 
     async def hash(self, password: str) -> str:
         async with self._slots:

@@ -13,8 +13,8 @@ async def recompute(session: Session, user: UUID) -> None:
 
 
 async def rebuild(session: Session, user: UUID) -> None:
-    """Signals and preferences from nothing but the events. Gives what recording the swipes one by one gave."""
+    """All signals and preferences from nothing but the swipes. Gives what recording them one by one gave. The session
+    is that person's."""
     await session.fetch("swipes.lock", user_id=user)
-    await session.fetch("swipes.clear_signals", user_id=user)
-    await session.fetch("swipes.rebuild_signals", user_id=user)
+    await session.fetch("swipes.sync_signals", product_ids=None)
     await recompute(session, user)

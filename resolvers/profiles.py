@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from db.session import Session
-from domain.errors import Invalid, Unauthenticated, UserNotFound
+from domain.errors import Invalid, Unauthenticated
 
 MAX_PREFERENCES_BYTES = 16_384
 MAX_NAME = 100
@@ -32,7 +32,7 @@ def display_name(name: str | None) -> str | None:
 
 
 async def update(session: Session, *, name: str | None, set_name: bool, stated_preferences: Any) -> UUID:
-    """Changes what is given. `stated_preferences` None leaves them as they are. Raises Invalid or UserNotFound."""
+    """Changes what is given. `stated_preferences` None leaves them as they are. Raises Invalid or Unauthenticated."""
     subject = require_subject(session)
     encoded = None
     if stated_preferences is not None:
@@ -47,7 +47,7 @@ async def update(session: Session, *, name: str | None, set_name: bool, stated_p
         preferences=encoded,
     )
     if updated is None:
-        raise UserNotFound("There is no such profile.")
+        raise Unauthenticated("The person of this token no longer exists.")
     return subject
 
 

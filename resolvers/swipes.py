@@ -98,6 +98,7 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
         outcomes[item.position] = _outcome(row)
         if outcomes[item.position].error is None and item.shown is not None:
             await recommendations.note_outcome(session, item.shown, direction=item.new.direction)
+    await session.fetch("swipes.sync_signals", product_ids=[item.product_id for item in checked])
     await preferences.recompute(session, user)
     return outcomes
 
@@ -127,6 +128,5 @@ async def undo(session: Session, swipe_id: UUID | None) -> None:
         if not await session.fetchval("swipes.exists", user_id=user, swipe_id=swipe_id):
             raise NotFound("There is no such swipe.", ("swipeId",))
         return
-    await session.fetch("swipes.clear_signal", user_id=user, product_id=product)
-    await session.fetch("swipes.restore_signal", user_id=user, product_id=product)
+    await session.fetch("swipes.sync_signals", product_ids=[product])
     await preferences.recompute(session, user)

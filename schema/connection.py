@@ -10,6 +10,7 @@ import strawberry
 from db.connections import ROOT, PageRequest
 from db.queries import Fragment, all_of
 from db.rows import Order, RowType
+from domain.errors import BadUserInput
 from resolvers.pages import Cursor, open_cursor, size_of
 from schema.context import Info
 
@@ -60,6 +61,8 @@ async def connect(
 ) -> Connection[Any]:
     """A page of rows. `after` goes with `first`, `before` with `last`; connections of one field share one statement."""
     size, backward = size_of(first, last)
+    if (after if backward else before) is not None:
+        raise BadUserInput("`after` goes with `first`, `before` with `last`.")
     scope = f"{row_type.name}:{order.name}"
     signer = info.context.services.cursors
     cursor, argument = (before, "before") if backward else (after, "after")

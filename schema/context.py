@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import strawberry
+import structlog
 
 from db.claims import ANONYMOUS, Claims
 from db.session import Session
 from resolvers.services import Services
 from resolvers.sessions import Caller
+
+log = structlog.get_logger("aclue.schema")
 
 
 @dataclass
@@ -47,7 +50,10 @@ class Context:
     async def finish(self) -> None:
         """Nothing may begin after this. What is still open is read-only or has failed."""
         self._finished = True
-        await self.end(failed=True)
+        try:
+            await self.end(failed=True)
+        except Exception:
+            log.warning("a finished session did not close cleanly", exc_info=True)
 
     async def become(self, claims: Claims) -> None:
         """Goes on as the person who has just signed in, for the rest of this root field."""

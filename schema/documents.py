@@ -13,7 +13,6 @@ from graphql import (
     GraphQLError,
     GraphQLSchema,
     OperationDefinitionNode,
-    OperationType,
     SelectionSetNode,
     parse,
     validate,
@@ -21,8 +20,7 @@ from graphql import (
 
 from settings import Settings
 
-CACHED_DOCUMENTS = 1000
-CACHED_LENGTH = 20_000
+CACHED_LENGTH = 500_000  # characters of all texts together; a tree takes about a hundred times its text
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +30,13 @@ class Document:
     tree: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
 
-    def operation(self, name: str | None) -> OperationType | None:
-        """The kind of the operation to run. None when the name does not say which."""
+    def operation(self, name: str | None) -> OperationDefinitionNode | None:
+        """The operation to run. None when the name does not say which."""
         assert self.tree is not None
         operations = [d for d in self.tree.definitions if isinstance(d, OperationDefinitionNode)]
         if name is None:
-            return operations[0].operation if len(operations) == 1 else None
-        found = [d.operation for d in operations if d.name and d.name.value == name]
-        return found[0] if found else None
+            return operations[0] if len(operations) == 1 else None
+        return next((d for d in operations if d.name and d.name.value == name), None)
 
 
 class Documents:
@@ -49,18 +46,24 @@ class Documents:
         self._schema = schema
         self._settings = settings
         self._known: OrderedDict[str, Document] = OrderedDict()
+        self._length = 0
 
     def get(self, text: str) -> Document:
         document = self._known.get(text)
         if document is None:
             document = self._read(text)
-            if len(text) <= CACHED_LENGTH:
-                self._known[text] = document
-                if len(self._known) > CACHED_DOCUMENTS:
-                    self._known.popitem(last=False)
+            if not document.errors:
+                self._keep(text, document)
         else:
             self._known.move_to_end(text)
         return document
+
+    def _keep(self, text: str, document: Document) -> None:
+        self._known[text] = document
+        self._length += len(text)
+        while self._length > CACHED_LENGTH:
+            forgotten, _ = self._known.popitem(last=False)
+            self._length -= len(forgotten)
 
     def _read(self, text: str) -> Document:
         try:
@@ -76,7 +79,7 @@ class Documents:
         errors = validate(self._schema, tree, max_errors=20)
         for invalid in errors:
             invalid.extensions = {**(invalid.extensions or {}), "code": "GRAPHQL_VALIDATION_FAILED"}
-        return Document(tree, tuple(errors))
+        return Document(None, tuple(errors)) if errors else Document(tree)
 
 
 def _too(what: str, code: str) -> GraphQLError:

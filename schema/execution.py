@@ -12,6 +12,7 @@ from graphql.execution import ExecutionResult
 from graphql.execution.incremental import IncrementalExecutor
 
 from schema.context import Context
+from schema.cost import count_objects
 from schema.documents import Documents
 from schema.errors import formatted
 from schema.schema import build
@@ -37,6 +38,10 @@ class _Executor(IncrementalExecutor):
             await context.end(failed=True)
             raise
         try:
+            failure = context.session.failure
+            if failure is not None:  # a nullable part of the payload hid it, but nothing was stored
+                await context.end(failed=True)
+                raise failure
             await context.end()
         except Exception as error:
             raise GraphQLError(str(error), original_error=error) from error
@@ -68,21 +73,29 @@ class Engine:
         self.schema: strawberry.Schema = build()
         self._core: GraphQLSchema = self.schema._schema  # noqa: SLF001  Strawberry has no public name for it
         self._documents = Documents(self._core, settings)
+        self._settings = settings
 
     def writes(self, request: Request) -> bool:
         """Whether the request would run a mutation."""
         document = self._documents.get(request.query)
-        return document.tree is not None and document.operation(request.operation_name) is OperationType.MUTATION
+        operation = document.operation(request.operation_name) if document.tree else None
+        return operation is not None and operation.operation is OperationType.MUTATION
 
     async def answer(self, request: Request, context: Context, request_id: str) -> Answer:
         """Runs the request. Never raises for what a caller sends."""
         document = self._documents.get(request.query)
         if document.errors or document.tree is None:
             return _refused(document.errors, request_id)
-        kind = document.operation(request.operation_name)
-        if kind is None:
+        operation = document.operation(request.operation_name)
+        if operation is None:
             problem = "Say which operation to run: operationName fits none of the document, or several."
             return _refused((GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),), request_id)
+        objects = count_objects(self._core, document.tree, operation, request.variables or {})
+        if objects > self._settings.max_result_objects:
+            problem = (
+                f"The answer may hold {objects} objects, more than {self._settings.max_result_objects}: ask for less."
+            )
+            return _refused((GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"}),), request_id)
         try:
             result = execute(
                 self._core,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NewType
 
 import strawberry
@@ -28,12 +29,11 @@ def _print_datetime(value: datetime) -> str:
 def _parse_decimal(value: Any) -> Decimal:
     if isinstance(value, bool) or not isinstance(value, str | int | float) or len(str(value)) > 40:
         raise ValueError('Decimal takes a string such as "19.99".')
-    try:
-        parsed = Decimal(str(value))
-    except InvalidOperation:
-        raise ValueError('Decimal takes a string such as "19.99".') from None
-    if not parsed.is_finite() or abs(parsed.adjusted()) > 30:
-        raise ValueError("Decimal takes finite numbers of a sensible size.")
+    if not re.fullmatch(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d{1,3})?", str(value), re.ASCII):
+        raise ValueError('Decimal takes a string such as "19.99".')
+    parsed = Decimal(str(value))
+    if abs(parsed.adjusted()) > 30:
+        raise ValueError("Decimal takes numbers of a sensible size.")
     return parsed
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
@@ -58,7 +60,7 @@ class Query(
     async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
         if len(ids) > MAX_NODES:
             raise BadUserInput(f"At most {MAX_NODES} ids.")
-        return [await _node(info, id) for id in ids]
+        return list(await asyncio.gather(*(_node(info, id) for id in ids)))
 
 
 @strawberry.type(description="What can be changed. Each field is one transaction.")

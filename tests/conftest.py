@@ -1,8 +1,8 @@
 """Fixtures: a real embedded Postgres per test run, a migrated template database, a clone of it per test that writes.
 
-    owner        connection of the schema's owner to a fresh, empty database (reference data only)
-    database     the API's log-in to the same database
-    shop         a fresh database with a small catalogue, served in this process: `shop.client()` speaks GraphQL to it
+owner        connection of the schema's owner to a fresh, empty database (reference data only)
+database     the API's log-in to the same database
+shop         a fresh database with a small catalogue, served in this process: `shop.client()` speaks GraphQL to it
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ comment on function private.uuid_v7_floor(timestamptz) is 'Sorts before every UU
 create or replace function private.ensure_partitions() returns integer
 language plpgsql security definer
 set search_path = ''
+set lock_timeout = '2s'
 as $$
 declare
   parent text;
@@ -41,5 +42,6 @@ comment on function private.ensure_partitions() is 'Makes the partitions of last
 
 revoke all on function private.ensure_partitions() from public, anon, authenticated;
 grant execute on function private.ensure_partitions() to service_role;
+grant execute on function private.uuid_v7_floor(timestamptz) to anon, authenticated, service_role;
 
 select private.ensure_partitions();

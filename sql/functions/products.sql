@@ -38,12 +38,13 @@ as $$
 begin
   new.search_names := pg_catalog.concat_ws(' ',
     (select name from public.brands where id = new.brand_id),
-    (select name from public.categories where id = new.category_id));
+    (select name from public.categories where id = new.category_id),
+    pg_catalog.array_to_string(new.tags, ' '));
   return new;
 end
 $$;
 
-create or replace trigger products_search_names before insert or update of brand_id, category_id, search_names
+create or replace trigger products_search_names before insert or update of brand_id, category_id, tags, search_names
   on public.products for each row execute function private.set_search_names();
 
 -- Statement level, on the new rows only: imports write thousands of products at a time.
@@ -56,8 +57,7 @@ begin
     select distinct w.word
     from changed p
     cross join lateral pg_catalog.unnest(pg_catalog.tsvector_to_array(
-      pg_catalog.to_tsvector('pg_catalog.simple', p.name || ' ' || p.search_names || ' ' || pg_catalog.array_to_string(p.tags, ' ')
-        || ' ' || coalesce(p.description, '')))) w (word)
+      pg_catalog.to_tsvector('pg_catalog.simple', p.name || ' ' || p.search_names || ' ' || coalesce(p.description, '')))) w (word)
     where w.word ~ '^[[:alpha:]]{4,40}$'
   ),
   added as (

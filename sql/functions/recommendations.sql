@@ -71,7 +71,8 @@ begin
     select model, id, popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
     from public.products cross join lateral (select private.product_traits(category_id, tags) as x) t
     where is_active;
-  delete from public.recommendation_models where version <= model - 3;
+  delete from public.recommendation_models
+    where version not in (select version from public.recommendation_models order by version desc limit 3);
   return model;
 end
 $$;
@@ -121,7 +122,8 @@ $$;
 comment on function private.signals(uuid, timestamptz, boolean) is 'swipe_id and direction are null for feedback.';
 
 -- The signals that say something, with the product's features. lean: -1..1. weight: halves every half-life, in whole
--- days back from the person's newest signal, so that it depends on the signals alone and not on when it is read.
+-- days back from p_until; from the newest signal where that is infinity, so that preferences depend on the signals
+-- alone and not on when they are computed.
 create or replace function private.weighted_signals(
   p_user uuid, p_until timestamptz, p_with_feedback boolean, p_half_life_days double precision)
 returns table (
@@ -133,7 +135,8 @@ set search_path = ''
 as $$
   select s.product_id, s.swipe_id, s.direction, p.name, p.category_id, p.brand_id, p.tags, p.price_minor, p.currency,
     round((2 * s.strength - 1)::numeric, 4)::double precision,
-    power(0.5, floor(extract(epoch from max(s.at) over () - s.at) / 86400) / p_half_life_days)::double precision
+    power(0.5, floor(extract(epoch from
+      case when p_until = 'infinity' then max(s.at) over () else p_until end - s.at) / 86400) / p_half_life_days)::double precision
   from private.signals(p_user, p_until, p_with_feedback) s
   join public.products p on p.id = s.product_id
   where s.strength is not null

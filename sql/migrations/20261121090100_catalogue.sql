@@ -79,7 +79,6 @@ create table public.products (
   search tsvector generated always as (
     setweight(to_tsvector('english', name), 'A')
     || setweight(to_tsvector('english', search_names), 'B')
-    || setweight(array_to_tsvector(tags), 'B')
     || setweight(to_tsvector('english', coalesce(description, '')), 'C')
   ) stored,
   created_at timestamptz not null default now(),
@@ -98,7 +97,7 @@ comment on column public.products.feed_popularity is 'What the feed says of its 
 comment on column public.products.popularity is 'Smoothed share of likes, 0..1; set by private.refresh_model().';
 
 comment on column public.products.search_names is
-  'Names of its brand and category, so that a search finds them; kept by a trigger.';
+  'Its tags and the names of its brand and category, so that a search finds them; kept by a trigger.';
 
 -- One index per order of the contract; each ends in id, the tie-break of the keyset cursors.
 create index products_newest_idx on public.products (created_at desc, id desc) where is_active;

@@ -41,7 +41,8 @@ create table public.product_signals (
   constraint product_signals_swipe_fkey
     foreign key (user_id, swipe_id) references public.swipes (user_id, id) on delete cascade
 );
-comment on table public.product_signals is 'The newest swipe per person and product that was not undone.';
+comment on table public.product_signals is
+  'The newest swipe per person and product that was not undone; written by private.sync_signals().';
 create index product_signals_swipe_id_idx on public.product_signals (user_id, swipe_id);
 create index product_signals_product_id_idx on public.product_signals (product_id) include (preference_strength);
 

@@ -1,28 +1,10 @@
--- One's own signals, kept in step with one's swipes.
+-- One's own signals, to read; written by private.sync_signals().
 alter table public.product_signals enable row level security;
 revoke all on table public.product_signals from public, anon, authenticated, service_role;
 
 grant select on table public.product_signals to anon, authenticated;
 drop policy if exists product_signals_own_read on public.product_signals;
 create policy product_signals_own_read on public.product_signals for select to anon, authenticated
-  using (user_id = (select auth.uid()));
-
-grant insert (product_id, swipe_id, direction, preference_strength, swiped_at)
-  on table public.product_signals to anon, authenticated;
-drop policy if exists product_signals_own_insert on public.product_signals;
-create policy product_signals_own_insert on public.product_signals for insert to anon, authenticated
-  with check (user_id = (select auth.uid()));
-
-grant update (swipe_id, direction, preference_strength, swiped_at)
-  on table public.product_signals to anon, authenticated;
-drop policy if exists product_signals_own_update on public.product_signals;
-create policy product_signals_own_update on public.product_signals for update to anon, authenticated
-  using (user_id = (select auth.uid()))
-  with check (user_id = (select auth.uid()));
-
-grant delete on table public.product_signals to anon, authenticated;
-drop policy if exists product_signals_own_delete on public.product_signals;
-create policy product_signals_own_delete on public.product_signals for delete to anon, authenticated
   using (user_id = (select auth.uid()));
 
 grant select, insert, update, delete on table public.product_signals to service_role;

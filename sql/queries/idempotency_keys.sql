@@ -7,6 +7,10 @@ where user_id = :user_id::uuid and operation = :operation::text and key = :key::
 select pg_advisory_xact_lock(hashtextextended(
   'idempotency:' || :user_id::uuid::text || ':' || :operation::text || ':' || :key::text, 0))
 
+-- name: purge()
+-- As service_role: keys live for a day.
+delete from public.idempotency_keys where created_at < now() - interval '1 day'
+
 -- name: store(operation, key, request_hash, result_id)
 insert into public.idempotency_keys (operation, key, request_hash, result_id)
 values (:operation, :key, :request_hash, :result_id)

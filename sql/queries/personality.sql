@@ -38,6 +38,3 @@ insert into public.personality_assessment_history (
 select :data::jsonb, :scores::jsonb, :primary_type, :trigger, :questions_answered, :seconds, :quality,
   (select count(*) from public.swipes where user_id = :user_id::uuid and undone_at is null)
 returning id
-
--- name: has_assessment(user_id)
-select exists (select from public.personality_assessment_history where user_id = :user_id::uuid)

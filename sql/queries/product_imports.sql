@@ -59,8 +59,9 @@ where d.line = s.line and d.line > d.first_line;
 select line, duplicate_of from pg_temp.product_import where duplicate_of is not null order by line;
 
 -- name: lock()
--- One import at a time: two of the same feed would each insert what they do not see of the other.
-select pg_advisory_xact_lock(hashtext('aclue.import_products'));
+-- One import at a time: two of the same feed would each insert what they do not see of the other. The lock of
+-- private.refresh_model(), which an import ends with: taken first, so that the two never wait for each other's rows.
+select pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
 
 -- name: add_retailers(network, domain)
 -- Shops that the feed names and nobody knows yet.

@@ -37,10 +37,6 @@ r.search @@ :query::text::tsquery
 -- What a search text means: every word, stemmed, one typo forgiven. Text, to be used as a tsquery.
 select private.search_query(:search::text)::text
 
--- name: currencies()
--- Exponents of all currencies.
-select code, exponent from public.currencies
-
 -- name: references(category_slug, brand_slug, retailer_slug)
 -- Ids of what a new product refers to; null where unknown.
 select

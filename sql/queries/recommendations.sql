@@ -160,10 +160,11 @@ select r.id as product_id, g.score, g.personality, 0::double precision as prefer
   a.x as leanings, true as has_personality,
   0.5 * p.popularity * g.popularity as popularity_term,
   0::bigint as signals,
-  -- Where the rules add up to more than 1 each counts in proportion.
+  -- What the score would lose without the rule: nothing where the others alone reach the bound.
   coalesce((
     select jsonb_agg(jsonb_build_object('kind', k.kind, 'value', k.value,
-      'weight', 0.5 * p.context * k.weight / greatest(1, abs(k.total))))
+      'weight', 0.5 * p.context * (
+        greatest(-1, least(1, k.total)) - greatest(-1, least(1, k.total - k.weight)))))
     from (
       select kind, value, sum(weight)::double precision as weight, sum(sum(weight)) over ()::double precision as total
       from rules where tag = any (r.tags) group by kind, value) k), '[]') as context_terms,
@@ -188,7 +189,7 @@ join public.products o on o.id = wanted.id
 join public.categories oc on oc.id = o.category_id
 cross join parameters p
 cross join lateral (
-  select o.id as similar_to, r.id as product_id, o.name as similar_to_name,
+  select o.id as similar_to, r.id as product_id, 
     round((0.5 + 0.5 * (p.similarity * (x.category + x.brand + x.tags + x.price)
       + p.popularity * coalesce(f.popularity, r.popularity))) * 1e6) / 1e6 as score,
     0.5 * p.similarity * x.category as category_term, 0.5 * p.similarity * x.brand as brand_term,
@@ -208,7 +209,7 @@ cross join lateral (
     (case when r.currency = o.currency
       then 0.1 * least(r.price_minor, o.price_minor)::double precision / greatest(r.price_minor, o.price_minor)
       else 0 end)::double precision as price) x
-  where r.is_active and r.id <> o.id
+  where r.is_active and r.in_stock and r.id <> o.id
   order by score desc, r.id desc
   limit :size::int
 ) page
@@ -265,6 +266,10 @@ on conflict (user_id, product_id, personality_profile_id) do update set
 insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, rating, comment)
 values (:recommendation_id, :product_id, :kind, :rating, :comment)
 returning id
+
+-- name: try_lock()
+-- One builder of models at a time, until the end of the transaction.
+select pg_try_advisory_xact_lock(hashtext('aclue.refresh_model'))
 
 -- name: refresh_model()
 -- As service_role: a new model version.

@@ -3,8 +3,7 @@
 select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::text, 0))
 
 -- name: record(user_id, session_id, client_swipe_ids, product_ids, directions, recommendation_ids, contexts)
--- Swipes of one request, in order. A known client_swipe_id stores nothing and gives its first swipe; the newest swipe
--- of each product becomes its signal. A row per input: product_exists, and swipe_id with what it was recorded as
+-- Swipes of one request, in order. A known client_swipe_id stores nothing and gives its first swipe. A row per input: product_exists, and swipe_id with what it was recorded as
 -- (null when a concurrent request is still writing the same id).
 with input as (
   select * from unnest(
@@ -19,15 +18,7 @@ inserted as (
   from input i join public.products p on p.id = i.product_id
   order by i.position
   on conflict (user_id, client_swipe_id) do nothing
-  returning id, client_swipe_id, product_id, direction, preference_strength, created_at
-),
-signalled as (
-  insert into public.product_signals (product_id, swipe_id, direction, preference_strength, swiped_at)
-  select distinct on (product_id) product_id, id, direction, preference_strength, created_at
-  from inserted order by product_id, created_at desc, id desc
-  on conflict (user_id, product_id) do update set
-    swipe_id = excluded.swipe_id, direction = excluded.direction,
-    preference_strength = excluded.preference_strength, swiped_at = excluded.swiped_at
+  returning id, client_swipe_id, product_id, direction
 )
 select i.position, exists (select from public.products p where p.id = i.product_id) as product_exists,
   coalesce(n.id, o.id) as swipe_id,
@@ -46,25 +37,9 @@ returning product_id
 -- name: exists(user_id, swipe_id)
 select exists (select from public.swipes where user_id = :user_id::uuid and id = :swipe_id::uuid)
 
--- name: clear_signal(user_id, product_id)
-delete from public.product_signals where user_id = :user_id::uuid and product_id = :product_id::uuid
-
--- name: restore_signal(user_id, product_id)
--- The newest swipe of the product that was not undone becomes its signal again.
-insert into public.product_signals (product_id, swipe_id, direction, preference_strength, swiped_at)
-select product_id, id, direction, preference_strength, created_at
-from public.swipes
-where user_id = :user_id::uuid and product_id = :product_id::uuid and undone_at is null
-order by created_at desc, id desc limit 1
-
--- name: clear_signals(user_id)
-delete from public.product_signals where user_id = :user_id::uuid
-
--- name: rebuild_signals(user_id)
--- All signals from the events.
-insert into public.product_signals (product_id, swipe_id, direction, preference_strength, swiped_at)
-select product_id, swipe_id, direction, strength, at
-from private.signals(:user_id::uuid, 'infinity', false)
+-- name: sync_signals(product_ids)
+-- The newest swipe of each of these products (null: of all) that was not undone becomes its signal.
+select private.sync_signals(:product_ids::uuid[])
 
 -- name: not_undone()
 r.undone_at is null

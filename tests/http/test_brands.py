@@ -61,7 +61,7 @@ async def test_search_takes_a_part_of_the_name_literally(shop: Shop) -> None:
         found = await brands(shop, search=search)
         assert [b["slug"] for b in found["nodes"]] == expected, search
         assert found["totalCount"] == len(expected)
-    assert await shop.client().code(BRANDS, search="x" * 101) == "INVALID"
+    assert await shop.client().code(BRANDS, search="x" * 101) == "BAD_USER_INPUT"
 
 
 async def test_an_inactive_brand_is_not_listed(shop: Shop) -> None:

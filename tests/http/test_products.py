@@ -122,15 +122,16 @@ async def test_filters(shop: Shop) -> None:
 
 
 async def test_filters_that_cannot_be(shop: Shop) -> None:
-    table: list[tuple[dict[str, Any], str]] = [
-        ({"minPrice": "-1"}, "INVALID"),
-        ({"minPrice": "1.005"}, "INVALID"),
-        ({"maxPrice": "1", "currencyCode": "XXX"}, "INVALID"),
-        ({"brandSlugs": ["a"] * 51}, "INVALID"),
-        ({"categorySlug": "\0"}, "BAD_USER_INPUT"),
+    table: list[dict[str, Any]] = [
+        {"minPrice": "-1"},
+        {"minPrice": "1.005"},
+        {"maxPrice": "1", "currencyCode": "XXX"},
+        {"brandSlugs": ["a"] * 51},
+        {"categorySlug": "\0"},
+        {"colour": "red"},
     ]
-    for wanted, code in table:
-        assert await shop.client().code(NAMES, filter=wanted) == code, wanted
+    for wanted in table:
+        assert await shop.client().code(NAMES, filter=wanted) == "BAD_USER_INPUT", wanted
 
 
 async def test_search_finds_words_stems_and_one_typo(shop: Shop) -> None:
@@ -140,7 +141,7 @@ async def test_search_finds_words_stems_and_one_typo(shop: Shop) -> None:
     assert await names(shop, search="camping books") == []
     assert await names(shop, search="& | ! ( ) : * ' \\") == []
     assert len(await names(shop, first=100, search="  ")) == 50
-    assert await shop.client().code(NAMES, search="x" * 201) == "INVALID"
+    assert await shop.client().code(NAMES, search="x" * 201) == "BAD_USER_INPUT"
 
 
 async def test_search_by_relevance_prefers_the_name(shop: Shop) -> None:

@@ -44,4 +44,4 @@ async def test_a_price_limit_is_read_with_the_decimals_of_its_currency(shop: Sho
 
 async def test_a_limit_with_too_many_decimals_is_refused(shop: Shop) -> None:
     query = 'query ($max: Decimal) { products(filter: {maxPrice: $max, currencyCode: "JPY"}) { nodes { id } } }'
-    assert await shop.client().code(query, max="10.5") == "INVALID"
+    assert await shop.client().code(query, max="10.5") == "BAD_USER_INPUT"

@@ -41,7 +41,8 @@ async def varied(shop: Shop) -> Shop:
     """The shop with prices and popularity that repeat, some products out of stock, some off the shelf."""
     await shop.owner.execute(
         """
-        update products set price_minor = 1000 + 100 * (price_minor / 100 % 3), popularity = (price_minor / 100 % 4) / 4.0;
+        update products set price_minor = 1000 + 100 * (price_minor / 100 % 3),
+          popularity = (price_minor / 100 % 4) / 4.0;
         update products set created_at = now() - interval '1 day' * (price_minor / 100 % 3) where name like '%1';
         update products set description = description || ' red red present' where name like '%2';
         update products set description = description || ' red' where name not like '%2';
@@ -168,7 +169,7 @@ async def test_the_count_is_of_all_pages(varied: Shop) -> None:
 )
 async def test_a_text_that_postgres_cannot_hold_is_no_fault_of_ours(shop: Shop, wanted: dict[str, Any]) -> None:
     body = (await shop.client().post(PAGE, orderBy="NAME", filter=wanted)).json()
-    assert [error["extensions"]["code"] for error in body.get("errors", [])] in ([], ["INVALID"], ["BAD_USER_INPUT"])
+    assert [error["extensions"]["code"] for error in body.get("errors", [])] in ([], ["BAD_USER_INPUT"])
 
 
 async def search(client: Client, text: str) -> set[str]:
@@ -188,6 +189,8 @@ async def search(client: Client, text: str) -> set[str]:
         ("book, reading!", {"Books"}),
         ("camping books", set()),
         ("repair", {"Tools"}),
+        ("outdoors", {"Camping"}),
+        ("reading", {"Books"}),
         ("camping 7", {"Camping"}),
         ("nothing-of-the-kind", set()),
         ("the", set()),
@@ -200,10 +203,10 @@ async def test_a_search_looks_for_all_its_words_by_their_stems(shop: Shop, text:
 @pytest.mark.parametrize(
     ("kind", "text"),
     [
-        ("a letter missing", "outdors"),
-        ("a letter added", "outdoorts"),
-        ("a letter changed", "outdaors"),
-        ("two letters swapped", "otudoors"),
+        ("a letter missing", "campng"),
+        ("a letter added", "campingt"),
+        ("a letter changed", "camqing"),
+        ("two letters swapped", "cmaping"),
     ],
 )
 async def test_a_search_forgives_a_typo(shop: Shop, kind: str, text: str) -> None:
@@ -211,7 +214,7 @@ async def test_a_search_forgives_a_typo(shop: Shop, kind: str, text: str) -> Non
 
 
 async def test_one_typo_is_forgiven_in_each_word(shop: Shop) -> None:
-    assert await search(shop.client(), "campng outdors") == {"Camping"}
+    assert await search(shop.client(), "campng presnet") == {"Camping"}
 
 
 @pytest.mark.parametrize("text", ["outdrs", "campng boks", "tols", "prty", "booh"])
@@ -225,7 +228,7 @@ async def test_a_search_takes_any_text(shop: Shop, text: str) -> None:
 
 
 async def test_a_search_that_is_too_long_is_refused(shop: Shop) -> None:
-    assert await shop.client().code(PAGE, orderBy="NAME", search="x" * 201) == "INVALID"
+    assert await shop.client().code(PAGE, orderBy="NAME", search="x" * 201) == "BAD_USER_INPUT"
 
 
 @pytest.mark.parametrize("text", ["", "   ", None])
@@ -257,6 +260,7 @@ async def test_every_single_typo_of_a_word_finds_what_the_word_finds(owner: Conn
         word,
         sorted(typos_of(word)),
     )
+    assert await owner.fetchval("select exists (select from products where search @@ private.search_query($1))", word)
     known = {"paintings", "campings", "repairs"}  # are words of their own: same stem, so nothing is lost
     assert {row["typo"] for row in lost} - known == set()
 

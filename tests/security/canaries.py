@@ -76,10 +76,13 @@ PERSONAL = {  # table: the column of its owner
     "personality_recommendations": "user_id",
     "swipes": "user_id",
     "product_signals": "user_id",
+    "product_views": "user_id",
     "user_preferences": "user_id",
     "affiliate_clicks": "user_id",
     "affiliate_redirects": "user_id",
 }
+
+HAVE_NO_ID_TO_CHOOSE = {"profiles", "product_signals", "product_views", "idempotency_keys"}
 
 _A_PRODUCT = "'{product}'"
 ROWS: dict[str, dict[str, str]] = {
@@ -102,7 +105,7 @@ ROWS: dict[str, dict[str, str]] = {
         "model_version": "(select max(version) from public.recommendation_models)",
         "product_id": _A_PRODUCT,
         "popularity": "0.5",
-        "traits": "array[0, 0, 0, 0, 0]",
+        **dict.fromkeys(("adventurous", "intellectual", "practical", "creative", "social"), "0"),
     },
     "gift_context_rules": {"kind": "'age'", "value": "'{key}'", "tag": "'canary'", "weight": "0.5"},
     "personality_gift_mappings": {
@@ -170,6 +173,7 @@ ROWS: dict[str, dict[str, str]] = {
         "preference_strength": "0.8",
         "swiped_at": "now()",
     },
+    "product_views": {"id": "private.uuid_v7()", "product_id": _A_PRODUCT},
     "user_preferences": {"total_swipes": "1"},
     "affiliate_clicks": {
         "product_id": _A_PRODUCT,
@@ -204,6 +208,7 @@ CHANGES = {
     "personality_recommendations": "is_purchased = true",
     "swipes": "undone_at = now()",
     "product_signals": "preference_strength = 0.1",
+    "product_views": "source_page = 'changed'",
     "user_preferences": "total_swipes = 9",
     "affiliate_clicks": "campaign = 'changed'",
     "affiliate_redirects": "user_agent = 'changed'",
@@ -213,7 +218,7 @@ CHANGES = {
 def insert(table: str, name: str, *, with_owner: bool, planted: bool = False) -> str:
     """An insert of a row for this person; planted rows have an id that is known, others clash with none of them."""
     columns = dict(ROWS[table])
-    if planted and table in PERSONAL and table not in {"profiles", "product_signals", "idempotency_keys"}:
+    if planted and table in PERSONAL and table not in HAVE_NO_ID_TO_CHOOSE:
         columns["id"] = "'{" + table + "}'"
     if planted and table == "products":
         columns["id"] = _A_PRODUCT

@@ -24,7 +24,7 @@ from tests.conftest import Shop
 POOL = 8
 PEOPLE = 18
 REQUESTS = 2000
-STATEMENT_TIMEOUT_MS = 1500
+STATEMENT_TIMEOUT_MS = 3000
 
 EVERYTHING = """
   id displayName statedPreferences

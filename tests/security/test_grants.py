@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import Any
 
 import asyncpg
@@ -22,7 +21,9 @@ EVERYBODY_MAY_CALL = {
     "is_admin",
     "search_query",
     "signals",
+    "sync_signals",
     "uuid_v7",
+    "uuid_v7_floor",
     "weighted_signals",
 }
 MAY_CALL = {
@@ -35,6 +36,7 @@ MAY_CALL = {
         "accounts_are_ours",
         "count_attempt",
         "create_account",
+        "ensure_partitions",
         "follow_affiliate_click",
         "note_sign_in",
         "refresh_model",
@@ -144,17 +146,15 @@ async def test_commissions_and_hashes_are_not_for_people_to_read(
     assert not await is_refused(login, SERVICE, "select commission_rate from public.retailers")
 
 
-async def test_ones_own_signal_cannot_outweigh_everybody_elses(
+async def test_nobody_writes_signals_but_by_swiping(
     canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
 ) -> None:
-    """Signals make a product's popularity, which everybody sees: a strength is from 0 to 1."""
-    accepted = []
-    for strength in ("0.2", "'NaN'", "'Infinity'", "1000000", "-1"):
-        change = f"update public.product_signals set preference_strength = {strength}"
-        with contextlib.suppress(asyncpg.CheckViolationError):
-            if not await is_refused(login, ANNA, change):
-                accepted.append(strength)
-    assert accepted == ["0.2"]
+    """Signals make a product's popularity, which everybody sees: they follow from swipes, whose strength is fixed."""
+    assert await is_refused(login, ANNA, "update public.product_signals set preference_strength = 0.95")
+    assert await is_refused(login, ANNA, "update public.product_signals set swiped_at = 'infinity'")
+    assert await is_refused(login, ANNA, "delete from public.product_signals")
+    assert await is_refused(login, ANNA, "update public.swipes set direction = 'up'")
+    assert not await is_refused(login, ANNA, "select private.sync_signals(null)")
 
 
 async def test_no_role_of_the_api_may_truncate_refer_to_or_put_triggers_on_a_table(

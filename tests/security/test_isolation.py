@@ -184,6 +184,7 @@ async def test_somebody_elses_cursor_shows_only_ones_own(anna: Owned, others: di
     (hers,) = (await anna.client.ask(SWIPES, after=cursor))["me"]["swipes"]["nodes"]
     seen = (await others["ben"].ask(SWIPES, after=cursor))["me"]["swipes"]["nodes"]
     own = {swipe["id"] for swipe in (await others["ben"].ask(EVERYTHING))["me"]["swipes"]["nodes"]}
+    assert len(seen) == 1
     assert {swipe["id"] for swipe in seen} <= own
     assert hers["id"] not in own
 

@@ -54,7 +54,8 @@ EXPECTED = {
     "personality_profiles": "          own    own    own    -",
     "personality_recommendations": "   own    own    own    -",
     "product_features": "              all    -      -      -",
-    "product_signals": "               own    own    own    own",
+    "product_signals": "               own    -      -      -",
+    "product_views": "                 own    own    -      -",
     "products": "                      all    admin  admin  -",
     "profiles": "                      own    -      own    -",
     "quiz_questions": "                all    -      -      -",
@@ -86,13 +87,12 @@ CALLERS = (
 
 # What has to go before a service_role may empty a table, because it is referred to with ON DELETE RESTRICT.
 REFERRED_TO_BY = {
-    "affiliate_networks": ["retailers"],
+    "affiliate_networks": ["products", "retailers"],
     "categories": ["products"],
     "currencies": ["products", "user_preferences", "affiliate_clicks"],
     "quiz_versions": ["quiz_questions", "quiz_texts"],
     "retailers": ["products"],
 }
-REFERRED_TO_BY["affiliate_networks"] = ["products", "retailers"]
 
 
 def expected(caller: Caller, verb: str, table: str) -> str:
@@ -160,12 +160,14 @@ async def attempt(login: asyncpg.Connection[Any], caller: Caller, verb: str, tab
         case "delete":
             await login.execute(f"delete from public.{table}")
         case "truncate":
-            await login.execute(f"truncate public.{table} cascade")
+            await login.execute(f"truncate public.{table}")
     return []
 
 
 async def rows_of(login: asyncpg.Connection[Any], table: str, where: str = "") -> list[Any]:
-    return await login.fetch(f"select {PERSONAL.get(table, 'null')} as owner, ctid from public.{table} {where}")
+    return await login.fetch(
+        f"select {PERSONAL.get(table, 'null')} as owner, tableoid, ctid from public.{table} {where}"
+    )
 
 
 def whose(table: str, rows: list[Any], of: int) -> str:
@@ -210,20 +212,20 @@ async def test_naming_somebody_elses_rows_does_not_reach_them(
 async def test_rows_cannot_be_handed_to_somebody_else_by_way_of_what_they_refer_to(
     canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
 ) -> None:
-    """Ben's signal may rest on Ben's swipe and not on Anna's: references to people's rows carry the person."""
-    signal = """
-        insert into public.product_signals (product_id, swipe_id, direction, preference_strength, swiped_at)
-        values ($1, $2, 'up', 0.95, now())
+    """Ben's feedback may be on Ben's recommendation and not on Anna's: references to people's rows carry the person."""
+    feedback = """
+        insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type)
+        values ($1, $2, 'helpful')
     """
 
-    async def signal_on(swipe: UUID) -> None:
+    async def feedback_on(recommendation: UUID) -> None:
         async with login.transaction():
             await become(login, BEN)
-            await login.execute(signal, canary_id("products", "another"), swipe)
+            await login.execute(feedback, recommendation, canary_id("products", "another"))
 
     with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await signal_on(canary_id("swipes", "anna"))
-    await signal_on(canary_id("swipes", "ben"))
+        await feedback_on(canary_id("recommendations", "anna"))
+    await feedback_on(canary_id("recommendations", "ben"))
 
 
 async def test_every_table_of_the_public_schema_has_row_security_and_stands_in_the_matrix(
@@ -231,7 +233,7 @@ async def test_every_table_of_the_public_schema_has_row_security_and_stands_in_t
 ) -> None:
     tables = await owner.fetch(
         "select relname, relrowsecurity from pg_class"
-        " where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') order by relname"
+        " where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition order by relname"
     )
     assert [row["relname"] for row in tables] == sorted(EXPECTED)
     assert set(EXPECTED) == set(ROWS) == set(CHANGES)
@@ -240,10 +242,32 @@ async def test_every_table_of_the_public_schema_has_row_security_and_stands_in_t
 
 async def test_every_table_with_a_user_id_is_treated_as_personal(owner: asyncpg.Connection[Any]) -> None:
     with_user = await owner.fetch(
-        "select table_name from information_schema.columns"
-        " where table_schema = 'public' and column_name = 'user_id' order by 1"
+        "select relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'user_id'"
+        " where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition"
     )
-    assert {row["table_name"] for row in with_user} | {"profiles"} == set(PERSONAL)
+    assert {row["relname"] for row in with_user} | {"profiles"} == set(PERSONAL)
+
+
+async def test_partitions_are_nobodys_to_reach_past_their_table(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
+) -> None:
+    partitions = await canaries.fetch(
+        "select relname, relrowsecurity from pg_class where relispartition and relkind = 'r'"
+    )
+    assert len(partitions) > 3
+    assert [row["relname"] for row in partitions if not row["relrowsecurity"]] == []
+    for caller in (LOG_IN, NOBODY, ANNA, ADMIN, SERVICE):
+        for verb in ("table", "delete from", "truncate"):
+            for row in partitions:
+                transaction = login.transaction()
+                await transaction.start()
+                await become(login, caller)
+                with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                    await login.execute(f"{verb} public.{row['relname']}")
+                await transaction.rollback()
+    async with login.transaction():
+        await become(login, ANNA)
+        assert len(await login.fetch("table public.product_views")) == 1
 
 
 async def test_views_run_with_the_rights_of_who_reads_them(owner: asyncpg.Connection[Any]) -> None:

@@ -20,7 +20,7 @@ from db.migrations import (
 
 MIGRATIONS = migration_files()
 POLICIES = {Path(f.name).stem: f.text for f in repeatable_files() if f.name.startswith("policies/")}
-TABLES = re.findall(r"^\s*create table (\w+\.\w+)", "\n".join(file.text for file in MIGRATIONS), re.MULTILINE)
+TABLES = re.findall(r"^\s*create table (\w+\.\w+) \(", "\n".join(file.text for file in MIGRATIONS), re.MULTILINE)
 PUBLIC = [name.removeprefix("public.") for name in TABLES if name.startswith("public.")]
 
 
@@ -100,7 +100,8 @@ def test_policies_are_of_their_own_table_alone(table: str) -> None:
 def test_policies_begin_with_row_level_security_and_a_clean_slate(table: str) -> None:
     statements = [s.strip() for s in re.sub(r"^--.*$", "", POLICIES[table], flags=re.MULTILINE).split(";")]
     assert statements[0] == f"alter table public.{table} enable row level security"
-    assert statements[1] == f"revoke all on table public.{table} from public, anon, authenticated, service_role"
+    clean_slate = rf"revoke all on table public\.{table}(, public\.{table}_\w+)* from "  # with its partitions
+    assert re.fullmatch(clean_slate + "public, anon, authenticated, service_role", statements[1])
 
 
 @pytest.mark.parametrize("table", PUBLIC)

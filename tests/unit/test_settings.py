@@ -14,6 +14,7 @@ from settings import Environment, Settings, SettingsError, load
 
 ROOT = Path(settings.__file__).resolve().parent
 SECRET = "x" * 32
+PRODUCTION = {"ENVIRONMENT": "production", "JWT_SECRET": SECRET, "DATABASE_URL": "postgresql://api@db.example/aclue"}
 VARIABLES = dict(zip(Settings.__struct_encode_fields__, Settings.__struct_fields__, strict=True))
 DEFAULTS = {field.encode_name: field.default for field in msgspec.structs.fields(Settings)}
 NUMBERS = [name for name, default in DEFAULTS.items() if type(default) in (int, float)]
@@ -82,16 +83,21 @@ def test_a_switch_is_read(text: str, meant: bool) -> None:
 @pytest.mark.parametrize("secret", ["", "x" * 31])
 def test_production_needs_a_secret_of_its_own(secret: str) -> None:
     with pytest.raises(SettingsError, match=r"^JWT_SECRET: production"):
-        load({"ENVIRONMENT": "production", "JWT_SECRET": secret})
+        load({**PRODUCTION, "JWT_SECRET": secret})
+
+
+def test_production_needs_a_database_of_its_own() -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL: production"):
+        load({**PRODUCTION, "DATABASE_URL": ""})
 
 
 def test_production_starts_with_a_secret() -> None:
-    loaded = load({"ENVIRONMENT": "production", "JWT_SECRET": SECRET})
+    loaded = load(PRODUCTION)
     assert loaded.environment is Environment.PRODUCTION
 
 
 def test_attempts_are_tighter_in_production() -> None:
-    production = load({"ENVIRONMENT": "production", "JWT_SECRET": SECRET})
+    production = load(PRODUCTION)
     assert production.sign_in_attempts < load({}).sign_in_attempts
 
 
@@ -126,15 +132,21 @@ def test_settings_cannot_be_changed() -> None:
         load({}).port = 1  # type: ignore[misc]
 
 
-def test_the_example_lists_every_variable_once_and_nothing_else() -> None:
+def example() -> list[tuple[str, str]]:
+    """The variables of .env.example with their values, commented out or not."""
     text = (ROOT / ".env.example").read_text()
-    listed = re.findall(r"^(?:#\s*)?([A-Z][A-Z0-9_]*)=", text, re.MULTILINE)
-    assert sorted(listed) == sorted(VARIABLES)
+    return re.findall(r"^(?:# ?)?([A-Z][A-Z0-9_]*)=(.*)$", text, re.MULTILINE)
 
 
-def test_the_example_as_it_stands_can_be_used() -> None:
-    lines = (ROOT / ".env.example").read_text().splitlines()
-    load(dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#")))
+def test_the_example_lists_every_variable_once_and_nothing_else() -> None:
+    assert sorted(name for name, _ in example()) == sorted(VARIABLES)
+
+
+def test_the_example_gives_the_defaults() -> None:
+    given = {name: text for name, text in example() if text}
+    assert {name: getattr(load({name: text}), VARIABLES[name]) for name, text in given.items()} == {
+        name: DEFAULTS[name] for name in given
+    }
 
 
 def test_nothing_else_reads_the_environment() -> None:

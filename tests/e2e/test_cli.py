@@ -1,0 +1,238 @@
+"""The other commands, with their exit codes; most of them on the database of a running server."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, TypeAlias
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import jwt
+from typer.testing import CliRunner
+
+import cli
+from domain import ids
+from tests.client import Client
+from tests.e2e.conftest import ROOT, Service, aclue, postmaster_of
+
+Database: TypeAlias = "asyncpg.Connection[Any]"
+
+
+def printed(finished: subprocess.CompletedProcess[str]) -> str:
+    """What a command that worked has said."""
+    assert finished.returncode == 0, finished.stderr
+    assert "Traceback" not in finished.stderr
+    return finished.stdout
+
+
+def complaint(finished: subprocess.CompletedProcess[str]) -> str:
+    """The one line of a command that did not."""
+    assert finished.returncode == 1, finished.stdout
+    assert finished.stdout == ""
+    (line,) = finished.stderr.splitlines()
+    assert line.startswith("aclue: ")
+    return line
+
+
+def token(service: Service, *arguments: str) -> str:
+    return printed(aclue(service.home, "token", *arguments)).strip()
+
+
+def claims(text: str) -> dict[str, Any]:
+    read: dict[str, Any] = jwt.decode(text, options={"verify_signature": False})
+    return read
+
+
+def test_help_of_every_command() -> None:
+    for command in (
+        (),
+        ("serve",),
+        ("migrate",),
+        ("token",),
+        ("import",),
+        ("import", "products"),
+        ("rebuild",),
+        ("rebuild", "preferences"),
+        ("schema",),
+        ("dsn",),
+        ("psql",),
+    ):
+        finished = CliRunner().invoke(cli.app, [*command, "--help"])
+        assert finished.exit_code == 0, command
+        assert "Usage:" in finished.output, command
+
+
+def test_help_starts_nothing(home: Path) -> None:
+    assert "Usage:" in printed(aclue(home, "serve", "--help"))
+    assert list(home.iterdir()) == []
+
+
+def test_a_command_that_is_none(home: Path) -> None:
+    assert aclue(home, "nothing").returncode == 2
+    assert aclue(home, "import", "products").returncode == 2
+
+
+async def test_a_token_of_an_email_makes_the_account_once(service: Service, database: Database, caller: Client) -> None:
+    email = f"{uuid4().hex}@people.example"
+    first, second = (claims(token(service, "--email", spelled)) for spelled in (email, f" {email.upper()} "))
+    stored = await database.fetchval("select id from auth.users where email = $1", email)
+    assert first["sub"] == second["sub"] == str(stored)
+    caller.token = token(service, "--email", email)
+    assert (await caller.ask("{ me { email } }"))["me"]["email"] == email
+
+
+async def test_a_token_of_every_role(service: Service, http: httpx.AsyncClient) -> None:
+    user = uuid4()
+    for role in ("anon", "authenticated", "service_role", "admin", "analyst"):
+        text = token(service, "--user-id", str(user), "--role", role)
+        told = claims(text)
+        assert told["sub"] == str(user)
+        assert told["role"] == ("authenticated" if role in {"admin", "analyst"} else role)
+        assert told["is_anonymous"] is (role == "anon")
+        assert told["app_metadata"] == ({"role": role} if role in {"admin", "analyst"} else {})
+        refused = 'mutation { updateProduct(input: {id: "x"}) { userErrors { code } } }'
+        body = (await Client(http, text).post(refused)).json()
+        if role in {"service_role", "admin"}:
+            assert body["data"]["updateProduct"]["userErrors"] == [{"code": "NOT_FOUND"}]
+        else:
+            assert body["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+def test_the_lifetime_of_a_token(service: Service) -> None:
+    user = str(uuid4())
+    for arguments, lifetime in (((), 3600), (("--expires", "60"), 60)):
+        told = claims(token(service, "--user-id", user, *arguments))
+        assert told["exp"] - told["iat"] == lifetime
+
+
+def test_tokens_that_cannot_be(service: Service) -> None:
+    user = str(uuid4())
+    for arguments, said in (
+        ((), "--email"),
+        (("--email", "a@b.example", "--user-id", user), "--email"),
+        (("--email", "nothing"), "--email"),
+        (("--user-id", "nothing"), "--user-id"),
+        (("--user-id", user, "--role", "postgres"), "--role"),
+    ):
+        assert said in complaint(aclue(service.home, "token", *arguments)), arguments
+    finished = aclue(service.home, "token", "--user-id", user, "--expires", "0")
+    assert finished.returncode == 2
+    assert "--expires" in finished.stderr
+
+
+def test_migrate_has_nothing_to_do_on_a_running_server(service: Service) -> None:
+    assert printed(aclue(service.home, "migrate")) == "up to date\n"
+
+
+def test_migrate_and_psql_on_a_server_of_their_own(home: Path) -> None:
+    assert "files applied" in printed(aclue(home, "migrate"))
+    assert printed(aclue(home, "migrate")) == "up to date\n"
+    assert printed(aclue(home, "psql", "-tAc", "select 1")) == "1\n"
+    assert postmaster_of(home) is None
+    assert "not running" in complaint(aclue(home, "dsn"))
+    assert "not running" in complaint(aclue(home, "dsn", "--superuser"))
+
+
+def test_psql_is_the_owner_and_hands_on_its_exit_code(service: Service) -> None:
+    assert printed(aclue(service.home, "psql", "-tAc", "select current_user")) == "aclue_owner\n"
+    failed = aclue(service.home, "psql", "-c", "select no_such_column")
+    assert failed.returncode == 1
+    assert "no_such_column" in failed.stderr
+
+
+async def test_dsn_of_each_log_in(service: Service) -> None:
+    for arguments, expected in (((), "aclue_api"), (("--owner",), "aclue_owner"), (("--superuser",), "postgres")):
+        connection = await asyncpg.connect(printed(aclue(service.home, "dsn", *arguments)).strip())
+        assert await connection.fetchval("select current_user") == expected
+        await connection.close()
+
+
+def test_dsn_of_a_database_given(home: Path) -> None:
+    url = "postgresql://a:b@db.example/c"
+    assert printed(aclue(home, "dsn", DATABASE_URL=url)) == f"{url}\n"
+    assert "not known" in complaint(aclue(home, "dsn", "--superuser", DATABASE_URL=url))
+
+
+def test_the_schema_printed_written_and_checked(home: Path, tmp_path: Path) -> None:
+    text = printed(aclue(home, "schema"))
+    assert "type Query {" in text
+    file = tmp_path / "schema.graphql"
+    assert printed(aclue(home, "schema", "--output", str(file))) == ""
+    assert file.read_text() == text
+    assert printed(aclue(home, "schema", "--check")) == ""
+    assert (ROOT / "schema.graphql").read_text() == text
+    assert not (home / "postgres").exists()
+
+
+def feed_line(number: int, **change: Any) -> str:
+    product = {
+        "external_id": f"T-{number}",
+        "retailer": "cli-shop",
+        "name": f"Cli present {number}",
+        "category": "cli-presents",
+        "price": "9.99",
+        "currency": "GBP",
+        "url": f"https://cli-shop.example/{number}",
+        "tags": ["gift"],
+        "in_stock": True,
+    }
+    return json.dumps({**product, **change})
+
+
+async def test_importing_products_with_rejects(service: Service, database: Database, tmp_path: Path) -> None:
+    feed = tmp_path / "feed.jsonl"
+    lines = [feed_line(1), feed_line(2, price="free"), "{", feed_line(3, name=""), feed_line(4), feed_line(1)]
+    feed.write_text("\n".join(lines) + "\n")
+
+    def imported() -> dict[str, int]:
+        said = printed(aclue(service.home, "import", "products", str(feed), "--mapping", "demo", cwd=tmp_path))
+        assert "feed.jsonl.rejects.tsv" in said
+        return {words[0]: int(words[1]) for words in map(str.split, said.splitlines()[:8])}
+
+    counts = imported()
+    assert (counts["read"], counts["rejected"], counts["inserted"], counts["updated"]) == (6, 4, 2, 0)
+    rejects = (tmp_path / "feed.jsonl.rejects.tsv").read_text().splitlines()
+    assert rejects[0] == "line\tfield\treason"
+    assert sorted({int(line.split("\t")[0]) for line in rejects[1:]}) == [2, 3, 4, 6]
+    names = await database.fetch("select name from public.products where external_id like 'T-%' order by name")
+    assert [row["name"] for row in names] == ["Cli present 1", "Cli present 4"]
+
+    again = imported()
+    assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, 2)
+
+
+def test_imports_that_cannot_be(service: Service, tmp_path: Path) -> None:
+    feed = tmp_path / "feed.jsonl"
+    feed.write_text("[]")
+    for file, mapping, said in (
+        (tmp_path / "none.jsonl", "demo", "none.jsonl"),
+        (feed, "no-such-mapping", "no-such-mapping"),
+        (feed, "demo", "JSON array"),
+    ):
+        finished = aclue(service.home, "import", "products", str(file), "--mapping", mapping, cwd=tmp_path)
+        assert said in complaint(finished)
+
+
+async def test_rebuilding_preferences_from_the_swipes(service: Service, database: Database, caller: Client) -> None:
+    await caller.start_session()
+    for product in await caller.products(first=3):
+        await caller.swipe(product["id"], "UP")
+    user = ids.decode_as("Profile", await caller.my_id())
+    table = "public.user_preferences where user_id = $1"
+    before = await database.fetchrow(f"select category_preferences, total_swipes, confidence from {table}", user)
+    await database.execute(f"delete from {table}", user)
+    assert printed(aclue(service.home, "rebuild", "preferences", "--user-id", str(user))) == "1 rebuilt\n"
+    after = await database.fetchrow(f"select category_preferences, total_swipes, confidence from {table}", user)
+    assert after == before
+    people = await database.fetchval("select count(distinct user_id) from public.swipes")
+    assert printed(aclue(service.home, "rebuild", "preferences")) == f"{people} rebuilt\n"
+    assert printed(aclue(service.home, "rebuild", "preferences", "--user-id", str(UUID(int=1)))) == "0 rebuilt\n"
+
+
+def test_commands_on_a_database_that_cannot_be_reached(home: Path) -> None:
+    url = "postgresql://a:b@127.0.0.1:1/c"
+    for command in (("migrate",), ("rebuild", "preferences"), ("token", "--email", "a@b.example")):
+        assert "DATABASE_URL" in complaint(aclue(home, *command, DATABASE_URL=url))

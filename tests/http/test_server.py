@@ -1,0 +1,122 @@
+"""What is served beside GraphQL: the page to explore with, health, and the way to them."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import asyncpg
+import pytest
+import structlog
+
+import server
+from tests.conftest import Shop
+
+HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder like web/ in which nothing is built."""
+    folder = tmp_path / "web"
+    folder.mkdir()
+    for page in ("graphiql.html", "graphiql-missing.html"):
+        (folder / page).write_text((server.WEB / page).read_text())
+    monkeypatch.setattr(server, "WEB", folder)
+    return folder
+
+
+def directives(policy: str) -> dict[str, list[str]]:
+    parts = [part.split() for part in policy.split(";") if part.strip()]
+    return {name: sources for name, *sources in parts}
+
+
+async def test_a_browser_gets_graphiql_where_it_is_built(shop: Shop, web: Path) -> None:
+    (web / "dist").mkdir()
+    (web / "dist" / "graphiql.js").write_text("")
+    answer = await shop.http.get("/graphql", headers=HTML)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.text == (web / "graphiql.html").read_text()
+    assert "/graphiql/graphiql.js" in answer.text
+
+
+async def test_a_browser_gets_an_explanation_where_it_is_not(shop: Shop, web: Path) -> None:
+    answer = await shop.http.get("/graphql", headers=HTML)
+    assert answer.status_code == 200
+    assert answer.text == (web / "graphiql-missing.html").read_text()
+    assert "make web" in answer.text
+    assert "<script" not in answer.text
+
+
+async def test_the_page_loads_nothing_from_elsewhere(shop: Shop, web: Path) -> None:
+    for is_built in (False, True):
+        if is_built:
+            (web / "dist").mkdir()
+            (web / "dist" / "graphiql.js").write_text("")
+        answer = await shop.http.get("/graphql", headers=HTML)
+        policy = directives(answer.headers["content-security-policy"])
+        assert policy["default-src"] == ["'none'"]
+        assert policy["script-src"] == ["'self'"]
+        assert policy["connect-src"] == ["'self'"]
+        assert policy["frame-ancestors"] == ["'none'"]
+        assert not any("http" in source for sources in policy.values() for source in sources)
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert 'src="http' not in answer.text
+        assert 'src="//' not in answer.text
+
+
+async def test_a_query_in_the_address_is_answered_also_in_a_browser(shop: Shop) -> None:
+    answer = await shop.http.get("/graphql", params={"query": "{ __typename }"}, headers=HTML)
+    assert answer.json() == {"data": {"__typename": "Query"}}
+
+
+async def test_the_files_of_the_page_stay_within_their_folder(shop: Shop) -> None:
+    for path in (
+        "/graphiql/../server.py",
+        "/graphiql/%2e%2e/server.py",
+        "/graphiql/..%2f..%2fsettings.py",
+        "/graphiql/x",
+    ):
+        assert (await shop.http.get(path)).status_code == 404, path
+
+
+async def test_the_front_door_leads_to_the_page(shop: Shop) -> None:
+    answer = await shop.http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (302, "/graphql")
+
+
+async def test_alive_and_ready(shop: Shop) -> None:
+    for path in ("/livez", "/readyz"):
+        answer = await shop.http.get(path)
+        assert answer.status_code == 200, path
+
+
+async def test_not_ready_while_the_database_is_gone_and_ready_again_after(shop: Shop) -> None:
+    assert shop.dsns.superuser
+    name = await shop.owner.fetchval("select current_database()")
+    superuser = await asyncpg.connect(shop.dsns.superuser.replace(f"/{name}?", "/postgres?"))
+    try:
+        await superuser.execute(f"alter database {name} allow_connections false")
+        await superuser.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and usename = 'aclue_api'", name
+        )
+        with structlog.testing.capture_logs():
+            async with asyncio.timeout(30):
+                assert (await shop.http.get("/readyz")).status_code == 503
+            assert (await shop.http.get("/livez")).status_code == 200
+            answer = await shop.client().post("{ retailers { id } }")
+        assert answer.json()["errors"][0]["extensions"]["code"] in {"OVERLOADED", "INTERNAL_SERVER_ERROR"}
+        assert name not in answer.text
+        await superuser.execute(f"alter database {name} allow_connections true")
+        assert (await shop.http.get("/readyz")).status_code == 200
+        assert len((await shop.client().ask("{ retailers { id } }"))["retailers"]) == 3
+    finally:
+        await superuser.close()
+
+
+async def test_not_ready_before_the_tables_are_there(shop: Shop) -> None:
+    await shop.owner.execute("alter table public.categories rename to categories_gone")
+    with structlog.testing.capture_logs():
+        answer = await shop.http.get("/readyz")
+    assert (answer.status_code, answer.text) == (503, "not ready")

@@ -1,0 +1,325 @@
+"""Feeds: what is in them, in which order, and that their reasons are the arithmetic of the score."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from domain.personality import TRAITS
+from tests.client import FEED, QUIZ, SUBMIT, Client
+from tests.conftest import Shop
+
+UNDO = "mutation ($id: ID!) { undoSwipe(input: {swipeId: $id}) { userErrors { message } } }"
+FEEDBACK = """
+mutation ($id: ID!, $kind: FeedbackKind!) {
+  sendRecommendationFeedback(input: {recommendationId: $id, kind: $kind}) { userErrors { message } }
+}
+"""
+ITEMS = "nodes { score confidence context reasons { code text weight } product { id } }"
+GIFTS = f"query ($input: GiftFinderInput!, $first: Int) {{ giftFinder(input: $input, first: $first) {{ {ITEMS} }} }}"
+SIMILAR = "query ($id: ID!) { product(id: $id) { similar { score reasons { code text weight } product { id } } } }"
+SHARES = ("score", "confidence")
+# The score is rounded to six decimals twice and the weight once.
+PRECISION = 1.5e-6
+
+
+async def walk(client: Client, size: int, after: str | None = None) -> list[dict[str, Any]]:
+    """All of a feed from here on, page by page."""
+    seen: list[dict[str, Any]] = []
+    while True:
+        page = await client.feed(first=size, after=after)
+        seen += page["nodes"]
+        after = page["pageInfo"]["endCursor"]
+        if not page["pageInfo"]["hasNextPage"]:
+            return seen
+
+
+def places(nodes: list[dict[str, Any]]) -> list[tuple[str, float]]:
+    return [(node["product"]["id"], node["score"]) for node in nodes]
+
+
+async def scores(client: Client) -> dict[str, float]:
+    return dict(places(await walk(client, 100)))
+
+
+async def taste(shop: Shop) -> Client:
+    """Somebody with a personality, likes and dislikes."""
+    client = await shop.anonymous()
+    await client.take_quiz({"adv", "cre"})
+    for name, way in (
+        ("Camping 1", "RIGHT"), ("Camping 2", "UP"), ("Books 3", "LEFT"), ("Tools 4", "RIGHT"), ("Party 5", "DOWN")
+    ):  # fmt: skip
+        await client.swipe((await client.product(name))["id"], way)
+    return client
+
+
+async def answer(client: Client, answers: dict[str, int]) -> None:
+    given = [{"questionId": question, "value": value} for question, value in answers.items()]
+    await client.do(SUBMIT, input={"version": "1.0", "answers": given})
+
+
+async def test_a_swiped_product_is_on_no_page(shop: Shop) -> None:
+    client = await taste(shop)
+    names = {node["product"]["name"] for node in await walk(client, 7)}
+    assert len(names) == 45
+    assert not names & {"Camping 1", "Camping 2", "Books 3", "Tools 4", "Party 5"}
+
+
+@pytest.mark.parametrize("size", [1, 7, 45])
+async def test_pages_neither_repeat_nor_skip(shop: Shop, size: int) -> None:
+    client = await taste(shop)
+    assert places(await walk(client, size)) == places((await client.feed(first=100))["nodes"])
+
+
+async def test_a_feed_runs_from_the_best_down_between_0_and_1(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await client.take_quiz({"adv", "soc"})
+    for product in (await client.products(first=100))[::2]:
+        await client.swipe(product["id"], "UP" if product["category"]["slug"] in ("camping", "party") else "LEFT")
+    nodes = await walk(client, 100)
+    assert [n["score"] for n in nodes] == sorted((n["score"] for n in nodes), reverse=True)
+    assert all(0 <= node[share] <= 1 for node in nodes for share in SHARES)
+
+
+async def test_what_is_swiped_meanwhile_is_left_out_and_the_rest_stays(shop: Shop) -> None:
+    client = await taste(shop)
+    whole = (await client.feed(first=100))["nodes"]
+    first = await client.feed(first=7)
+    swiped = [whole[position]["product"]["id"] for position in (3, 6, 7, 20, 44)]
+    for product in swiped:
+        await client.swipe(product, "UP")
+    rest = await walk(client, 7, after=first["pageInfo"]["endCursor"])
+    assert places(rest) == [place for place in places(whole[7:]) if place[0] not in swiped]
+
+
+async def liked_reasons(client: Client) -> list[tuple[str, str, float]]:
+    """(product, name of what was liked, weight) of every LIKED_PRODUCT reason in the feed."""
+    return [
+        (node["product"]["id"], re.findall("“(.*)”", reason["text"])[0], reason["weight"])
+        for node in await walk(client, 100)
+        for reason in node["reasons"]
+        if reason["code"] == "LIKED_PRODUCT"
+    ]
+
+
+async def check_liked(shop: Shop, days: dict[str, int]) -> None:
+    """Likes these products so many days ago, undoes each like in turn and compares drops with weights."""
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    for liked, ago in days.items():
+        await client.swipe((await client.product(liked))["id"], "UP" if liked == "Camping 2" else "RIGHT")
+        await shop.owner.execute(
+            """
+            update swipes set created_at = created_at - make_interval(days => $2)
+            where product_id = (select id from products where name = $1)
+            """,
+            liked,
+            ago,
+        )
+    before, reasons = await scores(client), await liked_reasons(client)
+    assert {name for _, name, _ in reasons} == set(days)
+    differing: dict[str, tuple[float, float]] = {}
+    for liked in days:
+        await shop.owner.execute(
+            "update swipes set undone_at = now() where product_id = (select id from products where name = $1)", liked
+        )
+        without = await scores(client)
+        await shop.owner.execute("update swipes set undone_at = null")
+        for id, name, weight in reasons:
+            if name == liked and before[id] - without[id] != pytest.approx(weight, abs=PRECISION):
+                differing[liked] = (weight, before[id] - without[id])
+    assert differing == {}
+
+
+async def test_the_weight_of_a_like_is_what_the_score_loses_without_it(shop: Shop) -> None:
+    await check_liked(shop, {"Camping 1": 0, "Camping 2": 0, "Books 3": 0})
+
+
+async def test_the_weight_of_an_older_like_is_what_the_score_loses_without_it(shop: Shop) -> None:
+    await check_liked(shop, {"Camping 1": 180, "Camping 2": 60, "Books 3": 0})
+
+
+async def test_undoing_a_like_gives_the_score_that_its_reason_foretold(shop: Shop) -> None:
+    client = await taste(shop)
+    swipe = await client.swipe((await client.product("Painting 1"))["id"], "RIGHT")
+    before = await scores(client)
+    foretold = {id: weight for id, name, weight in await liked_reasons(client) if name == "Painting 1"}
+    assert len(foretold) >= 9
+    await client.do(UNDO, id=swipe["swipe"]["id"])
+    after = await scores(client)
+    assert {id: before[id] - after[id] for id in foretold} == pytest.approx(foretold, abs=PRECISION)
+
+
+@pytest.mark.parametrize("trait", TRAITS)
+async def test_the_weight_of_a_trait_is_what_the_score_loses_with_neutral_answers(shop: Shop, trait: str) -> None:
+    client = await shop.anonymous()
+    questions = [question["id"] for question in (await client.ask(QUIZ))["quiz"]["questions"]]
+    answers = {question: 1 + (7 * position) % 5 for position, question in enumerate(sorted(questions))}
+    answers |= {f"{trait[:3]}-1": 5, f"{trait[:3]}-2": 2, f"{trait[:3]}-3": 5, f"{trait[:3]}-4": 1}
+    await answer(client, answers)
+    await client.swipe((await client.product("Camping 1"))["id"])
+    weights = {
+        node["product"]["id"]: reason["weight"]
+        for node in await walk(client, 100)
+        for reason in node["reasons"]
+        if reason["code"] == f"TRAIT_{trait.upper()}"
+    }
+    assert weights
+    before = await scores(client)
+    await answer(client, {q: 3 if q.startswith(trait[:3]) else value for q, value in answers.items()})
+    after = await scores(client)
+    assert {id: before[id] - after[id] for id in weights} == pytest.approx(weights, abs=PRECISION)
+
+
+async def test_reasons_are_sorted_with_popularity_last(shop: Shop) -> None:
+    for node in await walk(await taste(shop), 100):
+        own = [reason["weight"] for reason in node["reasons"] if reason["code"] != "POPULAR"]
+        assert own == sorted(own, reverse=True)
+        assert "POPULAR" not in [reason["code"] for reason in node["reasons"][: len(own)]]
+        assert 1 <= len(node["reasons"]) <= 5
+
+
+async def test_two_people_of_the_same_answers_get_the_same_feed(shop: Shop) -> None:
+    one, other = await shop.anonymous(), await shop.account()
+    await one.take_quiz({"int", "soc"})
+    await other.take_quiz({"int", "soc"})
+    assert places(await walk(one, 100)) == places(await walk(other, 7))
+
+
+@pytest.mark.parametrize("high", [{"adv"}, {"adv", "int"}, {"pra", "soc"}], ids=lambda high: "+".join(sorted(high)))
+async def test_opposite_people_share_little(shop: Shop, high: set[str]) -> None:
+    one, other = await shop.anonymous(), await shop.anonymous()
+    await one.take_quiz(high)
+    await other.take_quiz({"adv", "int", "pra", "cre", "soc"} - high)
+    best = [{id for id, _ in places((await client.feed(first=10))["nodes"])} for client in (one, other)]
+    assert len(best[0] & best[1]) <= 3
+
+
+async def test_without_a_token_a_feed_is_what_is_popular(shop: Shop) -> None:
+    rows = await shop.owner.fetch("select name from products order by popularity desc, id desc")
+    nodes = await walk(shop.client(), 7)
+    assert [node["product"]["name"] for node in nodes] == [row["name"] for row in rows]
+    assert {reason["code"] for node in nodes for reason in node["reasons"]} == {"POPULAR"}
+
+
+async def cursor_of(client: Client, **arguments: Any) -> str:
+    found: str = (await client.feed(first=1, **arguments))["pageInfo"]["endCursor"]
+    return found
+
+
+async def test_a_forged_cursor_is_refused(shop: Shop) -> None:
+    client = await shop.anonymous()
+    cursor = await cursor_of(client)
+    forged = cursor[:20] + ("A" if cursor[20] != "A" else "B") + cursor[21:]
+    for after in (forged, cursor[:-1], "nonsense", ""):
+        assert await client.code(FEED, after=after) == "BAD_USER_INPUT", after
+
+
+async def test_the_cursor_of_somebody_else_is_refused(shop: Shop) -> None:
+    one, other = await shop.anonymous(), await shop.anonymous()
+    for client in (other, shop.client()):
+        assert await client.code(FEED, after=await cursor_of(one)) == "BAD_USER_INPUT"
+
+
+async def test_the_cursor_of_another_filter_is_refused(shop: Shop) -> None:
+    client = await shop.anonymous()
+    cursor = await cursor_of(client, filter={"categorySlug": "camping"})
+    for other in (None, {"categorySlug": "books"}, {"categorySlug": "camping", "inStock": True}):
+        assert await client.code(FEED, after=cursor, filter=other) == "BAD_USER_INPUT"
+
+
+async def test_the_cursor_of_another_connection_is_refused(shop: Shop) -> None:
+    client = await shop.anonymous()
+    query = "{ products(first: 1) { pageInfo { endCursor } } }"
+    cursor = (await client.ask(query))["products"]["pageInfo"]["endCursor"]
+    assert await client.code(FEED, after=cursor) == "BAD_USER_INPUT"
+
+
+async def test_a_filter_holds_on_every_page(shop: Shop) -> None:
+    client, wanted, after = await taste(shop), {"categorySlug": "camping"}, None
+    slugs: list[str] = []
+    for _ in range(3):
+        page = await client.feed(first=3, after=after, filter=wanted)
+        slugs += [node["product"]["category"]["slug"] for node in page["nodes"]]
+        after = page["pageInfo"]["endCursor"]
+    assert slugs == ["camping"] * 8
+
+
+async def test_a_new_model_does_not_change_a_feed_that_is_being_read(shop: Shop) -> None:
+    client = await taste(shop)
+    whole = (await client.feed(first=100))["nodes"]
+    cursor = (await client.feed(first=7))["pageInfo"]["endCursor"]
+    await shop.owner.execute("update products set feed_popularity = 1 - feed_popularity")
+    await shop.owner.execute("update personality_gift_mappings set recommendation_weight = 0.3")
+    for _ in range(2):
+        await shop.owner.execute("select private.refresh_model()")
+    assert places((await client.feed(first=100))["nodes"]) != places(whole)
+    assert places(await walk(client, 7, after=cursor)) == places(whole[7:])
+
+
+async def test_the_cursor_of_a_retired_model_is_stale(shop: Shop) -> None:
+    client = await shop.anonymous()
+    cursor = await cursor_of(client)
+    for _ in range(3):
+        await shop.owner.execute("select private.refresh_model()")
+    assert await client.code(FEED, after=cursor) == "STALE"
+
+
+async def after_feedback(shop: Shop, kind: str | None) -> dict[str, float]:
+    """The feed of a newcomer who said this of Camping 1."""
+    client = await shop.anonymous()
+    nodes = await walk(client, 100)
+    if kind is not None:
+        shown = next(node for node in nodes if node["product"]["name"] == "Camping 1")
+        await client.do(FEEDBACK, id=shown["id"], kind=kind)
+    return {node["product"]["name"]: node["score"] for node in await walk(client, 100)}
+
+
+@pytest.mark.parametrize(
+    ("kind", "stays"),
+    [
+        ("HELPFUL", True), ("NOT_HELPFUL", True), ("NOT_INTERESTED", False), ("ALREADY_OWNED", False),
+        ("PURCHASED", False),
+    ],
+)  # fmt: skip
+async def test_feedback_decides_whether_the_product_is_shown_again(shop: Shop, kind: str, stays: bool) -> None:
+    assert ("Camping 1" in await after_feedback(shop, kind)) == stays
+
+
+async def test_feedback_moves_what_is_alike_by_its_kind(shop: Shop) -> None:
+    kinds = ["NOT_INTERESTED", "NOT_HELPFUL", None, "ALREADY_OWNED", "HELPFUL", "PURCHASED"]
+    moved = [(await after_feedback(shop, kind))["Camping 2"] for kind in kinds]
+    assert moved == sorted(set(moved))
+
+
+async def test_feedback_of_one_does_not_reach_another(shop: Shop) -> None:
+    other = await shop.anonymous()
+    before = places(await walk(other, 100))
+    await after_feedback(shop, "NOT_INTERESTED")
+    assert places(await walk(other, 100)) == before
+
+
+async def test_gifts_for_somebody_else_are_the_same_for_every_caller(shop: Shop) -> None:
+    wishes = {"traits": ["CREATIVE"], "occasion": "birthday", "relationship": "friend", "age": 30, "maxPrice": "18"}
+    callers = [shop.client(), await shop.anonymous(), await taste(shop), await shop.account()]
+    answers = [(await caller.ask(GIFTS, input=wishes, first=20))["giftFinder"] for caller in callers]
+    assert answers[0]["nodes"][0]["reasons"][0]["code"] == "TRAIT_CREATIVE"
+    assert answers == [answers[0]] * len(callers)
+
+
+async def test_what_is_similar_is_the_same_for_every_caller(shop: Shop) -> None:
+    product = (await shop.client().product("Camping 1"))["id"]
+    callers = [shop.client(), await taste(shop), await shop.account()]
+    answers = [(await caller.ask(SIMILAR, id=product))["product"]["similar"] for caller in callers]
+    assert product not in [node["product"]["id"] for node in answers[0]]
+    assert answers == [answers[0]] * len(callers)
+
+
+async def test_what_cannot_be_had_is_not_recommended(shop: Shop) -> None:
+    await shop.owner.execute("update products set in_stock = false where name = 'Camping 1'")
+    await shop.owner.execute("update products set is_active = false where name = 'Camping 2'")
+    names = {node["product"]["name"] for node in await walk(await shop.anonymous(), 100)}
+    assert len(names) == 48
+    assert not names & {"Camping 1", "Camping 2"}

@@ -111,7 +111,7 @@ async def _migrate(dsns: Dsns) -> int:
 def _progress(title: str) -> Iterator[Any]:
     """A spinner on the terminal with a line of text that the yielded function sets."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console, transient=True) as progress:
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None)
         yield lambda text: progress.update(task, description=f"{title}: {text}")
 

@@ -14,6 +14,7 @@ from db.rows import Order, SortKey
 from db.session import Session
 from domain import money
 from domain.errors import Conflict, Forbidden, Invalid, ProductNotFound
+from resolvers.profiles import require_subject
 
 ORDERS = {
     "NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True),
@@ -104,6 +105,7 @@ class NewProduct:
 
 def _require_administrator(session: Session) -> None:
     if not session.claims.may_administer:
+        require_subject(session)
         raise Forbidden("Only administrators may change the catalogue.")
 
 

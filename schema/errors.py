@@ -20,15 +20,21 @@ log = structlog.get_logger("aclue.schema")
 
 @strawberry.enum(description="Why a mutation did not do what was asked.")
 class UserErrorCode(Enum):
-    INVALID = "INVALID"
-    NOT_FOUND = "NOT_FOUND"
-    CONFLICT = "CONFLICT"
-    STALE = "STALE"
-    EXPIRED = "EXPIRED"
-    LIMIT_REACHED = "LIMIT_REACHED"
-    IDEMPOTENCY_KEY_REUSED = "IDEMPOTENCY_KEY_REUSED"
-    INVALID_CREDENTIALS = "INVALID_CREDENTIALS"
-    UNAVAILABLE = "UNAVAILABLE"
+    INVALID = strawberry.enum_value("INVALID", description="A value is not allowed.")
+    NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="There is no such thing, or not for the caller.")
+    CONFLICT = strawberry.enum_value(
+        "CONFLICT", description="Something else stands in the way, such as an e-mail that is taken."
+    )
+    STALE = strawberry.enum_value("STALE", description="What was sent is out of date; fetch it again.")
+    EXPIRED = strawberry.enum_value("EXPIRED", description="What was sent has expired.")
+    LIMIT_REACHED = strawberry.enum_value("LIMIT_REACHED", description="More than may be sent at once.")
+    IDEMPOTENCY_KEY_REUSED = strawberry.enum_value(
+        "IDEMPOTENCY_KEY_REUSED", description="The key stands for another request."
+    )
+    INVALID_CREDENTIALS = strawberry.enum_value(
+        "INVALID_CREDENTIALS", description="The e-mail, the password or the refresh token is wrong."
+    )
+    UNAVAILABLE = strawberry.enum_value("UNAVAILABLE", description="Not offered by this installation, or not now.")
 
 
 @strawberry.type(description="An expected outcome of a mutation; nothing was changed.")

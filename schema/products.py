@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 from uuid import UUID
 
 import strawberry
@@ -95,12 +95,12 @@ class Product(Node):
 
 @strawberry.enum(description="How products are ordered. RELEVANCE needs a search; without one it is POPULARITY.")
 class ProductOrder(Enum):
-    NEWEST = "NEWEST"
-    PRICE_ASC = "PRICE_ASC"
-    PRICE_DESC = "PRICE_DESC"
-    NAME = "NAME"
-    POPULARITY = "POPULARITY"
-    RELEVANCE = "RELEVANCE"
+    NEWEST = strawberry.enum_value("NEWEST", description="Newest first.")
+    PRICE_ASC = strawberry.enum_value("PRICE_ASC", description="Cheapest first.")
+    PRICE_DESC = strawberry.enum_value("PRICE_DESC", description="Dearest first.")
+    NAME = strawberry.enum_value("NAME", description="By name.")
+    POPULARITY = strawberry.enum_value("POPULARITY", description="Most liked first.")
+    RELEVANCE = strawberry.enum_value("RELEVANCE", description="Best match of the search first.")
 
 
 @strawberry.input(description="Which products; all conditions must hold.")
@@ -148,7 +148,7 @@ async def product_page(
     return await connect(
         info,
         Product.ROW,
-        products.ORDERS[order.value],
+        products.ORDERS[cast(str, order.value)],
         first=first,
         after=after,
         last=last,

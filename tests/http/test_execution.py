@@ -69,6 +69,16 @@ async def test_a_refused_root_field_undoes_only_itself(shop: Shop) -> None:
     assert await shop.owner.fetchval("select preferences from public.profiles") == '{"c": 1}'
 
 
+async def test_a_refused_root_field_keeps_nothing_of_what_it_wrote_before_it_knew(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    shown = (await anna.feed(first=1))["nodes"][0]
+    await shop.owner.execute("update public.products set is_active = false")
+    click = "mutation ($input: AffiliateClickInput!) { createAffiliateClick(input: $input) { userErrors { code } } }"
+    given = {"productId": shown["product"]["id"], "recommendationId": shown["id"]}
+    assert await anna.refusal(click, input=given) == {"code": "NOT_FOUND"}
+    assert await shop.owner.fetchval("select count(*) from public.recommendations") == 0
+
+
 async def test_a_root_field_that_breaks_keeps_what_was_before_and_starts_nothing_after(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

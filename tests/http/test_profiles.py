@@ -59,7 +59,7 @@ async def test_everybody_is_somebody_else(shop: Shop) -> None:
 async def test_a_token_of_nobody_known(shop: Shop) -> None:
     ghost = shop.client(shop.token(uuid4()))
     assert (await ghost.ask(ME))["me"] is None
-    assert (await ghost.refusal(UPDATE, input={"displayName": "Boo"}))["code"] == "NOT_FOUND"
+    assert await ghost.code(UPDATE, input={"displayName": "Boo"}) == "UNAUTHENTICATED"
 
 
 async def test_what_is_left_out_stays_and_a_null_name_is_cleared(shop: Shop) -> None:

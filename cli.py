@@ -12,6 +12,7 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
+from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import UUID
 
 import asyncpg
@@ -119,7 +120,7 @@ def _progress(title: str) -> Iterator[Any]:
 async def _check_schema(dsns: Dsns) -> None:
     async with _connected(dsns.api, "DATABASE_URL") as api:
         await migrations.check_version(api)
-        if not await api.fetchval("select to_regclass('public.product_features') is not null"):
+        if not await api.fetchval("select to_regclass('public.product_views') is not null"):
             fail("the database of DATABASE_URL is not migrated: run `aclue migrate` with MIGRATION_DATABASE_URL set")
 
 
@@ -208,6 +209,7 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         return
     os.environ.update(DATABASE_URL=dsns.api, JWT_SECRET=secret)
     print(banner, flush=True)
+    options["timeout_worker_healthcheck"] = 60  # workers that are still importing are not hung
     uvicorn.run("server:app_from_environment", factory=True, workers=settings.workers, **options)
 
 
@@ -406,8 +408,13 @@ def psql(context: typer.Context) -> None:
     """Open psql as the owner of the schema; further arguments go to psql."""
     with _databases(_settings()) as dsns:
         try:
-            command = [str(embedded.binary("psql")), _owner(dsns), *context.args]
-            finished = subprocess.run(command, check=False)  # noqa: S603  the caller's own shell
+            parts = urlsplit(_owner(dsns))
+            # The password goes by the environment: everybody on the machine can read a command line.
+            environment = {**os.environ, "PGPASSWORD": unquote(parts.password or "")}
+            address = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+            url = urlunsplit(parts._replace(netloc=f"{parts.username}@{address}"))
+            command = [str(embedded.binary("psql")), url, *context.args]
+            finished = subprocess.run(command, check=False, env=environment)  # noqa: S603  the caller's own shell
         except OSError as error:
             fail(f"psql: {error.strerror}")
     raise typer.Exit(finished.returncode)

@@ -30,6 +30,7 @@ ORDERS = {
 }
 MAX_SEARCH_LENGTH = 200
 MAX_LIST = 50
+MAX_DESCRIPTION = 50_000
 _TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -116,6 +117,12 @@ def _text(value: str, name: str, most: int) -> str:
     return value
 
 
+def _description(text: str | None) -> str | None:
+    if text is not None and (len(text) > MAX_DESCRIPTION or "\0" in text):
+        raise Invalid(f"At most {MAX_DESCRIPTION} characters.", ("description",))
+    return text
+
+
 def _price(amount: Decimal, currency: str) -> int:
     minor = money.to_minor(amount, currency, ("price",))
     if minor == 0:
@@ -140,7 +147,7 @@ async def create(session: Session, new: NewProduct) -> UUID:
     _require_administrator(session)
     values: dict[str, Any] = {
         "name": _text(new.name, "name", 500),
-        "description": new.description,
+        "description": _description(new.description),
         "price_minor": _price(new.price, new.currency),
         "currency": new.currency,
         "image_url": None if new.image_url is None else _https(new.image_url, "imageUrl"),
@@ -204,7 +211,7 @@ async def update(session: Session, product: UUID | None, changes: ProductChanges
         "products.update",
         id=product,
         name=None if changes.name is None else _text(changes.name, "name", 500),
-        description=changes.description,
+        description=_description(changes.description),
         set_description=changes.set_description,
         price_minor=None if changes.price is None else _price(changes.price, currency),
         category_id=category,

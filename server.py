@@ -75,7 +75,7 @@ def create_app(settings: Settings, database_url: str, secret: str) -> Starlette:
             Route("/r/{token}", _redirect, methods=["GET"]),
             Route("/livez", _live, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
-            Mount("/graphiql", StaticFiles(directory=WEB / "dist", check_dir=False)),
+            *_graphiql_files(),
         ],
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
@@ -228,6 +228,12 @@ def _services(http: HttpRequest) -> Services:
 
 def _caller(http: HttpRequest) -> Caller:
     return Caller(http.client.host if http.client else "", http.headers.get("user-agent"))
+
+
+def _graphiql_files() -> list[Mount]:
+    """What the page loads; nothing where it was not built."""
+    built = WEB / "dist"
+    return [Mount("/graphiql", StaticFiles(directory=built))] if built.is_dir() else []
 
 
 def _graphiql() -> Response:

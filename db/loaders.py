@@ -24,9 +24,10 @@ class Loaders:
         self._session = session
         self._made: dict[Hashable, DataLoader[Any, Any]] = {}
 
-    def _loader(
+    def custom(
         self, identity: Hashable, load: Callable[[list[Any]], Coroutine[Any, Any, list[Any]]]
     ) -> DataLoader[Any, Any]:
+        """The loader of this identity, made on first use: for what is no row, such as a ranked list per key."""
         loader = self._made.get(identity)
         if loader is None:
             loader = self._made[identity] = DataLoader(load, max_batch_size=MAX_BATCH)
@@ -40,7 +41,7 @@ class Loaders:
             found = {row[column]: row_type.make(row) for row in rows}
             return [found.get(key) for key in keys]
 
-        return self._loader((row_type.name, column, "one"), load)
+        return self.custom((row_type.name, column, "one"), load)
 
     def many_by(self, row_type: RowType, column: str, order_by: str) -> DataLoader[Any, list[Any]]:
         """All rows whose `column` is the key: for lists that are short by nature."""
@@ -51,7 +52,7 @@ class Loaders:
                 found[row[column]].append(row_type.make(row))
             return [found[key] for key in keys]
 
-        return self._loader((row_type.name, column, order_by), load)
+        return self.custom((row_type.name, column, order_by), load)
 
     def page_by(self, request: PageRequest) -> DataLoader[Any, PageRows]:
         """A page of a connection per parent key (connections.ROOT where there is no parent)."""
@@ -59,7 +60,7 @@ class Loaders:
         async def load(keys: list[Any]) -> list[Any]:
             return await connections.load_pages(self._session, request, keys)
 
-        return self._loader(("page", request.identity), load)
+        return self.custom(("page", request.identity), load)
 
     def count_by(self, request: PageRequest) -> DataLoader[Any, int]:
         """How many rows the connection has in all, per parent key."""
@@ -67,13 +68,7 @@ class Loaders:
         async def load(keys: list[Any]) -> list[Any]:
             return await connections.count(self._session, request, keys)
 
-        return self._loader(("count", request.identity_of_all), load)
-
-    def custom(
-        self, identity: Hashable, load: Callable[[list[Any]], Coroutine[Any, Any, list[Any]]]
-    ) -> DataLoader[Any, Any]:
-        """A loader of something that is no row, such as a ranked list per key."""
-        return self._loader(identity, load)
+        return self.custom(("count", request.identity_of_all), load)
 
     async def _select(self, row_type: RowType, column: str, keys: list[Any], order_by: str = "") -> list[Any]:
         sql = f"select {row_type.select_list('r')} from {row_type.table} r where r.{column} = any($1)"

@@ -98,6 +98,11 @@ class Reason:
     weight: float
 
 
+def popular(weight: float) -> Reason:
+    """The reason that every product has."""
+    return Reason("POPULAR", "Popular with other people", weight)
+
+
 @dataclass(frozen=True, slots=True)
 class Because:
     """A product somebody liked, and what the score would lose had they not."""
@@ -140,7 +145,7 @@ def reasons_of(
     strongest = sorted((r for r in found if r.weight >= 0.0005), key=lambda r: (-r.weight, r.code, r.text))
     strongest = strongest[: MAX_REASONS - 1]
     if popularity_term >= 0.0005 or not strongest:
-        strongest.append(Reason("POPULAR", "Popular with other people", max(popularity_term, 0.0)))
+        strongest.append(popular(max(popularity_term, 0.0)))
     return [Reason(r.code, r.text, round(r.weight, 6)) for r in strongest]
 
 

@@ -273,7 +273,7 @@ def _similar(services: Services, start: _Start, position: int, row: Any) -> Reco
         Reason("SAME_BRAND", "By the same maker", row["brand_term"]),
         Reason("SHARED_TAGS", f"Also: {tags}", row["tags_term"]),
         Reason("SIMILAR_PRICE", "About the same price", row["price_term"]),
-        Reason("POPULAR", "Popular with other people", row["popularity_term"]),
+        domain.popular(row["popularity_term"]),
     ]
     reasons = sorted((r for r in terms if r.weight >= 0.0005), key=lambda r: -r.weight)[: domain.MAX_REASONS]
     return Recommended(
@@ -389,6 +389,6 @@ async def by_id(session: Session, services: Services, shown: Shown) -> Recommend
         product_id=shown.product_id,
         score=round(shown.score, 4),
         confidence=domain.confidence_of(shown.score, 0, False),
-        reasons=[Reason("POPULAR", "Popular with other people", round(shown.popularity * POPULARITY_SHARE, 6))],
+        reasons=[domain.popular(round(shown.popularity * POPULARITY_SHARE, 6))],
         generated_at=shown.generated_at,
     )

@@ -11,9 +11,11 @@ create or replace function private.app_role() returns text
 language sql stable
 set search_path = ''
 as $$
-  select case when auth.role() = 'authenticated' then auth.jwt() -> 'app_metadata' ->> 'role' end
+  select case when auth.role() = 'authenticated' and coalesce(auth.jwt() ->> 'is_anonymous', '') <> 'true'
+    then auth.jwt() -> 'app_metadata' ->> 'role' end
 $$;
-comment on function private.app_role() is 'analyst, admin or null: what the caller''s token says beside authenticated.';
+comment on function private.app_role() is
+  'analyst, admin or null: what the caller''s token says beside authenticated. Supabase''s anonymous sign-in is neither.';
 
 create or replace function private.is_admin() returns boolean
 language sql stable
@@ -21,6 +23,24 @@ set search_path = ''
 as $$
   select coalesce(private.app_role() = 'admin', false)
 $$;
+
+-- The table is Supabase's or ours, and is not there at all where another service keeps the accounts.
+create or replace function private.has_mfa(p_user uuid) returns boolean
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  has_factor boolean := false;
+begin
+  if (p_user = auth.uid() or auth.role() = 'service_role') and pg_catalog.to_regclass('auth.mfa_factors') is not null then
+    execute 'select exists (select from auth.mfa_factors where user_id = $1 and status::text = ''verified'')'
+      into has_factor using p_user;
+  end if;
+  return has_factor;
+end
+$$;
+comment on function private.has_mfa(uuid) is
+  'Whether the caller has a verified second factor; only service_role may ask of somebody else.';
 
 -- plpgsql: the body is not looked at before it runs, so it may name columns that another auth schema lacks.
 create or replace function private.create_account(p_email text, p_password_hash text, p_display_name text) returns uuid
@@ -61,6 +81,28 @@ begin
 end
 $$;
 
+create or replace function private.account(p_id uuid)
+returns table (email text, password_hash text, email_confirmed_at timestamptz)
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return query
+    select u.email::text, u.encrypted_password::text, u.email_confirmed_at from auth.users u where u.id = p_id;
+end
+$$;
+
+-- Whoever changes the password needs no mail to do so any more.
+create or replace function private.set_password(p_id uuid, p_password_hash text) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  update auth.users set encrypted_password = p_password_hash, updated_at = now() where id = p_id;
+  delete from private.one_time_tokens where user_id = p_id and kind = 'reset_password';
+end
+$$;
+
 create or replace function private.note_sign_in(p_id uuid) returns void
 language plpgsql security definer
 set search_path = ''
@@ -82,12 +124,24 @@ as $$
 $$;
 comment on function private.count_attempt(bytea, interval) is 'Counts one attempt; the number so far in this window.';
 
+create or replace function private.forgive_attempt(p_bucket bytea, p_window interval) returns void
+language sql security definer
+set search_path = ''
+as $$
+  update private.auth_attempts set attempts = attempts - 1
+  where bucket = p_bucket and attempts > 0
+    and window_start = pg_catalog.date_bin(p_window, now(), timestamptz '2000-01-01 00:00:00Z')
+$$;
+comment on function private.forgive_attempt(bytea, interval) is 'Takes back one attempt of this window: it succeeded.';
+
 revoke all on function private.accounts_are_ours(), private.create_account(text, text, text),
   private.account_credentials(text), private.account_app_metadata(uuid), private.note_sign_in(uuid),
-  private.count_attempt(bytea, interval)
+  private.count_attempt(bytea, interval), private.forgive_attempt(bytea, interval), private.account(uuid),
+  private.set_password(uuid, text), private.has_mfa(uuid)
   from public, anon, authenticated;
 grant execute on function private.accounts_are_ours(), private.create_account(text, text, text),
   private.account_credentials(text), private.account_app_metadata(uuid), private.note_sign_in(uuid),
-  private.count_attempt(bytea, interval)
+  private.count_attempt(bytea, interval), private.forgive_attempt(bytea, interval), private.account(uuid),
+  private.set_password(uuid, text)
   to service_role;
-grant execute on function private.app_role(), private.is_admin() to anon, authenticated, service_role;
+grant execute on function private.app_role(), private.is_admin(), private.has_mfa(uuid) to anon, authenticated, service_role;

@@ -1,22 +1,37 @@
 -- Clicks are written only here: amounts, rates and links come from the catalogue, never from the caller.
 
-create or replace function private.create_affiliate_click(
-  p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text)
+create or replace function private.insert_affiliate_click(
+  p_user uuid, p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text,
+  p_gift_link_user uuid default null, p_gift_link uuid default null)
 returns uuid
 language sql security definer
 set search_path = ''
 as $$
   insert into public.affiliate_clicks (
     user_id, product_id, retailer_id, session_id, recommendation_id, source_page, campaign, affiliate_network,
-    click_parameter, affiliate_url, price_minor, currency, commission_rate, expected_commission_minor)
-  select auth.uid(), p.id, r.id, p_session, p_recommendation, p_source_page, p_campaign, r.affiliate_network,
-    n.click_parameter, p.affiliate_url, p.price_minor, p.currency, r.commission_rate,
-    round(p.price_minor * r.commission_rate)::bigint
+    click_parameter, affiliate_url, price_minor, currency, commission_rate, expected_commission_minor,
+    gift_link_user_id, gift_link_id)
+  select p_user, p.id, r.id, p_session, p_recommendation, p_source_page, p_campaign, r.affiliate_network,
+    n.click_parameter, p.affiliate_url, p.price_minor, p.currency, e.rate,
+    round(p.price_minor * e.rate)::bigint, p_gift_link_user, p_gift_link
   from public.products p
   join public.retailers r on r.id = p.retailer_id
   left join public.affiliate_networks n on n.code = r.affiliate_network
+  cross join lateral (select private.commission_rate(r.id, p.category_id, now()) as rate) e
   where p.id = p_product and p.is_active
   returning id
+$$;
+comment on function private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid) is
+  'A click of this person; null when the product is not on offer. Only other functions call it.';
+
+create or replace function private.create_affiliate_click(
+  p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text)
+returns uuid
+language sql security definer
+set search_path = ''
+as $$
+  select private.insert_affiliate_click(
+    auth.uid(), p_product, p_session, p_recommendation, p_source_page, p_campaign)
 $$;
 comment on function private.create_affiliate_click(uuid, uuid, uuid, text, text) is
   'The caller''s new click; null when the product is not on offer.';
@@ -36,6 +51,7 @@ $$;
 comment on function private.follow_affiliate_click(uuid, text) is 'Records a hit of a tracked link; no row when unknown.';
 
 revoke all on function private.create_affiliate_click(uuid, uuid, uuid, text, text),
+  private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid),
   private.follow_affiliate_click(uuid, text) from public, anon, authenticated;
 grant execute on function private.create_affiliate_click(uuid, uuid, uuid, text, text)
   to anon, authenticated, service_role;

@@ -8,6 +8,27 @@ as $$
 $$;
 comment on function private.uuid_v7_floor(timestamptz) is 'Sorts before every UUIDv7 of this millisecond and later.';
 
+create or replace function private.ensure_partition(p_parent text, p_at timestamptz) returns boolean
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  month timestamptz := pg_catalog.date_trunc('month', p_at, 'UTC');
+  name text := p_parent || '_' || pg_catalog.to_char(month at time zone 'UTC', 'YYYYMM');
+begin
+  if pg_catalog.to_regclass('public.' || pg_catalog.quote_ident(name)) is not null then
+    return false;
+  end if;
+  execute pg_catalog.format('create table public.%I partition of public.%I for values from (%L) to (%L)',
+    name, p_parent, private.uuid_v7_floor(month), private.uuid_v7_floor(month + interval '1 month'));
+  execute pg_catalog.format('alter table public.%I enable row level security', name);
+  execute pg_catalog.format('revoke all on table public.%I from public, anon, authenticated, service_role', name);
+  return true;
+end
+$$;
+comment on function private.ensure_partition(text, timestamptz) is
+  'Makes the partition of the month of this moment; false where it was there.';
+
 create or replace function private.ensure_partitions() returns integer
 language plpgsql security definer
 set search_path = ''
@@ -16,23 +37,16 @@ as $$
 declare
   parent text;
   month timestamptz;
-  name text;
   made integer := 0;
 begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('aclue.ensure_partitions'));
-  foreach parent in array array['product_views'] loop
+  foreach parent in array array['analytics_events', 'product_views'] loop
     for month in
       select pg_catalog.generate_series(
         pg_catalog.date_trunc('month', now(), 'UTC') - interval '1 month',
         pg_catalog.date_trunc('month', now(), 'UTC') + interval '3 months', interval '1 month')
     loop
-      name := parent || '_' || pg_catalog.to_char(month at time zone 'UTC', 'YYYYMM');
-      continue when pg_catalog.to_regclass('public.' || name) is not null;
-      execute pg_catalog.format('create table public.%I partition of public.%I for values from (%L) to (%L)',
-        name, parent, private.uuid_v7_floor(month), private.uuid_v7_floor(month + interval '1 month'));
-      execute pg_catalog.format('alter table public.%I enable row level security', name);
-      execute pg_catalog.format('revoke all on table public.%I from public, anon, authenticated, service_role', name);
-      made := made + 1;
+      made := made + private.ensure_partition(parent, month)::integer;
     end loop;
   end loop;
   return made;
@@ -40,8 +54,34 @@ end
 $$;
 comment on function private.ensure_partitions() is 'Makes the partitions of last month to three months ahead; how many were missing.';
 
-revoke all on function private.ensure_partitions() from public, anon, authenticated;
-grant execute on function private.ensure_partitions() to service_role;
+-- A row there has an id of a month without a partition, and that month's partition cannot be made any more: its rows
+-- would have to be moved first. Counts no further than 1000, so that asking costs nothing when it matters.
+create or replace function private.default_partition_rows() returns table (partition text, rows bigint)
+language plpgsql stable security definer
+set search_path = ''
+as $$
+declare
+  found_rows bigint;
+begin
+  for partition in
+    select c.relname::text
+    from pg_catalog.pg_partitioned_table t
+    join pg_catalog.pg_class c on c.oid = t.partdefid
+    join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where n.nspname = 'public' order by 1
+  loop
+    execute pg_catalog.format('select count(*) from (select from public.%I limit 1000) found', partition) into found_rows;
+    rows := found_rows;
+    return next;
+  end loop;
+end
+$$;
+comment on function private.default_partition_rows() is
+  'The default partitions, and how many rows are in each (1000: that many or more). All should be empty.';
+
+revoke all on function private.ensure_partition(text, timestamptz), private.ensure_partitions(),
+  private.default_partition_rows() from public, anon, authenticated;
+grant execute on function private.ensure_partitions(), private.default_partition_rows() to service_role;
 grant execute on function private.uuid_v7_floor(timestamptz) to anon, authenticated, service_role;
 
 select private.ensure_partitions();

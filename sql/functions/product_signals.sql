@@ -4,6 +4,7 @@ create or replace function private.sync_signals(p_products uuid[]) returns void
 language sql security definer
 set search_path = ''
 as $$
+  select private.mark_personality_due();
   with newest as (
     select distinct on (s.product_id) s.product_id, s.id, s.direction, s.preference_strength, s.created_at
     from public.swipes s
@@ -28,3 +29,16 @@ comment on function private.sync_signals(uuid[]) is
 
 revoke all on function private.sync_signals(uuid[]) from public;
 grant execute on function private.sync_signals(uuid[]) to anon, authenticated, service_role;
+
+-- The planner takes a moment that it does not know for the middle of all swipes and would read them from the start
+-- until the first new one, which is the last of them.
+create or replace function private.swiped_since(p_at timestamptz) returns boolean
+language sql stable
+set search_path = ''
+set enable_seqscan = off
+as $$
+  select exists (select from public.swipes where created_at > p_at)
+$$;
+comment on function private.swiped_since(timestamptz) is 'Whether anybody swiped after this moment.';
+revoke all on function private.swiped_since(timestamptz) from public;
+grant execute on function private.swiped_since(timestamptz) to service_role;

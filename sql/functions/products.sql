@@ -47,22 +47,33 @@ $$;
 create or replace trigger products_search_names before insert or update of brand_id, category_id, tags, search_names
   on public.products for each row execute function private.set_search_names();
 
--- Statement level, on the new rows only: imports write thousands of products at a time.
+-- Statement level, and only on rows whose text is new: imports write thousands of products at a time, and a new model
+-- touches all of them for their popularity.
 create or replace function private.index_search_words() returns trigger
 language plpgsql security definer
 set search_path = ''
 as $$
+declare
+  found_words text[];
 begin
-  with words as (
-    select distinct w.word
-    from changed p
-    cross join lateral pg_catalog.unnest(pg_catalog.tsvector_to_array(
-      pg_catalog.to_tsvector('pg_catalog.simple', p.name || ' ' || p.search_names || ' ' || coalesce(p.description, '')))) w (word)
-    where w.word ~ '^[[:alpha:]]{4,40}$'
-  ),
-  added as (
+  -- Each word once before anything else is asked of it: even a large catalogue has few.
+  if tg_op = 'INSERT' then
+    found_words := array(
+      select distinct pg_catalog.unnest(pg_catalog.tsvector_to_array(pg_catalog.to_tsvector(
+        'pg_catalog.simple', p.name || ' ' || p.search_names || ' ' || coalesce(p.description, '')))) from changed p);
+  else
+    found_words := array(
+      select distinct pg_catalog.unnest(pg_catalog.tsvector_to_array(pg_catalog.to_tsvector(
+        'pg_catalog.simple', p.name || ' ' || p.search_names || ' ' || coalesce(p.description, ''))))
+      from changed p join previous o on o.id = p.id
+      where (p.name, p.search_names, p.description) is distinct from (o.name, o.search_names, o.description));
+  end if;
+  with added as (
     insert into private.search_words (word, stem)
-    select word, pg_catalog.to_tsvector('pg_catalog.english', word) from words
+    select w.word, pg_catalog.to_tsvector('pg_catalog.english', w.word)
+    from pg_catalog.unnest(found_words) w (word)
+    where w.word ~ '^[[:alpha:]]{4,40}$'
+      and not exists (select from private.search_words s where s.word = w.word)
     on conflict do nothing
     returning word
   )
@@ -77,7 +88,7 @@ create or replace trigger products_search_words_inserted after insert on public.
   referencing new table as changed
   for each statement execute function private.index_search_words();
 create or replace trigger products_search_words_updated after update on public.products
-  referencing new table as changed
+  referencing new table as changed old table as previous
   for each statement execute function private.index_search_words();
 
 create or replace function private.search_query(p_search text) returns tsquery

@@ -1,33 +1,9 @@
 -- Features of products, signals of people, affinities that follow. Formulas: docs/recommendations.md.
 
+-- A body by `return` is inlined: a model asks this of every product.
 create or replace function private.product_traits(p_category uuid, p_tags text[]) returns real[]
 language sql stable
-set search_path = ''
-as $$
-  with recursive ancestors as (
-    select id, parent_id, slug from public.categories where id = p_category
-    union
-    select c.id, c.parent_id, c.slug from public.categories c join ancestors a on c.id = a.parent_id
-  ),
-  raw as (
-    select t.position,
-      coalesce(m.recommendation_weight::real * (
-        0.5 * case
-          when exists (select from ancestors a where a.slug = any (m.recommended_categories)) then 1
-          when exists (select from ancestors a where a.slug = any (m.avoided_categories)) then -1
-          else 0 end
-        + 0.5 * greatest(-1, least(1, (
-          select coalesce(sum((m.product_tags ->> tag)::real), 0) / 1.5
-          from pg_catalog.unnest(p_tags) tag where m.product_tags ? tag)))
-      ), 0) as value
-    from pg_catalog.unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social'])
-      with ordinality t (trait, position)
-    left join public.personality_gift_mappings m
-      on m.personality_type = t.trait and m.algorithm_version = '1.0'
-  )
-  select pg_catalog.array_agg((value / greatest(1, (select sum(abs(value)) / 2 from raw)))::real order by position)
-  from raw
-$$;
+return private.trait_features(pg_catalog.to_jsonb(p_tags), private.category_alignments(p_category))::real[];
 
 -- The expected strength of a swipe: the mean of its signals and of 20 imagined ones at the feed's own figure (or .5).
 create or replace function private.product_popularity(p_product uuid, p_prior real) returns real
@@ -48,9 +24,77 @@ as $$
     "gift_finder": {"personality": 0.45, "context": 0.40, "popularity": 0.15},
     "similar": {"similarity": 0.90, "popularity": 0.10},
     "half_life_days": 90,
-    "prior_weight": 2
+    "prior_weight": 2,
+    "behaviour": {"minimum_signals": 20, "quiz_variance": 100, "prior_variance": 625, "swipe_variance": 1600,
+      "method_variance": 225, "threshold": 5},
+    "candidates": {"from": 10000, "per_list": 400}
   }'::jsonb
 $$;
+
+-- The lists that a product belongs to, but those of traits.
+create or replace function private.candidate_lists(p_category uuid, p_brand uuid, p_tags text[]) returns setof text
+language sql immutable parallel safe
+set search_path = ''
+as $$
+  select 'popular'
+  union all select 'category:' || p_category where p_category is not null
+  union all select 'brand:' || p_brand where p_brand is not null
+  union all select 'tag:' || tag from pg_catalog.unnest(p_tags) tag
+$$;
+
+-- Of a model with many products: the most popular of each list, and of each trait those that it suits most and least.
+-- A smaller model needs none, because all of it is ranked.
+create or replace function private.choose_candidates(p_model integer) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  settings jsonb;
+begin
+  select m.parameters -> 'candidates' into settings from public.recommendation_models m where m.version = p_model;
+  update public.recommendation_models m
+    set product_count = (select count(*) from public.product_features f where f.model_version = p_model)
+    where m.version = p_model;
+  if not exists (
+    select from public.recommendation_models m
+    where m.version = p_model and m.product_count > (settings ->> 'from')::integer)
+  then
+    return;
+  end if;
+  insert into public.model_candidates (model_version, list, product_id)
+  select p_model, ranked.list, ranked.product_id
+  from (
+    select l.list, f.product_id, row_number() over (partition by l.list order by f.popularity desc, f.product_id desc) as place
+    from public.product_features f
+    join public.products p on p.id = f.product_id
+    cross join lateral private.candidate_lists(p.category_id, p.brand_id, p.tags) l (list)
+    where f.model_version = p_model
+    union all
+    select t.sign || t.trait, f.product_id,
+      row_number() over (partition by t.sign, t.trait order by t.value desc, f.popularity desc, f.product_id desc)
+    from public.product_features f
+    cross join lateral (values
+      ('+', 'adventurous', f.adventurous), ('-', 'adventurous', -f.adventurous),
+      ('+', 'intellectual', f.intellectual), ('-', 'intellectual', -f.intellectual),
+      ('+', 'practical', f.practical), ('-', 'practical', -f.practical),
+      ('+', 'creative', f.creative), ('-', 'creative', -f.creative),
+      ('+', 'social', f.social), ('-', 'social', -f.social)) t (sign, trait, value)
+    where f.model_version = p_model
+  ) ranked
+  where ranked.place <= (settings ->> 'per_list')::integer;
+end
+$$;
+
+-- An array, so that it is looked up by the index on products however many there are.
+create or replace function private.candidates(p_model integer, p_lists text[]) returns uuid[]
+language sql stable
+set search_path = ''
+as $$
+  select array(
+    select distinct c.product_id from public.model_candidates c
+    where c.model_version = p_model and c.list = any (p_lists))
+$$;
+comment on function private.candidates(integer, text[]) is 'The products of these lists of a model.';
 
 -- A new model version from the catalogue, the mappings and everybody's signals; the last three stay served.
 create or replace function private.refresh_model() returns integer
@@ -61,16 +105,29 @@ declare
   model integer;
 begin
   perform pg_catalog.pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
+  -- One pass over the signals, and the traits once per category and tags: what private.product_popularity() and
+  -- private.product_traits() say of each product, without asking anew for each of a million.
   update public.products p set popularity = n.popularity
-  from (select id, private.product_popularity(id, feed_popularity) as popularity from public.products) n
+  from (
+    select c.id, ((20 * coalesce(c.feed_popularity, 0.5) + coalesce(s.strengths, 0)) / (20 + coalesce(s.signals, 0)))::real as popularity
+    from public.products c
+    left join (
+      select product_id, sum(preference_strength) as strengths, count(preference_strength) as signals
+      from public.product_signals group by product_id) s on s.product_id = c.id
+  ) n
   where n.id = p.id and p.popularity is distinct from n.popularity;
   insert into public.recommendation_models (parameters)
     values (private.default_model_parameters()) returning version into model;
+  with kinds as materialized (select distinct category_id, tags from public.products where is_active),
+  traits as materialized (select k.category_id, k.tags, private.product_traits(k.category_id, k.tags) as x from kinds k)
   insert into public.product_features (
       model_version, product_id, popularity, adventurous, intellectual, practical, creative, social)
-    select model, id, popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
-    from public.products cross join lateral (select private.product_traits(category_id, tags) as x) t
-    where is_active;
+    select model, p.id, p.popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
+    from public.products p join traits t on t.category_id = p.category_id and t.tags = p.tags
+    where p.is_active;
+  perform private.choose_candidates(model);
+  -- A version that the statistics have never seen is taken for one row, and joined to accordingly.
+  analyze public.product_features, public.model_candidates;
   delete from public.recommendation_models
     where version not in (select version from public.recommendation_models order by version desc limit 3);
   return model;
@@ -90,12 +147,22 @@ as $$
     model_version, product_id, popularity, adventurous, intellectual, practical, creative, social)
   select m.version, p.id, private.product_popularity(p.id, p.feed_popularity), t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
   from public.products p
-  cross join lateral (select private.product_traits(p.category_id, p.tags) as x) t
+  cross join lateral (select private.product_traits(p.category_id, p.tags) as x offset 0) t
   cross join (select max(version) as version from public.recommendation_models) m
   where p.id = p_product and m.version is not null and (private.is_admin() or auth.role() = 'service_role')
   on conflict (model_version, product_id) do update set
     popularity = excluded.popularity, adventurous = excluded.adventurous, intellectual = excluded.intellectual,
-    practical = excluded.practical, creative = excluded.creative, social = excluded.social
+    practical = excluded.practical, creative = excluded.creative, social = excluded.social;
+  insert into public.model_candidates (model_version, list, product_id)
+  select m.version, l.list, p.id
+  from public.products p
+  cross join lateral private.candidate_lists(p.category_id, p.brand_id, p.tags) l (list)
+  cross join (
+    select version from public.recommendation_models
+    where version = (select max(version) from public.recommendation_models)
+      and product_count > (parameters -> 'candidates' ->> 'from')::integer) m
+  where p.id = p_product and (private.is_admin() or auth.role() = 'service_role')
+  on conflict do nothing
 $$;
 
 -- What a person said of products up to a moment: the newest swipe per product that was not undone by then and, where
@@ -142,10 +209,11 @@ as $$
   where s.strength is not null
 $$;
 
-revoke all on function private.product_traits(uuid, text[]), private.product_popularity(uuid, real),
+revoke all on function private.choose_candidates(integer), private.product_traits(uuid, text[]), private.product_popularity(uuid, real),
   private.refresh_model(), private.refresh_product_features(uuid) from public, anon, authenticated;
 grant execute on function private.refresh_model(), private.refresh_product_features(uuid) to service_role;
 grant execute on function private.refresh_product_features(uuid) to authenticated;
 grant execute on function private.signals(uuid, timestamptz, boolean),
-  private.weighted_signals(uuid, timestamptz, boolean, double precision), private.default_model_parameters()
+  private.weighted_signals(uuid, timestamptz, boolean, double precision), private.default_model_parameters(),
+  private.candidate_lists(uuid, uuid, text[]), private.candidates(integer, text[])
   to anon, authenticated, service_role;

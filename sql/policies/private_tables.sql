@@ -2,3 +2,8 @@
 revoke all on table private.search_words from public, anon, authenticated, service_role;
 revoke all on table private.search_variants from public, anon, authenticated, service_role;
 revoke all on table private.auth_attempts from public, anon, authenticated, service_role;
+revoke all on table private.applied_files from public, anon, authenticated, service_role;
+revoke all on table private.one_time_tokens from public, anon, authenticated, service_role;
+revoke all on table private.outbox from public, anon, authenticated, service_role;
+revoke all on table private.recovery_codes from public, anon, authenticated, service_role;
+revoke all on table private.personality_due from public, anon, authenticated, service_role;

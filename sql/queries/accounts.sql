@@ -17,3 +17,12 @@ select private.note_sign_in(:id::uuid)
 
 -- name: count_attempt(bucket, window_seconds)
 select private.count_attempt(:bucket::bytea, make_interval(secs => :window_seconds::float8))
+
+-- name: forgive_attempt(bucket, window_seconds)
+select private.forgive_attempt(:bucket::bytea, make_interval(secs => :window_seconds::float8))
+
+-- name: by_id(id)
+select email, password_hash, email_confirmed_at from private.account(:id::uuid)
+
+-- name: set_password(id, password_hash)
+select private.set_password(:id::uuid, :password_hash::text)

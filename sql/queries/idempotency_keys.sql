@@ -8,8 +8,9 @@ select pg_advisory_xact_lock(hashtextextended(
   'idempotency:' || :user_id::uuid::text || ':' || :operation::text || ':' || :key::text, 0))
 
 -- name: purge()
--- As service_role: keys live for a day.
-delete from public.idempotency_keys where created_at < now() - interval '1 day'
+-- As service_role: keys live for a day. How many were forgotten.
+with gone as (delete from public.idempotency_keys where created_at < now() - interval '1 day' returning 1)
+select count(*) from gone
 
 -- name: store(operation, key, request_hash, result_id)
 insert into public.idempotency_keys (operation, key, request_hash, result_id)

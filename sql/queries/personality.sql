@@ -31,10 +31,27 @@ on conflict (user_id) do update set
   last_assessment_at = excluded.last_assessment_at
 returning id
 
--- name: store_assessment(user_id, data, scores, primary_type, trigger, questions_answered, seconds, quality)
+-- name: store_assessment(user_id, data, scores, primary_type, trigger, confidence, questions_answered, seconds, quality)
 insert into public.personality_assessment_history (
-  assessment_data, personality_scores, primary_type, assessment_trigger, questions_answered,
+  assessment_data, personality_scores, primary_type, assessment_trigger, confidence_level, questions_answered,
   completion_time_seconds, assessment_quality_score, user_swipes_count)
-select :data::jsonb, :scores::jsonb, :primary_type, :trigger, :questions_answered, :seconds, :quality,
+select :data::jsonb, :scores::jsonb, :primary_type, :trigger, :confidence, :questions_answered, :seconds, :quality,
   (select count(*) from public.swipes where user_id = :user_id::uuid and undone_at is null)
 returning id
+
+-- name: mark_due()
+-- The caller's personality is to be put together anew from quiz and swipes.
+select private.mark_personality_due()
+
+-- name: mark_everybody_due(user_id)
+-- As the owner: one person, or everybody (null) who took a quiz or swiped.
+insert into private.personality_due (user_id)
+select p.id from public.profiles p
+where (:user_id::uuid is null or p.id = :user_id::uuid)
+  and (exists (select from public.personality_profiles x where x.user_id = p.id)
+    or exists (select from public.product_signals s where s.user_id = p.id))
+on conflict (user_id) do update set marks = personality_due.marks + 1
+
+-- name: update_from_behaviour(size)
+-- As service_role: a batch of the personalities that are due; how many it was done with.
+select private.update_personality_from_behaviour(:size::int)

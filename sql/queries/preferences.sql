@@ -1,6 +1,6 @@
 -- name: rebuild(user_id)
 -- Affinities to categories, brands and tags, each sum(weight * lean) / (sum(weight) + prior): -1..1, drawn to 0 while
--- there is little evidence. The price range is the 10th to 90th percentile of what was liked, from three likes on.
+-- there is little evidence. Nothing for somebody who withdrew personalisation. The price range is the 10th to 90th percentile of what was liked, from three likes on.
 with parameters as (select private.default_model_parameters() as p),
 signals as materialized (
   select s.* from private.weighted_signals(
@@ -52,6 +52,7 @@ select
   counts.total, counts.rights,
   round((select count(*) / (count(*) + 10.0) from signals), 4)
 from counts
+where private.has_consent(:user_id::uuid, 'personalisation')
 on conflict (user_id) do update set
   category_preferences = excluded.category_preferences, brand_preferences = excluded.brand_preferences,
   style_preferences = excluded.style_preferences, min_price_minor = excluded.min_price_minor,

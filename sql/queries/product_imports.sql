@@ -101,6 +101,13 @@ from added a
 left join public.categories known on known.slug = a.parent_slug
 left join added parent on parent.slug = a.parent_slug;
 
+-- name: note_offers_seen()
+-- That the feed still names them; to the day, so that a feed without changes writes little.
+update public.product_offers o set last_seen_at = now()
+from pg_temp.product_import_rows n
+join public.products p on p.retailer_id = n.retailer_id and p.external_id = n.external_id
+where o.product_id = p.id and o.retailer_id = p.retailer_id and o.last_seen_at < now() - interval '1 day';
+
 -- name: feed_retailers(constant_slug)
 -- The shops of the feed (the mapping's own even if no line is readable), and whether the feed has less than 70 % of
 -- the products that are active now.
@@ -159,8 +166,13 @@ where r.id = any (:retailers::uuid[]) and p.retailer_id = r.id and p.is_active
 
 -- name: analyze_products()
 -- A large import changes what the planner should expect.
-analyze public.products;
+analyze public.products, public.product_offers, public.product_prices, private.search_words, private.search_variants;
 
 -- name: refresh_model()
 -- Features of the products for the feeds.
 select private.refresh_model();
+
+-- name: audit(file, counts)
+-- One entry for the whole import, by the owner of the database.
+insert into public.audit_log (operation, table_name, changes)
+values ('import', 'public.products', jsonb_build_object('file', :file::text) || :counts::jsonb);

@@ -6,6 +6,6 @@ update public.profiles set
 where id = :user_id::uuid
 returning id
 
--- name: analytics(since)
--- What the caller did since a moment (null: ever).
-select * from private.get_user_analytics_summary(:since::timestamptz)
+-- name: analytics(user_id, since)
+-- What somebody did since a moment (null: ever).
+select * from public.get_user_analytics_summary(:user_id::uuid, :since::timestamptz)

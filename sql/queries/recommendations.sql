@@ -1,12 +1,70 @@
 -- Ranking. Every score is 0.5 + a sum of terms, bounded to 0..1 because the weights of a context add up to 1 and each
 -- factor lies in -1..1; it is rounded to 6 decimals so that a cursor can name it. docs/recommendations.md explains.
+-- Features are looked up product by product (limit 1 holds the planner to it): joined, all of a model would be read
+-- for a few hundred candidates.
 
--- name: current_model()
--- The newest model and the moment a new feed is frozen at.
-select max(version) as version, clock_timestamp() as until from public.recommendation_models
+-- name: current_model(user_id)
+-- The newest model, the moment a new feed is frozen at, and whether it may be made for this person; none before the
+-- first.
+select version, clock_timestamp() as until, product_count > (parameters -> 'candidates' ->> 'from')::int as is_large,
+  private.has_consent(:user_id::uuid, 'personalisation') as is_personal
+from public.recommendation_models order by version desc limit 1
 
--- name: model_exists(version)
-select exists (select from public.recommendation_models where version = :version::int)
+-- name: model(version, user_id)
+-- Whether a model that is still served is ranked from candidates, and whether it may still be made for this person.
+select coalesce(product_count > (parameters -> 'candidates' ->> 'from')::int, false) as is_large,
+  private.has_consent(:user_id::uuid, 'personalisation') as may_be_personal
+from public.recommendation_models where version = :version::int
+
+-- name: was_personal(user_id, at)
+-- Whether a feed of that moment was made for this person, and may be explained so today.
+select private.has_consent(:user_id::uuid, 'personalisation', :at::timestamptz)
+  and private.has_consent(:user_id::uuid, 'personalisation')
+
+-- name: lists_for(user_id, until, model)
+-- What a person's candidates are drawn from: what is popular, what suits each of their traits, and the dozen
+-- categories, brands and tags that they like best.
+with parameters as (
+  select (parameters ->> 'half_life_days')::double precision as half_life,
+    (parameters ->> 'prior_weight')::double precision as prior
+  from public.recommendation_models where version = :model::int
+),
+leanings as (
+  select key as trait, value::double precision - 50 as lean
+  from (
+    select personality_scores from public.personality_assessment_history
+    where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
+    order by assessment_timestamp desc, id desc limit 1) latest
+  cross join lateral jsonb_each_text(personality_scores)
+),
+liked as (
+  select l.list
+  from private.weighted_signals(:user_id::uuid, :until::timestamptz, true, (select half_life from parameters)) s
+  cross join lateral private.candidate_lists(s.category_id, s.brand_id, s.tags) l (list)
+  where l.list <> 'popular'
+  group by l.list having sum(s.weight * s.lean) > 0
+  order by sum(s.weight * s.lean) / (sum(s.weight) + (select prior from parameters)) desc, l.list limit 12
+)
+select array['popular']
+  || array(select case when lean > 0 then '+' else '-' end || trait from leanings where lean <> 0 order by trait)
+  || array(select list from liked)
+
+-- name: lists_of_wishes(leanings, contexts)
+-- Of the gift finder: what is popular, the traits asked for, and the tags that the rules favour.
+select array['popular']
+  || array(select '+' || trait from unnest(:leanings::double precision[],
+      array['adventurous', 'intellectual', 'practical', 'creative', 'social']) l (lean, trait) where lean > 0)
+  || array(select distinct 'tag:' || tag from public.gift_context_rules
+      where kind || ':' || value = any (:contexts::text[]) and weight > 0)
+
+-- name: lists_of_filter(categories, brands, tags)
+-- What a filter asks for, so that it finds more than what was chosen without it.
+select array(select 'category:' || private.category_tree(slug) from unnest(:categories::text[]) slug)
+  || array(select 'brand:' || id from public.brands where slug = any (:brands::text[]))
+  || array(select 'tag:' || tag from unnest(:tags::text[]) tag)
+
+-- name: is_candidate(model, lists)
+r.id = any (private.candidates(:model::int, :lists::text[]))
 
 -- name: discover(user_id, until, model, size, after_score, after_id)
 with parameters as (
@@ -17,16 +75,17 @@ with parameters as (
     (parameters ->> 'prior_weight')::double precision as prior
   from public.recommendation_models where version = :model::int
 ),
--- (score - 50) / 50 per trait; zero for somebody without a quiz.
+-- (score - 50) / 50 per trait; zero for somebody of whom there is no assessment. Only a quiz adds to the evidence: what
+-- the swipes say of the personality is counted with the signals already.
 person as materialized (
-  select count(*) > 0 as has_personality,
+  select coalesce(bool_or(method <> 'behavior'), false) as has_personality,
     coalesce(max((s ->> 'adventurous')::double precision - 50), 0) / 50 as adventurous,
     coalesce(max((s ->> 'intellectual')::double precision - 50), 0) / 50 as intellectual,
     coalesce(max((s ->> 'practical')::double precision - 50), 0) / 50 as practical,
     coalesce(max((s ->> 'creative')::double precision - 50), 0) / 50 as creative,
     coalesce(max((s ->> 'social')::double precision - 50), 0) / 50 as social
   from (
-    select personality_scores as s from public.personality_assessment_history
+    select personality_scores as s, assessment_method as method from public.personality_assessment_history
     where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
     order by assessment_timestamp desc, id desc limit 1) latest
 ),
@@ -44,6 +103,10 @@ affinities as materialized (
   ) f
   group by 1, 2
 ),
+-- Looked up by name for each tag of each product, instead of going through all affinities.
+tag_scores as materialized (
+  select coalesce(jsonb_object_agg(key, score), '{}') as scores from affinities where kind = 'tag'
+),
 factors as (
   select r.id,
     (a.adventurous * coalesce(f.adventurous, 0) + a.intellectual * coalesce(f.intellectual, 0)
@@ -53,12 +116,13 @@ factors as (
     coalesce(f.popularity, r.popularity)::double precision as popularity
   from public.products r
   cross join person a
-  left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+  left join lateral (
+    select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
   left join affinities c on c.kind = 'category' and c.key = r.category_id::text
   left join affinities b on b.kind = 'brand' and b.key = r.brand_id::text
-  left join lateral (
-    select sum(x.score) / cardinality(r.tags) as score from affinities x
-    where x.kind = 'tag' and x.key = any (r.tags)) g on true
+  cross join lateral (
+    select sum((t.scores ->> tag)::double precision) / cardinality(r.tags) as score
+    from tag_scores t cross join unnest(r.tags) tag) g
   where r.is_active and ({filters})
 ),
 scored as materialized (
@@ -84,7 +148,8 @@ select r.id as product_id, g.score, g.personality, g.preference, g.popularity,
   coalesce(because.list, '[]') as because
 from page g
 join public.products r on r.id = g.id
-left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+left join lateral (
+  select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
 cross join parameters p
 cross join person a
 -- What the score would lose had this product not been liked: the affinities without its signal.
@@ -92,17 +157,20 @@ left join lateral (
   select jsonb_agg(jsonb_build_object('name', w.name, 'direction', w.direction, 'weight', w.loss) order by w.loss desc) as list
   from (
     select s.name, s.direction, 0.5 * p.preference * sum(
-      f.share * (a.score - (a.n - s.weight * s.lean) / nullif(a.d - s.weight, 0))) as loss
-    from signals s
-    cross join lateral (
-      select 'category' as kind, s.category_id::text as key, 0.5::double precision as share
-      where s.category_id = r.category_id
-      union all
-      select 'brand', s.brand_id::text, 0.2::double precision where s.brand_id = r.brand_id
-      union all
-      select 'tag', tag, 0.3::double precision / cardinality(r.tags) from unnest(r.tags) tag where tag = any (s.tags)
-    ) f
-    join affinities a on a.kind = f.kind and a.key = f.key
+      k.share * (k.score - (k.n - s.weight * s.lean) / nullif(k.d - s.weight, 0))) as loss
+    from (  -- the product's few affinities first, then the person's many signals
+      select f.kind, f.key, f.share, a.score, a.n, a.d
+      from (
+        select 'category' as kind, r.category_id::text as key, 0.5::double precision as share
+        union all select 'brand', r.brand_id::text, 0.2::double precision
+        union all select 'tag', tag, 0.3::double precision / cardinality(r.tags) from unnest(r.tags) tag
+      ) f
+      join affinities a on a.kind = f.kind and a.key = f.key
+    ) k
+    join signals s on case k.kind
+      when 'category' then s.category_id = r.category_id
+      when 'brand' then s.brand_id = r.brand_id
+      else k.key = any (s.tags) end
     where s.swipe_id is not null and s.lean > 0
     group by s.swipe_id, s.name, s.direction
     order by loss desc
@@ -138,7 +206,8 @@ factors as (
     coalesce(f.popularity, r.popularity)::double precision as popularity
   from public.products r
   cross join person a
-  left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+  left join lateral (
+    select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
   where r.is_active and ({filters})
 ),
 scored as materialized (
@@ -171,13 +240,15 @@ select r.id as product_id, g.score, g.personality, 0::double precision as prefer
   '[]'::jsonb as because
 from page g
 join public.products r on r.id = g.id
-left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+left join lateral (
+  select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
 cross join parameters p
 cross join person a
 order by g.score desc, r.id desc
 
--- name: similar(product_ids, model, size)
--- Per product, those most like it: category, its parent, brand, shared tags and price. The same for every caller.
+-- name: similar(product_ids, model, is_large, size)
+-- Per product, those most like it: category, its parent, brand, shared tags and price. The same for every caller. Of a
+-- large model those that share a category, brand or tag; one half of the union is never run.
 with parameters as (
   select (parameters -> 'similar' ->> 'similarity')::double precision as similarity,
     (parameters -> 'similar' ->> 'popularity')::double precision as popularity
@@ -197,9 +268,15 @@ cross join lateral (
     0.5 * p.popularity * coalesce(f.popularity, r.popularity) as popularity_term,
     coalesce(f.popularity, r.popularity)::double precision as popularity,
     array(select tag from unnest(o.tags) tag where tag = any (r.tags)) as shared_tags
-  from public.products r
+  from (
+    select * from public.products where not :is_large::boolean
+    union all
+    select * from public.products where :is_large::boolean and id = any (
+      private.candidates(:model::int, array(select private.candidate_lists(o.category_id, o.brand_id, o.tags))))
+  ) r
   join public.categories c on c.id = r.category_id
-  left join public.product_features f on f.model_version = :model::int and f.product_id = r.id
+  left join lateral (
+    select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
   cross join lateral (select cardinality(array(
     select tag from unnest(o.tags) tag where tag = any (r.tags))) as shared) g
   cross join lateral (select
@@ -246,16 +323,22 @@ left join public.recommendations r on r.user_id = :user_id::uuid and r.product_i
 order by i.position
 
 -- name: note_outcome(user_id, product_id, match, alignment, prediction, score, context, generated_at, direction, is_purchased)
--- What came of a recommendation to somebody with a personality; nothing for anybody else.
+-- What came of a recommendation to somebody with a personality; nothing for anybody else, or who is not to be profiled.
+-- The match is what the feed was ranked with; null where it was not of this person's personality, as in the gift
+-- finder: it is computed then.
 insert into public.personality_recommendations as old (
   product_id, personality_profile_id, personality_match_score, category_alignment_score, behavioral_prediction,
   combined_score, confidence_level, recommendation_context, generated_at, is_shown, shown_at, is_swiped,
   swipe_direction, is_purchased, interacted_at)
-select :product_id::uuid, p.id, :match::double precision, :alignment::double precision,
+select r.id, p.id,
+  coalesce(:match::double precision, public.calculate_personality_product_match(
+    p.personality_scores, to_jsonb(r.tags), private.category_alignments(r.category_id))),
+  :alignment::double precision,
   :prediction::double precision, :score::double precision, p.confidence_level, :context::text,
   :generated_at::timestamptz, true, :generated_at::timestamptz, :direction::text is not null,
   :direction::text::public.swipe_direction, :is_purchased::boolean, now()
-from public.personality_profiles p where p.user_id = :user_id::uuid
+from public.personality_profiles p join public.products r on r.id = :product_id::uuid
+where p.user_id = :user_id::uuid and private.has_consent(:user_id::uuid, 'personalisation')
 on conflict (user_id, product_id, personality_profile_id) do update set
   is_swiped = old.is_swiped or excluded.is_swiped,
   swipe_direction = coalesce(excluded.swipe_direction, old.swipe_direction),
@@ -281,5 +364,5 @@ select not exists (select from public.recommendation_models)
   or exists (
     select from (select max(created_at) as at from public.recommendation_models) m
     where m.at < now() - make_interval(secs => :seconds::float8)
-      and (exists (select from public.product_signals where swiped_at > m.at)
+      and (private.swiped_since(m.at)
         or exists (select from public.products where updated_at > m.at)))

@@ -37,6 +37,9 @@ returning product_id
 -- name: exists(user_id, swipe_id)
 select exists (select from public.swipes where user_id = :user_id::uuid and id = :swipe_id::uuid)
 
+-- name: any(user_id)
+select exists (select from public.swipes where user_id = :user_id::uuid)
+
 -- name: sync_signals(product_ids)
 -- The newest swipe of each of these products (null: of all) that was not undone becomes its signal.
 select private.sync_signals(:product_ids::uuid[])

@@ -1,0 +1,217 @@
+-- The audit log: one trigger function writes it, nothing changes it but erasure and retention. docs/audit_log.md
+
+-- Arguments: the key's columns; the person's column or ''; columns whose values are left out; columns that do not count.
+create or replace function private.audit() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  old_row jsonb := case when tg_op <> 'INSERT' then pg_catalog.to_jsonb(old) end;
+  new_row jsonb := case when tg_op <> 'DELETE' then pg_catalog.to_jsonb(new) end;
+  key_columns text[] := pg_catalog.string_to_array(tg_argv[0], ',');
+  left_out text[] := pg_catalog.string_to_array(tg_argv[2], ',');
+  ignored text[] := pg_catalog.string_to_array(tg_argv[3], ',');
+  subject uuid := auth.uid();
+  person uuid := coalesce(new_row ->> tg_argv[1], old_row ->> tg_argv[1])::uuid;
+  is_gone boolean;
+  key jsonb;
+  changed jsonb;
+begin
+  select pg_catalog.jsonb_object_agg(c.name, case when c.name = any (left_out) then '{"left_out": true}'
+    else pg_catalog.jsonb_build_object('old', old_row -> c.name, 'new', new_row -> c.name) end)
+  into changed
+  from pg_catalog.jsonb_object_keys(coalesce(new_row, old_row)) c (name)
+  where c.name <> all (ignored)
+    and nullif(old_row -> c.name, 'null') is distinct from nullif(new_row -> c.name, 'null');
+  if changed is null then
+    return null;
+  end if;
+  select pg_catalog.jsonb_object_agg(k.name, coalesce(new_row, old_row) -> k.name) into key
+  from pg_catalog.unnest(key_columns) k (name);
+  -- What goes with an erased person, or is told of them afterwards, is written without their values from the start.
+  is_gone := person is not null and not exists (select from public.profiles where id = person);
+  insert into public.audit_log (
+    actor, person_id, role, app_role, request_id, operation, table_name, row_key, changes, erased_at)
+  values (
+    case when not is_gone or subject <> person then subject end,
+    case when not is_gone then person end,
+    coalesce(nullif(nullif(pg_catalog.current_setting('role'), 'none'), ''), session_user),
+    private.app_role(),
+    nullif(left(pg_catalog.current_setting('aclue.request_id', true), 64), ''),
+    lower(tg_op),
+    pg_catalog.format('%s.%s', tg_table_schema, tg_table_name),
+    case when is_gone then private.erased_key(key) else key end,
+    case when is_gone then private.erased_changes(changed) else changed end,
+    case when is_gone then now() end);
+  return null;
+end
+$$;
+
+create or replace function private.erased_key(p_key jsonb) returns jsonb
+language sql immutable
+set search_path = ''
+as $$
+  select coalesce(pg_catalog.jsonb_object_agg(name, '[erased]'), '{}') from pg_catalog.jsonb_object_keys(p_key) k (name)
+$$;
+
+create or replace function private.erased_changes(p_changes jsonb) returns jsonb
+language sql immutable
+set search_path = ''
+as $$
+  select coalesce(pg_catalog.jsonb_object_agg(name, case when value ? 'left_out' then value
+    else '{"old": "[erased]", "new": "[erased]"}' end), '{}')
+  from pg_catalog.jsonb_each(p_changes) c (name, value)
+$$;
+comment on function private.erased_changes(jsonb) is 'The names of the columns that changed, without a value.';
+
+-- Nobody is granted these verbs. The trigger holds for the owner too: only the two functions below announce themselves
+-- by the setting, and as it can be set by anybody it counts only where the owner's rights are at work.
+create or replace function private.keep_audit_log() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+declare
+  work text := case
+    when (select c.relowner from pg_catalog.pg_class c where c.oid = tg_relid)
+      = (select r.oid from pg_catalog.pg_roles r where r.rolname = current_user)
+    then pg_catalog.current_setting('aclue.audit_log', true) end;
+begin
+  if tg_op = 'DELETE' and work = 'purge' then
+    return old;
+  elsif tg_op = 'UPDATE' and work = 'redact' then
+    if (new.id, new.at, new.role, new.app_role, new.request_id, new.operation, new.table_name)
+        is not distinct from
+        (old.id, old.at, old.role, old.app_role, old.request_id, old.operation, old.table_name)
+      and (new.actor is null or new.actor = old.actor) and (new.person_id is null or new.person_id = old.person_id)
+      and new.row_key in (old.row_key, private.erased_key(old.row_key))
+      and new.changes in (old.changes, private.erased_changes(old.changes))
+    then
+      return new;
+    end if;
+  end if;
+  raise exception 'the audit log is append-only' using errcode = 'insufficient_privilege';
+end
+$$;
+
+create or replace trigger audit_log_kept before update or delete on public.audit_log
+  for each row execute function private.keep_audit_log();
+create or replace trigger audit_log_not_emptied before truncate on public.audit_log
+  for each statement execute function private.keep_audit_log();
+
+create or replace function private.redact_audit_log(p_person uuid) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform pg_catalog.set_config('aclue.audit_log', 'redact', true);
+  update public.audit_log set
+    person_id = null, actor = nullif(actor, p_person), row_key = private.erased_key(row_key),
+    changes = private.erased_changes(changes), erased_at = now()
+  where person_id = p_person;
+  -- What they did elsewhere, such as to the catalogue, stays; that it was them does not.
+  update public.audit_log set actor = null, erased_at = now() where actor = p_person;
+  perform pg_catalog.set_config('aclue.audit_log', '', true);
+end
+$$;
+comment on function private.redact_audit_log(uuid) is
+  'Takes a person out of the entries and keeps the entries; nobody calls it, deleting a profile does.';
+
+create or replace function private.redact_deleted_person() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform private.redact_audit_log(old.id);
+  return null;
+end
+$$;
+create or replace trigger profiles_redacted after delete on public.profiles
+  for each row execute function private.redact_deleted_person();
+
+create or replace function private.purge_audit_log(p_days integer, p_most integer) returns integer
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  removed integer;
+begin
+  if p_days is null or p_days < 90 then
+    raise exception 'the audit log is kept for 90 days at the least' using errcode = 'invalid_parameter_value';
+  end if;
+  perform pg_catalog.set_config('aclue.audit_log', 'purge', true);
+  delete from public.audit_log where id in (
+    select id from public.audit_log
+    where id < private.uuid_v7_floor(now() - pg_catalog.make_interval(days => p_days)) order by id limit p_most);
+  get diagnostics removed = row_count;
+  perform pg_catalog.set_config('aclue.audit_log', '', true);
+  return removed;
+end
+$$;
+comment on function private.purge_audit_log(integer, integer) is
+  'Removes the oldest entries beyond so many days (90 at the least), at most so many; how many.';
+
+-- Attaches the trigger. `p_when` is SQL over old and new; what it does not hold for costs nothing.
+create or replace function private.audit_table(
+  p_table text, p_events text, p_when text, p_person text, p_left_out text, p_ignored text) returns void
+language plpgsql
+set search_path = ''
+as $$
+declare
+  key_columns text;
+begin
+  select pg_catalog.string_agg(a.attname, ',' order by pg_catalog.array_position(i.indkey::int2[], a.attnum)) into key_columns
+  from pg_catalog.pg_index i
+  join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+  where i.indrelid = p_table::regclass and i.indisprimary;
+  execute pg_catalog.format(
+    'create or replace trigger %I after %s on %s for each row when (%s) execute function private.audit(%L, %L, %L, %L)',
+    'audit_' || pg_catalog.replace(p_events, ' or ', '_'), p_events, p_table::regclass, p_when,
+    key_columns, coalesce(p_person, ''), p_left_out, p_ignored);
+end
+$$;
+
+-- The catalogue counts where the API's roles write it: an import by the owner leaves one entry for all its rows, and
+-- popularity, which private.refresh_model() sets with the owner's rights, none. What we earn counts whoever writes it.
+-- Anonymous sessions come and go without an entry. A sign-in is a row of user_sessions; its early end is an entry.
+-- A table that is not there yet is skipped: the migration that brings it changes this file.
+do $$
+declare
+  by_the_api constant text := $q$current_user in ('anon', 'authenticated', 'service_role')$q$;
+  t record;
+begin
+  for t in
+    select * from (values
+      ('auth.users', 'insert or update or delete', 'true', 'id',
+        'encrypted_password,raw_user_meta_data', 'last_sign_in_at,updated_at'),
+      ('auth.mfa_factors', 'insert or update or delete', 'true', 'user_id',
+        'secret,friendly_name', 'last_challenged_at,updated_at'),
+      ('public.profiles', 'insert', 'not new.is_anonymous', 'id', 'preferences', 'updated_at'),
+      ('public.profiles', 'update', 'not (old.is_anonymous and new.is_anonymous)', 'id', 'preferences', 'updated_at'),
+      ('public.profiles', 'delete', 'not old.is_anonymous', 'id', 'preferences', 'updated_at'),
+      ('public.user_sessions', 'update', 'old.revoked_at is distinct from new.revoked_at', 'user_id',
+        'refresh_token_hash,rotated_token_hashes,user_agent', 'last_used_at'),
+      ('public.consents', 'insert or update or delete', 'true', 'user_id', '', ''),
+      ('public.privacy_requests', 'insert or update or delete', 'true', 'user_id', '', ''),
+      ('public.erasure_tombstones', 'insert or update or delete', 'true', null, '', ''),
+      ('public.affiliate_networks', 'insert or update or delete', 'true', null, '', ''),
+      ('public.commission_rules', 'insert or update or delete', 'true', null, '', 'updated_at'),
+      ('public.conversions', 'insert or update or delete', 'true', 'user_id', '', 'updated_at'),
+      ('public.retailers', 'update', 'true', null, '', 'updated_at'),
+      ('public.retailers', 'insert or delete', by_the_api, null, '', 'updated_at'),
+      ('public.brands', 'insert or update or delete', by_the_api, null, '', 'updated_at'),
+      ('public.categories', 'insert or update or delete', by_the_api, null, '', 'updated_at'),
+      ('public.products', 'insert or update or delete', by_the_api, null, 'description',
+        'popularity,search_names,search,updated_at')
+    ) listed (name, events, condition, person, left_out, ignored)
+    where pg_catalog.to_regclass(listed.name) is not null
+      and (listed.name not like 'auth.%' or private.accounts_are_ours())
+  loop
+    perform private.audit_table(t.name, t.events, t.condition, t.person, t.left_out, t.ignored);
+  end loop;
+end
+$$;
+
+revoke all on function private.audit(), private.redact_audit_log(uuid), private.redact_deleted_person(),
+  private.purge_audit_log(integer, integer), private.erased_key(jsonb), private.erased_changes(jsonb),
+  private.keep_audit_log(), private.audit_table(text, text, text, text, text, text)
+  from public, anon, authenticated, service_role;

@@ -1,0 +1,30 @@
+-- What a person allows. Row level security of the caller applies: of somebody else one learns the defaults.
+
+create or replace function private.has_consent(p_user uuid, p_purpose text, p_at timestamptz default 'infinity')
+returns boolean
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(
+    (select c.granted from public.consents c
+     where c.user_id = p_user and c.purpose = p_purpose and c.created_at <= p_at
+     order by c.created_at desc, c.id desc limit 1),
+    p_purpose in ('personalisation', 'analytics'))
+$$;
+comment on function private.has_consent(uuid, text, timestamptz) is
+  'The newest decision up to a moment; without one personalisation and analytics are on, marketing is off.';
+
+create or replace function private.forget_withdrawn() returns void
+language sql security definer
+set search_path = ''
+as $$
+  delete from public.user_preferences
+  where user_id = auth.uid() and not private.has_consent(auth.uid(), 'personalisation');
+  delete from public.session_analytics
+  where user_id = auth.uid() and not private.has_consent(auth.uid(), 'analytics');
+$$;
+comment on function private.forget_withdrawn() is 'Deletes what was derived or kept of the caller under a consent that no longer holds.';
+
+revoke all on function private.has_consent(uuid, text, timestamptz), private.forget_withdrawn() from public;
+grant execute on function private.has_consent(uuid, text, timestamptz), private.forget_withdrawn()
+  to anon, authenticated, service_role;

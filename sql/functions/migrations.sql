@@ -1,0 +1,12 @@
+-- What was applied to this database, for a server that wants to know whether it fits; the table itself is the owner's.
+
+create or replace function private.applied_migrations() returns table (name text, checksum text)
+language sql stable security definer
+set search_path = ''
+as $$
+  select f.name, f.checksum from private.applied_files f
+$$;
+comment on function private.applied_migrations() is 'Forward and repeatable files with their checksums.';
+
+revoke all on function private.applied_migrations() from public, anon, authenticated;
+grant execute on function private.applied_migrations() to service_role;

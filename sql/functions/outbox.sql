@@ -1,0 +1,60 @@
+-- Mails that wait to be sent. Only service_role may call these.
+
+create or replace function private.queue_mail(p_user uuid, p_template text, p_recipient text, p_lifetime interval)
+returns void
+language sql security definer
+set search_path = ''
+as $$
+  insert into private.outbox (user_id, recipient, template, expires_at)
+  values (p_user, p_recipient, p_template, now() + p_lifetime)
+$$;
+comment on function private.queue_mail(uuid, text, text, interval) is 'A mail that carries no token.';
+
+create or replace function private.take_mail(p_lease interval)
+returns table (id uuid, recipient text, template text, payload bytea, attempts integer)
+language sql security definer
+set search_path = ''
+as $$
+  update private.outbox o set attempts = o.attempts + 1, next_attempt_at = now() + p_lease
+  where o.id = (
+    select w.id from private.outbox w
+    where w.next_attempt_at <= now() and w.expires_at > now()
+    order by w.next_attempt_at
+    limit 1
+    for update skip locked)
+  returning o.id, o.recipient, o.template, o.payload, o.attempts
+$$;
+comment on function private.take_mail(interval) is
+  'The next mail to send. It is nobody else''s during the lease; whoever takes it and dies leaves it to the next after that.';
+
+create or replace function private.finish_mail(p_id uuid, p_error text, p_retry_after interval) returns void
+language sql security definer
+set search_path = ''
+as $$
+  update private.outbox set
+    sent_at = case when p_error is null then now() end,
+    last_error = p_error,
+    next_attempt_at = now() + p_retry_after,
+    payload = case when p_retry_after is not null then payload end
+  where id = p_id
+$$;
+comment on function private.finish_mail(uuid, text, interval) is
+  'Without an error: sent. With one: tried again after the interval, given up when that is null.';
+
+-- By its id, which carries the time, a row is found without an index of its own.
+create or replace function private.purge_mail(p_keep interval) returns integer
+language sql security definer
+set search_path = ''
+as $$
+  delete from private.one_time_tokens where expires_at < now();
+  update private.outbox set next_attempt_at = null, payload = null, last_error = coalesce(last_error, 'expired unsent')
+  where next_attempt_at is not null and expires_at < now();
+  with gone as (delete from private.outbox where id < private.uuid_v7_floor(now() - p_keep) returning id)
+  select count(*)::integer from gone
+$$;
+comment on function private.purge_mail(interval) is 'Forgets expired tokens, and mails that are older than this; how many mails.';
+
+revoke all on function private.queue_mail(uuid, text, text, interval), private.take_mail(interval),
+  private.finish_mail(uuid, text, interval), private.purge_mail(interval) from public, anon, authenticated;
+grant execute on function private.queue_mail(uuid, text, text, interval), private.take_mail(interval),
+  private.finish_mail(uuid, text, interval), private.purge_mail(interval) to service_role;

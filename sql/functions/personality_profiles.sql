@@ -1,0 +1,172 @@
+-- What the swipes say of a personality, and how that is put together with the quiz: docs/recommendations.md.
+
+create or replace function private.mark_personality_due() returns void
+language sql security definer
+set search_path = ''
+as $$
+  insert into private.personality_due as d (user_id) select id from public.profiles where id = auth.uid()
+  on conflict (user_id) do update set marks = d.marks + 1
+$$;
+comment on function private.mark_personality_due() is 'The caller''s swipes or quiz have changed; harmless to repeat.';
+
+-- A row per trait. estimate: -1..1, the mean direction of the swipes (a like 1, a super-like 1.5, a dislike -1), each
+-- weighted by its age and by how much its product says of the trait; evidence: the sum of these weights. Whoever
+-- withdrew personalisation has no signals here: their personality is what their quiz says.
+create or replace function private.behaviour(p_user uuid)
+returns table (trait text, estimate double precision, evidence double precision, signals bigint)
+language sql stable
+set search_path = ''
+as $$
+  with said as materialized (
+    select s.lean, s.weight,
+      case when f.product_id is null then private.product_traits(s.category_id, s.tags)
+        else array[f.adventurous, f.intellectual, f.practical, f.creative, f.social] end as features
+    from private.weighted_signals(
+      p_user, 'infinity', false, (private.default_model_parameters() ->> 'half_life_days')::double precision) s
+    -- One by one: a plan made for many signals would read the features of all products, once per person.
+    left join lateral (
+      select * from public.product_features f
+      where f.product_id = s.product_id and f.model_version = (select max(version) from public.recommendation_models)
+      limit 1) f on true
+    where private.has_consent(p_user, 'personalisation')
+  )
+  select t.trait,
+    greatest(-1, least(1, sum(s.weight * s.lean / 0.6 * s.features[t.position])
+      / nullif(sum(s.weight * abs(s.features[t.position])), 0))),
+    coalesce(sum(s.weight * abs(s.features[t.position])), 0),
+    count(s.lean)
+  from pg_catalog.unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social'])
+    with ordinality t (trait, position)
+  left join said s on true
+  group by t.trait, t.position
+$$;
+
+-- One statement computes and writes, so that it sees one state of swipes, quizzes and profiles. A quiz waits for it only
+-- while its person's profile is written; what people change meanwhile marks them anew, and they stay due.
+create or replace function private.update_personality_from_behaviour(p_limit integer) returns integer
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  parameters constant jsonb := private.default_model_parameters() -> 'behaviour';
+  quiz_variance constant double precision := parameters ->> 'quiz_variance';
+  prior_variance constant double precision := parameters ->> 'prior_variance';
+  swipe_variance constant double precision := parameters ->> 'swipe_variance';
+  method_variance constant double precision := parameters ->> 'method_variance';
+  minimum_signals constant integer := parameters ->> 'minimum_signals';
+  threshold constant double precision := parameters ->> 'threshold';
+  at constant timestamptz := pg_catalog.clock_timestamp();
+  taken uuid[];
+  taken_marks integer[];
+  done integer;
+begin
+  if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('aclue.update_personality')) then
+    return 0;
+  end if;
+  with due as materialized (
+    -- Whoever is being erased or merged is left out, and nobody goes before this is done: else all of it would fail.
+    select d.user_id, d.marks from private.personality_due d join public.profiles p on p.id = d.user_id
+    order by d.due_since, d.user_id limit p_limit for key share of p skip locked
+  ),
+  people as (
+    select d.user_id, p.id as profile_id, p.last_assessment_at as seen_at, p.primary_type as old_primary,
+      q.id as quiz_id, q.personality_scores as quiz_scores, coalesce(q.confidence_level, 0.5) as quiz_confidence
+    from due d
+    left join public.personality_profiles p on p.user_id = d.user_id
+    left join lateral (
+      select h.id, h.personality_scores, h.confidence_level from public.personality_assessment_history h
+      where h.user_id = d.user_id and h.assessment_method = 'quiz'
+      order by h.assessment_timestamp desc, h.id desc limit 1) q on true
+  ),
+  estimates as (
+    select p.user_id, p.quiz_id, p.old_primary, b.trait, b.evidence, b.signals,
+      coalesce(private.number_of(p.quiz_scores, b.trait, 0, 100), 50) as base,
+      case when p.quiz_id is null then prior_variance else quiz_variance / greatest(p.quiz_confidence, 0.01) end
+        as base_variance,
+      50 + 50 * coalesce(b.estimate, 0) as swiped,
+      swipe_variance / nullif(b.evidence, 0) + method_variance as swiped_variance
+    from people p cross join lateral private.behaviour(p.user_id) b
+  ),
+  scores as (
+    select *, round((base + coalesce(base_variance / (base_variance + swiped_variance), 0) * (swiped - base))::numeric, 2)
+      as score
+    from estimates
+  ),
+  sums as (
+    select user_id, pg_catalog.jsonb_object_agg(trait, score) as scores, max(score) as best, max(signals) as signals,
+      sum(evidence) as evidence,
+      pg_catalog.array_agg(trait order by score desc, (trait = old_primary) desc nulls last, pg_catalog.array_position(
+        array['adventurous', 'intellectual', 'practical', 'creative', 'social'], trait)) as ranked,
+      pg_catalog.array_agg(trait) filter (where score >= 60) as high,
+      avg(coalesce(prior_variance / (prior_variance + swiped_variance), 0)) as reliability,
+      case when count(quiz_id) > 0 then 1 - avg(abs(base - swiped)) filter (where evidence > 0) / 100 end as consistency
+    from scores group by user_id
+  ),
+  results as (
+    select p.*, s.scores, s.signals, s.evidence, s.consistency, s.ranked[1] as primary_type,
+      coalesce((select pg_catalog.array_agg(r.trait order by r.place)
+        from pg_catalog.unnest(s.ranked[2:3]) with ordinality r (trait, place)
+        where r.trait = any (s.high) and (s.scores ->> r.trait)::numeric >= s.best - 25), '{}') as secondary_types,
+      case when p.quiz_id is null then 'behavior' when s.evidence > 0 then 'hybrid' else 'quiz' end as method,
+      round((case
+        when p.quiz_id is null then s.reliability
+        else 1 - (1 - p.quiz_confidence) * (1 - s.reliability * coalesce(s.consistency, 0)) end)::numeric, 4)
+        ::double precision as confidence,
+      n.id is null or n.primary_type <> s.ranked[1] or exists (
+        select from pg_catalog.jsonb_each_text(s.scores) c
+        where abs(c.value::double precision - coalesce(private.number_of(n.personality_scores, c.key, 0, 100), 50))
+          >= threshold) as is_moved
+    from people p
+    join sums s on s.user_id = p.user_id
+    left join lateral (
+      select h.id, h.primary_type, h.personality_scores from public.personality_assessment_history h
+      where h.user_id = p.user_id order by h.assessment_timestamp desc, h.id desc limit 1) n on true
+    where p.profile_id is not null or s.signals >= minimum_signals
+  ),
+  changed as (
+    update public.personality_profiles p set
+      primary_type = r.primary_type, secondary_types = r.secondary_types, personality_scores = r.scores,
+      confidence_level = r.confidence, assessment_method = r.method,
+      last_assessment_at = case when r.is_moved then at else p.last_assessment_at end
+    from results r
+    where p.user_id = r.user_id and p.id = r.profile_id and p.last_assessment_at = r.seen_at
+      and (p.primary_type, p.secondary_types, p.personality_scores, p.confidence_level, p.assessment_method)
+        is distinct from (r.primary_type, r.secondary_types, r.scores, r.confidence, r.method)
+    returning p.user_id
+  ),
+  added as (
+    insert into public.personality_profiles (user_id, primary_type, secondary_types, personality_scores,
+      confidence_level, assessment_method, last_assessment_at)
+    select r.user_id, r.primary_type, r.secondary_types, r.scores, r.confidence, r.method, at
+    from results r where r.profile_id is null
+    on conflict (user_id) do nothing
+    returning user_id
+  ),
+  recorded as (
+    insert into public.personality_assessment_history (user_id, assessment_data, personality_scores, primary_type,
+      assessment_trigger, assessment_method, confidence_level, questions_answered, user_swipes_count,
+      behavioral_consistency, assessment_timestamp)
+    select r.user_id,
+      pg_catalog.jsonb_build_object('quiz', r.quiz_id, 'signals', r.signals, 'evidence', round(r.evidence::numeric, 4)),
+      r.scores, r.primary_type, 'behavior_change', case when r.quiz_id is null then 'behavior' else 'hybrid' end,
+      r.confidence, 0,
+      coalesce((select u.total_swipes from public.user_preferences u where u.user_id = r.user_id), 0), r.consistency, at
+    from results r
+    where r.is_moved and r.user_id in (select user_id from changed union all select user_id from added)
+  )
+  select pg_catalog.array_agg(user_id), pg_catalog.array_agg(marks) into taken, taken_marks from due;
+  -- Last, and only what is not being marked anew at this moment: no swipe waits for the computing.
+  delete from private.personality_due d using unnest(taken, taken_marks) seen (user_id, marks)
+  where d.user_id = seen.user_id and d.marks = seen.marks and d.user_id in (
+    select w.user_id from private.personality_due w where w.user_id = any (taken) for update skip locked);
+  get diagnostics done = row_count;
+  return done;
+end
+$$;
+comment on function private.update_personality_from_behaviour(integer) is
+  'Computes at most so many of the personalities that are due; how many it was done with. 0 while somebody else is at it.';
+
+revoke all on function private.mark_personality_due(), private.behaviour(uuid),
+  private.update_personality_from_behaviour(integer) from public, anon, authenticated;
+grant execute on function private.mark_personality_due() to anon, authenticated, service_role;
+grant execute on function private.update_personality_from_behaviour(integer) to service_role;

@@ -1,0 +1,126 @@
+-- An anonymous session becomes part of an account.
+
+create or replace function private.merge_session(p_session uuid)
+returns table (outcome text, swipes integer, clicks integer, views integer, assessments integer)
+language plpgsql security definer
+set search_path = ''
+as $$
+declare
+  account constant uuid := auth.uid();
+  known public.session_merges;
+  visitor public.profiles;
+  winner uuid;
+  col record;
+begin
+  -- Requests of either that are under way hold these rows; later ones of the session find its profile gone.
+  perform from public.profiles p where p.id in (p_session, account) order by p.id for update;
+  if not exists (select from public.profiles p where p.id = account and not p.is_anonymous) then
+    return query select 'no account', 0, 0, 0, 0;
+    return;
+  end if;
+  select * into known from public.session_merges m where m.session_profile_id = p_session;
+  if found then
+    return query select case when known.user_id = account then 'merged' else 'elsewhere' end,
+      known.swipes, known.clicks, known.views, known.assessments;
+    return;
+  end if;
+  select * into visitor from public.profiles p where p.id = p_session and p.is_anonymous;
+  if not found then
+    return query select 'unknown', 0, 0, 0, 0;
+    return;
+  end if;
+  set constraints all deferred;
+
+  -- Shown to both at the same moment: one row is enough, and what refers to the other refers to it.
+  for col in
+    select s.id as old_id, a.id as new_id
+    from public.recommendations s join public.recommendations a
+      using (product_id, recommendation_context, generated_at)
+    where s.user_id = p_session and a.user_id = account
+  loop
+    update public.swipes t set recommendation_id = col.new_id where t.user_id = p_session and t.recommendation_id = col.old_id;
+    update public.affiliate_clicks t set recommendation_id = col.new_id
+      where t.user_id = p_session and t.recommendation_id = col.old_id;
+    update public.recommendation_feedback t set recommendation_id = col.new_id
+      where t.user_id = p_session and t.recommendation_id = col.old_id;
+    delete from public.recommendations t where t.user_id = p_session and t.id = col.old_id;
+  end loop;
+
+  -- One swipe sent under both tokens is one swipe; two swipes that share a client's id stay two, under an id that no
+  -- client can have foreseen and taken.
+  delete from public.product_signals t where t.user_id = p_session;
+  update public.swipes a set undone_at = coalesce(a.undone_at, s.undone_at)
+  from public.swipes s
+  where a.user_id = account and s.user_id = p_session and s.client_swipe_id = a.client_swipe_id
+    and s.product_id = a.product_id and s.direction = a.direction and a.undone_at is distinct from s.undone_at;
+  delete from public.swipes s using public.swipes a
+  where s.user_id = p_session and a.user_id = account and s.client_swipe_id = a.client_swipe_id
+    and s.product_id = a.product_id and s.direction = a.direction;
+  update public.swipes s set client_swipe_id = left(s.client_swipe_id, 163) || '~' || private.uuid_v7()
+  from public.swipes a
+  where s.user_id = p_session and a.user_id = account and s.client_swipe_id = a.client_swipe_id;
+
+  -- What somebody is like: what was assessed last, though a quiz says more than behaviour. All of the history is kept.
+  select p.id into winner from public.personality_profiles p where p.user_id in (p_session, account)
+  order by (p.assessment_method = 'behavior'), p.last_assessment_at desc limit 1;
+  delete from public.personality_recommendations r using public.personality_recommendations o
+  where r.user_id in (p_session, account) and o.user_id in (p_session, account)
+    and r.product_id = o.product_id and r.id <> o.id
+    and (coalesce(r.interacted_at, r.shown_at, r.generated_at), r.id)
+      < (coalesce(o.interacted_at, o.shown_at, o.generated_at), o.id);
+  update public.personality_recommendations r set personality_profile_id = winner
+  where r.user_id in (p_session, account) and r.personality_profile_id <> winner;
+  delete from public.personality_profiles p where p.user_id in (p_session, account) and p.id <> winner;
+
+  delete from public.user_preferences t where t.user_id = p_session;
+  delete from private.personality_due t where t.user_id = p_session;
+  delete from public.idempotency_keys s using public.idempotency_keys a
+  where s.user_id = p_session and a.user_id = account and (s.operation, s.key) = (a.operation, a.key);
+  delete from public.experiment_exposures e using public.experiment_exposures o
+  where e.user_id in (p_session, account) and o.user_id in (p_session, account) and e.experiment_id = o.experiment_id
+    and (e.exposed_at, e.user_id) > (o.exposed_at, o.user_id);
+  delete from public.product_views s using public.product_views a
+  where s.user_id = p_session and a.user_id = account and s.id = a.id;
+  delete from public.analytics_events s using public.analytics_events a
+  where s.user_id = p_session and a.user_id = account and s.id = a.id;
+  update public.user_sessions s set revoked_at = coalesce(s.revoked_at, now()) where s.user_id = p_session;
+  update public.profiles p set
+    display_name = coalesce(p.display_name, visitor.display_name),
+    preferences = case
+      when octet_length((visitor.preferences || p.preferences)::text) <= 32768 then visitor.preferences || p.preferences
+      else p.preferences end
+  where p.id = account;
+
+  insert into public.session_merges (user_id, session_profile_id, swipes, clicks, views, assessments)
+  values (account, p_session,
+    (select count(*) from public.swipes t where t.user_id = p_session),
+    (select count(*) from public.affiliate_clicks t where t.user_id = p_session),
+    (select count(*) from public.product_views t where t.user_id = p_session),
+    (select count(*) from public.personality_assessment_history t where t.user_id = p_session))
+  returning * into known;
+
+  -- Every column that says whose a row is: whatever refers to profiles, or to a person's row together with the person.
+  for col in
+    select distinct c.conrelid::regclass as relation, a.attname as name
+    from pg_catalog.pg_constraint c
+    cross join lateral unnest(c.conkey, c.confkey) k (here, there)
+    join pg_catalog.pg_attribute a on a.attrelid = c.conrelid and a.attnum = k.here
+    join pg_catalog.pg_attribute t on t.attrelid = c.confrelid and t.attnum = k.there
+    where c.contype = 'f' and c.conparentid = 0
+      and (c.confrelid = 'public.profiles'::regclass or t.attname = 'user_id')
+      and c.connamespace in ('public'::regnamespace, 'private'::regnamespace)
+  loop
+    execute pg_catalog.format('update %s set %I = $1 where %I = $2', col.relation, col.name, col.name)
+      using account, p_session;
+  end loop;
+  set constraints all immediate;
+  delete from public.profiles p where p.id = p_session;
+  perform private.sync_signals(null);
+  return query select 'merged', known.swipes, known.clicks, known.views, known.assessments;
+end
+$$;
+comment on function private.merge_session(uuid) is
+  'Re-keys an anonymous profile''s rows to the caller''s account, once. Who calls it has seen the tokens of both.';
+
+revoke all on function private.merge_session(uuid) from public, anon, authenticated;
+grant execute on function private.merge_session(uuid) to service_role;

@@ -1,0 +1,10 @@
+-- name: of_table(name)
+r.table_name = :name::text
+
+-- name: of_person(id)
+-- What was done to or by somebody.
+(r.person_id = :id::uuid or r.actor = :id::uuid)
+
+-- name: since(at)
+-- By the id, which carries the time and is what the log is ordered by.
+r.id >= private.uuid_v7_floor(greatest(:at::timestamptz, timestamptz '1970-01-01 00:00:00Z'))

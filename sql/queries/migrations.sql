@@ -1,0 +1,2 @@
+-- name: applied()
+select name, checksum from private.applied_migrations();

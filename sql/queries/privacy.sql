@@ -1,0 +1,101 @@
+-- name: request(kind)
+-- As the person: refused to those who have a second factor and have not used it.
+insert into public.privacy_requests (kind) values (:kind) returning id
+
+-- name: person(user_id)
+-- As service_role.
+select is_anonymous, email from public.profiles where id = :user_id::uuid
+
+-- name: merged_sessions(user_id)
+-- The anonymous profiles that became part of an account.
+select session_profile_id as id from public.session_merges where user_id = :user_id::uuid
+
+-- name: erase(user_id, subject_hashes)
+-- As service_role: whether the log-in is gone too.
+select private.erase_person(:user_id::uuid, :subject_hashes::bytea[])
+
+-- name: readable_columns(tables)
+-- As whoever asks: the columns they may read.
+select t.name, array_agg(a.attname::text order by a.attnum) as columns
+from unnest(:tables::text[]) t (name)
+join pg_attribute a on a.attrelid = t.name::regclass and a.attnum > 0 and not a.attisdropped
+where has_column_privilege(a.attrelid, a.attnum, 'select')
+group by t.name
+
+-- name: export_log_in(user_id)
+-- As service_role.
+select private.export_log_in(:user_id::uuid)
+
+-- name: people()
+-- As the owner: everybody, to be compared with the tombstones.
+select id from public.profiles
+
+-- name: tombstones()
+select subject_hash, erased_at from public.erasure_tombstones order by erased_at, subject_hash
+
+-- name: keep_tombstone(subject_hash, erased_at)
+-- As the owner: one that the restored backup is too old to have.
+insert into public.erasure_tombstones (subject_hash, erased_at) values (:subject_hash, :erased_at)
+on conflict (subject_hash) do nothing
+
+-- name: purge_views(days, most)
+-- This and what follows: as the owner, up to so many rows at once; how many went.
+select private.purge_partitioned('product_views', :days::int, :most::int)
+
+-- name: purge_events(days, most)
+select private.purge_partitioned('analytics_events', :days::int, :most::int)
+
+-- name: purge_visits(days, most)
+with gone as (
+  delete from public.session_analytics where (user_id, id) in (
+    select user_id, id from public.session_analytics
+    where started_at < now() - make_interval(days => :days::int) limit :most::int)
+  returning 1)
+select count(*) from gone
+
+-- name: purge_anonymous(days, most)
+select private.purge_anonymous(:days::int, :most::int)
+
+-- name: purge_sessions(days, most)
+-- Sign-ins that ended so long ago, by expiry or by hand.
+with gone as (
+  delete from public.user_sessions where (user_id, id) in (
+    select user_id, id from public.user_sessions
+    where least(expires_at, revoked_at) < now() - make_interval(days => :days::int) limit :most::int)
+  returning 1)
+select count(*) from gone
+
+-- name: purge_redirects(days, most)
+with gone as (
+  delete from public.affiliate_redirects where (user_id, id) in (
+    select user_id, id from public.affiliate_redirects
+    where redirected_at < now() - make_interval(days => :days::int) limit :most::int)
+  returning 1)
+select count(*) from gone
+
+-- name: purge_keys(days, most)
+with gone as (
+  delete from public.idempotency_keys where (user_id, operation, key) in (
+    select user_id, operation, key from public.idempotency_keys
+    where created_at < now() - make_interval(days => :days::int) limit :most::int)
+  returning 1)
+select count(*) from gone
+
+-- name: purge_attempts(days, most)
+with gone as (
+  delete from private.auth_attempts where (bucket, window_start) in (
+    select bucket, window_start from private.auth_attempts
+    where window_start < now() - make_interval(days => :days::int) limit :most::int)
+  returning 1)
+select count(*) from gone
+
+-- name: purge_system_logs(days, most)
+with gone as (
+  delete from public.system_logs where id in (
+    select id from public.system_logs
+    where created_at < now() - make_interval(days => :days::int) order by created_at limit :most::int)
+  returning 1)
+select count(*) from gone
+
+-- name: purge_audit_log(days, most)
+select private.purge_audit_log(:days::int, :most::int)

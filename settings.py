@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from email.utils import parseaddr
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta
@@ -32,6 +34,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     port: Annotated[int, Meta(ge=1, le=65535)] = 8000
     workers: Positive = 1
     public_url: str = ""
+    app_url: str = ""
     log_level: str = "info"
 
     database_url: str = ""
@@ -48,13 +51,31 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     jwt_issuer: str = "aclue"
     jwt_audience: str = "authenticated"
     jwt_jwks_url: str = ""
+    erasure_secret: str = ""
     access_token_lifetime: Positive = 15 * 60
     refresh_token_lifetime: Positive = 30 * 24 * 3600
+    reset_token_lifetime: Positive = 3600
+    verification_token_lifetime: Positive = 3 * 24 * 3600
+    encryption_secret: str = ""
 
-    attempt_window: Positive = 15 * 60
+    smtp_url: str = ""
+    mail_from: str = ""
+    mail_interval: Positive = 3
+
+    attempt_window: Annotated[int, Meta(ge=1, le=24 * 3600)] = 15 * 60  # counts are kept for a day
     sign_in_attempts: Positive = 10
     sign_up_attempts: Positive = 10
     start_session_attempts: Positive = 100
+    code_attempts: Positive = 5
+    mail_attempts: Positive = 5
+
+    retention_views: Annotated[int, Meta(ge=31)] = 395
+    retention_analytics: Annotated[int, Meta(ge=31)] = 395
+    retention_anonymous: Positive = 90
+    retention_sessions: Positive = 30
+    retention_redirects: Positive = 395
+    retention_audit_log: Annotated[int, Meta(ge=90)] = 730
+    retention_system_logs: Positive = 90
 
     model_refresh_interval: Positive = 300
     max_body_bytes: Positive = 1_000_000
@@ -77,6 +98,11 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
         """Where the world reaches this server, without a slash at the end."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def app_base_url(self) -> str:
+        """Where the app that people see is, without a slash at the end: mails link there."""
+        return (self.app_url or self.base_url).rstrip("/")
 
     @property
     def uses_embedded_server(self) -> bool:
@@ -108,6 +134,39 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError("DATABASE_URL: production needs a Postgres of its own; the embedded one is for development")
     if settings.jwt_secret and len(settings.jwt_secret.encode()) < 32:
         raise SettingsError("JWT_SECRET: too short, HS256 needs 32 bytes or more")
+    if settings.encryption_secret and len(settings.encryption_secret.encode()) < 32:
+        raise SettingsError("ENCRYPTION_SECRET: too short, 32 bytes or more")
+    _check_urls(settings)
+    _check_mail(settings)
+    if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
+        raise SettingsError("ERASURE_SECRET: too short, 32 bytes or more")
     if settings.migration_database_url and not settings.database_url:
         raise SettingsError("MIGRATION_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
     return settings
+
+
+def _check_urls(settings: Settings) -> None:
+    for name, url in (("PUBLIC_URL", settings.public_url), ("APP_URL", settings.app_url)):
+        try:
+            parts = urlsplit(url)
+            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(' ?#"<>')
+        except ValueError:
+            is_usable = False
+        if url and not is_usable:
+            raise SettingsError(f"{name}: write https://host, with a port and a path where there are any")
+
+
+def _check_mail(settings: Settings) -> None:
+    if not settings.smtp_url:
+        return
+    try:
+        parts = urlsplit(settings.smtp_url)
+        is_usable = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise SettingsError("SMTP_URL: write smtp://host:port or smtps://user:password@host:port")
+    if "@" not in parseaddr(settings.mail_from)[1] or not settings.mail_from.isprintable():
+        raise SettingsError("MAIL_FROM: SMTP_URL needs an address beside it that mails come from")
+    if settings.is_production and not (settings.app_url or settings.public_url):
+        raise SettingsError("APP_URL: SMTP_URL needs it in production, or PUBLIC_URL: mails link there")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -11,10 +13,15 @@ import msgspec
 
 ROLES = frozenset({"anon", "authenticated", "service_role"})
 
-# Both spellings are set: policies read request.jwt.claims, but on Supabase an old request.jwt.claim.sub would win.
+# The id of the HTTP request that is being answered, for the audit log; empty for work of the server's own.
+REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
+
+# Both spellings are set: policies read request.jwt.claims, but on Supabase an old request.jwt.claim or .claim.sub wins.
 # Role last: what stands before it runs as the log-in role.
 _APPLY = """
-select set_config('request.jwt.claims', $2, true),
+select set_config('aclue.request_id', $5, true),
+       set_config('request.jwt.claims', $2, true),
+       set_config('request.jwt.claim', '', true),
        set_config('request.jwt.claim.sub', $3, true),
        set_config('request.jwt.claim.role', $1, true),
        set_config('statement_timeout', $4, true),
@@ -24,7 +31,8 @@ select set_config('request.jwt.claims', $2, true),
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A verified token, or the lack of one. `raw` is what policies read as auth.jwt()."""
+    """A verified token, or the lack of one. `raw` is what policies read as auth.jwt(). `aal` is aal2 after a second
+    factor; `signed_in_at` is when the person last signed in (refreshing a session or a second factor alone is not)."""
 
     role: str = "anon"
     subject: UUID | None = None
@@ -32,6 +40,8 @@ class Claims:
     is_anonymous: bool = False
     app_role: str | None = None
     expires_at: int | None = None
+    aal: str = "aal1"
+    signed_in_at: int | None = None
     raw: str = field(default='{"role":"anon"}', repr=False)
 
     def __post_init__(self) -> None:
@@ -43,6 +53,7 @@ class Claims:
         """Claims of a verified token's payload. Raises ValueError when a member is not of its form."""
         metadata = payload.get("app_metadata")
         app_role = metadata.get("role") if isinstance(metadata, dict) else None
+        is_anonymous = payload.get("is_anonymous") is True
         session = payload.get("session_id")
         role = payload["role"]
         if not isinstance(role, str):
@@ -53,9 +64,12 @@ class Claims:
             role=role,
             subject=UUID(payload["sub"]),
             session_id=UUID(session) if session else None,
-            is_anonymous=payload.get("is_anonymous") is True,
-            app_role=app_role if role == "authenticated" and isinstance(app_role, str) else None,
+            is_anonymous=is_anonymous,
+            # Supabase's anonymous sign-in has the role authenticated too, and is nobody of ours.
+            app_role=app_role if role == "authenticated" and not is_anonymous and isinstance(app_role, str) else None,
             expires_at=int(payload["exp"]),
+            aal="aal2" if payload.get("aal") == "aal2" else "aal1",
+            signed_in_at=_newest(payload.get("amr")),
             raw=msgspec.json.encode(payload).decode(),
         )
 
@@ -63,9 +77,31 @@ class Claims:
     def may_administer(self) -> bool:
         return self.role == "service_role" or self.app_role == "admin"
 
+    @property
+    def may_analyse(self) -> bool:
+        return self.may_administer or self.app_role == "analyst"
+
+
+# Second factors of ours and Supabase's stand beside a proof: a first one can be enrolled with nothing but a token.
+_NO_SIGN_IN = ("anonymous", "token_refresh", "totp", "recovery_code", "mfa/totp", "mfa/phone", "mfa/webauthn")
+
+
+def _newest(amr: Any) -> int | None:
+    """The newest sign-in of an `amr`: a list of {method, timestamp}, or of bare names, which say nothing of when."""
+    methods = [method for method in amr if isinstance(method, dict)] if isinstance(amr, list) else []
+    times = [method.get("timestamp") for method in methods if method.get("method") not in _NO_SIGN_IN]
+    finite = [time for time in times if type(time) is int or (isinstance(time, float) and math.isfinite(time))]
+    return int(max(finite)) if finite else None
+
 
 ANONYMOUS = Claims()
 SERVICE = Claims(role="service_role", raw='{"role":"service_role"}')
+
+
+def service_for(subject: UUID) -> Claims:
+    """service_role at work for one person, who is auth.uid() to what it calls."""
+    raw = msgspec.json.encode({"role": "service_role", "sub": str(subject)}).decode()
+    return Claims(role="service_role", subject=subject, raw=raw)
 
 
 async def apply(connection: asyncpg.Connection[Any], claims: Claims, statement_timeout_ms: int) -> None:
@@ -73,4 +109,5 @@ async def apply(connection: asyncpg.Connection[Any], claims: Claims, statement_t
     if not connection.is_in_transaction():
         raise RuntimeError("claims are set inside a transaction only")
     subject = str(claims.subject) if claims.subject else ""
-    await connection.fetchrow(_APPLY, claims.role, claims.raw, subject, str(statement_timeout_ms))
+    timeout = str(statement_timeout_ms)
+    await connection.fetchrow(_APPLY, claims.role, claims.raw, subject, timeout, REQUEST_ID.get())

@@ -60,7 +60,7 @@ class PageRows:
 async def load_pages(session: Session, request: PageRequest, keys: list[Any]) -> list[PageRows]:
     """One page per parent key, in one statement."""
     found: dict[Any, list[asyncpg.Record]] = {key: [] for key in keys}
-    for row in await session.run(*_page_statement(request, keys)):
+    for row in await session.run(*page_statement(request, keys)):
         found[row["parent_key"] or ROOT].append(row)
     return [_page(request, found[key]) for key in keys]
 
@@ -79,7 +79,7 @@ def _page(request: PageRequest, rows: list[asyncpg.Record]) -> PageRows:
     )
 
 
-def _page_statement(request: PageRequest, keys: list[Any]) -> tuple[str, list[Any]]:
+def page_statement(request: PageRequest, keys: list[Any]) -> tuple[str, list[Any]]:
     order = request.order
     descending = order.descending != request.backward
     direction = "desc" if descending else "asc"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -33,10 +33,8 @@ def _weights(cell: str) -> str:
     return msgspec.json.encode({name: float(weight) for name, _, weight in pairs}).decode()
 
 
-async def load_catalogue(owner: asyncpg.Connection[Any], on_progress: Callable[[int], None] | None = None) -> bool:
-    """Loads the demo catalogue, once per database. False when it was loaded before or there are products already."""
-    if await owner.fetchval(QUERIES["demo.is_unwanted"].sql, MARK):
-        return False
+async def load_names(owner: asyncpg.Connection[Any]) -> None:
+    """Categories, brands, shops and what suits whom; what is there already stays as it is."""
     async with owner.transaction():
         categories = _rows("categories")
         for row in sorted(categories, key=lambda row: bool(row["parent_slug"])):  # parents first
@@ -58,6 +56,20 @@ async def load_catalogue(owner: asyncpg.Connection[Any], on_progress: Callable[[
                 row["evidence_strength"],
                 _weights(row["occasion_relevance"]),
             )
+
+
+def products() -> Iterator[dict[str, Any]]:
+    """The products of the demo catalogue, as they stand in its file."""
+    with (FOLDER / "demo" / "products.jsonl").open("rb") as file:
+        for line in file:
+            yield msgspec.json.decode(line)
+
+
+async def load_catalogue(owner: asyncpg.Connection[Any], on_progress: Callable[[int], None] | None = None) -> bool:
+    """Loads the demo catalogue, once per database. False when it was loaded before or there are products already."""
+    if await owner.fetchval(QUERIES["demo.is_unwanted"].sql, MARK):
+        return False
+    await load_names(owner)
     mapping = load_mapping(FOLDER / "mappings" / "demo.toml")
     await import_products(
         owner,

@@ -5,9 +5,11 @@ Why not a ready-made tool: docs/decisions/0002-migrations.md.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,6 +48,7 @@ class Plan:
 
     migrations: list[SqlFile] = field(default_factory=list)
     repeatables: list[SqlFile] = field(default_factory=list)
+    stops_short: bool = False  # `to` is not the newest migration: repeatable files wait
 
     @property
     def names(self) -> list[str]:
@@ -75,12 +78,13 @@ async def check_version(connection: asyncpg.Connection[Any]) -> None:
         raise MigrationError(f"PostgreSQL {version.major} is too old: aclue needs {OLDEST_POSTGRES} or newer")
 
 
-async def plan(connection: asyncpg.Connection[Any], folder: Path = SQL_FOLDER) -> Plan:
-    """Compares sql/ with what the database says was applied.
+async def plan(connection: asyncpg.Connection[Any], folder: Path = SQL_FOLDER, *, to: str = "") -> Plan:
+    """Compares sql/ with what the database says was applied; changes nothing. `to` names the last migration that may
+    run. Repeatable files are written for the newest tables, so they wait where that is not the newest migration.
 
     Raises MigrationError when an applied file has changed or is unknown here, or a new one would come before it.
     """
-    applied = await _applied(connection)
+    applied = await applied_files(connection)
     files = migration_files(folder)
     known = {file.name for file in files}
     done = {name for name in applied if name.startswith("migrations/")}
@@ -92,20 +96,63 @@ async def plan(connection: asyncpg.Connection[Any], folder: Path = SQL_FOLDER) -
     pending = [file for file in files if file.name not in done]
     if pending and done and pending[0].name < max(done):
         raise MigrationError(f"{pending[0].name} is older than {max(done)}, which was applied: rename it")
+    if to:
+        target = _named(to, files)
+        if done and max(done) > target:
+            raise MigrationError(f"{max(done)} was applied already, which comes after {target}; --rollback goes back")
+        if target != files[-1].name:
+            return Plan([file for file in pending if file.name <= target], stops_short=True)
     repeatables = [file for file in repeatable_files(folder) if applied.get(file.name) != file.checksum]
     return Plan(pending, repeatables)
+
+
+def _named(name: str, files: list[SqlFile]) -> str:
+    """The migration meant by a timestamp or a file's name."""
+    wanted = name.removeprefix("sql/").removeprefix("migrations/").removesuffix(".sql")
+    for file in files:
+        stem = Path(file.name).stem
+        if wanted in (stem, stem[:14]):
+            return file.name
+    raise MigrationError(
+        f"there is no migration {name}; the newest is {files[-1].name if files else 'not written yet'}"
+    )
 
 
 async def migrate(
     connection: asyncpg.Connection[Any],
     *,
     folder: Path = SQL_FOLDER,
+    to: str = "",
     on_applied: Callable[[str], None] = lambda name: None,
 ) -> Plan:
     """Applies what is pending, as the owner. Returns what was applied. One transaction per forward file; all repeatable
-    files share one, so that nobody sees a table between its old policies and its new ones."""
+    files share one, so that nobody sees a table between its old policies and its new ones. Then the planner's
+    statistics are brought up to date: autovacuum never does that for a partitioned table."""
+    async with alone(connection):
+        todo = await plan(connection, folder, to=to)
+        release = await connection.fetchval("select coalesce(max(release), 0) + 1 from private.applied_files")
+        await connection.execute("set check_function_bodies = off")
+        for file in todo.migrations:
+            await _apply_migration(connection, file, release)
+            on_applied(file.name)
+        if todo.stops_short:
+            await _close_tables(connection)
+        async with connection.transaction():
+            for file in todo.repeatables:
+                await _run(connection, file, release)
+                on_applied(file.name)
+        if todo.migrations:
+            await analyze(connection)
+        return todo
+
+
+@contextlib.asynccontextmanager
+async def alone(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+    """The only runner meanwhile, on a server that will do, with a history and with little patience for locks."""
     await check_version(connection)
-    await connection.execute(f"select pg_advisory_lock({_LOCK})")
+    # Asked for again and again: a statement that waits for the lock would be waited for by a concurrent index build.
+    while not await connection.fetchval(f"select pg_try_advisory_lock({_LOCK})"):  # noqa: ASYNC110  another process
+        await asyncio.sleep(0.2)
     try:
         try:
             await _create_history(connection)
@@ -114,40 +161,80 @@ async def migrate(
             raise MigrationError(
                 f"{user} may not create schemas in this database ({error}); MIGRATION_DATABASE_URL must be its owner"
             ) from error
-        todo = await plan(connection, folder)
-        await connection.execute("set lock_timeout = '5s'; set check_function_bodies = off")
-        for file in todo.migrations:
-            await _apply_migration(connection, file)
-            on_applied(file.name)
-        async with connection.transaction():
-            for file in todo.repeatables:
-                await _run(connection, file)
-                on_applied(file.name)
-        return todo
+        await connection.execute("set lock_timeout = '5s'")
+        yield
     finally:
         if not connection.is_closed():
             await connection.execute(f"reset all; select pg_advisory_unlock({_LOCK})")
 
 
-async def _apply_migration(connection: asyncpg.Connection[Any], file: SqlFile) -> None:
+async def _apply_migration(connection: asyncpg.Connection[Any], file: SqlFile, release: int) -> None:
     if file.text.startswith(NO_TRANSACTION):
-        await _run(connection, file)
+        # It waits for those who work on the table without keeping others from it: no hurry.
+        await connection.execute("set lock_timeout = 0")
+        await _drop_half_built(connection, file)
+        await _run(connection, file, release)
+        await connection.execute("set lock_timeout = '5s'")
         return
     async with connection.transaction():
-        await _run(connection, file)
+        await _run(connection, file, release)
 
 
-async def _run(connection: asyncpg.Connection[Any], file: SqlFile) -> None:
+async def _drop_half_built(connection: asyncpg.Connection[Any], file: SqlFile) -> None:
+    """What an interrupted build of this file's index left: it serves no query and stands in the way of the next."""
+    rows = await connection.fetch(
+        "select format('%I.%I', n.nspname, c.relname) from pg_index i join pg_class c on c.oid = i.indexrelid"
+        " join pg_namespace n on n.oid = c.relnamespace where not i.indisvalid and c.relkind = 'i'"
+        " and n.nspname in ('public', 'private') and $1 ~ ('\\m' || c.relname || '\\M')",
+        file.text,
+    )
+    for row in rows:
+        await connection.execute(f"drop index concurrently {row[0]}")
+
+
+async def _run(connection: asyncpg.Connection[Any], file: SqlFile, release: int) -> None:
+    await execute(connection, file)
+    await connection.execute(
+        "insert into private.applied_files (name, checksum, release) values ($1, $2, $3) on conflict (name) do update"
+        " set checksum = excluded.checksum, release = excluded.release, applied_at = now()",
+        file.name,
+        file.checksum,
+        release,
+    )
+
+
+async def execute(connection: asyncpg.Connection[Any], file: SqlFile) -> None:
+    """The statements of a file. Raises MigrationError naming it."""
     try:
         await connection.execute(file.text)
     except asyncpg.PostgresError as error:
         raise MigrationError(f"{file.name}: {error}") from error
-    await connection.execute(
-        "insert into private.applied_files (name, checksum) values ($1, $2) "
-        "on conflict (name) do update set checksum = excluded.checksum, applied_at = now()",
-        file.name,
-        file.checksum,
+
+
+async def _close_tables(connection: asyncpg.Connection[Any]) -> None:
+    """Policies turn row level security on; where they wait, nothing may stand open meanwhile."""
+    for table in await _tables(connection, "not c.relrowsecurity"):
+        await connection.execute(f"alter table {table} enable row level security")
+
+
+async def analyze(connection: asyncpg.Connection[Any]) -> None:
+    """Statistics for the planner; a table that somebody else analyses or alters at the moment is left to them. So is an
+    empty one: while nothing is known of it the planner expects a few pages, and chooses indexes with that in mind."""
+    has_rows = (
+        "(pg_relation_size(c.oid) > 0"
+        " or exists (select from pg_partition_tree(c.oid) p where p.isleaf and pg_relation_size(p.relid) > 0))"
     )
+    if tables := await _tables(connection, f"not c.relispartition and {has_rows}"):
+        await connection.execute(f"analyze (skip_locked) {', '.join(tables)}")
+
+
+async def _tables(connection: asyncpg.Connection[Any], condition: str) -> list[str]:
+    rows = await connection.fetch(
+        "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+        f" where n.nspname in ('public', 'private') and c.relkind in ('r', 'p') and {condition}"
+        " and pg_has_role(c.relowner, 'usage') order by 1"
+    )
+    return [row[0] for row in rows]
 
 
 async def _create_history(connection: asyncpg.Connection[Any]) -> None:
@@ -161,12 +248,24 @@ async def _create_history(connection: asyncpg.Connection[Any]) -> None:
         );
         """
     )
+    # Histories of before there were releases have neither; asking first spares a lock that excludes every reader.
+    if not await connection.fetchval(
+        "select true from pg_attribute where attrelid = 'private.applied_files'::regclass and attname = 'release'"
+    ):
+        await connection.execute(
+            "alter table private.applied_files enable row level security, add column release integer not null default 0"
+        )
 
 
-async def _applied(connection: asyncpg.Connection[Any]) -> dict[str, str]:
-    if not await connection.fetchval("select to_regclass('private.applied_files') is not null"):
-        return {}
-    return {row["name"]: row["checksum"] for row in await connection.fetch("select * from private.applied_files")}
+async def applied_files(connection: asyncpg.Connection[Any]) -> dict[str, str]:
+    """{name: checksum} of what was applied, as the owner reads it; empty before the first run."""
+    try:
+        if not await connection.fetchval("select to_regclass('private.applied_files') is not null"):
+            return {}
+        rows = await connection.fetch("select name, checksum from private.applied_files")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationError(f"{error}; MIGRATION_DATABASE_URL must be the owner of the database") from error
+    return {row["name"]: row["checksum"] for row in rows}
 
 
 async def ensure_api_login(owner: asyncpg.Connection[Any], api_dsn: str) -> None:

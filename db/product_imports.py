@@ -29,6 +29,7 @@ MAX_RECORD_BYTES = 1 << 20
 BATCH_ROWS = 2000
 BOM = b"\xef\xbb\xbf"
 MAX_FIELD_CHARACTERS = 1 << 17
+AUDITED_COUNTS = ("read", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated")
 STAGING_COLUMNS = ("line", "rejected", *Product._fields)
 
 _Stream: TypeAlias = io.BufferedReader | gzip.GzipFile
@@ -101,18 +102,20 @@ async def import_products(
             async with connection.transaction():
                 async for line, original in connection.cursor(QUERIES["product_imports.duplicates"].sql):
                     feed.reject(line, [Reject("external_id", f"duplicate of line {original}")])
-                return await _merge(connection, feed, rejects_path, force)
+                return await _merge(connection, feed, path.name, rejects_path, force)
     finally:
         # In a failed transaction of the caller this fails too; it must not hide why.
         with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
             await _run(connection, "drop_staging")
 
 
-async def _merge(connection: asyncpg.Connection[Any], feed: _Feed, rejects: Path | None, force: bool) -> ImportReport:
+async def _merge(
+    connection: asyncpg.Connection[Any], feed: _Feed, file_name: str, rejects: Path | None, force: bool
+) -> ImportReport:
     shop = feed.mapping.retailer
     await _run(connection, "lock")
     await _run(connection, "add_retailers", shop.network, shop.domain)
-    for block in ("add_brands", "add_categories"):
+    for block in ("add_brands", "add_categories", "note_offers_seen"):
         await _run(connection, block)
     # Judged before the merge: afterwards new products would hide how many of the old ones are missing.
     retailers = await connection.fetch(QUERIES["product_imports.feed_retailers"].sql, shop.slug)
@@ -137,6 +140,8 @@ async def _merge(connection: asyncpg.Connection[Any], feed: _Feed, rejects: Path
         # In the same transaction: products without features would wait for the next import that writes something.
         await _run(connection, "analyze_products")
         await _run(connection, "refresh_model")
+        counts = {name: getattr(report, name) for name in AUDITED_COUNTS}
+        await _run(connection, "audit", file_name, msgspec.json.encode(counts).decode())
     return report
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,7 @@ class Session:
         self._slow_ms = slow_ms
         self._connection: Any = None
         self._lock = asyncio.Lock()
+        self._after_commit: list[Callable[[], None]] = []
         self.failure: Exception | None = None
         self._failed = False
         self._broken = False
@@ -114,6 +115,19 @@ class Session:
             raise
         return connection
 
+    async def become(self, claims: Claims) -> None:
+        """The rest of the transaction runs as these claims say."""
+        async with self._lock:
+            if self.failure is not None:
+                raise self.failure
+            connection = self._connection or await self._begin()
+            try:
+                await claims_module.apply(connection, claims, self._statement_timeout_ms)
+            except BaseException:
+                self._break(connection)
+                raise
+            self.claims = claims
+
     def _break(self, connection: Any) -> None:
         """Cancelled or broken half-way: nobody may get this connection again."""
         self._failed = self._broken = True
@@ -122,6 +136,10 @@ class Session:
     def abandon(self) -> None:
         """Nothing of this session is to be kept, though no statement failed."""
         self._failed = True
+
+    def after_commit(self, do: Callable[[], None]) -> None:
+        """Does this once the transaction is kept; never when it is not."""
+        self._after_commit.append(do)
 
     async def close(self) -> None:
         """Commits, or rolls back after a failure. Raises WriteConflict when the commit is refused, Overloaded when the
@@ -147,6 +165,9 @@ class Session:
                     raise lost from error
             finally:
                 await self._database.release(connection)
+        if not self._failed:
+            for do in self._after_commit:
+                do()
 
     async def __aenter__(self) -> Session:
         return self
@@ -180,4 +201,6 @@ def _translated(error: asyncpg.PostgresError) -> AclueError | asyncpg.PostgresEr
         return BadUserInput("A text holds a character that cannot be stored, such as NUL.")
     if isinstance(error, asyncpg.ForeignKeyViolationError) and (error.constraint_name or "").endswith(_NO_PROFILE):
         return Unauthenticated("The person of this token no longer exists.")
+    if isinstance(error, asyncpg.CheckViolationError) and (error.constraint_name or "").endswith("_size"):
+        return BadUserInput("A JSON value is too large to be stored.")  # written out: 1e300 has 301 digits
     return error

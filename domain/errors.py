@@ -9,8 +9,10 @@
     │   ├── Conflict              CONFLICT
     │   │   └── IdempotencyKeyReused   IDEMPOTENCY_KEY_REUSED
     │   ├── Stale                 STALE
+    │   ├── Expired               EXPIRED
     │   ├── LimitReached          LIMIT_REACHED
     │   ├── InvalidCredentials    INVALID_CREDENTIALS
+    │   ├── SecondFactorRequired  SECOND_FACTOR_REQUIRED
     │   └── Unavailable           UNAVAILABLE
     └── RequestError              travels in errors[].extensions.code
         ├── BadUserInput          BAD_USER_INPUT
@@ -71,12 +73,20 @@ class Stale(UserError):
     code = "STALE"
 
 
+class Expired(UserError):
+    code = "EXPIRED"
+
+
 class LimitReached(UserError):
     code = "LIMIT_REACHED"
 
 
 class InvalidCredentials(UserError):
     code = "INVALID_CREDENTIALS"
+
+
+class SecondFactorRequired(UserError):
+    code = "SECOND_FACTOR_REQUIRED"
 
 
 class Unavailable(UserError):

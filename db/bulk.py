@@ -1,0 +1,33 @@
+"""Large loads: indexes and foreign keys are taken off, and built anew when the rows are in.
+
+All within the caller's transaction. Whatever interrupts it, an error, a killed process or a crash of the server, is a
+rollback to the tables as they were, indexes included. Meanwhile nobody else can read them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import asyncpg
+
+from db.queries import QUERIES
+
+
+@contextlib.asynccontextmanager
+async def without_indexes(
+    connection: asyncpg.Connection[Any], tables: Sequence[str], on_build: Callable[[str], None] = lambda name: None
+) -> AsyncIterator[None]:
+    """Inside the block these tables have no indexes, and no foreign keys lead from or to them."""
+    if not connection.is_in_transaction():
+        raise RuntimeError("only in a transaction: an interruption would leave the tables without indexes")
+    rows = await connection.fetch(QUERIES["bulk.constraints_and_indexes"].sql, list(tables))
+    for row in rows:  # foreign keys first: they lean on the indexes
+        await connection.execute(row["drop"])
+    yield
+    for row in reversed(rows):
+        on_build(row["name"])
+        await connection.execute(row["create"])
+        if row["comment"]:
+            await connection.execute(row["comment"])

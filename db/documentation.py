@@ -1,0 +1,379 @@
+"""docs/schema.md from a migrated database: what each table holds, who writes and who reads it, what each index is for.
+
+Writers and readers are found in the text of sql/queries and of the functions; what an index is for by asking Postgres
+(18 or newer: EXPLAIN with GENERIC_PLAN) for the plans of all these statements, of the declared rows' look-ups and
+pages, and of what a foreign key runs when the row it refers to is deleted.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import asyncpg
+
+from db import connections, seeds
+from db.connections import PageRequest
+from db.queries import QUERIES, Fragment, Query, compose
+from db.rows import RowType
+from db.verification.expected import DOCUMENTS, RENAMED
+from domain.seeds import Plan
+
+VERBS = ("select", "insert", "update", "delete", "with")
+UTILITIES = ("alter", "analyze", "create", "drop")
+_CONDITIONS_OF = {
+    "recommendations": "public.products",
+    "sessions": "public.user_sessions",
+}  # elsewhere the noun is the table
+
+_WRITES = re.compile(r"\b(?:insert\s+into|update|delete\s+from|truncate)\s+(?:only\s+)?((?:public|private)\.\w+)", re.I)
+_READS = re.compile(r"(?<!delete )\b(?:from|join|using)\s+(?:only\s+)?((?:public|private)\.\w+)(?!\w*\()", re.I)
+_STATEMENT = re.compile(
+    r"(?:^|\b(?:then|else|begin|loop|query)\s)\s*\(?((?:select|insert|update|delete|with|perform)\b)", re.I
+)
+_VARIABLE = re.compile(r"^\s*(\w+)\s+(?:constant\s+)?([\w.]+(?: [a-z]+)*(?:\[\])?)\s*(?:;|:=)", re.M)
+_INTO = re.compile(r"(?<!insert )\binto\s+[\w.]+(?:\s*,\s*[\w.]+)*", re.I)
+
+_EVENTS = """
+insert into public.analytics_events (user_id, id, event_name)
+select id, private.uuid_v7(), 'made-up' from public.profiles cross join generate_series(1, 10);
+analyze public.analytics_events
+"""
+# Of a partition's index the one of its parent is meant.
+_EXPLAIN = """
+create or replace function pg_temp.indexes_of(p_statement text) returns jsonb language plpgsql as $$
+declare
+  plan jsonb;
+begin
+  execute 'explain (generic_plan, format json) ' || p_statement into plan;
+  return (
+    select coalesce(jsonb_agg(distinct coalesce(h.inhparent::regclass::text, name)), '[]')
+    from jsonb_array_elements_text(jsonb_path_query_array(plan, 'strict $.**."Index Name"')) name
+    left join pg_inherits h on h.inhrelid = to_regclass('public.' || quote_ident(name)));
+end
+$$
+"""
+
+
+def _served() -> list[Query]:
+    """The statements of the service. Those of `aclue verify` only look at it; no index is made for them."""
+    return [query for query in QUERIES.values() if not query.name.startswith("verify_")]
+
+
+@dataclass
+class Index:
+    name: str
+    definition: str
+    constraint: str | None
+    users: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Table:
+    name: str
+    comment: str
+    columns: list[tuple[str, str, str]]
+    indexes: list[Index]
+    granted: dict[str, list[str]]
+    writers: set[str] = field(default_factory=set)
+    readers: set[str] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Statement:
+    """Something that runs, and what it is called in the documentation."""
+
+    label: str
+    sql: str
+
+
+async def tables(connection: asyncpg.Connection[Any], row_types: Iterable[RowType]) -> list[Table]:
+    """All tables with their writers and readers; indexes without their users."""
+    found = await _tables(connection)
+    by_name = {table.name: table for table in found}
+    texts = [(f"`{query.name}`", query.text) for query in _served()]
+    for row in await connection.fetch(_FUNCTIONS):
+        texts.append((f"`{row['name']}()`", row["source"]))
+    for label, text in texts:
+        for pattern, kind in ((_WRITES, "writers"), (_READS, "readers")):
+            for name in pattern.findall(text):
+                if name in by_name:
+                    getattr(by_name[name], kind).add(label)
+    for row_type in row_types:
+        by_name[row_type.table].readers.add(f"type `{row_type.name}`")
+    return found
+
+
+async def statements(connection: asyncpg.Connection[Any], row_types: Iterable[RowType]) -> list[Statement]:
+    """Everything whose plan can be asked for."""
+    found = [Statement(f"`{query.name}`", statement_of(query)) for query in _served() if _verb(query) not in UTILITIES]
+    for row in await connection.fetch(_FUNCTIONS):
+        found += [Statement(f"`{row['name']}()`", sql) for sql in _bodies(row)]
+    for row_type in row_types:
+        own = f" and r.{row_type.owner} = $2::uuid" if row_type.owner else ""
+        look_up = f"select 1 from {row_type.table} r where r.id = any($1::uuid[]){own}"
+        found.append(Statement(f"look-up of `{row_type.name}`", look_up))
+        found += [Statement(label, sql) for label, sql in _pages(row_type)]
+    return found
+
+
+async def explain(connection: asyncpg.Connection[Any], asked: Iterable[Statement]) -> dict[str, list[str]]:
+    """{index: labels of the statements whose plan uses it}. What cannot be planned by itself is passed over: it needs
+    the variables of its function, or a table that exists only meanwhile."""
+    await connection.execute(_EXPLAIN)
+    users: dict[str, list[str]] = defaultdict(list)
+    for statement in asked:
+        try:
+            async with connection.transaction():
+                names = await connection.fetchval("select pg_temp.indexes_of($1)", statement.sql)
+        except asyncpg.PostgresError:
+            continue
+        for name in sorted(set(json.loads(names))):
+            if statement.label not in users[name]:
+                users[name].append(statement.label)
+    return users
+
+
+async def foreign_keys(connection: asyncpg.Connection[Any]) -> list[Statement]:
+    """What Postgres looks for when a row that others refer to is deleted."""
+    return [
+        Statement(
+            f"deleting from {row['referred']}",
+            f"select 1 from {row['relation']} x where "
+            + " and ".join(f"x.{column} = ${n}::{kind}" for n, (column, kind) in enumerate(row["columns"], 1)),
+        )
+        for row in await connection.fetch(_FOREIGN_KEYS)
+    ]
+
+
+async def fill(owner: asyncpg.Connection[Any]) -> None:
+    """Made-up rows, always the same: the plans of empty tables would say nothing."""
+    await seeds.load(owner, Plan(2_000, 2_000, 50_000, 1, datetime(2026, 1, 1, tzinfo=UTC)))
+    await owner.execute(_EVENTS)
+
+
+async def examine(connection: asyncpg.Connection[Any], row_types: list[RowType]) -> list[Table]:
+    """All tables, with everything that is known of them. Plans are asked for without sequential scans and sorts: of a
+    table of a few rows the question is which index a statement takes once there are more."""
+    found = await tables(connection, row_types)
+    asked = [*await statements(connection, row_types), *await foreign_keys(connection)]
+    await connection.execute("set enable_seqscan = off; set enable_sort = off")
+    users = await explain(connection, asked)
+    # A block range index pays only on a table far larger than this.
+    await connection.execute("set enable_indexscan = off; set enable_indexonlyscan = off")
+    users = {**await explain(connection, asked), **users}
+    for setting in ("seqscan", "sort", "indexscan", "indexonlyscan"):
+        await connection.execute(f"reset enable_{setting}")
+    for table in found:
+        for index in table.indexes:
+            index.users = users.get(index.name, [])
+    return found
+
+
+async def describe(connection: asyncpg.Connection[Any], row_types: list[RowType]) -> str:
+    """The page."""
+    return "\n".join([*_page(await examine(connection, row_types)), *_of_documents()]) + "\n"
+
+
+def is_statement(query: Query) -> bool:
+    """Whether the block stands by itself; else it is a condition on the rows of its noun."""
+    return _verb(query) in (*VERBS, *UTILITIES)
+
+
+def _verb(query: Query) -> str:
+    return query.text.split(maxsplit=1)[0].lower()
+
+
+def statement_of(query: Query) -> str:
+    """The block as SQL that can be prepared, with its slots filled by `true`; a condition behind a `where`."""
+    text = query.text
+    if not is_statement(query):
+        table = _CONDITIONS_OF.get(noun := query.name.partition(".")[0], f"public.{noun}")
+        text = f"select from {table} r where {text}"
+    slots = dict.fromkeys(re.findall(r"\{(\w+)\}", text), "true")
+    sql, _ = compose(text, slots).statement(**dict.fromkeys(query.params))
+    return sql
+
+
+def _bodies(row: asyncpg.Record) -> Iterator[str]:
+    """The statements of a function, its parameters and variables numbered; of plpgsql sub-selects of conditions too,
+    and without the variables they go INTO. Some of them make no sense by themselves."""
+    text, names, kinds = row["source"], list(row["names"] or [])[: len(row["types"])], list(row["types"])
+    found = re.split(r";\s*(?:\n|$)", text)
+    if row["language"] == "plpgsql":
+        declarations, _, body = text.partition("begin")
+        declared = _VARIABLE.findall(declarations)
+        names, kinds = names + [name for name, _ in declared], kinds + [kind for _, kind in declared]
+        found = []
+        for part in re.split(r";\s*(?:\n|$)", body):
+            if match := _STATEMENT.search(part):
+                statement = re.sub(r"^perform\b", "select", part[match.start(1) :], count=1)
+                found.append(_INTO.sub("", statement, count=1))
+            found += [_balanced(part, match.end()) for match in re.finditer(r"exists\s*\(", part)]
+    for statement in found:
+        for number, (name, kind) in enumerate(zip(names, kinds, strict=True), 1):
+            statement = re.sub(rf"(?<![.:\w]){name}(?![.\w(])", f"${number}::{kind}", statement)
+        if statement.strip():
+            yield statement
+
+
+def _balanced(text: str, start: int) -> str:
+    """Up to the bracket that closes the one before `start`."""
+    depth = 1
+    for position in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[position], 0)
+        if not depth:
+            return text[start:position]
+    return text[start:]
+
+
+def _pages(row_type: RowType) -> Iterator[tuple[str, str]]:
+    for name, order in row_type.orders.items():
+        if order is None or ":" in order.keys[0].expression:  # needs values of a request
+            continue
+        where = Fragment("r.is_active" if row_type.table == "public.products" else "true", {})
+        for parent in (None, f"r.{row_type.owner} = parent.key") if row_type.owner else (None,):
+            request = PageRequest(row_type, order, 20, False, None, where, parent)
+            if row_type.owner and parent is None:
+                continue
+            yield f"pages of `{row_type.name}` by {name}", connections.page_statement(request, [])[0]
+
+
+def _page(found: list[Table]) -> Iterator[str]:
+    indexes = sum(len(table.indexes) for table in found)
+    yield "# Tables, columns, indexes"
+    yield ""
+    yield "Generated by `make schema` from the migrated database; do not edit."
+    yield ""
+    yield f"{len(found)} tables with {indexes} indexes. Row level security is on for all of them. A person's own rows"
+    yield "are written by that person where a grant says so; everything else by service_role, a function or a trigger."
+    for table in found:
+        yield ""
+        yield f"## {table.name.removeprefix('public.')}"
+        yield ""
+        if table.comment:
+            yield table.comment
+            yield ""
+        yield f"- written by: {_list(table.writers) or _nobody(table, 'write')}"
+        yield f"- read by: {_list(table.readers) or _nobody(table, 'read')}"
+        for role, verbs in table.granted.items():
+            yield f"- {role} may: {', '.join(verbs)}"
+        yield ""
+        yield "| column | type | |"
+        yield "|---|---|---|"
+        for name, kind, comment in table.columns:
+            yield f"| {name} | {kind} | {comment} |"
+        yield ""
+        yield "| index | on | used by |"
+        yield "|---|---|---|"
+        for index in table.indexes:
+            purpose = "; ".join([index.constraint] if index.constraint else [])
+            used = ", ".join(sorted(set(index.users)))
+            yield f"| {index.name} | {index.definition} | {'; '.join(filter(None, (purpose, used)))} |"
+
+
+def _of_documents() -> Iterator[str]:
+    yield ""
+    yield "## What the reference documents name"
+    yield ""
+    yield "Their tables and columns are here under the same names, in schema public:"
+    yield ""
+    yield "| table | columns |"
+    yield "|---|---|"
+    for table in sorted(DOCUMENTS):
+        yield f"| {table} | {', '.join(DOCUMENTS[table].split())} |"
+    yield ""
+    yield "But for these ([why](decisions/0001-data-model.md)):"
+    yield ""
+    yield "| there | here |"
+    yield "|---|---|"
+    for there, here in sorted(RENAMED.items()):
+        yield f"| {there} | {here} |"
+
+
+def _list(labels: set[str]) -> str:
+    return ", ".join(sorted(labels))
+
+
+def _nobody(table: Table, verb: str) -> str:
+    wanted = {"read": {"select"}, "write": {"insert", "update", "delete"}}[verb]
+    roles = [role for role, verbs in table.granted.items() if wanted & set(verbs)]
+    return f"{', '.join(roles)} through SQL; no query yet" if roles else "nobody but the owner"
+
+
+async def _tables(connection: asyncpg.Connection[Any]) -> list[Table]:
+    columns, indexes = defaultdict(list), defaultdict(list)
+    granted: dict[str, dict[str, list[str]]] = defaultdict(dict)
+    for row in await connection.fetch(_COLUMNS):
+        columns[row["relation"]].append((row["name"], row["type"], row["comment"] or ""))
+    for row in await connection.fetch(_INDEXES):
+        indexes[row["relation"]].append(Index(row["name"], row["definition"], row["constraint"]))
+    for row in await connection.fetch(_GRANTS):
+        granted[row["relation"]][row["role"]] = row["verbs"]
+    return [
+        Table(
+            row["relation"],
+            row["comment"] or "",
+            columns[row["relation"]],
+            indexes[row["relation"]],
+            granted[row["relation"]],
+        )
+        for row in await connection.fetch(_TABLES)
+    ]
+
+
+_OURS = "c.relnamespace in ('public'::regnamespace, 'private'::regnamespace) and not c.relispartition"
+_NAME = "(c.relnamespace::regnamespace::text || '.' || c.relname)"
+_TABLES = f"""
+select {_NAME} as relation, obj_description(c.oid, 'pg_class') as comment
+from pg_class c where {_OURS} and c.relkind in ('r', 'p') order by c.relnamespace::regnamespace::text desc, c.relname
+"""
+_COLUMNS = f"""
+select {_NAME} as relation, a.attname as name, col_description(c.oid, a.attnum) as comment,
+  format_type(a.atttypid, a.atttypmod) || case when a.attnotnull then ' not null' else '' end as type
+from pg_class c join pg_attribute a on a.attrelid = c.oid
+where {_OURS} and c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped order by c.relname, a.attnum
+"""
+_INDEXES = f"""
+select {_NAME} as relation, i.relname as name,
+  regexp_replace(pg_get_indexdef(i.oid), '^.* USING (btree )?', '') as definition,
+  case x.contype when 'p' then 'primary key' when 'u' then 'unique constraint'
+    else case when n.indisunique then 'unique' end end as constraint
+from pg_class c join pg_index n on n.indrelid = c.oid join pg_class i on i.oid = n.indexrelid
+left join pg_constraint x on x.conindid = i.oid and x.contype in ('p', 'u')
+where {_OURS} order by c.relname, x.contype nulls last, i.relname
+"""
+_GRANTS = f"""
+select {_NAME} as relation, r.rolname as role,
+  array_agg(distinct v.verb order by v.verb) as verbs
+from pg_class c cross join (values ('select'), ('insert'), ('update'), ('delete')) v (verb)
+cross join pg_roles r
+where {_OURS} and c.relkind in ('r', 'p') and r.rolname in ('anon', 'authenticated', 'service_role')
+  and case when v.verb = 'delete' then has_table_privilege(r.oid, c.oid, v.verb)
+    else has_any_column_privilege(r.oid, c.oid, v.verb) end
+group by 1, 2 order by 1, 2
+"""
+_FUNCTIONS = """
+select p.pronamespace::regnamespace::text || '.' || p.proname as name, l.lanname as language,
+  coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) as source, p.proargnames as names,
+  array(select format_type(t, null) from unnest(p.proargtypes) with ordinality u (t, n) order by n) as types
+from pg_proc p join pg_language l on l.oid = p.prolang
+where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace) and l.lanname in ('sql', 'plpgsql')
+  and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
+order by 1
+"""
+_FOREIGN_KEYS = """
+select k.conrelid::regclass::text as relation, k.confrelid::regclass::text as referred,
+  array(
+    select row(a.attname, format_type(a.atttypid, null)) from unnest(k.conkey) with ordinality u (attnum, n)
+    join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.attnum order by u.n) as columns
+from pg_constraint k join pg_class c on c.oid = k.conrelid
+where k.contype = 'f' and k.conparentid = 0
+  and k.connamespace in ('public'::regnamespace, 'private'::regnamespace)
+order by 1, 2
+"""

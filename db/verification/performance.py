@@ -1,0 +1,135 @@
+"""Look-ups: that they use their indexes, how long they take, and what row level security adds."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID, uuid4
+
+from db import claims as claims_module
+from db.queries import QUERIES
+from db.verification.check import STATEMENT_TIMEOUT_MS, Bench, Check, Connection, query
+from db.verification.stage import person, staged
+
+MOST_LATENCY_MS = 100.0
+MOST_OVERHEAD_MS = 10.0
+TIMES = 5
+
+# A look-up, and the index it must use; None where several can serve, or each partition has one of another name.
+LOOKUPS = {
+    "product": "products_pkey",
+    "products_by_category": "products_category_id_idx",
+    "newest_products": "products_newest_idx",
+    "cheapest_products": "products_price_idx",
+    "popular_products": "products_popularity_idx",
+    "found_products": "products_search_idx",
+    "swipes": "swipes_user_created_at_idx",
+    "swipes_of_product": None,
+    "signals": None,
+    "clicks": "affiliate_clicks_user_time_idx",
+    "views": None,
+    "views_of_product": None,
+    "session": None,
+    "personality": "unique_user_profile",
+    "assessments": "personality_assessment_history_user_time_idx",
+    "preferences": "user_preferences_user_id_key",
+    "feedback": "recommendation_feedback_user_product_idx",
+}
+
+
+def _statement(name: str, nobody: UUID) -> tuple[str, list[UUID]]:
+    named = QUERIES[f"verify_lookups.{name}"]
+    return named.sql, [nobody for _ in named.params]
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for part in plan.get("Plans", ()):
+        yield from _nodes(part)
+
+
+async def _unused_indexes(bench: Bench) -> list[str]:
+    """The planner may well read a small table whole; asked not to, it takes the index where that can serve."""
+    nobody = uuid4()
+    await claims_module.apply(bench.api, person(nobody), STATEMENT_TIMEOUT_MS)
+    await bench.api.execute("set local enable_seqscan = off; set local enable_sort = off")
+    found = []
+    for name, index in LOOKUPS.items():
+        sql, arguments = _statement(name, nobody)
+        plan = json.loads(await bench.api.fetchval(f"explain (format json) {sql}", *arguments))[0]["Plan"]
+        nodes = list(_nodes(plan))
+        used = {node["Index Name"] for node in nodes if "Index Name" in node}
+        if whole := [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]:
+            found.append(f"{name} reads {whole[0]} whole")
+        elif index is not None and index not in used:
+            found.append(f"{name} uses {', '.join(sorted(used)) or 'no index'} instead of {index}")
+    return found
+
+
+async def _median_ms(connection: Connection, name: str, nobody: UUID) -> float:
+    sql, arguments = _statement(name, nobody)
+    taken = []
+    for _ in range(TIMES):
+        started = time.perf_counter()
+        await connection.fetch(sql, *arguments)
+        taken.append((time.perf_counter() - started) * 1000)
+    return statistics.median(taken)
+
+
+async def _slow(bench: Bench) -> list[str]:
+    nobody = uuid4()
+    await claims_module.apply(bench.api, person(nobody), STATEMENT_TIMEOUT_MS)
+    taken = {name: await _median_ms(bench.api, name, nobody) for name in LOOKUPS}
+    return [f"{name} takes {ms:.0f} ms" for name, ms in taken.items() if ms >= MOST_LATENCY_MS]
+
+
+async def _overhead(bench: Bench) -> list[str]:
+    """The same look-ups as a person and as the owner, whom no policy binds."""
+    nobody = uuid4()
+    async with staged(bench) as stage:
+        bare = {name: await _median_ms(stage.connection, name, nobody) for name in LOOKUPS if name != "session"}
+        await stage.become(person(nobody))
+        bound = {name: await _median_ms(stage.connection, name, nobody) for name in bare}
+    return [
+        f"it adds {bound[name] - bare[name]:.0f} ms to {name}"
+        for name in bare
+        if bound[name] - bare[name] >= MOST_OVERHEAD_MS
+    ]
+
+
+CHECKS = (
+    Check(
+        "performance.indexes_used",
+        "look-ups use the indexes made for them, under row level security",
+        "see indexes.there and policies.init_plans; explain the look-up as its role",
+        _unused_indexes,
+    ),
+    Check(
+        "performance.latency",
+        f"look-ups by index take less than {MOST_LATENCY_MS:.0f} ms (median of {TIMES})",
+        "analyze the table; look for a policy that calls a function per row, and for load",
+        _slow,
+    ),
+    Check(
+        "performance.row_security",
+        f"row level security adds less than {MOST_OVERHEAD_MS:.0f} ms to a look-up",
+        "explain it as the role: a policy calls a function per row, or its column has no index",
+        _overhead,
+        needs_owner=True,
+    ),
+    Check(
+        "performance.statistics",
+        "large tables have statistics for the planner",
+        "analyze the table; partitioned ones are never analysed by themselves",
+        query("verify_tables.never_analysed"),
+    ),
+    Check(
+        "performance.index_usage",
+        "over 80 % of the scans of large tables use an index",
+        "find the statement that reads it whole (pg_stat_statements, auto_explain)",
+        query("verify_tables.read_without_index", share=0.8, rows=10_000, scans=1_000),
+    ),
+)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import secrets
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +20,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.claims import ANONYMOUS, Claims
+from db.claims import ANONYMOUS, REQUEST_ID, Claims
 from db.pool import Database
-from domain.errors import Unauthenticated
-from resolvers import affiliate_clicks, housekeeping
+from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, Unauthenticated
+from resolvers import affiliate_clicks, housekeeping, outbox, senders
 from resolvers.services import Services
 from resolvers.sessions import Caller
 from schema.context import Context
@@ -42,6 +42,9 @@ CSP = (
 )
 
 
+BackgroundWork = Callable[[Services], Coroutine[Any, Any, None]]
+
+
 class BadRequest(Exception):
     """The request is not GraphQL over HTTP; nothing was looked at."""
 
@@ -51,28 +54,36 @@ class BadRequest(Exception):
         self.code = code
 
 
-def create_app(settings: Settings, database_url: str, secret: str) -> Starlette:
-    """The service on one database. `secret` signs tokens, cursors and links."""
+def create_app(
+    settings: Settings, database_url: str, secret: str, *, background: Sequence[BackgroundWork] | None = None
+) -> Starlette:
+    """The service on one database. `secret` signs tokens, cursors and links. `background` is what it does beside
+    answering (housekeeping and mails by default), until it is cancelled."""
     engine = Engine(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         database = await Database.connect(database_url, settings)
         app.state.services = Services.make(settings, database, secret)
-        refresher = asyncio.create_task(_keep_house(app.state.services))
+        services = app.state.services
+        services.system_log.start()
+        works = (_keep_house, _deliver_mails) if background is None else background
+        tasks = [asyncio.create_task(work(services)) for work in works]
         try:
             yield
         finally:
-            refresher.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await refresher
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await services.system_log.stop()
             await database.close()
 
     return Starlette(
         routes=[
             Route("/", _home, methods=["GET"]),
             Route("/graphql", _GraphQL(engine), methods=["GET", "POST"]),
-            Route("/r/{token}", _redirect, methods=["GET"]),
+            Route("/r/{token}", _follower(affiliate_clicks.follow), methods=["GET"]),
+            Route("/g/{token}", _follower(affiliate_clicks.follow_gift_link), methods=["GET"]),
             Route("/livez", _live, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
             *_graphiql_files(),
@@ -94,6 +105,7 @@ class _Headers:
             return
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
+        REQUEST_ID.set(request_id)
         fixed = [
             (b"x-request-id", request_id.encode()),
             (b"x-content-type-options", b"nosniff"),
@@ -247,16 +259,27 @@ async def _home(http: HttpRequest) -> Response:
     return RedirectResponse("/graphql", 302)
 
 
-async def _redirect(http: HttpRequest) -> Response:
-    """A tracked link: to the stored offer, never to anything the request says."""
-    headers = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
-    if http.method == "HEAD":  # a preview is no visit
-        return PlainTextResponse("", 405, headers={**headers, "allow": "GET"})
-    agent = http.headers.get("user-agent")
-    target = await affiliate_clicks.follow(_services(http), http.path_params["token"], agent)
-    if target is None:
-        return PlainTextResponse("There is no such link.", 404, headers=headers)
-    return RedirectResponse(target, 302, headers=headers)
+# A link's answer is nobody's to keep, and its address no search engine's to list.
+_LINK_HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
+
+
+def _follower(
+    follow: Callable[[Services, str, str | None], Awaitable[str]],
+) -> Callable[[HttpRequest], Awaitable[Response]]:
+    """A link that leads to a stored offer, never to anything the request says."""
+
+    async def answer(http: HttpRequest) -> Response:
+        if http.method == "HEAD":  # a preview is no visit
+            return PlainTextResponse("", 405, headers={**_LINK_HEADERS, "allow": "GET"})
+        try:
+            target = await follow(_services(http), http.path_params["token"], http.headers.get("user-agent"))
+        except (Expired, LimitReached, ProductNotFound):
+            return PlainTextResponse("This link leads nowhere any more.", 410, headers=_LINK_HEADERS)
+        except NotFound:
+            return PlainTextResponse("There is no such link.", 404, headers=_LINK_HEADERS)
+        return RedirectResponse(target, 302, headers=_LINK_HEADERS)
+
+    return answer
 
 
 async def _live(http: HttpRequest) -> Response:
@@ -274,16 +297,24 @@ async def _ready(http: HttpRequest) -> Response:
 
 
 async def _keep_house(services: Services) -> None:
-    """What is to be done now and then; of several workers the first to look does it. Each task commits on its own, so
-    that none holds its locks through another or stops another by failing."""
-    interval = services.settings.model_refresh_interval
+    """What is to be done now and then; of several workers the first to look does it."""
     while True:
-        for task in (housekeeping.ensure_partitions, housekeeping.purge_keys, housekeeping.refresh_model):
-            try:
-                await task(services)
-            except Exception:
-                log.exception("housekeeping failed", task=task.__name__)
-        await asyncio.sleep(interval)
+        await housekeeping.keep_house(services)
+        await asyncio.sleep(services.settings.model_refresh_interval)
+
+
+async def _deliver_mails(services: Services) -> None:
+    """Looks into the outbox now and then; any worker may."""
+    sender = senders.from_settings(services.settings)
+    if sender is None:
+        log.warning("mails wait in the outbox: SMTP_URL is not set")
+        return
+    while True:
+        try:
+            await outbox.deliver(services, sender)
+        except Exception:
+            log.exception("the outbox could not be emptied")
+        await asyncio.sleep(services.settings.mail_interval)
 
 
 def configure_logging(settings: Settings) -> None:

@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import NoReturn
+from uuid import UUID
 
-from db.claims import SERVICE
-from domain.errors import Conflict, Invalid, InvalidCredentials, Unavailable
-from resolvers import profiles, sessions
+from db.claims import SERVICE, Claims
+from db.session import Session
+from domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    InvalidCredentials,
+    SecondFactorRequired,
+    Unauthenticated,
+    Unavailable,
+)
+from resolvers import outbox, profiles, sessions
 from resolvers.services import Services
 from resolvers.sessions import Caller, SignedIn
 
 MIN_PASSWORD, MAX_PASSWORD = 8, 1024
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[^@\s\x00-\x1f.]+(\.[^@\s\x00-\x1f.]+)+")
+RECENT_SECONDS = 10 * 60
+CLOCK_SKEW_SECONDS = 60
+# Of a domain only what a name has: with a comma or a bracket in it, another mailbox would be sent the mails.
+_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[\w-]+(\.[\w-]+)+")
 
 
 def normal_email(email: str) -> str | None:
@@ -21,22 +35,51 @@ def normal_email(email: str) -> str | None:
     return tidy if len(tidy) <= 254 and _EMAIL.fullmatch(tidy) else None
 
 
-async def _require_ours(services: Services) -> None:
+async def require_ours(services: Services) -> None:
+    """Raises Unavailable where another service keeps the accounts."""
     async with services.database.session(SERVICE, read_only=True) as session:
-        if not await session.fetchval("accounts.are_ours"):
-            raise Unavailable("Accounts are kept by the project's own sign-in service, not here.")
+        await _require_ours(session)
+
+
+async def _require_ours(session: Session) -> None:
+    if not await session.fetchval("accounts.are_ours"):
+        raise Unavailable("Accounts are kept by the project's own sign-in service, not here.")
+
+
+async def require_account(services: Services, claims: Claims, *, second_factor: bool = False) -> UUID:
+    """Whose account it is that asks, by a session that has not ended; with `second_factor` one that has shown it,
+    where there is one. Raises Unauthenticated, Forbidden, Unavailable or SecondFactorRequired."""
+    if claims.subject is None:
+        raise Unauthenticated("This needs an access token: sign in.")
+    if claims.role != "authenticated" or claims.is_anonymous:
+        raise Forbidden("This needs an account.")
+    async with services.database.session(SERVICE, read_only=True) as session:
+        await _require_ours(session)
+        await sessions.require_live(session, claims)
+        if (
+            second_factor
+            and claims.aal != "aal2"
+            and await session.fetchval("second_factors.is_on", user_id=claims.subject)
+        ):
+            raise SecondFactorRequired("Show the second factor first.")
+    return claims.subject
+
+
+def check_new_password(password: str, name: str) -> None:
+    """Raises Invalid, naming the field, for a password that is too short or too long."""
+    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+        raise Invalid(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.", (name,))
 
 
 async def sign_up(
     services: Services, caller: Caller, *, email: str, password: str, display_name: str | None
 ) -> SignedIn:
     """A new account, signed in. Raises Invalid, Conflict (e-mail taken), RateLimited or Unavailable."""
-    await _require_ours(services)
+    await require_ours(services)
     tidy = normal_email(email)
     if tidy is None:
         raise Invalid("This is not an e-mail address.", ("email",))
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise Invalid(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.", ("password",))
+    check_new_password(password, "password")
     name = profiles.display_name(display_name)
     await sessions.count_separately(services, "sign-up", caller.address, services.settings.sign_up_attempts)
     password_hash = await services.passwords.hash(password)
@@ -44,18 +87,21 @@ async def sign_up(
         account = await session.fetchval("accounts.create", email=tidy, password_hash=password_hash, display_name=name)
         if account is None:
             raise Conflict("There is an account with this e-mail already.", ("email",))
+        await outbox.queue_token(session, services, outbox.VERIFY_EMAIL, tidy)
         return await sessions.open_session(
             session, services, caller, account, is_anonymous=False, method="password", email=tidy
         )
 
 
 async def sign_in(services: Services, caller: Caller, *, email: str, password: str) -> SignedIn:
-    """Raises InvalidCredentials alike for an unknown e-mail and a wrong password, RateLimited or Unavailable."""
-    await _require_ours(services)
+    """Raises InvalidCredentials alike for an unknown e-mail and a wrong password, RateLimited or Unavailable. Only
+    failures count towards the limit of an e-mail."""
+    await require_ours(services)
     tidy = normal_email(email)
+    known_as = tidy or email[:254]
     most = services.settings.sign_in_attempts
     await sessions.count_separately(services, "sign-in address", caller.address, most * 10)
-    await sessions.count_separately(services, "sign-in e-mail", tidy or email[:254], most)
+    await sessions.count_separately(services, "sign-in e-mail", known_as, most)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow("accounts.credentials", email=tidy)
     # No connection is held while the hash is computed.
@@ -64,6 +110,7 @@ async def sign_in(services: Services, caller: Caller, *, email: str, password: s
         _refuse()
     async with services.database.session(SERVICE, read_only=False) as session:
         await session.fetch("accounts.note_sign_in", id=known["id"])
+        await sessions.forgive_attempt(session, services, "sign-in e-mail", known_as)
         return await sessions.open_session(
             session,
             services,
@@ -78,3 +125,60 @@ async def sign_in(services: Services, caller: Caller, *, email: str, password: s
 
 def _refuse() -> NoReturn:
     raise InvalidCredentials("The e-mail or the password is wrong.")
+
+
+async def check_password(services: Services, user_id: UUID, password: str) -> bool:
+    """Whether this is the password of an account. Raises RateLimited after too many wrong ones."""
+    await sessions.count_separately(services, "password", str(user_id), services.settings.sign_in_attempts)
+    async with services.database.session(SERVICE, read_only=True) as session:
+        known = await session.fetchrow("accounts.by_id", id=user_id)
+    is_right = await services.passwords.verify(known["password_hash"] if known else None, password[: MAX_PASSWORD + 1])
+    if is_right:
+        async with services.database.session(SERVICE, read_only=False) as session:
+            await sessions.forgive_attempt(session, services, "password", str(user_id))
+    return is_right
+
+
+async def require_recent_sign_in(services: Services, claims: Claims, user_id: UUID, password: str | None) -> None:
+    """For what a stolen access token must not do: the password, or a sign-in a moment ago. Raises InvalidCredentials,
+    RateLimited or Unavailable."""
+    if signed_in_recently(claims, time.time()):
+        return
+    if password is None:
+        raise InvalidCredentials("Give your password, or sign in anew and ask within 10 minutes.", ("password",))
+    try:
+        await require_ours(services)
+    except Unavailable:
+        elsewhere = "Passwords are kept elsewhere: sign in anew and ask within 10 minutes."
+        raise Unavailable(elsewhere, ("password",)) from None
+    if not await check_password(services, user_id, password):
+        raise InvalidCredentials("The password is wrong.", ("password",))
+
+
+def signed_in_recently(claims: Claims, now: float) -> bool:
+    """Whether the person signed in during the last 10 minutes; refreshing a session is no sign-in of its own."""
+    at = claims.signed_in_at
+    return at is not None and -CLOCK_SKEW_SECONDS <= now - at <= RECENT_SECONDS
+
+
+async def change_password(services: Services, claims: Claims, *, current: str, new: str) -> UUID:
+    """Ends every other session of the person. Raises InvalidCredentials, Invalid, RateLimited, and what
+    require_account raises."""
+    account = await require_account(services, claims, second_factor=True)
+    check_new_password(new, "newPassword")
+    if not await check_password(services, account, current):
+        raise InvalidCredentials("The password is wrong.", ("currentPassword",))
+    password_hash = await services.passwords.hash(new)
+    async with services.database.session(SERVICE, read_only=False) as session:
+        await store_password(session, account, password_hash, spared=claims.session_id)
+    return account
+
+
+async def store_password(session: Session, account: UUID, password_hash: str, *, spared: UUID | None) -> None:
+    """A new password, after which no session goes on but the spared one; the person is told by mail. `session` is
+    service_role's."""
+    await session.fetch("accounts.set_password", id=account, password_hash=password_hash)
+    await session.fetch("sessions.revoke_others", user_id=account, session_id=spared)
+    known = await session.fetchrow("accounts.by_id", id=account)
+    if known is not None and known["email"]:
+        await outbox.queue_notice(session, account, outbox.PASSWORD_CHANGED, known["email"])

@@ -7,8 +7,8 @@ from uuid import UUID
 from db.claims import SERVICE
 from db.session import Session
 from domain import affiliate
-from domain.errors import Invalid, ProductNotFound
-from resolvers import recommendations
+from domain.errors import Invalid, NotFound, ProductNotFound
+from resolvers import gift_links, recommendations
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
 from resolvers.services import Services
@@ -21,10 +21,12 @@ async def create(
     product_id: UUID | None,
     source_page: str | None,
     recommendation: str | None,
+    gift_link_token: str | None,
     campaign: str | None,
     idempotency_key: str | None,
 ) -> UUID:
-    """Stores the intent with what the offer says now; the click's id. Raises ProductNotFound, NotFound or Invalid."""
+    """Stores the intent with what the offer says now; the click's id. Raises ProductNotFound, NotFound or Invalid, and
+    what gift_links.create_click raises where a gift link led to it."""
     require_subject(session)
     if product_id is None:
         raise ProductNotFound
@@ -34,33 +36,48 @@ async def create(
     shown = None if recommendation is None else recommendations.open_id(session, services, recommendation)
     if shown is not None and shown.product_id != product_id:
         raise Invalid("This recommendation is of another product.", ("recommendationId",))
+    gift_link = None if gift_link_token is None else gift_links.open_token(services, gift_link_token)
 
     async def store() -> UUID:
         (recommendation_id,) = await recommendations.store(session, [shown])
-        click: UUID | None = await session.fetchval(
-            "affiliate_clicks.create",
-            product_id=product_id,
-            session_id=session.claims.session_id,
-            recommendation_id=recommendation_id,
-            source_page=source_page,
-            campaign=campaign,
-        )
+        values = {
+            "product_id": product_id,
+            "session_id": session.claims.session_id,
+            "recommendation_id": recommendation_id,
+            "source_page": source_page,
+            "campaign": campaign,
+        }
+        if gift_link is not None:
+            return await gift_links.create_click(session, gift_link, **values)
+        click: UUID | None = await session.fetchval("affiliate_clicks.create", **values)
         if click is None:
             raise ProductNotFound
         return click
 
-    request = [product_id, source_page, recommendation, campaign]
+    request = [product_id, source_page, recommendation, campaign, gift_link]
     return await once(session, "createAffiliateClick", idempotency_key, request, store)
 
 
-async def follow(services: Services, token: str, user_agent: str | None) -> str | None:
-    """The shop's URL with our click id, and the hit recorded; None for an unknown token."""
+async def follow(services: Services, token: str, user_agent: str | None) -> str:
+    """The shop's URL with our click id, and the hit recorded. Raises NotFound for an unknown token."""
     click = affiliate.decode_token(token)
     if click is None:
-        return None
+        raise NotFound("There is no such link.")
     async with services.database.session(SERVICE, read_only=False) as session:
-        agent = user_agent.replace("\0", "") if user_agent else None
-        found = await session.fetchrow("affiliate_clicks.follow", click_id=click, user_agent=agent)
+        return await _record_hit(session, click, user_agent)
+
+
+async def follow_gift_link(services: Services, token: str, user_agent: str | None) -> str:
+    """The same for a gift link, whose every visit is a click in its maker's name. Raises NotFound for an unknown or
+    forged token; Expired, LimitReached or ProductNotFound for one that leads nowhere any more."""
+    link = gift_links.open_token(services, token)
+    async with services.database.session(SERVICE, read_only=False) as session:
+        return await _record_hit(session, await gift_links.create_click_of_maker(session, link), user_agent)
+
+
+async def _record_hit(session: Session, click: UUID, user_agent: str | None) -> str:
+    agent = user_agent.replace("\0", "") if user_agent else None
+    found = await session.fetchrow("affiliate_clicks.follow", click_id=click, user_agent=agent)
     if found is None:
-        return None
-    return affiliate.tracked_url(found["affiliate_url"], found["click_parameter"], token)
+        raise NotFound("There is no such link.")
+    return affiliate.tracked_url(found["affiliate_url"], found["click_parameter"], affiliate.encode_token(click))

@@ -13,8 +13,8 @@ from db.queries import QUERIES, Fragment
 from db.rows import Order, SortKey
 from db.session import Session
 from domain import money
-from domain.errors import Conflict, Forbidden, Invalid, ProductNotFound
-from resolvers.profiles import require_subject
+from domain.errors import Conflict, Invalid, ProductNotFound
+from resolvers.profiles import require_role
 
 ORDERS = {
     "NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True),
@@ -105,9 +105,7 @@ class NewProduct:
 
 
 def _require_administrator(session: Session) -> None:
-    if not session.claims.may_administer:
-        require_subject(session)
-        raise Forbidden("Only administrators may change the catalogue.")
+    require_role(session, session.claims.may_administer, "Only administrators may change the catalogue.")
 
 
 def _text(value: str, name: str, most: int) -> str:

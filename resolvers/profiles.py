@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 
 from db.session import Session
-from domain.errors import Invalid, Unauthenticated
+from domain.errors import Forbidden, Invalid, Unauthenticated
 
 MAX_PREFERENCES_BYTES = 16_384
 MAX_NAME = 100
@@ -21,6 +21,13 @@ def require_subject(session: Session) -> UUID:
     if session.claims.subject is None:
         raise Unauthenticated("This needs an access token: start a session or sign in.")
     return session.claims.subject
+
+
+def require_role(session: Session, may: bool, refusal: str) -> None:
+    """`may` is what the claims say of the caller. Raises Forbidden, or Unauthenticated for callers without a token."""
+    if not may:
+        require_subject(session)
+        raise Forbidden(refusal)
 
 
 def display_name(name: str | None) -> str | None:
@@ -66,6 +73,6 @@ def as_jsonb(value: Any, name: str, most_bytes: int) -> str:
 
 async def analytics(session: Session, since: datetime | None) -> asyncpg.Record:
     """Counts of what the caller did since a moment, or ever."""
-    row = await session.fetchrow("profiles.analytics", since=since)
+    row = await session.fetchrow("profiles.analytics", user_id=session.claims.subject, since=since)
     assert row is not None
     return row

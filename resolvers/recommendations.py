@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -49,7 +50,8 @@ class Feed:
 
 class FeedCursor(msgspec.Struct, frozen=True, array_like=True):
     """Where a feed stands, and all it was ranked from: nothing is kept on the server. `request` is a hash of the
-    viewer, the context and the filter, so a cursor fits no other feed."""
+    viewer, the context and the filter, so a cursor fits no other feed. `is_personal`: made for the viewer, not merely
+    by popularity."""
 
     request: bytes
     model: int
@@ -57,6 +59,7 @@ class FeedCursor(msgspec.Struct, frozen=True, array_like=True):
     position: int
     score: float
     product_id: UUID
+    is_personal: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +82,11 @@ class _Start:
     request: bytes
     model: int
     until: datetime
+    is_large: bool  # too many products to rank them all
     position: int = 0
     score: float | None = None
     product_id: UUID | None = None
+    is_personal: bool = True
 
 
 async def _start(
@@ -90,10 +95,12 @@ async def _start(
     """A new feed frozen now, or an old one where its cursor stands. Raises BadUserInput or Stale."""
     request = hashlib.sha256(msgspec.json.encode([context, viewer, wanted], order="sorted")).digest()[:16]
     if after is None:
-        newest = await session.fetchrow("recommendations.current_model")
-        if newest is None or newest["version"] is None:
+        newest = await session.fetchrow("recommendations.current_model", user_id=session.claims.subject)
+        if newest is None:
             raise Unavailable("No model has been built yet; it is moments away.")
-        return _Start(request, newest["version"], newest["until"])
+        return _Start(
+            request, newest["version"], newest["until"], newest["is_large"], is_personal=newest["is_personal"]
+        )
     payload = services.cursors.open(after)
     try:
         cursor = msgspec.msgpack.decode(payload or b"", type=FeedCursor)
@@ -101,16 +108,30 @@ async def _start(
         cursor = None
     if cursor is None or cursor.request != request:
         raise BadUserInput("`after` is not a cursor of this feed.")
-    if not await session.fetchval("recommendations.model_exists", version=cursor.model):
+    model = await session.fetchrow("recommendations.model", version=cursor.model, user_id=session.claims.subject)
+    if model is None:
         raise Stale("This feed is too old to go on with; start again without `after`.", ("after",))
-    return _Start(request, cursor.model, cursor.until, cursor.position, cursor.score, cursor.product_id)
+    if cursor.is_personal and viewer != NOBODY and not model["may_be_personal"]:
+        raise Stale("This feed was personal, which was withdrawn since; start again without `after`.", ("after",))
+    return _Start(
+        request,
+        cursor.model,
+        cursor.until,
+        model["is_large"],
+        cursor.position,
+        cursor.score,
+        cursor.product_id,
+        cursor.is_personal,
+    )
 
 
 def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: list[Any], size: int) -> Feed:
     items = []
     for offset, row in enumerate(rows[:size], start=1):
         position = start.position + offset
-        cursor = FeedCursor(start.request, start.model, start.until, position, row["score"], row["product_id"])
+        cursor = FeedCursor(
+            start.request, start.model, start.until, position, row["score"], row["product_id"], start.is_personal
+        )
         items.append(
             _recommended(
                 services, context, viewer, start, position, row, services.cursors.sign(msgspec.msgpack.encode(cursor))
@@ -170,19 +191,54 @@ def _context_text(term: dict[str, Any]) -> str:
 async def discover(
     session: Session, services: Services, *, wanted: products.Filter | None, size: int, after: str | None
 ) -> Feed:
-    """The caller's own feed; without a token, what is popular. Never a product already swiped."""
+    """The caller's own feed; what is popular without a token, or where personalisation was withdrawn. Never a product
+    already swiped."""
     viewer = viewer_of(session.claims.subject)
     start = await _start(session, services, "discover", viewer, _plain(wanted), after)
     is_new = QUERIES["recommendations.is_new_to"].bind(user_id=session.claims.subject)
-    rows = await _discover(session, start, [_available(), is_new, *products.conditions(wanted)], size + 1)
+    conditions = [_available(), is_new, *products.conditions(wanted)]
+    lists: list[str] = []
+    if start.is_large:
+        whose = session.claims.subject if start.is_personal else None
+        lists = await session.fetchval("recommendations.lists_for", user_id=whose, until=start.until, model=start.model)
+        if wanted is not None:
+            slugs = [wanted.category_slug] if wanted.category_slug else []
+            lists += await _lists_of_filter(session, slugs, wanted.brand_slugs, wanted.tags)
+    rows = await _ranked(start, lists, conditions, size + 1, partial(_discover, session, start, size=size + 1))
     return _feed(services, "discover", viewer, start, rows, size)
 
 
-async def _discover(session: Session, start: _Start, conditions: list[Fragment], size: int) -> list[Any]:
+async def _lists_of_filter(
+    session: Session, categories: Sequence[str], brands: Sequence[str] | None, tags: Sequence[str] | None
+) -> list[str]:
+    found: list[str] = await session.fetchval(
+        "recommendations.lists_of_filter", categories=list(categories), brands=list(brands or ()), tags=list(tags or ())
+    )
+    return found
+
+
+async def _ranked(
+    start: _Start,
+    lists: Sequence[str],
+    conditions: list[Fragment],
+    size: int,
+    rank: Callable[[list[Fragment]], Coroutine[Any, Any, list[Any]]],
+) -> list[Any]:
+    """A page ranked from everything, or of a large model from the candidates of these lists. A page that these cannot
+    fill is ranked from everything below the cursor instead: a feed goes on to the end of the catalogue."""
+    if start.is_large:
+        is_candidate = QUERIES["recommendations.is_candidate"].bind(model=start.model, lists=list(lists))
+        rows = await rank([is_candidate, *conditions])
+        if len(rows) >= size:
+            return rows
+    return await rank(conditions)
+
+
+async def _discover(session: Session, start: _Start, conditions: list[Fragment], *, size: int) -> list[Any]:
     query = QUERIES["recommendations.discover"].fill(filters=all_of(conditions))
     return await session.fetch(
         query,
-        user_id=session.claims.subject,
+        user_id=session.claims.subject if start.is_personal else None,  # of nobody: no personality and no signals
         until=start.until,
         model=start.model,
         size=size,
@@ -219,17 +275,25 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
             if len(slugs) > products.MAX_LIST:
                 raise Invalid(f"At most {products.MAX_LIST} categories.", ("input",))
             conditions.append(QUERIES[f"products.{name}"].bind(slugs=list(slugs)))
-    query = QUERIES["recommendations.gift_finder"].fill(filters=all_of([_available(), *conditions]))
-    rows = await session.fetch(
-        query,
-        model=start.model,
-        leanings=[1.0 if trait in wishes.traits else 0.0 for trait in TRAITS],
-        occasion=_slug(wishes.occasion or ""),
-        contexts=contexts,
-        size=size + 1,
-        after_score=start.score,
-        after_id=start.product_id,
-    )
+    leanings = [1.0 if trait in wishes.traits else 0.0 for trait in TRAITS]
+    lists: list[str] = []
+    if start.is_large:
+        lists = await session.fetchval("recommendations.lists_of_wishes", leanings=leanings, contexts=contexts)
+        lists += await _lists_of_filter(session, wishes.category_slugs or (), None, None)
+
+    async def rank(conditions: list[Fragment]) -> list[Any]:
+        return await session.fetch(
+            QUERIES["recommendations.gift_finder"].fill(filters=all_of(conditions)),
+            model=start.model,
+            leanings=leanings,
+            occasion=_slug(wishes.occasion or ""),
+            contexts=contexts,
+            size=size + 1,
+            after_score=start.score,
+            after_id=start.product_id,
+        )
+
+    rows = await _ranked(start, lists, [_available(), *conditions], size + 1, rank)
     return _feed(services, "gift_finder", NOBODY, start, rows, size)
 
 
@@ -246,7 +310,9 @@ async def similar(
 ) -> list[list[Recommended]]:
     """Per product, those most like it; the same for every caller."""
     start = await _start(session, services, "similar", NOBODY, None, None)
-    rows = await session.fetch("recommendations.similar", product_ids=list(product_ids), model=start.model, size=size)
+    rows = await session.fetch(
+        "recommendations.similar", product_ids=list(product_ids), model=start.model, is_large=start.is_large, size=size
+    )
     found: dict[UUID, list[Recommended]] = {product: [] for product in product_ids}
     for row in rows:
         among = found[row["similar_to"]]
@@ -332,7 +398,7 @@ async def note_outcome(
         "recommendations.note_outcome",
         user_id=session.claims.subject,
         product_id=shown.product_id,
-        match=shown.match,
+        match=shown.match if shown.context == "discover" and shown.viewer != NOBODY else None,
         alignment=shown.preference,
         prediction=shown.popularity,
         score=shown.score,
@@ -371,14 +437,18 @@ async def send_feedback(
 async def by_id(session: Session, services: Services, shown: Shown) -> Recommended | None:
     """The recommendation behind an opened id. One of the caller's own feed is ranked again, as of the moment it was
     shown; of others the id keeps the score but not what was asked for. None when the product is gone."""
-    newest = await session.fetchrow("recommendations.current_model")
-    if newest is None or newest["version"] is None:
+    user = session.claims.subject
+    newest = await session.fetchrow("recommendations.current_model", user_id=user)
+    if newest is None:
         return None
-    is_served = await session.fetchval("recommendations.model_exists", version=shown.model)
+    is_served = await session.fetchrow("recommendations.model", version=shown.model, user_id=user)
     model = shown.model if is_served else newest["version"]
-    if shown.context == "discover" and shown.viewer == viewer_of(session.claims.subject):
-        start = _Start(b"", model, shown.generated_at)
-        rows = await _discover(session, start, [QUERIES["recommendations.is_product"].bind(id=shown.product_id)], 1)
+    if shown.context == "discover" and shown.viewer == viewer_of(user):
+        is_personal = await session.fetchval("recommendations.was_personal", user_id=user, at=shown.generated_at)
+        # One product, whichever it is: not only candidates.
+        start = _Start(b"", model, shown.generated_at, is_large=False, is_personal=is_personal)
+        is_product = QUERIES["recommendations.is_product"].bind(id=shown.product_id)
+        rows = await _discover(session, start, [is_product], size=1)
         if not rows:
             return None
         again = _recommended(services, shown.context, shown.viewer, start, shown.position, rows[0], None)

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from db.pool import Database
+from domain.sealing import Sealer
 from domain.signing import Signer
+from domain.tombstones import Tombstones
 from resolvers.passwords import Passwords
+from resolvers.system_logs import SystemLog
 from resolvers.tokens import Tokens
 from settings import Settings
 
@@ -17,17 +20,28 @@ class Services:
     database: Database
     tokens: Tokens
     passwords: Passwords
+    system_log: SystemLog
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
+    gift_links: Signer = field(repr=False)
+    factor_sealer: Sealer = field(repr=False)
+    mail_sealer: Sealer = field(repr=False)
+    tombstones: Tombstones = field(repr=False)
 
     @classmethod
     def make(cls, settings: Settings, database: Database, secret: str) -> Services:
         key = secret.encode()
+        encryption_key = settings.encryption_secret.encode() or key
         return cls(
             settings=settings,
             database=database,
             tokens=Tokens(settings, secret),
             passwords=Passwords(),
+            system_log=SystemLog(database),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),
+            gift_links=Signer(key, "gift link"),
+            factor_sealer=Sealer(encryption_key, "second factor"),
+            mail_sealer=Sealer(encryption_key, "mail"),
+            tombstones=Tombstones(settings.erasure_secret.encode() or key),
         )

@@ -52,7 +52,8 @@ class Tokens:
         email: str | None = None,
         app_metadata: dict[str, Any] | None = None,
         lifetime: int | None = None,
-        method: str | None = None,
+        aal: str = "aal1",
+        amr: list[dict[str, Any]] | None = None,
     ) -> tuple[str, Claims]:
         """A signed access token and what it will be read as. `lifetime` is in seconds (default: 15 minutes)."""
         now = int(time.time())
@@ -64,15 +65,15 @@ class Tokens:
             "iat": now,
             "exp": now + (lifetime or self._settings.access_token_lifetime),
             "is_anonymous": is_anonymous,
-            "aal": "aal1",
+            "aal": aal,
             "app_metadata": app_metadata or {},
         }
         if session_id:
             payload["session_id"] = str(session_id)
         if email:
             payload["email"] = email
-        if method:
-            payload["amr"] = [{"method": method, "timestamp": now}]
+        if amr:
+            payload["amr"] = amr
         return jwt.encode(payload, self._secret, algorithm="HS256"), Claims.from_payload(payload)
 
     async def verify(self, token: str) -> Claims:

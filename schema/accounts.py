@@ -70,7 +70,20 @@ class SignOutPayload:
     user_errors: list[UserError] = user_errors()
 
 
-async def _payload(info: Info, signed_in: SignedIn) -> AuthPayload:
+@strawberry.input(description="A new password for the caller's account.")
+class ChangePasswordInput:
+    current_password: str = strawberry.field(description="The one that holds now.")
+    new_password: str = strawberry.field(description="8 to 1,024 characters.")
+
+
+@strawberry.type(description="What came of changing the password.")
+class ChangePasswordPayload:
+    profile: Profile | None = strawberry.field(default=None, description="Whose password it is.")
+    user_errors: list[UserError] = user_errors()
+
+
+async def auth_payload(info: Info, signed_in: SignedIn) -> AuthPayload:
+    """The tokens, and the profile as those who have them see it."""
     await info.context.become(signed_in.claims)
     return AuthPayload(
         access_token=signed_in.access_token,
@@ -100,7 +113,7 @@ class AccountMutation:
     @outcome(AuthPayload)
     async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
         context = info.context
-        return await _payload(
+        return await auth_payload(
             info,
             await accounts.sign_up(
                 context.services,
@@ -115,14 +128,14 @@ class AccountMutation:
     @outcome(AuthPayload)
     async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
         context = info.context
-        return await _payload(
+        return await auth_payload(
             info, await accounts.sign_in(context.services, context.caller, email=input.email, password=input.password)
         )
 
     @strawberry.mutation(description="Exchanges a refresh token for a new pair of tokens.")
     @outcome(AuthPayload)
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> AuthPayload:
-        return await _payload(info, await sessions.refresh(info.context.services, input.refresh_token))
+        return await auth_payload(info, await sessions.refresh(info.context.services, input.refresh_token))
 
     @strawberry.mutation(description="Ends the session of the access token: its refresh token is of no use any more.")
     @outcome(SignOutPayload)
@@ -130,3 +143,15 @@ class AccountMutation:
         context = info.context
         require_subject(context.session)
         return SignOutPayload(signed_out=await sessions.sign_out(context.services, context.claims))
+
+    @strawberry.mutation(
+        description="Changes the caller's password and ends all their other sessions. Where there is a second factor it"
+        " has to have been shown."
+    )
+    @outcome(ChangePasswordPayload)
+    async def change_password(self, info: Info, input: ChangePasswordInput) -> ChangePasswordPayload:
+        context = info.context
+        account = await accounts.change_password(
+            context.services, context.claims, current=input.current_password, new=input.new_password
+        )
+        return ChangePasswordPayload(profile=await load(info, Profile, account))

@@ -44,6 +44,9 @@ class AffiliateClickInput:
     recommendation_id: strawberry.ID | None = strawberry.field(
         default=None, description="The recommendation that showed the product."
     )
+    gift_link_token: str | None = strawberry.field(
+        default=None, description="The last part of the gift link's URL that led here; the click is one use of it."
+    )
     campaign: str | None = strawberry.field(default=None, description="At most 200 characters.")
     idempotency_key: str | None = strawberry.field(
         default=None, description="A repeat with the same key gives the first click again."
@@ -67,6 +70,7 @@ class AffiliateClickMutation:
             product_id=ids.decode_as("Product", input.product_id),
             source_page=input.source_page,
             recommendation=input.recommendation_id,
+            gift_link_token=input.gift_link_token,
             campaign=input.campaign,
             idempotency_key=input.idempotency_key,
         )

@@ -32,7 +32,10 @@ class UserErrorCode(Enum):
         "IDEMPOTENCY_KEY_REUSED", description="The key stands for another request."
     )
     INVALID_CREDENTIALS = strawberry.enum_value(
-        "INVALID_CREDENTIALS", description="The e-mail, the password or the refresh token is wrong."
+        "INVALID_CREDENTIALS", description="The e-mail, the password, the code or the token is wrong."
+    )
+    SECOND_FACTOR_REQUIRED = strawberry.enum_value(
+        "SECOND_FACTOR_REQUIRED", description="Show the second factor first: verifyTotp gives tokens that may do this."
     )
     UNAVAILABLE = strawberry.enum_value("UNAVAILABLE", description="Not offered by this installation, or not now.")
 

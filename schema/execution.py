@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,17 +85,17 @@ class Engine:
         """Runs the request. Never raises for what a caller sends."""
         document = self._documents.get(request.query)
         if document.errors or document.tree is None:
-            return _refused(document.errors, request_id)
+            return _refused(document.errors, context, request_id)
         operation = document.operation(request.operation_name)
         if operation is None:
             problem = "Say which operation to run: operationName fits none of the document, or several."
-            return _refused((GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),), request_id)
+            return _refused((GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),), context, request_id)
         objects = count_objects(self._core, document.tree, operation, request.variables or {})
         if objects > self._settings.max_result_objects:
             problem = (
                 f"The answer may hold {objects} objects, more than {self._settings.max_result_objects}: ask for less."
             )
-            return _refused((GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"}),), request_id)
+            return _refused((GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"}),), context, request_id)
         try:
             result = execute(
                 self._core,
@@ -108,23 +108,35 @@ class Engine:
             if not isinstance(result, ExecutionResult):
                 result = await result
         except GraphQLError as error:
-            return _refused((error,), request_id)
+            return _refused((error,), context, request_id)
         finally:
             await context.finish()
-        return _answered(result, request_id)
+        return _answered(result, context, request_id)
 
 
-def _refused(errors: tuple[GraphQLError, ...], request_id: str) -> Answer:
-    return Answer({"errors": [formatted(error, request_id) for error in errors]}, is_refused=True)
+def _refused(errors: tuple[GraphQLError, ...], context: Context, request_id: str) -> Answer:
+    return Answer({"errors": _formatted(errors, context, request_id)}, is_refused=True)
 
 
-def _answered(result: ExecutionResult, request_id: str) -> Answer:
+def _answered(result: ExecutionResult, context: Context, request_id: str) -> Answer:
     if result.data is None and result.errors and all(error.path is None for error in result.errors):
-        return _refused(tuple(result.errors), request_id)
+        return _refused(tuple(result.errors), context, request_id)
     body: dict[str, Any] = {"data": result.data}
     retry_after = None
     if result.errors:
-        body["errors"] = [formatted(error, request_id) for error in result.errors]
+        body["errors"] = _formatted(result.errors, context, request_id)
         waits = [e["extensions"]["retryAfter"] for e in body["errors"] if "retryAfter" in e["extensions"]]
         retry_after = max(waits, default=None)
     return Answer(body, retry_after=retry_after)
+
+
+def _formatted(errors: Sequence[GraphQLError], context: Context, request_id: str) -> list[dict[str, Any]]:
+    """Errors as the answer shows them; those of ours are noted for administrators, by type alone."""
+    shown = [formatted(error, request_id) for error in errors]
+    for error, answer in zip(errors, shown, strict=True):
+        if answer["extensions"]["code"] == "INTERNAL_SERVER_ERROR":
+            exception = type(error.original_error or error).__name__
+            context.services.system_log.note(
+                "error", "graphql", "internal error", request_id=request_id, exception=exception
+            )
+    return shown

@@ -19,23 +19,34 @@ import asyncpg
 import strawberry
 from strawberry.types import get_object_definition
 
+from db.claims import Claims
 from db.rows import Order, RowType
 from domain import ids
 from schema.context import Info
 
-T = TypeVar("T", bound="Node")
+T = TypeVar("T", bound="Row")
 
 NODES: dict[str, type[Node]] = {}
 
 
-@strawberry.interface(description="Anything with a global id.")
-class Node:
+@strawberry.type
+class Row:
+    """A type that is backed by rows and has no global id, such as a part of a node."""
+
     ROW: ClassVar[RowType]
     record: strawberry.Private[asyncpg.Record]
 
+
+@strawberry.interface(description="Anything with a global id.")
+class Node(Row):
     @strawberry.field(description="Opaque; carries the type.")
     def id(self) -> strawberry.ID:
         return strawberry.ID(ids.encode(type(self).__name__, self.record["id"]))
+
+    @classmethod
+    def may_read(cls, claims: Claims) -> bool:
+        """Whether the caller's role holds the privilege to read the table at all; which rows is for Postgres to say."""
+        return True
 
 
 def column(
@@ -57,7 +68,8 @@ def row(
 
     def bind(cls: type[T]) -> type[T]:
         definition = get_object_definition(cls, strict=True)
-        columns: dict[str, None] = dict.fromkeys(("id", *([owner] if owner else []), *keys))
+        id = ("id",) if issubclass(cls, Node) else ()
+        columns: dict[str, None] = dict.fromkeys((*id, *([owner] if owner else []), *keys))
         readers: list[tuple[str, tuple[str, ...], Callable[..., Any] | None]] = []
         for field in definition.fields:
             if "columns" in field.metadata:
@@ -72,7 +84,8 @@ def row(
             return cls(record=record, **values)
 
         cls.ROW = RowType(cls.__name__, table, tuple(columns), make, owner, orders or {})
-        NODES[cls.__name__] = cls
+        if issubclass(cls, Node):
+            NODES[cls.__name__] = cls
         return cls
 
     return bind

@@ -31,7 +31,7 @@ class Trait(Enum):
 class AssessmentTrigger(Enum):
     INITIAL = strawberry.enum_value("initial", description="The first one.")
     PERIODIC = strawberry.enum_value("periodic", description="Taken again after a while.")
-    BEHAVIOR_CHANGE = strawberry.enum_value("behavior_change", description="Asked for because the swipes changed.")
+    BEHAVIOR_CHANGE = strawberry.enum_value("behavior_change", description="The swipes had changed.")
 
 
 @strawberry.enum(description="What a personality was made from.")
@@ -80,31 +80,34 @@ def _scores(jsonb: str) -> list[TraitScore]:
     owner="user_id",
     orders={"NEWEST": Order.by("NEWEST", "r.assessment_timestamp", "timestamptz", descending=True)},
 )
-@strawberry.type(description="A quiz taken.")
+@strawberry.type(description="A quiz taken, or a change that the swipes made.")
 class Assessment(Node):
+    method: AssessmentMethod = column("What it was made from.", "assessment_method", read=AssessmentMethod)
     primary_type: Trait = column("The strongest trait.", read=Trait)
     scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores)
     trigger: AssessmentTrigger = column("Why it was taken.", "assessment_trigger", read=AssessmentTrigger)
-    questions_answered: int = column("How many questions were answered.")
+    questions_answered: int = column("How many questions were answered; 0 where swipes made the change.")
     completion_time_seconds: int | None = column("How long it took, in seconds.")
     quality: float | None = column("How much the answers look read, 0 to 1.", "assessment_quality_score")
     taken_at: datetime = column("When.", "assessment_timestamp")
 
 
 @row("public.personality_profiles", owner="user_id")
-@strawberry.type(description="What the quizzes say of somebody.")
+@strawberry.type(description="What the quiz and the swipes say of somebody.")
 class PersonalityProfile(Node):
     primary_type: Trait = column("The strongest trait.", read=Trait)
     secondary_types: list[Trait] = column(
         "Traits nearly as strong, strongest first.", read=lambda traits: [Trait(t) for t in traits]
     )
     scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores)
-    confidence: float = column("0 to 1: more answers that agree with each other give more.", "confidence_level")
+    confidence: float = column(
+        "0 to 1: more answers that agree with each other, and with the swipes, give more.", "confidence_level"
+    )
     assessment_method: AssessmentMethod = column("What it was made from.", read=AssessmentMethod)
     questions_answered: int = column("How many questions were answered.", "total_questions_answered")
     last_assessment_at: datetime = column("When it was last assessed.")
 
-    @strawberry.field(description="The quizzes taken, newest first.")
+    @strawberry.field(description="The quizzes taken and the changes that the swipes made, newest first.")
     async def history(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Assessment]:
         return await connect(
             info,

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Annotated, cast
 from uuid import UUID
 
+import asyncpg
 import strawberry
 from aiodataloader import DataLoader
 
@@ -15,7 +16,8 @@ from db.connections import ROOT
 from db.queries import QUERIES
 from domain import ids, money
 from domain.errors import BadUserInput
-from resolvers import products, recommendations
+from resolvers import product_offers, products, recommendations
+from resolvers.pages import size_of
 from resolvers.products import Filter, NewProduct, ProductChanges
 from schema.brands import Brand
 from schema.connection import Connection, connect
@@ -26,6 +28,7 @@ from schema.retailers import Retailer
 
 if TYPE_CHECKING:
     from schema.categories import Category
+    from schema.product_offers import PricePoint, ProductOffer
     from schema.recommendations import Recommendation
 
 
@@ -73,6 +76,31 @@ class Product(Node):
     @strawberry.field(description="Who sells it.")
     async def retailer(self, info: Info) -> Retailer | None:
         return await load(info, Retailer, self.record["retailer_id"])
+
+    @strawberry.field(description="Who asks how much for it now, cheapest first; other currencies than its own last.")
+    async def offers(self, info: Info) -> list[Annotated[ProductOffer, strawberry.lazy("schema.product_offers")]]:
+        from schema.product_offers import ProductOffer
+
+        by_price = "r.currency, r.price_minor, r.retailer_id"
+        offers = await info.context.session.loaders.many_by(ProductOffer.ROW, "product_id", by_price).load(
+            self.record["id"]
+        )
+        return sorted(offers, key=lambda offer: offer.record["currency"] != self.record["currency"])
+
+    @strawberry.field(description="What it cost and costs, newest first; it begins when Aclue first kept a price.")
+    async def price_history(
+        self, info: Info, first: int = 30
+    ) -> list[Annotated[PricePoint, strawberry.lazy("schema.product_offers")]]:
+        from schema.product_offers import PricePoint
+
+        size, _ = size_of(first)
+        session = info.context.session
+
+        async def batch(keys: list[UUID]) -> list[list[asyncpg.Record]]:
+            return await product_offers.price_history(session, keys, size)
+
+        loader: DataLoader[UUID, list[asyncpg.Record]] = session.loaders.custom(("price_history", size), batch)
+        return [PricePoint.ROW.make(price) for price in await loader.load(self.record["id"])]
 
     @strawberry.field(description="Products like it, most alike first; the same for every caller.")
     async def similar(

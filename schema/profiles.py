@@ -5,22 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import msgspec
 import strawberry
 
 from db.queries import QUERIES
 from db.rows import Order
-from resolvers import profiles
+from resolvers import profiles, second_factors
 from schema.connection import Connection, connect
+from schema.consents import Consent, consents_of
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
 from schema.node import Node, column, load, load_own, row
 from schema.preferences import Preferences
-from schema.scalars import JSON
+from schema.scalars import JSON, from_jsonb
 
 if TYPE_CHECKING:
     from schema.affiliate_clicks import AffiliateClick
+    from schema.gift_links import GiftLink
     from schema.personality import PersonalityProfile
+    from schema.second_factors import SecondFactor
+    from schema.sessions import Session
     from schema.swipes import Swipe
 
 
@@ -40,17 +43,20 @@ class UserAnalyticsSummary:
 class Profile(Node):
     is_anonymous: bool = column("Whether this is an anonymous session.")
     email: str | None = column("E-mail of the account.")
+    email_verified_at: datetime | None = column("When they showed that the e-mail is theirs; null before.")
     display_name: str | None = column("What to call them.")
-    stated_preferences: JSON | None = column(
-        "What they said of themselves.", "preferences", read=lambda jsonb: msgspec.json.decode(jsonb)
-    )
+    stated_preferences: JSON | None = column("What they said of themselves.", "preferences", read=from_jsonb)
     created_at: datetime = column("When they were first seen.")
 
-    @strawberry.field(description="What their swipes say; null before the first one.")
+    @strawberry.field(description="What they allow, one per purpose.")
+    async def consents(self, info: Info) -> list[Consent]:
+        return await consents_of(info, self.record["id"])
+
+    @strawberry.field(description="What their swipes say; null before the first one and without personalisation.")
     async def preferences(self, info: Info) -> Preferences | None:
         return await load_own(info, Preferences)
 
-    @strawberry.field(description="What the quiz says; null before the first one.")
+    @strawberry.field(description="What the quiz and the swipes say; null before there was enough of either.")
     async def personality(
         self, info: Info
     ) -> Annotated[PersonalityProfile, strawberry.lazy("schema.personality")] | None:
@@ -73,6 +79,30 @@ class Profile(Node):
         from schema.affiliate_clicks import AffiliateClick
 
         return await self._connect(info, AffiliateClick.ROW, first, after)
+
+    @strawberry.field(description="The gift links they made, newest first; revoked and expired ones too.")
+    async def gift_links(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated[GiftLink, strawberry.lazy("schema.gift_links")]]:
+        from schema.gift_links import GiftLink
+
+        return await self._connect(info, GiftLink.ROW, first, after)
+
+    @strawberry.field(description="Where they are signed in, newest first; without sessions that have ended.")
+    async def sessions(
+        self, info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated[Session, strawberry.lazy("schema.sessions")]]:
+        from schema.sessions import Session
+
+        return await self._connect(info, Session.ROW, first, after, [QUERIES["sessions.live"].bind()])
+
+    @strawberry.field(description="What else they sign in with, oldest first; those never verified too.")
+    async def second_factors(
+        self, info: Info
+    ) -> list[Annotated[SecondFactor, strawberry.lazy("schema.second_factors")]]:
+        from schema.second_factors import SecondFactor
+
+        return [SecondFactor.of(row) for row in await second_factors.listed(info.context.session, self.record["id"])]
 
     @strawberry.field(description="What they did, in numbers, since a moment or ever.")
     async def analytics(self, info: Info, since: datetime | None = None) -> UserAnalyticsSummary:

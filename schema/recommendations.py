@@ -138,7 +138,8 @@ class GiftFinderInput:
 @strawberry.type
 class RecommendationQuery:
     @strawberry.field(
-        description="The caller's feed: never a product already swiped. Without a token, what is popular."
+        description="The caller's feed: never a product already swiped. Without a token, or with personalisation "
+        "withdrawn, what is popular."
     )
     async def recommendations(
         self, info: Info, first: int | None = None, after: str | None = None, filter: ProductFilter | None = None

@@ -7,7 +7,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NewType
 
+import msgspec
 import strawberry
+
+
+def from_jsonb(jsonb: str) -> Any:
+    """A column of jsonb, as asyncpg gives it, as a value of JSON."""
+    return msgspec.json.decode(jsonb)
 
 
 def _parse_datetime(value: Any) -> datetime:

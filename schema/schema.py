@@ -7,23 +7,34 @@ import asyncio
 import strawberry
 from strawberry.schema.config import StrawberryConfig
 
+from db.rows import RowType
 from domain import ids
 from domain.errors import BadUserInput, NotFound
 from resolvers import recommendations
 from schema.accounts import AccountMutation
 from schema.affiliate_clicks import AffiliateClickMutation
+from schema.analytics_events import AnalyticsEventMutation, AnalyticsEventQuery
+from schema.audit_log import AuditLogQuery
 from schema.brands import BrandQuery
 from schema.categories import CategoryQuery
+from schema.consents import ConsentMutation
 from schema.context import Info
+from schema.gift_links import GiftLinkMutation
 from schema.node import NODES, Node, load
+from schema.one_time_tokens import OneTimeTokenMutation
 from schema.personality import PersonalityMutation, PersonalityQuery
+from schema.privacy import PrivacyMutation
 from schema.product_views import ProductViewMutation
 from schema.products import ProductMutation, ProductQuery
 from schema.profiles import ProfileMutation, ProfileQuery
 from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
 from schema.retailers import RetailerQuery
 from schema.scalars import SCALARS
+from schema.second_factors import SecondFactorMutation
+from schema.session_merges import SessionMergeMutation
+from schema.sessions import SessionMutation
 from schema.swipes import SwipeMutation
+from schema.system_logs import SystemLogQuery
 
 MAX_NODES = 100
 
@@ -32,7 +43,9 @@ async def _node(info: Info, id: strawberry.ID) -> Node | None:
     decoded = ids.decode(id)
     if decoded is not None:
         cls = NODES.get(decoded[0])
-        return None if cls is None or cls is Recommendation else await load(info, cls, decoded[1])
+        if cls is None or cls is Recommendation or not cls.may_read(info.context.claims):
+            return None
+        return await load(info, cls, decoded[1])
     context = info.context
     try:
         shown = recommendations.open_id(context.session, context.services, id)
@@ -51,6 +64,9 @@ class Query(
     ProfileQuery,
     PersonalityQuery,
     RecommendationQuery,
+    AnalyticsEventQuery,
+    AuditLogQuery,
+    SystemLogQuery,
 ):
     @strawberry.field(description="Anything by its global id; null when unknown or not the caller's to see.")
     async def node(self, info: Info, id: strawberry.ID) -> Node | None:
@@ -66,13 +82,21 @@ class Query(
 @strawberry.type(description="What can be changed. Each field is one transaction.")
 class Mutation(
     AccountMutation,
+    SessionMergeMutation,
+    SessionMutation,
+    OneTimeTokenMutation,
+    SecondFactorMutation,
     ProfileMutation,
     PersonalityMutation,
     SwipeMutation,
     RecommendationMutation,
     AffiliateClickMutation,
+    GiftLinkMutation,
     ProductMutation,
     ProductViewMutation,
+    AnalyticsEventMutation,
+    ConsentMutation,
+    PrivacyMutation,
 ):
     pass
 
@@ -84,3 +108,8 @@ def build() -> strawberry.Schema:
         types=list(NODES.values()),
         config=StrawberryConfig(scalar_map=SCALARS),
     )
+
+
+def row_types() -> list[RowType]:
+    """The declared rows of all types, by name."""
+    return [NODES[name].ROW for name in sorted(NODES) if hasattr(NODES[name], "ROW")]

@@ -1,0 +1,79 @@
+"""What happened on the pages of a front end: recorded by everybody, counted by analysts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+
+from db.session import Session
+from domain.errors import Invalid, LimitReached
+from resolvers import client_ids
+from resolvers.profiles import as_jsonb, require_role, require_subject
+
+MAX_EVENTS = 100
+MAX_PROPERTIES_BYTES = 4096  # jsonb prints with more spaces than it came with; the table takes 8192
+MAX_NAME = 100
+MAX_PAGE = 200
+LONGEST = timedelta(days=366)
+
+
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """`id` is the client's text."""
+
+    id: str
+    name: str
+    properties: Any
+    page: str | None
+
+
+async def record(session: Session, events: Sequence[NewEvent]) -> int:
+    """Stores what is new of these events; how many that were: none where analytics was withdrawn. Raises LimitReached
+    or Invalid, then nothing is stored."""
+    user = require_subject(session)
+    if len(events) > MAX_EVENTS:
+        raise LimitReached(f"At most {MAX_EVENTS} events at once.", ("events",))
+    ids, properties = [], []
+    for position, event in enumerate(events):
+        field = ("events", str(position))
+        ids.append(client_ids.recent(event.id, (*field, "id")))
+        if not 1 <= len(event.name) <= MAX_NAME or "\0" in event.name:
+            raise Invalid(f"Give 1 to {MAX_NAME} characters.", (*field, "name"))
+        if event.page is not None and (len(event.page) > MAX_PAGE or "\0" in event.page):
+            raise Invalid(f"At most {MAX_PAGE} characters.", (*field, "page"))
+        properties.append(_properties(event.properties, (*field, "properties")))
+    stored = await session.fetch(
+        "analytics_events.record",
+        user_id=user,
+        ids=ids,
+        names=[event.name for event in events],
+        properties=properties,
+        pages=[event.page for event in events],
+        session_id=session.claims.session_id,
+    )
+    return len(stored)
+
+
+def _properties(value: Any, field: tuple[str, ...]) -> str:
+    if value is None:
+        return "{}"
+    if not isinstance(value, dict):
+        raise Invalid("Give a JSON object.", field)
+    try:
+        return as_jsonb(value, field[-1], MAX_PROPERTIES_BYTES)
+    except Invalid as error:
+        raise Invalid(str(error), field) from None
+
+
+async def counts(session: Session, since: datetime, until: datetime | None) -> list[asyncpg.Record]:
+    """How often each event happened, and to how many people, commonest first. Raises Forbidden for all but analysts
+    and administrators, Invalid for a time that is none or longer than a year."""
+    require_role(session, session.claims.may_analyse, "Only analysts may count events.")
+    until = until or datetime.now(UTC)
+    if not timedelta() <= until - since <= LONGEST:
+        raise Invalid(f"Ask for a time that ends after it begins, of at most {LONGEST.days} days.", ("since",))
+    return await session.fetch("analytics_events.count", since=since, until=until)

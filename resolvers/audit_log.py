@@ -1,0 +1,37 @@
+"""Reading the audit log. It is written by the database itself: sql/functions/audit_log.sql."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from db.queries import QUERIES, Fragment
+from db.rows import Order, SortKey
+from db.session import Session
+from resolvers.profiles import require_role
+
+# The id is a UUIDv7 made with the entry: it carries the order.
+NEWEST = Order("NEWEST", (SortKey("r.id", "uuid"),), descending=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """None: whatever it is."""
+
+    table_name: str | None = None
+    subject_id: UUID | None = None
+    since: datetime | None = None
+
+
+def conditions(session: Session, wanted: Filter) -> list[Fragment]:
+    """What to read of the log. Raises Unauthenticated or Forbidden for all but administrators and service_role."""
+    require_role(session, session.claims.may_administer, "Only administrators may read the audit log.")
+    found = []
+    if wanted.table_name is not None:
+        found.append(QUERIES["audit_log.of_table"].bind(name=wanted.table_name.replace("\0", "")))
+    if wanted.subject_id is not None:
+        found.append(QUERIES["audit_log.of_person"].bind(id=wanted.subject_id))
+    if wanted.since is not None:
+        found.append(QUERIES["audit_log.since"].bind(at=wanted.since))
+    return found

@@ -1,0 +1,41 @@
+"""What people allow: decisions are kept one by one, the newest of each purpose holds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from db.session import Session
+from domain.errors import Invalid
+from resolvers import preferences
+from resolvers.profiles import require_subject
+
+MAX_VERSION = 50
+
+
+async def current(session: Session, user: Any) -> list[Any]:
+    """purpose, granted, decided_at and policy_version per purpose."""
+    return await session.fetch("consents.current", user_id=user)
+
+
+async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy_version: str) -> None:
+    """Keeps decisions (purpose, granted) and makes them so: what was derived or kept under a withdrawn one is deleted,
+    preferences are computed anew when personalisation is granted. Raises Invalid or Unauthenticated."""
+    user = require_subject(session)
+    purposes = [purpose for purpose, _ in decisions]
+    if not purposes or len(set(purposes)) != len(purposes):
+        raise Invalid("Decide on one purpose or more, on each once.", ("consents",))
+    if not 1 <= len(policy_version) <= MAX_VERSION or "\0" in policy_version:
+        raise Invalid(f"Give the version of the policy shown, 1 to {MAX_VERSION} characters.", ("policyVersion",))
+    await session.fetch("swipes.lock", user_id=user)  # a swipe at the same moment computes preferences, too
+    await session.fetch(
+        "consents.record",
+        purposes=purposes,
+        granted=[granted for _, granted in decisions],
+        policy_version=policy_version,
+    )
+    await session.fetch("consents.forget_withdrawn")
+    if "personalisation" in purposes:
+        await session.fetch("personality.mark_due")
+    if ("personalisation", True) in decisions and await session.fetchval("swipes.any", user_id=user):
+        await preferences.recompute(session, user)

@@ -1,0 +1,110 @@
+"""Gift links: a product that somebody shows to somebody else, who needs no session to follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from db.session import Session
+from domain import gift_links
+from domain.errors import Expired, Invalid, LimitReached, NotFound, ProductNotFound, UserError
+from resolvers.idempotency_keys import once
+from resolvers.profiles import require_subject
+from resolvers.services import Services
+
+MAX_MESSAGE = 1000
+MAX_NAME = 100
+
+_TOKEN = ("giftLinkToken",)
+_REFUSALS: dict[str, Callable[[], UserError]] = {  # what private.use_gift_link() says
+    "unknown": lambda: NotFound("There is no such gift link.", _TOKEN),
+    "another product": lambda: Invalid("This gift link is of another product.", _TOKEN),
+    "expired": lambda: Expired("This gift link is no longer open.", _TOKEN),
+    "used up": lambda: LimitReached("This gift link has been used as often as it may be.", _TOKEN),
+    "not on offer": ProductNotFound,
+}
+
+
+async def create(
+    session: Session,
+    *,
+    product_id: UUID | None,
+    message: str | None,
+    recipient_name: str | None,
+    occasion: str | None,
+    expires_at: datetime | None,
+    max_uses: int | None,
+    idempotency_key: str | None,
+) -> UUID:
+    """The new link's id. Raises ProductNotFound or Invalid."""
+    require_subject(session)
+    if product_id is None:
+        raise ProductNotFound
+    for name, text, most in (
+        ("message", message, MAX_MESSAGE),
+        ("recipientName", recipient_name, MAX_NAME),
+        ("occasion", occasion, MAX_NAME),
+    ):
+        if text is not None and (len(text) > most or "\0" in text):
+            raise Invalid(f"At most {most} characters.", (name,))
+    if max_uses is not None and max_uses < 1:
+        raise Invalid("A link is used at least once.", ("maxUses",))
+
+    async def store() -> UUID:
+        # Not before: a repeat of what was kept in time is answered as it was.
+        if expires_at is not None and expires_at <= datetime.now(UTC):
+            raise Invalid("This is past.", ("expiresAt",))
+        link: UUID | None = await session.fetchval(
+            "gift_links.create",
+            product_id=product_id,
+            message=message or None,
+            recipient_name=recipient_name or None,
+            occasion=occasion or None,
+            expires_at=expires_at,
+            max_uses=max_uses,
+        )
+        if link is None:
+            raise ProductNotFound
+        return link
+
+    request = [product_id, message, recipient_name, occasion, expires_at, max_uses]
+    return await once(session, "createGiftLink", idempotency_key, request, store)
+
+
+async def revoke(session: Session, link: UUID | None) -> UUID:
+    """From now on nobody gets through it; revoked once more, it stays as it is. Raises NotFound."""
+    subject = require_subject(session)
+    if link is None or await session.fetchval("gift_links.revoke", user_id=subject, id=link) is None:
+        raise NotFound("There is no such gift link.", ("giftLinkId",))
+    return link
+
+
+def open_token(services: Services, token: str) -> UUID:
+    """The link's id. Raises NotFound for a forged token."""
+    link = gift_links.decode_token(token, services.gift_links)
+    if link is None:
+        raise _REFUSALS["unknown"]()
+    return link
+
+
+async def create_click(session: Session, link: UUID, **click: Any) -> UUID:
+    """The caller's click through a link, which counts as one use. Raises NotFound, Expired, LimitReached, Invalid or
+    ProductNotFound."""
+    return _click(await session.fetchrow("gift_links.create_click", id=link, **click))
+
+
+async def create_click_of_maker(session: Session, link: UUID) -> UUID:
+    """As service_role: a click through a link by somebody without a session. Raises as create_click does."""
+    return _click(await session.fetchrow("gift_links.create_click_of_maker", id=link))
+
+
+def _click(made: asyncpg.Record | None) -> UUID:
+    assert made is not None  # the function answers in one row
+    if made["refusal"] is not None:
+        raise _REFUSALS[made["refusal"]]()
+    click: UUID = made["click_id"]
+    return click

@@ -1,0 +1,94 @@
+"""Mails: written down in the transaction that is the reason for them, sent afterwards, tried again when that fails.
+
+A token that a mail carries is kept as a hash where it is checked, and encrypted in the mail until that is sent.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from db.claims import SERVICE
+from db.session import Session
+from domain.mails import compose
+from resolvers.senders import Sender, Undeliverable
+from resolvers.services import Services
+
+log = structlog.get_logger("aclue.mail")
+
+RESET_PASSWORD, VERIFY_EMAIL, PASSWORD_CHANGED = "reset_password", "verify_email", "password_changed"
+NOTICE_LIFETIME = 24 * 3600.0
+LEASE = 600.0  # seconds in which a mail that was taken is sent, or its worker is dead
+MAX_ATTEMPTS = 8  # over an hour
+FIRST_RETRY = 30.0  # seconds; each further one waits twice as long
+ROUND = 50  # mails a worker sends before it looks after other things
+KEEP = 30 * 24 * 3600.0  # seconds that one can see what became of a mail
+
+
+def hash_of(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+
+
+async def queue_token(session: Session, services: Services, kind: str, email: str) -> None:
+    """A new one-time token and its mail; nothing where there is no account with this e-mail. `session` is
+    service_role's. Both cases do the same work here."""
+    settings = services.settings
+    token = secrets.token_urlsafe(32)
+    await session.fetch(
+        "one_time_tokens.issue",
+        kind=kind,
+        email=email,
+        token_hash=hash_of(token),
+        payload=services.mail_sealer.seal(token, _about(kind, email)),
+        lifetime_seconds=float(
+            settings.reset_token_lifetime if kind == RESET_PASSWORD else settings.verification_token_lifetime
+        ),
+    )
+
+
+async def queue_notice(session: Session, user_id: UUID, template: str, email: str) -> None:
+    """A mail without a token; `session` is service_role's."""
+    await session.fetch(
+        "outbox.queue", user_id=user_id, template=template, recipient=email, lifetime_seconds=NOTICE_LIFETIME
+    )
+
+
+def _about(template: str, recipient: str) -> str:
+    return f"{template}:{recipient}"
+
+
+async def deliver(services: Services, sender: Sender) -> int:
+    """Sends what is due, one by one; how many there were. Several workers may do so at once. No connection to the
+    database is held while the mail server is spoken to."""
+    for done in range(ROUND):
+        async with services.database.session(SERVICE, read_only=False) as session:
+            mail = await session.fetchrow("outbox.take", lease_seconds=LEASE)
+        if mail is None:
+            return done
+        error, retry_after = await _send(services, sender, mail)
+        async with services.database.session(SERVICE, read_only=False) as session:
+            await session.fetch("outbox.finish", id=mail["id"], error=error, retry_after_seconds=retry_after)
+    return ROUND
+
+
+async def _send(services: Services, sender: Sender, mail: asyncpg.Record) -> tuple[str | None, float | None]:
+    """What went wrong, if anything, and in how many seconds to try again, if at all."""
+    template, recipient, sealed, attempts = mail["template"], mail["recipient"], mail["payload"], mail["attempts"]
+    try:
+        token = services.mail_sealer.open(sealed, _about(template, recipient)) if sealed else None
+        if sealed and token is None:
+            raise Undeliverable("encrypted with another secret")
+        await sender.send(compose(str(mail["id"]), template, recipient, services.settings.app_base_url, token))
+    except Exception as error:
+        is_last = isinstance(error, Undeliverable) or attempts >= MAX_ATTEMPTS
+        said = f"{type(error).__name__}: {error}"[:500]
+        if is_last:
+            log.error("mail given up", id=str(mail["id"]), template=template, attempts=attempts, error=said)
+            return said, None
+        log.warning("mail not sent, will be tried again", id=str(mail["id"]), attempts=attempts, error=said)
+        return said, FIRST_RETRY * 2 ** (attempts - 1)
+    return None, None

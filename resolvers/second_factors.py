@@ -1,0 +1,190 @@
+"""Second factors: codes of an authenticator app (TOTP, RFC 6238). Secrets are encrypted before they are stored."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+import msgspec
+import pyotp
+import structlog
+from pyotp.exceptions import OTPVerificationError
+
+from db.claims import SERVICE, Claims
+from db.session import Session
+from domain.errors import (
+    Conflict,
+    Invalid,
+    InvalidCredentials,
+    LimitReached,
+    NotFound,
+    SecondFactorRequired,
+    Unauthenticated,
+)
+from resolvers import accounts, sessions
+from resolvers.services import Services
+from resolvers.sessions import SignedIn
+
+log = structlog.get_logger("aclue.accounts")
+
+ISSUER = "Aclue"
+MAX_FACTORS = 10
+MAX_NAME = 100
+RECOVERY_CODES = 10
+WINDOW = 1  # time steps of 30 seconds that a clock may be off, either way
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolment:
+    """A new factor; the secret is shown this once."""
+
+    factor_id: UUID
+    secret: str = field(repr=False)
+    uri: str = field(repr=False)
+
+
+async def listed(session: Session, user_id: UUID) -> list[asyncpg.Record]:
+    """A person's factors, oldest first, for themselves to see."""
+    return await session.fetch("second_factors.of_person", user_id=user_id)
+
+
+async def enrol(services: Services, claims: Claims, name: str | None, password: str | None) -> Enrolment:
+    """A factor to be verified by its first code. Takes the place of one that never was. Raises Invalid, LimitReached,
+    and what require_account and require_recent_sign_in raise; beside a verified factor it needs one shown."""
+    account = await accounts.require_account(services, claims, second_factor=True)
+    # A thief's factor would lock the person out, and verifying it turns an access token into a refresh token.
+    await accounts.require_recent_sign_in(services, claims, account, password)
+    tidy = " ".join((name or "").replace("\0", "").split()) or None
+    if tidy and len(tidy) > MAX_NAME:
+        raise Invalid(f"A name has at most {MAX_NAME} characters.", ("name",))
+    secret = pyotp.random_base32()
+    sealed = base64.b64encode(services.factor_sealer.seal(secret, str(account))).decode()
+    async with services.database.session(SERVICE, read_only=False) as session:
+        known = await session.fetchrow("accounts.by_id", id=account)
+        factor_id: UUID | None = await session.fetchval(
+            "second_factors.enrol", user_id=account, name=tidy, secret=sealed, most=MAX_FACTORS
+        )
+    if factor_id is None:
+        raise LimitReached(f"At most {MAX_FACTORS} second factors.")
+    label = (known["email"] if known else None) or str(account)
+    return Enrolment(factor_id, secret, pyotp.TOTP(secret).provisioning_uri(name=label, issuer_name=ISSUER))
+
+
+async def verify(services: Services, claims: Claims, *, factor_id: UUID | None, code: str) -> SignedIn:
+    """Takes a code: it verifies a new factor, and raises the session to aal2. A code works once. Raises
+    InvalidCredentials, NotFound, SecondFactorRequired, RateLimited, and what require_account raises."""
+    account = await _count_code(services, claims)
+    async with services.database.session(SERVICE, read_only=True) as reading:
+        factor = await reading.fetchrow("second_factors.by_id", user_id=account, id=factor_id)
+    if factor is None:
+        raise NotFound("There is no such factor.", ("factorId",))
+    if not factor["is_verified"]:
+        await accounts.require_account(services, claims, second_factor=True)
+    step = _step_of(services, str(account), factor["secret"], code)
+    async with services.database.session(SERVICE, read_only=False) as session:
+        if step is None or not await session.fetchval(
+            "second_factors.use", user_id=account, id=factor_id, step=step, is_aal2=claims.aal == "aal2"
+        ):
+            raise InvalidCredentials("The code is wrong, or was used before.", ("code",))
+        return await _raise(session, services, claims, "totp")
+
+
+async def _raise(session: Session, services: Services, claims: Claims, method: str) -> SignedIn:
+    """The caller's session as aal2, with new tokens. Raises Unauthenticated when it has ended."""
+    known = await session.fetchrow("sessions.of_token", session_id=claims.session_id)
+    if known is None or known["user_id"] != claims.subject or known["is_revoked"] or known["is_expired"]:
+        raise Unauthenticated("The session of this token has ended: sign in again.")
+    await sessions.forgive_attempt(session, services, "code", str(claims.subject))
+    amr = [entry for entry in sessions.as_list(known["amr"]) if entry.get("method") != method]
+    await session.fetch(
+        "sessions.prove",
+        user_id=claims.subject,
+        session_id=claims.session_id,
+        aal="aal2",
+        amr=msgspec.json.encode([*amr, sessions.proof(method)]).decode(),
+    )
+    proved = await session.fetchrow("sessions.of_token", session_id=claims.session_id)
+    assert proved is not None
+    return await sessions.exchange(session, services, proved)
+
+
+async def _count_code(services: Services, claims: Claims) -> UUID:
+    """Who shows a code; of whatever kind, there are so many attempts."""
+    account = await accounts.require_account(services, claims)
+    if claims.session_id is None:
+        raise Unauthenticated("This token has no session: sign in first.")
+    await sessions.count_separately(services, "code", str(account), services.settings.code_attempts)
+    return account
+
+
+def _step_of(services: Services, subject: str, sealed: str | None, code: str) -> int | None:
+    """The time step whose code this is; None for a wrong one."""
+    secret = services.factor_sealer.open(base64.b64decode(sealed or ""), subject)
+    if secret is None:
+        log.error("a second factor was encrypted with another secret: see ENCRYPTION_SECRET", user_id=subject)
+        return None
+    tidy = code.replace(" ", "")
+    if not re.fullmatch("[0-9]{6}", tidy):
+        return None
+    try:
+        return pyotp.TOTP(secret).verify_and_get_timecode(tidy, valid_window=WINDOW)
+    except OTPVerificationError:
+        return None
+
+
+async def remove(services: Services, claims: Claims, factor_id: UUID | None) -> UUID:
+    """Needs a factor shown, but for one that was never verified. With the last one gone no session is aal2 any more.
+    Raises NotFound, SecondFactorRequired, and what require_account raises."""
+    account = await accounts.require_account(services, claims)
+    async with services.database.session(SERVICE, read_only=False) as session:
+        if factor_id is None or not await session.fetchrow("second_factors.by_id", user_id=account, id=factor_id):
+            raise NotFound("There is no such factor.", ("factorId",))
+        if not await session.fetchval(
+            "second_factors.remove", user_id=account, id=factor_id, is_aal2=claims.aal == "aal2"
+        ):
+            raise SecondFactorRequired("Show the second factor first.")
+        await session.fetch("sessions.lower", user_id=account)
+    return account
+
+
+async def create_recovery_codes(services: Services, claims: Claims) -> list[str]:
+    """Codes that stand in for a lost factor, each once; earlier ones are of no use any more. Raises Conflict without a
+    verified factor, and what require_account raises."""
+    account = await accounts.require_account(services, claims, second_factor=True)
+    codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
+    async with services.database.session(SERVICE, read_only=False) as session:
+        if not await session.fetchval(
+            "second_factors.replace_recovery_codes",
+            user_id=account,
+            hashes=[_hash_of_recovery_code(account, code) for code in codes],
+        ):
+            raise Conflict("There is no second factor that they could stand in for.")
+    return codes
+
+
+def _new_recovery_code() -> str:
+    """80 random bits: too many to be guessed from a hash."""
+    text = base64.b32encode(secrets.token_bytes(10)).decode().lower()
+    return "-".join(text[i : i + 4] for i in range(0, 16, 4))
+
+
+def _hash_of_recovery_code(account: UUID, code: str) -> bytes:
+    tidy = code.lower().replace("-", "").replace(" ", "")
+    return hashlib.sha256(account.bytes + tidy.encode("utf-8", "surrogatepass")).digest()
+
+
+async def recover(services: Services, claims: Claims, code: str) -> SignedIn:
+    """Takes a recovery code and raises the session to aal2. Raises InvalidCredentials, RateLimited, Unauthenticated,
+    and what require_account raises."""
+    account = await _count_code(services, claims)
+    async with services.database.session(SERVICE, read_only=False) as session:
+        if not await session.fetchval(
+            "second_factors.use_recovery_code", user_id=account, hash=_hash_of_recovery_code(account, code)
+        ):
+            raise InvalidCredentials("The code is wrong, or was used before.", ("code",))
+        return await _raise(session, services, claims, "recovery_code")

@@ -1,0 +1,75 @@
+"""Who changed what, for administrators."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+import strawberry
+
+from db.claims import Claims
+from domain import ids
+from domain.errors import BadUserInput
+from resolvers import audit_log
+from resolvers.audit_log import Filter
+from schema.connection import Connection, connect
+from schema.context import Info
+from schema.node import Node, column, row
+from schema.scalars import JSON, from_jsonb
+
+
+def _person(id: UUID | None) -> strawberry.ID | None:
+    return None if id is None else strawberry.ID(ids.encode("Profile", id))
+
+
+@row("public.audit_log", orders={"NEWEST": audit_log.NEWEST})
+@strawberry.type(description="A change, as the database noted it. Entries stay; values of an erased person do not.")
+class AuditEntry(Node):
+    at: datetime = column("When.")
+    actor_id: strawberry.ID | None = column(
+        "The profile whose token it was; null for the server itself and for erased people.", "actor", read=_person
+    )
+    person_id: strawberry.ID | None = column(
+        "The profile that the row is about, if it is about a person.", "person_id", read=_person
+    )
+    role: str = column("The database role at work.")
+    app_role: str | None = column("admin or analyst, where the token says so.")
+    request_id: str | None = column("The x-request-id of the answer; null outside a request.")
+    operation: str = column("insert, update, delete, or import.")
+    table_name: str = column("With its schema, such as public.products.")
+    row_key: JSON = column("The row's key, by column.", read=from_jsonb)
+    changes: JSON = column(
+        "By column {old, new}, or {left_out: true} for secrets and free text; of an import its counts.", read=from_jsonb
+    )
+    erased_at: datetime | None = column("When values of a person were taken out of it.")
+
+    @classmethod
+    def may_read(cls, claims: Claims) -> bool:
+        return claims.may_administer
+
+
+@strawberry.input(description="Which entries.")
+class AuditLogFilter:
+    table_name: str | None = strawberry.field(default=None, description="With its schema, such as public.products.")
+    subject_id: strawberry.ID | None = strawberry.field(
+        default=None, description="A profile: what was done by it or to it."
+    )
+    since: datetime | None = strawberry.field(default=None, description="Not older than this.")
+
+    def plain(self) -> Filter:
+        subject = None
+        if self.subject_id is not None:
+            subject = ids.decode_as("Profile", self.subject_id)
+            if subject is None:
+                raise BadUserInput("`subjectId` is not the id of a profile.")
+        return Filter(self.table_name, subject, self.since)
+
+
+@strawberry.type
+class AuditLogQuery:
+    @strawberry.field(description="Who changed what, newest first. For administrators.")
+    async def audit_log(
+        self, info: Info, first: int | None = None, after: str | None = None, filter: AuditLogFilter | None = None
+    ) -> Connection[AuditEntry]:
+        where = audit_log.conditions(info.context.session, filter.plain() if filter else Filter())
+        return await connect(info, AuditEntry.ROW, audit_log.NEWEST, first=first, after=after, where=where)

@@ -1,0 +1,85 @@
+"""What people allow."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Annotated, cast
+
+import strawberry
+
+from resolvers import consents
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import load
+
+if TYPE_CHECKING:
+    from schema.profiles import Profile
+
+
+@strawberry.enum(description="What data may be used for.")
+class ConsentPurpose(Enum):
+    PERSONALISATION = strawberry.enum_value(
+        "personalisation", description="Ranking by swipes, feedback and the quiz. On unless withdrawn."
+    )
+    ANALYTICS = strawberry.enum_value(
+        "analytics", description="Keeping which products and pages were looked at. On unless withdrawn."
+    )
+    MARKETING = strawberry.enum_value("marketing", description="Messages beyond those asked for. Off unless granted.")
+
+
+@strawberry.type(description="What holds for a purpose.")
+class Consent:
+    purpose: ConsentPurpose = strawberry.field(description="What for.")
+    granted: bool = strawberry.field(description="Whether it is allowed now.")
+    decided_at: datetime | None = strawberry.field(description="When they last decided; null if never asked.")
+    policy_version: str | None = strawberry.field(description="The policy shown then.")
+
+
+async def consents_of(info: Info, user: object) -> list[Consent]:
+    """One per purpose."""
+    return [
+        Consent(
+            purpose=ConsentPurpose(row["purpose"]),
+            granted=row["granted"],
+            decided_at=row["decided_at"],
+            policy_version=row["policy_version"],
+        )
+        for row in await consents.current(info.context.session, user)
+    ]
+
+
+@strawberry.input(description="A decision.")
+class ConsentInput:
+    purpose: ConsentPurpose = strawberry.field(description="What for.")
+    granted: bool = strawberry.field(description="False withdraws.")
+
+
+@strawberry.input(description="Decisions taken at once.")
+class UpdateConsentsInput:
+    consents: list[ConsentInput] = strawberry.field(description="Each purpose at most once; others stay.")
+    policy_version: str = strawberry.field(description="Of the policy that was shown, 1 to 50 characters.")
+
+
+@strawberry.type(description="What came of deciding.")
+class UpdateConsentsPayload:
+    profile: Annotated[Profile, strawberry.lazy("schema.profiles")] | None = strawberry.field(
+        default=None, description="With its consents as they are now."
+    )
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class ConsentMutation:
+    @strawberry.mutation(
+        description="Grants or withdraws. Withdrawing personalisation deletes the preferences derived from swipes and "
+        "ranks by popularity alone; granting it again computes them anew."
+    )
+    @outcome(UpdateConsentsPayload)
+    async def update_consents(self, info: Info, input: UpdateConsentsInput) -> UpdateConsentsPayload:
+        from schema.profiles import Profile
+
+        session = info.context.session
+        decisions = [(cast(str, decision.purpose.value), decision.granted) for decision in input.consents]
+        await consents.update(session, decisions, input.policy_version)
+        return UpdateConsentsPayload(profile=await load(info, Profile, session.claims.subject))

@@ -1,0 +1,93 @@
+"""Gift links."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import strawberry
+
+from db.rows import Order
+from domain import gift_links as tokens
+from domain import ids
+from resolvers import gift_links
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import Node, column, load, row
+from schema.products import Product
+
+
+@row(
+    "public.gift_links",
+    keys=("product_id",),
+    owner="user_id",
+    orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
+)
+@strawberry.type(description="A link by which somebody shows a product to somebody else. Only its maker sees it here.")
+class GiftLink(Node):
+    message: str | None = column("A word to the recipient.")
+    recipient_name: str | None = column("Whom it is for.")
+    occasion: str | None = column("What it is for.")
+    max_uses: int | None = column("How often it may be used; null for any number.")
+    clicks: int = column("How often it was used.")
+    expires_at: datetime | None = column("Until when it may be used; null for ever.")
+    revoked_at: datetime | None = column("Since when it leads nowhere.")
+    created_at: datetime = column("When it was made.")
+
+    @strawberry.field(description="What to send; it leads to the shop and needs no session. Each visit is a use.")
+    def url(self, info: Info) -> str:
+        services = info.context.services
+        return f"{services.settings.base_url}/g/{tokens.encode_token(self.record['id'], services.gift_links)}"
+
+    @strawberry.field(description="What it leads to.")
+    async def product(self, info: Info) -> Product:
+        found = await load(info, Product, self.record["product_id"])
+        assert found is not None  # a foreign key that is not null
+        return found
+
+
+@strawberry.input(description="A gift link to make.")
+class GiftLinkInput:
+    product_id: strawberry.ID = strawberry.field(description="What it leads to.")
+    message: str | None = strawberry.field(default=None, description="At most 1000 characters.")
+    recipient_name: str | None = strawberry.field(default=None, description="At most 100 characters.")
+    occasion: str | None = strawberry.field(default=None, description="At most 100 characters.")
+    expires_at: datetime | None = strawberry.field(default=None, description="In the future; null for ever.")
+    max_uses: int | None = strawberry.field(default=None, description="At least 1; null for any number.")
+    idempotency_key: str | None = strawberry.field(
+        default=None, description="A repeat with the same key gives the first link again."
+    )
+
+
+@strawberry.input(description="A gift link to revoke.")
+class RevokeGiftLinkInput:
+    gift_link_id: strawberry.ID = strawberry.field(description="Which link.")
+
+
+@strawberry.type(description="What came of making or revoking a gift link.")
+class GiftLinkPayload:
+    gift_link: GiftLink | None = strawberry.field(default=None, description="As it is now.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class GiftLinkMutation:
+    @strawberry.mutation(description="Makes a link to show a product to somebody, who needs no session to follow it.")
+    @outcome(GiftLinkPayload)
+    async def create_gift_link(self, info: Info, input: GiftLinkInput) -> GiftLinkPayload:
+        link = await gift_links.create(
+            info.context.session,
+            product_id=ids.decode_as("Product", input.product_id),
+            message=input.message,
+            recipient_name=input.recipient_name,
+            occasion=input.occasion,
+            expires_at=input.expires_at,
+            max_uses=input.max_uses,
+            idempotency_key=input.idempotency_key,
+        )
+        return GiftLinkPayload(gift_link=await load(info, GiftLink, link))
+
+    @strawberry.mutation(description="Closes a gift link for good. Harmless to repeat.")
+    @outcome(GiftLinkPayload)
+    async def revoke_gift_link(self, info: Info, input: RevokeGiftLinkInput) -> GiftLinkPayload:
+        link = await gift_links.revoke(info.context.session, ids.decode_as("GiftLink", input.gift_link_id))
+        return GiftLinkPayload(gift_link=await load(info, GiftLink, link))

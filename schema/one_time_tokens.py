@@ -1,0 +1,82 @@
+"""Tokens that come by mail: to choose a new password, to show that an e-mail is one's own."""
+
+from __future__ import annotations
+
+import strawberry
+
+from resolvers import one_time_tokens
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+
+
+@strawberry.input(description="An account whose password was forgotten.")
+class RequestPasswordResetInput:
+    email: str = strawberry.field(description="Case does not matter.")
+
+
+@strawberry.type(description="The same whether there is such an account or not.")
+class RequestPasswordResetPayload:
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.input(description="A new password.")
+class ResetPasswordInput:
+    token: str = strawberry.field(description="From the mail; it works once.")
+    new_password: str = strawberry.field(description="8 to 1,024 characters.")
+
+
+@strawberry.type(description="What came of choosing a new password.")
+class ResetPasswordPayload:
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type(description="What came of asking for a mail.")
+class RequestEmailVerificationPayload:
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.input(description="An e-mail to verify.")
+class VerifyEmailInput:
+    token: str = strawberry.field(description="From the mail; it works once.")
+
+
+@strawberry.type(description="What came of verifying an e-mail.")
+class VerifyEmailPayload:
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class OneTimeTokenMutation:
+    @strawberry.mutation(
+        description="Sends a mail with a token for resetPassword, where there is such an account. Earlier ones are of"
+        " no use any more."
+    )
+    @outcome(RequestPasswordResetPayload)
+    async def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> RequestPasswordResetPayload:
+        await one_time_tokens.request_password_reset(info.context.services, info.context.caller, input.email)
+        return RequestPasswordResetPayload()
+
+    @strawberry.mutation(
+        description="Stores a new password and ends every session of the account; sign in with it then. A second"
+        " factor stays."
+    )
+    @outcome(ResetPasswordPayload)
+    async def reset_password(self, info: Info, input: ResetPasswordInput) -> ResetPasswordPayload:
+        await one_time_tokens.reset_password(
+            info.context.services, info.context.caller, token=input.token, new=input.new_password
+        )
+        return ResetPasswordPayload()
+
+    @strawberry.mutation(
+        description="Sends the caller another mail with a token for verifyEmail; signUp has sent the first."
+    )
+    @outcome(RequestEmailVerificationPayload)
+    async def request_email_verification(self, info: Info) -> RequestEmailVerificationPayload:
+        await one_time_tokens.request_email_verification(info.context.services, info.context.claims)
+        return RequestEmailVerificationPayload()
+
+    @strawberry.mutation(description="Takes the token of the mail as proof that the e-mail is the account's.")
+    @outcome(VerifyEmailPayload)
+    async def verify_email(self, info: Info, input: VerifyEmailInput) -> VerifyEmailPayload:
+        await one_time_tokens.verify_email(info.context.services, input.token)
+        return VerifyEmailPayload()

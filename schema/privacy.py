@@ -1,0 +1,60 @@
+"""One's data: to take along, or to have deleted."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import strawberry
+
+from resolvers import privacy
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.scalars import JSON
+
+
+@strawberry.type(description="What came of asking for one's data.")
+class ExportMyDataPayload:
+    document: JSON | None = strawberry.field(
+        default=None, description="`manifest` says what there is and what is left out; `data` has the rows by table."
+    )
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.input(description="The end of an account or an anonymous session.")
+class DeleteMyAccountInput:
+    confirm: bool = strawberry.field(description="True: nothing of this can be brought back.")
+    password: str | None = strawberry.field(
+        default=None, description="Not needed within 10 minutes of signing in, nor by an anonymous session."
+    )
+
+
+@strawberry.type(description="What came of deleting an account.")
+class DeleteMyAccountPayload:
+    deleted: bool = strawberry.field(default=False, description="Whether all data was deleted.")
+    log_in_deleted: bool = strawberry.field(
+        default=False,
+        description="False where the log-in is kept by another service that does not let us delete it: do so there.",
+    )
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class PrivacyMutation:
+    @strawberry.mutation(
+        description="All that is kept of the caller. Whoever has a second factor must have signed in with it."
+    )
+    @outcome(ExportMyDataPayload)
+    async def export_my_data(self, info: Info) -> ExportMyDataPayload:
+        document = await privacy.export(info.context.session, info.context.services)
+        return ExportMyDataPayload(document=cast(JSON, document))
+
+    @strawberry.mutation(
+        description="Deletes the caller with all that is theirs, at once and for good. Sales already made "
+        "stay, without the person. Whoever has a second factor must have signed in with it."
+    )
+    @outcome(DeleteMyAccountPayload)
+    async def delete_my_account(self, info: Info, input: DeleteMyAccountInput) -> DeleteMyAccountPayload:
+        log_in_deleted = await privacy.erase(
+            info.context.session, info.context.services, password=input.password, confirm=input.confirm
+        )
+        return DeleteMyAccountPayload(deleted=True, log_in_deleted=log_in_deleted)

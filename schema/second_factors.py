@@ -1,0 +1,131 @@
+"""Second factors: an authenticator app beside the password."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import asyncpg
+import strawberry
+
+from domain import ids
+from resolvers import second_factors
+from schema.accounts import AuthPayload, auth_payload
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import load
+from schema.profiles import Profile
+
+
+@strawberry.type(description="Something else to sign in with: an app that shows codes (TOTP).")
+class SecondFactor:
+    id: strawberry.ID = strawberry.field(description="For verifyTotp and removeTotp.")
+    name: str | None = strawberry.field(description="What its owner calls it.")
+    is_verified: bool = strawberry.field(description="Whether a code of it was ever shown; it counts from then on.")
+    created_at: datetime = strawberry.field(description="When it was enrolled.")
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> SecondFactor:
+        return cls(
+            id=strawberry.ID(ids.encode("SecondFactor", row["id"])),
+            name=row["name"],
+            is_verified=row["is_verified"],
+            created_at=row["created_at"],
+        )
+
+
+@strawberry.input(description="A second factor to add.")
+class EnrolTotpInput:
+    name: str | None = strawberry.field(default=None, description="Such as the phone's; at most 100 characters.")
+    password: str | None = strawberry.field(
+        default=None, description="The caller's; needed when the last sign-in was more than 10 minutes ago."
+    )
+
+
+@strawberry.type(description="A second factor that waits for its first code.")
+class EnrolTotpPayload:
+    factor_id: strawberry.ID | None = strawberry.field(default=None, description="For verifyTotp.")
+    secret: str | None = strawberry.field(default=None, description="To be typed into the app; shown this once.")
+    uri: str | None = strawberry.field(default=None, description="otpauth://, to be shown as a QR code.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.input(description="A code of a second factor.")
+class VerifyTotpInput:
+    factor_id: strawberry.ID = strawberry.field(description="Which factor.")
+    code: str = strawberry.field(description="The six digits that the app shows; they work once.")
+
+
+@strawberry.input(description="A second factor to take away.")
+class RemoveTotpInput:
+    factor_id: strawberry.ID = strawberry.field(description="Which factor.")
+
+
+@strawberry.type(description="What came of taking a second factor away.")
+class RemoveTotpPayload:
+    profile: Profile | None = strawberry.field(default=None, description="Whose it was.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type(description="Codes for the day when the second factor is lost.")
+class CreateRecoveryCodesPayload:
+    codes: list[str] = strawberry.field(description="Ten, shown this once; each works once.", default_factory=list)
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.input(description="A recovery code.")
+class VerifyRecoveryCodeInput:
+    code: str = strawberry.field(description="One of createRecoveryCodes; hyphens and case do not matter.")
+
+
+@strawberry.type
+class SecondFactorMutation:
+    @strawberry.mutation(
+        description="Adds a second factor, which counts once verifyTotp has taken a code of it. Beside another one,"
+        " that has to have been shown."
+    )
+    @outcome(EnrolTotpPayload)
+    async def enrol_totp(self, info: Info, input: EnrolTotpInput) -> EnrolTotpPayload:
+        enrolled = await second_factors.enrol(info.context.services, info.context.claims, input.name, input.password)
+        return EnrolTotpPayload(
+            factor_id=strawberry.ID(ids.encode("SecondFactor", enrolled.factor_id)),
+            secret=enrolled.secret,
+            uri=enrolled.uri,
+        )
+
+    @strawberry.mutation(
+        description="Takes a code: the first one verifies a new factor, each one is the second step of signing in."
+        " Gives new tokens (aal2) in place of the session's earlier ones."
+    )
+    @outcome(AuthPayload)
+    async def verify_totp(self, info: Info, input: VerifyTotpInput) -> AuthPayload:
+        key = ids.decode_as("SecondFactor", input.factor_id)
+        context = info.context
+        return await auth_payload(
+            info, await second_factors.verify(context.services, context.claims, factor_id=key, code=input.code)
+        )
+
+    @strawberry.mutation(description="Takes a second factor away; a verified one only after it or another was shown.")
+    @outcome(RemoveTotpPayload)
+    async def remove_totp(self, info: Info, input: RemoveTotpInput) -> RemoveTotpPayload:
+        key = ids.decode_as("SecondFactor", input.factor_id)
+        account = await second_factors.remove(info.context.services, info.context.claims, key)
+        return RemoveTotpPayload(profile=await load(info, Profile, account))
+
+    @strawberry.mutation(
+        description="Makes ten codes, each of which stands in once for a second factor that was lost. Earlier ones are"
+        " of no use any more."
+    )
+    @outcome(CreateRecoveryCodesPayload)
+    async def create_recovery_codes(self, info: Info) -> CreateRecoveryCodesPayload:
+        context = info.context
+        codes = await second_factors.create_recovery_codes(context.services, context.claims)
+        return CreateRecoveryCodesPayload(codes=codes)
+
+    @strawberry.mutation(
+        description="Takes a recovery code in place of one of the app. Gives new tokens (aal2), with which the lost"
+        " factor can be removed."
+    )
+    @outcome(AuthPayload)
+    async def verify_recovery_code(self, info: Info, input: VerifyRecoveryCodeInput) -> AuthPayload:
+        context = info.context
+        return await auth_payload(info, await second_factors.recover(context.services, context.claims, input.code))

@@ -1,0 +1,72 @@
+"""Where one is signed in, and how that ends."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import strawberry
+
+from db.rows import Order
+from domain import ids
+from resolvers import sessions
+from resolvers.profiles import require_subject
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+from schema.node import Node, column, load, row
+
+
+@row(
+    "public.user_sessions",
+    owner="user_id",
+    orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
+)
+@strawberry.type(description="A sign-in, on one device, until it ends.")
+class Session(Node):
+    created_at: datetime = column("When it began.")
+    last_used_at: datetime = column("When its tokens were last exchanged.")
+    expires_at: datetime = column("When it ends by itself unless it is used before.")
+    revoked_at: datetime | None = column("When it was ended; null while it goes on.")
+    user_agent: str | None = column("What the browser or app called itself, at most 400 characters.")
+
+    @strawberry.field(description="Whether the access token of this request belongs to it.")
+    def is_current(self, info: Info) -> bool:
+        return bool(self.record["id"] == info.context.session.claims.session_id)
+
+
+@strawberry.input(description="A session to end.")
+class RevokeSessionInput:
+    session_id: strawberry.ID = strawberry.field(description="One of the caller's own.")
+
+
+@strawberry.type(description="What came of ending a session.")
+class RevokeSessionPayload:
+    session: Session | None = strawberry.field(default=None, description="As it is now.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type(description="What came of ending the other sessions.")
+class RevokeOtherSessionsPayload:
+    revoked: int = strawberry.field(default=0, description="How many have ended.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class SessionMutation:
+    @strawberry.mutation(
+        description="Ends one of the caller's sessions; harmless to repeat. Its access token expires by itself, in 15"
+        " minutes or less."
+    )
+    @outcome(RevokeSessionPayload)
+    async def revoke_session(self, info: Info, input: RevokeSessionInput) -> RevokeSessionPayload:
+        context = info.context
+        require_subject(context.session)
+        key = ids.decode_as("Session", input.session_id)
+        ended = await sessions.revoke(context.services, context.claims, key)
+        return RevokeSessionPayload(session=await load(info, Session, ended))
+
+    @strawberry.mutation(description="Ends all the caller's sessions but the one that asks.")
+    @outcome(RevokeOtherSessionsPayload)
+    async def revoke_other_sessions(self, info: Info) -> RevokeOtherSessionsPayload:
+        context = info.context
+        require_subject(context.session)
+        return RevokeOtherSessionsPayload(revoked=await sessions.revoke_others(context.services, context.claims))

@@ -1,0 +1,166 @@
+"""Data brought in, made up, or computed anew."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from commands.database import bring_up_to_date
+from commands.terminal import connected_as_owner, databases, fail, load_settings, progress, secret_of, uuid_of
+from db import demo, product_imports, seeds
+from db.embedded import Dsns
+from db.migrations import MigrationError
+from db.queries import QUERIES
+from db.seeds import Seeded, SeedRefused
+from domain.feeds import ImportFailed
+from domain.seeds import Plan as SeedPlan
+from resolvers import personality, preferences
+from resolvers.services import Services
+from settings import Settings
+
+
+def import_products(
+    file: Annotated[Path, typer.Argument(help="JSON Lines, CSV or TSV, gzipped or not.")],
+    mapping: Annotated[str, typer.Option(help="A mapping of catalogue/mappings by name, or a TOML file.")],
+    rejects: Annotated[
+        Path | None, typer.Option(help="Where to list rejected lines (default: FILE.rejects.tsv here).")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option(help="Deactivate what is gone even when the feed shrank by over 30 %.")
+    ] = False,
+) -> None:
+    """Import a product feed. Only what changed is written; rejected lines are listed in a file."""
+    settings = load_settings()
+    shipped = demo.FOLDER / "mappings" / f"{mapping}.toml"
+    report_path = rejects or Path.cwd() / f"{file.name}.rejects.tsv"
+    with databases(settings) as dsns:
+        try:
+            report = asyncio.run(
+                _import_products(dsns, file, shipped if shipped.exists() else Path(mapping), report_path, force)
+            )
+        except (ImportFailed, MigrationError) as error:
+            fail(str(error))
+    for name in ("read", "continuations", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated"):
+        print(f"{name:14}{getattr(report, name):>10}")
+    if report.warnings:
+        print(f"{'warnings':14}{report.warnings:>10}")
+    if report.rejected:
+        print(f"rejects are listed in {report_path}")
+    if report.deactivation_skipped:
+        print("the feed of a shop shrank by more than 30 %: none of its products was deactivated (--force does)")
+
+
+async def _import_products(dsns: Dsns, file: Path, mapping: Path, rejects: Path, force: bool) -> Any:
+    read = product_imports.load_mapping(mapping)
+    async with connected_as_owner(dsns) as owner:
+        with progress(f"Importing {file.name}") as advance:
+            return await product_imports.import_products(
+                owner,
+                file,
+                read,
+                rejects_path=rejects,
+                force=force,
+                on_progress=lambda rows: advance(f"{rows} rows"),
+            )
+
+
+def rebuild_personalities(
+    user_id: Annotated[str, typer.Option(help="Of one profile (default: everybody).")] = "",
+) -> None:
+    """Put personalities together anew from quizzes and swipes."""
+    subject = uuid_of(user_id, "--user-id")
+    settings = load_settings()
+    with databases(settings) as dsns:
+        done = asyncio.run(_rebuild_personalities(settings, dsns, subject))
+    print(f"{done} rebuilt")
+
+
+async def _rebuild_personalities(settings: Settings, dsns: Dsns, subject: UUID | None) -> int:
+    from db.pool import Database
+
+    async with connected_as_owner(dsns) as owner:
+        await owner.execute(QUERIES["personality.mark_everybody_due"].sql, subject)
+    database = await Database.connect(dsns.api, settings)
+    try:
+        return await personality.update_from_behaviour(database, most=sys.maxsize)
+    finally:
+        await database.close()
+
+
+def rebuild_preferences(
+    user_id: Annotated[str, typer.Option(help="Of one profile (default: everybody who ever swiped).")] = "",
+) -> None:
+    """Compute signals and preferences anew from the swipes."""
+    subject = uuid_of(user_id, "--user-id")
+    settings = load_settings()
+    with databases(settings) as dsns:
+        done = asyncio.run(_rebuild_preferences(settings, dsns, subject))
+    print(f"{done} rebuilt")
+
+
+async def _rebuild_preferences(settings: Settings, dsns: Dsns, subject: UUID | None) -> int:
+    from db.pool import Database
+
+    async with connected_as_owner(dsns) as owner:
+        swiped = "select distinct user_id from public.swipes where $1::uuid is null or user_id = $1"
+        users = [r[0] for r in await owner.fetch(swiped, subject)]
+    database = await Database.connect(dsns.api, settings)
+    issuer = Services.make(settings, database, secret_of(settings)).tokens
+    try:
+        for user in users:
+            _, claims = issuer.issue(user)
+            async with database.session(claims, read_only=False) as session:
+                await preferences.rebuild(session, user)
+    finally:
+        await database.close()
+    return len(users)
+
+
+def seed(
+    users: Annotated[int, typer.Option(help="How many people.", min=0, max=10_000_000)] = 1_000,
+    products: Annotated[int, typer.Option(help="How many products.", min=0, max=10_000_000)] = 2_000,
+    swipes: Annotated[int, typer.Option(help="How many swipes.", min=0, max=1_000_000_000)] = 50_000,
+    seed: Annotated[int, typer.Option(help="Another number makes other rows.", min=0, max=8_388_607)] = 1,
+    until: Annotated[
+        datetime | None, typer.Option(help="The end of the months made up (UTC; default: this midnight).")
+    ] = None,
+    force: Annotated[bool, typer.Option(help="Even where ENVIRONMENT is production.")] = False,
+) -> None:
+    """Add made-up people, products and swipes for tests and benchmarks. The same options give the same rows. Nothing
+    that is there is changed; a seed is loaded once. Meanwhile a large one holds the tables, so stop the server."""
+    settings = load_settings()
+    if settings.is_production and not force:
+        fail("seed: this is production, and made-up people would be among the real ones; --force does it all the same")
+    plan = SeedPlan(
+        users, products, swipes, seed, until.replace(tzinfo=UTC) if until else seeds.midnight(datetime.now(UTC))
+    )
+    with databases(settings) as dsns:
+        try:
+            started = time.perf_counter()
+            done, size = asyncio.run(_seed(settings, dsns, plan))
+            seconds = time.perf_counter() - started
+        except (MigrationError, SeedRefused) as error:
+            fail(str(error))
+    for table, rows in done.rows.items():
+        print(f"{table:32}{rows:>12,} rows")
+    for step, took in done.seconds.items():
+        if took >= 0.1:
+            print(f"{step:44}{took:>8.1f} s")
+    print(f"{swipes:,} swipes and all that follows in {seconds:.0f} s: {sum(done.rows.values()) / seconds:,.0f} rows/s")
+    print(f"the database has {size}")
+
+
+async def _seed(settings: Settings, dsns: Dsns, plan: SeedPlan) -> tuple[Seeded, str]:
+    if not settings.is_production:
+        await bring_up_to_date(dsns)
+    async with connected_as_owner(dsns) as owner:
+        with progress("Seeding") as advance:
+            done = await seeds.load(owner, plan, advance)
+        return done, await owner.fetchval(QUERIES["seeds.database_size"].sql)

@@ -1,0 +1,152 @@
+"""The database: brought up to date, checked, opened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import subprocess
+from typing import Annotated
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import typer
+
+from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, owner_of, progress
+from db import embedded, migrations, rollbacks, secrets
+from db.embedded import Dsns
+from db.migrations import MigrationError, Plan
+from db.verification import report as verification_report
+from db.verification.check import Result
+from db.verification.run import CHECKS
+from db.verification.run import verify as run_checks
+from settings import Settings
+
+
+async def bring_up_to_date(dsns: Dsns, to: str = "") -> Plan:
+    """Applies what is pending; what that was."""
+    async with connected_as_owner(dsns) as owner:
+        with progress("Migrating") as advance:
+            done = await migrations.migrate(owner, to=to, on_applied=lambda name: advance(name))
+        if not done.stops_short:
+            await migrations.ensure_api_login(owner, dsns.api)
+    return done
+
+
+async def _plan(dsns: Dsns, to: str, is_rollback: bool) -> tuple[list[str], bool]:
+    """What would run, and whether repeatable files would have to wait."""
+    async with connected_as_owner(dsns) as owner:
+        if is_rollback:
+            return [file.name for file in await rollbacks.plan_rollback(owner)], False
+        todo = await migrations.plan(owner, to=to)
+        return todo.names, todo.stops_short
+
+
+async def _rollback(dsns: Dsns, accept_data_loss: bool) -> list[str]:
+    async with connected_as_owner(dsns) as owner:
+        return await rollbacks.rollback(owner, accept_data_loss=accept_data_loss)
+
+
+def migrate(
+    plan: Annotated[bool, typer.Option("--plan", help="Say what would run; change nothing.")] = False,
+    to: Annotated[
+        str, typer.Option(help="Stop after this migration (timestamp or name); functions, views, policies wait.")
+    ] = "",
+    rollback: Annotated[bool, typer.Option("--rollback", help="Undo what the last run applied.")] = False,
+    accept_data_loss: Annotated[
+        bool, typer.Option("--accept-data-loss", help="With --rollback: even where rows go with it.")
+    ] = False,
+) -> None:
+    """Bring the database to the state of sql/, as its owner (MIGRATION_DATABASE_URL)."""
+    if rollback and to:
+        fail("--rollback undoes the last run; it has no use for --to")
+    if accept_data_loss and not rollback:
+        fail("--accept-data-loss belongs to --rollback")
+    with databases(load_settings()) as dsns:
+        try:
+            if plan:
+                names, stops_short = asyncio.run(_plan(dsns, to, rollback))
+            elif rollback:
+                gone = asyncio.run(_rollback(dsns, accept_data_loss))
+            else:
+                done = asyncio.run(bring_up_to_date(dsns, to))
+                names, stops_short = done.names, done.stops_short
+        except MigrationError as error:
+            fail(str(error))
+    if rollback and not plan:
+        print("\n".join(f"undid {name}" for name in gone))
+        return
+    if plan and names:
+        print("\n".join(f"would run {name}" for name in names))
+    else:
+        print(f"{len(names)} files applied" if names else "up to date")
+    if stops_short:
+        print("functions, views and policies wait until the newest migration is applied; `serve` does so, too")
+
+
+def verify(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
+    list_only: Annotated[bool, typer.Option("--list", help="List the checks; run none.")] = False,
+) -> None:
+    """Check a deployed database: tables, policies, grants, what each role can do, speed. Nothing is left behind.
+
+    Exit code 0: all passed. 1: some failed. 3: none failed, but some were not run, for want of MIGRATION_DATABASE_URL.
+    """
+    if list_only:
+        print(verification_report.as_list(CHECKS))
+        return
+    settings = load_settings()
+    with databases(settings) as dsns:
+        results = asyncio.run(_verify(settings, dsns))
+    if as_json:
+        print(verification_report.as_json(results))
+    else:
+        verification_report.print_table(results)
+    raise typer.Exit(verification_report.exit_code(results))
+
+
+async def _verify(settings: Settings, dsns: Dsns) -> list[Result]:
+    async with contextlib.AsyncExitStack() as stack:
+        api = await stack.enter_async_context(connected(dsns.api, "DATABASE_URL"))
+        owner = None
+        if dsns.owner:
+            owner = await stack.enter_async_context(connected_as_owner(dsns))
+        results = []
+        with progress("Verifying") as advance:
+            async for result in run_checks(api, owner, settings):
+                advance(result.check.name)
+                results.append(result)
+        return results
+
+
+def dsn(
+    superuser: Annotated[bool, typer.Option(help="Of the superuser instead (embedded server only).")] = False,
+    owner: Annotated[bool, typer.Option(help="Of the owner of the schema instead.")] = False,
+) -> None:
+    """Print the URL of the running database, as the API logs in."""
+    settings = load_settings()
+    if settings.uses_embedded_server:
+        dsns = embedded.running_dsns(settings.home, secrets.load_or_create(settings.home))
+        if dsns is None:
+            fail("the embedded Postgres is not running; start it with `make run`")
+    else:
+        dsns = Dsns(settings.database_url, settings.migration_database_url or None)
+    chosen = dsns.superuser if superuser else dsns.owner if owner else dsns.api
+    if chosen is None:
+        fail("this log-in is not known here")
+    print(chosen)
+
+
+def psql(context: typer.Context) -> None:
+    """Open psql as the owner of the schema; further arguments go to psql."""
+    with databases(load_settings()) as dsns:
+        try:
+            parts = urlsplit(owner_of(dsns))
+            # The password goes by the environment: everybody on the machine can read a command line.
+            environment = {**os.environ, "PGPASSWORD": unquote(parts.password or "")}
+            address = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
+            url = urlunsplit(parts._replace(netloc=f"{parts.username}@{address}"))
+            command = [str(embedded.binary("psql")), url, *context.args]
+            finished = subprocess.run(command, check=False, env=environment)  # noqa: S603  the caller's own shell
+        except OSError as error:
+            fail(f"psql: {error.strerror}")
+    raise typer.Exit(finished.returncode)

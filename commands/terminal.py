@@ -1,0 +1,103 @@
+"""What the commands share: settings, log-ins, one clear line when something is wrong, progress on the terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, NoReturn
+from uuid import UUID
+
+import asyncpg
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+import settings as settings_module
+from db import embedded, secrets
+from db.embedded import Dsns, EmbeddedServer
+from settings import Settings, SettingsError
+
+console = Console(stderr=True)
+
+
+def fail(message: str) -> NoReturn:
+    """One clear line, and exit code 1."""
+    note(f"aclue: {message}", "red")
+    raise typer.Exit(1)
+
+
+def note(message: str, style: str) -> None:
+    """A line beside a command's output."""
+    console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def load_settings() -> Settings:
+    try:
+        return settings_module.load()
+    except SettingsError as error:
+        fail(str(error))
+
+
+def secret_of(settings: Settings) -> str:
+    """JWT_SECRET, or in development the data folder's own."""
+    try:
+        return settings.jwt_secret or secrets.load_or_create(settings.home).jwt
+    except SettingsError as error:
+        fail(str(error))
+
+
+@contextlib.contextmanager
+def databases(settings: Settings, *, owning: bool = False) -> Iterator[Dsns]:
+    """Where to log in. Without DATABASE_URL: the embedded server, attached to where it runs (unless `owning`), else
+    started for the length of the block."""
+    if not settings.uses_embedded_server:
+        yield Dsns(api=settings.database_url, owner=settings.migration_database_url or None)
+        return
+    try:
+        kept = secrets.load_or_create(settings.home)
+        running = None if owning else embedded.running_dsns(settings.home, kept)
+        with contextlib.nullcontext(running) if running else EmbeddedServer(settings.home, kept) as dsns:
+            yield dsns
+    except SettingsError as error:
+        fail(str(error))
+
+
+@contextlib.asynccontextmanager
+async def connected(dsn: str, variable: str) -> AsyncIterator[asyncpg.Connection[Any]]:
+    try:
+        connection = await asyncpg.connect(dsn, timeout=10)
+    except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        fail(f"{variable}: cannot connect: {error or type(error).__name__}")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@contextlib.asynccontextmanager
+async def connected_as_owner(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """As the owner of the schema, where its log-in is known."""
+    variable = "MIGRATION_DATABASE_URL" if dsns.owner else "DATABASE_URL"
+    async with connected(owner_of(dsns), variable) as connection:
+        yield connection
+
+
+def owner_of(dsns: Dsns) -> str:
+    return dsns.owner or dsns.api
+
+
+@contextlib.contextmanager
+def progress(title: str) -> Iterator[Any]:
+    """A spinner on the terminal with a line of text that the yielded function sets."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda text: progress.update(task, description=f"{title}: {text}")
+
+
+def uuid_of(text: str, option: str) -> UUID | None:
+    """The uuid that an option gives; None where it was left out."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        fail(f"{option}: not a uuid")

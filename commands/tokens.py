@@ -1,0 +1,79 @@
+"""Access tokens for whoever runs the service."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+from uuid import UUID
+
+import typer
+
+from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, secret_of, uuid_of
+from db import demo, embedded, secrets
+from db.embedded import Dsns
+from db.queries import QUERIES
+from resolvers.tokens import Tokens
+from settings import Settings
+
+ROLES = ("anon", "authenticated", "service_role", "admin", "analyst")
+
+
+def token(
+    email: Annotated[str, typer.Option(help="Of an account; made first in development where there is none.")] = "",
+    user_id: Annotated[str, typer.Option(help="Of a profile (a uuid); made likewise while the database runs.")] = "",
+    role: Annotated[str, typer.Option(help=f"One of: {', '.join(ROLES)}.")] = "authenticated",
+    expires: Annotated[int, typer.Option(help="Lifetime in seconds.", min=1)] = 3600,
+) -> None:
+    """Print an access token. admin and analyst are app roles of an authenticated person."""
+    settings = load_settings()
+    if role not in ROLES:
+        fail(f"--role: one of {', '.join(ROLES)}")
+    if bool(email) == bool(user_id):
+        fail("give --email or --user-id")
+    subject = uuid_of(user_id, "--user-id")
+    secret = secret_of(settings)
+    if email:
+        with databases(settings) as dsns:
+            subject = asyncio.run(_account_of(settings, dsns, email))
+    elif subject and role != "service_role" and not settings.is_production:
+        asyncio.run(_ensure_profile(settings, subject, is_anonymous=role == "anon"))
+    assert subject is not None
+    is_app_role = role in ("admin", "analyst")
+    issued, _ = Tokens(settings, secret).issue(
+        subject,
+        role="authenticated" if is_app_role else role,
+        is_anonymous=role == "anon",
+        email=email or None,
+        app_metadata={"role": role} if is_app_role else None,
+        lifetime=expires,
+    )
+    print(issued)
+
+
+async def _account_of(settings: Settings, dsns: Dsns, email: str) -> UUID:
+    from resolvers.accounts import normal_email
+
+    tidy = normal_email(email)
+    if tidy is None:
+        fail("--email: not an e-mail address")
+    async with connected_as_owner(dsns) as owner:
+        known: UUID | None = await owner.fetchval("select id from public.profiles where lower(email) = $1", tidy)
+        if known is not None:
+            return known
+        if settings.is_production:
+            fail(f"--email: there is no account {tidy}")
+        note(f"made the account {tidy}", "dim")
+        return await demo.ensure_account(owner, tidy)
+
+
+async def _ensure_profile(settings: Settings, subject: UUID, *, is_anonymous: bool) -> None:
+    """A token of nobody can write nothing, so in development the profile is made where a database is at hand."""
+    dsn = settings.migration_database_url or settings.database_url
+    if not dsn:
+        dsns = embedded.running_dsns(settings.home, secrets.load_or_create(settings.home))
+        dsn = dsns.owner if dsns and dsns.owner else ""
+    if not dsn:
+        return
+    async with connected(dsn, "MIGRATION_DATABASE_URL") as owner:
+        if await owner.fetchval(QUERIES["demo.ensure_profile"].sql, subject, is_anonymous):
+            note(f"made the profile {subject}", "dim")

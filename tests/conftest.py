@@ -1,43 +1,43 @@
-"""Fixtures: a real embedded Postgres per test run, a migrated template database, a clone of it per test that writes.
+"""Fixtures: a real Postgres per worker (embedded, or another base: tests/bases), a migrated template database, a clone
+of it per test that writes.
 
+base         the server and what is particular about it
 owner        connection of the schema's owner to a fresh, empty database (reference data only)
 database     the API's log-in to the same database
 shop         a fresh database with a small catalogue, served in this process: `shop.client()` speaks GraphQL to it
+mailbox      a mail server; `await mailbox.collect(shop.services)` sends it what waits in the outbox
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets as random_secrets
-import tempfile
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import httpx
 import pytest
 
 import settings as settings_module
-from db import migrations, secrets
-from db.embedded import Dsns, EmbeddedServer
+from db.embedded import Dsns
 from db.pool import Database
 from resolvers.services import Services
 from server import create_app
 from settings import Settings
+from tests import bases
+from tests.bases import Base, to_database
+from tests.bases.accounts import add_user
 from tests.catalogue import fill_catalogue
 from tests.client import Client
+from tests.mailbox import Mailbox, mail_server
 
-TEMPLATE = "aclue"
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
-
-
-def to_database(dsn: str, name: str) -> str:
-    parts = urlsplit(dsn)
-    return urlunsplit(parts._replace(path=f"/{name}"))
 
 
 @pytest.fixture(scope="session")
@@ -48,40 +48,51 @@ def shared_data() -> Path:
     return SHARED_DATA
 
 
+def pytest_report_header() -> str:
+    return f"base: {bases.chosen()}"
+
+
 @pytest.fixture(scope="session")
-def server() -> Iterator[Dsns]:
-    """A Postgres of this worker's own, with a migrated template database. It does not wait for the disk."""
-    with tempfile.TemporaryDirectory(prefix="aclue-test-") as folder:
-        Path(folder).chmod(0o755)
-        home = Path(folder)
-        with EmbeddedServer(home, secrets.load_or_create(home)) as dsns:
-            asyncio.run(_make_template(dsns))
-            yield dsns
+def base() -> Iterator[Base]:
+    """A Postgres of this worker's own, with a blank and a migrated template database."""
+    with bases.started() as started:
+        asyncio.run(bases.make_templates(started))
+        yield started
 
 
-async def _make_template(dsns: Dsns) -> None:
-    assert dsns.superuser and dsns.owner
-    superuser = await asyncpg.connect(dsns.superuser)
-    for name, value in (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")):
-        await superuser.execute(f"alter system set {name} = {value}")
-    await superuser.execute("select pg_reload_conf()")
-    owner = await asyncpg.connect(dsns.owner)
-    await migrations.migrate(owner)
-    await migrations.ensure_api_login(owner, dsns.api)
-    await owner.close()
-    await superuser.close()
+@pytest.fixture(scope="session")
+def server(base: Base) -> Dsns:
+    """Log-ins to that server."""
+    return base.dsns
 
 
 @pytest.fixture
-async def dsns(server: Dsns) -> AsyncIterator[Dsns]:
+async def dsns(base: Base) -> AsyncIterator[Dsns]:
     """Log-ins to a database of this test's own."""
+    async with cloned(base, bases.TEMPLATE) as dsns:
+        yield dsns
+
+
+@contextlib.asynccontextmanager
+async def cloned(base: Base, template: str) -> AsyncIterator[Dsns]:
+    """Log-ins to a copy of this database, for the time of the block."""
+    server = base.dsns
     assert server.superuser and server.owner
     name = f"test_{random_secrets.token_hex(6)}"
     superuser = await asyncpg.connect(to_database(server.superuser, "postgres"))
-    await superuser.execute(f"create database {name} template {TEMPLATE} strategy file_copy owner aclue_owner")
-    yield Dsns(*(to_database(dsn, name) for dsn in (server.api, server.owner, server.superuser)))
-    await superuser.execute(f"drop database {name} with (force)")
-    await superuser.close()
+    try:
+        await superuser.execute(f"create database {name} template {template} strategy file_copy owner {base.owner}")
+        yield Dsns(*(to_database(dsn, name) for dsn in (server.api, server.owner, server.superuser)))
+        await superuser.execute(f"drop database {name} with (force)")
+    finally:
+        await superuser.close()
+
+
+@pytest.fixture
+def own_accounts(base: Base) -> None:
+    """For tests of accounts that this service keeps itself: password, refresh token, second factor."""
+    if not base.accounts_are_ours:
+        pytest.skip("accounts are Supabase's own here")
 
 
 @pytest.fixture
@@ -95,7 +106,8 @@ async def owner(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
-    return settings_module.load({"ACLUE_HOME": str(tmp_path), "DATABASE_POOL_SIZE": "8", "DATABASE_MAX_OVERFLOW": "8"})
+    given = {"ACLUE_HOME": str(tmp_path), "DATABASE_POOL_SIZE": "8", "DATABASE_MAX_OVERFLOW": "8"}
+    return settings_module.load({**given, "MAIL_INTERVAL": "3600"})  # tests send mails themselves
 
 
 @pytest.fixture
@@ -117,6 +129,7 @@ class Shop:
     owner: asyncpg.Connection[Any]
     dsns: Dsns
     http: httpx.AsyncClient
+    base: Base
 
     def client(self, token: str | None = None) -> Client:
         """A caller, with or without a token."""
@@ -127,8 +140,15 @@ class Shop:
         return await self.client().start_session()
 
     async def account(self, email: str = "", password: str = "correct horse") -> Client:
-        """A caller with an account of its own."""
-        return await self.client().sign_up(email or f"{random_secrets.token_hex(6)}@people.example", password)
+        """A caller with an account of its own; on Supabase one that its sign-in service made."""
+        email = email or f"{random_secrets.token_hex(6)}@people.example"
+        if not self.base.accounts_are_ours:
+            assert self.dsns.superuser
+            user = await add_user(self.base, self.dsns.superuser, email.lower())
+            return self.client(
+                self.token(user, email=email.lower(), amr=[{"method": "password", "timestamp": int(time.time())}])
+            )
+        return await self.client().sign_up(email, password)
 
     def token(self, subject: Any, **claims: Any) -> str:
         """An access token of our own making; see Tokens.issue."""
@@ -136,13 +156,20 @@ class Shop:
 
 
 @pytest.fixture
-async def shop(dsns: Dsns, owner: asyncpg.Connection[Any], settings: Settings) -> AsyncIterator[Shop]:
+async def shop(dsns: Dsns, owner: asyncpg.Connection[Any], settings: Settings, base: Base) -> AsyncIterator[Shop]:
     await fill_catalogue(owner)
-    app = create_app(settings, dsns.api, SECRET)
+    # Tests keep house themselves: what else a round finds to do would come between them and what they read back.
+    app = create_app(settings, dsns.api, SECRET, background=())
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
-            yield Shop(app.state.services, owner, dsns, http)
+            yield Shop(app.state.services, owner, dsns, http, base)
+
+
+@pytest.fixture
+async def mailbox() -> AsyncIterator[Mailbox]:
+    async with mail_server() as box:
+        yield box
 
 
 os.environ.pop("DATABASE_URL", None)  # tests bring their own server

@@ -19,6 +19,8 @@ import asyncpg
 import httpx
 import pytest
 
+from db import secrets
+from db.embedded import EmbeddedServer
 from tests.client import Client
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -147,6 +149,14 @@ def data_folder() -> Iterator[Path]:
                 deadline = time.monotonic() + HANGS
                 while is_alive(left) and time.monotonic() < deadline:
                     time.sleep(0.05)
+
+
+@contextmanager
+def served_postgres(home: Path) -> Iterator[dict[str, str]]:
+    """An empty database as one would have it in production: the variables of its two log-ins."""
+    with EmbeddedServer(home, secrets.load_or_create(home)) as dsns:
+        assert dsns.owner
+        yield {"DATABASE_URL": dsns.api, "MIGRATION_DATABASE_URL": dsns.owner}
 
 
 @pytest.fixture

@@ -15,9 +15,11 @@ import jwt
 from typer.testing import CliRunner
 
 import cli
+from db import migrations
+from db.verification.run import CHECKS
 from domain import ids
 from tests.client import Client
-from tests.e2e.conftest import ROOT, Service, aclue, postmaster_of
+from tests.e2e.conftest import ROOT, Service, aclue, postmaster_of, served_postgres
 
 Database: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -59,14 +61,23 @@ def test_help_of_every_command() -> None:
         (),
         ("serve",),
         ("migrate",),
+        ("verify",),
         ("token",),
         ("import",),
         ("import", "products"),
+        ("privacy",),
+        ("privacy", "tombstones"),
+        ("privacy", "reapply"),
+        ("privacy", "purge"),
         ("rebuild",),
+        ("rebuild", "personalities"),
         ("rebuild", "preferences"),
         ("schema",),
+        ("seed",),
+        ("docs",),
         ("dsn",),
         ("psql",),
+        ("verify",),
     ):
         finished = CliRunner().invoke(cli.app, [*command, "--help"])
         assert finished.exit_code == 0, command
@@ -143,6 +154,67 @@ def test_migrate_and_psql_on_a_server_of_their_own(home: Path) -> None:
     assert postmaster_of(home) is None
     assert "not running" in complaint(invoked(home, "dsn"))
     assert "not running" in complaint(invoked(home, "dsn", "--superuser"))
+
+
+def test_a_plan_a_run_in_two_steps_and_the_way_back(home: Path) -> None:
+    names = [file.name for file in migrations.migration_files()]
+    second_factors = next(i for i, name in enumerate(names) if name.endswith("_second_factors.sql"))
+    with served_postgres(home) as variables:
+        planned = printed(aclue(home, "migrate", "--plan", **variables)).splitlines()
+        assert planned[: len(names)] == [f"would run {name}" for name in names]
+        assert planned == printed(aclue(home, "migrate", "--plan", **variables)).splitlines()
+        stopped = printed(aclue(home, "migrate", "--to", names[second_factors - 1], **variables))
+        assert stopped.splitlines()[0] == f"{second_factors} files applied"
+        assert "functions, views and policies wait" in stopped
+        finished = aclue(home, "serve", ENVIRONMENT="production", JWT_SECRET="e" * 32, **variables)
+        assert "run `aclue migrate`" in complaint(finished)
+        assert "files applied" in printed(aclue(home, "migrate", "--to", names[second_factors], **variables))
+        undone = [f"migrations/{Path(names[second_factors]).name}"]
+        assert printed(aclue(home, "migrate", "--plan", "--rollback", **variables)) == (
+            f"would run rollbacks/{Path(undone[0]).name}\n"
+        )
+        assert printed(aclue(home, "migrate", "--rollback", **variables)) == f"undid {undone[0]}\n"
+        assert "cannot be rolled back" in complaint(aclue(home, "migrate", "--rollback", **variables))
+        assert "files applied" in printed(aclue(home, "migrate", **variables))
+        assert printed(aclue(home, "migrate", "--plan", **variables)) == "up to date\n"
+
+
+def test_options_of_migrate_that_contradict_each_other(home: Path) -> None:
+    assert "--to" in complaint(invoked(home, "migrate", "--rollback", "--to", "20261121100000"))
+    assert "--rollback" in complaint(invoked(home, "migrate", "--accept-data-loss"))
+
+
+async def test_verify_of_a_served_database(service: Service, database: Database) -> None:
+    told = json.loads(printed(aclue(service.home, "verify", "--json")))
+    assert told["counts"] == {"passed": len(CHECKS), "failed": 0, "not run": 0}
+    table = printed(aclue(service.home, "verify", COLUMNS="160"))
+    assert all(check.name in table for check in CHECKS)
+    assert table.rstrip().endswith(f"{len(CHECKS)} passed, 0 failed, 0 not run")
+
+    await database.execute("alter table public.brands disable row level security")
+    try:
+        failed = aclue(service.home, "verify", COLUMNS="160")
+        in_json = aclue(service.home, "verify", "--json")
+    finally:
+        await database.execute("alter table public.brands enable row level security")
+    assert (failed.returncode, in_json.returncode) == (1, 1)
+    assert "policies.row_level_security failed\n  public.brands\n  to mend it: alter table" in failed.stdout
+    (fault,) = [check for check in json.loads(in_json.stdout)["checks"] if check["outcome"] == "failed"]
+    assert (fault["name"], fault["faults"]) == ("policies.row_level_security", ["public.brands"])
+
+
+def test_verify_without_the_owner_says_what_it_did_not_run(service: Service) -> None:
+    url = printed(invoked(service.home, "dsn")).strip()
+    finished = aclue(service.home, "verify", DATABASE_URL=url, COLUMNS="160")
+    assert finished.returncode == 3, finished.stdout + finished.stderr
+    left = sum(check.needs_owner for check in CHECKS)
+    assert finished.stdout.rstrip().endswith(f"{len(CHECKS) - left} passed, 0 failed, {left} not run")
+    assert "needs MIGRATION_DATABASE_URL" in finished.stdout
+
+
+def test_the_list_of_checks_is_that_of_the_documentation(home: Path) -> None:
+    assert printed(invoked(home, "verify", "--list")) in (ROOT / "docs" / "verify.md").read_text()
+    assert list(home.iterdir()) == []
 
 
 def test_psql_is_the_owner_and_hands_on_its_exit_code(service: Service) -> None:
@@ -241,7 +313,77 @@ async def test_rebuilding_preferences_from_the_swipes(service: Service, database
     assert printed(aclue(service.home, "rebuild", "preferences", "--user-id", str(UUID(int=1)))) == "0 rebuilt\n"
 
 
+async def test_rebuilding_personalities_from_quizzes_and_swipes(
+    service: Service, database: Database, caller: Client
+) -> None:
+    await caller.start_session()
+    await caller.take_quiz({"adv"})
+    for product in await caller.products(first=3):
+        await caller.swipe(product["id"], "UP")
+    user = ids.decode_as("Profile", await caller.my_id())
+    method = "select assessment_method from public.personality_profiles where user_id = $1"
+    assert await database.fetchval(method, user) == "quiz"
+    assert printed(aclue(service.home, "rebuild", "personalities", "--user-id", str(user))).endswith(" rebuilt\n")
+    assert await database.fetchval(method, user) == "hybrid"
+    assert "not a uuid" in complaint(aclue(service.home, "rebuild", "personalities", "--user-id", "anna"))
+
+
+async def test_an_erased_person_who_is_back_with_a_backup_is_erased_again(
+    service: Service, database: Database, caller: Client, tmp_path: Path
+) -> None:
+    await caller.start_session()
+    user = ids.decode_as("Profile", await caller.my_id())
+    await caller.do("mutation { deleteMyAccount(input: {confirm: true}) { deleted userErrors { code } } }")
+    told = printed(aclue(service.home, "privacy", "tombstones"))
+    kept = tmp_path / "tombstones.jsonl"
+    kept.write_text(told)
+    assert [set(json.loads(line)) for line in told.splitlines()] == [{"subjectHash", "erasedAt"}]
+    await database.execute("truncate public.erasure_tombstones")  # the backup is older than the erasure
+    await database.execute("insert into public.profiles (id, is_anonymous) values ($1, true)", user)
+
+    assert printed(aclue(service.home, "privacy", "reapply")) == "0 erased again\n"
+    other = {"ERASURE_SECRET": "another secret, and long enough for it"}
+    assert printed(aclue(service.home, "privacy", "reapply", "--file", str(kept), **other)) == "0 erased again\n"
+    assert printed(aclue(service.home, "privacy", "reapply", "--file", str(kept))) == "1 erased again\n"
+    assert await database.fetchval("select count(*) from public.profiles where id = $1", user) == 0
+    assert printed(aclue(service.home, "privacy", "tombstones")) == told
+    kept.write_text("nothing of the kind")
+    assert "line 1 is no tombstone" in complaint(invoked(service.home, "privacy", "reapply", "--file", str(kept)))
+    assert "No such file" in complaint(invoked(service.home, "privacy", "reapply", "--file", str(tmp_path / "none")))
+
+
+def test_a_purge_says_what_it_removed(service: Service) -> None:
+    said = dict(line.split() for line in printed(aclue(service.home, "privacy", "purge")).splitlines())
+    assert set(said) == {
+        "views", "events", "visits", "anonymous", "sessions", "redirects", "audit_log", "system_logs", "keys",
+        "attempts",
+    }  # fmt: skip
+    assert set(said.values()) == {"0"}
+    assert "RETENTION_AUDIT_LOG" in complaint(invoked(service.home, "privacy", "purge", RETENTION_AUDIT_LOG="10"))
+
+
+def test_seeding_a_database_once_per_seed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    said = printed(aclue(tmp_path, "seed", "--users", "20", "--products", "30", "--swipes", "400", "--seed", "3"))
+    assert [line.split()[:2] for line in said.splitlines()[:2]] == [["products", "30"], ["profiles", "20"]]
+    assert "rows/s" in said
+    assert "--seed" in complaint(aclue(tmp_path, "seed", "--users", "1", "--products", "1", "--seed", "3"))
+
+
+def test_production_is_not_seeded(home: Path) -> None:
+    production = {"ENVIRONMENT": "production", "DATABASE_URL": "postgresql://a:b@127.0.0.1:1/c", "JWT_SECRET": "x" * 32}
+    assert "production" in complaint(invoked(home, "seed", **production))
+    assert "cannot connect" in complaint(invoked(home, "seed", "--force", **production))
+
+
 def test_commands_on_a_database_that_cannot_be_reached(home: Path) -> None:
     url = "postgresql://a:b@127.0.0.1:1/c"
-    for command in (("migrate",), ("rebuild", "preferences"), ("token", "--email", "a@b.example")):
+    for command in (
+        ("migrate",),
+        ("verify",),
+        ("rebuild", "personalities"),
+        ("rebuild", "preferences"),
+        ("seed",),
+        ("token", "--email", "a@b.example"),
+    ):
         assert "DATABASE_URL" in complaint(aclue(home, *command, DATABASE_URL=url))

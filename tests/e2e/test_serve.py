@@ -193,10 +193,16 @@ async def test_a_database_given_is_migrated_and_served(home: Path, server: Dsns)
             assert total(service.url) > 400
             assert service.stop() == 0
         assert not (home / "postgres").exists()
+        owner = await asyncpg.connect(urls["MIGRATION_DATABASE_URL"])
+        await owner.execute(
+            "insert into private.applied_files (name, checksum) values ('migrations/2099_later.sql', '')"
+        )
+        await owner.close()
         production = {"ENVIRONMENT": "production", "JWT_SECRET": SECRET, "DATABASE_URL": urls["DATABASE_URL"]}
         with served(home, **production) as service:
             assert total(service.url) > 400
             assert "Bearer" not in service.output.read_text()
+            assert "the database has migrations/2099_later.sql, which this code does not" in service.errors.read_text()
             assert service.stop() == 0
     finally:
         await superuser.execute("drop database given with (force)")

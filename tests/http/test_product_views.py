@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import time
 import uuid
 
+from tests.client_ids import uuid7
 from tests.conftest import Shop
 
 RECORD = """
@@ -16,17 +16,10 @@ COUNT = "{ me { analytics { views } } }"
 DAY = 24 * 3600
 
 
-def view_id(age_seconds: float = 0) -> str:
-    """A UUIDv7 of that long ago."""
-    milliseconds = int((time.time() - age_seconds) * 1000)
-    random = uuid.uuid4().int & ((1 << 76) - 1)
-    return str(uuid.UUID(int=(milliseconds << 80) | (0x7 << 76) | (random & ~(0x3 << 62)) | (0x2 << 62)))
-
-
 async def test_views_are_counted_once_however_often_they_are_sent(shop: Shop) -> None:
     anna = await shop.anonymous()
     products = await anna.products(first=2)
-    views = [{"id": view_id(), "productId": p["id"], "durationSeconds": 7, "sourcePage": "feed"} for p in products]
+    views = [{"id": uuid7(), "productId": p["id"], "durationSeconds": 7, "sourcePage": "feed"} for p in products]
 
     assert (await anna.do(RECORD, views=views))["recorded"] == 2
     assert (await anna.do(RECORD, views=views))["recorded"] == 0
@@ -40,7 +33,7 @@ async def test_views_are_counted_once_however_often_they_are_sent(shop: Shop) ->
 async def test_the_same_id_of_two_people_is_two_views(shop: Shop) -> None:
     anna, ben = await shop.anonymous(), await shop.anonymous()
     product = (await anna.products(first=1))[0]["id"]
-    views = [{"id": view_id(), "productId": product}]
+    views = [{"id": uuid7(), "productId": product}]
 
     assert (await anna.do(RECORD, views=views))["recorded"] == 1
     assert (await ben.do(RECORD, views=views))["recorded"] == 1
@@ -50,9 +43,9 @@ async def test_the_same_id_of_two_people_is_two_views(shop: Shop) -> None:
 async def test_ids_of_another_kind_or_time_are_refused_and_nothing_is_stored(shop: Shop) -> None:
     anna = await shop.anonymous()
     product = (await anna.products(first=1))[0]["id"]
-    good = {"id": view_id(), "productId": product}
+    good = {"id": uuid7(), "productId": product}
 
-    for bad in ("nonsense", str(uuid.uuid4()), view_id(-DAY), view_id(31 * DAY)):
+    for bad in ("nonsense", str(uuid.uuid4()), uuid7(-DAY), uuid7(31 * DAY)):
         refused = await anna.refusal(RECORD, views=[good, {"id": bad, "productId": product}])
         assert (refused["code"], refused["field"]) == ("INVALID", ["views", "1", "id"])
     assert (await anna.ask(COUNT))["me"]["analytics"]["views"] == 0
@@ -62,6 +55,6 @@ async def test_views_need_somebody_and_are_limited(shop: Shop) -> None:
     anna = await shop.anonymous()
     product = (await anna.products(first=1))[0]["id"]
 
-    assert await shop.client().code(RECORD, views=[{"id": view_id(), "productId": product}]) == "UNAUTHENTICATED"
-    many = [{"id": view_id(), "productId": product} for _ in range(101)]
+    assert await shop.client().code(RECORD, views=[{"id": uuid7(), "productId": product}]) == "UNAUTHENTICATED"
+    many = [{"id": uuid7(), "productId": product} for _ in range(101)]
     assert (await anna.refusal(RECORD, views=many))["code"] == "LIMIT_REACHED"

@@ -247,3 +247,28 @@ async def test_a_person_who_is_gone_has_to_sign_in_again(database: Database) -> 
             await session.fetch(
                 "idempotency_keys.store", operation="x", key="k", request_hash=b"", result_id=UUID(int=2)
             )
+
+
+async def test_what_is_to_follow_a_commit_follows_nothing_else(database: Database, owner: Connection) -> None:
+    """Such as the log's word that a person was erased: it must not be said of somebody who is still there."""
+    said: list[str] = []
+    async with database.session(SERVICE, read_only=False) as session:
+        await session.run(ADD_BRAND, ["kept"])
+        session.after_commit(lambda: said.append("kept"))
+        assert said == []
+    async with database.session(SERVICE, read_only=False) as session:
+        await session.run(ADD_BRAND, ["abandoned"])
+        session.after_commit(lambda: said.append("abandoned"))
+        session.abandon()
+    # Refused at the commit itself: an occasion of a recipient that there is not.
+    person = await owner.fetchval("insert into public.profiles default values returning id")
+    session = database.session(SERVICE, read_only=False)
+    await session.run("set constraints all deferred", [])
+    await session.run(
+        "insert into public.occasions (user_id, recipient_id, kind, occurs_on) values ($1, $1, 'birthday', now())",
+        [person],
+    )
+    session.after_commit(lambda: said.append("refused"))
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await session.close()
+    assert said == ["kept"]

@@ -63,6 +63,10 @@ SERVICE = Caller("service_role", "service_role", '{"role":"service_role"}')
 NO_JSON = Caller("claims that are no JSON", "authenticated", "{sub:")
 NO_UUID = Caller("a sub that is no uuid", "authenticated", '{"sub":"anna","role":"authenticated"}')
 EMPTY = Caller("empty claims", "authenticated", "")
+NO_OBJECT = Caller("claims that are a list", "authenticated", '["anna"]')
+CALLED_SERVICE = Caller(
+    "a person whose claims say service_role", "authenticated", _claims("ben", "service_role"), "ben"
+)
 
 PERSONAL = {  # table: the column of its owner
     "profiles": "id",
@@ -78,15 +82,33 @@ PERSONAL = {  # table: the column of its owner
     "product_signals": "user_id",
     "product_views": "user_id",
     "user_preferences": "user_id",
+    "gift_links": "user_id",
     "affiliate_clicks": "user_id",
     "affiliate_redirects": "user_id",
+    "recipients": "user_id",
+    "occasions": "user_id",
+    "experiment_exposures": "user_id",
+    "session_merges": "user_id",
+    "analytics_events": "user_id",
+    "consents": "user_id",
+    "privacy_requests": "user_id",
 }
+LEDGER = {"conversions"}  # names a person, but is not the person's: it outlives them
 
-HAVE_NO_ID_TO_CHOOSE = {"profiles", "product_signals", "product_views", "idempotency_keys"}
+HAVE_NO_ID_TO_CHOOSE = {
+    "analytics_events",
+    "profiles",
+    "product_signals",
+    "product_views",
+    "idempotency_keys",
+    "experiment_exposures",
+    "session_merges",
+}
 
 _A_PRODUCT = "'{product}'"
 ROWS: dict[str, dict[str, str]] = {
     "affiliate_networks": {"code": "'{key}'", "name": "'Canary'"},
+    "audit_log": {"operation": "'insert'", "table_name": "'{key}'"},
     "brands": {"slug": "'{key}'", "name": "'Canary'"},
     "categories": {"slug": "'{key}'", "name": "'Canary'"},
     "currencies": {"code": "'X' || chr(65 + {number}) || 'Z'", "exponent": "2"},
@@ -100,12 +122,31 @@ ROWS: dict[str, dict[str, str]] = {
         "external_id": "'{key}'",
         "affiliate_url": "'https://shop.example/{key}'",
     },
+    "product_offers": {  # of the shop that does not sell them itself: those offers are made by a trigger
+        "product_id": _A_PRODUCT,
+        "retailer_id": "(select id from public.retailers order by slug desc limit 1)",
+        "price_minor": "100",
+        "currency": "'GBP'",
+        "affiliate_url": "'https://shop.example/{key}'",
+    },
+    "product_prices": {
+        "product_id": _A_PRODUCT,
+        "retailer_id": "(select id from public.retailers order by slug limit 1)",
+        "price_minor": "100",
+        "currency": "'GBP'",
+    },
     "recommendation_models": {"parameters": "'{{}}'"},
     "product_features": {
         "model_version": "(select max(version) from public.recommendation_models)",
         "product_id": _A_PRODUCT,
         "popularity": "0.5",
         **dict.fromkeys(("adventurous", "intellectual", "practical", "creative", "social"), "0"),
+    },
+    "erasure_tombstones": {"subject_hash": "sha256('{key}')"},
+    "model_candidates": {
+        "model_version": "(select max(version) from public.recommendation_models)",
+        "list": "'{key}'",
+        "product_id": _A_PRODUCT,
     },
     "gift_context_rules": {"kind": "'age'", "value": "'{key}'", "tag": "'canary'", "weight": "0.5"},
     "personality_gift_mappings": {
@@ -130,7 +171,7 @@ ROWS: dict[str, dict[str, str]] = {
         "operation": "'canary'",
         "key": "'{key}'",
         "request_hash": "'\\x00'",
-        "result_id": "'{user}'",
+        "result_id": _A_PRODUCT,
     },
     "personality_profiles": {"primary_type": "'creative'", "personality_scores": "'{{}}'"},
     "personality_assessment_history": {
@@ -175,6 +216,7 @@ ROWS: dict[str, dict[str, str]] = {
     },
     "product_views": {"id": "private.uuid_v7()", "product_id": _A_PRODUCT},
     "user_preferences": {"total_swipes": "1"},
+    "gift_links": {"product_id": _A_PRODUCT, "message": "'{key}'"},
     "affiliate_clicks": {
         "product_id": _A_PRODUCT,
         "affiliate_url": "'https://shop.example/{key}'",
@@ -182,16 +224,63 @@ ROWS: dict[str, dict[str, str]] = {
         "currency": "'GBP'",
     },
     "affiliate_redirects": {"click_id": "'{affiliate_clicks}'"},
+    "commission_rules": {
+        "retailer_id": "(select id from public.retailers order by slug limit 1)",
+        "rate": "0.05",
+        "valid_from": "now() + interval '{number} days'",
+    },
+    "conversions": {
+        "affiliate_network": "(select code from public.affiliate_networks order by code limit 1)",
+        "network_reference": "'{key}'",
+        "sale_minor": "100",
+        "commission_minor": "5",
+        "currency": "'GBP'",
+        "ordered_at": "now()",
+    },
+    "conversion_events": {
+        "conversion_id": "(select id from public.conversions order by id limit 1)",
+        "status": "'pending'",
+        "sale_minor": "100",
+        "commission_minor": "5",
+    },
+    "recipients": {"name": "'{key}'"},
+    "occasions": {"recipient_id": "'{recipients}'", "kind": "'birthday'", "occurs_on": "'2026-12-24'"},
+    "experiments": {
+        "key": "'{key}'",
+        "description": "'Canary'",
+        "variants": "array['a', 'b']",
+        "is_active": "true",
+    },
+    "experiment_exposures": {
+        "experiment_id": "(select id from public.experiments order by id limit 1)",
+        "variant": "'a'",
+    },
+    "session_merges": {
+        "session_profile_id": "gen_random_uuid()",
+        "swipes": "1",
+        "clicks": "0",
+        "views": "0",
+        "assessments": "0",
+    },
+    "analytics_events": {"id": "private.uuid_v7()", "event_name": "'canary'"},
+    "system_logs": {"level": "'info'", "component": "'{key}'", "message": "'Canary'"},
+    "consents": {"purpose": "'marketing'", "granted": "true", "policy_version": "'1'"},
+    "privacy_requests": {"kind": "'export'"},
 }
 CHANGES = {
     "affiliate_networks": "name = 'changed'",
+    "audit_log": "operation = 'delete'",
     "brands": "name = 'changed'",
     "categories": "name = 'changed'",
     "currencies": "exponent = 1",
     "retailers": "name = 'changed'",
     "products": "name = 'changed'",
+    "product_offers": "in_stock = false",
+    "product_prices": "price_minor = 1",
     "recommendation_models": "parameters = '{}'",
     "product_features": "popularity = 0.1",
+    "erasure_tombstones": "erased_at = now()",
+    "model_candidates": "list = 'changed'",
     "gift_context_rules": "weight = 0.1",
     "personality_gift_mappings": "recommendation_weight = 0.1",
     "quiz_versions": "min_answers = 1",
@@ -210,8 +299,21 @@ CHANGES = {
     "product_signals": "preference_strength = 0.1",
     "product_views": "source_page = 'changed'",
     "user_preferences": "total_swipes = 9",
+    "gift_links": "revoked_at = now()",
     "affiliate_clicks": "campaign = 'changed'",
     "affiliate_redirects": "user_agent = 'changed'",
+    "commission_rules": "rate = 0.1",
+    "conversions": "commission_minor = 9",
+    "conversion_events": "commission_minor = 9",
+    "recipients": "notes = 'changed'",
+    "occasions": "name = 'changed'",
+    "experiments": "description = 'changed'",
+    "experiment_exposures": "variant = 'b'",
+    "session_merges": "swipes = 9",
+    "analytics_events": "event_name = 'changed'",
+    "system_logs": "message = 'changed'",
+    "consents": "granted = false",
+    "privacy_requests": "kind = 'erasure'",
 }
 
 
@@ -239,11 +341,13 @@ async def plant(owner: asyncpg.Connection[Any]) -> None:
     for table in ROWS:
         for name in PEOPLE if table in PERSONAL else ("shop",):
             await owner.execute(insert(table, name, with_owner=True, planted=True))
+        if table == "retailers":
+            await owner.execute("insert into public.retailers (slug, name) values ('other-shop', 'Canary')")
         if table == "products":
             await owner.execute(
                 "insert into public.products (id, name, price_minor, currency, category_id, retailer_id, external_id,"
                 " affiliate_url) select $1, 'another', price_minor, currency, category_id, retailer_id, 'another',"
-                " affiliate_url from public.products",
+                " affiliate_url from public.products limit 1",
                 canary_id("products", "another"),
             )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import asyncpg
@@ -10,6 +10,7 @@ import pytest
 
 from db.embedded import Dsns
 from tests.security.canaries import plant
+from tests.security.issuer import Issuer, publishing
 
 
 @pytest.fixture
@@ -25,3 +26,9 @@ async def login(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
     connection = await asyncpg.connect(dsns.api)
     yield connection
     await connection.close()
+
+
+@pytest.fixture(scope="session")
+def issuer() -> Iterator[Issuer]:
+    with publishing() as issuer:
+        yield issuer

@@ -20,6 +20,8 @@ from tests.client import START, Client
 from tests.conftest import SECRET, Shop
 from tests.security.forging import encoded
 
+pytestmark = pytest.mark.usefixtures("own_accounts")
+
 SIGN_IN = """
 mutation ($email: String!, $password: String!) {
   signIn(input: {email: $email, password: $password}) {

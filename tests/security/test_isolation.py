@@ -17,9 +17,11 @@ EVERYTHING = """{
     id email displayName
     swipes { totalCount nodes { id } pageInfo { endCursor } }
     affiliateClicks { totalCount nodes { id redirectUrl } }
+    giftLinks { totalCount nodes { id url } }
     preferences { id totalSwipes }
     personality { id primaryType history { totalCount nodes { id } } }
     analytics { swipes affiliateClicks }
+    sessions { totalCount nodes { id } }
   }
 }"""
 NODE = "query ($id: ID!) { node(id: $id) { __typename id } }"
@@ -37,6 +39,8 @@ mutation ($product: ID!, $key: String, $recommendation: ID) {
   }
 }
 """
+GIVE = "mutation ($id: ID!) { createGiftLink(input: {productId: $id}) { giftLink { id } userErrors { code } } }"
+REVOKE = "mutation ($id: ID!) { revokeGiftLink(input: {giftLinkId: $id}) { giftLink { id } userErrors { code } } }"
 FEEDBACK = """
 mutation ($id: ID!) {
   sendRecommendationFeedback(input: {recommendationId: $id, kind: HELPFUL}) {
@@ -65,15 +69,19 @@ async def with_rows(shop: Shop, person: Client) -> Owned:
     product = (await person.product("Books 3"))["id"]
     await person.swipe(product)
     await person.do(CLICK, product=product)
+    await person.do(GIVE, id=product)
     me = (await person.ask(EVERYTHING))["me"]
     rows = {
         "Profile": me["id"],
         "Swipe": me["swipes"]["nodes"][0]["id"],
         "AffiliateClick": me["affiliateClicks"]["nodes"][0]["id"],
+        "GiftLink": me["giftLinks"]["nodes"][0]["id"],
         "Preferences": me["preferences"]["id"],
         "PersonalityProfile": me["personality"]["id"],
         "Assessment": me["personality"]["history"]["nodes"][0]["id"],
     }
+    if me["sessions"]["nodes"]:  # none where the account is another sign-in service's
+        rows["Session"] = me["sessions"]["nodes"][0]["id"]
     return Owned(person, product, rows)
 
 
@@ -98,7 +106,8 @@ async def test_me_is_whoever_asks(anna: Owned, others: dict[str, Client]) -> Non
     seen = {name: (await other.ask(EVERYTHING))["me"] for name, other in others.items()}
     assert seen["nobody"] is seen["an administrator"] is None
     assert {name: me["email"] for name, me in seen.items() if me} == {"ben": "ben@people.example", "a visitor": None}
-    for secret in (*anna.rows.values(), hers["affiliateClicks"]["nodes"][0]["redirectUrl"]):
+    urls = (hers["affiliateClicks"]["nodes"][0]["redirectUrl"], hers["giftLinks"]["nodes"][0]["url"])
+    for secret in (*anna.rows.values(), *urls):
         assert secret in str(hers)
         assert secret not in str(seen)
 
@@ -136,6 +145,14 @@ async def test_a_swipe_that_is_somebody_elses_is_refused_like_one_that_is_not(
 ) -> None:
     invented = ids.encode("Swipe", uuid4())
     assert await others["ben"].refusal(UNDO, id=anna.swipe()) == await others["ben"].refusal(UNDO, id=invented)
+
+
+async def test_nobody_revokes_somebody_elses_gift_link(anna: Owned, others: dict[str, Client]) -> None:
+    link = anna.rows["GiftLink"]
+    assert await others.pop("nobody").code(REVOKE, id=link) == "UNAUTHENTICATED"
+    for other in others.values():
+        assert (await other.refusal(REVOKE, id=link))["code"] == "NOT_FOUND"
+    assert (await anna.client.do(REVOKE, id=link))["giftLink"]["id"] == link
 
 
 async def test_changing_a_profile_changes_ones_own(anna: Owned, others: dict[str, Client], shop: Shop) -> None:

@@ -17,10 +17,13 @@ from tests.security.canaries import (
     ANNA,
     BEN,
     BOLD_VISITOR,
+    CALLED_SERVICE,
     CHANGES,
     EMPTY,
+    LEDGER,
     LOG_IN,
     NO_JSON,
+    NO_OBJECT,
     NO_UUID,
     NOBODY,
     PEOPLE,
@@ -38,37 +41,56 @@ from tests.security.canaries import (
 VERBS = ("select", "insert", "update", "delete", "truncate")
 
 # What people and anonymous sessions may do. own: with the rows of their own; all: with every row; admin: with every row
-# when they are authenticated and administrators; -: not at all. service_role may do all of it; nobody may truncate.
+# when they are authenticated and administrators; staff: likewise, or analysts; -: not at all. service_role may do all
+# of it but where the table is KEPT; nobody may truncate.
 EXPECTED = {
     # table                           select insert update delete
-    "affiliate_clicks": "              own    -      -      -",
-    "affiliate_networks": "            all    -      -      -",
-    "affiliate_redirects": "           -      -      -      -",
-    "brands": "                        all    -      -      -",
-    "categories": "                    all    -      -      -",
-    "currencies": "                    all    -      -      -",
-    "gift_context_rules": "            all    -      -      -",
-    "idempotency_keys": "              own    own    -      -",
-    "personality_assessment_history": "own    own    -      -",
-    "personality_gift_mappings": "     all    -      -      -",
-    "personality_profiles": "          own    own    own    -",
-    "personality_recommendations": "   own    own    own    -",
-    "product_features": "              all    -      -      -",
-    "product_signals": "               own    -      -      -",
-    "product_views": "                 own    own    -      -",
-    "products": "                      all    admin  admin  -",
-    "profiles": "                      own    -      own    -",
-    "quiz_questions": "                all    -      -      -",
-    "quiz_texts": "                    all    -      -      -",
-    "quiz_versions": "                 all    -      -      -",
-    "recommendation_feedback": "       own    own    -      -",
-    "recommendation_models": "         all    -      -      -",
-    "recommendations": "               own    own    -      -",
-    "retailers": "                     all    -      -      -",
-    "session_analytics": "             own    -      -      -",
-    "swipes": "                        own    own    own    -",
-    "user_preferences": "              own    own    own    -",
-    "user_sessions": "                 own    -      -      -",
+    "affiliate_clicks": "               own    -      -      -",
+    "affiliate_networks": "             all    -      -      -",
+    "affiliate_redirects": "            -      -      -      -",
+    "analytics_events": "               own    own    -      -",
+    "audit_log": "                      admin  -      -      -",
+    "brands": "                         all    -      -      -",
+    "categories": "                     all    -      -      -",
+    "commission_rules": "               staff  -      -      -",
+    "consents": "                       own    own    -      -",
+    "conversion_events": "              staff  -      -      -",
+    "conversions": "                    staff  -      -      -",
+    "currencies": "                     all    -      -      -",
+    "erasure_tombstones": "             -      -      -      -",
+    "experiment_exposures": "           own    own    -      -",
+    "experiments": "                    all    -      -      -",
+    "gift_context_rules": "             all    -      -      -",
+    "gift_links": "                     own    own    own    -",
+    "idempotency_keys": "               own    own    -      -",
+    "model_candidates": "               all    -      -      -",
+    "occasions": "                      own    own    own    own",
+    "personality_assessment_history": " own    own    -      -",
+    "personality_gift_mappings": "      all    -      -      -",
+    "personality_profiles": "           own    own    own    -",
+    "personality_recommendations": "    own    own    own    -",
+    "privacy_requests": "               own    own    -      -",
+    "product_features": "               all    -      -      -",
+    "product_offers": "                 all    -      -      -",
+    "product_prices": "                 all    -      -      -",
+    "product_signals": "                own    -      -      -",
+    "product_views": "                  own    own    -      -",
+    "products": "                       all    admin  admin  -",
+    "profiles": "                       own    -      own    -",
+    "quiz_questions": "                 all    -      -      -",
+    "quiz_texts": "                     all    -      -      -",
+    "quiz_versions": "                  all    -      -      -",
+    "recipients": "                     own    own    own    own",
+    "recommendation_feedback": "        own    own    -      -",
+    "recommendation_models": "          all    -      -      -",
+    "recommendations": "                own    own    -      -",
+    "retailers": "                      all    -      -      -",
+    "session_analytics": "              own    -      -      -",
+    "session_merges": "                 own    -      -      -",
+    "swipes": "                         own    own    own    -",
+    "system_logs": "                    admin  -      -      -",
+    "user_preferences": "               own    own    own    -",
+    "user_sessions": "                  own    -      -      -",
 }
 CALLERS = (
     LOG_IN,
@@ -82,22 +104,29 @@ CALLERS = (
     SERVICE,
     NO_JSON,
     NO_UUID,
+    NO_OBJECT,
     EMPTY,
+    CALLED_SERVICE,
 )
+
+# What not even service_role may write by hand.
+KEPT = {"audit_log", "conversion_events", "erasure_tombstones", "session_merges"}
 
 # What has to go before a service_role may empty a table, because it is referred to with ON DELETE RESTRICT.
 REFERRED_TO_BY = {
-    "affiliate_networks": ["products", "retailers"],
+    "affiliate_networks": ["conversions", "products", "retailers"],
     "categories": ["products"],
-    "currencies": ["products", "user_preferences", "affiliate_clicks"],
+    "currencies": ["conversions", "products", "user_preferences", "affiliate_clicks", "occasions"],
     "quiz_versions": ["quiz_questions", "quiz_texts"],
-    "retailers": ["products"],
+    "retailers": ["conversions", "products"],
 }
 
 
 def expected(caller: Caller, verb: str, table: str) -> str:
     """refused, nobody's rows, one person's, or everybody's."""
     if caller is LOG_IN or verb == "truncate":
+        return "refused"
+    if caller is SERVICE and verb != "select" and table in KEPT:
         return "refused"
     if caller is SERVICE:
         return "anna" if verb == "insert" and table in PERSONAL else "everybody"
@@ -112,6 +141,8 @@ def expected(caller: Caller, verb: str, table: str) -> str:
             return caller.person or nothing
         case "admin" if caller.role == "authenticated" and caller is not NO_JSON:
             return "everybody" if caller is ADMIN else nothing
+        case "staff" if caller.role == "authenticated" and caller is not NO_JSON:
+            return "everybody" if caller in (ADMIN, ANALYST) else nothing
         case _:
             return "refused"
 
@@ -122,12 +153,13 @@ async def touched(login: asyncpg.Connection[Any], caller: Caller, verb: str, tab
     await transaction.start()
     try:
         await become(login, SERVICE)
-        if verb == "insert" and caller.person and table in PERSONAL:  # room for rows of which there is one per person
+        needs_room = table in PERSONAL and table not in KEPT
+        if verb == "insert" and caller.person and needs_room:  # room for rows of which there is one per person
             await login.execute(f"delete from public.{table} where {PERSONAL[table]} = $1", person_id(caller.person))
-        if verb == "delete" and caller is SERVICE:
+        if verb == "delete" and caller is SERVICE and table not in KEPT:
             for other in REFERRED_TO_BY.get(table, []):
                 await login.execute(f"delete from public.{other}")
-        if verb == "insert" and caller is SERVICE and table in PERSONAL:
+        if verb == "insert" and caller is SERVICE and needs_room:
             await login.execute(f"delete from public.{table} where {PERSONAL[table]} = $1", person_id("anna"))
         before = await rows_of(login, table)
         await become(login, caller)
@@ -245,7 +277,7 @@ async def test_every_table_with_a_user_id_is_treated_as_personal(owner: asyncpg.
         "select relname from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attname = 'user_id'"
         " where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition"
     )
-    assert {row["relname"] for row in with_user} | {"profiles"} == set(PERSONAL)
+    assert {row["relname"] for row in with_user} | {"profiles"} == set(PERSONAL) | LEDGER
 
 
 async def test_partitions_are_nobodys_to_reach_past_their_table(

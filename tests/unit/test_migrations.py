@@ -19,6 +19,7 @@ from db.migrations import (
 )
 
 MIGRATIONS = migration_files()
+ROLLBACKS = [SqlFile(f"rollbacks/{path.name}", path.read_text()) for path in (SQL_FOLDER / "rollbacks").glob("*.sql")]
 POLICIES = {Path(f.name).stem: f.text for f in repeatable_files() if f.name.startswith("policies/")}
 TABLES = re.findall(r"^\s*create table (\w+\.\w+) \(", "\n".join(file.text for file in MIGRATIONS), re.MULTILINE)
 PUBLIC = [name.removeprefix("public.") for name in TABLES if name.startswith("public.")]
@@ -66,13 +67,13 @@ def test_a_timestamp_is_a_moment(file: SqlFile) -> None:
     datetime.strptime(Path(file.name).name[:14] + "+0000", "%Y%m%d%H%M%S%z")
 
 
-@pytest.mark.parametrize("file", [*MIGRATIONS, *repeatable_files()], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*MIGRATIONS, *repeatable_files(), *ROLLBACKS], ids=lambda file: file.name)
 def test_a_file_says_first_what_it_is_for(file: SqlFile) -> None:
     assert file.text.startswith("-- ")
     assert file.text.endswith("\n")
 
 
-@pytest.mark.parametrize("file", [*MIGRATIONS, *repeatable_files()], ids=lambda file: file.name)
+@pytest.mark.parametrize("file", [*MIGRATIONS, *repeatable_files(), *ROLLBACKS], ids=lambda file: file.name)
 def test_a_file_leaves_its_transaction_to_the_runner(file: SqlFile) -> None:
     assert not re.search(r"^\s*(begin|commit|rollback|start transaction)\s*;", file.text, re.MULTILINE | re.IGNORECASE)
 
@@ -83,8 +84,18 @@ def test_only_a_marked_file_works_concurrently(file: SqlFile) -> None:
 
 
 def test_nothing_lies_where_no_runner_looks() -> None:
-    known = {"migrations", "queries", *REPEATABLE_FOLDERS}
+    known = {"migrations", "optional", "queries", "rollbacks", *REPEATABLE_FOLDERS}
     assert {path.relative_to(SQL_FOLDER).parts[0] for path in SQL_FOLDER.rglob("*") if path.is_file()} <= known
+
+
+def test_every_rollback_is_of_a_migration() -> None:
+    assert {Path(file.name).name for file in ROLLBACKS} <= {Path(file.name).name for file in MIGRATIONS}
+    assert ROLLBACKS
+
+
+@pytest.mark.parametrize("file", ROLLBACKS, ids=lambda file: Path(file.name).stem)
+def test_no_rollback_touches_row_level_security(file: SqlFile) -> None:
+    assert "row level security" not in file.text.lower()
 
 
 def test_every_public_table_has_a_file_of_policies() -> None:

@@ -51,10 +51,21 @@ def test_zero_is_refused_where_it_makes_no_sense(name: str) -> None:
 
 @pytest.mark.parametrize("name", NUMBERS)
 def test_a_number_is_read(name: str) -> None:
-    assert getattr(load({name: "77"}), VARIABLES[name]) == 77
+    assert getattr(load({name: "100"}), VARIABLES[name]) == 100
 
 
-@pytest.mark.parametrize("name", [n for n in TEXTS if n not in ("JWT_SECRET", "MIGRATION_DATABASE_URL")])
+CHECKED = (
+    "JWT_SECRET",
+    "ENCRYPTION_SECRET",
+    "ERASURE_SECRET",
+    "SMTP_URL",
+    "PUBLIC_URL",
+    "APP_URL",
+    "MIGRATION_DATABASE_URL",
+)
+
+
+@pytest.mark.parametrize("name", [n for n in TEXTS if n not in CHECKED])
 def test_a_text_is_read_as_it_is(name: str) -> None:
     assert getattr(load({name: "77"}), VARIABLES[name]) == "77"
 
@@ -66,13 +77,28 @@ def test_a_text_is_read_as_it_is(name: str) -> None:
         ("ENVIRONMENT", "Production"),
         ("DATABASE_POOL_PRE_PING", "perhaps"),
         ("PORT", "65536"),
+        ("ERASURE_SECRET", "short"),
         ("JWT_SECRET", "short"),
+        ("ENCRYPTION_SECRET", "short"),
+        ("SMTP_URL", "mail.example"),
+        ("SMTP_URL", "https://mail.example"),
+        ("SMTP_URL", "smtp://:25"),
+        ("SMTP_URL", "smtp://mail.example:many"),
+        ("RETENTION_AUDIT_LOG", "89"),
+        ("RETENTION_VIEWS", "30"),
         ("MIGRATION_DATABASE_URL", "postgresql://owner@/aclue"),
     ],
 )
 def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
         load({name: text})
+
+
+@pytest.mark.parametrize("sender", ["", "Aclue", "Aclue <a@x.example>\r\nBcc: <b@x.example>"])
+def test_mails_by_smtp_need_somebody_whom_they_come_from(sender: str) -> None:
+    with pytest.raises(SettingsError, match=r"^MAIL_FROM: "):
+        load({"SMTP_URL": "smtp://mail.example", "MAIL_FROM": sender})
+    assert load({"SMTP_URL": "smtp://mail.example", "MAIL_FROM": "Aclue <a@x.example>"}).smtp_url
 
 
 @pytest.mark.parametrize(("text", "meant"), [("true", True), ("false", False), ("1", True), ("0", False)])
@@ -127,6 +153,35 @@ def test_the_base_url_is_where_the_world_reaches_us(given: dict[str, str], url: 
     assert load(given).base_url == url
 
 
+def test_mails_link_to_the_app_or_else_to_us() -> None:
+    assert load({"PUBLIC_URL": "https://api.example/"}).app_base_url == "https://api.example"
+    assert load({"PUBLIC_URL": "https://api.example", "APP_URL": "https://app.example/"}).app_base_url == (
+        "https://app.example"
+    )
+
+
+@pytest.mark.parametrize("name", ["PUBLIC_URL", "APP_URL"])
+@pytest.mark.parametrize(
+    "url", ["shop.example", "javascript:alert(1)", "https://", "https://[shop", "https://a b.example"]
+)
+def test_an_address_that_links_begin_with_must_be_one(name: str, url: str) -> None:
+    with pytest.raises(SettingsError, match=name):
+        load({name: url})
+
+
+def test_mails_of_production_link_to_an_address_that_the_world_reaches() -> None:
+    mail = {"SMTP_URL": "smtp://mail.example", "MAIL_FROM": "no-reply@shop.example"}
+    with pytest.raises(SettingsError, match="APP_URL"):
+        load({**PRODUCTION, **mail})
+    assert load({**PRODUCTION, **mail, "PUBLIC_URL": "https://api.example"}).app_base_url == "https://api.example"
+
+
+def test_attempts_are_counted_over_a_day_at_most() -> None:
+    assert load({"ATTEMPT_WINDOW": "86400"}).attempt_window == 86400
+    with pytest.raises(SettingsError, match="ATTEMPT_WINDOW"):
+        load({"ATTEMPT_WINDOW": "86401"})
+
+
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(AttributeError):
         load({}).port = 1  # type: ignore[misc]
@@ -150,7 +205,7 @@ def test_the_example_gives_the_defaults() -> None:
 
 
 def test_nothing_else_reads_the_environment() -> None:
-    folders = ("schema", "resolvers", "db", "domain")
+    folders = ("commands", "schema", "resolvers", "db", "domain")
     files = [
         ROOT / "server.py",
         ROOT / "cli.py",

@@ -1,0 +1,120 @@
+"""What the tests run on: ACLUE_TEST_BASE=embedded (default), postgres15 or supabase.
+
+embedded    the Postgres 18 of the wheel, as `make run` starts it
+postgres15  Debian's PostgreSQL 15 (another folder of programs: ACLUE_TEST_POSTGRES15), the oldest that is supported
+supabase    roles, grants and auth schema as a Supabase project has them (supabase.sql), on the Postgres of the wheel
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+from db import embedded, migrations, secrets
+from db.embedded import Dsns, EmbeddedServer
+from tests.bases.clusters import Cluster
+
+TEMPLATE = "aclue"  # migrated
+BLANK = "aclue_blank"  # as it is before the first migration
+_POSTGRES15 = "/usr/lib/postgresql/15/bin"
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Base:
+    """A running server and what is particular about it."""
+
+    dsns: Dsns
+    owner: str = embedded.OWNER
+    is_supabase: bool = False
+
+    @property
+    def accounts_are_ours(self) -> bool:
+        """Whether the auth schema is the small one of the foundation."""
+        return not self.is_supabase
+
+    @property
+    def mighty_service(self) -> bool:
+        """Whether service_role bypasses row level security, as it does on Supabase; grants bind it still."""
+        return self.is_supabase
+
+
+def to_database(dsn: str, name: str) -> str:
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+def chosen() -> str:
+    """The base that the environment names. Raises ValueError when there is no such base or it is not installed."""
+    name = os.environ.get("ACLUE_TEST_BASE") or "embedded"
+    if name not in _STARTS:
+        raise ValueError(f"ACLUE_TEST_BASE: {name!r} is none of {', '.join(_STARTS)}")
+    if name == "postgres15" and not (_postgres15() / "initdb").exists():
+        raise ValueError(
+            f"ACLUE_TEST_BASE: there is no PostgreSQL 15 in {_postgres15()} (apt-get install postgresql-15)"
+        )
+    return name
+
+
+@contextlib.contextmanager
+def started() -> Iterator[Base]:
+    """The chosen base in a folder of its own, for the time of the block; not migrated yet."""
+    with tempfile.TemporaryDirectory(prefix="aclue-test-") as folder:
+        Path(folder).chmod(0o755)
+        with _STARTS[chosen()](Path(folder)) as base:
+            yield base
+
+
+async def make_templates(base: Base) -> None:
+    """A migrated template and a blank one, from which tests clone theirs. The server stops waiting for the disk."""
+    assert base.dsns.superuser and base.dsns.owner
+    superuser = await asyncpg.connect(to_database(base.dsns.superuser, "postgres"))
+    for name, value in (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")):
+        await superuser.execute(f"alter system set {name} = {value}")
+    await superuser.execute("select pg_reload_conf()")
+    await superuser.execute(f"create database {BLANK}")
+    if base.is_supabase:
+        blank = await asyncpg.connect(to_database(base.dsns.superuser, BLANK))
+        await blank.execute((_FOLDER / "supabase.sql").read_text())
+        await blank.close()
+    await superuser.execute(f"drop database if exists {TEMPLATE}")
+    await superuser.execute(f"create database {TEMPLATE} template {BLANK} owner {base.owner}")
+    await superuser.close()
+    owner = await asyncpg.connect(to_database(base.dsns.owner, TEMPLATE))
+    await migrations.migrate(owner)
+    await migrations.ensure_api_login(owner, base.dsns.api)
+    await owner.close()
+
+
+@contextlib.contextmanager
+def _embedded(folder: Path) -> Iterator[Base]:
+    with EmbeddedServer(folder, secrets.load_or_create(folder)) as dsns:
+        yield Base(dsns)
+
+
+@contextlib.contextmanager
+def _postgres_15(folder: Path) -> Iterator[Base]:
+    with Cluster(_postgres15(), folder, superuser="postgres") as cluster:
+        cluster.run(f"create role {embedded.OWNER} login createrole password '{cluster.password}'")
+        yield Base(cluster.dsns(owner=embedded.OWNER))
+
+
+@contextlib.contextmanager
+def _supabase(folder: Path) -> Iterator[Base]:
+    programs = embedded.binary("postgres").parent
+    with Cluster(programs, folder, superuser="supabase_admin") as cluster:
+        cluster.run((_FOLDER / "supabase_roles.sql").read_text().replace(":password", f"'{cluster.password}'"))
+        yield Base(cluster.dsns(owner="postgres"), owner="postgres", is_supabase=True)
+
+
+def _postgres15() -> Path:
+    return Path(os.environ.get("ACLUE_TEST_POSTGRES15") or _POSTGRES15)
+
+
+_STARTS = {"embedded": _embedded, "postgres15": _postgres_15, "supabase": _supabase}

@@ -1,0 +1,161 @@
+"""What happened on the pages of a front end, through GraphQL."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.client import Client
+from tests.client_ids import uuid7
+from tests.conftest import Shop
+
+RECORD = """
+mutation ($events: [EventInput!]!) {
+  recordEvents(input: {events: $events}) { recorded userErrors { code message field } }
+}
+"""
+COUNTS = (
+    "query ($since: DateTime!, $until: DateTime) { eventCounts(since: $since, until: $until) { name events people } }"
+)
+DAY = 24 * 3600
+
+
+def event(name: str = "quiz_opened", age_seconds: float = 0, **more: Any) -> dict[str, Any]:
+    return {"id": uuid7(age_seconds), "name": name, **more}
+
+
+def ago(**time: float) -> str:
+    return (datetime.now(UTC) - timedelta(**time)).isoformat()
+
+
+def staff(shop: Shop, role: str) -> Client:
+    return shop.client(shop.token(uuid.uuid4(), app_metadata={"role": role}))
+
+
+async def counts(client: Client, since: str, until: str | None = None) -> list[tuple[str, int, int]]:
+    found = (await client.ask(COUNTS, since=since, until=until))["eventCounts"]
+    return [(row["name"], row["events"], row["people"]) for row in found]
+
+
+async def test_events_are_stored_once_however_often_they_are_sent(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    events = [event(page="/quiz", properties={"step": 1, "of": ["a", None]}), event("feed_seen", 3 * DAY)]
+
+    assert (await anna.do(RECORD, events=events))["recorded"] == 2
+    assert (await anna.do(RECORD, events=events))["recorded"] == 0
+
+    stored = await shop.owner.fetch(
+        "select tableoid::regclass::text as part, * from public.analytics_events order by id"
+    )
+    assert [(row["event_name"], row["page"], json.loads(row["properties"])) for row in stored] == [
+        ("feed_seen", None, {}),
+        ("quiz_opened", "/quiz", {"step": 1, "of": ["a", None]}),
+    ]
+    assert all(row["session_id"] for row in stored)
+    assert all(row["part"].startswith("analytics_events_20") for row in stored), "not in the default partition"
+
+
+async def test_the_same_id_of_two_people_is_two_events(shop: Shop) -> None:
+    events = [event()]
+    for _ in range(2):
+        assert (await (await shop.anonymous()).do(RECORD, events=events))["recorded"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"id": "nonsense"}, "id"),
+        ({"id": str(uuid.uuid4())}, "id"),
+        ({"id": uuid7(-DAY)}, "id"),
+        ({"id": uuid7(31 * DAY)}, "id"),
+        ({"name": ""}, "name"),
+        ({"name": "x" * 101}, "name"),
+        ({"name": "a\0b"}, "name"),
+        ({"page": "x" * 201}, "page"),
+        ({"page": "\0"}, "page"),
+        ({"properties": [1]}, "properties"),
+        ({"properties": "text"}, "properties"),
+        ({"properties": {"a": "x" * 4096}}, "properties"),
+        ({"properties": {"a": "\0"}}, "properties"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+async def test_what_cannot_be_stored_is_refused_with_its_place_and_nothing_is_stored(
+    shop: Shop, wrong: dict[str, Any], field: str
+) -> None:
+    anna = await shop.anonymous()
+    refused = await anna.refusal(RECORD, events=[event(), event() | wrong])
+    assert (refused["code"], refused["field"]) == ("INVALID", ["events", "1", field])
+    assert await shop.owner.fetchval("select count(*) from public.analytics_events") == 0
+
+
+async def test_numbers_that_grow_when_written_out_are_refused_too(shop: Shop) -> None:
+    """1e300 is five characters here and 301 digits in the table."""
+    anna = await shop.anonymous()
+    assert await anna.code(RECORD, events=[event(properties={"a": [1e300] * 60})]) == "BAD_USER_INPUT"
+
+
+async def test_events_need_somebody_and_are_limited(shop: Shop) -> None:
+    assert await shop.client().code(RECORD, events=[event()]) == "UNAUTHENTICATED"
+    refused = await (await shop.anonymous()).refusal(RECORD, events=[event() for _ in range(101)])
+    assert refused["code"] == "LIMIT_REACHED"
+
+
+@pytest.mark.parametrize("role", ["analyst", "admin"])
+async def test_analysts_and_administrators_count_the_events_of_a_time(shop: Shop, role: str) -> None:
+    anna, ben = await shop.anonymous(), await shop.account()
+    await anna.do(RECORD, events=[event(), event(), event("feed_seen"), event("long_ago", 20 * DAY)])
+    await ben.do(RECORD, events=[event()])
+    analyst = staff(shop, role)
+    assert await counts(analyst, ago(days=1)) == [("quiz_opened", 3, 2), ("feed_seen", 1, 1)]
+    assert await counts(analyst, ago(days=30), ago(days=10)) == [("long_ago", 1, 1)]
+    assert await counts(analyst, ago(days=9), ago(days=8)) == []
+
+
+async def test_nobody_else_counts_events(shop: Shop) -> None:
+    for client in (await shop.anonymous(), await shop.account(), staff(shop, "editor"), staff(shop, "Analyst")):
+        assert await client.code(COUNTS, since=ago(days=1)) == "FORBIDDEN"
+    bold = shop.client(shop.token(uuid.uuid4(), role="anon", is_anonymous=True, app_metadata={"role": "analyst"}))
+    assert await bold.code(COUNTS, since=ago(days=1)) == "FORBIDDEN"
+    assert await shop.client().code(COUNTS, since=ago(days=1)) == "UNAUTHENTICATED"
+
+
+async def test_a_time_ends_after_it_begins_and_within_a_year(shop: Shop) -> None:
+    analyst = staff(shop, "analyst")
+    for since, until in ((ago(days=-1), None), (ago(days=1), ago(days=2)), (ago(days=367), None)):
+        assert await analyst.code(COUNTS, since=since, until=until) == "BAD_USER_INPUT"
+
+
+async def test_an_analyst_reads_nobodys_rows(shop: Shop) -> None:
+    """Counts and nothing else: the function checks who asks for itself."""
+    await (await shop.anonymous()).do(RECORD, events=[event()])
+    login = await asyncpg.connect(shop.dsns.api)
+    try:
+        async with login.transaction():
+            await login.execute(
+                "select set_config('request.jwt.claims', $1, true), set_config('role', 'authenticated', true)",
+                json.dumps({"role": "authenticated", "sub": str(uuid.uuid4()), "app_metadata": {"role": "analyst"}}),
+            )
+            assert await login.fetch("table public.analytics_events") == []
+            assert (
+                len(
+                    await login.fetch(
+                        "select * from private.count_events(now() - interval '1 day', now() + interval '1 day')"
+                    )
+                )
+                == 1
+            )
+        async with login.transaction():
+            await login.execute(
+                "select set_config('request.jwt.claims', $1, true), set_config('role', 'authenticated', true)",
+                json.dumps({"role": "authenticated", "sub": str(uuid.uuid4())}),
+            )
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await login.fetch("select * from private.count_events('-infinity', now())")
+    finally:
+        await login.close()

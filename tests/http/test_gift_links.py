@@ -1,0 +1,373 @@
+"""Gift links: made, followed by somebody without a session, used up, revoked."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+
+from domain import affiliate, gift_links, ids
+from tests.client import Client
+from tests.conftest import Shop
+
+CREATE = """
+mutation ($input: GiftLinkInput!) {
+  createGiftLink(input: $input) {
+    giftLink {
+      id url message recipientName occasion maxUses clicks expiresAt revokedAt createdAt product { id name }
+    }
+    userErrors { code field }
+  }
+}
+"""
+REVOKE = """
+mutation ($id: ID!) {
+  revokeGiftLink(input: {giftLinkId: $id}) { giftLink { id revokedAt } userErrors { code field } }
+}
+"""
+LINKS = """
+query ($first: Int, $after: String) {
+  me {
+    giftLinks(first: $first, after: $after) {
+      totalCount nodes { id url clicks } pageInfo { hasNextPage endCursor }
+    }
+    affiliateClicks { nodes { id redirectUrl } }
+  }
+}
+"""
+CLICK = """
+mutation ($input: AffiliateClickInput!) {
+  createAffiliateClick(input: $input) { click { id redirectUrl } userErrors { code field } }
+}
+"""
+
+
+@pytest.fixture
+async def anna(shop: Shop) -> Client:
+    """Who makes the links."""
+    return await shop.anonymous()
+
+
+@pytest.fixture
+async def ben(shop: Shop) -> Client:
+    """Somebody else."""
+    return await shop.anonymous()
+
+
+async def product_of(shop: Shop, retailer: str = "north-shop") -> str:
+    key = await shop.owner.fetchval(
+        "select p.id from public.products p join public.retailers r on r.id = p.retailer_id"
+        " where r.slug = $1 order by p.id limit 1",
+        retailer,
+    )
+    return ids.encode("Product", key)
+
+
+async def make(client: Client, product: str, **more: Any) -> dict[str, Any]:
+    found: dict[str, Any] = (await client.do(CREATE, input={"productId": product, **more}))["giftLink"]
+    return found
+
+
+def token_of(link: dict[str, Any]) -> str:
+    return urlsplit(link["url"]).path.removeprefix("/g/")
+
+
+async def visit(shop: Shop, link: dict[str, Any], **headers: str) -> httpx.Response:
+    return await shop.http.get(urlsplit(link["url"]).path, headers=headers)
+
+
+async def uses(shop: Shop) -> tuple[int, int]:
+    """As counted on the links, and as clicks that know their link."""
+    counted = await shop.owner.fetchval("select coalesce(sum(clicks), 0) from public.gift_links")
+    kept = await shop.owner.fetchval("select count(*) from public.affiliate_clicks where gift_link_id is not null")
+    return counted, kept
+
+
+async def expire(shop: Shop) -> None:
+    await shop.owner.execute("update public.gift_links set expires_at = now() - interval '1 second'")
+
+
+async def test_a_link_says_what_was_asked_for(shop: Shop, anna: Client) -> None:
+    product = await product_of(shop)
+    until = (datetime.now(UTC) + timedelta(days=3)).replace(microsecond=0)
+    words = {"message": "Happy birthday!", "recipientName": "Ben", "occasion": "birthday", "maxUses": 3}
+    made = await make(anna, product, expiresAt=until.isoformat(), **words)
+    assert {name: made[name] for name in words} == words
+    assert (made["clicks"], made["revokedAt"], made["product"]["id"]) == (0, None, product)
+    assert datetime.fromisoformat(made["expiresAt"]) == until
+    assert made["url"].startswith(f"{shop.services.settings.base_url}/g/")
+    assert made["id"] == ids.encode("GiftLink", gift_links.decode_token(token_of(made), shop.services.gift_links) or "")
+
+
+async def test_ones_links_newest_first_with_their_urls_and_nobody_elses(shop: Shop, anna: Client, ben: Client) -> None:
+    product = await product_of(shop)
+    made = [await make(anna, product) for _ in range(3)]
+    await make(ben, product)
+    page = (await anna.ask(LINKS, first=2))["me"]["giftLinks"]
+    rest = (await anna.ask(LINKS, first=2, after=page["pageInfo"]["endCursor"]))["me"]["giftLinks"]
+    assert [(node["id"], node["url"]) for node in (*page["nodes"], *rest["nodes"])] == [
+        (link["id"], link["url"]) for link in reversed(made)
+    ]
+    assert (page["totalCount"], page["pageInfo"]["hasNextPage"], rest["pageInfo"]["hasNextPage"]) == (3, True, False)
+
+
+async def test_links_that_cannot_be(shop: Shop, anna: Client) -> None:
+    product = await product_of(shop)
+    await shop.owner.execute("update public.products set is_active = false where name = 'Tools 1'")
+    gone = ids.encode("Product", await shop.owner.fetchval("select id from public.products where not is_active"))
+    table: list[tuple[dict[str, Any], str, str]] = [
+        ({"productId": "x"}, "NOT_FOUND", "productId"),
+        ({"productId": ids.encode("Product", uuid4())}, "NOT_FOUND", "productId"),
+        ({"productId": gone}, "NOT_FOUND", "productId"),
+        ({"message": "x" * 1001}, "INVALID", "message"),
+        ({"message": "\0"}, "INVALID", "message"),
+        ({"recipientName": "x" * 101}, "INVALID", "recipientName"),
+        ({"occasion": "x" * 101}, "INVALID", "occasion"),
+        ({"maxUses": 0}, "INVALID", "maxUses"),
+        ({"maxUses": -1}, "INVALID", "maxUses"),
+        ({"expiresAt": "2020-01-01T00:00:00Z"}, "INVALID", "expiresAt"),
+        ({"expiresAt": datetime.now(UTC).isoformat()}, "INVALID", "expiresAt"),
+        ({"idempotencyKey": ""}, "INVALID", "idempotencyKey"),
+    ]
+    for change, code, field in table:
+        assert await anna.refusal(CREATE, input={"productId": product, **change}) == {"code": code, "field": [field]}
+    assert await shop.client().code(CREATE, input={"productId": product}) == "UNAUTHENTICATED"
+    assert await shop.owner.fetchval("select count(*) from public.gift_links") == 0
+
+
+async def test_a_repeat_with_the_same_key_is_the_same_link(shop: Shop, anna: Client, ben: Client) -> None:
+    product = await product_of(shop)
+    made = await asyncio.gather(*(make(anna, product, idempotencyKey="k", maxUses=2) for _ in range(4)))
+    assert {link["url"] for link in made} == {made[0]["url"]}
+    refused = await anna.refusal(CREATE, input={"productId": product, "idempotencyKey": "k", "maxUses": 3})
+    assert refused == {"code": "IDEMPOTENCY_KEY_REUSED", "field": ["idempotencyKey"]}
+    assert (await make(ben, product, idempotencyKey="k", maxUses=2))["id"] != made[0]["id"]
+
+
+@pytest.mark.parametrize(
+    ("retailer", "parameter"), [("north-shop", "clickref"), ("south-shop", "sid"), ("corner-shop", None)]
+)
+async def test_a_visit_leads_to_the_shop_with_a_click_in_the_makers_name(
+    shop: Shop, anna: Client, retailer: str, parameter: str | None
+) -> None:
+    product = await product_of(shop, retailer)
+    link = await make(anna, product)
+    answer = await visit(shop, link, **{"user-agent": "a browser"})
+    row = await shop.owner.fetchrow("select * from public.affiliate_clicks")
+    assert row is not None
+    offer = await shop.owner.fetchval("select affiliate_url from public.products where id = $1", row["product_id"])
+    assert answer.status_code == 302
+    target = urlsplit(answer.headers["location"])
+    assert target._replace(query="") == urlsplit(offer)._replace(query="")
+    sent = {parameter: [affiliate.encode_token(row["id"])]} if parameter else {}
+    assert parse_qs(target.query) == {"colour": ["red"], **sent}
+    assert ids.encode("Profile", row["user_id"]) == await anna.my_id()
+    assert ids.encode("GiftLink", row["gift_link_id"]) == link["id"]
+    assert (row["user_id"], row["source_page"], row["session_id"]) == (row["gift_link_user_id"], "gift-link", None)
+    hits = await shop.owner.fetch("select click_id, user_agent from public.affiliate_redirects")
+    assert [tuple(hit) for hit in hits] == [(row["id"], "a browser")]
+    me = (await anna.ask(LINKS))["me"]
+    assert me["giftLinks"]["nodes"][0]["clicks"] == 1
+    assert me["affiliateClicks"]["nodes"][0]["id"] == ids.encode("AffiliateClick", row["id"])
+
+
+async def test_a_visit_is_kept_by_nobody_and_names_nobody(shop: Shop) -> None:
+    anna = await shop.account("anna@people.example")
+    link = await make(anna, await product_of(shop), message="For Ben, love Anna", recipientName="Ben")
+    me = str((ids.decode(await anna.my_id()) or ("", ""))[1])
+    open_answer = await visit(shop, link)
+    await anna.do(REVOKE, id=link["id"])
+    for answer in (open_answer, await visit(shop, link)):
+        assert answer.headers["cache-control"] == "no-store"
+        assert "noindex" in answer.headers["x-robots-tag"]
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert "set-cookie" not in answer.headers
+        said = f"{answer.headers} {answer.text}".lower()
+        assert [word for word in ("anna", "ben", me, me.replace("-", "")) if word in said] == []
+
+
+async def test_a_head_request_is_no_visit(shop: Shop, anna: Client) -> None:
+    link = await make(anna, await product_of(shop), maxUses=1)
+    answer = await shop.http.head(urlsplit(link["url"]).path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (await shop.http.post(urlsplit(link["url"]).path)).status_code == 405
+    assert await uses(shop) == (0, 0)
+    assert (await visit(shop, link)).status_code == 302
+
+
+async def test_unknown_and_forged_tokens_lead_nowhere(shop: Shop, anna: Client) -> None:
+    token = token_of(await make(anna, await product_of(shop)))
+    signer = shop.services.gift_links
+    for wrong in (
+        gift_links.encode_token(uuid4(), signer),
+        token[:-1],
+        token + "A",
+        token.swapcase(),
+        ("A" if token[0] != "A" else "B") + token[1:],
+        shop.services.cursors.sign((gift_links.decode_token(token, signer) or uuid4()).bytes),
+        "x",
+        "%00",
+        "%2e%2e",
+        "https:%2f%2fevil.example",
+        "//evil.example",
+        "%F0%9F%98%80" * 6,
+        "A" * 5000,
+        "",
+    ):
+        answer = await shop.http.get(f"/g/{wrong}")
+        assert answer.status_code == 404, wrong
+        assert "location" not in answer.headers
+    assert await uses(shop) == (0, 0)
+
+
+async def test_nothing_of_the_request_changes_where_a_link_leads(shop: Shop, anna: Client) -> None:
+    link = await make(anna, await product_of(shop, "corner-shop"))
+    plain = (await visit(shop, link)).headers["location"]
+    headers = {"host": "evil.example", "x-forwarded-host": "evil.example", "referer": "https://evil.example/"}
+    for query in ("?url=https://evil.example", "?to=//evil.example", "?%0d%0aset-cookie:a=b"):
+        answer = await shop.http.get(urlsplit(link["url"]).path + query, headers=headers)
+        assert answer.headers["location"] == plain
+        assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("closed", ["expired", "revoked", "used up", "not on offer"])
+async def test_a_closed_link_leads_nowhere_any_more(shop: Shop, anna: Client, closed: str) -> None:
+    link = await make(anna, await product_of(shop), maxUses=1)
+    match closed:
+        case "expired":
+            await expire(shop)
+        case "revoked":
+            await anna.do(REVOKE, id=link["id"])
+        case "used up":
+            assert (await visit(shop, link)).status_code == 302
+        case "not on offer":
+            await shop.owner.execute("update public.products set is_active = false")
+    before = await uses(shop)
+    answer = await visit(shop, link)
+    assert (answer.status_code, "location" in answer.headers) == (410, False)
+    assert await uses(shop) == before
+
+
+async def test_a_link_without_a_limit_counts_every_visit(shop: Shop, anna: Client) -> None:
+    link = await make(anna, await product_of(shop))
+    answers = await asyncio.gather(*(visit(shop, link) for _ in range(5)))
+    assert {answer.status_code for answer in answers} == {302}
+    assert len({answer.headers["location"] for answer in answers}) == 5  # a click each
+    assert await uses(shop) == (5, 5)
+
+
+async def test_of_many_visits_at_once_only_as_many_get_through_as_may(shop: Shop, anna: Client) -> None:
+    for most in (1, 3):
+        link = await make(anna, await product_of(shop), maxUses=most)
+        answers = await asyncio.gather(*(visit(shop, link) for _ in range(10)))
+        assert sorted(answer.status_code for answer in answers) == [302] * most + [410] * (10 - most)
+    assert await uses(shop) == (4, 4)
+
+
+async def test_of_visits_and_clicks_at_once_one_takes_the_last_use(shop: Shop, anna: Client, ben: Client) -> None:
+    product = await product_of(shop)
+    link = await make(anna, product, maxUses=1)
+    given = {"productId": product, "giftLinkToken": token_of(link)}
+
+    async def click() -> bool:
+        return (await ben.ask(CLICK, input=given))["createAffiliateClick"]["click"] is not None
+
+    async def see() -> bool:
+        return (await visit(shop, link)).status_code == 302
+
+    assert sum(await asyncio.gather(*(task() for _ in range(5) for task in (click, see)))) == 1
+    assert await uses(shop) == (1, 1)
+
+
+async def test_a_click_through_a_link_is_the_clickers_own(shop: Shop, anna: Client, ben: Client) -> None:
+    product = await product_of(shop)
+    link = await make(anna, product)
+    given = {"productId": product, "giftLinkToken": token_of(link), "sourcePage": "/gift", "campaign": "spring"}
+    made = (await ben.do(CLICK, input=given))["click"]
+    row = await shop.owner.fetchrow("select * from public.affiliate_clicks")
+    assert row is not None
+    assert made["id"] == ids.encode("AffiliateClick", row["id"])
+    assert ids.encode("Profile", row["user_id"]) == await ben.my_id()
+    assert ids.encode("Profile", row["gift_link_user_id"]) == await anna.my_id()
+    assert (row["source_page"], row["campaign"], row["session_id"] is None) == ("/gift", "spring", False)
+    assert (await anna.ask(LINKS))["me"]["giftLinks"]["nodes"][0]["clicks"] == 1
+    assert (await anna.ask(LINKS))["me"]["affiliateClicks"]["nodes"] == []
+    assert (await shop.http.get(urlsplit(made["redirectUrl"]).path)).status_code == 302
+
+
+async def test_clicks_through_links_that_are_not_to_be_used(shop: Shop, anna: Client, ben: Client) -> None:
+    product, another = await product_of(shop), await product_of(shop, "south-shop")
+    used = await make(anna, product, maxUses=1)
+    await visit(shop, used)
+    revoked = await make(anna, product)
+    await anna.do(REVOKE, id=revoked["id"])
+    expired = await make(anna, product)
+    await shop.owner.execute(
+        "update public.gift_links set expires_at = now() where id = $1", ids.decode_as("GiftLink", expired["id"])
+    )
+    token = token_of(await make(anna, product))
+    table = [
+        (product, "forged", "NOT_FOUND", "giftLinkToken"),
+        (product, token[:-2] + "AA", "NOT_FOUND", "giftLinkToken"),
+        (product, gift_links.encode_token(uuid4(), shop.services.gift_links), "NOT_FOUND", "giftLinkToken"),
+        (product, token_of(used), "LIMIT_REACHED", "giftLinkToken"),
+        (product, token_of(revoked), "EXPIRED", "giftLinkToken"),
+        (product, token_of(expired), "EXPIRED", "giftLinkToken"),
+        (another, token, "INVALID", "giftLinkToken"),
+        (ids.encode("Product", uuid4()), token, "INVALID", "giftLinkToken"),
+    ]
+    before = await uses(shop)
+    for chosen, sent, code, field in table:
+        refused = await ben.refusal(CLICK, input={"productId": chosen, "giftLinkToken": sent})
+        assert refused == {"code": code, "field": [field]}, sent
+    await shop.owner.execute("update public.products set is_active = false")
+    refused = await ben.refusal(CLICK, input={"productId": product, "giftLinkToken": token})
+    assert refused == {"code": "NOT_FOUND", "field": ["productId"]}
+    assert await uses(shop) == before
+    assert await shop.client().code(CLICK, input={"productId": product, "giftLinkToken": token}) == "UNAUTHENTICATED"
+
+
+async def test_a_repeated_click_counts_once_even_when_the_link_is_used_up(
+    shop: Shop, anna: Client, ben: Client
+) -> None:
+    product = await product_of(shop)
+    token = token_of(await make(anna, product, maxUses=1))
+    given = {"productId": product, "giftLinkToken": token, "idempotencyKey": "k"}
+    made = await asyncio.gather(*(ben.do(CLICK, input=given) for _ in range(4)))
+    made.append(await ben.do(CLICK, input=given))
+    assert len({one["click"]["id"] for one in made}) == 1
+    assert await uses(shop) == (1, 1)
+    other = {**given, "giftLinkToken": token_of(await make(anna, product))}
+    assert (await ben.refusal(CLICK, input=other))["code"] == "IDEMPOTENCY_KEY_REUSED"
+
+
+async def test_revoking_twice_is_revoking_once(shop: Shop, anna: Client) -> None:
+    link = await make(anna, await product_of(shop))
+    first = await anna.do(REVOKE, id=link["id"])
+    assert first["giftLink"]["revokedAt"] is not None
+    assert await anna.do(REVOKE, id=link["id"]) == first
+
+
+async def test_a_link_that_is_not_ones_own_cannot_be_revoked(shop: Shop, anna: Client, ben: Client) -> None:
+    link = await make(anna, await product_of(shop))
+    key = ids.decode_as("GiftLink", link["id"]) or UUID(int=0)
+    unknown = {"code": "NOT_FOUND", "field": ["giftLinkId"]}
+    for id in (link["id"], ids.encode("GiftLink", uuid4()), ids.encode("Product", key), token_of(link), ""):
+        assert await ben.refusal(REVOKE, id=id) == unknown
+    assert await shop.client().code(REVOKE, id=link["id"]) == "UNAUTHENTICATED"
+    assert (await visit(shop, link)).status_code == 302
+
+
+async def test_a_click_outlives_the_link_that_led_to_it(shop: Shop, anna: Client, ben: Client) -> None:
+    product = await product_of(shop)
+    made = await ben.do(CLICK, input={"productId": product, "giftLinkToken": token_of(await make(anna, product))})
+    await shop.owner.execute("delete from public.profiles where id = $1", ids.decode_as("Profile", await anna.my_id()))
+    row = await shop.owner.fetchrow("select * from public.affiliate_clicks")
+    assert row is not None
+    assert ids.encode("AffiliateClick", row["id"]) == made["click"]["id"]
+    assert (row["gift_link_user_id"], row["gift_link_id"]) == (None, None)

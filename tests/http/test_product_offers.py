@@ -1,0 +1,144 @@
+"""Who asks how much for a product, and what it cost before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from db.session import Session
+from domain import ids
+from tests.conftest import Shop
+
+OFFERS = """
+query ($id: ID!) {
+  product(id: $id) { offers { price { amount currencyCode } inStock lastSeenAt retailer { slug } } }
+}
+"""
+HISTORY = """
+query ($id: ID!, $first: Int! = 30) {
+  product(id: $id) { priceHistory(first: $first) { price { amount currencyCode } validFrom retailer { slug } } }
+}
+"""
+ALL = """
+{
+  products(first: 50) {
+    nodes {
+      offers { price { amount } retailer { slug } }
+      priceHistory(first: 2) { price { amount } retailer { slug } }
+    }
+  }
+}
+"""
+UPDATE = """
+mutation ($input: UpdateProductInput!) { updateProduct(input: $input) { product { id } userErrors { code } } }
+"""
+
+
+async def camping(shop: Shop) -> str:
+    """Camping 3, which costs £12.00."""
+    key = await shop.owner.fetchval("select id from public.products where name = 'Camping 3'")
+    return ids.encode("Product", key)
+
+
+async def set_price(shop: Shop, price: int, currency: str = "GBP") -> None:
+    await shop.owner.execute(
+        "update public.products set price_minor = $1, currency = $2 where name = 'Camping 3'", price, currency
+    )
+
+
+async def offer(shop: Shop, retailer: str, price: int, currency: str = "GBP") -> None:
+    """Another shop's offer of Camping 3."""
+    await shop.owner.execute(
+        "insert into public.product_offers (product_id, retailer_id, price_minor, currency, affiliate_url)"
+        " select p.id, r.id, $2, $3, 'https://other.example/' from public.products p, public.retailers r"
+        " where p.name = 'Camping 3' and r.slug = $1",
+        retailer,
+        price,
+        currency,
+    )
+
+
+async def history(shop: Shop, **variables: Any) -> list[dict[str, Any]]:
+    found = await shop.client().ask(HISTORY, id=await camping(shop), **variables)
+    points: list[dict[str, Any]] = found["product"]["priceHistory"]
+    return points
+
+
+async def test_a_product_is_offered_by_its_retailer(shop: Shop) -> None:
+    (found,) = (await shop.client().ask(OFFERS, id=await camping(shop)))["product"]["offers"]
+    row = await shop.owner.fetchrow(
+        "select r.slug from public.products p join public.retailers r on r.id = p.retailer_id"
+        " where p.name = 'Camping 3'"
+    )
+    assert row is not None
+    assert found["price"] == {"amount": "12.00", "currencyCode": "GBP"}
+    assert (found["inStock"], found["retailer"]["slug"]) == (True, row["slug"])
+
+
+async def test_the_cheapest_offer_stands_first_and_other_currencies_last(shop: Shop) -> None:
+    own = (await shop.client().ask(OFFERS, id=await camping(shop)))["product"]["offers"][0]["retailer"]["slug"]
+    first, second = sorted({"corner-shop", "north-shop", "south-shop"} - {own})
+    await offer(shop, first, 1)
+    await offer(shop, second, 1, "AUD")
+    found = (await shop.client().ask(OFFERS, id=await camping(shop)))["product"]["offers"]
+    assert [(one["price"]["amount"], one["price"]["currencyCode"], one["retailer"]["slug"]) for one in found] == [
+        ("0.01", "GBP", first),
+        ("12.00", "GBP", own),
+        ("0.01", "AUD", second),
+    ]
+
+
+@pytest.mark.parametrize("change", ["in_stock = false", "is_active = false"])
+async def test_an_offer_that_cannot_be_bought_says_so(shop: Shop, change: str) -> None:
+    await shop.owner.execute(f"update public.products set {change} where name = 'Camping 3'")
+    (found,) = (await shop.client().ask(OFFERS, id=await camping(shop)))["product"]["offers"]
+    assert found["inStock"] is False
+
+
+async def test_prices_newest_first(shop: Shop) -> None:
+    await set_price(shop, 1100)
+    await set_price(shop, 1100, "EUR")
+    found = await history(shop)
+    assert [tuple(point["price"].values()) for point in found] == [("11.00", "EUR"), ("11.00", "GBP"), ("12.00", "GBP")]
+    assert [point["validFrom"] for point in found] == sorted((point["validFrom"] for point in found), reverse=True)
+    assert len({point["retailer"]["slug"] for point in found}) == 1
+
+
+async def test_a_history_is_bounded(shop: Shop) -> None:
+    for price in range(1000, 1035):
+        await set_price(shop, price)
+    assert len(await history(shop)) == 30
+    assert [point["price"]["amount"] for point in await history(shop, first=2)] == ["10.34", "10.33"]
+    assert len(await history(shop, first=100)) == 36
+    for first in (0, -1, 101):
+        assert await shop.client().code(HISTORY, id=await camping(shop), first=first) == "BAD_USER_INPUT"
+
+
+async def test_an_administrators_new_price_is_kept_in_the_history(shop: Shop) -> None:
+    admin = await shop.account()
+    subject = (ids.decode(await admin.my_id()) or ("", None))[1]
+    admin.token = shop.token(subject, app_metadata={"role": "admin"})
+    await admin.do(UPDATE, input={"id": await camping(shop), "price": "9.50"})
+    assert [point["price"]["amount"] for point in await history(shop)] == ["9.50", "12.00"]
+    (found,) = (await shop.client().ask(OFFERS, id=await camping(shop)))["product"]["offers"]
+    assert found["price"]["amount"] == "9.50"
+
+
+async def test_offers_and_prices_of_many_products_are_two_statements(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statements: list[str] = []
+    run = Session.run
+
+    async def counted(self: Session, sql: str, arguments: Any) -> Any:
+        statements.append(sql)
+        return await run(self, sql, arguments)
+
+    monkeypatch.setattr(Session, "run", counted)
+    nodes = (await shop.client().ask(ALL))["products"]["nodes"]
+    assert len(nodes) == 50
+    assert all(len(node["offers"]) == len(node["priceHistory"]) == 1 for node in nodes)
+    assert sum("product_offers" in sql for sql in statements) == 1
+    assert sum("product_prices" in sql for sql in statements) == 1
+    assert sum("public.retailers" in sql for sql in statements) == 1

@@ -1,0 +1,376 @@
+"""Personalities that follow the swipes: with direction and decay, apart from the swipe itself, and back again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+import pytest
+
+from db import migrations
+from db.claims import SERVICE
+from domain import ids
+from resolvers import housekeeping
+from resolvers.personality import update_from_behaviour
+from tests.client import Client
+from tests.conftest import Shop
+from tests.integration.waiting import until
+
+UNDO = "mutation ($id: ID!) { undoSwipe(input: {swipeId: $id}) { userErrors { message } } }"
+ME = """
+{ me { personality {
+  primaryType secondaryTypes confidence assessmentMethod questionsAnswered lastAssessmentAt
+  scores { trait score } history { nodes { method trigger questionsAnswered primaryType scores { trait score } } }
+} } }
+"""
+STATE = "select * from public.personality_profiles p order by user_id"
+HISTORY = "select * from public.personality_assessment_history order by user_id, assessment_timestamp"
+KINDS = ("Camping", "Books", "Tools", "Painting", "Party")
+
+
+async def swipe_all(client: Client, kinds: Sequence[str], way: str) -> list[str]:
+    """Swipes every product of these kinds; the ids of the swipes."""
+    products = [p for p in await client.products(first=100) if p["name"].split()[0] in kinds]
+    return [(await client.swipe(p["id"], way))["swipe"]["id"] for p in products]
+
+
+async def run(shop: Shop) -> int:
+    return await update_from_behaviour(shop.services.database, most=1000)
+
+
+async def personality(client: Client) -> dict[str, Any]:
+    found = (await client.ask(ME))["me"]["personality"]
+    return found | {"scores": {s["trait"]: s["score"] for s in found["scores"]}}
+
+
+async def age(shop: Shop, kind: str, days: int) -> None:
+    await shop.owner.execute(
+        "update public.swipes set created_at = created_at - make_interval(days => $2)"
+        " where product_id in (select id from public.products where name like $1 || ' %')",
+        kind,
+        days,
+    )
+
+
+async def mark(shop: Shop) -> None:
+    await shop.owner.execute("update private.personality_due set marks = marks + 1")
+    await shop.owner.execute(
+        "insert into private.personality_due (user_id) select id from public.profiles on conflict do nothing"
+    )
+
+
+async def test_likes_alone_make_a_personality(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await swipe_all(client, ["Camping", "Party"], "RIGHT")
+    assert await run(shop) == 1
+    found = await personality(client)
+    assert found["assessmentMethod"] == "BEHAVIOR"
+    assert {found["primaryType"], *found["secondaryTypes"]} >= {"ADVENTUROUS"}
+    assert found["scores"]["ADVENTUROUS"] > 50 > found["scores"]["INTELLECTUAL"]  # the curious avoid parties
+    assert [node["trigger"] for node in found["history"]["nodes"]] == ["BEHAVIOR_CHANGE"]
+    assert (found["questionsAnswered"], found["history"]["nodes"][0]["questionsAnswered"]) == (0, 0)
+
+
+async def test_the_direction_decides(shop: Shop) -> None:
+    """The documents' trigger counted a dislike as it counted a like."""
+    found = {}
+    for way in ("LEFT", "RIGHT", "UP"):
+        client = await shop.anonymous()
+        await client.take_quiz({"adv", "pra"})
+        await swipe_all(client, ["Painting"], "LEFT")
+        for number in range(1, 6):
+            await client.swipe((await client.product(f"Painting {number}"))["id"], way)
+        await run(shop)
+        found[way] = (await personality(client))["scores"]
+    assert 0 == found["LEFT"]["CREATIVE"] < found["RIGHT"]["CREATIVE"] < found["UP"]["CREATIVE"]
+
+
+async def test_scores_stay_between_0_and_100_and_nothing_else_is_added(shop: Shop) -> None:
+    """The documents' trigger put a value of 0..1 among scores of 0..100."""
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    await swipe_all(client, KINDS, "UP")
+    await run(shop)
+    found = await personality(client)
+    stored = await shop.owner.fetchval("select personality_scores from public.personality_profiles")
+    assert len(found["scores"]) == 5
+    assert "behavioral_consistency" not in stored
+    assert all(0 <= score <= 100 for score in found["scores"].values())
+    assert {round(score) for score in found["scores"].values()} - {0, 1}
+
+
+async def test_swiping_does_not_touch_the_personality(shop: Shop) -> None:
+    """The documents' trigger could make the swipe fail; here whatever stands in the personality, it is stored."""
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    await shop.owner.execute("update public.personality_profiles set personality_scores = '{\"adventurous\": null}'")
+    before = await shop.owner.fetch(STATE)
+    assert len(await swipe_all(client, KINDS, "UP")) == 50
+    assert await shop.owner.fetch(STATE) == before
+
+
+@pytest.mark.parametrize("social", ["1e400", "1e-400"])
+async def test_a_personality_of_nonsense_stops_nobody_elses(shop: Shop, social: str) -> None:
+    nonsense, other = await shop.anonymous(), await shop.anonymous()
+    for client in (nonsense, other):
+        await client.take_quiz({"adv"})
+        await swipe_all(client, ["Painting"], "UP")
+    mine = ids.decode_as("Profile", await nonsense.my_id())
+    await shop.owner.execute(
+        "update public.personality_assessment_history set personality_scores = $2, confidence_level = null"
+        " where user_id = $1",
+        mine,
+        f'{{"adventurous": "NaN", "creative": null, "social": {social}, "practical": []}}',
+    )
+    assert await run(shop) == 2
+    assert (await personality(other))["assessmentMethod"] == "HYBRID"
+    kept = "select (personality_scores ->> 'social')::numeric from public.personality_profiles where user_id = $1"
+    score = await shop.owner.fetchval(kept, mine)
+    assert 50 < score <= 100 if social == "1e400" else 0 <= score < 50
+
+
+async def test_few_swipes_and_skips_say_nothing_without_a_quiz(shop: Shop) -> None:
+    client = await shop.anonymous()
+    swipes = await swipe_all(client, ["Camping", "Books"], "RIGHT")
+    await client.do(UNDO, id=swipes[0])
+    await swipe_all(client, ["Tools"], "DOWN")
+    assert await run(shop) == 1
+    assert (await client.ask("{ me { personality { id } } }"))["me"]["personality"] is None
+
+
+async def test_the_quiz_outweighs_the_swipes_and_more_swipes_weigh_more(shop: Shop) -> None:
+    scores = []
+    for kinds in ([], ["Camping"], ["Camping", "Tools"]):
+        client = await shop.anonymous()
+        await client.take_quiz({"soc"})
+        await swipe_all(client, kinds[:1], "RIGHT")
+        if len(kinds) > 1:
+            await swipe_all(client, kinds[1:], "LEFT")  # avoided by the adventurous: disliking it says so again
+        await run(shop)
+        scores.append((await personality(client))["scores"]["ADVENTUROUS"])
+    assert scores[0] == 0 < scores[1] < scores[2] < 40
+
+
+async def test_running_twice_changes_nothing(shop: Shop) -> None:
+    one, other = await shop.anonymous(), await shop.anonymous()
+    await one.take_quiz({"adv"})
+    for client in (one, other):
+        await swipe_all(client, ["Painting", "Books"], "UP")
+    assert await run(shop) == 2
+    before = (await shop.owner.fetch(STATE), await shop.owner.fetch(HISTORY))
+    assert await run(shop) == 0, "nobody is due"
+    await mark(shop)
+    assert await run(shop) >= 2
+    assert (await shop.owner.fetch(STATE), await shop.owner.fetch(HISTORY)) == before
+    assert {row["assessment_method"] for row in before[0]} == {"hybrid", "behavior"}
+
+
+async def test_undoing_the_swipes_takes_their_effect_back(shop: Shop) -> None:
+    with_quiz, without = await shop.anonymous(), await shop.anonymous()
+    await with_quiz.take_quiz({"adv"})
+    before = await personality(with_quiz)
+    answers = await shop.owner.fetchval("select quiz_responses from public.personality_profiles")
+    for client in (with_quiz, without):
+        swipes = await swipe_all(client, ["Painting", "Party"], "UP")
+        await run(shop)
+        assert (await personality(client))["scores"] != before["scores"]
+        assert await shop.owner.fetchval("select quiz_responses from public.personality_profiles") == answers
+        for swipe in swipes:
+            await client.do(UNDO, id=swipe)
+        await run(shop)
+    after = await personality(with_quiz)
+    assert {key: after[key] for key in ("scores", "primaryType", "confidence", "assessmentMethod")} == {
+        key: before[key] for key in ("scores", "primaryType", "confidence", "assessmentMethod")
+    }
+    assert set((await personality(without))["scores"].values()) == {50}
+    assert (await personality(without))["confidence"] == 0
+    newcomer = await shop.anonymous()
+    feeds = [(await client.feed(first=50))["nodes"] for client in (without, newcomer)]
+    assert [(n["product"]["id"], n["score"], n["confidence"]) for n in feeds[0]] == [
+        (n["product"]["id"], n["score"], n["confidence"]) for n in feeds[1]
+    ]
+
+
+async def test_older_swipes_weigh_less(shop: Shop) -> None:
+    """Likes of the outdoors against dislikes of it: the newer ones win."""
+    found = []
+    for old in ("Camping", "Tools"):
+        client = await shop.anonymous()
+        await swipe_all(client, ["Camping", "Tools"], "RIGHT")  # the adventurous avoid tools
+        await age(shop, old, 360)
+        await mark(shop)
+        await run(shop)
+        found.append((await personality(client))["scores"]["ADVENTUROUS"])
+        await shop.owner.execute("delete from public.swipes")
+    assert found[0] < found[1]
+
+
+async def test_time_alone_changes_nothing(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await swipe_all(client, ["Camping", "Books"], "RIGHT")
+    await run(shop)
+    before = await shop.owner.fetch(STATE)
+    for kind in KINDS:
+        await age(shop, kind, 200)
+    await mark(shop)
+    await run(shop)
+    assert await shop.owner.fetch(STATE) == before
+
+
+async def test_small_moves_are_no_assessment_and_do_not_change_the_feed(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    await client.swipe((await client.product("Camping 1"))["id"], "RIGHT")
+    before = await client.feed(first=50)
+    await run(shop)
+    found = await personality(client)
+    assert found["assessmentMethod"] == "HYBRID"
+    assert [node["method"] for node in found["history"]["nodes"]] == ["QUIZ"]
+    after = await client.feed(first=50)
+    assert [(n["product"]["id"], n["score"]) for n in before["nodes"]] == [
+        (n["product"]["id"], n["score"]) for n in after["nodes"]
+    ]
+
+
+async def test_a_feed_that_is_being_read_stays_while_the_personality_moves(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    for kind in ("Painting", "Party"):
+        products = [p for p in await client.products(first=100) if p["name"].startswith(kind)]
+        for product in products[:-2]:
+            await client.swipe(product["id"], "UP")
+    whole = [(n["product"]["id"], n["score"]) for n in (await client.feed(first=100))["nodes"]]
+    first = await client.feed(first=5)
+    await run(shop)
+    assert len((await personality(client))["history"]["nodes"]) == 2
+    rest = await client.feed(first=100, after=first["pageInfo"]["endCursor"])
+    assert [(n["product"]["id"], n["score"]) for n in rest["nodes"]] == whole[5:]
+    assert [(n["product"]["id"], n["score"]) for n in (await client.feed(first=100))["nodes"]] != whole
+
+
+async def test_a_new_quiz_counts_and_its_answers_are_kept(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    await swipe_all(client, ["Painting"], "UP")
+    await run(shop)
+    await client.take_quiz({"soc"})
+    assert (await personality(client))["assessmentMethod"] == "QUIZ"
+    await run(shop)
+    found = await personality(client)
+    assert (found["primaryType"], found["assessmentMethod"], found["questionsAnswered"]) == ("SOCIAL", "HYBRID", 20)
+
+
+async def test_a_quiz_taken_meanwhile_is_not_overwritten(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    await swipe_all(client, ["Painting"], "UP")
+    update = shop.owner.transaction()
+    await update.start()
+    await shop.owner.execute("update public.personality_profiles set version = version")  # the profile is being written
+    job = asyncio.create_task(run(shop))
+    await until(shop.owner, "exists (select from pg_locks where not granted)")
+    await shop.owner.execute(
+        "update public.personality_profiles set last_assessment_at = clock_timestamp(), primary_type = 'social'"
+    )
+    await shop.owner.execute("update private.personality_due set marks = marks + 1")
+    await update.commit()
+    await job
+    row = await shop.owner.fetchrow("select primary_type, assessment_method from public.personality_profiles")
+    assert row is not None
+    assert row["primary_type"] == "social" or row["assessment_method"] == "hybrid"
+    assert [r["assessment_method"] for r in await shop.owner.fetch(HISTORY)].count("quiz") == 1
+
+
+async def test_a_swipe_during_the_job_stays_due_and_does_not_wait(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await swipe_all(client, ["Camping", "Books"], "RIGHT")
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        # What a swipe of another transaction left before the job looked, and holds.
+        holder = shop.owner.transaction()
+        await holder.start()
+        await shop.owner.execute("update private.personality_due set marks = marks + 1")
+        assert await session.fetchval("personality.update_from_behaviour", size=10) == 0
+        await holder.commit()
+    assert await shop.owner.fetchval("select count(*) from private.personality_due") == 1
+    assert await run(shop) == 1
+
+
+async def test_of_two_workers_one_does_it(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await swipe_all(client, ["Camping", "Books"], "RIGHT")
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        assert await session.fetchval("personality.update_from_behaviour", size=10) == 1
+        assert await run(shop) == 0
+    assert await shop.owner.fetchval("select count(*) from public.personality_profiles") == 1
+
+
+async def test_a_batch_is_bounded_and_the_longest_due_come_first(shop: Shop) -> None:
+    clients = [await shop.anonymous() for _ in range(3)]
+    for client in clients:
+        await client.take_quiz({"adv"})
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        assert await session.fetchval("personality.update_from_behaviour", size=2) == 2
+    last = ids.decode_as("Profile", await clients[2].my_id())
+    assert [row["user_id"] for row in await shop.owner.fetch("select user_id from private.personality_due")] == [last]
+
+
+async def test_housekeeping_lets_personalities_follow(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await swipe_all(client, ["Camping", "Books"], "RIGHT")
+    await housekeeping.update_personalities(shop.services)
+    assert (await personality(client))["assessmentMethod"] == "BEHAVIOR"
+
+
+async def test_the_newest_quiz_from_before_gets_the_confidence_of_its_profile(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    await client.take_quiz({"soc"})
+    await shop.owner.execute("update public.personality_assessment_history set confidence_level = null")
+    (file,) = (f for f in migrations.migration_files() if f.name.endswith("_assessment_confidence.sql"))
+    await shop.owner.execute(file.text)
+    expected = await shop.owner.fetchval("select confidence_level from public.personality_profiles")
+    assert [row["confidence_level"] for row in await shop.owner.fetch(HISTORY)] == [None, expected]
+
+
+async def test_whoever_withdrew_personalisation_is_what_their_quiz_says(shop: Shop) -> None:
+    consent = """
+    mutation ($granted: Boolean!) {
+      updateConsents(input: {consents: [{purpose: PERSONALISATION, granted: $granted}], policyVersion: "1"}) {
+        userErrors { code }
+      }
+    }
+    """
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    said = (await personality(client))["scores"]
+    await swipe_all(client, ["Books", "Tools"], "UP")
+    await run(shop)
+    followed = (await personality(client))["scores"]
+    assert followed != said
+
+    await client.do(consent, granted=False)
+    assert await run(shop) == 1
+    found = await personality(client)
+    assert (found["scores"], found["assessmentMethod"]) == (said, "QUIZ")
+    await swipe_all(client, ["Painting"], "UP")
+    await run(shop)
+    assert (await personality(client))["scores"] == said
+
+    await client.do(consent, granted=True)
+    await run(shop)
+    assert (await personality(client))["scores"] != said
+
+
+async def test_one_who_is_erased_meanwhile_stops_nobody_elses(shop: Shop) -> None:
+    people = [await shop.anonymous(), await shop.anonymous()]
+    for product in await people[0].products(first=25):
+        for person in people:
+            await person.swipe(product["id"])
+    job = await asyncpg.connect(shop.dsns.owner)
+    async with shop.owner.transaction():
+        await shop.owner.execute("delete from public.profiles where id = (select id from public.profiles limit 1)")
+        assert await asyncio.wait_for(job.fetchval("select private.update_personality_from_behaviour(100)"), 20) == 1
+    await job.close()
+    assert await shop.owner.fetchval("select count(*) from public.personality_profiles") == 1

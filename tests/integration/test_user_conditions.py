@@ -1,0 +1,163 @@
+"""Every statement that touches rows of people names the person, and so does not lean on row level security alone.
+
+Each is planned for the owner, whom no policy binds, on empty tables with sequential scans forbidden: what then reads a
+table of people without its user_id in the condition of an index would read everybody's.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+import server  # noqa: F401  declares every row type
+from db.documentation import is_statement, statement_of
+from db.queries import QUERIES, Query
+from db.session import Session
+from schema.node import NODES
+from tests.conftest import Shop
+from tests.integration.test_queries import with_staging
+from tests.security.canaries import PERSONAL
+
+# Statements that are about more than one person, or find a person by a secret.
+SERVICE = {
+    "idempotency_keys.purge": "a job forgets everybody's keys of the day before",
+    "personality.mark_everybody_due": "a command of the owner lets all personalities be computed anew",
+    "privacy.people": "a command of the owner compares everybody with the tombstones of a backup",
+    "privacy.purge_keys": "retention: a command of the owner, up to so many rows at once",
+    "privacy.purge_redirects": "retention, likewise",
+    "privacy.purge_sessions": "retention, likewise",
+    "privacy.purge_visits": "retention, likewise",
+    "sessions.of_token": "who refreshes a session has no token: the session's id, which it was given, finds it",
+}
+PLANNED = ("select", "insert", "update", "delete", "with")
+OWNERS = ("seeds.", "demo.", "bulk.", "product_imports.", "verify_")  # commands of the owner over the whole database
+FUNCTIONS = {
+    "audit": "a trigger: the row that changed, and the token's person",
+    "complete_conversion": "a trigger on the ledger: its click, found by its id, says whose it was",
+    "count_events": "an analyst counts everybody's",
+    "delete_person": "deletes the profile of this id",
+    "follow_affiliate_click": "whoever has a link may follow it: its click finds the person",
+    "mark_personality_due": "the caller's own profile, by its id",
+    "merge_session": "two people: every statement names one of them, or both",
+    "note_conversion": "a trigger on the ledger: its click is found by its id",
+    "product_popularity": "what everybody thinks of one product",
+    "purge_anonymous": "retention: a command of the owner over all idle sessions",
+    "refresh_model": "a job over everybody's signals",
+    "swiped_since": "a job asks whether anybody swiped",
+    "sync_profile": "a trigger: the row of the log-in that changed",
+    "update_personality_from_behaviour": "a job over the people who are due",
+    "use_gift_link": "whoever has a link may use it: its id finds it",
+}
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+def unbound(plan: dict[str, Any]) -> list[str]:
+    """Tables of people that the plan reads without their person."""
+    found = []
+    for node in nodes(plan):
+        table = re.sub(r"_(default|\d{6})$", "", node.get("Relation Name", ""))
+        condition = node.get("Index Cond", "") + node.get("Recheck Cond", "")
+        reads_people = table in PERSONAL and node["Node Type"] != "ModifyTable"
+        if reads_people and not re.search(rf"\b{PERSONAL[table]} = ", condition):
+            found.append(table)
+    return sorted(set(found))
+
+
+async def plan_of(owner: asyncpg.Connection[Any], sql: str) -> dict[str, Any]:
+    prepared = await owner.prepare(sql)
+    nulls = ", ".join("null" for _ in prepared.get_parameters())
+    await owner.execute(f"prepare candidate as {sql}")
+    try:
+        [row] = await owner.fetch(f"explain (format json) execute candidate{f'({nulls})' if nulls else ''}")
+    finally:
+        await owner.execute("deallocate candidate")
+    plan: dict[str, Any] = json.loads(row[0])[0]["Plan"]
+    return plan
+
+
+async def for_everybody(owner: asyncpg.Connection[Any], queries: list[Query]) -> dict[str, list[str]]:
+    """{block: tables of people it would read in full}."""
+    found = {}
+    async with owner.transaction():
+        await with_staging(owner)
+        for setting in ("enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_generic_plan"):
+            await owner.execute(f"set local {setting}")
+        for query in queries:
+            tables = unbound(await plan_of(owner, statement_of(query)))
+            if tables:
+                found[query.name] = tables
+    return found
+
+
+def plannable(query: Query) -> bool:
+    return is_statement(query) and query.text.split(maxsplit=1)[0].lower() in PLANNED
+
+
+async def test_every_statement_on_rows_of_people_names_the_person(owner: asyncpg.Connection[Any]) -> None:
+    queries = [query for query in QUERIES.values() if plannable(query) and not query.name.startswith(OWNERS)]
+    assert len(queries) > 40
+    assert set(await for_everybody(owner, queries)) == set(SERVICE)
+
+
+async def test_a_statement_that_forgot_the_person_would_be_found(owner: asyncpg.Connection[Any]) -> None:
+    forgetful = Query("swipes.forgetful", "select count(*) from public.swipes where undone_at is null", (), "")
+    assert await for_everybody(owner, [forgetful]) == {"swipes.forgetful": ["swipes"]}
+
+
+def test_every_row_type_of_people_declares_its_owner() -> None:
+    rows = [node.ROW for node in NODES.values() if hasattr(node, "ROW")]  # a recommendation is signed, not stored
+    declared = {row.table.removeprefix("public."): row.owner for row in rows}
+    of_people = {table: owner for table, owner in declared.items() if table in PERSONAL and table != "profiles"}
+    assert len(of_people) > 3
+    assert of_people == {table: PERSONAL[table] for table in of_people}
+
+
+async def test_loaders_and_connections_name_the_person(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    anna = await shop.anonymous()
+    await anna.take_quiz({"adv"})
+    swipe = (await anna.swipe((await anna.product("Camping 1"))["id"]))["swipe"]["id"]
+    run, seen = Session.run, []
+
+    async def note(self: Session, sql: str, arguments: Any) -> Any:
+        seen.append(sql)
+        return await run(self, sql, arguments)
+
+    monkeypatch.setattr(Session, "run", note)
+    lists = "totalCount pageInfo { endCursor } nodes { id }"
+    await anna.ask(
+        f"query ($id: ID!) {{ node(id: $id) {{ id }} me {{ preferences {{ totalSwipes }} swipes(first: 2) {{ {lists} }}"
+        f" affiliateClicks {{ {lists} }} personality {{ history {{ {lists} }} }} }} }}",
+        id=swipe,
+    )
+    touching = [sql for sql in seen if re.search(rf"public\.({'|'.join(PERSONAL)})\b", sql)]
+    assert len(touching) >= 8
+    own = r"\br\.user_id = (\$\d|parent\.key)|from public\.profiles r where r\.id = any"
+    assert [sql for sql in touching if not re.search(own, sql)] == []
+
+
+async def test_every_function_that_touches_rows_of_people_names_the_person(owner: asyncpg.Connection[Any]) -> None:
+    rows = await owner.fetch("select proname, prosrc from pg_proc where pronamespace = 'private'::regnamespace")
+    touching = {
+        row["proname"]: row["prosrc"]
+        for row in rows
+        if re.search(rf"public\.({'|'.join(PERSONAL)})\b", re.sub(r"insert into public\.\w+", "", row["prosrc"]))
+    }
+    assert len(touching) > 4
+    reads = r"(from|join|update|delete from) public\.(\w+)"
+    careless = {
+        name
+        for name, source in touching.items()
+        if len(re.findall(r"user_id = (auth\.uid\(\)|p_user)", source))
+        < sum(table in PERSONAL for _, table in re.findall(reads, source))
+    }
+    assert careless == set(FUNCTIONS)

@@ -1,0 +1,259 @@
+"""What may be asked through GraphQL, line by line, and what each caller is answered.
+
+A new root field, or a new field of Profile, is one more line here; test_graphql_matrix.py fails until it stands.
+Documents and selections are put together from the schema: everything that a field offers is asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    GraphQLField,
+    GraphQLInterfaceType,
+    GraphQLObjectType,
+    GraphQLSchema,
+    get_named_type,
+    is_leaf_type,
+    is_required_argument,
+)
+
+from schema.schema import build
+
+SCHEMA: GraphQLSchema = build()._schema
+CALLERS = ("nobody", "visitor", "anna", "ben", "analyst", "admin", "service")
+
+# Everybody's to read: of these the id is enough.
+PUBLIC_TYPES = {"Product", "Category", "Brand", "Retailer"}
+_DEPTH = 5
+
+
+def selection(type_: Any, depth: int = _DEPTH) -> str:
+    """All that this type offers without required arguments, as far down as it goes."""
+    type_ = get_named_type(type_)
+    if is_leaf_type(type_):
+        return ""
+    if isinstance(type_, GraphQLInterfaceType) or type_.name in PUBLIC_TYPES:
+        return "{ __typename id }"
+    parts = []
+    for name, field in type_.fields.items():
+        if any(is_required_argument(argument) for argument in field.args.values()):
+            continue
+        below = get_named_type(field.type)
+        if depth == 0 and not is_leaf_type(below):
+            continue
+        first = "(first: 3)" if "first" in field.args else ""
+        parts.append(f"{name}{first} {selection(below, depth - 1)}")
+    return f"{{ __typename {' '.join(parts)} }}"
+
+
+def fields_of(name: str) -> Mapping[str, GraphQLField]:
+    type_ = SCHEMA.get_type(name)
+    assert isinstance(type_, GraphQLObjectType)
+    return type_.fields
+
+
+@dataclass(frozen=True)
+class World:
+    """What arguments may name: Anna's canaries by type, and something public."""
+
+    hers: Mapping[str, str]
+    product: str
+    quiz: dict[str, Any]
+    feed_id: str
+    view_id: str
+    token: str  # Anna's own, which is worth nothing as an argument
+
+
+@dataclass(frozen=True)
+class Line:
+    """`arguments` of the field; `answers` one word per caller, in the order of CALLERS:
+
+    ok          answered, with no canary of anybody's
+    own         answered, with the caller's own canaries and no others
+    hers        answered, with Anna's
+    all         answered, with everybody's: for those who administer
+    null        answered null
+    A_CODE      that code, in userErrors or in errors
+    """
+
+    arguments: Callable[[World], dict[str, Any]]
+    answers: str
+    of_accounts: bool = False  # that this service keeps itself: on Supabase UNAVAILABLE to those who may ask at all
+
+    def answer_to(self, caller: str, *, accounts_are_ours: bool = True) -> str:
+        words = self.answers.split()
+        word = words[0] if len(words) == 1 else words[CALLERS.index(caller)]
+        if self.of_accounts and not accounts_are_ours and word not in ("UNAUTHENTICATED", "FORBIDDEN"):
+            return "UNAVAILABLE"
+        return word
+
+
+def _input(**values: Any) -> Callable[[World], dict[str, Any]]:
+    return lambda world: {"input": values}
+
+
+def _nothing(world: World) -> dict[str, Any]:
+    return {}
+
+
+QUERIES = {
+    "product": Line(lambda world: {"id": world.product}, "ok"),
+    "products": Line(_nothing, "ok"),
+    "categories": Line(_nothing, "ok"),
+    "brands": Line(_nothing, "ok"),
+    "retailers": Line(_nothing, "ok"),
+    "quiz": Line(_nothing, "ok"),
+    "giftFinder": Line(_input(traits=["CREATIVE"]), "ok"),
+    "recommendations": Line(_nothing, "ok"),
+    #                                                  nobody visitor anna ben  analyst admin service
+    "me": Line(_nothing, "                             null   own     own  own  own     own   null"),
+    "node": Line(lambda w: {"id": w.hers["Profile"]}, "null   null    hers null null    null  hers"),
+    "nodes": Line(lambda w: {"ids": list(w.hers.values())}, " ok     ok      hers ok   ok      ok    hers"),
+    "eventCounts": Line(
+        lambda w: {"since": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok",
+    ),
+    "systemLogs": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
+    "auditLog": Line(
+        lambda w: {"filter": {"tableName": "public.consents"}},
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN all all",
+    ),
+}
+
+_PRODUCT = {"name": "x", "price": "1.00", "categorySlug": "books", "retailerSlug": "north-shop"}
+# In the order in which they are asked, by one token each caller has: what ends a session or a person comes last.
+MUTATIONS = {
+    "startSession": Line(_input(landingPage="/"), "ok"),
+    "signUp": Line(_input(email="new@people.example", password="long enough"), "ok", of_accounts=True),
+    "signIn": Line(
+        _input(email="canary-anna@canary.example", password="a guess"), "INVALID_CREDENTIALS", of_accounts=True
+    ),
+    "refreshSession": Line(_input(refreshToken="a guess"), "INVALID_CREDENTIALS"),
+    # nobody visitor anna ben analyst admin service
+    "updateProfile": Line(_input(displayName="Changed"), "UNAUTHENTICATED own own own own own UNAUTHENTICATED"),
+    "submitQuiz": Line(lambda w: {"input": w.quiz}, "UNAUTHENTICATED own own own own own UNAUTHENTICATED"),
+    "recordSwipe": Line(
+        lambda w: {"input": {"productId": w.product, "direction": "UP", "clientSwipeId": "1"}},
+        "UNAUTHENTICATED own own own own own UNAUTHENTICATED",
+    ),
+    "recordSwipes": Line(
+        lambda w: {"input": {"swipes": [{"productId": w.product, "direction": "UP", "clientSwipeId": "2"}]}},
+        "UNAUTHENTICATED own own own own own UNAUTHENTICATED",
+    ),
+    "undoSwipe": Line(
+        lambda w: {"input": {"swipeId": w.hers["Swipe"]}},
+        "UNAUTHENTICATED NOT_FOUND own NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
+    ),
+    "sendRecommendationFeedback": Line(
+        lambda w: {"input": {"recommendationId": w.feed_id, "kind": "HELPFUL"}},
+        "UNAUTHENTICATED NOT_FOUND ok NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
+    ),
+    "createAffiliateClick": Line(
+        lambda w: {"input": {"productId": w.product}}, "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED"
+    ),
+    "createProduct": Line(
+        _input(**_PRODUCT, externalId="x", url="https://x.example"),
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok",
+    ),
+    "updateProduct": Line(
+        lambda w: {"input": {"id": w.product, "name": "Changed"}},
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok",
+    ),
+    "recordProductViews": Line(
+        lambda w: {"input": {"views": [{"id": w.view_id, "productId": w.product}]}},
+        "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED",
+    ),
+    "recordEvents": Line(
+        lambda w: {"input": {"events": [{"id": w.view_id, "name": "seen"}]}},
+        "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED",
+    ),
+    "createGiftLink": Line(
+        lambda w: {"input": {"productId": w.product, "message": "Look"}},
+        "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED",
+    ),
+    "revokeGiftLink": Line(
+        lambda w: {"input": {"giftLinkId": w.hers["GiftLink"]}},
+        "UNAUTHENTICATED NOT_FOUND own NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
+    ),
+    "updateConsents": Line(
+        _input(consents=[{"purpose": "MARKETING", "granted": True}], policyVersion="2"),
+        "UNAUTHENTICATED own own own own own UNAUTHENTICATED",
+    ),
+    "mergeSession": Line(
+        lambda w: {"input": {"sessionToken": w.token}},
+        "UNAUTHENTICATED INVALID INVALID INVALID INVALID INVALID INVALID",
+    ),
+    "requestPasswordReset": Line(_input(email="canary-anna@canary.example"), "ok", of_accounts=True),
+    "resetPassword": Line(_input(token="a guess", newPassword="long enough"), "INVALID_CREDENTIALS", of_accounts=True),
+    "verifyEmail": Line(_input(token="a guess"), "INVALID_CREDENTIALS", of_accounts=True),
+    "requestEmailVerification": Line(_nothing, "UNAUTHENTICATED FORBIDDEN ok ok ok ok FORBIDDEN", of_accounts=True),
+    "changePassword": Line(
+        _input(currentPassword="a guess", newPassword="long enough"),
+        f"UNAUTHENTICATED FORBIDDEN {'INVALID_CREDENTIALS ' * 4} FORBIDDEN",
+        of_accounts=True,
+    ),
+    "verifyTotp": Line(
+        lambda w: {"input": {"factorId": w.hers["SecondFactor"], "code": "123456"}},
+        "UNAUTHENTICATED FORBIDDEN INVALID_CREDENTIALS NOT_FOUND NOT_FOUND NOT_FOUND FORBIDDEN",
+        of_accounts=True,
+    ),
+    "verifyRecoveryCode": Line(
+        _input(code="aaaa-aaaa-aaaa-aaaa"),
+        f"UNAUTHENTICATED FORBIDDEN {'INVALID_CREDENTIALS ' * 4} FORBIDDEN",
+        of_accounts=True,
+    ),
+    "createRecoveryCodes": Line(
+        _nothing, "UNAUTHENTICATED FORBIDDEN CONFLICT CONFLICT CONFLICT CONFLICT FORBIDDEN", of_accounts=True
+    ),
+    "removeTotp": Line(
+        lambda w: {"input": {"factorId": w.hers["SecondFactor"]}},
+        "UNAUTHENTICATED FORBIDDEN own NOT_FOUND NOT_FOUND NOT_FOUND FORBIDDEN",
+        of_accounts=True,
+    ),
+    "enrolTotp": Line(  # these tokens tell of no recent sign-in, and there is no password
+        _input(name="phone"),
+        f"UNAUTHENTICATED FORBIDDEN {'INVALID_CREDENTIALS ' * 4} FORBIDDEN",
+        of_accounts=True,
+    ),
+    # nobody visitor anna ben analyst admin service
+    "exportMyData": Line(_nothing, "UNAUTHENTICATED own own own own own UNAUTHENTICATED"),
+    "revokeOtherSessions": Line(_nothing, "UNAUTHENTICATED ok ok ok ok ok ok"),
+    "deleteMyAccount": Line(
+        _input(confirm=True),
+        f"UNAUTHENTICATED ok {'INVALID_CREDENTIALS ' * 4} UNAUTHENTICATED",
+    ),
+    "revokeSession": Line(
+        lambda w: {"input": {"sessionId": w.hers["Session"]}},
+        # The visitor is gone by now, and the session with them.
+        "UNAUTHENTICATED NOT_FOUND own NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
+    ),
+    "signOut": Line(_nothing, "UNAUTHENTICATED ok ok ok ok ok ok"),
+}
+
+# Which fields of a profile hold something that tells whose it is; the others say nothing of anybody.
+PROFILE_TELLS = {
+    "id",
+    "email",
+    "displayName",
+    "preferences",
+    "personality",
+    "swipes",
+    "affiliateClicks",
+    "giftLinks",
+    "sessions",
+    "secondFactors",
+}
+PROFILE_IS_SILENT = {"isAnonymous", "statedPreferences", "emailVerifiedAt", "createdAt", "consents", "analytics"}
+
+
+def document(kind: str, name: str, arguments: dict[str, Any]) -> str:
+    """An operation with this one field, its arguments as variables, and all that can be selected."""
+    field = fields_of("Mutation" if kind == "mutation" else "Query")[name]
+    declared = ", ".join(f"${given}: {field.args[given].type}" for given in arguments)
+    passed = ", ".join(f"{given}: ${given}" for given in arguments)
+    head = f"{kind} ({declared})" if declared else kind
+    call = f"{name}({passed})" if passed else name
+    return f"{head} {{ {call} {selection(field.type)} }}"

@@ -1,0 +1,143 @@
+"""Functions that people may call: called with somebody else's ids, they tell nothing of her and change nothing of hers.
+
+A new function of the private schema that people may call is one more line in CALLS; a test fails until it stands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+import pytest
+
+from tests.security.canaries import (
+    ADMIN,
+    ANALYST,
+    ANNA,
+    BEN,
+    NOBODY,
+    PERSONAL,
+    SERVICE,
+    VISITOR,
+    Caller,
+    become,
+    canary_id,
+    person_id,
+)
+from tests.security.test_grants import MAY_CALL, PUBLIC_FUNCTIONS
+from tests.security.test_graphql_matrix import found_in
+
+CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
+    "app_role": "",
+    "calculate_personality_product_match": """'{{"creative": 90}}', '["canary"]', '{{"creative": 1}}'""",
+    "candidate_lists": "null, null, array['canary']",
+    "candidates": "(select max(version) from public.recommendation_models), array['canary-shop']",
+    "category_alignments": "(select category_id from public.products limit 1)",
+    "category_subtree": "(select category_id from public.products limit 1)",
+    "category_tree": "'canary-shop'",
+    "count_conversions": "'{anna}', null",
+    "count_events": "now() - interval '1 day', now() + interval '1 day'",
+    "create_affiliate_click": "'{product}', null, null, '/', null",
+    "create_gift_link_click": "'{link}', '{product}', null, null, '/', null",
+    "default_model_parameters": "",
+    "forget_withdrawn": "",
+    "get_user_analytics_summary": "'{anna}'",
+    "has_consent": "'{anna}', 'marketing'",
+    "has_mfa": "'{anna}'",
+    "is_admin": "",
+    "mark_personality_due": "",
+    "number_of": """'{{"creative": 90}}', 'creative', 0, 100""",
+    "refresh_product_features": "'{product}'",
+    "search_query": "'canary anna'",
+    "second_factors_of": "'{anna}'",
+    "signals": "'{anna}', 'infinity', true",
+    "sync_signals": "null",
+    "trait_features": """'["canary"]', '{{"creative": 1}}'""",
+    "uuid_v7": "",
+    "uuid_v7_floor": "now()",
+    "weighted_signals": "'{anna}', 'infinity', true, 30",
+}
+# With these Anna herself is told or changes something: so the others' silence means something.
+TELL_ANNA = {"signals", "weighted_signals", "get_user_analytics_summary", "has_consent"}
+# Whoever has her link and a session uses it, which is counted in her row.
+USES_HER_LINK = "create_gift_link_click"
+OTHERS = [NOBODY, VISITOR, BEN, ANALYST, ADMIN]
+ROWS_OF_ANNA = " union all ".join(
+    f"(select '{table}', md5(coalesce(string_agg(to_jsonb(t)::text, ';' order by t.ctid), '')) from public.{table} t"
+    f" where {column} = $1)"
+    for table, column in PERSONAL.items()
+)
+
+
+def call(name: str) -> str:
+    arguments = CALLS[name].format(
+        anna=person_id("anna"), link=canary_id("gift_links", "anna"), product=canary_id("products", "planted")
+    )
+    return f"select * from {'public' if name in PUBLIC_FUNCTIONS else 'private'}.{name}({arguments})"
+
+
+def test_every_function_that_people_may_call_has_a_line() -> None:
+    assert set(CALLS) == MAY_CALL["anon"] | MAY_CALL["authenticated"] | PUBLIC_FUNCTIONS
+
+
+@pytest.mark.parametrize("caller", OTHERS, ids=lambda caller: caller.label)
+async def test_called_by_others_they_tell_nothing_of_anna_and_change_nothing_of_hers(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller
+) -> None:
+    told, changed = {}, []
+    for name in CALLS:
+        transaction = login.transaction()
+        await transaction.start()
+        await become(login, SERVICE)
+        before = await login.fetch(ROWS_OF_ANNA, person_id("anna"))
+        await become(login, caller)
+        try:
+            async with login.transaction():
+                answer = str(await login.fetch(call(name)))
+        except (asyncpg.InsufficientPrivilegeError, asyncpg.NotNullViolationError):
+            answer = "refused"
+        await become(login, SERVICE)
+        if before != await login.fetch(ROWS_OF_ANNA, person_id("anna")):
+            changed.append(name)
+        await transaction.rollback()
+        if "anna" in found_in(answer):
+            told[name] = answer
+    assert (told, changed) == ({}, [] if caller is NOBODY else [USES_HER_LINK])
+
+
+@pytest.mark.parametrize("name", sorted(TELL_ANNA))
+async def test_called_by_anna_they_tell_what_they_tell_nobody_else(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], name: str
+) -> None:
+    async def answer(caller: Caller) -> Any:
+        async with login.transaction():
+            await become(login, caller)
+            return await login.fetch(call(name))
+
+    hers = await answer(ANNA)
+    for caller in OTHERS:
+        assert await answer(caller) == await answer(NOBODY) != hers, caller.label
+
+
+async def test_whether_somebody_has_a_second_factor_is_not_for_others_to_know(
+    owner: asyncpg.Connection[Any], canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], dsns: Any
+) -> None:
+    superuser = await asyncpg.connect(dsns.superuser)
+    await superuser.execute("insert into auth.users (id, email) values ($1, 'anna@factor.example')", person_id("anna"))
+    await superuser.execute(
+        "insert into auth.mfa_factors (id, user_id, factor_type, status, created_at, updated_at)"
+        " values (gen_random_uuid(), $1, 'totp', 'verified', now(), now())",
+        person_id("anna"),
+    )
+    await superuser.close()
+    seen = {}
+    for caller in (*OTHERS, ANNA, SERVICE):
+        async with login.transaction():
+            await become(login, caller)
+            has = await login.fetchval("select private.has_mfa($1)", person_id("anna"))
+            listed = await login.fetch("select * from private.second_factors_of($1)", person_id("anna"))
+            seen[caller.label] = (has, len(listed))
+    assert seen == {
+        **{caller.label: (False, 0) for caller in OTHERS},
+        **{caller.label: (True, 1) for caller in (ANNA, SERVICE)},
+    }

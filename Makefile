@@ -1,12 +1,12 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench schema web format clean
+.PHONY: help run test test-bases check bench bench-plans bench-rls schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 
 help: ## Print what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/run: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "aclue needs Python 3.11 or newer"; exit 1; }
@@ -32,6 +32,20 @@ run: .venv/run web/dist/graphiql.js ## Start everything: Postgres, demo catalogu
 test: .venv/dev ## Run all tests on an embedded Postgres
 	@$(BIN)/pytest -n auto
 
+# What differs between bases: who may do what, migrating, and the main paths through both. Not the twenty thousand
+# requests, which ask the same of any Postgres.
+ON_BASES = tests/security tests/integration/test_migrations.py tests/integration/test_queries.py tests/http/test_profiles.py \
+  tests/http/test_swipes.py tests/http/test_personality.py tests/http/test_recommendations.py \
+  tests/http/test_affiliate_clicks.py tests/http/test_products.py tests/http/test_session_merges.py \
+  tests/integration/test_verify.py::test_a_sound_database_passes_every_check
+POSTGRES15 ?= /usr/lib/postgresql/15/bin
+
+test-bases: .venv/dev ## Run what differs between bases on a Supabase-like base and on PostgreSQL 15 (POSTGRES15=folder of its programs)
+	@ACLUE_TEST_BASE=supabase $(BIN)/pytest -n auto -rs -m "not long" $(ON_BASES)
+	@if [ -x $(POSTGRES15)/initdb ]; then \
+	  ACLUE_TEST_BASE=postgres15 ACLUE_TEST_POSTGRES15=$(POSTGRES15) $(BIN)/pytest -n auto -rs -m "not long" $(ON_BASES); \
+	else echo "NOT RUN on PostgreSQL 15: there is none in $(POSTGRES15) (Debian: apt-get install postgresql-15)"; test -z "$$CI"; fi
+
 check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: what CI runs before the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -44,8 +58,15 @@ check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: 
 bench: .venv/dev ## Measure the API on this machine (SECONDS=5 CONNECTIONS=16)
 	@$(BIN)/python bench/api.py
 
-schema: .venv/run ## Write schema.graphql
+bench-plans: .venv/dev ## Fail when an operation scans a large table (ACLUE_HOME=a seeded folder, or SEED="--users ...")
+	@$(BIN)/python bench/plans.py
+
+bench-rls: .venv/dev ## Measure what row level security costs per statement (ACLUE_HOME or SEED, as above)
+	@$(BIN)/python bench/rls.py
+
+schema: .venv/run ## Write schema.graphql and docs/schema.md
 	@$(BIN)/aclue schema --output schema.graphql
+	@$(BIN)/aclue docs
 
 web: ## Build GraphiQL (needs Node.js 20 or newer)
 	@rm -f web/dist/graphiql.js

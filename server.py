@@ -162,7 +162,7 @@ class _GraphQL:
 def _render(answer: Answer, accepts_graphql_json: bool) -> Response:
     status = 400 if answer.is_refused and accepts_graphql_json else 200
     media_type = GRAPHQL_JSON if accepts_graphql_json else JSON
-    response = Response(msgspec.json.encode(answer.body), status, media_type=f"{media_type}; charset=utf-8")
+    response = Response(answer.body, status, media_type=f"{media_type}; charset=utf-8")
     response.headers["cache-control"] = "no-store"
     if answer.retry_after is not None:
         response.headers["retry-after"] = str(answer.retry_after)

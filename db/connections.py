@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from db.queries import Fragment, compose
+from db.queries import Composed, Fragment
 from db.rows import Order, RowType
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ class PageRequest:
     order_values: tuple[tuple[str, Any], ...] = ()  # of `:names` in the order's expressions
 
     @property
+    def scope(self) -> str:
+        """What a cursor of it belongs to."""
+        return f"{self.row_type.name}:{self.order.name}"
+
+    @property
     def identity_of_all(self) -> Hashable:
         return (
             self.row_type.name,
@@ -45,6 +50,37 @@ class PageRequest:
     @property
     def identity(self) -> Hashable:
         return (self.identity_of_all, self.size, self.backward, self.cursor)
+
+    def page_text(self, columns: str, parent: str | None = None) -> str:
+        """SQL of the page with one row more, which says whether there is more: `columns` over alias `r`, then the sort
+        values as text (sort_0, ...). `parent` stands in for the request's own tie to a parent. `values` has its
+        parameters."""
+        descending = self.order.descending != self.backward
+        direction = "desc" if descending else "asc"
+        expressions = [key.expression for key in self.order.keys]
+        conditions = self._conditions(parent)
+        if self.cursor is not None:
+            bounds = ", ".join(f":cursor_{i}::text::{key.cast}" for i, key in enumerate(self.order.keys))
+            conditions += f" and ({', '.join(expressions)}) {'<' if descending else '>'} ({bounds})"
+        sorts = ", ".join(f"({expression})::text as sort_{i}" for i, expression in enumerate(expressions))
+        order = ", ".join(f"{expression} {direction}" for expression in expressions)
+        return (
+            f"select {columns}, {sorts} from {self.row_type.table} r where {conditions}"
+            f" order by {order} limit {self.size + 1}"
+        )
+
+    def count_text(self, parent: str | None = None) -> str:
+        """SQL that counts the rows of the connection, whatever the page."""
+        return f"select count(*) from {self.row_type.table} r where {self._conditions(parent)}"
+
+    def _conditions(self, parent: str | None) -> str:
+        tie = parent or self.parent
+        return f"({self.where.text})" + (f" and ({tie})" if tie else "")
+
+    def values(self) -> dict[str, Any]:
+        """The parameters of both texts by name."""
+        cursor = {f"cursor_{i}": printed for i, printed in enumerate(self.cursor or ())}
+        return {**self.where.values, **cursor, **dict(self.order_values)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,46 +116,29 @@ def _page(request: PageRequest, rows: list[asyncpg.Record]) -> PageRows:
 
 
 def page_statement(request: PageRequest, keys: list[Any]) -> tuple[str, list[Any]]:
-    order = request.order
-    descending = order.descending != request.backward
-    direction = "desc" if descending else "asc"
-    expressions = [key.expression for key in order.keys]
-    conditions = ["({where})"]
-    values: dict[str, Any] = dict(request.order_values)
-    if request.parent:
-        conditions.append(f"({request.parent})")
-    if request.cursor is not None:
-        for position, printed in enumerate(request.cursor):
-            values[f"cursor_{position}"] = printed
-        bounds = ", ".join(f":cursor_{i}::text::{key.cast}" for i, key in enumerate(order.keys))
-        conditions.append(f"({', '.join(expressions)}) {'<' if descending else '>'} ({bounds})")
-    sort_columns = ", ".join(f"({expression})::text as sort_{i}" for i, expression in enumerate(expressions))
-    page = f"""
-        select {request.row_type.select_list("r")}, {sort_columns}
-        from {request.row_type.table} r
-        where {" and ".join(conditions)}
-        order by {", ".join(f"{expression} {direction}" for expression in expressions)}
-        limit {request.size + 1}
-    """
+    """A page per key, as rows with `parent_key`; the statement and its arguments."""
+    sorts = ", ".join(f"sort_{i}" for i in range(len(request.order.keys)))
+    columns = ", ".join(f"page.{name}" for name in request.row_type.columns)
+    page = request.page_text(request.row_type.select_list("r"))
+    values = request.values()
     if request.parent:
         values["keys"] = keys
         parents = "unnest(:keys::uuid[]) parent (key)"
-        text = f"select parent.key as parent_key, page.* from {parents} cross join lateral ({page}) page"
+        text = f"select parent.key as parent_key, {columns}, {sorts} from {parents} cross join lateral ({page}) page"
     else:
-        text = f"select null::uuid as parent_key, page.* from ({page}) page"
-    return compose(text, {"where": request.where}).statement(**values)
+        text = f"select null::uuid as parent_key, {columns}, {sorts} from ({page}) page"
+    return Composed(text, values).statement()
 
 
 async def count(session: Session, request: PageRequest, keys: list[Any]) -> list[int]:
     """All rows of the connection per parent key, whatever the page."""
-    conditions = "({where})" + (f" and ({request.parent})" if request.parent else "")
-    total = f"select count(*) from {request.row_type.table} r where {conditions}"
-    values: dict[str, Any] = {}
+    values = request.values()
     if request.parent:
-        text = f"select parent.key as parent_key, ({total}) as total from unnest(:keys::uuid[]) parent (key)"
+        parents = "unnest(:keys::uuid[]) parent (key)"
+        text = f"select parent.key as parent_key, ({request.count_text()}) as total from {parents}"
         values["keys"] = keys
     else:
-        text = f"select null::uuid as parent_key, ({total}) as total"
-    rows = await session.run(*compose(text, {"where": request.where}).statement(**values))
+        text = f"select null::uuid as parent_key, ({request.count_text()}) as total"
+    rows = await session.run(*Composed(text, values).statement())
     totals = {row["parent_key"] or ROOT: row["total"] for row in rows}
     return [totals[key] for key in keys]

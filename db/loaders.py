@@ -43,16 +43,17 @@ class Loaders:
 
         return self.custom((row_type.name, column, "one"), load)
 
-    def many_by(self, row_type: RowType, column: str, order_by: str) -> DataLoader[Any, list[Any]]:
-        """All rows whose `column` is the key: for lists that are short by nature."""
+    def many_by(self, row_type: RowType, column: str, order_by: str, where: str = "true") -> DataLoader[Any, list[Any]]:
+        """All rows whose `column` is the key, in an order and under a condition over alias `r`: for lists that are
+        short by nature."""
 
         async def load(keys: list[Any]) -> list[Any]:
             found: dict[Any, list[Any]] = {key: [] for key in keys}
-            for row in await self._select(row_type, column, keys, order_by):
+            for row in await self._select(row_type, column, keys, order_by, where):
                 found[row[column]].append(row_type.make(row))
             return [found[key] for key in keys]
 
-        return self.custom((row_type.name, column, order_by), load)
+        return self.custom((row_type.name, column, order_by, where), load)
 
     def page_by(self, request: PageRequest) -> DataLoader[Any, PageRows]:
         """A page of a connection per parent key (connections.ROOT where there is no parent)."""
@@ -70,8 +71,10 @@ class Loaders:
 
         return self.custom(("count", request.identity_of_all), load)
 
-    async def _select(self, row_type: RowType, column: str, keys: list[Any], order_by: str = "") -> list[Any]:
-        sql = f"select {row_type.select_list('r')} from {row_type.table} r where r.{column} = any($1)"
+    async def _select(
+        self, row_type: RowType, column: str, keys: list[Any], order_by: str = "", where: str = "true"
+    ) -> list[Any]:
+        sql = f"select {row_type.select_list('r')} from {row_type.table} r where r.{column} = any($1) and ({where})"
         arguments: list[Any] = [keys]
         if row_type.owner:  # row level security says the same; said here too, the index on it is used
             sql += f" and r.{row_type.owner} = $2"

@@ -1,7 +1,7 @@
 """The declaration of a row type: which table it is read from, which columns, in which orders.
 
-It is made once per GraphQL object type (schema/node.py builds it from the type's own fields). The DataLoaders and the
-keyset connections follow from it; nothing else lists the columns of a table for reading.
+It is made once per GraphQL object type (schema/node.py builds it from the type's own fields). The DataLoaders, the
+keyset connections and the compiled plans follow from it; nothing else lists the columns of a table for reading.
 """
 
 from __future__ import annotations
@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-
-import asyncpg
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +33,56 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """A field whose value `read` makes of columns; without it, the value is that of the only column. With
+    `with_context`, the request's context is the first argument of `read`; without it, `read` is a pure function.
+    `is_jsonb`: the columns are, and come as text. In the nested lists of a plan uuids and moments come as text, too."""
+
+    columns: tuple[str, ...]
+    read: Callable[..., Any] | None = None
+    with_context: bool = False
+    is_jsonb: bool = False
+
+    def value(self, record: Mapping[str, Any], context: Any) -> Any:
+        if self.read is None:
+            return record[self.columns[0]]
+        values = [record[name] for name in self.columns]
+        return self.read(context, *values) if self.with_context else self.read(*values)
+
+
+@dataclass(frozen=True, slots=True)
+class ToOne:
+    """The row of another type whose column `by` is this row's `key`."""
+
+    target: Callable[[], RowType]
+    key: str
+    by: str = "id"
+
+
+@dataclass(frozen=True, slots=True)
+class ToMany:
+    """The rows of another type whose column `by` is this row's `key`: a list that is short by nature. `order_by` and
+    `where` are SQL over alias `r`."""
+
+    target: Callable[[], RowType]
+    key: str
+    by: str
+    order_by: str
+    where: str = "true"
+
+
+@dataclass(frozen=True, slots=True)
 class RowType:
-    """`columns` are all that is read; `owner` names the column of the person a row belongs to, if it has one."""
+    """`columns` are all that is read; `owner` names the column of the person a row belongs to, if it has one; `fields`
+    says of the GraphQL fields, by name, what they are read from."""
 
     name: str
     table: str
     columns: tuple[str, ...]
-    make: Callable[[asyncpg.Record], Any]
+    make: Callable[[Any], Any]  # of a Record, or of a mapping by column
     owner: str | None = None
     orders: Mapping[str, Order] = field(default_factory=dict)
+    fields: Mapping[str, Column | ToOne | ToMany] = field(default_factory=dict)
 
     def select_list(self, alias: str) -> str:
         return ", ".join(f"{alias}.{column}" for column in self.columns)

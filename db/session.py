@@ -101,6 +101,10 @@ class Session:
                 log.warning("slow query", milliseconds=round(elapsed_ms), sql=sql[:500])
             return rows
 
+    @property
+    def has_begun(self) -> bool:
+        return self._connection is not None
+
     async def _begin(self) -> Any:
         if self._closed:
             raise RuntimeError("the session is closed")

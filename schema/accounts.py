@@ -89,7 +89,7 @@ async def auth_payload(info: Info, signed_in: SignedIn) -> AuthPayload:
         access_token=signed_in.access_token,
         refresh_token=signed_in.refresh_token,
         expires_at=signed_in.expires_at,
-        profile=await load(info, Profile, signed_in.claims.subject),
+        profile=load(info, Profile, signed_in.claims.subject),
     )
 
 
@@ -154,4 +154,4 @@ class AccountMutation:
         account = await accounts.change_password(
             context.services, context.claims, current=input.current_password, new=input.new_password
         )
-        return ChangePasswordPayload(profile=await load(info, Profile, account))
+        return ChangePasswordPayload(profile=load(info, Profile, account))

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 import strawberry
 
 from db.rows import Order
 from domain import affiliate, ids
 from resolvers import affiliate_clicks
-from schema.context import Info
+from schema.context import Context, Info
 from schema.errors import UserError, outcome, user_errors
-from schema.node import Node, column, load, row
+from schema.node import Node, column, load, row, to_one
 from schema.products import Product
+
+
+def _redirect_url(context: Context, id: UUID | str) -> str:
+    return f"{context.services.settings.base_url}/r/{affiliate.encode_token(UUID(str(id)))}"
 
 
 @row(
     "public.affiliate_clicks",
-    keys=("product_id",),
     owner="user_id",
     orders={"NEWEST": Order.by("NEWEST", "r.click_timestamp", "timestamptz", descending=True)},
 )
@@ -26,15 +30,10 @@ class AffiliateClick(Node):
     network: str | None = column("The affiliate network that tracks it.", "affiliate_network")
     created_at: datetime = column("When it was asked for.", "click_timestamp")
 
-    @strawberry.field(description="Send the browser here; it leads to the shop.")
-    def redirect_url(self, info: Info) -> str:
-        return f"{info.context.services.settings.base_url}/r/{affiliate.encode_token(self.record['id'])}"
-
-    @strawberry.field(description="What it leads to.")
-    async def product(self, info: Info) -> Product:
-        found = await load(info, Product, self.record["product_id"])
-        assert found is not None  # a foreign key that is not null
-        return found
+    redirect_url: str = column(
+        "Send the browser here; it leads to the shop.", "id", read=_redirect_url, with_context=True
+    )
+    product: Product = to_one("What it leads to.", "product_id")
 
 
 @strawberry.input(description="A link to ask for.")
@@ -74,4 +73,4 @@ class AffiliateClickMutation:
             campaign=input.campaign,
             idempotency_key=input.idempotency_key,
         )
-        return AffiliateClickPayload(click=await load(info, AffiliateClick, click))
+        return AffiliateClickPayload(click=load(info, AffiliateClick, click))

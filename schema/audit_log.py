@@ -37,9 +37,15 @@ class AuditEntry(Node):
     request_id: str | None = column("The x-request-id of the answer; null outside a request.")
     operation: str = column("insert, update, delete, or import.")
     table_name: str = column("With its schema, such as public.products.")
-    row_key: JSON = column("The row's key, by column.", read=from_jsonb)
+    row_key: JSON = column(
+        "The row's key, by column.",
+        read=from_jsonb,
+        is_jsonb=True,
+    )
     changes: JSON = column(
-        "By column {old, new}, or {left_out: true} for secrets and free text; of an import its counts.", read=from_jsonb
+        "By column {old, new}, or {left_out: true} for secrets and free text; of an import its counts.",
+        read=from_jsonb,
+        is_jsonb=True,
     )
     erased_at: datetime | None = column("When values of a person were taken out of it.")
 
@@ -68,8 +74,8 @@ class AuditLogFilter:
 @strawberry.type
 class AuditLogQuery:
     @strawberry.field(description="Who changed what, newest first. For administrators.")
-    async def audit_log(
+    def audit_log(
         self, info: Info, first: int | None = None, after: str | None = None, filter: AuditLogFilter | None = None
     ) -> Connection[AuditEntry]:
         where = audit_log.conditions(info.context.session, filter.plain() if filter else Filter())
-        return await connect(info, AuditEntry.ROW, audit_log.NEWEST, first=first, after=after, where=where)
+        return connect(info, AuditEntry.ROW, audit_log.NEWEST, first=first, after=after, where=where)

@@ -24,7 +24,7 @@ class Brand(Node):
 @strawberry.type
 class BrandQuery:
     @strawberry.field(description="Brands by name; `search` finds a part of it.")
-    async def brands(
+    def brands(
         self, info: Info, first: int | None = None, after: str | None = None, search: str | None = None
     ) -> Connection[Brand]:
         where = [QUERIES["brands.is_active"].bind()]
@@ -34,4 +34,4 @@ class BrandQuery:
         if text:
             escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
             where.append(QUERIES["brands.named_like"].bind(pattern=f"%{escaped}%"))
-        return await connect(info, Brand.ROW, BY_NAME, first=first, after=after, where=where)
+        return connect(info, Brand.ROW, BY_NAME, first=first, after=after, where=where)

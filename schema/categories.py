@@ -6,31 +6,31 @@ from typing import Annotated
 
 import strawberry
 
+from db.queries import QUERIES
 from schema.connection import Connection
 from schema.context import Info
-from schema.node import Node, column, load, row
+from schema.node import Node, column, listed, row, to_many, to_one
 from schema.products import Product, ProductFilter, ProductOrder, product_page
 
+BY_NAME = "r.name, r.id"
+IS_ACTIVE = QUERIES["categories.is_active"].text
 
-@row("public.categories", keys=("parent_id", "is_active"))
+
+@row("public.categories")
 @strawberry.type(description="A kind of gift.")
 class Category(Node):
     name: str = column("Name as shown to people.")
     slug: str = column("Name in addresses and filters.")
 
-    @strawberry.field(description="The category above; null at the top.")
-    async def parent(self, info: Info) -> Annotated[Category, strawberry.lazy("schema.categories")] | None:
-        return await load(info, Category, self.record["parent_id"])
-
-    @strawberry.field(description="The categories right below, by name.")
-    async def children(self, info: Info) -> list[Annotated[Category, strawberry.lazy("schema.categories")]]:
-        below = await info.context.session.loaders.many_by(Category.ROW, "parent_id", "r.name, r.id").load(
-            self.record["id"]
-        )
-        return [category for category in below if category.record["is_active"]]
+    parent: Annotated[Category, strawberry.lazy("schema.categories")] | None = to_one(
+        "The category above; null at the top.", "parent_id"
+    )
+    children: list[Annotated[Category, strawberry.lazy("schema.categories")]] = to_many(
+        "The categories right below, by name.", by="parent_id", order_by=BY_NAME, where=IS_ACTIVE
+    )
 
     @strawberry.field(description="Products of this category and all below it.")
-    async def products(
+    def products(
         self,
         info: Info,
         first: int | None = None,
@@ -38,7 +38,7 @@ class Category(Node):
         filter: ProductFilter | None = None,
         order_by: ProductOrder = ProductOrder.NEWEST,
     ) -> Connection[Product]:
-        return await product_page(
+        return product_page(
             info,
             order_by,
             first=first,
@@ -52,5 +52,5 @@ class Category(Node):
 @strawberry.type
 class CategoryQuery:
     @strawberry.field(description="The whole tree, flat, by name.")
-    async def categories(self, info: Info) -> list[Category]:
-        return [Category.ROW.make(record) for record in await info.context.session.fetch("categories.all")]
+    def categories(self, info: Info) -> list[Category]:
+        return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
-from uuid import UUID
 
 import strawberry
 
-from db.connections import ROOT, PageRequest
+from db.connections import ROOT, PageRequest, PageRows
 from db.queries import Fragment, all_of
 from db.rows import Order, RowType
 from domain.errors import BadUserInput
-from resolvers.pages import Cursor, open_cursor, size_of
+from domain.pages import Cursor, open_cursor, size_of
 from schema.context import Info
 
 T = TypeVar("T")
@@ -33,19 +33,43 @@ class Edge(Generic[T]):
 
 @strawberry.type(description="A page of items.")
 class Connection(Generic[T]):
-    edges: list[Edge[T]] = strawberry.field(description="The items with their cursors.")
-    nodes: list[T] = strawberry.field(description="The items alone.")
-    page_info: PageInfo = strawberry.field(description="Where this page stands.")
+    """What to page through, as a source: the page is fetched, once, when one of its fields is asked for."""
+
     request: strawberry.Private[PageRequest]
-    parent_key: strawberry.Private[UUID]
+    parent_key: strawberry.Private[Any]
+
+    @strawberry.field(description="The items with their cursors.")
+    async def edges(self, info: Info) -> list[Edge[T]]:
+        page, cursors = await self._page(info)
+        return [Edge(cursor=cursor, node=node) for cursor, node in zip(cursors, page.rows, strict=True)]
+
+    @strawberry.field(description="The items alone.")
+    async def nodes(self, info: Info) -> list[T]:
+        page, _ = await self._page(info)
+        return page.rows
+
+    @strawberry.field(description="Where this page stands.")
+    async def page_info(self, info: Info) -> PageInfo:
+        page, cursors = await self._page(info)
+        return PageInfo(
+            has_next_page=page.has_next,
+            has_previous_page=page.has_previous,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        )
 
     @strawberry.field(description="How many items there are in all; counted only when asked for.")
     async def total_count(self, info: Info) -> int:
         total: int = await info.context.session.loaders.count_by(self.request).load(self.parent_key)
         return total
 
+    async def _page(self, info: Info) -> tuple[PageRows, list[str]]:
+        page: PageRows = await info.context.session.loaders.page_by(self.request).load(self.parent_key)
+        signer, scope = info.context.services.cursors, self.request.scope
+        return page, [Cursor(scope, values).sign(signer) for values in page.cursors]
 
-async def connect(
+
+def connect(
     info: Info,
     row_type: RowType,
     order: Order,
@@ -56,37 +80,25 @@ async def connect(
     before: str | None = None,
     where: list[Fragment] | None = None,
     parent: str | None = None,
-    parent_key: UUID = ROOT,
+    parent_key: Any = ROOT,
     order_values: tuple[tuple[str, Any], ...] = (),
 ) -> Connection[Any]:
-    """A page of rows. `after` goes with `first`, `before` with `last`; connections of one field share one statement."""
+    """A page of rows. `after` goes with `first`, `before` with `last`; connections of one field share one statement.
+    Raises BadUserInput for arguments that no page has."""
     size, backward = size_of(first, last)
     if (after if backward else before) is not None:
         raise BadUserInput("`after` goes with `first`, `before` with `last`.")
-    scope = f"{row_type.name}:{order.name}"
-    signer = info.context.services.cursors
-    cursor, argument = (before, "before") if backward else (after, "after")
     request = PageRequest(
         row_type=row_type,
         order=order,
         size=size,
         backward=backward,
-        cursor=None if cursor is None else open_cursor(cursor, scope, signer, argument),
+        cursor=None,
         where=all_of(where or []),
         parent=parent,
         order_values=order_values,
     )
-    page = await info.context.session.loaders.page_by(request).load(parent_key)
-    cursors = [Cursor(scope, values).sign(signer) for values in page.cursors]
-    return Connection(
-        edges=[Edge(cursor=c, node=node) for c, node in zip(cursors, page.rows, strict=True)],
-        nodes=page.rows,
-        page_info=PageInfo(
-            has_next_page=page.has_next,
-            has_previous_page=page.has_previous,
-            start_cursor=cursors[0] if cursors else None,
-            end_cursor=cursors[-1] if cursors else None,
-        ),
-        request=request,
-        parent_key=parent_key,
-    )
+    cursor, argument = (before, "before") if backward else (after, "after")
+    if cursor is not None:
+        request = replace(request, cursor=open_cursor(cursor, request.scope, info.context.services.cursors, argument))
+    return Connection(request=request, parent_key=parent_key)

@@ -82,4 +82,4 @@ class ConsentMutation:
         session = info.context.session
         decisions = [(cast(str, decision.purpose.value), decision.granted) for decision in input.consents]
         await consents.update(session, decisions, input.policy_version)
-        return UpdateConsentsPayload(profile=await load(info, Profile, session.claims.subject))
+        return UpdateConsentsPayload(profile=load(info, Profile, session.claims.subject))

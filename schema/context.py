@@ -34,6 +34,11 @@ class Context:
             self._session = self.services.database.session(self.claims, read_only=True)
         return self._session
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether nothing was asked of the database."""
+        return self._session is None
+
     def begin_write(self) -> Session:
         """The session of a root mutation field."""
         self._session = self.services.database.session(self.claims, read_only=False)

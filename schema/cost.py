@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from graphql import (
-    DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
@@ -31,8 +30,9 @@ from graphql import (
     is_list_type,
 )
 
-from resolvers.pages import DEFAULT_SIZE, MAX_SIZE
+from domain.pages import DEFAULT_SIZE, MAX_SIZE
 
+KEPT_COUNTS = 100
 UNPAGED_LIST = 10
 ROOT_LIST = 50
 
@@ -40,10 +40,15 @@ _Composite = GraphQLObjectType | GraphQLInterfaceType
 
 
 class _Counter:
-    def __init__(self, schema: GraphQLSchema, tree: DocumentNode, variables: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        sizes: Mapping[str, int | None],
+    ) -> None:
         self._schema = schema
-        self._variables = variables
-        self._fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
+        self._sizes = sizes
+        self._fragments = fragments
         self._measured: dict[tuple[str, int], int] = {}
         self._roots = {schema.query_type, schema.mutation_type}
 
@@ -103,25 +108,53 @@ class _Counter:
         for argument in node.arguments or ():
             if argument.name.value == "ids":
                 value = self._value(argument.value)
-                return min(len(value), MAX_SIZE) if isinstance(value, list) else MAX_SIZE
+                return MAX_SIZE if value is None else min(value, MAX_SIZE)
         return ROOT_LIST if parent in self._roots else UNPAGED_LIST
 
-    def _value(self, node: ValueNode) -> Any:
+    def _value(self, node: ValueNode) -> int | None:
+        """A number, or how many items a list has."""
         if isinstance(node, VariableNode):
-            return self._variables.get(node.name.value)
+            return self._sizes.get(node.name.value)
         if isinstance(node, IntValueNode):
             return int(node.value)
-        return list(node.values) if isinstance(node, ListValueNode) else None
+        return len(node.values) if isinstance(node, ListValueNode) else None
 
 
-def count_objects(
-    schema: GraphQLSchema, tree: DocumentNode, operation: OperationDefinitionNode, variables: Mapping[str, Any]
-) -> int:
-    """The most objects that a valid operation may answer with."""
-    given = dict(variables)
-    for definition in operation.variable_definitions or ():
-        name = definition.variable.name.value
-        if name not in given and isinstance(definition.default_value, IntValueNode):
-            given[name] = int(definition.default_value.value)
-    root = schema.get_root_type(operation.operation)
-    return _Counter(schema, tree, given).of(operation.selection_set, root, DEFAULT_SIZE)
+class ObjectCounter:
+    """Counts for one operation; it remembers what it counted for the page sizes that requests have asked for."""
+
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        fragments: Mapping[str, FragmentDefinitionNode],
+        operation: OperationDefinitionNode,
+    ) -> None:
+        self._schema = schema
+        self._fragments = fragments
+        self._operation = operation
+        self._defaults = {
+            definition.variable.name.value: int(definition.default_value.value)
+            if isinstance(definition.default_value, IntValueNode)
+            else None
+            for definition in operation.variable_definitions or ()
+        }
+        self._known: dict[tuple[int | None, ...], int] = {}
+
+    def count(self, variables: Mapping[str, Any]) -> int:
+        """The most objects that a valid operation may answer with."""
+        sizes = tuple([_size(variables.get(name, default)) for name, default in self._defaults.items()])
+        if sizes not in self._known:
+            if len(self._known) >= KEPT_COUNTS:
+                self._known.clear()
+            given = dict(zip(self._defaults, sizes, strict=True))
+            root = self._schema.get_root_type(self._operation.operation)
+            counter = _Counter(self._schema, self._fragments, given)
+            self._known[sizes] = counter.of(self._operation.selection_set, root, DEFAULT_SIZE)
+        return self._known[sizes]
+
+
+def _size(value: Any) -> int | None:
+    """What a variable says of sizes: a number, or how many items a list has."""
+    if isinstance(value, list):
+        return len(value)
+    return value if type(value) is int else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -18,32 +20,51 @@ from graphql import (
     validate,
 )
 
+from plan.fields import Fields
+from plan.operations import Plans
+from schema.cost import ObjectCounter
 from settings import Settings
 
 CACHED_LENGTH = 500_000  # characters of all texts together; a tree takes about a hundred times its text
 
 
-@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operation of a document, with what is worked out once for all its requests."""
+
+    def __init__(
+        self, schema: GraphQLSchema, fields: Fields, tree: DocumentNode, node: OperationDefinitionNode
+    ) -> None:
+        fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
+        self.node = node
+        self.plans = Plans(schema, fields, node, fragments)
+        self._counter = ObjectCounter(schema, fragments, node)
+
+    def count_objects(self, variables: Mapping[str, Any]) -> int:
+        """The most objects that an answer may hold."""
+        return self._counter.count(variables)
+
+
+@dataclass(slots=True)
 class Document:
-    """A text: its tree, or what is wrong with it."""
+    """A text: its operations by name, or what is wrong with it."""
 
     tree: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
+    operations: Mapping[str | None, Operation] = field(default_factory=dict)
 
-    def operation(self, name: str | None) -> OperationDefinitionNode | None:
+    def operation(self, name: str | None) -> Operation | None:
         """The operation to run. None when the name does not say which."""
-        assert self.tree is not None
-        operations = [d for d in self.tree.definitions if isinstance(d, OperationDefinitionNode)]
         if name is None:
-            return operations[0] if len(operations) == 1 else None
-        return next((d for d in operations if d.name and d.name.value == name), None)
+            return next(iter(self.operations.values())) if len(self.operations) == 1 else None
+        return self.operations.get(name)
 
 
 class Documents:
     """All texts seen lately."""
 
-    def __init__(self, schema: GraphQLSchema, settings: Settings) -> None:
+    def __init__(self, schema: GraphQLSchema, fields: Fields, settings: Settings) -> None:
         self._schema = schema
+        self._fields = fields
         self._settings = settings
         self._known: OrderedDict[str, Document] = OrderedDict()
         self._length = 0
@@ -79,7 +100,11 @@ class Documents:
         errors = validate(self._schema, tree, max_errors=20)
         for invalid in errors:
             invalid.extensions = {**(invalid.extensions or {}), "code": "GRAPHQL_VALIDATION_FAILED"}
-        return Document(None, tuple(errors)) if errors else Document(tree)
+        if errors:
+            return Document(None, tuple(errors))
+        operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
+        named = {d.name.value if d.name else None: Operation(self._schema, self._fields, tree, d) for d in operations}
+        return Document(tree, operations=named)
 
 
 def _too(what: str, code: str) -> GraphQLError:

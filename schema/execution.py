@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import strawberry
-from graphql import GraphQLError, GraphQLObjectType, GraphQLSchema, OperationType, execute
+from graphql import DocumentNode, GraphQLError, GraphQLObjectType, GraphQLSchema, OperationType, execute
+from graphql.error import located_error
 from graphql.execution import ExecutionResult
 from graphql.execution.incremental import IncrementalExecutor
+from graphql.execution.values import VariableValues, get_variable_values
+from graphql.pyutils import Path
 
+from domain.errors import TryAgain
+from plan.errors import NotPlanned
+from plan.operations import Plan
+from plan.values import Run
 from schema.context import Context
-from schema.cost import count_objects
-from schema.documents import Documents
+from schema.documents import Documents, Operation
 from schema.errors import formatted
+from schema.plans import SchemaFields, info_of
 from schema.schema import build
 from settings import Settings
+
+KEPT_INTROSPECTIONS = 8
 
 
 class _Executor(IncrementalExecutor):
@@ -59,27 +70,28 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """`body` is what is sent. `is_refused`: the document never ran."""
+    """`body` is what is sent, as JSON. `is_refused`: the document never ran."""
 
-    body: dict[str, Any]
+    body: bytes
     is_refused: bool = False
     retry_after: int | None = None
 
 
 class Engine:
-    """The schema, ready to answer."""
+    """The schema, ready to answer. `counts` says how many requests went by plan (`planned`), and why others did not."""
 
     def __init__(self, settings: Settings) -> None:
         self.schema: strawberry.Schema = build()
+        self.counts: Counter[str] = Counter()
         self._core: GraphQLSchema = self.schema._schema  # noqa: SLF001  Strawberry has no public name for it
-        self._documents = Documents(self._core, settings)
+        self._documents = Documents(self._core, SchemaFields(self.schema), settings)
+        self._introspections: dict[tuple[str, str | None], bytes] = {}
         self._settings = settings
 
     def writes(self, request: Request) -> bool:
         """Whether the request would run a mutation."""
-        document = self._documents.get(request.query)
-        operation = document.operation(request.operation_name) if document.tree else None
-        return operation is not None and operation.operation is OperationType.MUTATION
+        operation = self._documents.get(request.query).operation(request.operation_name)
+        return operation is not None and operation.node.operation is OperationType.MUTATION
 
     async def answer(self, request: Request, context: Context, request_id: str) -> Answer:
         """Runs the request. Never raises for what a caller sends."""
@@ -90,16 +102,79 @@ class Engine:
         if operation is None:
             problem = "Say which operation to run: operationName fits none of the document, or several."
             return _refused((GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),), context, request_id)
-        objects = count_objects(self._core, document.tree, operation, request.variables or {})
+        objects = operation.count_objects(request.variables or {})
         if objects > self._settings.max_result_objects:
             problem = (
                 f"The answer may hold {objects} objects, more than {self._settings.max_result_objects}: ask for less."
             )
             return _refused((GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"}),), context, request_id)
         try:
+            if self._settings.plans:
+                try:
+                    return await self._planned(operation, request, context, request_id)
+                except NotPlanned as error:
+                    self.counts[error.reason] += 1
+                    await context.end(failed=True)
+                    if error.reason == "introspection" and not request.variables:
+                        return await self._introspected(document.tree, request, context, request_id)
+            return await self._executed(document.tree, request, context, request_id)
+        finally:
+            await context.finish()
+
+    async def _planned(self, operation: Operation, request: Request, context: Context, request_id: str) -> Answer:
+        """By a compiled plan. Raises NotPlanned, with nothing done, where ordinary execution is to answer: what is not
+        compiled, and whatever goes wrong in a query."""
+        definitions = operation.node.variable_definitions or ()
+        variables = get_variable_values(self._core, definitions, request.variables or {})
+        if not isinstance(variables, VariableValues):
+            raise NotPlanned("variables")
+        plan = operation.plans.get(variables.coerced)
+        run = Run(context, info_of(context), variables)
+        if plan.is_mutation:
+            return await self._mutated(plan, run, context, request_id)
+        try:
+            text = await plan.answer(run)
+        except TryAgain as error:  # again at once would be worse
+            return _failed(plan, error, context, request_id)
+        except Exception as error:
+            raise NotPlanned("error") from error
+        self.counts["planned"] += 1
+        return Answer(f'{{"data":{text}}}'.encode())
+
+    async def _mutated(self, plan: Plan, run: Run, context: Context, request_id: str) -> Answer:
+        context.begin_write()
+        try:
+            text = await plan.answer(run)
+            if context.session.failure is not None:  # a nullable part of the payload hid it, but nothing was stored
+                raise context.session.failure
+            await context.end()
+        except GraphQLError as error:  # of arguments: before anything was done
+            raise NotPlanned("arguments") from error
+        except Exception as error:
+            await context.end(failed=True)
+            return _failed(plan, error, context, request_id)
+        self.counts["planned"] += 1
+        return Answer(f'{{"data":{text}}}'.encode())
+
+    async def _introspected(self, tree: DocumentNode, request: Request, context: Context, request_id: str) -> Answer:
+        """The schema's own description is written once per text."""
+        key = (request.query, request.operation_name)
+        known = self._introspections.get(key)
+        if known is not None:
+            return Answer(known)
+        answer = await self._executed(tree, request, context, request_id)
+        if not answer.is_refused and context.is_untouched:
+            if len(self._introspections) >= KEPT_INTROSPECTIONS:
+                self._introspections.clear()
+            self._introspections[key] = answer.body
+        return answer
+
+    async def _executed(self, tree: DocumentNode, request: Request, context: Context, request_id: str) -> Answer:
+        """By graphql-core, Strawberry and the loaders."""
+        try:
             result = execute(
                 self._core,
-                document.tree,
+                tree,
                 context_value=context,
                 variable_values=request.variables,
                 operation_name=request.operation_name,
@@ -109,13 +184,20 @@ class Engine:
                 result = await result
         except GraphQLError as error:
             return _refused((error,), context, request_id)
-        finally:
-            await context.finish()
         return _answered(result, context, request_id)
 
 
+def _failed(plan: Plan, error: Exception, context: Context, request_id: str) -> Answer:
+    """The answer of a plan whose root fields all failed alike."""
+    errors = [located_error(error, root.nodes, Path(None, root.key, None).as_list()) for root in plan.roots]
+    if not plan.is_nullable:
+        errors = errors[:1]
+        return _answered(ExecutionResult(None, errors), context, request_id)
+    return _answered(ExecutionResult({root.key: None for root in plan.roots}, errors), context, request_id)
+
+
 def _refused(errors: tuple[GraphQLError, ...], context: Context, request_id: str) -> Answer:
-    return Answer({"errors": _formatted(errors, context, request_id)}, is_refused=True)
+    return Answer(msgspec.json.encode({"errors": _formatted(errors, context, request_id)}), is_refused=True)
 
 
 def _answered(result: ExecutionResult, context: Context, request_id: str) -> Answer:
@@ -127,7 +209,7 @@ def _answered(result: ExecutionResult, context: Context, request_id: str) -> Ans
         body["errors"] = _formatted(result.errors, context, request_id)
         waits = [e["extensions"]["retryAfter"] for e in body["errors"] if "retryAfter" in e["extensions"]]
         retry_after = max(waits, default=None)
-    return Answer(body, retry_after=retry_after)
+    return Answer(msgspec.json.encode(body), retry_after=retry_after)
 
 
 def _formatted(errors: Sequence[GraphQLError], context: Context, request_id: str) -> list[dict[str, Any]]:

@@ -7,20 +7,25 @@ A type declares its row once, by its own fields:
     class Brand(Node):
         name: str = column("Name as shown to people.")
 
-`@row` turns that into a RowType (`Brand.ROW`), from which DataLoaders and connections follow.
+`@row` turns that into a RowType (`Brand.ROW`), from which DataLoaders, connections and compiled plans follow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
-import asyncpg
 import strawberry
 from strawberry.types import get_object_definition
+from strawberry.types.base import StrawberryContainer
+from strawberry.types.lazy_type import LazyType
+from strawberry.utils.str_converters import to_camel_case
 
 from db.claims import Claims
-from db.rows import Order, RowType
+from db.rows import Column, Order, RowType, ToMany, ToOne
+from db.sources import Listing, Reference
 from domain import ids
 from schema.context import Info
 
@@ -34,7 +39,7 @@ class Row:
     """A type that is backed by rows and has no global id, such as a part of a node."""
 
     ROW: ClassVar[RowType]
-    record: strawberry.Private[asyncpg.Record]
+    record: strawberry.Private[Mapping[str, Any]]
 
 
 @strawberry.interface(description="Anything with a global id.")
@@ -50,40 +55,91 @@ class Node(Row):
 
 
 def column(
-    description: str, *names: str, read: Callable[..., Any] | None = None, deprecation_reason: str | None = None
+    description: str,
+    *names: str,
+    read: Callable[..., Any] | None = None,
+    with_context: bool = False,
+    is_jsonb: bool = False,
+    deprecation_reason: str | None = None,
 ) -> Any:
-    """A field read from the column of its own name, or from `names`; `read` makes its value of theirs."""
+    """A field read from the column of its own name, or from `names`; `read` makes its value of theirs. See
+    db.rows.Column."""
+
+    def resolve(self: Row, info: Info) -> Any:
+        return declared.value(self.record, info.context)
+
+    declared = Column(names, read, with_context, is_jsonb)
     return strawberry.field(
         description=description,
         deprecation_reason=deprecation_reason,
-        metadata={"columns": names, "read": read},
+        metadata={"row": declared},
+        resolver=cast(Any, resolve if with_context else None),
     )
+
+
+def to_one(description: str, key: str, by: str = "id") -> Any:
+    """A field that is the row of another type whose column `by` is this row's `key`. See db.rows.ToOne."""
+
+    def resolve(self: Row, info: Info) -> Any:
+        return Reference(info.context.session, declared.target(), self.record[key], by)
+
+    declared = ToOne(lambda: _target(field), key, by)
+    field = strawberry.field(description=description, resolver=resolve, metadata={"row": declared})
+    return field
+
+
+def to_many(description: str, *, key: str = "id", by: str, order_by: str, where: str = "true") -> Any:
+    """A field that is a short list of rows whose column `by` is this row's `key`. See db.rows.ToMany."""
+
+    async def resolve(self: Row, info: Info) -> Any:
+        rows = info.context.session.loaders.many_by(declared.target(), by, order_by, where)
+        return await rows.load(self.record[key])
+
+    declared = ToMany(lambda: _target(field), key, by, order_by, where)
+    field = strawberry.field(description=description, resolver=resolve, metadata={"row": declared})
+    return field
+
+
+def _target(field: Any) -> RowType:
+    """The row type that a field's GraphQL type is."""
+    type_ = field.type
+    while isinstance(type_, StrawberryContainer):
+        type_ = type_.of_type
+    return cast("type[Row]", type_.resolve_type() if isinstance(type_, LazyType) else type_).ROW
 
 
 def row(
     table: str, *, keys: Sequence[str] = (), owner: str | None = None, orders: Mapping[str, Order] | None = None
 ) -> Callable[[type[T]], type[T]]:
-    """Binds a type to its table. `keys` are columns that relations need and no field shows; `owner` names the column of
+    """Binds a type to its table. `keys` are columns that no field but a relation needs; `owner` names the column of
     the person a row belongs to."""
 
     def bind(cls: type[T]) -> type[T]:
         definition = get_object_definition(cls, strict=True)
-        id = ("id",) if issubclass(cls, Node) else ()
-        columns: dict[str, None] = dict.fromkeys((*id, *([owner] if owner else []), *keys))
-        readers: list[tuple[str, tuple[str, ...], Callable[..., Any] | None]] = []
+        columns: dict[str, None] = dict.fromkeys((*([owner] if owner else []), *keys))
+        declared: dict[str, Column | ToOne | ToMany] = {}
+        if issubclass(cls, Node):
+            columns["id"] = None
+            declared["id"] = Column(("id",), read=partial(ids.encode, definition.name))
         for field in definition.fields:
-            if "columns" in field.metadata:
-                names = cast(tuple[str, ...], field.metadata["columns"]) or (field.python_name,)
-                columns.update(dict.fromkeys(names))
-                readers.append((field.python_name, names, field.metadata["read"]))
+            says = field.metadata.get("row")
+            if isinstance(says, Column):
+                says = replace(says, columns=says.columns or (field.python_name,))
+                columns.update(dict.fromkeys(says.columns))
+            elif says is not None:
+                columns[says.key] = None
+            if says is not None:
+                declared[to_camel_case(field.python_name)] = says
+        stored = {
+            field.python_name: says
+            for field in definition.fields
+            if isinstance(says := declared.get(to_camel_case(field.python_name)), Column) and not field.base_resolver
+        }
 
-        def make(record: asyncpg.Record) -> T:
-            values = {
-                name: read(*(record[c] for c in names)) if read else record[names[0]] for name, names, read in readers
-            }
-            return cls(record=record, **values)
+        def make(record: Mapping[str, Any]) -> T:
+            return cls(record=record, **{name: column.value(record, None) for name, column in stored.items()})
 
-        cls.ROW = RowType(cls.__name__, table, tuple(columns), make, owner, orders or {})
+        cls.ROW = RowType(cls.__name__, table, tuple(columns), make, owner, orders or {}, declared)
         if issubclass(cls, Node):
             NODES[cls.__name__] = cls
         return cls
@@ -91,13 +147,16 @@ def row(
     return bind
 
 
-async def load(info: Info, cls: type[T], key: Any, by: str = "id") -> T | None:
-    """The row with this key, through the request's DataLoader."""
-    if key is None:
-        return None
-    return cast("T | None", await info.context.session.loaders.one_by(cls.ROW, by).load(key))
+def load(info: Info, cls: type[T], key: Any, by: str = "id") -> T | None:
+    """The row with this key. In truth a source (db/sources.py) of it, which whoever resolves the field awaits."""
+    return cast("T | None", Reference(info.context.session, cls.ROW, key, by))
 
 
-async def load_own(info: Info, cls: type[T]) -> T | None:
-    """The caller's only row of a type that each person has one of."""
-    return await load(info, cls, info.context.session.claims.subject, "user_id")
+def listed(info: Info, cls: type[T], *, where: str, order_by: str) -> list[T]:
+    """All rows that meet a condition (SQL over alias `r`), as a source: for lists that are short by nature."""
+    return cast("list[T]", Listing(info.context.session, cls.ROW, where, order_by))
+
+
+def load_own(info: Info, cls: type[T]) -> T | None:
+    """The caller's only row of a type that each person has one of, as a source."""
+    return load(info, cls, info.context.session.claims.subject, "user_id")

@@ -84,7 +84,7 @@ def _scores(jsonb: str) -> list[TraitScore]:
 class Assessment(Node):
     method: AssessmentMethod = column("What it was made from.", "assessment_method", read=AssessmentMethod)
     primary_type: Trait = column("The strongest trait.", read=Trait)
-    scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores)
+    scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores, is_jsonb=True)
     trigger: AssessmentTrigger = column("Why it was taken.", "assessment_trigger", read=AssessmentTrigger)
     questions_answered: int = column("How many questions were answered; 0 where swipes made the change.")
     completion_time_seconds: int | None = column("How long it took, in seconds.")
@@ -99,7 +99,7 @@ class PersonalityProfile(Node):
     secondary_types: list[Trait] = column(
         "Traits nearly as strong, strongest first.", read=lambda traits: [Trait(t) for t in traits]
     )
-    scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores)
+    scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores, is_jsonb=True)
     confidence: float = column(
         "0 to 1: more answers that agree with each other, and with the swipes, give more.", "confidence_level"
     )
@@ -108,8 +108,8 @@ class PersonalityProfile(Node):
     last_assessment_at: datetime = column("When it was last assessed.")
 
     @strawberry.field(description="The quizzes taken and the changes that the swipes made, newest first.")
-    async def history(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Assessment]:
-        return await connect(
+    def history(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Assessment]:
+        return connect(
             info,
             Assessment.ROW,
             Assessment.ROW.orders["NEWEST"],
@@ -171,5 +171,5 @@ class PersonalityMutation:
             idempotency_key=input.idempotency_key,
         )
         return SubmitQuizPayload(
-            personality=await load_own(info, PersonalityProfile), assessment=await load(info, Assessment, assessment)
+            personality=load_own(info, PersonalityProfile), assessment=load(info, Assessment, assessment)
         )

@@ -32,9 +32,24 @@ def _affinities(jsonb: str) -> list[Affinity]:
 @row("public.user_preferences", owner="user_id")
 @strawberry.type(description="What somebody's swipes say of them; follows every swipe at once.")
 class Preferences(Node):
-    categories: list[Affinity] = column("Strongest first.", "category_preferences", read=_affinities)
-    brands: list[Affinity] = column("Strongest first.", "brand_preferences", read=_affinities)
-    styles: list[Affinity] = column("Product tags, strongest first.", "style_preferences", read=_affinities)
+    categories: list[Affinity] = column(
+        "Strongest first.",
+        "category_preferences",
+        read=_affinities,
+        is_jsonb=True,
+    )
+    brands: list[Affinity] = column(
+        "Strongest first.",
+        "brand_preferences",
+        read=_affinities,
+        is_jsonb=True,
+    )
+    styles: list[Affinity] = column(
+        "Product tags, strongest first.",
+        "style_preferences",
+        read=_affinities,
+        is_jsonb=True,
+    )
     min_price: Money | None = column(
         "Nine in ten liked products cost more; null before three likes.",
         "min_price_minor",

@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, cast
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import UUID
 
 import asyncpg
@@ -16,14 +17,14 @@ from db.connections import ROOT
 from db.queries import QUERIES
 from domain import ids, money
 from domain.errors import BadUserInput
+from domain.pages import size_of
 from resolvers import product_offers, products, recommendations
-from resolvers.pages import size_of
 from resolvers.products import Filter, NewProduct, ProductChanges
 from schema.brands import Brand
 from schema.connection import Connection, connect
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
-from schema.node import Node, column, load, row
+from schema.node import Node, column, load, row, to_one
 from schema.retailers import Retailer
 
 if TYPE_CHECKING:
@@ -44,11 +45,7 @@ class Money:
         return cls(amount=money.to_decimal(minor, currency), currency_code=currency)
 
 
-@row(
-    "public.products",
-    keys=("brand_id", "category_id", "retailer_id"),
-    orders=products.ORDERS,
-)
+@row("public.products", orders=products.ORDERS)
 @strawberry.type(description="Something one can give.")
 class Product(Node):
     name: str = column("Name as the retailer gives it.")
@@ -61,21 +58,11 @@ class Product(Node):
     )
     created_at: datetime = column("When it came into the catalogue.")
 
-    @strawberry.field(description="Who makes it.")
-    async def brand(self, info: Info) -> Brand | None:
-        return await load(info, Brand, self.record["brand_id"])
-
-    @strawberry.field(description="Where it stands in the catalogue.")
-    async def category(self, info: Info) -> Annotated[Category, strawberry.lazy("schema.categories")]:
-        from schema.categories import Category
-
-        found = await load(info, Category, self.record["category_id"])
-        assert found is not None  # a foreign key that is not null
-        return found
-
-    @strawberry.field(description="Who sells it.")
-    async def retailer(self, info: Info) -> Retailer | None:
-        return await load(info, Retailer, self.record["retailer_id"])
+    brand: Brand | None = to_one("Who makes it.", "brand_id")
+    category: Annotated[Category, strawberry.lazy("schema.categories")] = to_one(
+        "Where it stands in the catalogue.", "category_id"
+    )
+    retailer: Retailer | None = to_one("Who sells it.", "retailer_id")
 
     @strawberry.field(description="Who asks how much for it now, cheapest first; other currencies than its own last.")
     async def offers(self, info: Info) -> list[Annotated[ProductOffer, strawberry.lazy("schema.product_offers")]]:
@@ -153,7 +140,7 @@ class ProductFilter:
         )
 
 
-async def product_page(
+def product_page(
     info: Info,
     order: ProductOrder,
     *,
@@ -161,19 +148,18 @@ async def product_page(
     after: str | None,
     last: int | None = None,
     before: str | None = None,
-    search: str | None = None,
+    query: str | None = None,
     wanted: ProductFilter | None = None,
     parent: str | None = None,
-    parent_key: UUID = ROOT,
+    parent_key: Any = ROOT,
 ) -> Connection[Product]:
-    """A page of active products."""
-    query = await products.search_query(info.context.session, search)
+    """A page of active products; `query` is what products.search_query makes of a search."""
     where = [QUERIES["products.is_active"].bind(), *products.conditions(wanted.plain() if wanted else None)]
     if query is not None:
         where.append(QUERIES["products.matches"].bind(query=query))
     elif order is ProductOrder.RELEVANCE:
         order = ProductOrder.POPULARITY
-    return await connect(
+    return connect(
         info,
         Product.ROW,
         products.ORDERS[cast(str, order.value)],
@@ -191,11 +177,11 @@ async def product_page(
 @strawberry.type
 class ProductQuery:
     @strawberry.field(description="A product by id; null when there is none.")
-    async def product(self, info: Info, id: strawberry.ID) -> Product | None:
-        return await load(info, Product, ids.decode_as("Product", id))
+    def product(self, info: Info, id: strawberry.ID) -> Product | None:
+        return load(info, Product, ids.decode_as("Product", id))
 
     @strawberry.field(description="The catalogue. A search forgives one typo in a word of five letters or more.")
-    async def products(
+    def products(
         self,
         info: Info,
         first: int | None = None,
@@ -206,9 +192,12 @@ class ProductQuery:
         filter: ProductFilter | None = None,
         order_by: ProductOrder = ProductOrder.NEWEST,
     ) -> Connection[Product]:
-        return await product_page(
-            info, order_by, first=first, after=after, last=last, before=before, search=search, wanted=filter
-        )
+        page = partial(product_page, info, order_by, first=first, after=after, last=last, before=before, wanted=filter)
+
+        async def found() -> Connection[Product]:
+            return page(query=await products.search_query(info.context.session, search))
+
+        return found() if search else page()  # type: ignore[return-value]  # awaited by whoever resolves it
 
 
 @strawberry.input(description="A new product.")
@@ -266,7 +255,7 @@ class ProductMutation:
             tags=input.tags or [],
             in_stock=input.in_stock,
         )
-        return ProductPayload(product=await load(info, Product, await products.create(session, new)))
+        return ProductPayload(product=load(info, Product, await products.create(session, new)))
 
     @strawberry.mutation(description="Changes a product. For administrators.")
     @outcome(ProductPayload)
@@ -284,4 +273,4 @@ class ProductMutation:
             is_active=input.is_active,
         )
         key = await products.update(info.context.session, ids.decode_as("Product", input.id), changes)
-        return ProductPayload(product=await load(info, Product, key))
+        return ProductPayload(product=load(info, Product, key))

@@ -14,7 +14,7 @@ from schema.connection import Connection, connect
 from schema.consents import Consent, consents_of
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
-from schema.node import Node, column, load, load_own, row
+from schema.node import Node, column, load, row, to_one
 from schema.preferences import Preferences
 from schema.scalars import JSON, from_jsonb
 
@@ -45,56 +45,56 @@ class Profile(Node):
     email: str | None = column("E-mail of the account.")
     email_verified_at: datetime | None = column("When they showed that the e-mail is theirs; null before.")
     display_name: str | None = column("What to call them.")
-    stated_preferences: JSON | None = column("What they said of themselves.", "preferences", read=from_jsonb)
+    stated_preferences: JSON | None = column(
+        "What they said of themselves.",
+        "preferences",
+        read=from_jsonb,
+        is_jsonb=True,
+    )
     created_at: datetime = column("When they were first seen.")
 
     @strawberry.field(description="What they allow, one per purpose.")
     async def consents(self, info: Info) -> list[Consent]:
         return await consents_of(info, self.record["id"])
 
-    @strawberry.field(description="What their swipes say; null before the first one and without personalisation.")
-    async def preferences(self, info: Info) -> Preferences | None:
-        return await load_own(info, Preferences)
-
-    @strawberry.field(description="What the quiz and the swipes say; null before there was enough of either.")
-    async def personality(
-        self, info: Info
-    ) -> Annotated[PersonalityProfile, strawberry.lazy("schema.personality")] | None:
-        from schema.personality import PersonalityProfile
-
-        return await load_own(info, PersonalityProfile)
+    preferences: Preferences | None = to_one(
+        "What their swipes say; null before the first one and without personalisation.", "id", by="user_id"
+    )
+    personality: Annotated[PersonalityProfile, strawberry.lazy("schema.personality")] | None = to_one(
+        "What the quiz and the swipes say; null before there was enough of either.", "id", by="user_id"
+    )
 
     @strawberry.field(description="Their swipes that were not undone, newest first.")
-    async def swipes(
+    def swipes(
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Annotated[Swipe, strawberry.lazy("schema.swipes")]]:
         from schema.swipes import Swipe
 
-        return await self._connect(info, Swipe.ROW, first, after, [QUERIES["swipes.not_undone"].bind()])
+        return self._connect(info, Swipe.ROW, first, after, [QUERIES["swipes.not_undone"].bind()])
 
     @strawberry.field(description="The tracked links they asked for, newest first.")
-    async def affiliate_clicks(
+    def affiliate_clicks(
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Annotated[AffiliateClick, strawberry.lazy("schema.affiliate_clicks")]]:
         from schema.affiliate_clicks import AffiliateClick
 
-        return await self._connect(info, AffiliateClick.ROW, first, after)
+        return self._connect(info, AffiliateClick.ROW, first, after)
 
     @strawberry.field(description="The gift links they made, newest first; revoked and expired ones too.")
-    async def gift_links(
+    def gift_links(
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Annotated[GiftLink, strawberry.lazy("schema.gift_links")]]:
         from schema.gift_links import GiftLink
 
-        return await self._connect(info, GiftLink.ROW, first, after)
+        return self._connect(info, GiftLink.ROW, first, after)
 
     @strawberry.field(description="Where they are signed in, newest first; without sessions that have ended.")
-    async def sessions(
+    def sessions(
         self, info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Annotated[Session, strawberry.lazy("schema.sessions")]]:
         from schema.sessions import Session
 
-        return await self._connect(info, Session.ROW, first, after, [QUERIES["sessions.live"].bind()])
+        return self._connect(info, Session.ROW, first, after, [QUERIES["sessions.live"].bind()])
 
     @strawberry.field(description="What else they sign in with, oldest first; those never verified too.")
     async def second_factors(
@@ -109,11 +109,11 @@ class Profile(Node):
         counts = await profiles.analytics(info.context.session, since)
         return UserAnalyticsSummary(**counts)
 
-    async def _connect(
+    def _connect(
         self, info: Info, row_type: Any, first: int | None, after: str | None, where: list[Any] | None = None
     ) -> Connection[Any]:
         newest = cast(Order, row_type.orders["NEWEST"])
-        return await connect(
+        return connect(
             info,
             row_type,
             newest,
@@ -128,8 +128,8 @@ class Profile(Node):
 @strawberry.type
 class ProfileQuery:
     @strawberry.field(description="The caller; null without a token. An anonymous session has a profile too.")
-    async def me(self, info: Info) -> Profile | None:
-        return await load(info, Profile, info.context.session.claims.subject)
+    def me(self, info: Info) -> Profile | None:
+        return load(info, Profile, info.context.session.claims.subject)
 
 
 @strawberry.input(description="Changes to one's profile; what is left out stays.")
@@ -159,4 +159,4 @@ class ProfileMutation:
             set_name=input.display_name is not strawberry.UNSET,
             stated_preferences=input.stated_preferences,
         )
-        return UpdateProfilePayload(profile=await load(info, Profile, user))
+        return UpdateProfilePayload(profile=load(info, Profile, user))

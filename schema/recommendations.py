@@ -9,9 +9,8 @@ from typing import Any, cast
 
 import strawberry
 
-from domain.errors import NotFound
+from domain.pages import size_of
 from resolvers import recommendations
-from resolvers.pages import size_of
 from resolvers.recommendations import Feed, GiftWishes, Recommended
 from schema.connection import PageInfo
 from schema.context import Info
@@ -48,11 +47,8 @@ class Recommendation(Node):
         return strawberry.ID(self.record["id"])
 
     @strawberry.field(description="What is recommended.")
-    async def product(self, info: Info) -> Product:
-        found = await load(info, Product, self.record["product_id"])
-        if found is None:
-            raise NotFound("The product is gone.")
-        return found
+    def product(self, info: Info) -> Product:
+        return cast(Product, load(info, Product, self.record["product_id"]))
 
     @classmethod
     def of(cls, found: Recommended) -> Recommendation:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import strawberry
 
+from db.queries import QUERIES
 from schema.context import Info
-from schema.node import Node, column, row
+from schema.node import Node, column, listed, row
 
 
 @row("public.retailers")
@@ -19,5 +20,5 @@ class Retailer(Node):
 @strawberry.type
 class RetailerQuery:
     @strawberry.field(description="All retailers, by name.")
-    async def retailers(self, info: Info) -> list[Retailer]:
-        return [Retailer.ROW.make(record) for record in await info.context.session.fetch("retailers.all")]
+    def retailers(self, info: Info) -> list[Retailer]:
+        return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by="r.name, r.id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+from typing import Any, cast
 
 import strawberry
 from strawberry.schema.config import StrawberryConfig
@@ -39,13 +39,18 @@ from schema.system_logs import SystemLogQuery
 MAX_NODES = 100
 
 
-async def _node(info: Info, id: strawberry.ID) -> Node | None:
+def _node(info: Info, id: strawberry.ID) -> Any:
+    """A source, something to await, or None."""
     decoded = ids.decode(id)
-    if decoded is not None:
-        cls = NODES.get(decoded[0])
-        if cls is None or cls is Recommendation or not cls.may_read(info.context.claims):
-            return None
-        return await load(info, cls, decoded[1])
+    if decoded is None:
+        return _recommendation(info, id)
+    cls = NODES.get(decoded[0])
+    if cls is None or cls is Recommendation or not cls.may_read(info.context.claims):
+        return None
+    return load(info, cls, decoded[1])
+
+
+async def _recommendation(info: Info, id: strawberry.ID) -> Recommendation | None:
     context = info.context
     try:
         shown = recommendations.open_id(context.session, context.services, id)
@@ -69,14 +74,14 @@ class Query(
     SystemLogQuery,
 ):
     @strawberry.field(description="Anything by its global id; null when unknown or not the caller's to see.")
-    async def node(self, info: Info, id: strawberry.ID) -> Node | None:
-        return await _node(info, id)
+    def node(self, info: Info, id: strawberry.ID) -> Node | None:
+        return cast("Node | None", _node(info, id))
 
     @strawberry.field(description="Several things by their global ids, in that order; at most 100.")
-    async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
+    def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
         if len(ids) > MAX_NODES:
             raise BadUserInput(f"At most {MAX_NODES} ids.")
-        return list(await asyncio.gather(*(_node(info, id) for id in ids)))
+        return [_node(info, id) for id in ids]
 
 
 @strawberry.type(description="What can be changed. Each field is one transaction.")

@@ -109,7 +109,7 @@ class SecondFactorMutation:
     async def remove_totp(self, info: Info, input: RemoveTotpInput) -> RemoveTotpPayload:
         key = ids.decode_as("SecondFactor", input.factor_id)
         account = await second_factors.remove(info.context.services, info.context.claims, key)
-        return RemoveTotpPayload(profile=await load(info, Profile, account))
+        return RemoveTotpPayload(profile=load(info, Profile, account))
 
     @strawberry.mutation(
         description="Makes ten codes, each of which stands in once for a second factor that was lost. Earlier ones are"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from uuid import UUID
 
 import strawberry
 
@@ -10,9 +11,13 @@ from db.rows import Order
 from domain import ids
 from resolvers import sessions
 from resolvers.profiles import require_subject
-from schema.context import Info
+from schema.context import Context, Info
 from schema.errors import UserError, outcome, user_errors
 from schema.node import Node, column, load, row
+
+
+def _is_current(context: Context, id: UUID | str) -> bool:
+    return str(id) == str(context.session.claims.session_id)
 
 
 @row(
@@ -28,9 +33,9 @@ class Session(Node):
     revoked_at: datetime | None = column("When it was ended; null while it goes on.")
     user_agent: str | None = column("What the browser or app called itself, at most 400 characters.")
 
-    @strawberry.field(description="Whether the access token of this request belongs to it.")
-    def is_current(self, info: Info) -> bool:
-        return bool(self.record["id"] == info.context.session.claims.session_id)
+    is_current: bool = column(
+        "Whether the access token of this request belongs to it.", "id", read=_is_current, with_context=True
+    )
 
 
 @strawberry.input(description="A session to end.")
@@ -62,7 +67,7 @@ class SessionMutation:
         require_subject(context.session)
         key = ids.decode_as("Session", input.session_id)
         ended = await sessions.revoke(context.services, context.claims, key)
-        return RevokeSessionPayload(session=await load(info, Session, ended))
+        return RevokeSessionPayload(session=load(info, Session, ended))
 
     @strawberry.mutation(description="Ends all the caller's sessions but the one that asks.")
     @outcome(RevokeOtherSessionsPayload)

@@ -14,7 +14,7 @@ from resolvers import swipes
 from resolvers.swipes import NewSwipe
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
-from schema.node import Node, column, load, load_own, row
+from schema.node import Node, column, load, load_own, row, to_one
 from schema.preferences import Preferences
 from schema.products import Product
 from schema.scalars import JSON
@@ -30,7 +30,6 @@ class SwipeDirection(Enum):
 
 @row(
     "public.swipes",
-    keys=("product_id",),
     owner="user_id",
     orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
 )
@@ -44,11 +43,7 @@ class Swipe(Node):
     )
     created_at: datetime = column("When.")
 
-    @strawberry.field(description="What was swiped.")
-    async def product(self, info: Info) -> Product:
-        found = await load(info, Product, self.record["product_id"])
-        assert found is not None  # a foreign key that is not null
-        return found
+    product: Product = to_one("What was swiped.", "product_id")
 
 
 @strawberry.input(description="A swipe.")
@@ -120,9 +115,7 @@ class SwipeMutation:
         (result,) = await swipes.record(info.context.session, info.context.services, [input.plain()])
         if result.error is not None:
             raise result.error
-        return RecordSwipePayload(
-            swipe=await load(info, Swipe, result.swipe_id), preferences=await load_own(info, Preferences)
-        )
+        return RecordSwipePayload(swipe=load(info, Swipe, result.swipe_id), preferences=load_own(info, Preferences))
 
     @strawberry.mutation(description="Records up to 100 swipes at once.")
     @outcome(RecordSwipesPayload)
@@ -132,15 +125,15 @@ class SwipeMutation:
         results = []
         for position, result in enumerate(outcomes):
             if result.error is None:
-                results.append(SwipeResult(swipe=await load(info, Swipe, result.swipe_id)))
+                results.append(SwipeResult(swipe=load(info, Swipe, result.swipe_id)))
             else:
                 error = UserError.of(result.error)
                 error.field = ["swipes", str(position), *(error.field or [])]
                 results.append(SwipeResult(user_errors=[error]))
-        return RecordSwipesPayload(results=results, preferences=await load_own(info, Preferences))
+        return RecordSwipesPayload(results=results, preferences=load_own(info, Preferences))
 
     @strawberry.mutation(description="Takes a swipe back; the one before it on the same product counts again.")
     @outcome(UndoSwipePayload)
     async def undo_swipe(self, info: Info, input: UndoSwipeInput) -> UndoSwipePayload:
         await swipes.undo(info.context.session, ids.decode_as("Swipe", input.swipe_id))
-        return UndoSwipePayload(undone_swipe_id=input.swipe_id, preferences=await load_own(info, Preferences))
+        return UndoSwipePayload(undone_swipe_id=input.swipe_id, preferences=load_own(info, Preferences))

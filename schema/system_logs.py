@@ -35,7 +35,7 @@ class SystemLog(Node):
     level: LogLevel = column("How much it matters.", read=LogLevel)
     component: str = column("Which part speaks.")
     message: str = column("What happened.")
-    context: JSON = column("More about it.", read=from_jsonb)
+    context: JSON = column("More about it.", read=from_jsonb, is_jsonb=True)
     request_id: str | None = column(
         "Of the request it was said in: the requestId of an error, the header x-request-id."
     )
@@ -49,7 +49,7 @@ class SystemLog(Node):
 @strawberry.type
 class SystemLogQuery:
     @strawberry.field(description="The system's log, newest first. For administrators.")
-    async def system_logs(
+    def system_logs(
         self,
         info: Info,
         first: int | None = None,
@@ -60,4 +60,4 @@ class SystemLogQuery:
         wanted = cast(str, level.value) if level else None
         where = system_logs.conditions(info.context.session, wanted, component)
         newest = SystemLog.ROW.orders["NEWEST"]
-        return await connect(info, SystemLog.ROW, newest, first=first, after=after, where=where)
+        return connect(info, SystemLog.ROW, newest, first=first, after=after, where=where)

@@ -1,2 +1,4 @@
--- name: all()
-select r.id, r.slug, r.name, r.affiliate_network from public.retailers r where r.is_active order by r.name, r.id
+-- Conditions on a retailer, alias r.
+
+-- name: is_active()
+r.is_active

@@ -35,7 +35,10 @@ async def test_a_query_with_several_root_fields_sees_one_snapshot(shop: Shop, mo
         return rows
 
     monkeypatch.setattr(Session, "run", run_and_write)
-    counts = "{ a: brands { totalCount } retailers { id } b: brands(first: 1) { totalCount } c: brands { totalCount } }"
+    counts = (
+        "{ a: brands { totalCount nodes { id } } retailers { id } b: brands(first: 1) { totalCount nodes { id } }"
+        " c: brands { totalCount } }"
+    )
     seen = await shop.client().ask(counts)
     assert statements > 2
     assert {seen[name]["totalCount"] for name in "abc"} == {3}

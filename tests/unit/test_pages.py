@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import BadUserInput
+from domain.pages import DEFAULT_SIZE, MAX_SIZE, Cursor, open_cursor, size_of
 from domain.signing import Signer
-from resolvers.pages import DEFAULT_SIZE, MAX_SIZE, Cursor, open_cursor, size_of
 
 SIGNER = Signer(b"a secret of the tests", "cursor")
 sizes = st.integers(1, MAX_SIZE)

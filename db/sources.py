@@ -1,0 +1,51 @@
+"""What a resolver says of rows without fetching them: which, not how.
+
+A compiled plan makes one statement of a source and the fields asked for. Everybody else awaits it, and gets whole rows
+through the request's DataLoaders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from db.rows import RowType
+
+if TYPE_CHECKING:
+    from db.session import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """The row whose column `by` is `key`; none where the key is None."""
+
+    session: Session
+    row_type: RowType
+    key: Any
+    by: str = "id"
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        return self._load().__await__()
+
+    async def _load(self) -> Any:
+        return None if self.key is None else await self.session.loaders.one_by(self.row_type, self.by).load(self.key)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All rows that meet a condition: a list that is short by nature. `where` and `order_by` are SQL over alias `r`."""
+
+    session: Session
+    row_type: RowType
+    where: str
+    order_by: str
+
+    def __await__(self) -> Generator[Any, None, list[Any]]:
+        return self._load().__await__()
+
+    async def _load(self) -> list[Any]:
+        columns = self.row_type.select_list("r")
+        table = self.row_type.table
+        sql = f"select {columns} from {table} r where {self.where} order by {self.order_by}"
+        return [self.row_type.make(row) for row in await self.session.run(sql, ())]

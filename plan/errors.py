@@ -1,0 +1,15 @@
+"""Why an operation, or one run of it, is left to ordinary execution."""
+
+from __future__ import annotations
+
+
+class NotPlanned(Exception):
+    """The operation holds something that plans do not cover. `reason` is a short, fixed text: it is counted."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Mismatch(Exception):
+    """A value does not fit its type, such as a null where none may be. Ordinary execution says so as GraphQL wants."""

@@ -1,0 +1,420 @@
+"""Rows: which columns and joins a statement needs for what was asked, and the function that writes a row's JSON text.
+
+A to-one relation is a left join. A page or list below a row is an aggregated sub-select, which comes as JSON. A field
+that only a resolver can give is resolved once all rows are there; a page with such fields has a statement of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from graphql import FieldNode, GraphQLObjectType, is_non_null_type
+
+from db.connections import PageRequest
+from db.rows import Column, RowType, ToMany, ToOne
+from db.sources import Listing, Reference
+from plan import leaves
+from plan.errors import Mismatch, NotPlanned
+from plan.fields import Resolver
+from plan.sql import MAX_COLUMNS, Statement, named
+from plan.values import NonNull, Object, Run, Value, settled
+
+if TYPE_CHECKING:
+    from plan.compiler import Compiler
+    from plan.pages import PagePlan
+
+Row = Any  # a Record, or a list from JSON
+Extras = Sequence[str] | None
+Write = Callable[[Row, Run, Extras], str]
+
+KEPT_STATEMENTS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ParentColumn:
+    """Stands for a column of the row above while a page below it is described."""
+
+    name: str
+
+
+class _ParentRecord:
+    def __getitem__(self, name: str) -> ParentColumn:
+        return ParentColumn(name)
+
+
+PARENT = _ParentRecord()
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A table in the statement."""
+
+    alias: str
+    row_type: RowType
+
+
+@dataclass(frozen=True, slots=True)
+class _Below:
+    """A page or list below the rows of a scope. `describe` gives a page's request in a run."""
+
+    scope: Scope
+    position: int
+    total: int | None
+    rows: Rows
+    describe: Callable[[Run], Any] | None
+    number: int
+    many: ToMany | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    """A field that a resolver gives for rows of a scope."""
+
+    scope: Scope
+    type_name: str
+    positions: Mapping[str, int]
+    get: Callable[[Run, Any], Any]
+    value: Value
+
+
+class Rows:
+    """What a statement reads: columns of a row type and of what is joined to it."""
+
+    def __init__(self, compiler: Compiler, row_type: RowType) -> None:
+        self._compiler = compiler
+        self.row_type = row_type
+        self.root = Scope(f"p{compiler.number()}", row_type)
+        self.columns: list[str] = []
+        self.joins: list[str] = []
+        self.resolved: list[_Resolved] = []
+        self._positions: dict[str, int] = {}
+        self._joined: dict[tuple[str, str, str], Scope] = {}
+        self._below: list[_Below] = []
+        self._statements: dict[Any, Statement] = {}
+
+    def position(self, expression: str) -> int:
+        """Where an expression stands among the columns."""
+        if expression not in self._positions:
+            self._positions[expression] = len(self.columns)
+            self.columns.append(expression)
+        return self._positions[expression]
+
+    def column(self, scope: Scope, name: str, *, is_jsonb: bool = False) -> int:
+        return self.position(f"{scope.alias}.{name}{'::text' if is_jsonb else ''}")
+
+    # Writing
+
+    def write(self, scope: Scope, type_name: str, nodes: Sequence[FieldNode]) -> Write:
+        """The function that writes a row of this scope."""
+        type_ = self._compiler.object_type(type_name)
+        names: dict[str, Any] = {"null": leaves.NULL}
+        texts = []
+        for key, merged in self._compiler.selections.below(type_, nodes).items():
+            name = merged[0].name.value
+            expression = (
+                f'"{type_.name}"'
+                if name == "__typename"
+                else "{" + self._field(scope, type_, name, merged, names) + "}"
+            )
+            texts.append(f'"{key}":{expression}')
+        # Nothing but names of the schema and aliases, both [_A-Za-z0-9]+, and positions gets into this text.
+        source = "lambda v, run, x: f'{{" + ",".join(texts) + "}}'"
+        function: Write = eval(source, names)  # noqa: S307
+        return function
+
+    def _field(
+        self, scope: Scope, type_: GraphQLObjectType, name: str, nodes: Sequence[FieldNode], names: dict[str, Any]
+    ) -> str:
+        """A Python expression over `v`, `run` and `x` that gives the field's text."""
+        declared = self._compiler.fields.field(type_.name, name)
+        output = type_.fields[name].type
+
+        def use(value: Any) -> str:
+            used = f"f{len(names)}"
+            names[used] = value
+            return used
+
+        if isinstance(declared, Column):
+            return self._column(scope, declared, output, nodes, use)
+        if isinstance(declared, ToOne):
+            return self._to_one(scope, declared, output, nodes, use)
+        if isinstance(declared, ToMany):
+            return self._to_many(scope, type_, declared, name, nodes, use)
+        if not isinstance(declared, Resolver):
+            raise NotPlanned("attribute of a row")
+        page = self._compiler.value(output, nodes)
+        of = page.of if isinstance(page, NonNull) else page
+        if isinstance(of, Object) and of.page is not None and not of.page.rows.has_resolved:
+            return self._page(scope, type_, declared, nodes, of.page, use)
+        return self._resolve(scope, type_, self._getter(type_, declared, nodes), page)
+
+    def _column(
+        self, scope: Scope, column: Column, output: Any, nodes: Sequence[FieldNode], use: Callable[[Any], str]
+    ) -> str:
+        values = [f"v[{self.column(scope, name, is_jsonb=column.is_jsonb)}]" for name in column.columns]
+        write = self._compiler.pure(output, nodes)
+        if write is None:
+            raise NotPlanned("column")
+        read = column.read
+        if read is not None and column.with_context:
+            function = use(lambda run, *arguments: write(read(run.context, *arguments)))
+            return f"{function}(run,{','.join(values)})"
+        if read is not None:
+            return f"{use(leaves.remembered(lambda *arguments: write(read(*arguments))))}({','.join(values)})"
+        if is_non_null_type(output):
+            return f"{use(write)}({values[0]})"
+        inner = self._compiler.pure(output, nodes) if not hasattr(output, "name") else None
+        function = use(inner or leaves.leaf(output))
+        return f"({function}({values[0]}) if {values[0]} is not None else null)"
+
+    def _to_one(
+        self, scope: Scope, to_one: ToOne, output: Any, nodes: Sequence[FieldNode], use: Callable[[Any], str]
+    ) -> str:
+        target = self._join(scope, to_one)
+        write = self.write(target, target.row_type.name, nodes)
+        found = f"v[{self.column(target, to_one.by)}] is not None"
+        missing = f"{use(_missing)}()" if is_non_null_type(output) else "null"
+        return f"({use(write)}(v,run,x) if {found} else {missing})"
+
+    def _join(self, scope: Scope, to_one: ToOne) -> Scope:
+        identity = (scope.alias, to_one.key, to_one.by + to_one.target().name)
+        if identity not in self._joined:
+            target = Scope(f"j{self._compiler.number()}", to_one.target())
+            on = f"{target.alias}.{to_one.by} = {scope.alias}.{to_one.key}{_owned(target)}"
+            self.joins.append(f"left join {target.row_type.table} {target.alias} on {on}")
+            self._joined[identity] = target
+        return self._joined[identity]
+
+    def _to_many(
+        self,
+        scope: Scope,
+        type_: GraphQLObjectType,
+        to_many: ToMany,
+        name: str,
+        nodes: Sequence[FieldNode],
+        use: Callable[[Any], str],
+    ) -> str:
+        rows = Rows(self._compiler, to_many.target())
+        write = rows.write(rows.root, rows.row_type.name, nodes)
+        if rows.has_resolved:
+            value = self._compiler.value(type_.fields[name].type, nodes)
+            return self._resolve(scope, type_, _loaded(to_many), value)
+        position = self.position(f"/*list {rows.root.alias}*/")
+        self._below.append(_Below(scope, position, None, rows, None, -1, to_many))
+
+        def write_list(value: Any, run: Run) -> str:
+            return f"[{','.join([write(v, run, None) for v in decoded(value)])}]"
+
+        return f"{use(write_list)}(v[{position}],run)"
+
+    def _page(
+        self,
+        scope: Scope,
+        type_: GraphQLObjectType,
+        resolver: Resolver,
+        nodes: Sequence[FieldNode],
+        page: PagePlan,
+        use: Callable[[Any], str],
+    ) -> str:
+        get = self._getter(type_, resolver, nodes)
+        blank = self._compiler.fields.blank(type_.name, PARENT)
+        position = self.position(f"/*page {page.number}*/")
+        total = self.position(f"/*total {page.number}*/") if page.has_total else None
+        self._below.append(_Below(scope, position, total, page.rows, lambda run: get(run, blank), page.number))
+
+        def write_page(run: Run, rows: Any, count: int | None = None) -> str:
+            return page.write(decoded(rows), count, run.pages[page.number], run, None)
+
+        arguments = f"run,v[{position}]" + ("" if total is None else f",v[{total}]")
+        return f"{use(write_page)}({arguments})"
+
+    def _getter(
+        self, type_: GraphQLObjectType, resolver: Resolver, nodes: Sequence[FieldNode]
+    ) -> Callable[[Run, Any], Any]:
+        arguments = self._compiler.arguments(type_, nodes[0], resolver)
+        return lambda run, value: resolver.call(value, run.info, arguments(run))
+
+    def _resolve(self, scope: Scope, type_: GraphQLObjectType, get: Callable[[Run, Any], Any], value: Value) -> str:
+        positions = {name: self.column(scope, name) for name in scope.row_type.columns}
+        self.resolved.append(_Resolved(scope, type_.name, positions, get, value))
+        return f"x[{len(self.resolved) - 1}]"
+
+    @property
+    def has_resolved(self) -> bool:
+        """Whether rows need more than their statement."""
+        return bool(self.resolved)
+
+    async def extras(self, run: Run, rows: Sequence[Row]) -> list[list[str]]:
+        """Per row, the texts of what resolvers give for it."""
+        texts: list[list[str]] = [[] for _ in rows]
+        for resolved in self.resolved:
+            key = resolved.positions[resolved.scope.row_type.columns[0]]
+            present = [position for position, row in enumerate(rows) if row[key] is not None]
+            objects = []
+            for position in present:
+                record = {name: rows[position][at] for name, at in resolved.positions.items()}
+                objects.append(resolved.scope.row_type.make(record))
+            values = await settled([resolved.get(run, each) for each in objects])
+            found = dict(zip(present, await resolved.value.texts(run, values), strict=True))
+            for position, extra in enumerate(texts):
+                extra.append(found.get(position, leaves.NULL))
+        return texts
+
+    # Reading
+
+    async def fetch(
+        self, run: Run, source: str, values: Mapping[str, Any], *, last: str = "", is_only: bool = False
+    ) -> list[Row]:
+        """Rows of `source`: the text after `from`, which names the root. `last` is one more column at the end.
+        `is_only`: no other statement belongs to the run."""
+        requests = [(below, await self._described(below, run)) for below in self._all_below()]
+        given: dict[str, Any] = {"subject": run.context.session.claims.subject, **values}
+        identity: list[Any] = [source]
+        for index, (_, described) in enumerate(requests):
+            if described is not None:
+                request = described[0]
+                identity.append(
+                    (request.order.name, request.size, request.backward, request.cursor is None, request.where.text)
+                )
+                for name, value in request.values().items():
+                    given[f"n{index}_{name}"] = value
+        key = tuple(identity)
+        statement = self._statements.get(key)
+        if statement is None:
+            if len(self._statements) >= KEPT_STATEMENTS:
+                self._statements.clear()
+            described_below = {id(below): (index, found) for index, (below, found) in enumerate(requests)}
+            columns = self._select_list(described_below) + (f", {last}" if last else "")
+            text = f"select {columns} from {source}"
+            statement = self._statements[key] = Statement.of(text)
+        session = run.context.session
+        run_statement = session.run
+        rows: list[Row] = await run_statement(statement.sql, statement.arguments(given))
+        return rows
+
+    def _all_below(self) -> list[_Below]:
+        found: list[_Below] = []
+        for below in self._below:
+            found.append(below)
+            found.extend(below.rows._all_below())  # noqa: SLF001
+        return found
+
+    async def _described(self, below: _Below, run: Run) -> tuple[PageRequest, ParentColumn] | None:
+        if below.describe is None:
+            return None
+        (connection,) = await settled([below.describe(run)])
+        run.pages[below.number] = connection.request
+        return connection.request, connection.parent_key
+
+    def _select_list(self, requests: Mapping[int, tuple[int, Any]]) -> str:
+        columns = list(self.columns) or ["1"]
+        for below in self._below:
+            index, described = requests[id(below)]
+            rows = below.rows
+            if described is None:
+                assert below.many is not None
+                many = below.many
+                # The list's own table has the alias r, as its condition and order say; what is above has others.
+                inner = (
+                    f"select {rows.row_type.select_list('r')} from {rows.row_type.table} r"
+                    f" where r.{many.by} = {below.scope.alias}.{many.key}{_owned(Scope('r', rows.row_type))}"
+                    f" and ({many.where}) order by {many.order_by}"
+                )
+            else:
+                request, parent = described
+                parent_sql = (request.parent or "true").replace("parent.key", f"{below.scope.alias}.{parent.name}")
+                inner = named(request.page_text(rows.row_type.select_list("r"), parent_sql), f"n{index}_")
+                if below.total is not None:
+                    columns[below.total] = "(" + named(request.count_text(parent_sql), f"n{index}_") + ")"
+            columns[below.position] = (
+                f"(select coalesce(json_agg({rows.json(requests)} order by {rows.root.alias}.row_number), '[]')"
+                f" from {rows.numbered(inner)}{rows.joined})"
+            )
+        return ", ".join(columns)
+
+    def json(self, requests: Mapping[int, tuple[int, Any]]) -> str:
+        """The columns of a row as a JSON array."""
+        if len(self.columns) > MAX_COLUMNS:
+            raise NotPlanned("columns")
+        return f"json_build_array({self._select_list(requests)})"
+
+    def numbered(self, inner: str) -> str:
+        """A sub-select as the root, with its order kept in `row_number`. Numbered outside the limit, inside the joins:
+        rows that the limit drops are not numbered, and joins need not keep an order."""
+        return f"(select s.*, row_number() over () as row_number from ({inner}) s) {self.root.alias}"
+
+    @property
+    def joined(self) -> str:
+        return "".join(f" {join}" for join in self.joins)
+
+
+class RowPlan:
+    """Rows that a source names, written as one GraphQL type."""
+
+    def __init__(self, compiler: Compiler, row_type: RowType, nodes: Sequence[FieldNode]) -> None:
+        self.rows = Rows(compiler, row_type)
+        self._write = self.rows.write(self.rows.root, row_type.name, nodes)
+
+    async def referenced(self, run: Run, references: Sequence[Reference], *, is_last: bool) -> list[str]:
+        """A text per reference, all by one column; null where there is no such row."""
+        rows, root, by = self.rows, self.rows.root, references[0].by
+        key = rows.column(root, by)
+        is_only = is_last and not rows.has_resolved
+        one = len(references) == 1
+        condition = (
+            f"= :key::{_type_of(references[0].key)}" if one else f"= any(:keys::{_type_of(references[0].key)}[])"
+        )
+        source = f"{root.row_type.table} {root.alias}{rows.joined} where {root.alias}.{by} {condition}{_owned(root)}"
+        values = {"key": references[0].key} if one else {"keys": list({each.key: None for each in references})}
+        found = await rows.fetch(run, source, values, is_only=is_only)
+        texts = await self._texts(run, found)
+        by_key = {row[key]: text for row, text in zip(found, texts, strict=True)}
+        return [by_key.get(each.key, leaves.NULL) for each in references]
+
+    async def listed(self, run: Run, listing: Listing, *, is_last: bool) -> list[str]:
+        """A text per row of a listing."""
+        rows = self.rows
+        inner = (
+            f"select {rows.row_type.select_list('r')} from {rows.row_type.table} r"
+            f" where {listing.where} order by {listing.order_by}"
+        )
+        source = f"{rows.numbered(inner)}{rows.joined} order by {rows.root.alias}.row_number"
+        found = await rows.fetch(run, source, {}, is_only=is_last and not rows.has_resolved)
+        return await self._texts(run, found)
+
+    async def _texts(self, run: Run, found: Sequence[Row]) -> list[str]:
+        write = self._write
+        if not self.rows.has_resolved:
+            return [write(row, run, None) for row in found]
+        extras = await self.rows.extras(run, found)
+        return [write(row, run, extra) for row, extra in zip(found, extras, strict=True)]
+
+
+def decoded(value: Any) -> list[Any]:
+    """The rows of a sub-select: text in a row, already a list within other rows."""
+    rows: list[Any] = msgspec.json.decode(value) if type(value) is str else value
+    return rows
+
+
+def _owned(scope: Scope) -> str:
+    """Row level security says the same; said here too, the index on the owner is used."""
+    return f" and {scope.alias}.{scope.row_type.owner} = :subject::uuid" if scope.row_type.owner else ""
+
+
+def _type_of(key: Any) -> str:
+    return "text" if isinstance(key, str) else "uuid"
+
+
+def _missing() -> str:
+    raise Mismatch("a row that must be there")
+
+
+def _loaded(to_many: ToMany) -> Callable[[Run, Any], Any]:
+    async def rows(run: Run, value: Any) -> Any:
+        loader = run.context.session.loaders.many_by(to_many.target(), to_many.by, to_many.order_by, to_many.where)
+        return await loader.load(value.record[to_many.key])
+
+    return rows

@@ -1,0 +1,157 @@
+"""How values of a GraphQL type become JSON text: many at a time, so that the rows they need come in one statement."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from inspect import isawaitable
+from typing import TYPE_CHECKING, Any
+
+from graphql import GraphQLObjectType
+
+from db.connections import PageRequest
+from db.sources import Listing, Reference
+from plan.errors import Mismatch
+from plan.leaves import NULL
+
+if TYPE_CHECKING:
+    from plan.compiler import Compiler
+    from plan.objects import ObjectPlan
+    from plan.pages import PagePlan
+    from plan.rows import RowPlan
+
+
+@dataclass(slots=True)
+class Run:
+    """One run of a plan. `info` is what resolvers take; `variables` are graphql-core's coerced ones; `pages` are the
+    requests of the pages that are being written, by the number of their plan."""
+
+    context: Any
+    info: Any
+    variables: Any
+    pages: dict[int, PageRequest] = field(default_factory=dict)
+
+
+class Value(ABC):
+    """A type and what is asked for of it."""
+
+    @abstractmethod
+    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+        """A text per value. Raises Mismatch. `is_last`: nothing of the run comes after these values."""
+
+
+class Leaf(Value):
+    """A scalar or an enum."""
+
+    def __init__(self, write: Callable[[Any], str]) -> None:
+        self.write = write
+
+    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+        return [NULL if value is None else self.write(value) for value in values]
+
+
+class NonNull(Value):
+    """A type without null."""
+
+    def __init__(self, of: Value) -> None:
+        self.of = of
+
+    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+        texts = await self.of.texts(run, values, is_last=is_last)
+        if NULL in texts:
+            raise Mismatch("null")
+        return texts
+
+
+class List(Value):
+    """Lists of a type; a Listing is one of rows."""
+
+    def __init__(self, of: Value) -> None:
+        self.of = of
+
+    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+        items: list[Any] = []
+        for value in values:
+            if isinstance(value, Listing):
+                return await self._listings(run, values, is_last=is_last)
+            items.extend(value or ())
+        written = iter(await self.of.texts(run, await settled(items), is_last=is_last))
+        return [
+            NULL if value is None else f"[{','.join([next(written) for _ in range(len(value))])}]" for value in values
+        ]
+
+    async def _listings(self, run: Run, values: Sequence[Listing], *, is_last: bool) -> list[str]:
+        of = self.of.of if isinstance(self.of, NonNull) else self.of
+        if not isinstance(of, Object):
+            raise Mismatch("a listing of no rows")
+        plan = of.rows(values[0].row_type)
+        return [f"[{','.join(await plan.listed(run, value, is_last=is_last))}]" for value in values]
+
+
+class Object(Value):
+    """An object, an interface, or a connection over rows."""
+
+    def __init__(self, compiler: Compiler, type_: Any, nodes: Sequence[Any]) -> None:
+        self._compiler = compiler
+        self._type = type_
+        self._nodes = nodes
+        self._rows: dict[str, RowPlan] = {}
+        self._objects: dict[str, ObjectPlan] = {}
+        is_page = isinstance(type_, GraphQLObjectType) and compiler.fields.is_page(type_.name)
+        self.page: PagePlan | None = compiler.page(type_, nodes) if is_page else None
+        if isinstance(type_, GraphQLObjectType) and not is_page:  # what it does not cover is known before it runs
+            if (row_type := compiler.fields.row_type(type_.name)) is not None:
+                self.rows(row_type)
+            else:
+                self._object(type_.name)
+
+    def rows(self, row_type: Any) -> RowPlan:
+        """The plan for rows of this type."""
+        if row_type.name not in self._rows:
+            self._rows[row_type.name] = self._compiler.rows(row_type, self._nodes)
+        return self._rows[row_type.name]
+
+    def _object(self, type_name: str) -> ObjectPlan:
+        if type_name not in self._objects:
+            self._objects[type_name] = self._compiler.object(type_name, self._nodes)
+        return self._objects[type_name]
+
+    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+        if self.page is not None:
+            return await self.page.texts(run, values, is_last=is_last)
+        texts = [NULL] * len(values)
+        groups: dict[tuple[str, str], list[int]] = {}
+        for position, value in enumerate(values):
+            if value is None:
+                continue
+            if type(value) is Reference:
+                if value.key is not None:
+                    groups.setdefault((value.row_type.name, value.by), []).append(position)
+            else:
+                name = self._type.name if isinstance(self._type, GraphQLObjectType) else self._name_of(value)
+                groups.setdefault((name, ""), []).append(position)
+        for (name, by), positions in groups.items():
+            chosen = [values[position] for position in positions]
+            last = is_last and len(groups) == 1
+            if by:
+                found = await self.rows(chosen[0].row_type).referenced(run, chosen, is_last=last)
+            else:
+                found = await self._object(name).texts(run, chosen, is_last=last)
+            for position, text in zip(positions, found, strict=True):
+                texts[position] = text
+        return texts
+
+    def _name_of(self, value: Any) -> str:
+        return self._compiler.fields.type_name(value)
+
+
+async def settled(values: Sequence[Any]) -> list[Any]:
+    """The values, those to be awaited all at once, so that loaders see them together; sources stay what they are."""
+    waiting = [value for value in values if isawaitable(value) and not isinstance(value, Reference | Listing)]
+    if not waiting:
+        return list(values)
+    results = iter(await asyncio.gather(*waiting))
+    waits = {id(value) for value in waiting}
+    return [next(results) if id(value) in waits else value for value in values]

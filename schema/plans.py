@@ -1,0 +1,89 @@
+"""What compiled plans are told of this schema: the declarations behind its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+import strawberry
+from graphql import GraphQLObjectType
+from strawberry.types import get_object_definition
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.field import StrawberryField
+
+from db.rows import RowType
+from plan.fields import Attribute, Field, Resolver
+from schema.connection import Connection
+from schema.node import Row
+
+
+class SchemaFields:
+    """See plan.fields.Fields."""
+
+    def __init__(self, schema: strawberry.Schema) -> None:
+        self._schema = schema
+        self._core = schema._schema  # noqa: SLF001  Strawberry has no public name for it
+        self._known: dict[tuple[str, str], Field] = {}
+
+    def field(self, type_name: str, field_name: str) -> Field:
+        key = (type_name, field_name)
+        if key not in self._known:
+            self._known[key] = self._find(type_name, field_name)
+        return self._known[key]
+
+    def _find(self, type_name: str, field_name: str) -> Field:
+        row_type = self.row_type(type_name)
+        declared = row_type.fields.get(field_name) if row_type else None
+        if declared is not None:
+            return declared
+        type_ = self._core.type_map[type_name]
+        assert isinstance(type_, GraphQLObjectType)
+        field: StrawberryField = type_.fields[field_name].extensions["strawberry-definition"]
+        if field.base_resolver is None:
+            return Attribute(field.python_name)
+        return _resolver(self._schema, field)
+
+    def row_type(self, type_name: str) -> RowType | None:
+        cls = self._class(type_name)
+        return getattr(cls, "ROW", None) if issubclass(cls, Row) else None
+
+    def is_page(self, type_name: str) -> bool:
+        return issubclass(self._class(type_name), Connection)
+
+    def type_name(self, value: Any) -> str:
+        return get_object_definition(type(value), strict=True).name
+
+    def blank(self, type_name: str, record: Any) -> Any:
+        cls = self._class(type_name)
+        blank = object.__new__(cls)
+        blank.record = record
+        return blank
+
+    def _class(self, type_name: str) -> type[Any]:
+        definition = self._core.type_map[type_name].extensions["strawberry-definition"]
+        origin: type[Any] = definition.origin
+        return origin
+
+
+def _resolver(schema: strawberry.Schema, field: StrawberryField) -> Resolver:
+    resolver = field.base_resolver
+    assert resolver is not None
+    function = cast("Callable[..., Any]", resolver.wrapped_func)
+    info_name = resolver.info_parameter.name if resolver.info_parameter else None
+    registry, config = schema.schema_converter.scalar_registry, schema.config
+
+    def call(source: Any, info: Any, arguments: Mapping[str, Any]) -> Any:
+        if info_name is None:
+            return function(source, **arguments)
+        return function(source, **{info_name: info}, **arguments)
+
+    def convert(arguments: dict[str, Any]) -> Mapping[str, Any]:
+        return convert_arguments(arguments, field.arguments, scalar_registry=registry, config=config)
+
+    return Resolver(call, convert)
+
+
+def info_of(context: Any) -> Any:
+    """What resolvers take as `info`: they look at nothing but its context."""
+    return SimpleNamespace(context=context)

@@ -25,6 +25,13 @@ class Environment(Enum):
     PRODUCTION = "production"
 
 
+class ClaimsMode(Enum):
+    """How claims reach Postgres: in the round trip of the query itself, or in ordinary transactions."""
+
+    PIPELINED = "pipelined"
+    TRANSACTION = "transaction"
+
+
 class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     """One field per variable, of the same name in capitals; `.env.example` explains each."""
 
@@ -46,6 +53,9 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     database_pool_pre_ping: bool = True
     database_slow_query_threshold: Positive = 1000
     database_statement_timeout: Positive = 10_000
+    database_pool_queue: Positive = 1000
+    claims_mode: ClaimsMode = ClaimsMode.PIPELINED
+    prepared_statements: bool = True
 
     jwt_secret: str = ""
     jwt_issuer: str = "aclue"
@@ -141,6 +151,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
         raise SettingsError("ERASURE_SECRET: too short, 32 bytes or more")
+    if settings.claims_mode is ClaimsMode.PIPELINED and not settings.prepared_statements:
+        if "CLAIMS_MODE" in given:
+            raise SettingsError("CLAIMS_MODE: pipelined needs prepared statements; PREPARED_STATEMENTS says false")
+        settings = msgspec.structs.replace(settings, claims_mode=ClaimsMode.TRANSACTION)
     if settings.migration_database_url and not settings.database_url:
         raise SettingsError("MIGRATION_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
     return settings

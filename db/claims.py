@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import struct
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,8 +19,8 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
 # Both spellings are set: policies read request.jwt.claims, but on Supabase an old request.jwt.claim or .claim.sub wins.
 # Role last: what stands before it runs as the log-in role.
-_APPLY = """
-select set_config('aclue.request_id', $5, true),
+_SETTINGS = """
+       set_config('aclue.request_id', $5, true),
        set_config('request.jwt.claims', $2, true),
        set_config('request.jwt.claim', '', true),
        set_config('request.jwt.claim.sub', $3, true),
@@ -27,6 +28,14 @@ select set_config('aclue.request_id', $5, true),
        set_config('statement_timeout', $4, true),
        set_config('role', $1, true)
 """
+APPLY = f"select {_SETTINGS} offset 1"  # a row that is skipped is computed, but not sent: db/pipeline.py needs that
+APPLY_READ_ONLY = f"select set_config('transaction_read_only', 'on', true), {_SETTINGS} offset 1"
+
+
+def text_parameters(*texts: str) -> bytes:
+    """Texts as parameters of a Bind message."""
+    encoded = (text.encode() for text in texts)
+    return b"".join(struct.pack("!i", len(text)) + text for text in encoded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +52,18 @@ class Claims:
     aal: str = "aal1"
     signed_in_at: int | None = None
     raw: str = field(default='{"role":"anon"}', repr=False)
+    # The first three parameters of APPLY, made once: with CLAIMS_MODE=pipelined they go out with every query.
+    parameters: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ValueError(f"role {self.role!r} is not one of {sorted(ROLES)}")
+        object.__setattr__(self, "parameters", text_parameters(self.role, self.raw, self.subject_text))
+
+    @property
+    def subject_text(self) -> str:
+        """The person's id as text; empty where there is none."""
+        return str(self.subject) if self.subject else ""
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any]) -> Claims:
@@ -108,6 +125,5 @@ async def apply(connection: asyncpg.Connection[Any], claims: Claims, statement_t
     """Makes the rest of the open transaction run as these claims say. Fails where no transaction is open."""
     if not connection.is_in_transaction():
         raise RuntimeError("claims are set inside a transaction only")
-    subject = str(claims.subject) if claims.subject else ""
-    timeout = str(statement_timeout_ms)
-    await connection.fetchrow(_APPLY, claims.role, claims.raw, subject, timeout, REQUEST_ID.get())
+    values = (claims.role, claims.raw, claims.subject_text, str(statement_timeout_ms), REQUEST_ID.get())
+    await connection.fetchrow(APPLY, *values)

@@ -1,112 +1,235 @@
-"""The connection pool: bounded waiting, no reset round trip, connections recycled by age."""
+"""Connections of the API's log-in: bounded in number and in those who wait, recycled by age, tried after idling.
+
+No reset round trip: claims are local to their transaction, so there is nothing to reset when a connection comes back.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import Any, TypeAlias
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import asyncpg
 
 from db.claims import Claims
-from db.session import Session, terminate
+from db.pipeline import MOST_STATEMENTS, Pipeline
+from db.session import Session
 from domain.errors import Overloaded
-from settings import Settings
+from settings import ClaimsMode, Settings
 
-PING_AFTER_IDLE = 30.0
-
-PooledConnection: TypeAlias = Any  # asyncpg's proxy, of which the stubs know neither our class nor its attributes
+TRY_AFTER_IDLE = 30.0
+TRY_FOR = 5.0
+CLOSE_WITHIN = 5.0
 
 
 class ApiConnection(asyncpg.Connection):
-    """Claims are local to their transaction, so there is nothing to reset when a connection goes back."""
+    """A connection and what is known of it. `pipeline` is None with CLAIMS_MODE=transaction."""
 
+    pipeline: Pipeline | None = None
     opened_at: float = 0.0
     used_at: float = 0.0
 
-    def get_reset_query(self) -> str:
-        return ""
+
+class Pool:
+    """The connection that came back last is lent first, so that those in use are few and warm."""
+
+    def __init__(self, connect: Callable[[], Awaitable[ApiConnection]], settings: Settings) -> None:
+        self._connect = connect
+        self._settings = settings
+        self._most = settings.database_pool_size + settings.database_max_overflow
+        self._idle: list[ApiConnection] = []
+        self._lent: set[ApiConnection] = set()
+        self._opening = 0
+        self._waiting: deque[asyncio.Future[ApiConnection | None]] = deque()
+        self._outdated_before = 0.0
+        self._closing = False
+
+    @property
+    def size(self) -> int:
+        """Connections there are, those being opened included."""
+        return len(self._idle) + len(self._lent) + self._opening
+
+    @property
+    def idle(self) -> int:
+        return len(self._idle)
+
+    async def acquire(self) -> ApiConnection:
+        """A healthy connection. Raises Overloaded when none is free within DATABASE_POOL_TIMEOUT, or at once where
+        DATABASE_POOL_QUEUE wait already; what connecting raises when a new one cannot be opened."""
+        deadline = 0.0
+        while True:
+            if self._closing:
+                raise Overloaded("The server is shutting down.", retry_after=2)
+            connection: ApiConnection | None = None
+            if self._idle:
+                connection = self._idle.pop()
+                self._lent.add(connection)
+            else:
+                deadline = deadline or asyncio.get_running_loop().time() + self._settings.database_pool_timeout
+                is_full = self.size >= self._most
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        connection = await (self._wait() if is_full else self._open())
+                except TimeoutError:
+                    raise _busy() from None
+            if connection is not None and await self._is_healthy(connection):
+                return connection
+
+    def release(self, connection: ApiConnection) -> None:
+        """Takes a connection back. One that is broken, in a transaction or too old goes no further."""
+        now = time.monotonic()
+        if connection.is_closed() or connection.is_in_transaction() or self._closing or self._is_old(connection, now):
+            self._drop(connection)
+        else:
+            connection.used_at = now
+            if not self._hand_over(connection):
+                self._lent.discard(connection)
+                self._idle.append(connection)
+            if self._idle and now - self._idle[0].used_at > self._settings.database_pool_recycle:
+                self._idle.pop(0).terminate()
+
+    def renew(self) -> None:
+        """No connection there is now is lent again: what they have prepared fits the schema no more."""
+        self._outdated_before = time.monotonic()
+
+    async def close(self) -> None:
+        """Waits a little for those that are lent, then ends them."""
+        self._closing = True
+        for connection in self._idle:
+            connection.terminate()
+        self._idle.clear()
+        deadline = time.monotonic() + CLOSE_WITHIN
+        while self._lent and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+        for connection in self._lent:
+            connection.terminate()
+
+    def _is_old(self, connection: ApiConnection, now: float) -> bool:
+        opened = connection.opened_at
+        return now - opened > self._settings.database_pool_recycle or opened <= self._outdated_before
+
+    async def _open(self) -> ApiConnection:
+        self._opening += 1
+        try:
+            connection = await self._connect()
+        except BaseException:
+            self._opening -= 1
+            self._hand_over(None)
+            raise
+        self._opening -= 1
+        self._lent.add(connection)
+        return connection
+
+    async def _is_healthy(self, connection: ApiConnection) -> bool:
+        """Whether it can be lent; ended where it cannot."""
+        now = time.monotonic()
+        if connection.is_closed() or self._is_old(connection, now):
+            self._drop(connection)
+            return False
+        if not self._settings.database_pool_pre_ping or now - connection.used_at < TRY_AFTER_IDLE:
+            return True
+        try:
+            await connection.execute("select 1", timeout=TRY_FOR)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            self._drop(connection)
+            return False
+        except BaseException:  # cancelled meanwhile
+            self._drop(connection)
+            raise
+        return True
+
+    def _drop(self, connection: ApiConnection) -> None:
+        connection.terminate()
+        self._lent.discard(connection)
+        self._hand_over(None)
+
+    async def _wait(self) -> ApiConnection | None:
+        """A connection that came back, or None when it is worth trying again."""
+        if len(self._waiting) >= self._settings.database_pool_queue:
+            raise _busy()
+        waiter: asyncio.Future[ApiConnection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            return await waiter
+        except BaseException:
+            if waiter.cancelled():
+                self._waiting.remove(waiter)
+            elif (connection := waiter.result()) is not None:  # handed over in the moment of the cancellation
+                self.release(connection)
+            else:
+                self._hand_over(None)
+            raise
+
+    def _hand_over(self, connection: ApiConnection | None) -> bool:
+        """Gives it to whoever has waited longest: a connection, or the word that a place is free."""
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return True
+        return False
+
+
+def _busy() -> Overloaded:
+    return Overloaded("The server is busy, try again shortly.", retry_after=2)
 
 
 class Database:
     """The API's log-in: hands out sessions, each one transaction under one person's claims."""
 
-    def __init__(self, pool: asyncpg.Pool[Any], settings: Settings) -> None:
-        self._pool = pool
+    def __init__(self, pool: Pool, settings: Settings) -> None:
+        self.pool = pool
         self._settings = settings
 
     @classmethod
     async def connect(cls, dsn: str, settings: Settings) -> Database:
-        """Opens the pool. Raises OSError or asyncpg.PostgresError when the server cannot be used."""
-        create_pool: Any = asyncpg.create_pool  # the stubs want init to take any connection; ours takes our class
-        pool: asyncpg.Pool[Any] = await create_pool(
-            dsn,
-            min_size=1,
-            max_size=settings.database_pool_size + settings.database_max_overflow,
-            max_inactive_connection_lifetime=settings.database_pool_recycle,
-            statement_cache_size=512,
-            max_cached_statement_lifetime=0,
-            connection_class=ApiConnection,
-            init=_note_opening,
-            server_settings={
-                "application_name": "aclue",
-                "timezone": "UTC",
-                # A terminated connection's statement ends within this time instead of running on.
-                "client_connection_check_interval": "500ms",
-            },
-            timeout=settings.database_pool_timeout,
-        )
+        """Opens the first connection. Raises OSError or asyncpg.PostgresError when the server cannot be used."""
+
+        async def connect() -> ApiConnection:
+            return await _connect(dsn, settings)
+
+        pool = Pool(connect, settings)
+        pool.release(await pool.acquire())
         return cls(pool, settings)
 
     async def close(self) -> None:
-        try:
-            await asyncio.wait_for(self._pool.close(), timeout=5)
-        except TimeoutError:
-            self._pool.terminate()
+        await self.pool.close()
 
     def session(self, claims: Claims, *, read_only: bool, statement_timeout_ms: int | None = None) -> Session:
         """One transaction, begun by its first statement. Close it (`async with`). A statement may take
         DATABASE_STATEMENT_TIMEOUT unless said otherwise."""
-        timeout = statement_timeout_ms or self._settings.database_statement_timeout
+        settings = self._settings
         return Session(
-            self,
+            self.pool,
             claims,
             read_only=read_only,
-            statement_timeout_ms=timeout,
-            slow_ms=self._settings.database_slow_query_threshold,
+            statement_timeout_ms=statement_timeout_ms or settings.database_statement_timeout,
+            slow_ms=settings.database_slow_query_threshold,
         )
 
-    async def acquire(self) -> PooledConnection:
-        """A healthy connection. Raises Overloaded when none is free within DATABASE_POOL_TIMEOUT."""
-        deadline = time.monotonic() + self._settings.database_pool_timeout
-        while True:
-            try:
-                connection: PooledConnection = await self._pool.acquire(timeout=max(deadline - time.monotonic(), 0.001))
-            except TimeoutError:
-                raise Overloaded("The server is busy, try again shortly.", retry_after=2) from None
-            idle = time.monotonic() - connection._con.used_at  # noqa: SLF001
-            if not self._settings.database_pool_pre_ping or idle < PING_AFTER_IDLE:
-                return connection
-            try:
-                await connection.execute("select 1")
-                return connection
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                terminate(connection)
-                await self._pool.release(connection)
-            except BaseException:  # cancelled meanwhile
-                terminate(connection)
-                await self._pool.release(connection)
-                raise
 
-    async def release(self, connection: PooledConnection) -> None:
-        """Takes a connection back; a terminated one, or one past DATABASE_POOL_RECYCLE, is replaced by a new one."""
-        raw: ApiConnection | None = connection._con  # noqa: SLF001  None once terminated
-        if raw is not None:
-            raw.used_at = time.monotonic()
-            if raw.used_at - raw.opened_at > self._settings.database_pool_recycle:
-                terminate(connection)
-        await self._pool.release(connection)
-
-
-async def _note_opening(connection: ApiConnection) -> None:
+async def _connect(dsn: str, settings: Settings) -> ApiConnection:
+    server_settings = {"application_name": "aclue", "timezone": "UTC"}
+    if settings.prepared_statements:  # poolers that know none refuse other parameters too
+        # A terminated connection's statement ends within this time instead of running on.
+        server_settings["client_connection_check_interval"] = "500ms"
+    connection: ApiConnection = await asyncpg.connect(
+        dsn,
+        statement_cache_size=MOST_STATEMENTS if settings.prepared_statements else 0,
+        max_cached_statement_lifetime=0,
+        connection_class=ApiConnection,
+        server_settings=server_settings,
+        timeout=settings.database_pool_timeout,
+    )
+    if settings.claims_mode is ClaimsMode.PIPELINED:
+        try:
+            pipeline = Pipeline(connection)
+            await pipeline.open()
+        except BaseException:
+            connection.terminate()
+            raise
+        connection.pipeline = pipeline
     connection.opened_at = connection.used_at = time.monotonic()
+    return connection

@@ -1,13 +1,13 @@
 """A session is one transaction under one person's claims, on a connection nobody else has meanwhile.
 
 A query's session is REPEATABLE READ READ ONLY, so that all its fields see one snapshot. Each root field of a mutation
-has a read-write session, which commits after the payload was read and before the answer is sent.
+has a read-write session, which commits after the payload was read and before the answer is sent. A query that is one
+statement needs no more than that statement: `run_only`.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -19,37 +19,31 @@ import structlog
 from db import claims as claims_module
 from db.claims import Claims
 from db.loaders import Loaders
+from db.pipeline import BEGIN_READING, BEGIN_WRITING, Pipeline, alone, begun
 from db.queries import QUERIES, Composed
 from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
 
 if TYPE_CHECKING:
-    from db.pool import Database
+    from db.pool import ApiConnection, Pool
 
 log = structlog.get_logger("aclue.db")
-
-
-def terminate(connection: Any) -> None:
-    """Closes a pooled connection without a word; harmless where asyncpg has noticed its loss before."""
-    with contextlib.suppress(asyncpg.InterfaceError):
-        connection.terminate()
 
 
 class Session:
     """Statements of one transaction. They run one at a time, in the order they are asked for."""
 
-    def __init__(
-        self, database: Database, claims: Claims, *, read_only: bool, statement_timeout_ms: int, slow_ms: int
-    ) -> None:
+    def __init__(self, pool: Pool, claims: Claims, *, read_only: bool, statement_timeout_ms: int, slow_ms: int) -> None:
         self.claims = claims
         self.read_only = read_only
         self.loaders = Loaders(self)
-        self._database = database
+        self._pool = pool
         self._statement_timeout_ms = statement_timeout_ms
         self._slow_ms = slow_ms
-        self._connection: Any = None
+        self._connection: ApiConnection | None = None
         self._lock = asyncio.Lock()
         self._after_commit: list[Callable[[], None]] = []
         self.failure: Exception | None = None
+        self._begun = False
         self._failed = False
         self._broken = False
         self._closed = False
@@ -80,62 +74,113 @@ class Session:
         async with self._lock:
             if self.failure is not None:
                 raise self.failure
-            connection = self._connection or await self._begin()
-            started = time.perf_counter()
-            try:
-                # Plans depend on the role (row level security is part of them), so each role has its own statements.
-                rows: list[asyncpg.Record] = await connection.fetch(f"/*{self.claims.role}*/ {sql}", *arguments)
-            except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
-                self._break(connection)
-                self.failure = _LOST if _is_lost(error) else error
-                raise self.failure from error
-            except asyncpg.PostgresError as error:
-                self._failed = True
-                self.failure = _translated(error)
-                raise self.failure from error
-            except BaseException:
-                self._break(connection)
-                raise
-            elapsed_ms = (time.perf_counter() - started) * 1000
-            if elapsed_ms > self._slow_ms:
-                log.warning("slow query", milliseconds=round(elapsed_ms), sql=sql[:500])
-            return rows
+            connection = self._connection or await self._take()
+            return await self._watched(connection, sql, arguments)
 
     @property
-    def has_begun(self) -> bool:
-        return self._connection is not None
+    def may_run_only(self) -> bool:
+        """Whether `run_only` would take a statement: this reads, and nothing has been asked yet."""
+        return self.read_only and self._connection is None and not self._closed
 
-    async def _begin(self) -> Any:
-        if self._closed:
-            raise RuntimeError("the session is closed")
-        connection = await self._database.acquire()
-        self._connection = connection
+    async def run_only(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        """Rows of the one statement of a reading session: with CLAIMS_MODE=pipelined in one round trip and without a
+        transaction block. It closes the session. Raises what `run` raises, and RuntimeError where the session writes
+        or has begun."""
+        async with self._lock:
+            if not self.read_only or self._connection is not None:
+                raise RuntimeError("the only statement of a session is a read, and its first")
+            connection = await self._take()
+            self._closed = True
+            try:
+                return await self._watched(connection, sql, arguments, only=True)
+            finally:
+                if self._begun:
+                    await asyncio.shield(asyncio.ensure_future(self._finish(connection)))
+                else:
+                    self._give_back(connection)
+
+    async def _watched(
+        self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, only: bool = False
+    ) -> list[asyncpg.Record]:
+        started = time.perf_counter()
         try:
-            mode = "isolation level repeatable read read only" if self.read_only else "isolation level read committed"
-            await connection.execute(f"begin {mode}")
-            await claims_module.apply(connection, self.claims, self._statement_timeout_ms)
-        except BaseException:
+            if connection.pipeline is None:
+                rows = await self._plain(connection, sql, arguments)
+            else:
+                rows = await self._pipelined(connection, connection.pipeline, sql, arguments, only=only)
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
+            self._break(connection)
+            self.failure = _LOST if _is_lost(error) else error
+            raise self.failure from error
+        except asyncpg.PostgresError as error:
+            if isinstance(error, asyncpg.InvalidCachedStatementError):
+                self._pool.renew()
+            self._failed = True
+            self.failure = _translated(error)
+            raise self.failure from error
+        except BaseException as error:
+            if isinstance(error, asyncpg.OutdatedSchemaCacheError):
+                self._pool.renew()
             self._break(connection)
             raise
-        return connection
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        if elapsed_ms > self._slow_ms:
+            log.warning("slow query", milliseconds=round(elapsed_ms), sql=sql[:500])
+        return rows
+
+    async def _plain(self, connection: ApiConnection, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        if not self._begun:
+            await self._begin(connection)
+        # Plans depend on the role (row level security is part of them), so each role has its own statements.
+        rows: list[asyncpg.Record] = await connection.fetch(f"/*{self.claims.role}*/ {sql}", *arguments)
+        return rows
+
+    async def _pipelined(
+        self, connection: ApiConnection, pipeline: Pipeline, sql: str, arguments: Sequence[Any], *, only: bool
+    ) -> list[asyncpg.Record]:
+        statement = pipeline.known(self.claims.role, sql)
+        before = b""
+        if not self._begun and statement is None:  # it can be prepared only once the role is set
+            await self._begin(connection)
+        elif not self._begun and only:
+            before = alone(self.claims, self._statement_timeout_ms)
+        elif not self._begun:
+            self._begun = True
+            before = begun(self.claims, self._statement_timeout_ms, read_only=self.read_only)
+        if statement is None:
+            statement = await pipeline.prepare(self.claims.role, sql)
+        return await pipeline.fetch(statement, arguments, before)
+
+    async def _take(self) -> ApiConnection:
+        if self._closed:
+            raise RuntimeError("the session is closed")
+        self._connection = await self._pool.acquire()
+        return self._connection
+
+    async def _begin(self, connection: ApiConnection) -> None:
+        self._begun = True
+        await connection.execute(BEGIN_READING if self.read_only else BEGIN_WRITING)
+        await claims_module.apply(connection, self.claims, self._statement_timeout_ms)
 
     async def become(self, claims: Claims) -> None:
         """The rest of the transaction runs as these claims say."""
         async with self._lock:
             if self.failure is not None:
                 raise self.failure
-            connection = self._connection or await self._begin()
+            connection = self._connection or await self._take()
             try:
+                if not self._begun:
+                    await self._begin(connection)
                 await claims_module.apply(connection, claims, self._statement_timeout_ms)
             except BaseException:
                 self._break(connection)
                 raise
             self.claims = claims
 
-    def _break(self, connection: Any) -> None:
+    def _break(self, connection: ApiConnection) -> None:
         """Cancelled or broken half-way: nobody may get this connection again."""
         self._failed = self._broken = True
-        terminate(connection)
+        connection.terminate()
 
     def abandon(self) -> None:
         """Nothing of this session is to be kept, though no statement failed."""
@@ -149,29 +194,34 @@ class Session:
         """Commits, or rolls back after a failure. Raises WriteConflict when the commit is refused, Overloaded when the
         connection was lost before it. The connection goes back whatever happens, a second cancellation included."""
         self._closed = True
-        await asyncio.shield(asyncio.ensure_future(self._close()))
+        if self._connection is not None or self._lock.locked():
+            await asyncio.shield(asyncio.ensure_future(self._close()))
 
     async def _close(self) -> None:
         async with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is None:
+            if self._connection is None:
                 return
-            try:
-                if not self._broken:
-                    await connection.execute("rollback" if self._failed else "commit")
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                was_to_commit = not self._failed
-                self._break(connection)
-                if was_to_commit:
-                    lost = (
-                        _LOST if _is_lost(error) or not isinstance(error, asyncpg.PostgresError) else _translated(error)
-                    )
-                    raise lost from error
-            finally:
-                await self._database.release(connection)
+            await self._finish(self._connection)
         if not self._failed:
             for do in self._after_commit:
                 do()
+
+    async def _finish(self, connection: ApiConnection) -> None:
+        try:
+            if self._begun and not self._broken:
+                await connection.execute("rollback" if self._failed else "commit")
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            was_to_commit = not self._failed
+            self._break(connection)
+            if was_to_commit:
+                lost = _LOST if _is_lost(error) or not isinstance(error, asyncpg.PostgresError) else _translated(error)
+                raise lost from error
+        finally:
+            self._give_back(connection)
+
+    def _give_back(self, connection: ApiConnection) -> None:
+        self._connection = None
+        self._pool.release(connection)
 
     async def __aenter__(self) -> Session:
         return self

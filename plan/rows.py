@@ -291,7 +291,7 @@ class Rows:
             text = f"select {columns} from {source}"
             statement = self._statements[key] = Statement.of(text)
         session = run.context.session
-        run_statement = session.run
+        run_statement = session.run_only if is_only and session.may_run_only else session.run
         rows: list[Row] = await run_statement(statement.sql, statement.arguments(given))
         return rows
 

@@ -220,7 +220,7 @@ async def interleave(shop: Shop, people: list[Person], requests: int, seed: int)
     for person in people:
         person.client.ghost_token = ghost_token  # type: ignore[attr-defined]
     at_once = asyncio.Semaphore(CONNECTIONS + CONNECTIONS // 4)
-    pool = shop.services.database._pool
+    pool = shop.services.database.pool
     full = answered = busiest = 0
 
     async def one(deed: Deed, person: Person, other: Person, patience: float | None) -> None:
@@ -230,7 +230,7 @@ async def interleave(shop: Shop, people: list[Person], requests: int, seed: int)
             if patience is not None:
                 await asyncio.wait([request], timeout=patience)
                 request.cancel()
-            busiest = max(busiest, pool.get_size() - pool.get_idle_size())
+            busiest = max(busiest, pool.size - pool.idle)
             try:
                 seen, there_is = await request
             except asyncio.CancelledError:

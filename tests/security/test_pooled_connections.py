@@ -58,11 +58,11 @@ async def rows_seen(database: Database, claims: Claims) -> list[UUID]:
 
 @contextlib.asynccontextmanager
 async def bare_connection(database: Database) -> AsyncIterator[Any]:
-    connection = await database.acquire()
+    connection = await database.pool.acquire()
     try:
         yield connection
     finally:
-        await database.release(connection)
+        database.pool.release(connection)
 
 
 async def asleep(database: Database, claims: Claims) -> None:

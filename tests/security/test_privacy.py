@@ -207,12 +207,12 @@ async def test_an_export_by_ben_holds_nothing_of_anna(shop: Shop) -> None:
 async def test_the_rights_an_export_borrows_end_with_it(shop: Shop) -> None:
     anna = await shop.account()
     await anna.do(EXPORT)
-    connections = [await shop.services.database.acquire() for _ in range(4)]
+    connections = [await shop.services.database.pool.acquire() for _ in range(4)]
     for connection in connections:
         state = "select current_user, current_setting('role'), current_setting('request.jwt.claims', true)"
         user, role, claims = await connection.fetchrow(state)
         assert (user, role, claims or "") == ("aclue_api", "none", "")
-        await shop.services.database.release(connection)
+        shop.services.database.pool.release(connection)
     assert await anna.code("{ auditLog { totalCount } }") == "FORBIDDEN"
 
 

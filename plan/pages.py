@@ -165,16 +165,21 @@ class PagePlan:
         for positions in groups.values():
             keys = [pages[position].parent_key for position in positions]
             request: PageRequest = pages[positions[0]].request
-            is_only = is_last and len(groups) == 1 and not self.rows.has_resolved and not self.has_total
+            has_total_apart = self.has_total and request.parent is not None
+            is_only = is_last and len(groups) == 1 and not self.rows.has_resolved and not has_total_apart
             found = await self._fetch(run, request, keys, is_only=is_only)
             totals: Sequence[int | None] = [None] * len(keys)
-            if self.has_total:
+            if has_total_apart:
                 totals = await connections.count(run.context.session, request, keys)
+            elif self.has_total:
+                totals = [found[0][-1]] * len(keys)
+                found = [row for row in found if row[-2] is not None]
+            key_at = -3 if self.has_total and not has_total_apart else -1
             extras = await self.rows.extras(run, found) if self.rows.has_resolved else None
             run.pages[self.number] = request
             of_key: dict[Any, list[int]] = {key: [] for key in keys}
             for index, row in enumerate(found):
-                of_key[row[-1] or ROOT].append(index)
+                of_key[row[key_at] or ROOT].append(index)
             for position, key, total in zip(positions, keys, totals, strict=True):
                 rows = [found[index] for index in of_key[key]]
                 beside = None if extras is None else [extras[index] for index in of_key[key]]
@@ -182,7 +187,9 @@ class PagePlan:
         return texts
 
     async def _fetch(self, run: Run, request: PageRequest, keys: Sequence[Any], *, is_only: bool) -> list[Row]:
-        """The rows of one page per key; the last column is the key, null where there is no parent."""
+        """The rows of one page per key; the last column is the key, null where there is no parent. The total of a page
+        without a parent stands behind it in every row, after the row's number: a page without rows is one row of
+        nulls then."""
         rows, root = self.rows, self.rows.root
         page = request.page_text(rows.row_type.select_list("r"))
         values = request.values()
@@ -192,8 +199,13 @@ class PagePlan:
             source = f"select parent.key, page.* from {parents} cross join lateral ({page}) page"
         else:
             source = f"select null::uuid as key, page.* from ({page}) page"
-        ordered = f"{rows.numbered(source)}{rows.joined} order by {root.alias}.row_number"
-        return await rows.fetch(run, ordered, values, last=f"{root.alias}.key", is_only=is_only)
+        source = rows.numbered(source)
+        last = f"{root.alias}.key"
+        if self.has_total and not request.parent:
+            source = f"(select) one left join {source} on true"
+            last += f", {root.alias}.row_number, ({request.count_text()}) as total"
+        ordered = f"{source}{rows.joined} order by {root.alias}.row_number"
+        return await rows.fetch(run, ordered, values, last=last, is_only=is_only)
 
 
 def _goes_on(page: _Page) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -27,18 +27,41 @@ MAX_COMMENT = 2000
 POPULARITY_SHARE = 0.05  # half of the weight of popularity in every context's parameters, at the least
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class Recommended:
-    """One recommended product. `id` is signed; `cursor` is set within a feed."""
+    """One recommended product. What costs time, and is not always asked for, is made when it is: the signed id, the
+    reasons, and within a feed the cursor."""
 
-    id: str
-    context: str
-    product_id: UUID
+    shown: Shown
     score: float
     confidence: float
-    reasons: list[Reason]
-    generated_at: datetime
-    cursor: str | None = None
+    sign: Callable[[Shown], str]
+    explain: Callable[[], list[Reason]]
+    point: Callable[[], str] | None = None
+
+    @property
+    def context(self) -> str:
+        return self.shown.context
+
+    @property
+    def product_id(self) -> UUID:
+        return self.shown.product_id
+
+    @property
+    def generated_at(self) -> datetime:
+        return self.shown.generated_at
+
+    @cached_property
+    def id(self) -> str:
+        return self.sign(self.shown)
+
+    @cached_property
+    def reasons(self) -> list[Reason]:
+        return self.explain()
+
+    @cached_property
+    def cursor(self) -> str | None:
+        return self.point() if self.point else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,54 +149,54 @@ async def _start(
 
 
 def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: list[Any], size: int) -> Feed:
-    items = []
-    for offset, row in enumerate(rows[:size], start=1):
-        position = start.position + offset
-        cursor = FeedCursor(
+    def cursor(position: int, row: Any) -> str:
+        place = FeedCursor(
             start.request, start.model, start.until, position, row["score"], row["product_id"], start.is_personal
         )
-        items.append(
-            _recommended(
-                services, context, viewer, start, position, row, services.cursors.sign(msgspec.msgpack.encode(cursor))
-            )
-        )
+        return services.cursors.sign(msgspec.msgpack.encode(place))
+
+    items = []
+    for position, row in enumerate(rows[:size], start=start.position + 1):
+        item = _recommended(services, context, viewer, start, position, row)
+        item.point = partial(cursor, position, row)
+        items.append(item)
     return Feed(items, has_next=len(rows) > size, has_previous=start.score is not None)
 
 
 def _recommended(
-    services: Services, context: str, viewer: bytes, start: _Start, position: int, row: Any, cursor: str | None
+    services: Services, context: str, viewer: bytes, start: _Start, position: int, row: Any
 ) -> Recommended:
-    shown = Shown(
-        product_id=row["product_id"],
-        viewer=viewer,
-        context=context,
-        model=start.model,
-        position=position,
-        score=row["score"],
-        match=(row["personality"] + 1) / 2,
-        preference=(row["preference"] + 1) / 2,
-        popularity=row["popularity"],
-        generated_at=start.until,
-    )
     return Recommended(
-        id=shown.sign(services.recommendation_ids),
-        context=context,
-        product_id=row["product_id"],
+        shown=Shown(
+            product_id=row["product_id"],
+            viewer=viewer,
+            context=context,
+            model=start.model,
+            position=position,
+            score=row["score"],
+            match=(row["personality"] + 1) / 2,
+            preference=(row["preference"] + 1) / 2,
+            popularity=row["popularity"],
+            generated_at=start.until,
+        ),
         score=row["score"],
         confidence=domain.confidence_of(row["score"], row["signals"], row["has_personality"]),
-        reasons=domain.reasons_of(
-            trait_terms=[(factor or 0.0) * row["trait_weight"] for factor in row["trait_factors"]],
-            trait_leanings=row["leanings"],
-            because=msgspec.json.decode(row["because"], type=list[Because]),
-            context_terms=[
-                (f"{term['kind'].upper()}_FIT", _context_text(term), term["weight"])
-                for term in msgspec.json.decode(row["context_terms"])
-            ],
-            popularity_term=row["popularity_term"],
-            for_somebody_else=context == "gift_finder",
-        ),
-        generated_at=start.until,
-        cursor=cursor,
+        sign=partial(Shown.sign, signer=services.recommendation_ids),
+        explain=partial(_reasons, row, for_somebody_else=context == "gift_finder"),
+    )
+
+
+def _reasons(row: Any, *, for_somebody_else: bool) -> list[Reason]:
+    return domain.reasons_of(
+        trait_terms=[(factor or 0.0) * row["trait_weight"] for factor in row["trait_factors"]],
+        trait_leanings=row["leanings"],
+        because=msgspec.json.decode(row["because"], type=list[Because]),
+        context_terms=[
+            (f"{term['kind'].upper()}_FIT", _context_text(term), term["weight"])
+            for term in msgspec.json.decode(row["context_terms"])
+        ],
+        popularity_term=row["popularity_term"],
+        for_somebody_else=for_somebody_else,
     )
 
 
@@ -321,18 +344,27 @@ async def similar(
 
 
 def _similar(services: Services, start: _Start, position: int, row: Any) -> Recommended:
-    shown = Shown(
-        product_id=row["product_id"],
-        viewer=NOBODY,
-        context="similar",
-        model=start.model,
-        position=position,
+    return Recommended(
+        shown=Shown(
+            product_id=row["product_id"],
+            viewer=NOBODY,
+            context="similar",
+            model=start.model,
+            position=position,
+            score=row["score"],
+            match=0.5,
+            preference=0.5,
+            popularity=row["popularity"],
+            generated_at=start.until,
+        ),
         score=row["score"],
-        match=0.5,
-        preference=0.5,
-        popularity=row["popularity"],
-        generated_at=start.until,
+        confidence=domain.confidence_of(row["score"], 0, False),
+        sign=partial(Shown.sign, signer=services.recommendation_ids),
+        explain=partial(_reasons_of_similar, row),
     )
+
+
+def _reasons_of_similar(row: Any) -> list[Reason]:
     tags = ", ".join(tag.replace("-", " ") for tag in row["shared_tags"][:3])
     terms = [
         Reason("SAME_CATEGORY", "The same kind of gift", row["category_term"]),
@@ -342,15 +374,7 @@ def _similar(services: Services, start: _Start, position: int, row: Any) -> Reco
         domain.popular(row["popularity_term"]),
     ]
     reasons = sorted((r for r in terms if r.weight >= 0.0005), key=lambda r: -r.weight)[: domain.MAX_REASONS]
-    return Recommended(
-        id=shown.sign(services.recommendation_ids),
-        context="similar",
-        product_id=row["product_id"],
-        score=row["score"],
-        confidence=domain.confidence_of(row["score"], 0, False),
-        reasons=[Reason(r.code, r.text, round(r.weight, 6)) for r in reasons],
-        generated_at=start.until,
-    )
+    return [Reason(r.code, r.text, round(r.weight, 6)) for r in reasons]
 
 
 def open_id(session: Session, services: Services, text: str, name: str = "recommendationId") -> Shown:
@@ -451,14 +475,12 @@ async def by_id(session: Session, services: Services, shown: Shown) -> Recommend
         rows = await _discover(session, start, [is_product], size=1)
         if not rows:
             return None
-        again = _recommended(services, shown.context, shown.viewer, start, shown.position, rows[0], None)
-        return replace(again, id=shown.sign(services.recommendation_ids))
+        again = _recommended(services, shown.context, shown.viewer, start, shown.position, rows[0])
+        return replace(again, shown=shown)
     return Recommended(
-        id=shown.sign(services.recommendation_ids),
-        context=shown.context,
-        product_id=shown.product_id,
+        shown=shown,
         score=round(shown.score, 4),
         confidence=domain.confidence_of(shown.score, 0, False),
-        reasons=[domain.popular(round(shown.popularity * POPULARITY_SHARE, 6))],
-        generated_at=shown.generated_at,
+        sign=partial(Shown.sign, signer=services.recommendation_ids),
+        explain=lambda: [domain.popular(round(shown.popularity * POPULARITY_SHARE, 6))],
     )

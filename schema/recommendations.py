@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, cast
+from typing import cast
 
 import strawberry
 
@@ -36,28 +36,34 @@ class RecommendationReason:
 
 @strawberry.type(description="A product recommended, and why.")
 class Recommendation(Node):
-    context: RecommendationContext = strawberry.field(description="Where it was shown.")
+    found: strawberry.Private[Recommended]
     score: float = strawberry.field(description="0 to 1; orders the feed.")
     confidence: float = strawberry.field(description="Estimated probability of a like, 0 to 1.")
-    reasons: list[RecommendationReason] = strawberry.field(description="The terms of the score, heaviest first.")
     generated_at: datetime = strawberry.field(description="The moment its feed was frozen at.")
 
     @strawberry.field(description="Signed. Send it back with swipes, clicks and feedback.")
     def id(self) -> strawberry.ID:
-        return strawberry.ID(self.record["id"])
+        return strawberry.ID(self.found.id)
+
+    @strawberry.field(description="Where it was shown.")
+    def context(self) -> RecommendationContext:
+        return RecommendationContext(self.found.context)
 
     @strawberry.field(description="What is recommended.")
     def product(self, info: Info) -> Product:
-        return cast(Product, load(info, Product, self.record["product_id"]))
+        return cast(Product, load(info, Product, self.found.product_id))
+
+    @strawberry.field(description="The terms of the score, heaviest first.")
+    def reasons(self) -> list[RecommendationReason]:
+        return [RecommendationReason(code=r.code, text=r.text, weight=r.weight) for r in self.found.reasons]
 
     @classmethod
     def of(cls, found: Recommended) -> Recommendation:
         return cls(
-            record=cast(Any, {"id": found.id, "product_id": found.product_id}),
-            context=RecommendationContext(found.context),
+            record={},
+            found=found,
             score=found.score,
             confidence=found.confidence,
-            reasons=[RecommendationReason(code=r.code, text=r.text, weight=r.weight) for r in found.reasons],
             generated_at=found.generated_at,
         )
 
@@ -67,30 +73,34 @@ NODES["Recommendation"] = Recommendation
 
 @strawberry.type(description="A recommendation and its place in the feed.")
 class RecommendationEdge:
-    cursor: str = strawberry.field(description="Opaque; for `after`.")
     node: Recommendation = strawberry.field(description="The recommendation.")
+
+    @strawberry.field(description="Opaque; for `after`.")
+    def cursor(self) -> str:
+        return self.node.found.cursor or ""
 
 
 @strawberry.type(description="A page of a feed. Its cursors keep the ranking of the first page.")
 class RecommendationConnection:
-    edges: list[RecommendationEdge] = strawberry.field(description="The recommendations with their cursors.")
+    feed: strawberry.Private[Feed]
     nodes: list[Recommendation] = strawberry.field(description="The recommendations alone.")
-    page_info: PageInfo = strawberry.field(description="Where this page stands.")
+
+    @strawberry.field(description="The recommendations with their cursors.")
+    def edges(self) -> list[RecommendationEdge]:
+        return [RecommendationEdge(node=node) for node in self.nodes]
+
+    @strawberry.field(description="Where this page stands.")
+    def page_info(self) -> PageInfo:
+        return PageInfo(
+            has_next_page=self.feed.has_next,
+            has_previous_page=self.feed.has_previous,
+            start_cursor=self.feed.items[0].cursor if self.feed.items else None,
+            end_cursor=self.feed.items[-1].cursor if self.feed.items else None,
+        )
 
     @classmethod
     def of(cls, feed: Feed) -> RecommendationConnection:
-        nodes = [Recommendation.of(item) for item in feed.items]
-        cursors = [item.cursor or "" for item in feed.items]
-        return cls(
-            edges=[RecommendationEdge(cursor=c, node=n) for c, n in zip(cursors, nodes, strict=True)],
-            nodes=nodes,
-            page_info=PageInfo(
-                has_next_page=feed.has_next,
-                has_previous_page=feed.has_previous,
-                start_cursor=cursors[0] if cursors else None,
-                end_cursor=cursors[-1] if cursors else None,
-            ),
-        )
+        return cls(feed=feed, nodes=[Recommendation.of(item) for item in feed.items])
 
 
 @strawberry.input(description="Who a gift is for. All of it is optional.")

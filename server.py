@@ -63,6 +63,7 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        app.state.engine = engine
         database = await Database.connect(database_url, settings)
         app.state.services = Services.make(settings, database, secret)
         services = app.state.services

@@ -109,26 +109,31 @@ class Engine:
             )
             return _refused((GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"}),), context, request_id)
         try:
-            if self._settings.plans:
-                try:
-                    return await self._planned(operation, request, context, request_id)
-                except NotPlanned as error:
-                    self.counts[error.reason] += 1
-                    await context.end(failed=True)
-                    if error.reason == "introspection" and not request.variables:
-                        return await self._introspected(document.tree, request, context, request_id)
+            answer = await self._planned(operation, request, context, request_id)
+            if isinstance(answer, Answer):
+                return answer
+            # Not where it was caught: what goes wrong from here on did not go wrong in the plan.
+            self.counts[answer] += 1
+            await context.end(failed=True)
+            if answer == "introspection" and not request.variables:
+                return await self._introspected(document.tree, request, context, request_id)
             return await self._executed(document.tree, request, context, request_id)
         finally:
             await context.finish()
 
-    async def _planned(self, operation: Operation, request: Request, context: Context, request_id: str) -> Answer:
-        """By a compiled plan. Raises NotPlanned, with nothing done, where ordinary execution is to answer: what is not
-        compiled, and whatever goes wrong in a query."""
+    async def _planned(self, operation: Operation, request: Request, context: Context, request_id: str) -> Answer | str:
+        """By a compiled plan; or the reason why ordinary execution is to answer, with nothing done: something is not
+        compiled, or went wrong in a query."""
+        if not self._settings.plans:
+            return "off"
         definitions = operation.node.variable_definitions or ()
         variables = get_variable_values(self._core, definitions, request.variables or {})
         if not isinstance(variables, VariableValues):
-            raise NotPlanned("variables")
-        plan = operation.plans.get(variables.coerced)
+            return "variables"
+        try:
+            plan = operation.plans.get(variables.coerced)
+        except NotPlanned as error:
+            return error.reason
         run = Run(context, info_of(context), variables)
         if plan.is_mutation:
             return await self._mutated(plan, run, context, request_id)
@@ -136,20 +141,20 @@ class Engine:
             text = await plan.answer(run)
         except TryAgain as error:  # again at once would be worse
             return _failed(plan, error, context, request_id)
-        except Exception as error:
-            raise NotPlanned("error") from error
+        except Exception:
+            return "error"
         self.counts["planned"] += 1
         return Answer(f'{{"data":{text}}}'.encode())
 
-    async def _mutated(self, plan: Plan, run: Run, context: Context, request_id: str) -> Answer:
+    async def _mutated(self, plan: Plan, run: Run, context: Context, request_id: str) -> Answer | str:
         context.begin_write()
         try:
             text = await plan.answer(run)
             if context.session.failure is not None:  # a nullable part of the payload hid it, but nothing was stored
                 raise context.session.failure
             await context.end()
-        except GraphQLError as error:  # of arguments: before anything was done
-            raise NotPlanned("arguments") from error
+        except GraphQLError:  # of arguments: before anything was done
+            return "arguments"
         except Exception as error:
             await context.end(failed=True)
             return _failed(plan, error, context, request_id)

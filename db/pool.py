@@ -56,6 +56,11 @@ class Pool:
     def idle(self) -> int:
         return len(self._idle)
 
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for a connection."""
+        return len(self._waiting)
+
     async def acquire(self) -> ApiConnection:
         """A healthy connection. Raises Overloaded when none is free within DATABASE_POOL_TIMEOUT, or at once where
         DATABASE_POOL_QUEUE wait already; what connecting raises when a new one cannot be opened."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -57,11 +56,12 @@ def pooled(dsns: Dsns, tmp_path: Path) -> Iterator[str]:
     """The API's log-in through PgBouncer, which has two connections to Postgres."""
     assert PROGRAM
     parts, listen = urlsplit(dsns.api), free_port()
+    (socket_folder,) = parse_qs(parts.query)["host"]
     configuration = tmp_path / "pgbouncer.ini"
     configuration.write_text(
         CONFIGURATION.format(
             database=parts.path[1:],
-            host=(parse_qs(parts.query).get("host") or [parts.hostname])[0],
+            host=socket_folder,
             port=parts.port or 5432,
             user=parts.username,
             password=parts.password,
@@ -70,10 +70,10 @@ def pooled(dsns: Dsns, tmp_path: Path) -> Iterator[str]:
         )
     )
     user = None
-    if os.geteuid() == 0:  # it refuses to run as root
-        user = "nobody"
+    if os.geteuid() == 0:  # it refuses to run as root; the server's own user may open the server's socket
+        user = Path(socket_folder).owner()
         for path in (tmp_path, configuration):
-            shutil.chown(path, pwd.getpwnam(user).pw_uid)
+            shutil.chown(path, user)
         for folder in tmp_path.parents:
             if folder.owner() == "root" and folder.name:
                 folder.chmod(folder.stat().st_mode | 0o011)
@@ -139,7 +139,7 @@ async def test_nothing_is_left_on_a_server_connection(database: Database) -> Non
         database.pool.release(connection)
 
 
-async def test_a_prepared_statement_would_be_missed(pooled: str, settings: Settings) -> None:
-    """Why the setting is there: without it the first connection cannot even be opened."""
+async def test_without_the_setting_pgbouncer_refuses_us(pooled: str, settings: Settings) -> None:
+    """At once, and not with a statement that is missing on another server connection."""
     with pytest.raises(asyncpg.PostgresError, match="unsupported startup parameter"):
         await Database.connect(pooled, settings)

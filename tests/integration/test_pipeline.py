@@ -60,8 +60,14 @@ async def test_asyncpg_still_has_what_is_used_of_it(connection: ApiConnection) -
 
 
 async def test_what_is_written_before_a_query_belongs_to_its_transaction(connection: ApiConnection) -> None:
-    rows = await ask(connection, "select current_user::text, current_setting('request.jwt.claim.sub')", pipeline.alone(SOMEBODY, 1000))
-    assert [tuple(row) for row in rows] == [("authenticated", str(UUID(int=1)))], BROKEN + "messages in front of a query"
+    rows = await ask(
+        connection,
+        "select current_user::text, current_setting('request.jwt.claim.sub')",
+        pipeline.alone(SOMEBODY, 1000),
+    )
+    assert [tuple(row) for row in rows] == [("authenticated", str(UUID(int=1)))], (
+        BROKEN + "messages in front of a query"
+    )
 
 
 async def test_it_ends_with_the_query(connection: ApiConnection) -> None:
@@ -73,7 +79,9 @@ async def test_it_ends_with_the_query(connection: ApiConnection) -> None:
 async def test_a_transaction_that_was_begun_so_goes_on(connection: ApiConnection) -> None:
     await ask(connection, "select 1", pipeline.begun(SOMEBODY, 1000, read_only=True))
     assert connection.is_in_transaction()
-    state = "select current_user::text, current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+    state = (
+        "select current_user::text, current_setting('transaction_isolation'), current_setting('transaction_read_only')"
+    )
     assert tuple(await connection.fetchrow(state) or ()) == ("authenticated", "repeatable read", "on")
     await connection.execute("rollback")
     await ask(connection, "select 1", pipeline.begun(SOMEBODY, 1000, read_only=False))

@@ -93,6 +93,7 @@ async def test_one_more_than_may_wait_is_refused_at_once(dsns: Dsns, settings: S
     database = await patient(dsns, settings)
     lent = [await database.pool.acquire(), await database.pool.acquire()]
     tasks = await waiting(database.pool, 2)
+    assert database.pool.waiting == 2
     with pytest.raises(Overloaded) as refused:
         await database.pool.acquire()
     assert refused.value.retry_after > 0

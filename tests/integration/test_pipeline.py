@@ -132,7 +132,7 @@ async def test_the_role_is_set_last(connection: ApiConnection, owner: asyncpg.Co
 
 
 async def test_a_refused_argument_ends_the_connection(connection: ApiConnection) -> None:
-    """It is refused after the claims were written, and looks like an error of Postgres: DataError is a PostgresError."""
+    """After the claims were written, and with an error that looks like one of Postgres."""
     with pytest.raises(asyncpg.PostgresError, match="invalid input for query argument"):
         await ask(connection, "select $1::int", pipeline.alone(SOMEBODY, 1000), "many")
     assert connection.is_closed()

@@ -17,6 +17,7 @@ from db.pool import Database
 from domain.errors import Overloaded, Timeout
 from settings import ClaimsMode, Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES
+from tests.integration.waiting import until
 from tests.security.canaries import person_id
 from tests.security.endings import BARE, cancelled_at, state_of_next
 
@@ -24,6 +25,7 @@ pytestmark = IN_BOTH_CLAIMS_MODES
 
 OWN_ROWS = "select user_id from public.swipes"
 PEOPLE = ("anna", "ben", "carol")
+ASLEEP = "from pg_stat_activity where wait_event = 'PgSleep' and usename = 'aclue_api'"
 Ask = Callable[[Database, Claims, str, list[Any]], Awaitable[Any]]
 
 
@@ -159,21 +161,21 @@ async def test_hanging_up_at_each_await_leaves_a_bare_connection(
 
 @ASKING
 async def test_losing_the_connection_leaves_a_bare_one(
-    canaries: Any, database: Database, superuser: asyncpg.Connection[Any], ask: Ask
+    canaries: Any, dsns: Dsns, settings: Settings, superuser: asyncpg.Connection[Any], ask: Ask
 ) -> None:
-    """Three times: an unknown statement, a known one on a new connection, and one on a connection lost while idle."""
-    sleep = "select pg_sleep(0.25)"
+    """In the middle of a statement, on the first connection and on those that replaced it."""
+    sleep = "select pg_sleep(20)"
+    database = await Database.connect(dsns.api, msgspec.structs.replace(settings, database_statement_timeout=20_000))
     for _ in range(3):
         await ask(database, claims_of("ben"), *WELL)
         request = asyncio.create_task(ask(database, claims_of("anna"), sleep, []))
-        asleep = "select pid from pg_stat_activity where wait_event = 'PgSleep' and usename = 'aclue_api'"
-        while not (pid := await superuser.fetchval(asleep)):
-            await asyncio.sleep(0.005)
-        await superuser.execute("select pg_terminate_backend($1)", pid)
+        await until(superuser, f"exists (select {ASLEEP})")
+        await superuser.execute(f"select pg_terminate_backend(pid) {ASLEEP}")
         with pytest.raises(Overloaded):
             await request
         assert await state_of_next(database) == BARE
         assert (await ask(database, claims_of("ben"), OWN_ROWS, []))[0][0] == person_id("ben")
+    await database.close()
 
 
 async def test_claims_without_a_query_wait_for_nobody(

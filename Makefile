@@ -1,12 +1,12 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases check bench bench-plans bench-rls schema web format clean
+.PHONY: help run test test-bases check bench bench-plans bench-rls bench-sessions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 
 help: ## Print what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/run: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "aclue needs Python 3.11 or newer"; exit 1; }
@@ -63,6 +63,9 @@ bench-plans: .venv/dev ## Fail when an operation scans a large table (ACLUE_HOME
 
 bench-rls: .venv/dev ## Measure what row level security costs per statement (ACLUE_HOME or SEED, as above)
 	@$(BIN)/python bench/rls.py
+
+bench-sessions: .venv/dev ## Measure what claims cost on the way to Postgres (SECONDS=1 REQUESTS=16)
+	@$(BIN)/python bench/sessions.py
 
 schema: .venv/run ## Write schema.graphql and docs/schema.md
 	@$(BIN)/aclue schema --output schema.graphql

@@ -1,4 +1,4 @@
-"""Claims in front of a query, in the query's own round trip: CLAIMS_MODE=pipelined. See docs/connections.md.
+"""Claims in front of a query, in the query's own round trip: CLAIMS_MODE=pipelined. See docs/claims.md.
 
 Postgres runs all messages up to a Sync as one transaction, and asyncpg ends each query with one. So what is written to
 the connection right before asyncpg writes its query belongs to the query's transaction: the statement that sets the

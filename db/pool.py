@@ -6,6 +6,7 @@ No reset round trip: claims are local to their transaction, so there is nothing 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -44,6 +45,7 @@ class Pool:
         self._waiting: deque[asyncio.Future[ApiConnection | None]] = deque()
         self._outdated_before = 0.0
         self._closing = False
+        self._all_back = asyncio.Event()
 
     @property
     def size(self) -> int:
@@ -53,6 +55,11 @@ class Pool:
     @property
     def idle(self) -> int:
         return len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """Tasks that wait for a connection."""
+        return len(self._waiting)
 
     async def acquire(self) -> ApiConnection:
         """A healthy connection. Raises Overloaded when none is free within DATABASE_POOL_TIMEOUT, or at once where
@@ -70,11 +77,24 @@ class Pool:
                 is_full = self.size >= self._most
                 try:
                     async with asyncio.timeout_at(deadline):
-                        connection = await (self._wait() if is_full else self._open())
+                        connection = await (self._wait() if is_full else self.open())
                 except TimeoutError:
                     raise _busy() from None
             if connection is not None and await self._is_healthy(connection):
                 return connection
+
+    async def open(self) -> ApiConnection:
+        """A new connection, lent. Raises OSError or asyncpg.PostgresError where there can be none."""
+        self._opening += 1
+        try:
+            connection = await self._connect()
+        except BaseException:
+            self._opening -= 1
+            self._hand_over(None)
+            raise
+        self._opening -= 1
+        self._lent.add(connection)
+        return connection
 
     def release(self, connection: ApiConnection) -> None:
         """Takes a connection back. One that is broken, in a transaction or too old goes no further."""
@@ -96,30 +116,21 @@ class Pool:
     async def close(self) -> None:
         """Waits a little for those that are lent, then ends them."""
         self._closing = True
+        while self._hand_over(None):
+            pass
         for connection in self._idle:
             connection.terminate()
         self._idle.clear()
-        deadline = time.monotonic() + CLOSE_WITHIN
-        while self._lent and time.monotonic() < deadline:
-            await asyncio.sleep(0.01)
+        if self._lent:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_WITHIN):
+                    await self._all_back.wait()
         for connection in self._lent:
             connection.terminate()
 
     def _is_old(self, connection: ApiConnection, now: float) -> bool:
         opened = connection.opened_at
         return now - opened > self._settings.database_pool_recycle or opened <= self._outdated_before
-
-    async def _open(self) -> ApiConnection:
-        self._opening += 1
-        try:
-            connection = await self._connect()
-        except BaseException:
-            self._opening -= 1
-            self._hand_over(None)
-            raise
-        self._opening -= 1
-        self._lent.add(connection)
-        return connection
 
     async def _is_healthy(self, connection: ApiConnection) -> bool:
         """Whether it can be lent; ended where it cannot."""
@@ -143,6 +154,8 @@ class Pool:
         connection.terminate()
         self._lent.discard(connection)
         self._hand_over(None)
+        if self._closing and not self._lent:
+            self._all_back.set()
 
     async def _wait(self) -> ApiConnection | None:
         """A connection that came back, or None when it is worth trying again."""
@@ -154,7 +167,8 @@ class Pool:
             return await waiter
         except BaseException:
             if waiter.cancelled():
-                self._waiting.remove(waiter)
+                with contextlib.suppress(ValueError):  # taken off meanwhile
+                    self._waiting.remove(waiter)
             elif (connection := waiter.result()) is not None:  # handed over in the moment of the cancellation
                 self.release(connection)
             else:
@@ -190,7 +204,7 @@ class Database:
             return await _connect(dsn, settings)
 
         pool = Pool(connect, settings)
-        pool.release(await pool.acquire())
+        pool.release(await pool.open())
         return cls(pool, settings)
 
     async def close(self) -> None:

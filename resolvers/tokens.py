@@ -32,11 +32,18 @@ class Tokens:
         self._settings = settings
         self._secret = secret
         self._known: OrderedDict[bytes, Claims] = OrderedDict()
+        self.hits = 0  # of the cache of verified tokens
+        self.misses = 0
         self._jwks = (
             jwt.PyJWKClient(settings.jwt_jwks_url, cache_jwk_set=True, lifespan=600, timeout=5)
             if settings.jwt_jwks_url
             else None
         )
+
+    @property
+    def cached(self) -> int:
+        """How many verified tokens are remembered now; CACHED_TOKENS at most."""
+        return len(self._known)
 
     @property
     def own_issuer(self) -> str:
@@ -83,7 +90,10 @@ class Tokens:
             raise Unauthenticated("The access token is not valid.")
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         claims = self._known.get(digest)
-        if claims is None:
+        if claims is not None:
+            self.hits += 1
+        else:
+            self.misses += 1
             claims = await self._decode(token)
             self._known[digest] = claims
             if len(self._known) > CACHED_TOKENS:

@@ -29,7 +29,7 @@ from db.embedded import Dsns
 from db.pool import Database
 from resolvers.services import Services
 from server import create_app
-from settings import Settings
+from settings import ClaimsMode, Settings
 from tests import bases
 from tests.bases import Base, to_database
 from tests.bases.accounts import add_user
@@ -104,9 +104,19 @@ async def owner(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
     await connection.close()
 
 
+# For a module's `pytestmark`: what holds of sessions holds however claims travel.
+IN_BOTH_CLAIMS_MODES = pytest.mark.parametrize("claims_mode", list(ClaimsMode), ids=lambda mode: mode.value)
+
+
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def claims_mode() -> ClaimsMode:
+    return ClaimsMode.PIPELINED
+
+
+@pytest.fixture
+def settings(tmp_path: Path, claims_mode: ClaimsMode) -> Settings:
     given = {"ACLUE_HOME": str(tmp_path), "DATABASE_POOL_SIZE": "8", "DATABASE_MAX_OVERFLOW": "8"}
+    given["CLAIMS_MODE"] = claims_mode.value
     return settings_module.load({**given, "MAIL_INTERVAL": "3600"})  # tests send mails themselves
 
 

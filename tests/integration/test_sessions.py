@@ -9,15 +9,23 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
+import msgspec
 import pytest
+import structlog
 
+import db.pipeline
+import db.pool
 import settings as settings_module
 from db.claims import ANONYMOUS, SERVICE, Claims
 from db.embedded import Dsns
 from db.pool import Database
 from db.session import Session
 from domain.errors import Overloaded, Timeout, Unauthenticated, WriteConflict
+from settings import ClaimsMode, Settings
+from tests.conftest import IN_BOTH_CLAIMS_MODES
 from tests.integration.waiting import until
+
+pytestmark = IN_BOTH_CLAIMS_MODES
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 ADD_BRAND = "insert into public.brands (slug, name) values ($1, $1)"
@@ -26,9 +34,10 @@ PID = "select pg_backend_pid()"
 
 
 @pytest.fixture
-async def narrow(dsns: Dsns, tmp_path: Path) -> AsyncIterator[Database]:
+async def narrow(dsns: Dsns, tmp_path: Path, claims_mode: ClaimsMode) -> AsyncIterator[Database]:
     """A pool of one connection, for which nobody waits long; statements may take a fifth of a second."""
     given = {
+        "CLAIMS_MODE": claims_mode.value,
         "ACLUE_HOME": str(tmp_path),
         "DATABASE_POOL_SIZE": "1",
         "DATABASE_MAX_OVERFLOW": "0",
@@ -272,3 +281,100 @@ async def test_what_is_to_follow_a_commit_follows_nothing_else(database: Databas
     with pytest.raises(asyncpg.ForeignKeyViolationError):
         await session.close()
     assert said == ["kept"]
+
+
+# --- run_only
+
+
+async def test_the_only_statement_of_a_session_is_answered(narrow: Database) -> None:
+    for number in range(3):  # the first prepares it
+        async with reading(narrow) as session:
+            assert [tuple(row) for row in await session.run_only("select $1::int as n", [number])] == [(number,)]
+
+
+async def test_the_only_statement_runs_under_the_claims(narrow: Database) -> None:
+    somebody = Claims("authenticated", UUID(int=1), raw=f'{{"role":"authenticated","sub":"{UUID(int=1)}"}}')
+    who = "select auth.uid(), current_user::text, current_setting('statement_timeout')"
+    for _ in range(3):
+        async with reading(narrow, somebody) as session:
+            assert tuple((await session.run_only(who, []))[0]) == (UUID(int=1), "authenticated", "200ms")
+
+
+async def test_nothing_follows_the_only_statement(narrow: Database) -> None:
+    for _ in range(2):
+        async with reading(narrow) as session:
+            await session.run_only("select 1", [])
+            with pytest.raises(RuntimeError, match="closed"):
+                await session.run("select 1", [])
+
+
+async def test_nothing_comes_before_the_only_statement(narrow: Database) -> None:
+    async with reading(narrow) as session:
+        await session.run("select 1", [])
+        with pytest.raises(RuntimeError, match="its first"):
+            await session.run_only("select 1", [])
+
+
+async def test_a_session_that_writes_has_no_only_statement(narrow: Database) -> None:
+    async with writing(narrow) as session:
+        with pytest.raises(RuntimeError, match="is a read"):
+            await session.run_only("select 1", [])
+
+
+async def test_the_only_statement_cannot_write(database: Database, owner: Connection) -> None:
+    for number in range(3):
+        async with writing(database) as session:  # prepared for this role, where it may be
+            await session.run(ADD_BRAND, [f"brand-{number}"])
+        with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
+            async with reading(database) as session:
+                await session.run_only(ADD_BRAND, ["alder"])
+    assert len(await brands(owner)) == 3
+
+
+async def test_the_only_statement_that_takes_too_long_is_stopped(narrow: Database) -> None:
+    for _ in range(2):
+        with pytest.raises(Timeout):
+            async with reading(narrow) as session:
+                await session.run_only("select pg_sleep(60)", [])
+
+
+async def test_the_only_statement_that_is_slow_is_logged(dsns: Dsns, settings: Settings) -> None:
+    impatient = await Database.connect(dsns.api, msgspec.structs.replace(settings, database_slow_query_threshold=10))
+    for _ in range(2):
+        with structlog.testing.capture_logs() as logs:
+            async with reading(impatient) as session:
+                await session.run_only("select pg_sleep(0.05)", [])
+        assert [(line["event"], line["sql"]) for line in logs] == [("slow query", "select pg_sleep(0.05)")]
+    await impatient.close()
+
+
+async def test_statements_are_prepared_anew_after_the_schema_has_changed(database: Database, owner: Connection) -> None:
+    """Of the connections that there were, one request notices; none after it does."""
+    everything = "select * from public.brands where slug = 'alder'"
+    sessions = [reading(database) for _ in range(4)]
+    for session in sessions:
+        await session.run(everything, [])
+    for session in sessions:
+        await session.close()
+    await owner.execute("alter table public.brands add column extra int")
+    with pytest.raises(asyncpg.InvalidCachedStatementError):
+        async with reading(database) as session:
+            await session.run_only(everything, [])
+    for _ in range(4):
+        async with reading(database) as session:
+            await session.run_only(everything, [])
+
+
+async def test_of_many_statements_the_ones_used_last_stay_prepared(
+    narrow: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without end, they would fill the memory of Postgres."""
+    monkeypatch.setattr(db.pipeline, "MOST_STATEMENTS", 10)
+    monkeypatch.setattr(db.pool, "MOST_STATEMENTS", 10)
+    narrow.pool.renew()
+    for number in range(30):
+        async with reading(narrow) as session:
+            await session.run_only(f"select {number}", [])
+    async with reading(narrow) as session:
+        (count,) = (await session.run_only("select count(*) from pg_prepared_statements", []))[0]
+    assert 10 <= count <= 18

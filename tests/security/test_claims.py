@@ -16,11 +16,13 @@ import msgspec
 import pytest
 
 import db.claims
+import db.pipeline
+import db.session
 from db.claims import ANONYMOUS, Claims
 from domain import ids
-from settings import Settings
+from settings import ClaimsMode, Settings
 from tests.client import SWIPE, Client
-from tests.conftest import Shop
+from tests.conftest import IN_BOTH_CLAIMS_MODES, Shop
 
 CONNECTIONS = 64
 PEOPLE = 50
@@ -263,14 +265,18 @@ HANGING_UP = pytest.mark.filterwarnings("ignore:coroutine '.*' was never awaited
 
 @pytest.mark.long
 @HANGING_UP
-async def test_thousands_of_interleaved_requests_each_see_their_own(shop: Shop) -> None:
+@pytest.mark.parametrize(
+    ("claims_mode", "requests"), [(ClaimsMode.PIPELINED, REQUESTS), (ClaimsMode.TRANSACTION, REQUESTS // 5)]
+)
+async def test_thousands_of_interleaved_requests_each_see_their_own(shop: Shop, requests: int) -> None:
     people = await people_of(shop)
     async with stuck(shop, people):
-        share_with_rows, busiest = await interleave(shop, people, REQUESTS, seed=1)
+        share_with_rows, busiest = await interleave(shop, people, requests, seed=1)
     assert share_with_rows > 0.9
     assert busiest == CONNECTIONS
 
 
+@IN_BOTH_CLAIMS_MODES
 @HANGING_UP
 @pytest.mark.parametrize(
     ("anonymous_role", "noticed"),
@@ -285,9 +291,9 @@ async def test_a_leak_planted_on_purpose_is_noticed(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, anonymous_role: str, noticed: str
 ) -> None:
     """The same requests, with claims (and role) that outlive their transaction and callers without a token who set
-    none."""
+    none: in the messages of their own, and in those in front of a query."""
     people = await people_of(shop)
-    proper = db.claims.apply
+    proper, begun = db.claims.apply, db.pipeline.begun
 
     async def leaky(connection: Any, claims: Claims, statement_timeout_ms: int) -> None:
         if claims is ANONYMOUS:
@@ -300,7 +306,17 @@ async def test_a_leak_planted_on_purpose_is_noticed(
                 claims.role,
             )
 
+    def leaky_messages(claims: Claims, statement_timeout_ms: int, *, read_only: bool) -> bytes:
+        if claims is ANONYMOUS:
+            return db.pipeline._BEGIN[read_only] + db.pipeline._bind("leaky_anonymous", 0, b"")
+        return begun(claims, statement_timeout_ms, read_only=read_only)
+
+    leaky_apply = db.claims.APPLY.replace("$2, true", "$2, false").replace("'role', $1, true", "'role', $1, false")
     monkeypatch.setattr(db.claims, "apply", leaky)
+    monkeypatch.setattr(db.session, "begun", leaky_messages)
+    monkeypatch.setitem(db.pipeline._PREPARED, "aclue_apply", leaky_apply)
+    monkeypatch.setitem(db.pipeline._PREPARED, "leaky_anonymous", anonymous_role)
+    shop.services.database.pool.renew()
     with pytest.raises(ExceptionGroup) as caught:
         async with stuck(shop, people):
             await interleave(shop, people, 400, seed=2)

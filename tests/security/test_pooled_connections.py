@@ -19,7 +19,10 @@ from db.embedded import Dsns
 from db.pool import Database
 from domain.errors import Timeout
 from settings import Settings
+from tests.conftest import IN_BOTH_CLAIMS_MODES
 from tests.security.canaries import person_id
+
+pytestmark = IN_BOTH_CLAIMS_MODES
 
 WHO = "select current_user::text as role, current_setting('request.jwt.claims', true) as claims"
 OWN_ROWS = "select user_id from public.swipes"

@@ -13,6 +13,10 @@ import jwt
 import pytest
 
 from domain import ids
+from domain.errors import Unauthenticated
+from resolvers import tokens as tokens_module
+from resolvers.tokens import Tokens
+from settings import Settings
 from tests.client import QUIZ, SUBMIT, SWIPE
 from tests.conftest import SECRET, Shop
 from tests.security.forging import encoded, signed
@@ -249,3 +253,26 @@ async def test_the_token_of_a_deleted_person_changes_no_profile(shop: Shop) -> N
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
 async def test_every_role_of_the_list_is_taken(shop: Shop, role: str) -> None:
     assert list(await not_refused(shop, bearers({role: shop.token(uuid4(), role=role)}))) == [role]
+
+
+async def test_verified_tokens_are_remembered_and_counted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as there is room for; a token that is refused takes none."""
+    monkeypatch.setattr(tokens_module, "CACHED_TOKENS", 3)
+    tokens = Tokens(settings, SECRET)
+    issued = [tokens.issue(uuid4())[0] for _ in range(5)]
+    for token in issued:
+        assert await tokens.verify(token) == await tokens.verify(token)
+    assert (tokens.hits, tokens.misses, tokens.cached) == (5, 5, 3)
+    with pytest.raises(Unauthenticated):
+        await tokens.verify(issued[0] + "x")
+    assert (tokens.hits, tokens.misses, tokens.cached) == (5, 6, 3)
+
+
+async def test_a_remembered_token_expires(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokens = Tokens(settings, SECRET)
+    token, claims = tokens.issue(uuid4())
+    assert await tokens.verify(token) == claims
+    monkeypatch.setattr(tokens_module.time, "time", lambda: float(claims.expires_at or 0))
+    with pytest.raises(Unauthenticated):
+        await tokens.verify(token)
+    assert tokens.cached == 0

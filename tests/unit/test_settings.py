@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 import settings
-from settings import Environment, Settings, SettingsError, load
+from settings import ClaimsMode, Environment, Settings, SettingsError, load
 
 ROOT = Path(settings.__file__).resolve().parent
 SECRET = "x" * 32
@@ -87,6 +87,8 @@ def test_a_text_is_read_as_it_is(name: str) -> None:
         ("RETENTION_AUDIT_LOG", "89"),
         ("RETENTION_VIEWS", "30"),
         ("MIGRATION_DATABASE_URL", "postgresql://owner@/aclue"),
+        ("CLAIMS_MODE", "session"),
+        ("PREPARED_STATEMENTS", "never"),
     ],
 )
 def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
@@ -104,6 +106,18 @@ def test_mails_by_smtp_need_somebody_whom_they_come_from(sender: str) -> None:
 @pytest.mark.parametrize(("text", "meant"), [("true", True), ("false", False), ("1", True), ("0", False)])
 def test_a_switch_is_read(text: str, meant: bool) -> None:
     assert load({"DATABASE_POOL_PRE_PING": text}).database_pool_pre_ping is meant
+
+
+def test_claims_are_pipelined_where_statements_can_be_prepared() -> None:
+    assert load({}).claims_mode is ClaimsMode.PIPELINED
+    assert load({"CLAIMS_MODE": "transaction"}).claims_mode is ClaimsMode.TRANSACTION
+    assert load({"PREPARED_STATEMENTS": "false"}).claims_mode is ClaimsMode.TRANSACTION
+    assert load({"PREPARED_STATEMENTS": "false", "CLAIMS_MODE": "transaction"}).claims_mode is ClaimsMode.TRANSACTION
+
+
+def test_pipelined_claims_without_prepared_statements_are_refused() -> None:
+    with pytest.raises(SettingsError, match=r"^CLAIMS_MODE: pipelined needs prepared statements"):
+        load({"PREPARED_STATEMENTS": "false", "CLAIMS_MODE": "pipelined"})
 
 
 @pytest.mark.parametrize("secret", ["", "x" * 31])

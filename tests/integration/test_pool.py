@@ -1,0 +1,237 @@
+"""The pool: how many connections there are, who waits for one, and which are not lent again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import msgspec
+import pytest
+
+import db.pool
+from db.embedded import Dsns
+from db.pool import ApiConnection, Database, Pool
+from domain.errors import Overloaded
+from settings import Settings
+from tests.integration.waiting import until
+
+PID = "select pg_backend_pid()"
+COUNT = "(select count(*) from pg_stat_activity where usename = 'aclue_api')"
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """Two connections; two may wait."""
+    return msgspec.structs.replace(
+        settings, database_pool_size=1, database_max_overflow=1, database_pool_queue=2, database_pool_timeout=0.2
+    )
+
+
+@pytest.fixture
+def pool(database: Database) -> Pool:
+    return database.pool
+
+
+@pytest.fixture
+async def superuser(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
+    connection = await asyncpg.connect(dsns.superuser)
+    yield connection
+    await connection.close()
+
+
+async def patient(dsns: Dsns, settings: Settings) -> Database:
+    return await Database.connect(dsns.api, msgspec.structs.replace(settings, database_pool_timeout=30))
+
+
+async def waiting(pool: Pool, many: int) -> list[asyncio.Task[ApiConnection]]:
+    """So many tasks that wait for a connection, in this order."""
+    tasks = [asyncio.create_task(pool.acquire()) for _ in range(many)]
+    await asyncio.sleep(0)
+    return tasks
+
+
+async def test_there_are_as_many_connections_as_settings_say(pool: Pool, superuser: asyncpg.Connection[Any]) -> None:
+    first, second = await pool.acquire(), await pool.acquire()
+    assert (pool.size, pool.idle) == (2, 0)
+    await until(superuser, f"{COUNT} = 2")
+    with pytest.raises(Overloaded):
+        await pool.acquire()
+    pool.release(first)
+    pool.release(second)
+    assert (pool.size, pool.idle) == (2, 2)
+
+
+async def test_the_connection_that_came_back_last_is_lent_first(pool: Pool) -> None:
+    first, second = await pool.acquire(), await pool.acquire()
+    pool.release(first)
+    pool.release(second)
+    again = await pool.acquire()
+    assert again is second
+    pool.release(again)
+
+
+async def test_whoever_has_waited_longest_is_first(dsns: Dsns, settings: Settings) -> None:
+    database = await patient(dsns, settings)
+    pool = database.pool
+    lent = [await pool.acquire(), await pool.acquire()]
+    first, second = await waiting(pool, 2)
+    pool.release(lent[0])
+    late = asyncio.create_task(pool.acquire())
+    assert await first is lent[0]
+    pool.release(lent[1])
+    assert await second is lent[1]
+    pool.release(lent[0])
+    assert await late is lent[0]
+    for connection in lent:
+        pool.release(connection)
+    await database.close()
+
+
+async def test_one_more_than_may_wait_is_refused_at_once(dsns: Dsns, settings: Settings) -> None:
+    database = await patient(dsns, settings)
+    lent = [await database.pool.acquire(), await database.pool.acquire()]
+    tasks = await waiting(database.pool, 2)
+    assert database.pool.waiting == 2
+    with pytest.raises(Overloaded) as refused:
+        await database.pool.acquire()
+    assert refused.value.retry_after > 0
+    for connection in lent:
+        database.pool.release(connection)
+    for connection in await asyncio.gather(*tasks):
+        database.pool.release(connection)
+    await database.close()
+
+
+async def test_a_connection_handed_to_somebody_who_has_just_gone_goes_to_the_next(
+    dsns: Dsns, settings: Settings
+) -> None:
+    database = await patient(dsns, settings)
+    pool = database.pool
+    lent = [await pool.acquire(), await pool.acquire()]
+    gone, next_one = await waiting(pool, 2)
+    pool.release(lent[0])
+    gone.cancel()  # it was handed the connection, and has not noticed
+    assert await next_one is lent[0]
+    for connection in lent:
+        pool.release(connection)
+    assert (pool.size, pool.idle) == (2, 2)
+    await database.close()
+
+
+async def test_those_who_stop_waiting_leave_their_place_in_the_queue(dsns: Dsns, settings: Settings) -> None:
+    database = await patient(dsns, settings)
+    lent = [await database.pool.acquire(), await database.pool.acquire()]
+    for _ in range(3):
+        for task in await waiting(database.pool, 2):
+            task.cancel()
+        await asyncio.sleep(0)
+    (task,) = await waiting(database.pool, 1)
+    database.pool.release(lent[0])
+    assert await task is lent[0]
+    for connection in lent:
+        database.pool.release(connection)
+    await database.close()
+
+
+async def test_a_broken_connection_makes_room_for_those_who_wait(dsns: Dsns, settings: Settings) -> None:
+    database = await patient(dsns, settings)
+    lent = [await database.pool.acquire(), await database.pool.acquire()]
+    tasks = await waiting(database.pool, 2)
+    for connection in lent:
+        connection.terminate()
+        database.pool.release(connection)
+    for connection in await asyncio.gather(*tasks):
+        assert await connection.fetchval("select 1") == 1
+        database.pool.release(connection)
+    assert database.pool.size == 2
+    await database.close()
+
+
+async def test_a_connection_in_a_transaction_is_not_lent_again(pool: Pool) -> None:
+    """No session gives one back; were there such a mistake, the next one would be inside somebody's transaction."""
+    connection = await pool.acquire()
+    await connection.execute("begin")
+    pool.release(connection)
+    assert connection.is_closed()
+    assert pool.size == 0
+
+
+async def test_an_old_connection_is_replaced(pool: Pool) -> None:
+    connection = await pool.acquire()
+    connection.opened_at -= 3601
+    pool.release(connection)
+    assert connection.is_closed()
+    fresh = await pool.acquire()
+    assert await fresh.fetchval("select 1") == 1
+    pool.release(fresh)
+
+
+async def test_a_connection_that_grew_old_while_idle_is_replaced(pool: Pool) -> None:
+    connection = await pool.acquire()
+    pool.release(connection)
+    connection.opened_at -= 3601
+    fresh = await pool.acquire()
+    assert connection.is_closed()
+    assert fresh is not connection
+    pool.release(fresh)
+
+
+async def test_a_connection_that_nobody_has_needed_for_long_is_ended(pool: Pool) -> None:
+    first, second = await pool.acquire(), await pool.acquire()
+    pool.release(first)
+    first.used_at -= 3601
+    pool.release(second)
+    assert first.is_closed()
+    assert (pool.size, pool.idle) == (1, 1)
+
+
+async def test_a_connection_that_was_lost_while_idle_is_replaced(
+    pool: Pool, superuser: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Postgres ends it; that it did is noticed by trying, as after a break of the network."""
+    connection = await pool.acquire()
+    pid = await connection.fetchval(PID)
+    pool.release(connection)
+    monkeypatch.setattr(db.pool, "TRY_AFTER_IDLE", 0)
+    await superuser.execute("select pg_terminate_backend($1, 5000)", pid)
+    fresh = await pool.acquire()
+    assert await fresh.fetchval(PID) != pid
+    pool.release(fresh)
+
+
+async def test_where_there_is_no_server_the_place_is_not_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse() -> ApiConnection:
+        raise ConnectionRefusedError
+
+    first = await pool.acquire()
+    with monkeypatch.context() as patched:
+        patched.setattr(pool, "_connect", refuse)
+        for _ in range(3):
+            with pytest.raises(ConnectionRefusedError):
+                await pool.acquire()
+    second = await pool.acquire()
+    pool.release(first)
+    pool.release(second)
+
+
+async def test_closing_waits_for_those_that_are_lent(dsns: Dsns, settings: Settings) -> None:
+    database = await Database.connect(dsns.api, settings)
+    connection = await database.pool.acquire()
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    assert await connection.fetchval("select 1") == 1
+    with pytest.raises(Overloaded):
+        await database.pool.acquire()
+    database.pool.release(connection)
+    await closing
+    assert connection.is_closed()
+
+
+async def test_closing_does_not_wait_for_ever(dsns: Dsns, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(db.pool, "CLOSE_WITHIN", 0.05)
+    database = await Database.connect(dsns.api, settings)
+    connection = await database.pool.acquire()
+    await database.close()
+    assert connection.is_closed()

@@ -136,9 +136,10 @@ async def test_offers_and_prices_of_many_products_are_two_statements(
         return await run(self, sql, arguments)
 
     monkeypatch.setattr(Session, "run", counted)
+    monkeypatch.setattr(Session, "run_only", counted)
     nodes = (await shop.client().ask(ALL))["products"]["nodes"]
     assert len(nodes) == 50
     assert all(len(node["offers"]) == len(node["priceHistory"]) == 1 for node in nodes)
     assert sum("product_offers" in sql for sql in statements) == 1
     assert sum("product_prices" in sql for sql in statements) == 1
-    assert sum("public.retailers" in sql for sql in statements) == 1
+    assert sum("public.retailers" in sql for sql in statements) <= 2  # of all offers, and of all prices

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 import server  # noqa: F401  declares every row type
@@ -19,6 +20,7 @@ from db.documentation import is_statement, statement_of
 from db.queries import QUERIES, Query
 from db.session import Session
 from schema.node import NODES
+from settings import Settings
 from tests.conftest import Shop
 from tests.integration.test_queries import with_staging
 from tests.security.canaries import PERSONAL
@@ -122,7 +124,14 @@ def test_every_row_type_of_people_declares_its_owner() -> None:
     assert of_people == {table: PERSONAL[table] for table in of_people}
 
 
-async def test_loaders_and_connections_name_the_person(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[True, False], ids=["plans", "loaders"])
+def settings(settings: Settings, request: pytest.FixtureRequest) -> Settings:
+    return msgspec.structs.replace(settings, plans=request.param)
+
+
+async def test_plans_and_loaders_name_the_person(
+    shop: Shop, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     anna = await shop.anonymous()
     await anna.take_quiz({"adv"})
     swipe = (await anna.swipe((await anna.product("Camping 1"))["id"]))["swipe"]["id"]
@@ -133,6 +142,7 @@ async def test_loaders_and_connections_name_the_person(shop: Shop, monkeypatch: 
         return await run(self, sql, arguments)
 
     monkeypatch.setattr(Session, "run", note)
+    monkeypatch.setattr(Session, "run_only", note)
     lists = "totalCount pageInfo { endCursor } nodes { id }"
     await anna.ask(
         f"query ($id: ID!) {{ node(id: $id) {{ id }} me {{ preferences {{ totalSwipes }} swipes(first: 2) {{ {lists} }}"
@@ -140,8 +150,8 @@ async def test_loaders_and_connections_name_the_person(shop: Shop, monkeypatch: 
         id=swipe,
     )
     touching = [sql for sql in seen if re.search(rf"public\.({'|'.join(PERSONAL)})\b", sql)]
-    assert len(touching) >= 8
-    own = r"\br\.user_id = (\$\d|parent\.key)|from public\.profiles r where r\.id = any"
+    assert len(touching) >= (2 if settings.plans else 8)
+    own = r"\b\w+\.user_id = (\$\d|parent\.key|p\d+\.id)|from public\.profiles (r where r\.id = any|(p\d+) .*where \3\.id =)"
     assert [sql for sql in touching if not re.search(own, sql)] == []
 
 

@@ -151,7 +151,10 @@ async def test_plans_and_loaders_name_the_person(
     )
     touching = [sql for sql in seen if re.search(rf"public\.({'|'.join(PERSONAL)})\b", sql)]
     assert len(touching) >= (2 if settings.plans else 8)
-    own = r"\b\w+\.user_id = (\$\d|parent\.key|p\d+\.id)|from public\.profiles (r where r\.id = any|(p\d+) .*where \3\.id =)"
+    own = (
+        r"\b\w+\.user_id = (\$\d|parent\.key|p\d+\.id)"
+        r"|from public\.profiles (r where r\.id = any|(p\d+) .*where \3\.id =)"
+    )
     assert [sql for sql in touching if not re.search(own, sql)] == []
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -91,13 +92,16 @@ def compose(text: str, slots: Mapping[str, Fragment | str]) -> Composed:
 
 def all_of(fragments: list[Fragment]) -> Fragment:
     """The fragments joined by AND; `true` when there is none."""
-    texts: list[str] = []
-    values: dict[str, Any] = {}
-    for position, fragment in enumerate(fragments):
-        names = {name: f"f{position}_{name}" for name in fragment.values}
-        texts.append("(" + _PARAM.sub(lambda m, names=names: f":{names[m.group(1)]}", fragment.text) + ")")  # type: ignore[misc]
-        values.update({names[name]: value for name, value in fragment.values.items()})
-    return Fragment(" and ".join(texts) or "true", values)
+    text = _joined(tuple([fragment.text for fragment in fragments]))
+    values = {f"f{i}_{name}": value for i, each in enumerate(fragments) for name, value in each.values.items()}
+    return Fragment(text, values)
+
+
+@lru_cache(maxsize=1024)
+def _joined(texts: tuple[str, ...]) -> str:
+    """The texts joined, the parameters of each renamed by its place."""
+    renamed = [_PARAM.sub(rf":f{i}_\1", text) for i, text in enumerate(texts)]
+    return " and ".join(f"({text})" for text in renamed) or "true"
 
 
 def _parse(noun: str, source: str) -> Iterator[Query]:

@@ -16,6 +16,8 @@ from plan.errors import Mismatch
 NULL = "null"
 MAX_INT = 2_147_483_647
 REMEMBERED = 4096
+_UTC = "+00:00"
+_WITH_MICROSECONDS = len("2026-01-31T12:00:00.123456+00:00")  # Postgres leaves out zeros at the end
 
 string: Callable[[str], str] = encode_basestring  # C, where CPython has it; refuses all but str
 encode = msgspec.json.encode
@@ -69,7 +71,7 @@ def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], str]:
         except (GraphQLError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise Mismatch(type_.name) from error
 
-    return remembered(serialized)
+    return serialized
 
 
 def identifier(value: Any) -> str:
@@ -80,27 +82,27 @@ def identifier(value: Any) -> str:
 
 def moment(value: Any) -> str:
     """A moment, of Postgres' JSON as text; all in UTC."""
-    parsed = datetime.fromisoformat(value) if type(value) is str else value
-    text = parsed.isoformat()
-    if not text.endswith("+00:00"):
+    if type(value) is str:
+        if len(value) == _WITH_MICROSECONDS and value.endswith(_UTC):
+            return f'"{value[:-6]}Z"'
+        value = datetime.fromisoformat(value)
+    text = value.isoformat()
+    if not text.endswith(_UTC):
         raise Mismatch("DateTime")
     return f'"{text[:-6]}Z"'
 
 
-def remembered(function: Callable[..., str]) -> Callable[..., str]:
-    """A pure function that keeps what it gave for its latest arguments; it forgets everything when that is much."""
-    known: dict[Any, str] = {}
+class Remembered(dict[Any, str]):
+    """What a pure function of one argument, or of a tuple of several, gave for its latest ones: `remembered[x]`. It
+    forgets everything when that is much. A hit costs no call of Python's."""
 
-    def recall(*arguments: Any) -> str:
-        try:
-            return known[arguments]
-        except KeyError:
-            text = function(*arguments)
-            if len(known) >= REMEMBERED:
-                known.clear()
-            known[arguments] = text
-            return text
-        except TypeError:  # a list, which no key can be
-            return function(*arguments)
+    def __init__(self, function: Callable[[Any], str]) -> None:
+        super().__init__()
+        self._function = function
 
-    return recall
+    def __missing__(self, argument: Any) -> str:
+        text = self._function(argument)
+        if len(self) >= REMEMBERED:
+            self.clear()
+        self[argument] = text
+        return text

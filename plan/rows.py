@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-from graphql import FieldNode, GraphQLObjectType, is_non_null_type
+from graphql import FieldNode, GraphQLObjectType, get_nullable_type, is_list_type, is_non_null_type
 
 from db.connections import PageRequest
 from db.rows import Column, RowType, ToMany, ToOne
@@ -162,8 +162,12 @@ class Rows:
         if read is not None and column.with_context:
             function = use(lambda run, *arguments: write(read(run.context, *arguments)))
             return f"{function}(run,{','.join(values)})"
+        if read is not None and is_list_type(get_nullable_type(output)):  # of a list perhaps, which no key can be
+            return f"{use(lambda *arguments: write(read(*arguments)))}({','.join(values)})"
         if read is not None:
-            return f"{use(leaves.remembered(lambda *arguments: write(read(*arguments))))}({','.join(values)})"
+            one = len(values) == 1
+            known = use(leaves.Remembered(lambda key: write(read(key) if one else read(*key))))
+            return f"{known}[{','.join(values)}]"
         if is_non_null_type(output):
             return f"{use(write)}({values[0]})"
         inner = self._compiler.pure(output, nodes) if not hasattr(output, "name") else None

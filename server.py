@@ -78,6 +78,7 @@ def create_app(
             await asyncio.gather(*tasks, return_exceptions=True)
             await services.system_log.stop()
             await database.close()
+            log.info("requests answered", **engine.counts)
 
     return Starlette(
         routes=[

@@ -28,6 +28,7 @@ import settings as settings_module
 from db.embedded import Dsns
 from db.pool import Database
 from resolvers.services import Services
+from schema.execution import Engine
 from server import create_app
 from settings import ClaimsMode, Settings
 from tests import bases
@@ -140,6 +141,7 @@ class Shop:
     dsns: Dsns
     http: httpx.AsyncClient
     base: Base
+    engine: Engine
 
     def client(self, token: str | None = None) -> Client:
         """A caller, with or without a token."""
@@ -173,7 +175,7 @@ async def shop(dsns: Dsns, owner: asyncpg.Connection[Any], settings: Settings, b
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
-            yield Shop(app.state.services, owner, dsns, http, base)
+            yield Shop(app.state.services, owner, dsns, http, base, app.state.engine)
 
 
 @pytest.fixture

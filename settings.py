@@ -78,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     retention_system_logs: Positive = 90
 
     model_refresh_interval: Positive = 300
+    plans: bool = True
     max_body_bytes: Positive = 1_000_000
     max_document_tokens: Positive = 2_000
     max_document_depth: Positive = 20

@@ -48,6 +48,7 @@ class Session:
         self._slow_ms = slow_ms
         self._connection: Any = None
         self._lock = asyncio.Lock()
+        self._statement_at_work: asyncio.Future[Any] | None = None
         self._after_commit: list[Callable[[], None]] = []
         self.failure: Exception | None = None
         self._failed = False
@@ -76,30 +77,39 @@ class Session:
 
     async def run(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         """Rows of one statement. Raises AclueError where a caller is to be told, else what asyncpg raised; once a
-        statement has failed, every later one of the session fails alike."""
-        async with self._lock:
-            if self.failure is not None:
-                raise self.failure
-            connection = self._connection or await self._begin()
-            started = time.perf_counter()
-            try:
-                # Plans depend on the role (row level security is part of them), so each role has its own statements.
-                rows: list[asyncpg.Record] = await connection.fetch(f"/*{self.claims.role}*/ {sql}", *arguments)
-            except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
-                self._break(connection)
-                self.failure = _LOST if _is_lost(error) else error
-                raise self.failure from error
-            except asyncpg.PostgresError as error:
-                self._failed = True
-                self.failure = _translated(error)
-                raise self.failure from error
-            except BaseException:
-                self._break(connection)
-                raise
-            elapsed_ms = (time.perf_counter() - started) * 1000
-            if elapsed_ms > self._slow_ms:
-                log.warning("slow query", milliseconds=round(elapsed_ms), sql=sql[:500])
-            return rows
+        statement has failed, every later one of the session fails alike.
+
+        A field may be given up while its statement runs, because its parent became null by an error beside it. The
+        other fields need the connection still: the statement runs on, unless the session is abandoned and closed."""
+        await self._lock.acquire()
+        statement = asyncio.ensure_future(self._run(sql, arguments))
+        statement.add_done_callback(lambda _: self._lock.release())
+        self._statement_at_work = statement
+        return await asyncio.shield(statement)
+
+    async def _run(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        if self.failure is not None:
+            raise self.failure
+        connection = self._connection or await self._begin()
+        started = time.perf_counter()
+        try:
+            # Plans depend on the role (row level security is part of them), so each role has its own statements.
+            rows: list[asyncpg.Record] = await connection.fetch(f"/*{self.claims.role}*/ {sql}", *arguments)
+        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
+            self._break(connection)
+            self.failure = _LOST if _is_lost(error) else error
+            raise self.failure from error
+        except asyncpg.PostgresError as error:
+            self._failed = True
+            self.failure = _translated(error)
+            raise self.failure from error
+        except BaseException:
+            self._break(connection)
+            raise
+        elapsed_ms = (time.perf_counter() - started) * 1000
+        if elapsed_ms > self._slow_ms:
+            log.warning("slow query", milliseconds=round(elapsed_ms), sql=sql[:500])
+        return rows
 
     async def _begin(self) -> Any:
         if self._closed:
@@ -145,6 +155,8 @@ class Session:
         """Commits, or rolls back after a failure. Raises WriteConflict when the commit is refused, Overloaded when the
         connection was lost before it. The connection goes back whatever happens, a second cancellation included."""
         self._closed = True
+        if self._failed and self._statement_at_work is not None:
+            self._statement_at_work.cancel()  # nobody waits for it any more
         await asyncio.shield(asyncio.ensure_future(self._close()))
 
     async def _close(self) -> None:

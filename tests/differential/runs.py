@@ -50,7 +50,10 @@ class Report:
 
     @property
     def share_with_data(self) -> float:
-        return self.with_data / max(1, self.asked)
+        return self._share(self.with_data)
+
+    def _share(self, count: int) -> float:
+        return count / max(1, self.asked)
 
     def count(self, document: Document, answer: Answer) -> None:
         self.asked += 1
@@ -63,8 +66,8 @@ class Report:
 
     def __str__(self) -> str:
         lines = [
-            f"{self.asked} documents: {self.share_with_data:.1%} with data, {self.with_errors / max(1, self.asked):.1%} "
-            f"with errors, {self.refused / max(1, self.asked):.1%} refused; codes {dict(self.codes.most_common())}",
+            f"{self.asked} documents: {self.share_with_data:.1%} with data, {self._share(self.with_errors):.1%} with "
+            f"errors, {self._share(self.refused):.1%} refused; codes {dict(self.codes.most_common())}",
             *(str(difference) for difference in self.differences),
             *(f"failed, asked by {d.caller}:\n{d.text}\nvariables {json.dumps(d.variables)}" for d in self.failures),
         ]
@@ -108,5 +111,5 @@ async def run(
 
 
 def share_compiled(app: Starlette) -> float | None:
-    """The share of the documents of this service that were answered by a compiled plan; None while it keeps no count."""
+    """The share of this service's documents that a compiled plan answered; None while it keeps no count."""
     return None

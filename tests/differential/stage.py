@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -45,7 +45,7 @@ async def staged(base: Base, settings: Settings, *, copies: bool = False) -> Asy
             shop = Shop(app.state.services, owner, dsns, http, base)
             world = await explore(shop, await fill(shop))
         await owner.close()
-        time.sleep(0.002)  # ids tell milliseconds: all that follow are younger
+        await asyncio.sleep(0.002)  # ids tell milliseconds: all that follow are younger
         since = datetime.now(UTC)
         if not copies:
             async with serving(settings, dsns.api, dsns.api) as pair:

@@ -47,7 +47,7 @@ test-bases: .venv/dev ## Run what differs between bases on a Supabase-like base 
 	else echo "NOT RUN on PostgreSQL 15: there is none in $(POSTGRES15) (Debian: apt-get install postgresql-15)"; test -z "$$CI"; fi
 
 fuzz: .venv/dev ## Ask DOCUMENTS (50000) of a SEED (any) with compiled plans and without, and compare the answers
-	@$(BIN)/python -m tests.differential
+	@DOCUMENTS=$(DOCUMENTS) SEED=$(SEED) $(BIN)/python -m tests.differential
 
 check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: what CI runs before the tests
 	$(BIN)/ruff format --check .

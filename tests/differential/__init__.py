@@ -2,9 +2,13 @@
 
 data        a small database in which everything that may be null, odd or long is so somewhere
 world       who asks, and the values that arguments may name: ids, cursors, slugs, words
-values      arguments: right ones, wrong ones, as literals and as variables
+values      values of arguments, right ones and wrong ones
+scopes      what a document holds so far, so that what is added fits
+arguments   arguments of a field
+selections  fields, fragments, directives: one operation
 documents   queries, put together from the schema by chance
 mutations   mutations, likewise
+stage       a filled database with both services on it
 apps        the two services, and asking them
 answers     what two answers have in common once moments and ids of their own are taken out
 shrinking   the smallest document on which they still differ

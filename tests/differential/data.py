@@ -13,7 +13,10 @@ from tests.client import Client
 from tests.client_ids import uuid7
 from tests.conftest import Shop
 
-ODD = "ünïcode “quotes” \"double\" 'single' back\\slash\ttab\nline\r\u2028 \u0001\u001f\u007f </script> 🎁👨‍👩‍👧 e\u0301 %s {x} $1"
+ODD = (
+    "ünïcode “quotes” \"double\" 'single' back\\slash\ttab\nline\r\u2028 \u0001\u001f\u007f"
+    " </script> 🎁👨‍👩‍👧 e\u0301 %s {x} $1"
+)
 LONG = "Very long — " * 41
 # name, description, price in minor units, currency, brand, image, tags, is in stock, is active
 PRODUCTS: tuple[tuple[Any, ...], ...] = (

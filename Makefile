@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases check bench bench-plans bench-rls bench-sessions schema web format clean
+.PHONY: help run test test-bases fuzz check bench bench-plans bench-rls bench-sessions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -45,6 +45,9 @@ test-bases: .venv/dev ## Run what differs between bases on a Supabase-like base 
 	@if [ -x $(POSTGRES15)/initdb ]; then \
 	  ACLUE_TEST_BASE=postgres15 ACLUE_TEST_POSTGRES15=$(POSTGRES15) $(BIN)/pytest -n auto -rs -m "not long" $(ON_BASES); \
 	else echo "NOT RUN on PostgreSQL 15: there is none in $(POSTGRES15) (Debian: apt-get install postgresql-15)"; test -z "$$CI"; fi
+
+fuzz: .venv/dev ## Ask DOCUMENTS (50000) of a SEED (any) with compiled plans and without, and compare the answers
+	@DOCUMENTS=$(DOCUMENTS) SEED=$(SEED) $(BIN)/python -m tests.differential
 
 check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: what CI runs before the tests
 	$(BIN)/ruff format --check .

@@ -63,7 +63,6 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        app.state.engine = engine
         database = await Database.connect(database_url, settings)
         app.state.services = Services.make(settings, database, secret)
         services = app.state.services
@@ -80,7 +79,7 @@ def create_app(
             await database.close()
             log.info("requests answered", **engine.counts)
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", _home, methods=["GET"]),
             Route("/graphql", _GraphQL(engine), methods=["GET", "POST"]),
@@ -93,6 +92,8 @@ def create_app(
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
     )
+    app.state.engine = engine
+    return app
 
 
 class _Headers:

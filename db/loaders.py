@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Coroutine, Hashable
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 MAX_BATCH = 1000
 
 
+class _Loader(DataLoader[Any, Any]):
+    """Several fields wait for the same key. When one of them is cancelled, as its parent became null by an error beside
+    it, the others wait on."""
+
+    def load(self, key: Any) -> asyncio.Future[Any]:
+        return asyncio.shield(super().load(key))
+
+
 class Loaders:
     """Per session, so under one person's claims and in one snapshot."""
 
@@ -30,7 +39,7 @@ class Loaders:
         """The loader of this identity, made on first use: for what is no row, such as a ranked list per key."""
         loader = self._made.get(identity)
         if loader is None:
-            loader = self._made[identity] = DataLoader(load, max_batch_size=MAX_BATCH)
+            loader = self._made[identity] = _Loader(load, max_batch_size=MAX_BATCH)
         return loader
 
     def one_by(self, row_type: RowType, column: str = "id") -> DataLoader[Any, Any]:

@@ -41,6 +41,7 @@ class Session:
         self._slow_ms = slow_ms
         self._connection: ApiConnection | None = None
         self._lock = asyncio.Lock()
+        self._statement_at_work: asyncio.Future[Any] | None = None
         self._after_commit: list[Callable[[], None]] = []
         self.failure: Exception | None = None
         self._begun = False
@@ -70,12 +71,21 @@ class Session:
 
     async def run(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         """Rows of one statement. Raises AclueError where a caller is to be told, else what asyncpg raised; once a
-        statement has failed, every later one of the session fails alike."""
-        async with self._lock:
-            if self.failure is not None:
-                raise self.failure
-            connection = self._connection or await self._take()
-            return await self._watched(connection, sql, arguments)
+        statement has failed, every later one of the session fails alike.
+
+        A field may be given up while its statement runs, because its parent became null by an error beside it. The
+        other fields need the connection still: the statement runs on, unless the session is abandoned and closed."""
+        await self._lock.acquire()
+        statement = asyncio.ensure_future(self._next(sql, arguments))
+        statement.add_done_callback(lambda _: self._lock.release())
+        self._statement_at_work = statement
+        return await asyncio.shield(statement)
+
+    async def _next(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        if self.failure is not None:
+            raise self.failure
+        connection = self._connection or await self._take()
+        return await self._watched(connection, sql, arguments)
 
     @property
     def may_run_only(self) -> bool:
@@ -194,6 +204,8 @@ class Session:
         """Commits, or rolls back after a failure. Raises WriteConflict when the commit is refused, Overloaded when the
         connection was lost before it. The connection goes back whatever happens, a second cancellation included."""
         self._closed = True
+        if self._failed and self._statement_at_work is not None:
+            self._statement_at_work.cancel()  # nobody waits for it any more
         if self._connection is not None or self._lock.locked():
             await asyncio.shield(asyncio.ensure_future(self._close()))
 

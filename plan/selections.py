@@ -100,7 +100,7 @@ def condition_variables(
 ) -> tuple[str, ...]:
     """The variables that decide what an operation asks for."""
     found: dict[str, None] = {}
-    for node in _nodes([operation, *fragments.values()]):
+    for node in _nodes(operation, fragments):
         for directive in getattr(node, "directives", None) or ():
             for argument in (directive.arguments or ()) if directive.name.value in CONDITIONS else ():
                 if isinstance(argument.value, VariableNode):
@@ -125,11 +125,16 @@ def _values(node: Node) -> Iterator[Node]:
                 yield from _values(item)
 
 
-def _nodes(roots: Iterable[Node]) -> Iterator[Node]:
-    waiting: list[Node] = list(roots)
+def _nodes(operation: Node, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[Node]:
+    """The operation's selections, with those of the fragments that it spreads; each fragment once."""
+    waiting = [operation]
+    followed: set[str] = set()
     while waiting:
         node = waiting.pop()
         yield node
+        if isinstance(node, FragmentSpreadNode) and node.name.value not in followed:
+            followed.add(node.name.value)
+            waiting.append(fragments[node.name.value])
         selection_set = getattr(node, "selection_set", None)
         if selection_set is not None:
             waiting.extend(selection_set.selections)

@@ -154,10 +154,10 @@ cross join parameters p
 cross join person a
 -- What the score would lose had this product not been liked: the affinities without its signal.
 left join lateral (
-  select jsonb_agg(jsonb_build_object('name', w.name, 'direction', w.direction, 'weight', w.loss) order by w.loss desc) as list
+  select jsonb_agg(jsonb_build_object('name', w.name, 'direction', w.direction, 'weight', w.loss) order by w.loss desc, w.name) as list
   from (
-    select s.name, s.direction, 0.5 * p.preference * sum(
-      k.share * (k.score - (k.n - s.weight * s.lean) / nullif(k.d - s.weight, 0))) as loss
+    select s.name, s.direction, round((0.5 * p.preference * sum(  -- rounded, so that equals are equal in every plan
+      k.share * (k.score - (k.n - s.weight * s.lean) / nullif(k.d - s.weight, 0))))::numeric, 9)::double precision as loss
     from (  -- the product's few affinities first, then the person's many signals
       select f.kind, f.key, f.share, a.score, a.n, a.d
       from (
@@ -173,7 +173,7 @@ left join lateral (
       else k.key = any (s.tags) end
     where s.swipe_id is not null and s.lean > 0
     group by s.swipe_id, s.name, s.direction
-    order by loss desc
+    order by loss desc, s.name, s.swipe_id
     limit 2
   ) w
 ) because on true

@@ -205,3 +205,23 @@ async def test_a_person_who_is_gone_while_the_token_lives(shop: Shop) -> None:
     product = (await ghost.product("Tools 1"))["id"]
     click = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { userErrors { code } } }"
     assert await ghost.code(click, id=product) == "UNAUTHENTICATED"
+
+
+async def test_a_field_that_is_given_up_takes_no_other_with_it_that_waits_for_the_same_rows(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    same = "swipes(first: 1) { totalCount }"
+    query = f"{{ refused: me {{ {same} sessions(first: 0) {{ totalCount }} }} answered: me {{ {same} }} }}"
+    body = (await anna.post(query)).json()
+    assert body["data"] == {"refused": None, "answered": {"swipes": {"totalCount": 0}}}
+    assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"]
+
+
+async def test_a_condition_of_another_operation_decides_nothing(shop: Shop) -> None:
+    document = (
+        "query One($v: String!) { products(first: 1, filter: {brandSlugs: [$v]}) { totalCount } }"
+        "query Other($v: Boolean!) { ...Total } fragment Total on Query { categories @include(if: $v) { id } }"
+    )
+    body = {"query": document, "operationName": "One", "variables": {"v": "nobody"}}
+    response = await shop.http.post("/graphql", json=body)
+    assert response.json() == {"data": {"products": {"totalCount": 0}}}
+    assert shop.engine.counts == {"planned": 1}

@@ -283,6 +283,18 @@ async def test_what_is_to_follow_a_commit_follows_nothing_else(database: Databas
     assert said == ["kept"]
 
 
+async def test_a_statement_that_is_given_up_leaves_the_connection_to_the_others(
+    database: Database, superuser: Connection
+) -> None:
+    async with reading(database) as session:
+        pid = (await session.run(PID, []))[0][0]
+        given_up = asyncio.create_task(session.run("select pg_sleep(1)", []))
+        await until(superuser, ASLEEP, pid)
+        given_up.cancel()
+        assert (await session.run(PID, []))[0][0] == pid
+    assert given_up.cancelled()
+
+
 # --- run_only
 
 

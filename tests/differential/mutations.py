@@ -1,0 +1,59 @@
+"""Mutations put together from the schema by chance, and queries between them that see what they did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+from graphql import GraphQLSchema
+
+from tests.differential.documents import Document, query
+from tests.differential.selections import Writer
+from tests.differential.world import World
+
+# What changes passwords, tokens and sessions is compared by its own tests: its answers are secrets of the moment.
+WEIGHTS = {
+    "recordSwipe": 4,
+    "recordSwipes": 3,
+    "undoSwipe": 2,
+    "updateProfile": 3,
+    "submitQuiz": 1,
+    "createAffiliateClick": 3,
+    "createGiftLink": 3,
+    "revokeGiftLink": 2,
+    "sendRecommendationFeedback": 3,
+    "updateConsents": 2,
+    "recordProductViews": 1,
+    "recordEvents": 1,
+    "updateProduct": 1,
+    "createProduct": 1,
+    "revokeSession": 0.1,
+    "requestPasswordReset": 0.1,
+    "deleteMyAccount": 0.05,
+}
+_QUERIES = 0.3
+
+
+def mutations(schema: GraphQLSchema, world: World, seed: int, count: int) -> Iterator[Document]:
+    """So many documents; three of ten are queries."""
+    for number in range(count):
+        random = Random(f"{seed}/mutation/{number}")
+        yield query(schema, world, random) if random.random() < _QUERIES else _mutation(schema, world, random)
+
+
+def _mutation(schema: GraphQLSchema, world: World, random: Random) -> Document:
+    caller = random.choices(world.callers, [caller.weight for caller in world.callers])[0]
+    if caller.name in ("nobody", "service") and random.random() < 0.8:
+        caller = next(caller for caller in world.callers if caller.name == "anna")
+    writer = Writer(schema, world, caller, random, "M")
+    root = schema.mutation_type
+    assert root is not None
+    weights = {
+        **WEIGHTS,
+        "updateProduct": 3 if caller.may_administer else 0.2,
+        "createProduct": 1 if caller.may_administer else 0.1,
+    }
+    names = random.choices(list(weights), list(weights.values()), k=random.choice([1, 1, 1, 2, 3]))
+    for name in names:
+        writer.add_root(root, name, random.randint(2, 5))
+    return Document(writer.text("mutation", random.choice(["", "M"])), caller.name, writer.variables)

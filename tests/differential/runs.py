@@ -1,0 +1,117 @@
+"""Many documents through both services, and what came of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from starlette.applications import Starlette
+
+from tests.differential.answers import Normaliser, first_difference
+from tests.differential.apps import Answer, Pair, engine_of
+from tests.differential.documents import Document
+from tests.differential.shrinking import shrink
+from tests.differential.world import World
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two answers that are not the same, with the smallest document found that tells them apart."""
+
+    number: int
+    document: Document
+    found: str
+    shrunk: Document
+    found_in_shrunk: str
+
+    def __str__(self) -> str:
+        document = self.shrunk
+        return (
+            f"document {self.number}, asked by {document.caller}: with plans, {self.found_in_shrunk} without\n"
+            f"{document.text}\nvariables {json.dumps(document.variables)}, operationName {document.operation_name}\n"
+            f"(before shrinking: {self.found}\n{self.document.text}\nvariables {json.dumps(self.document.variables)})"
+        )
+
+
+@dataclass
+class Report:
+    """What came of a run. `codes` counts error codes; `failures` are documents that the service could not answer."""
+
+    asked: int = 0
+    with_data: int = 0
+    with_errors: int = 0
+    refused: int = 0
+    codes: Counter[str] = field(default_factory=Counter)
+    differences: list[Difference] = field(default_factory=list)
+    failures: list[Document] = field(default_factory=list)
+
+    @property
+    def share_with_data(self) -> float:
+        return self._share(self.with_data)
+
+    def _share(self, count: int) -> float:
+        return count / max(1, self.asked)
+
+    def count(self, document: Document, answer: Answer) -> None:
+        self.asked += 1
+        self.with_data += answer.has_data
+        self.with_errors += bool(answer.codes)
+        self.refused += answer.is_refused
+        self.codes.update(set(answer.codes))
+        if answer.is_failure:
+            self.failures.append(document)
+
+    def __str__(self) -> str:
+        lines = [
+            f"{self.asked} documents: {self.share_with_data:.1%} with data, {self._share(self.with_errors):.1%} with "
+            f"errors, {self._share(self.refused):.1%} refused; codes {dict(self.codes.most_common())}",
+            *(str(difference) for difference in self.differences),
+            *(f"failed, asked by {d.caller}:\n{d.text}\nvariables {json.dumps(d.variables)}" for d in self.failures),
+        ]
+        return "\n\n".join(lines)
+
+
+async def run(
+    pair: Pair,
+    world: World,
+    documents: Iterable[Document],
+    since: datetime,
+    *,
+    stop_after: int = 3,
+    can_repeat: bool = True,
+    progress: Callable[[Report], None] = lambda report: None,
+) -> Report:
+    """Asks both services and compares. Stops after so many differences. `can_repeat`: the documents change nothing, so
+    a smaller one can be looked for."""
+    report = Report()
+    normaliser = Normaliser(pair.services, since)
+    tokens = {caller.name: caller.token for caller in world.callers}
+
+    async def difference(document: Document) -> tuple[str | None, Answer]:
+        planned, plain = await pair.ask(document, tokens[document.caller])
+        return first_difference(normaliser.of(planned), normaliser.of(plain)), plain
+
+    async def still_differs(document: Document) -> bool:
+        return (await difference(document))[0] is not None
+
+    for number, document in enumerate(documents):
+        found, answer = await difference(document)
+        report.count(document, answer)
+        if found is not None:
+            shrunk = await shrink(document, pair.schema, still_differs) if can_repeat else document
+            found_in_shrunk = (await difference(shrunk))[0] if can_repeat else found
+            report.differences.append(Difference(number, document, found, shrunk, found_in_shrunk or found))
+            if len(report.differences) >= stop_after:
+                break
+        progress(report)
+    return report
+
+
+def share_compiled(app: Starlette) -> float:
+    """The share of this service's documents that were compiled. Where something went wrong in a compiled plan, ordinary
+    execution has said what (`error`); with wrong variables nothing is there to be compiled."""
+    counts = engine_of(app).counts
+    return (counts["planned"] + counts["error"]) / (counts.total() - counts["variables"])

@@ -22,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.claims import ANONYMOUS, REQUEST_ID, Claims
 from db.pool import Database
-from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, Unauthenticated
+from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, RateLimited, TryAgain, Unauthenticated
 from resolvers import affiliate_clicks, housekeeping, outbox, senders
 from resolvers.services import Services
 from resolvers.sessions import Caller
@@ -146,6 +146,8 @@ class _GraphQL:
             response = _error(401, str(error), error.code)
             response.headers["www-authenticate"] = 'Bearer error="invalid_token"'
             return response
+        except TryAgain as error:
+            return _try_again(error)
         context = Context(_services(http), claims, _caller(http))
         if http.method != "POST" and self._engine.writes(request):
             response = _error(405, "A mutation needs POST.", "BAD_REQUEST")
@@ -172,6 +174,15 @@ def _render(answer: Answer, accepts_graphql_json: bool) -> Response:
 def _error(status: int, message: str, code: str) -> Response:
     body = {"errors": [{"message": message, "extensions": {"code": code}}]}
     return Response(msgspec.json.encode(body), status, media_type=JSON, headers={"cache-control": "no-store"})
+
+
+def _try_again(error: TryAgain) -> Response:
+    """Refused before anything ran: too much was asked for lately, or something is not to be had now."""
+    extensions = {"code": error.code, "retryAfter": error.retry_after}
+    body = {"errors": [{"message": str(error), "extensions": extensions}]}
+    headers = {"cache-control": "no-store", "retry-after": str(error.retry_after)}
+    status = 429 if isinstance(error, RateLimited) else 503
+    return Response(msgspec.json.encode(body), status, media_type=JSON, headers=headers)
 
 
 async def _read_post(http: HttpRequest) -> Request:

@@ -61,6 +61,9 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     jwt_issuer: str = "aclue"
     jwt_audience: str = "authenticated"
     jwt_jwks_url: str = ""
+    jwks_lifetime: Positive = 600
+    jwks_cooldown: Positive = 10
+    jwks_grace: Positive = 3600
     erasure_secret: str = ""
     access_token_lifetime: Positive = 15 * 60
     refresh_token_lifetime: Positive = 30 * 24 * 3600
@@ -162,13 +165,18 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 def _check_urls(settings: Settings) -> None:
     for name, url in (("PUBLIC_URL", settings.public_url), ("APP_URL", settings.app_url)):
-        try:
-            parts = urlsplit(url)
-            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(' ?#"<>')
-        except ValueError:
-            is_usable = False
-        if url and not is_usable:
+        if url and not _is_web_address(url, without=' ?#"<>'):
             raise SettingsError(f"{name}: write https://host, with a port and a path where there are any")
+    if settings.jwt_jwks_url and not _is_web_address(settings.jwt_jwks_url, without=' #"<>'):
+        raise SettingsError("JWT_JWKS_URL: write https://host/path")
+
+
+def _is_web_address(url: str, without: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(without)
+    except ValueError:
+        return False
 
 
 def _check_mail(settings: Settings) -> None:

@@ -32,6 +32,14 @@ class ClaimsMode(Enum):
     TRANSACTION = "transaction"
 
 
+class DocumentsMode(Enum):
+    """Which documents run: any, any but those outside the manifest are noted, or those of the manifest alone."""
+
+    OPEN = "open"
+    PREFER = "prefer"
+    ONLY = "only"
+
+
 class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     """One field per variable, of the same name in capitals; `.env.example` explains each."""
 
@@ -92,6 +100,8 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
     model_refresh_interval: Positive = 300
     plans: bool = True
+    trusted_documents: str = ""
+    trusted_documents_mode: DocumentsMode = DocumentsMode.OPEN
     max_body_bytes: Positive = 1_000_000
     max_document_tokens: Positive = 2_000
     max_document_depth: Positive = 20
@@ -160,6 +170,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         settings = msgspec.structs.replace(settings, claims_mode=ClaimsMode.TRANSACTION)
     if settings.migration_database_url and not settings.database_url:
         raise SettingsError("MIGRATION_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
+    if settings.trusted_documents_mode is not DocumentsMode.OPEN and not settings.trusted_documents:
+        raise SettingsError("TRUSTED_DOCUMENTS_MODE: needs a manifest in TRUSTED_DOCUMENTS beside it")
     return settings
 
 

@@ -89,6 +89,7 @@ def create_app(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await services.system_log.stop()
+            await services.rate_limits.close()
             await database.close()
 
     return Starlette(
@@ -154,6 +155,8 @@ class _GraphQL:
             given = await _read_post(http) if http.method == "POST" else _read_get(http)
             request = _request(given, self._trusted)
             claims = await _authenticate(http)
+            context = Context(_services(http), claims, _caller(http))
+            await context.services.rate_limits.take(claims, context.caller.address, self._engine.price(request))
         except BadRequest as error:
             return _error(error.status, str(error), error.code)
         except Unauthenticated as error:
@@ -164,7 +167,6 @@ class _GraphQL:
             return _render(Answer(_body(str(error), {"code": error.code}), is_refused=True), accepts_graphql_json)
         except TryAgain as error:
             return _try_again(error)
-        context = Context(_services(http), claims, _caller(http))
         if http.method != "POST" and self._engine.writes(request):
             response = _error(405, "A mutation needs POST.", "BAD_REQUEST")
             response.headers["allow"] = "POST"

@@ -99,6 +99,9 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     retention_system_logs: Positive = 90
 
     model_refresh_interval: Positive = 300
+    rate_limit_cost: Positive = 50_000
+    rate_limit_address_cost: Positive = 500_000
+    redis_url: str = ""
     plans: bool = True
     trusted_documents: str = ""
     trusted_documents_mode: DocumentsMode = DocumentsMode.OPEN
@@ -134,7 +137,13 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
 
 # Attempts are people typing in development and tests; a tight limit would only be in their way.
-_DEVELOPMENT_DEFAULTS = {"SIGN_IN_ATTEMPTS": "1000", "SIGN_UP_ATTEMPTS": "1000", "START_SESSION_ATTEMPTS": "100000"}
+_DEVELOPMENT_DEFAULTS = {
+    "SIGN_IN_ATTEMPTS": "1000",
+    "SIGN_UP_ATTEMPTS": "1000",
+    "START_SESSION_ATTEMPTS": "100000",
+    "RATE_LIMIT_COST": "1000000000",
+    "RATE_LIMIT_ADDRESS_COST": "1000000000",
+}
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -179,6 +188,8 @@ def _check_urls(settings: Settings) -> None:
     for name, url in (("PUBLIC_URL", settings.public_url), ("APP_URL", settings.app_url)):
         if url and not _is_web_address(url, without=' ?#"<>'):
             raise SettingsError(f"{name}: write https://host, with a port and a path where there are any")
+    if settings.redis_url and urlsplit(settings.redis_url).scheme not in ("redis", "rediss"):
+        raise SettingsError("REDIS_URL: write redis://host:port/database, or rediss:// for TLS")
     if settings.jwt_jwks_url and not _is_web_address(settings.jwt_jwks_url, without=' #"<>'):
         raise SettingsError("JWT_JWKS_URL: write https://host/path")
 

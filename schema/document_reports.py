@@ -7,13 +7,9 @@ from typing import Any
 
 import msgspec
 from graphql import (
-    FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
     ListTypeNode,
     NonNullTypeNode,
-    OperationDefinitionNode,
-    SelectionSetNode,
     TypeNode,
 )
 
@@ -22,6 +18,7 @@ from domain.trusted_documents import TrustedDocument
 from plan.errors import NotPlanned
 from schema.documents import Document, Operation
 from schema.execution import Engine
+from schema.root_fields import root_fields
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -99,27 +96,5 @@ def _statements(document: Document, operation: Operation) -> int:
     """Every root field asks Postgres once; fields below it that resolvers give may ask again."""
     assert document.tree is not None
     fragments = {d.name.value: d for d in document.tree.definitions if isinstance(d, FragmentDefinitionNode)}
-    names = dict(_root_fields(operation.node, fragments)).values()
+    names = root_fields(operation.node, fragments, without_conditions=True).values()
     return sum(not name.startswith("__") for name in names)
-
-
-def _root_fields(
-    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
-) -> Iterator[tuple[str, str]]:
-    """Key and name of the root fields that are there whatever the variables say."""
-    seen: set[str] = set()
-
-    def of(selections: SelectionSetNode) -> Iterator[tuple[str, str]]:
-        for selection in selections.selections:
-            if selection.directives:
-                continue
-            if isinstance(selection, FieldNode):
-                yield (selection.alias or selection.name).value, selection.name.value
-            elif isinstance(selection, FragmentSpreadNode):
-                if selection.name.value not in seen:
-                    seen.add(selection.name.value)
-                    yield from of(fragments[selection.name.value].selection_set)
-            else:
-                yield from of(selection.selection_set)  # type: ignore[attr-defined]
-
-    return of(operation.selection_set)

@@ -92,6 +92,11 @@ class Engine:
         """The operations of a text, or what is wrong with it."""
         return self._documents.get(text)
 
+    def price(self, request: Request) -> int:
+        """What the request is charged against rate limits; 1 where it will not run."""
+        operation = self._documents.get(request.query).operation(request.operation_name)
+        return 1 if operation is None else operation.price(request.variables or {})
+
     def writes(self, request: Request) -> bool:
         """Whether the request would run a mutation."""
         operation = self._documents.get(request.query).operation(request.operation_name)

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from domain import errors
-from domain.errors import AclueError, RequestError, TryAgain, UserError
+from domain.errors import AclueError, DocumentRefused, RequestError, TryAgain, UserError
 from schema.errors import UserErrorCode
 
 LINE = re.compile(r"^(?P<lead>[ │├└─]*)(?P<name>[A-Z][A-Za-z]+)(?:\s+(?P<code>[A-Z_]{5,}))?")

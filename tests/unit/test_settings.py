@@ -59,6 +59,7 @@ CHECKED = (
     "ENCRYPTION_SECRET",
     "ERASURE_SECRET",
     "JWT_JWKS_URL",
+    "REDIS_URL",
     "SMTP_URL",
     "PUBLIC_URL",
     "APP_URL",

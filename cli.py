@@ -92,6 +92,8 @@ def serve() -> None:
     configure_logging(settings)
     _require_free_port(settings)
     secret = secret_of(settings)
+    if settings.trusted_documents:
+        documents.require_manifest(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with contextlib.suppress(KeyboardInterrupt), databases(settings, owning=True) as dsns:
         try:
@@ -130,6 +132,7 @@ app = _group("Aclue: a GraphQL API over Postgres for gifting.")
 imports = _group("Bring data in.")
 rebuild = _group("Compute derived data anew.")
 erasures = _group("Erasures and retention.")
+trusted = _group("Documents of front ends.")
 
 for command in (serve, database.migrate, database.verify, tokens.token, documents.schema, documents.docs, data.seed):
     app.command()(command)
@@ -141,7 +144,9 @@ rebuild.command("preferences")(data.rebuild_preferences)
 for command in (privacy.tombstones, privacy.reapply, privacy.purge):
     erasures.command()(command)
 app.add_typer(imports, name="import")
+trusted.command("check")(documents.check)
 app.add_typer(erasures, name="privacy")
+app.add_typer(trusted, name="documents")
 app.add_typer(rebuild, name="rebuild")
 
 

@@ -22,17 +22,29 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.claims import ANONYMOUS, REQUEST_ID, Claims
 from db.pool import Database
-from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, Unauthenticated
+from domain.errors import (
+    DocumentRefused,
+    Expired,
+    LimitReached,
+    NotFound,
+    ProductNotFound,
+    RateLimited,
+    TryAgain,
+    Unauthenticated,
+)
 from resolvers import affiliate_clicks, housekeeping, outbox, senders
 from resolvers.services import Services
 from resolvers.sessions import Caller
+from schema import trusted_documents
 from schema.context import Context
 from schema.execution import Answer, Engine, Request
-from settings import Settings, SettingsError
+from schema.trusted_documents import TrustedDocuments
+from settings import DocumentsMode, Settings, SettingsError
 
 log = structlog.get_logger("aclue.server")
 
 WEB = Path(__file__).resolve().parent / "web"
+DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both are seen
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 CSP = (
@@ -60,6 +72,7 @@ def create_app(
     """The service on one database. `secret` signs tokens, cursors and links. `background` is what it does beside
     answering (housekeeping and mails by default), until it is cancelled."""
     engine = Engine(settings)
+    trusted = trusted_documents.load(settings, engine)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -76,13 +89,14 @@ def create_app(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await services.system_log.stop()
+            await services.rate_limits.close()
             await database.close()
             log.info("requests answered", **engine.counts)
 
     app = Starlette(
         routes=[
             Route("/", _home, methods=["GET"]),
-            Route("/graphql", _GraphQL(engine), methods=["GET", "POST"]),
+            Route("/graphql", _GraphQL(engine, trusted), methods=["GET", "POST"]),
             Route("/r/{token}", _follower(affiliate_clicks.follow), methods=["GET"]),
             Route("/g/{token}", _follower(affiliate_clicks.follow_gift_link), methods=["GET"]),
             Route("/livez", _live, methods=["GET"]),
@@ -126,8 +140,9 @@ class _Headers:
 class _GraphQL:
     """POST a request, GET a query, or GET the page to explore with."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, trusted: TrustedDocuments) -> None:
         self._engine = engine
+        self._trusted = trusted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = HttpRequest(scope, receive)
@@ -137,19 +152,24 @@ class _GraphQL:
     async def _respond(self, http: HttpRequest) -> Response:
         accepts_graphql_json = GRAPHQL_JSON in http.headers.get("accept", "")
         try:
-            if http.method != "POST" and "query" not in http.query_params:
-                if "text/html" in http.headers.get("accept", ""):
-                    return _graphiql()
-                raise BadRequest(400, "Give a `query`.")
-            request = await _read_post(http) if http.method == "POST" else _read_get(http)
+            explores = http.method != "POST" and not http.query_params and "text/html" in http.headers.get("accept", "")
+            if explores and self._trusted.mode is not DocumentsMode.ONLY:
+                return _graphiql()
+            given = await _read_post(http) if http.method == "POST" else _read_get(http)
+            request = _request(given, self._trusted)
             claims = await _authenticate(http)
+            context = Context(_services(http), claims, _caller(http))
+            await context.services.rate_limits.take(claims, context.caller.address, self._engine.price(request))
         except BadRequest as error:
             return _error(error.status, str(error), error.code)
         except Unauthenticated as error:
             response = _error(401, str(error), error.code)
             response.headers["www-authenticate"] = 'Bearer error="invalid_token"'
             return response
-        context = Context(_services(http), claims, _caller(http))
+        except DocumentRefused as error:
+            return _render(Answer(_body(str(error), {"code": error.code}), is_refused=True), accepts_graphql_json)
+        except TryAgain as error:
+            return _try_again(error)
         if http.method != "POST" and self._engine.writes(request):
             response = _error(405, "A mutation needs POST.", "BAD_REQUEST")
             response.headers["allow"] = "POST"
@@ -173,11 +193,23 @@ def _render(answer: Answer, accepts_graphql_json: bool) -> Response:
 
 
 def _error(status: int, message: str, code: str) -> Response:
-    body = {"errors": [{"message": message, "extensions": {"code": code}}]}
-    return Response(msgspec.json.encode(body), status, media_type=JSON, headers={"cache-control": "no-store"})
+    body = _body(message, {"code": code})
+    return Response(body, status, media_type=JSON, headers={"cache-control": "no-store"})
 
 
-async def _read_post(http: HttpRequest) -> Request:
+def _body(message: str, extensions: dict[str, Any]) -> bytes:
+    return msgspec.json.encode({"errors": [{"message": message, "extensions": extensions}]})
+
+
+def _try_again(error: TryAgain) -> Response:
+    """Refused before anything ran: too much was asked for lately, or something is not to be had now."""
+    body = _body(str(error), {"code": error.code, "retryAfter": error.retry_after})
+    headers = {"cache-control": "no-store", "retry-after": str(error.retry_after)}
+    status = 429 if isinstance(error, RateLimited) else 503
+    return Response(body, status, media_type=JSON, headers=headers)
+
+
+async def _read_post(http: HttpRequest) -> Any:
     if http.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
         raise BadRequest(415, f"Send {JSON}.")
     body = bytearray()
@@ -187,12 +219,12 @@ async def _read_post(http: HttpRequest) -> Request:
         if len(body) > most:
             raise BadRequest(413, f"A request has at most {most} bytes.")
     try:
-        return _request(msgspec.json.decode(bytes(body)))
+        return msgspec.json.decode(bytes(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise BadRequest(400, "The body is not JSON.") from None
 
 
-def _read_get(http: HttpRequest) -> Request:
+def _read_get(http: HttpRequest) -> Any:
     given: dict[str, Any] = dict(http.query_params)
     for name in ("variables", "extensions"):
         if given.get(name):
@@ -202,19 +234,17 @@ def _read_get(http: HttpRequest) -> Request:
                 raise BadRequest(400, f"`{name}` is not JSON.") from None
         else:
             given.pop(name, None)
-    return _request(given)
+    return given
 
 
-def _request(given: Any) -> Request:
+def _request(given: Any, trusted: TrustedDocuments) -> Request:
     if not isinstance(given, dict):
         raise BadRequest(400, "Send one request: a JSON object with `query`.")
     query = given.get("query")
     variables = given.get("variables")
     operation_name = given.get("operationName")
     extensions = given.get("extensions")
-    if query is None and isinstance(extensions, dict) and "persistedQuery" in extensions:
-        raise BadRequest(400, "Send the `query` itself.", "PERSISTED_QUERY_NOT_SUPPORTED")
-    if not isinstance(query, str):
+    if query is not None and not isinstance(query, str):
         raise BadRequest(400, "`query` must be a string.")
     if variables is not None and not isinstance(variables, dict):
         raise BadRequest(400, "`variables` must be an object.")
@@ -222,7 +252,11 @@ def _request(given: Any) -> Request:
         raise BadRequest(400, "`operationName` must be a string.")
     if extensions is not None and not isinstance(extensions, dict):
         raise BadRequest(400, "`extensions` must be an object.")
-    return Request(query, variables, operation_name or None)
+    ids = (given[name] for name in DOCUMENT_IDS if isinstance(given.get(name), str))
+    text = trusted.text(query, next(ids, None), extensions)
+    if text is None:
+        raise BadRequest(400, "Give a `query`, or the `documentId` of one.")
+    return Request(text, variables, operation_name or None)
 
 
 async def _authenticate(http: HttpRequest) -> Claims:

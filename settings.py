@@ -32,6 +32,14 @@ class ClaimsMode(Enum):
     TRANSACTION = "transaction"
 
 
+class DocumentsMode(Enum):
+    """Which documents run: any, any but those outside the manifest are noted, or those of the manifest alone."""
+
+    OPEN = "open"
+    PREFER = "prefer"
+    ONLY = "only"
+
+
 class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     """One field per variable, of the same name in capitals; `.env.example` explains each."""
 
@@ -61,6 +69,9 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     jwt_issuer: str = "aclue"
     jwt_audience: str = "authenticated"
     jwt_jwks_url: str = ""
+    jwks_lifetime: Positive = 600
+    jwks_cooldown: Positive = 10
+    jwks_grace: Positive = 3600
     erasure_secret: str = ""
     access_token_lifetime: Positive = 15 * 60
     refresh_token_lifetime: Positive = 30 * 24 * 3600
@@ -88,7 +99,12 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     retention_system_logs: Positive = 90
 
     model_refresh_interval: Positive = 300
+    rate_limit_cost: Positive = 50_000
+    rate_limit_address_cost: Positive = 500_000
+    redis_url: str = ""
     plans: bool = True
+    trusted_documents: str = ""
+    trusted_documents_mode: DocumentsMode = DocumentsMode.OPEN
     max_body_bytes: Positive = 1_000_000
     max_document_tokens: Positive = 2_000
     max_document_depth: Positive = 20
@@ -121,7 +137,13 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
 
 # Attempts are people typing in development and tests; a tight limit would only be in their way.
-_DEVELOPMENT_DEFAULTS = {"SIGN_IN_ATTEMPTS": "1000", "SIGN_UP_ATTEMPTS": "1000", "START_SESSION_ATTEMPTS": "100000"}
+_DEVELOPMENT_DEFAULTS = {
+    "SIGN_IN_ATTEMPTS": "1000",
+    "SIGN_UP_ATTEMPTS": "1000",
+    "START_SESSION_ATTEMPTS": "100000",
+    "RATE_LIMIT_COST": "1000000000",
+    "RATE_LIMIT_ADDRESS_COST": "1000000000",
+}
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -157,18 +179,27 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         settings = msgspec.structs.replace(settings, claims_mode=ClaimsMode.TRANSACTION)
     if settings.migration_database_url and not settings.database_url:
         raise SettingsError("MIGRATION_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
+    if settings.trusted_documents_mode is not DocumentsMode.OPEN and not settings.trusted_documents:
+        raise SettingsError("TRUSTED_DOCUMENTS_MODE: needs a manifest in TRUSTED_DOCUMENTS beside it")
     return settings
 
 
 def _check_urls(settings: Settings) -> None:
     for name, url in (("PUBLIC_URL", settings.public_url), ("APP_URL", settings.app_url)):
-        try:
-            parts = urlsplit(url)
-            is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(' ?#"<>')
-        except ValueError:
-            is_usable = False
-        if url and not is_usable:
+        if url and not _is_web_address(url, without=' ?#"<>'):
             raise SettingsError(f"{name}: write https://host, with a port and a path where there are any")
+    if settings.redis_url and urlsplit(settings.redis_url).scheme not in ("redis", "rediss"):
+        raise SettingsError("REDIS_URL: write redis://host:port/database, or rediss:// for TLS")
+    if settings.jwt_jwks_url and not _is_web_address(settings.jwt_jwks_url, without=' #"<>'):
+        raise SettingsError("JWT_JWKS_URL: write https://host/path")
+
+
+def _is_web_address(url: str, without: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(without)
+    except ValueError:
+        return False
 
 
 def _check_mail(settings: Settings) -> None:

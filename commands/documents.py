@@ -1,4 +1,4 @@
-"""What is written from the code: schema.graphql and docs/schema.md."""
+"""What is written from the code: schema.graphql and docs/schema.md. What front ends wrote for it: their documents."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from commands.database import bring_up_to_date
-from commands.terminal import connected_as_owner, fail
+from commands.terminal import connected_as_owner, fail, load_settings
 from db import secrets
 from db.embedded import Dsns, EmbeddedServer
+from settings import Settings, SettingsError
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -51,3 +53,50 @@ def docs() -> None:
         with EmbeddedServer(home, secrets.load_or_create(home)) as dsns:
             text = asyncio.run(describe(dsns))
     (ROOT / "docs" / "schema.md").write_text(text)
+
+
+def require_manifest(settings: Settings) -> None:
+    """Fails with a clear line where the manifest of the settings cannot be used, before anything is started."""
+    from schema import trusted_documents
+    from schema.execution import Engine
+
+    try:
+        trusted_documents.load(settings, Engine(settings))
+    except SettingsError as error:
+        fail(str(error))
+
+
+def check(
+    manifest: Annotated[Path, typer.Argument(help="Written by graphql-codegen, Relay or Apollo.")],
+    max_cost: Annotated[int | None, typer.Option(help="Objects that an answer may hold at most.", min=0)] = None,
+    max_statements: Annotated[int | None, typer.Option(help="SQL statements that are sure to run.", min=0)] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+) -> None:
+    """Check every operation of a manifest: whether it fits the schema, what it may cost, how many SQL statements it
+    runs at least. Exit code 1 for one that does not fit or is over a budget. Needs no database."""
+    from schema import trusted_documents
+    from schema.document_reports import report
+    from schema.execution import Engine
+
+    settings = load_settings()
+    try:
+        documents = trusted_documents.read(manifest)
+    except SettingsError as error:
+        fail(str(error))
+    engine = Engine(settings)
+    reports = [each for document in documents for each in report(engine, document)]
+    problems = [
+        each.problem_within(settings.max_result_objects if max_cost is None else max_cost, max_statements)
+        for each in reports
+    ]
+    if as_json:
+        paired = zip(reports, problems, strict=True)
+        described = [{**msgspec.structs.asdict(each), "problem": problem} for each, problem in paired]
+        print(msgspec.json.format(msgspec.json.encode(described)).decode())
+    else:
+        for each, problem in zip(reports, problems, strict=True):
+            figures = f"  cost {each.cost}, SQL statements at least {each.statements}, {each.path}"
+            shown = "" if each.cost is None else figures
+            print(f"{'NO' if problem else 'ok'}  {each.name} ({each.id}){shown}{f'  {problem}' if problem else ''}")
+    if any(problems):
+        fail(f"{sum(problem is not None for problem in problems)} of {len(reports)} operations will not do")

@@ -18,6 +18,11 @@
         ├── BadUserInput          BAD_USER_INPUT
         ├── Unauthenticated       UNAUTHENTICATED
         ├── Forbidden             FORBIDDEN
+        ├── DocumentRefused       before anything ran
+        │   ├── DocumentNotTrusted          DOCUMENT_NOT_TRUSTED
+        │   ├── PersistedQueryNotFound      PERSISTED_QUERY_NOT_FOUND
+        │   ├── PersistedQueryNotSupported  PERSISTED_QUERY_NOT_SUPPORTED
+        │   └── HashMismatch                BAD_USER_INPUT
         └── TryAgain              safe to repeat
             ├── RateLimited       RATE_LIMITED
             ├── Overloaded        OVERLOADED
@@ -107,6 +112,35 @@ class Unauthenticated(RequestError):
 
 class Forbidden(RequestError):
     code = "FORBIDDEN"
+
+
+class DocumentRefused(RequestError):
+    """The document is not run, or not known. Clients compare some of the messages letter by letter."""
+
+    message = ""
+
+    def __init__(self) -> None:
+        super().__init__(self.message)
+
+
+class DocumentNotTrusted(DocumentRefused):
+    code = "DOCUMENT_NOT_TRUSTED"
+    message = "Only documents of the manifest run here."
+
+
+class PersistedQueryNotFound(DocumentRefused):
+    code = "PERSISTED_QUERY_NOT_FOUND"
+    message = "PersistedQueryNotFound"
+
+
+class PersistedQueryNotSupported(DocumentRefused):
+    code = "PERSISTED_QUERY_NOT_SUPPORTED"
+    message = "PersistedQueryNotSupported"
+
+
+class HashMismatch(DocumentRefused):
+    code = "BAD_USER_INPUT"
+    message = "`sha256Hash` is not the SHA-256 of `query`, in hexadecimal."
 
 
 class TryAgain(RequestError):

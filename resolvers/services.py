@@ -9,6 +9,7 @@ from domain.sealing import Sealer
 from domain.signing import Signer
 from domain.tombstones import Tombstones
 from resolvers.passwords import Passwords
+from resolvers.rate_limits import RateLimits
 from resolvers.system_logs import SystemLog
 from resolvers.tokens import Tokens
 from settings import Settings
@@ -20,6 +21,7 @@ class Services:
     database: Database
     tokens: Tokens
     passwords: Passwords
+    rate_limits: RateLimits
     system_log: SystemLog
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
@@ -37,6 +39,7 @@ class Services:
             database=database,
             tokens=Tokens(settings, secret),
             passwords=Passwords(),
+            rate_limits=RateLimits(settings),
             system_log=SystemLog(database),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),

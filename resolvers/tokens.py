@@ -1,14 +1,16 @@
-"""Access tokens (JWT): ours are signed with JWT_SECRET, those of an outside issuer are checked against its JWKS.
+"""Access tokens (JWT): ours are signed with JWT_SECRET, those of an outside issuer with keys that it publishes.
 
-The algorithm is pinned per key: HS256 with our secret only, the asymmetric ones with JWKS keys only, so a public key
-can never be taken for a secret.
+The algorithm is pinned per key: HS256 with our secret only, the asymmetric ones with published keys only, so a public
+key can never be taken for a secret. What a token says of where its key is to be found (jku, x5u, jwk, x5c) is not read.
 """
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
+import json
+import re
 import time
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections import OrderedDict
 from typing import Any
 from uuid import UUID
@@ -17,37 +19,53 @@ import jwt
 
 from db.claims import ROLES, Claims
 from domain.errors import Unauthenticated
+from resolvers.keys import ALGORITHMS, KeySet, PublishedKeys
 from settings import Settings
 
 OWN_ISSUER = "aclue"
-JWKS_ALGORITHMS = ("ES256", "RS256", "EdDSA")
 MAX_TOKEN_LENGTH = 8192
-CACHED_TOKENS = 10_000
+MAX_KID_LENGTH = 256
+KNOWN_LENGTH = 10_000_000  # characters of all remembered tokens together; claims take about three times that
+LEEWAY = 30  # seconds by which an issuer's clock may be ahead of ours
+LATEST = 253_402_300_799  # the end of the year 9999; what is later is no date
+
+_PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
+_JWS = jwt.PyJWS(algorithms=["HS256", *ALGORITHMS])
+_TYPES = ("jwt", "at+jwt", "application/at+jwt")
+# What changes how a token is to be read. None of it is taken, so it is refused and not passed over.
+_NOT_TAKEN = frozenset({"crit", "b64", "zip", "enc", "cty"})
 
 
 class Tokens:
-    """Issues and verifies. Verified tokens are remembered by their hash; their `exp` is looked at on every use."""
+    """Issues and verifies. Verified tokens are remembered by their hash, with the keys that counted then: their `exp`
+    is looked at on every use, and they are verified again when the keys have changed."""
 
     def __init__(self, settings: Settings, secret: str) -> None:
         self._settings = settings
         self._secret = secret
-        self._known: OrderedDict[bytes, Claims] = OrderedDict()
         self.hits = 0  # of the cache of verified tokens
         self.misses = 0
-        self._jwks = (
-            jwt.PyJWKClient(settings.jwt_jwks_url, cache_jwk_set=True, lifespan=600, timeout=5)
+        self._known: OrderedDict[bytes, tuple[Claims, KeySet | None, int]] = OrderedDict()
+        self._known_length = 0
+        self._published = (
+            PublishedKeys(
+                settings.jwt_jwks_url,
+                lifetime=settings.jwks_lifetime,
+                cooldown=settings.jwks_cooldown,
+                grace=settings.jwks_grace,
+            )
             if settings.jwt_jwks_url
             else None
         )
 
     @property
     def cached(self) -> int:
-        """How many verified tokens are remembered now; CACHED_TOKENS at most."""
+        """How many verified tokens are remembered now."""
         return len(self._known)
 
     @property
     def own_issuer(self) -> str:
-        return OWN_ISSUER if self._jwks else self._settings.jwt_issuer
+        return OWN_ISSUER if self._published else self._settings.jwt_issuer
 
     def issue(
         self,
@@ -85,47 +103,134 @@ class Tokens:
 
     async def verify(self, token: str) -> Claims:
         """The claims of a valid token. Raises Unauthenticated for every other text, saying no more than whether it has
-        expired."""
+        expired; Overloaded when the keys of the outside issuer cannot be had."""
         if len(token) > MAX_TOKEN_LENGTH:
-            raise Unauthenticated("The access token is not valid.")
+            raise _invalid()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        claims = self._known.get(digest)
-        if claims is not None:
-            self.hits += 1
-        else:
+        known = self._known.get(digest)
+        if known is not None:
+            claims, keys, _ = known
+            if keys is not None and self._published is not None and keys is not await self._published.current():
+                self._forget(digest)
+                known = None
+        if known is None:
             self.misses += 1
-            claims = await self._decode(token)
-            self._known[digest] = claims
-            if len(self._known) > CACHED_TOKENS:
-                self._known.popitem(last=False)
+            claims, keys = await self._verified(token)
+            self._remember(digest, claims, keys, len(token))
+        else:
+            self.hits += 1
         if claims.expires_at is None or claims.expires_at <= time.time():
-            self._known.pop(digest, None)
+            self._forget(digest)
             raise Unauthenticated("The access token has expired.")
         return claims
 
-    async def _decode(self, token: str) -> Claims:
+    def _remember(self, digest: bytes, claims: Claims, keys: KeySet | None, length: int) -> None:
+        self._forget(digest)  # another request may have been faster
+        self._known[digest] = (claims, keys, length)
+        self._known_length += length
+        while self._known_length > KNOWN_LENGTH:
+            self._forget(next(iter(self._known)))
+
+    def _forget(self, digest: bytes) -> None:
+        forgotten = self._known.pop(digest, None)
+        if forgotten is not None:
+            self._known_length -= forgotten[2]
+
+    async def _verified(self, token: str) -> tuple[Claims, KeySet | None]:
+        """Claims, and the published keys that were looked at, if any were."""
         try:
-            algorithm = jwt.get_unverified_header(token).get("alg")
+            header, payload = _read(token)
+            algorithm, kid = header["alg"], header.get("kid")
+            keys = None
             if algorithm == "HS256":
+                _require(payload["iss"] in (self.own_issuer, self._settings.jwt_issuer))
                 key: Any = self._secret
-                issuers = [self.own_issuer, self._settings.jwt_issuer]
-            elif algorithm in JWKS_ALGORITHMS and self._jwks is not None:
-                key = (await asyncio.to_thread(self._jwks.get_signing_key_from_jwt, token)).key
-                issuers = [self._settings.jwt_issuer]
             else:
-                raise Unauthenticated("The access token is not valid.")
-            payload = jwt.decode(
-                token,
-                key,
-                algorithms=[algorithm],
-                audience=self._settings.jwt_audience,
-                issuer=issuers,
-                options={"require": ["exp", "sub", "role", "aud", "iss"]},
-            )
-            if payload["role"] not in ROLES:
-                raise Unauthenticated("The access token is not valid.")
-            return Claims.from_payload(payload)
-        except jwt.ExpiredSignatureError:
-            raise Unauthenticated("The access token has expired.") from None
-        except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError):
-            raise Unauthenticated("The access token is not valid.") from None
+                # The issuer first: a token of nobody's is no reason to fetch keys.
+                _require(payload["iss"] == self._settings.jwt_issuer)
+                _require(algorithm in ALGORITHMS and self._published is not None)
+                assert self._published is not None
+                found, keys = await self._published.find(kid, algorithm)
+                _require(found is not None)
+                assert found is not None
+                key = found.public
+            _JWS.decode(token, key, algorithms=[algorithm])
+            self._check(payload)
+            return Claims.from_payload(payload), keys
+        except (jwt.PyJWTError, ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError):
+            raise _invalid() from None
+
+    def _check(self, payload: dict[str, Any]) -> None:
+        """What a token with a right signature says. Raises Unauthenticated, ValueError, TypeError or KeyError."""
+        audience = payload["aud"]
+        audiences = audience if isinstance(audience, list) else [audience]
+        _require(all(isinstance(each, str) for each in audiences) and self._settings.jwt_audience in audiences)
+        _require(payload["role"] in ROLES)
+        session = payload.get("session_id")
+        _require(not session or str(UUID(session)) == session.lower())
+        now = time.time()
+        _require(all(_date(payload[name]) <= now + LEEWAY for name in ("nbf", "iat") if name in payload))
+        if _date(payload["exp"]) <= now:
+            raise Unauthenticated("The access token has expired.")
+
+
+def _invalid() -> Unauthenticated:
+    return Unauthenticated("The access token is not valid.")
+
+
+def _require(is_so: bool) -> None:
+    if not is_so:
+        raise _invalid()
+
+
+def _date(value: Any) -> float:
+    """Seconds since 1970 as a token says them: a number, with a fraction or without."""
+    if type(value) not in (int, float) or not 0 <= value <= LATEST:  # what is no number is not between any two
+        raise ValueError("no date")
+    return float(value)
+
+
+def _read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and payload of a token in its one right spelling, nothing verified. Raises ValueError or TypeError."""
+    header_text, payload_text, signature = token.split(".")
+    _bytes(signature)
+    header, payload = _json(_bytes(header_text)), _json(_bytes(payload_text))
+    if _NOT_TAKEN & header.keys():
+        raise ValueError("an extension")
+    kid = header.get("kid")
+    if not isinstance(header.get("alg"), str) or ("kid" in header and not isinstance(kid, str)):
+        raise TypeError("alg and kid are strings")
+    if kid is not None and len(kid) > MAX_KID_LENGTH:
+        raise ValueError("kid is too long")
+    if header.get("typ", "JWT").lower() not in _TYPES:
+        raise ValueError("another kind of token")
+    return header, payload
+
+
+def _bytes(part: str) -> bytes:
+    """Base64url without padding, white space or spare bits: a text that says the same otherwise is refused."""
+    if not _PART.fullmatch(part):
+        raise ValueError("no base64url")
+    decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
+    if urlsafe_b64encode(decoded).rstrip(b"=").decode() != part:
+        raise ValueError("another spelling")
+    return decoded
+
+
+def _json(text: bytes) -> dict[str, Any]:
+    """An object, in which no name stands twice: Python and Postgres might take different ones."""
+    value = json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_no_number)
+    if not isinstance(value, dict) or b"\\u0000" in text:  # Postgres reads no NUL
+        raise ValueError("no object")
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice")
+    return found
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")

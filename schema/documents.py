@@ -23,6 +23,7 @@ from graphql import (
 from plan.fields import Fields
 from plan.operations import Plans
 from schema.cost import ObjectCounter
+from schema.root_fields import surcharge
 from settings import Settings
 
 CACHED_LENGTH = 500_000  # characters of all texts together; a tree takes about a hundred times its text
@@ -37,7 +38,12 @@ class Operation:
         fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
         self.node = node
         self.plans = Plans(schema, fields, node, fragments)
+        self._surcharge = surcharge(node, fragments)
         self._counter = ObjectCounter(schema, fragments, node)
+
+    def price(self, variables: Mapping[str, Any]) -> int:
+        """What a request is charged against rate limits: 1, its objects, and what some of its fields cost more."""
+        return 1 + self.count_objects(variables) + self._surcharge
 
     def count_objects(self, variables: Mapping[str, Any]) -> int:
         """The most objects that an answer may hold."""

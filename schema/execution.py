@@ -21,7 +21,7 @@ from plan.errors import NotPlanned
 from plan.operations import Plan
 from plan.values import Run
 from schema.context import Context
-from schema.documents import Documents, Operation
+from schema.documents import Document, Documents, Operation
 from schema.errors import formatted
 from schema.plans import SchemaFields, info_of
 from schema.schema import build
@@ -87,6 +87,15 @@ class Engine:
         self._documents = Documents(self._core, SchemaFields(self.schema), settings)
         self._introspections: dict[tuple[str, str | None], bytes] = {}
         self._settings = settings
+
+    def document(self, text: str) -> Document:
+        """The operations of a text, or what is wrong with it."""
+        return self._documents.get(text)
+
+    def price(self, request: Request) -> int:
+        """What the request is charged against rate limits; 1 where it will not run."""
+        operation = self._documents.get(request.query).operation(request.operation_name)
+        return 1 if operation is None else operation.price(request.variables or {})
 
     def writes(self, request: Request) -> bool:
         """Whether the request would run a mutation."""

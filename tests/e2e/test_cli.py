@@ -75,6 +75,8 @@ def test_help_of_every_command() -> None:
         ("schema",),
         ("seed",),
         ("docs",),
+        ("documents",),
+        ("documents", "check"),
         ("dsn",),
         ("psql",),
         ("verify",),
@@ -246,6 +248,37 @@ def test_the_schema_printed_written_and_checked(home: Path, tmp_path: Path) -> N
     assert printed(aclue(home, "schema", "--check")) == ""
     assert (ROOT / "schema.graphql").read_text() == text
     assert not (home / "postgres").exists()
+
+
+def test_a_manifest_is_checked_without_a_database(home: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "manifest.json"
+    page = "query Page { products(first: 9) { nodes { id } } me { id } }"
+    manifest.write_text(json.dumps({"abc": page}))
+    shown = printed(invoked(home, "documents", "check", str(manifest)))
+    assert shown == "ok  Page (abc)  cost 11, SQL statements at least 2, plan\n"
+    for option, problem in (
+        ("--max-cost=10", "cost 11 is more than 10"),
+        ("--max-statements=1", "2 statements or more"),
+    ):
+        refused = invoked(home, "documents", "check", str(manifest), option)
+        assert refused.returncode == 1
+        assert problem in refused.stdout
+    manifest.write_text(json.dumps({"abc": page, "old": "query Old { gone }"}))
+    refused = invoked(home, "documents", "check", str(manifest), "--json")
+    assert refused.returncode == 1
+    assert [(each["id"], each["cost"], each["problem"] is None) for each in json.loads(refused.stdout)] == [
+        ("abc", 11, True),
+        ("old", None, False),
+    ]
+    assert list(home.iterdir()) == []
+
+
+def test_a_manifest_that_cannot_be_used_is_named(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "broken.json").write_text("[")
+    assert "broken.json" in complaint(invoked(home, "documents", "check", str(tmp_path / "broken.json")))
+    (tmp_path / "stale.json").write_text('{"old": "query Old { gone }"}')
+    refused = invoked(home, "serve", TRUSTED_DOCUMENTS=str(tmp_path / "stale.json"))
+    assert "Old (old)" in complaint(refused)
 
 
 def feed_line(number: int, **change: Any) -> str:

@@ -154,9 +154,9 @@ async def test_bodies_that_are_no_request(shop: Shop) -> None:
         assert (answer.status_code, code_of(answer)) == (400, "BAD_REQUEST"), body
 
 
-async def test_a_document_by_hash_alone_is_not_supported(shop: Shop) -> None:
+async def test_a_hash_of_no_known_document_asks_for_the_document(shop: Shop) -> None:
     answer = await post(shop, {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}})
-    assert (answer.status_code, code_of(answer)) == (400, "PERSISTED_QUERY_NOT_SUPPORTED")
+    assert (answer.status_code, code_of(answer)) == (200, "PERSISTED_QUERY_NOT_FOUND")
 
 
 async def test_the_media_type_decides_the_status_of_a_document_that_never_ran(shop: Shop) -> None:

@@ -28,7 +28,7 @@ async def login(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
     await connection.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture
 def issuer() -> Iterator[Issuer]:
     with publishing() as issuer:
         yield issuer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import threading
 import time
@@ -25,7 +26,9 @@ class Issuer:
     url: str
     ec_key: ec.EllipticCurvePrivateKey
     rsa_key: rsa.RSAPrivateKey
-    jwks: dict[str, Any]
+    jwks: dict[str, Any]  # what is published; a test may change it
+    fetches: list[int]  # the status of each answer
+    failing: threading.Event  # while set, the answer is 503
 
     def token(self, algorithm: str = "ES256", kid: str | None = None, key: Any = None, **changes: Any) -> str:
         key = key or (self.ec_key if algorithm == "ES256" else self.rsa_key)
@@ -48,10 +51,15 @@ class Issuer:
         return [*found, *[text.strip() for text in found]]
 
 
+@functools.cache
+def _keys() -> tuple[ec.EllipticCurvePrivateKey, rsa.RSAPrivateKey]:
+    return ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
+
+
 @contextlib.contextmanager
 def publishing() -> Iterator[Issuer]:
     """An issuer whose keys are served while the block runs."""
-    ec_key, rsa_key = ec.generate_private_key(ec.SECP256R1()), rsa.generate_private_key(65537, 2048)
+    ec_key, rsa_key = _keys()
     jwks = {
         "keys": [
             {**ECAlgorithm.to_jwk(ec_key.public_key(), as_dict=True), "kid": "the ES256 key", "use": "sig"},
@@ -59,10 +67,14 @@ def publishing() -> Iterator[Issuer]:
         ]
     }
 
+    fetches: list[int] = []
+    failing = threading.Event()
+
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             body = json.dumps(jwks).encode()
-            self.send_response(200)
+            fetches.append(503 if failing.is_set() else 200)
+            self.send_response(fetches[-1])
             self.send_header("content-type", "application/json")
             self.send_header("content-length", str(len(body)))
             self.end_headers()
@@ -72,8 +84,8 @@ def publishing() -> Iterator[Issuer]:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
-        yield Issuer(f"http://127.0.0.1:{server.server_port}/jwks.json", ec_key, rsa_key, jwks)
+        yield Issuer(f"http://127.0.0.1:{server.server_port}/jwks.json", ec_key, rsa_key, jwks, fetches, failing)
         server.shutdown()
         thread.join()

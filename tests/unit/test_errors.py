@@ -8,7 +8,7 @@ import re
 import pytest
 
 from domain import errors
-from domain.errors import AclueError, RequestError, TryAgain, UserError
+from domain.errors import AclueError, DocumentRefused, RequestError, TryAgain, UserError
 from schema.errors import UserErrorCode
 
 LINE = re.compile(r"^(?P<lead>[ │├└─]*)(?P<name>[A-Z][A-Za-z]+)(?:\s+(?P<code>[A-Z_]{5,}))?")
@@ -52,7 +52,9 @@ def test_an_expected_outcome_has_a_code_of_the_schema(error: type[UserError]) ->
     assert error.code in UserErrorCode.__members__
 
 
-@pytest.mark.parametrize("error", [c for c in CLASSES if c not in (AclueError, UserError, RequestError, TryAgain)])
+@pytest.mark.parametrize(
+    "error", [c for c in CLASSES if c not in (AclueError, UserError, RequestError, DocumentRefused, TryAgain)]
+)
 def test_no_expected_error_passes_for_a_fault_of_ours(error: type[AclueError]) -> None:
     assert error.code != AclueError.code
 

@@ -58,6 +58,8 @@ CHECKED = (
     "JWT_SECRET",
     "ENCRYPTION_SECRET",
     "ERASURE_SECRET",
+    "JWT_JWKS_URL",
+    "REDIS_URL",
     "SMTP_URL",
     "PUBLIC_URL",
     "APP_URL",
@@ -181,6 +183,13 @@ def test_mails_link_to_the_app_or_else_to_us() -> None:
 def test_an_address_that_links_begin_with_must_be_one(name: str, url: str) -> None:
     with pytest.raises(SettingsError, match=name):
         load({name: url})
+
+
+@pytest.mark.parametrize("url", ["keys.example", "file:///etc/keys.json", "ftp://keys.example", "https:///keys"])
+def test_keys_are_fetched_from_an_address_of_the_web(url: str) -> None:
+    with pytest.raises(SettingsError, match="JWT_JWKS_URL"):
+        load({"JWT_JWKS_URL": url})
+    assert load({"JWT_JWKS_URL": "https://keys.example/jwks?app=1"}).jwt_jwks_url == "https://keys.example/jwks?app=1"
 
 
 def test_mails_of_production_link_to_an_address_that_the_world_reaches() -> None:

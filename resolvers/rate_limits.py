@@ -1,0 +1,155 @@
+"""How much a person and a network address may ask for per minute, by the cost of requests.
+
+Each has a bucket that holds a minute's cost and fills evenly. Buckets are this process's own, or every process's
+through Redis; where Redis fails, each process goes on with its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import importlib.util
+import ipaddress
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import structlog
+
+from db.claims import Claims
+from domain.errors import RateLimited
+from settings import Settings, SettingsError
+
+log = structlog.get_logger("aclue.rate_limits")
+
+PERIOD = 60  # seconds that a bucket takes to fill
+KEPT_BUCKETS = 100_000  # per process; those used longest ago are forgotten, and count as full
+REDIS_TIMEOUT = 0.25  # seconds; a request waits no longer for Redis
+REDIS_PAUSE = 5  # seconds without Redis after it failed
+
+Charge = tuple[UUID | str, int]  # a bucket's name and what it holds
+
+
+class Buckets:
+    """Buckets of this process. Of each only the moment is kept at which it will be full again."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._full_at: OrderedDict[UUID | str, float] = OrderedDict()
+
+    def take(self, cost: int, charges: Sequence[Charge]) -> float:
+        """Takes the cost from all these buckets and answers 0; or from none, and answers the seconds after which it
+        could. What costs more than a bucket holds needs a full one."""
+        now = self._clock()
+        kept = self._full_at
+        after: list[float] = []
+        wait = 0.0
+        for name, size in charges:
+            full_at = kept.get(name, now)
+            if full_at < now:
+                full_at = now
+            full_at += cost * PERIOD / size if cost < size else PERIOD
+            after.append(full_at)
+            if full_at - now - PERIOD > wait:
+                wait = full_at - now - PERIOD
+        if wait > 0.0005:  # what a float's rounding makes of nothing
+            return wait
+        for (name, _), full_at in zip(charges, after, strict=True):
+            kept[name] = full_at
+            kept.move_to_end(name)
+        while len(kept) > KEPT_BUCKETS:
+            kept.popitem(last=False)
+        return 0
+
+
+class RedisBuckets:
+    """Windows that slide, in Redis."""
+
+    def __init__(self, url: str) -> None:
+        from limits.aio.storage import RedisStorage
+        from limits.aio.strategies import SlidingWindowCounterRateLimiter
+        from redis.asyncio import ConnectionPool
+
+        self._pool = ConnectionPool.from_url(url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)
+        storage = RedisStorage(f"async+{url}", implementation="redispy", connection_pool=self._pool)
+        self._limiter = SlidingWindowCounterRateLimiter(storage)
+
+    async def take(self, cost: int, charges: Sequence[Charge]) -> float:
+        """As Buckets.take, but what one bucket lacks is taken from the others all the same. Raises whatever goes wrong
+        with Redis."""
+        from limits import RateLimitItemPerMinute
+
+        async with asyncio.timeout(REDIS_TIMEOUT):
+            wait = 0.0
+            for name, size in charges:
+                item = RateLimitItemPerMinute(size, namespace="aclue")
+                if not await self._limiter.hit(item, str(name), cost=min(cost, size)):
+                    stats = await self._limiter.get_window_stats(item, str(name))
+                    wait = max(wait, stats.reset_time - time.time(), 1)
+            return wait
+
+    async def close(self) -> None:
+        await self._pool.aclose()
+
+
+class RateLimits:
+    """`take` is the one thing to call. `service_role` is not limited: whoever has its key runs the service."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_caller = settings.rate_limit_cost
+        self._per_address = settings.rate_limit_address_cost
+        self._clock = clock
+        self._own = Buckets(clock)
+        self._redis = None
+        if settings.redis_url:
+            if not all(importlib.util.find_spec(name) for name in ("limits", "redis")):
+                raise SettingsError("REDIS_URL: needs the extra `redis`: pip install 'aclue[redis]'")
+            self._redis = RedisBuckets(settings.redis_url)
+        self._redis_from = float("-inf")
+
+    async def take(self, claims: Claims, address: str, cost: int) -> None:
+        """Takes a request's cost from its caller's bucket and from that of its network address. Raises RateLimited,
+        with the seconds after which it could go through."""
+        if claims.role == "service_role":
+            return
+        nobody, everybody = _names(address)
+        charges = ((claims.subject or nobody, self._per_caller), (everybody, self._per_address))
+        wait = self._own.take(cost, charges) if self._redis is None else await self._shared(self._redis, cost, charges)
+        if wait > 0:
+            raise RateLimited("Too much was asked for within a minute.", retry_after=math.ceil(wait))
+
+    async def _shared(self, redis: RedisBuckets, cost: int, charges: Sequence[Charge]) -> float:
+        if self._clock() >= self._redis_from:
+            try:
+                return await redis.take(cost, charges)
+            except Exception as error:  # whatever it is, the service goes on without
+                self._redis_from = self._clock() + REDIS_PAUSE
+                log.warning("Redis failed: limits hold per process for now", error=f"{type(error).__name__}: {error}")
+        return self._own.take(cost, charges)
+
+    async def close(self) -> None:
+        if self._redis is not None:
+            await self._redis.close()
+
+
+@functools.lru_cache(10_000)
+def _names(address: str) -> tuple[str, str]:
+    """The buckets of callers without a token at an address, and of all callers there."""
+    place = network(address)
+    return f"nobody at {place}", f"all at {place}"
+
+
+def network(address: str) -> str:
+    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which is what one household gets."""
+    try:
+        found: Any = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if found.version == 4:
+        return str(found)
+    if found.ipv4_mapped is not None:
+        return str(found.ipv4_mapped)
+    return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))

@@ -1,0 +1,137 @@
+"""Which documents may run, and which text an id or a hash stands for."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from domain.errors import DocumentNotTrusted, HashMismatch, PersistedQueryNotFound, PersistedQueryNotSupported
+from domain.trusted_documents import BadManifest, TrustedDocument, read_manifest
+from schema.execution import Engine
+from settings import DocumentsMode, Settings, SettingsError
+
+log = structlog.get_logger("aclue.documents")
+
+STORED_LENGTH = 2_000_000  # characters of all automatically persisted texts together
+NOTED_STRANGERS = 1_000  # texts outside the manifest that are logged, once each
+
+
+class TrustedDocuments:
+    """`counts` says how many requests ran a document of the manifest (`trusted`) or another (`other`), where there is
+    a manifest."""
+
+    def __init__(self, documents: Iterable[TrustedDocument] = (), mode: DocumentsMode = DocumentsMode.OPEN) -> None:
+        self.mode = mode
+        self.counts: Counter[str] = Counter()
+        self._texts = {document.id: document.text for document in documents}
+        self._trusted = frozenset(self._texts.values())
+        self._stored: OrderedDict[str, str] = OrderedDict()
+        self._stored_length = 0
+        self._strangers: set[str] = set()
+
+    def text(
+        self, query: str | None = None, document_id: str | None = None, extensions: Mapping[str, Any] | None = None
+    ) -> str | None:
+        """The text to run; None where a request names none.
+
+        `document_id` counts where there is no `query`; `extensions.persistedQuery` may stand for one or register it.
+        Raises DocumentRefused.
+        """
+        persisted = extensions.get("persistedQuery") if extensions else None
+        if persisted is not None:
+            query = self._persisted(query, persisted, document_id)
+        elif query is None:
+            if document_id is None:
+                return None
+            query = self._found(document_id)
+        if self._trusted:
+            self._judge(query)
+        return query
+
+    def _found(self, document_id: str) -> str:
+        found = self._texts.get(document_id) or self._texts.get(document_id.removeprefix("sha256:"))
+        if found is None and self.mode is DocumentsMode.ONLY:
+            raise DocumentNotTrusted
+        if found is None:
+            raise PersistedQueryNotFound
+        return found
+
+    def _persisted(self, query: str | None, persisted: Any, document_id: str | None) -> str:
+        """What Apollo's extension says: a hash alone, or a text to be known by its hash from now on."""
+        version = persisted.get("version") if isinstance(persisted, dict) else None
+        digest = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
+        if version != 1 or not isinstance(digest, str):
+            raise PersistedQueryNotSupported
+        known = self._texts.get(digest)
+        if query is None:
+            if known is not None:
+                return known
+            if document_id is not None or self.mode is DocumentsMode.ONLY:
+                return self._found(document_id or digest)
+            if self.mode is not DocumentsMode.OPEN:
+                raise PersistedQueryNotSupported
+            return self._stored_text(digest)
+        if self.mode is DocumentsMode.OPEN and known != query:
+            self._store(digest, query)
+        return query
+
+    def _stored_text(self, digest: str) -> str:
+        found = self._stored.get(digest)
+        if found is None:
+            raise PersistedQueryNotFound
+        self._stored.move_to_end(digest)
+        return found
+
+    def _store(self, digest: str, query: str) -> None:
+        if digest != _sha256(query):
+            raise HashMismatch
+        if digest not in self._stored and len(query) <= STORED_LENGTH // 20:
+            self._stored[digest] = query
+            self._stored_length += len(query)
+            while self._stored_length > STORED_LENGTH:
+                self._stored_length -= len(self._stored.popitem(last=False)[1])
+
+    def _judge(self, query: str) -> None:
+        """Counts and notes what is not of the manifest, or refuses it."""
+        if query in self._trusted:
+            self.counts["trusted"] += 1
+            return
+        self.counts["other"] += 1
+        if self.mode is DocumentsMode.ONLY:
+            raise DocumentNotTrusted
+        if self.mode is DocumentsMode.PREFER:
+            digest = _sha256(query)
+            if digest not in self._strangers and len(self._strangers) < NOTED_STRANGERS:
+                self._strangers.add(digest)
+                log.warning("a document outside the manifest", document=TrustedDocument(digest, query).label)
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def load(settings: Settings, engine: Engine) -> TrustedDocuments:
+    """What TRUSTED_DOCUMENTS and its mode say. Raises SettingsError: the manifest cannot be read, or one of its
+    documents, which is named, does not fit the schema."""
+    if not settings.trusted_documents:
+        return TrustedDocuments()
+    documents = read(Path(settings.trusted_documents))
+    for document in documents:
+        if errors := engine.document(document.text).errors:
+            raise SettingsError(f"TRUSTED_DOCUMENTS: {document.label}: {errors[0].message}")
+    return TrustedDocuments(documents, settings.trusted_documents_mode)
+
+
+def read(path: Path) -> list[TrustedDocument]:
+    """The documents of a file. Raises SettingsError."""
+    try:
+        return read_manifest(path.expanduser().read_bytes())
+    except OSError as error:
+        raise SettingsError(f"TRUSTED_DOCUMENTS: {path}: {error.strerror or error}") from None
+    except BadManifest as error:
+        raise SettingsError(f"TRUSTED_DOCUMENTS: {path}: {error}") from None

@@ -1,0 +1,224 @@
+"""Buckets that fill with time: what they give, what they refuse, and when to come again."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from db.claims import ANONYMOUS, SERVICE, Claims
+from domain.errors import RateLimited
+from resolvers import rate_limits
+from resolvers.rate_limits import Buckets, RateLimits, network
+from schema.execution import Engine, Request
+from schema.root_fields import SURCHARGES
+from settings import SettingsError, load
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def limits(clock: Clock, **more: str) -> RateLimits:
+    return RateLimits(load({"RATE_LIMIT_COST": "600", "RATE_LIMIT_ADDRESS_COST": "1200", **more}), clock)
+
+
+def person() -> Claims:
+    return Claims("authenticated", uuid4())
+
+
+async def test_a_bucket_holds_a_minute_and_fills_again() -> None:
+    clock, anna = Clock(), person()
+    limited = limits(clock)
+    for _ in range(6):
+        await limited.take(anna, "192.0.2.1", 100)
+    with pytest.raises(RateLimited) as raised:
+        await limited.take(anna, "192.0.2.1", 100)
+    assert raised.value.retry_after == 10
+    clock.now += 10
+    await limited.take(anna, "192.0.2.1", 100)
+
+
+async def test_people_at_one_address_have_buckets_of_their_own_within_that_of_the_address() -> None:
+    limited = limits(Clock())
+    await limited.take(person(), "192.0.2.1", 600)
+    await limited.take(person(), "192.0.2.1", 600)
+    with pytest.raises(RateLimited):
+        await limited.take(person(), "192.0.2.1", 1)
+    await limited.take(person(), "192.0.2.2", 1)
+
+
+async def test_a_person_has_one_bucket_at_every_address() -> None:
+    limited, anna = limits(Clock()), person()
+    await limited.take(anna, "192.0.2.1", 600)
+    with pytest.raises(RateLimited):
+        await limited.take(anna, "192.0.2.2", 1)
+
+
+async def test_who_has_no_token_is_known_by_the_address() -> None:
+    limited = limits(Clock())
+    await limited.take(ANONYMOUS, "2001:db8::1", 600)
+    with pytest.raises(RateLimited):
+        await limited.take(ANONYMOUS, "2001:db8::ffff", 1)
+    await limited.take(ANONYMOUS, "2001:db8:0:1::1", 600)
+
+
+async def test_what_is_refused_takes_nothing() -> None:
+    limited, anna = limits(Clock()), person()
+    await limited.take(anna, "192.0.2.1", 599)
+    for _ in range(10):
+        with pytest.raises(RateLimited):
+            await limited.take(anna, "192.0.2.1", 2)
+    await limited.take(anna, "192.0.2.1", 1)
+
+
+async def test_what_costs_more_than_a_bucket_holds_needs_a_full_one() -> None:
+    clock, anna = Clock(), person()
+    limited = limits(clock)
+    await limited.take(anna, "192.0.2.1", 10**9)
+    with pytest.raises(RateLimited) as raised:
+        await limited.take(anna, "192.0.2.1", 10**9)
+    clock.now += raised.value.retry_after
+    await limited.take(anna, "192.0.2.1", 10**9)
+
+
+async def test_the_service_itself_is_not_limited() -> None:
+    limited = limits(Clock())
+    for _ in range(5):
+        await limited.take(SERVICE, "192.0.2.1", 600)
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("", ""),
+        ("a socket", "a socket"),
+    ],
+)
+def test_what_counts_as_one_address(address: str, place: str) -> None:
+    assert network(address) == place
+
+
+@given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 700))))
+def test_never_more_than_a_bucket_and_what_flows_in(requests: list[tuple[float, int]]) -> None:
+    clock = Clock()
+    buckets = Buckets(clock)
+    taken = 0
+    for pause, cost in requests:
+        clock.now += pause
+        if buckets.take(cost, [("anna", 600)]) == 0:
+            taken += min(cost, 600)
+        assert taken <= 600 + (clock.now - 1000) * 10 + 1
+
+
+def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits, "KEPT_BUCKETS", 10)
+    buckets = Buckets(Clock())
+    for number in range(100):
+        buckets.take(1, [(str(number), 600)])
+    assert list(buckets._full_at) == [str(number) for number in range(90, 100)]
+
+
+@pytest.fixture(scope="module")
+def engine() -> Engine:
+    return Engine(load({}))
+
+
+@pytest.mark.parametrize(
+    ("query", "price"),
+    [
+        ("{ __typename }", 1),
+        ("{ products(first: 10) { nodes { id } } }", 12),
+        ("mutation { startSession(input: {}) { sessionId } }", 502),
+        (
+            "mutation { a: startSession(input: {}) { sessionId } ...F } fragment F on Mutation"
+            " { b: startSession(input: {}) { sessionId } }",
+            1003,
+        ),
+        ("{ nothing }", 1),
+        ("{", 1),
+    ],
+)
+def test_the_price_of_a_request(engine: Engine, query: str, price: int) -> None:
+    assert engine.price(Request(query)) == price
+
+
+def test_surcharges_are_for_mutations_there_are(engine: Engine) -> None:
+    mutations = engine.schema._schema.mutation_type
+    assert mutations is not None and set(SURCHARGES) <= set(mutations.fields)
+
+
+@pytest.mark.parametrize("url", ["localhost:6379", "http://redis.example", "memory://"])
+def test_redis_is_named_by_an_address_of_redis(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: "):
+        load({"REDIS_URL": url})
+
+
+def test_redis_without_its_packages_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rate_limits.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"aclue\[redis\]"):
+        limits(Clock(), REDIS_URL="redis://127.0.0.1:1/0")
+
+
+@pytest.fixture
+def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+    """The address of a Redis of this test's own."""
+    pytest.importorskip("limits", reason="the packages `limits` and `redis` are not installed")
+    pytest.importorskip("redis", reason="the packages `limits` and `redis` are not installed")
+    program = shutil.which("redis-server")
+    if program is None:
+        pytest.skip("there is no redis-server here (Debian: apt-get install redis-server)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options: list[Any] = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
+    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:
+        for _ in range(500):
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.01)
+        yield f"redis://127.0.0.1:{port}/0", process
+        process.terminate()
+
+
+async def test_processes_share_their_limits_through_redis(redis: tuple[str, subprocess.Popen[bytes]]) -> None:
+    anna = person()
+    one, other = limits(Clock(), REDIS_URL=redis[0]), limits(Clock(), REDIS_URL=redis[0])
+    await one.take(anna, "192.0.2.1", 400)
+    await other.take(anna, "192.0.2.1", 200)
+    for limited in (one, other):
+        with pytest.raises(RateLimited) as raised:
+            await limited.take(anna, "192.0.2.1", 100)
+        assert 1 <= raised.value.retry_after <= 60
+        await limited.close()
+
+
+async def test_without_redis_each_process_goes_on_with_its_own(redis: tuple[str, subprocess.Popen[bytes]]) -> None:
+    anna = person()
+    limited = limits(Clock(), REDIS_URL=redis[0])
+    await limited.take(anna, "192.0.2.1", 600)
+    redis[1].terminate()
+    redis[1].wait()
+    await limited.take(anna, "192.0.2.1", 600)  # its own bucket was full
+    with pytest.raises(RateLimited):
+        await limited.take(anna, "192.0.2.1", 100)
+    await limited.close()

@@ -108,7 +108,9 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         "access_log": False,
         "server_header": False,
         "log_level": "warning",
-        "timeout_graceful_shutdown": 5,
+        "timeout_graceful_shutdown": settings.shutdown_timeout,
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": settings.trusted_proxies or None,
     }
     if settings.workers == 1:
         server = _Server(uvicorn.Config(create_app(settings, dsns.api, secret), lifespan="on", **options), banner)

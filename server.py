@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,21 +19,18 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.claims import ANONYMOUS, REQUEST_ID, Claims
+from db.claims import ANONYMOUS, REQUEST_ID
 from db.pool import Database
-from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, Unauthenticated
+from domain.errors import Expired, LimitReached, NotFound, ProductNotFound
 from resolvers import affiliate_clicks, housekeeping, outbox, senders
 from resolvers.services import Services
-from resolvers.sessions import Caller
-from schema.context import Context
-from schema.execution import Answer, Engine, Request
+from schema.execution import Engine
 from settings import Settings, SettingsError
+from transports.http import SECURITY_HEADERS, GraphQL
 
 log = structlog.get_logger("aclue.server")
 
 WEB = Path(__file__).resolve().parent / "web"
-JSON = "application/json"
-GRAPHQL_JSON = "application/graphql-response+json"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -45,21 +41,11 @@ CSP = (
 BackgroundWork = Callable[[Services], Coroutine[Any, Any, None]]
 
 
-class BadRequest(Exception):
-    """The request is not GraphQL over HTTP; nothing was looked at."""
-
-    def __init__(self, status: int, message: str, code: str = "BAD_REQUEST") -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
-
-
 def create_app(
     settings: Settings, database_url: str, secret: str, *, background: Sequence[BackgroundWork] | None = None
 ) -> Starlette:
     """The service on one database. `secret` signs tokens, cursors and links. `background` is what it does beside
     answering (housekeeping and mails by default), until it is cancelled."""
-    engine = Engine(settings)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -78,10 +64,10 @@ def create_app(
             await services.system_log.stop()
             await database.close()
 
-    return Starlette(
+    app = _App(
         routes=[
             Route("/", _home, methods=["GET"]),
-            Route("/graphql", _GraphQL(engine), methods=["GET", "POST"]),
+            Route("/graphql", _graphiql, methods=["GET"]),
             Route("/r/{token}", _follower(affiliate_clicks.follow), methods=["GET"]),
             Route("/g/{token}", _follower(affiliate_clicks.follow_gift_link), methods=["GET"]),
             Route("/livez", _live, methods=["GET"]),
@@ -91,6 +77,24 @@ def create_app(
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
     )
+    app.graphql = GraphQL(Engine(settings), settings, lambda: app.state.services, app.routed)
+    return app
+
+
+class _App(Starlette):
+    """Everything but GraphQL is routed; that has one path, many requests and answers of its own making."""
+
+    graphql: GraphQL
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/graphql":
+            await self.graphql(scope, receive, send)
+        else:
+            await self.routed(scope, receive, send)
+
+    async def routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Middleware, then routes."""
+        await super().__call__(scope, receive, send)
 
 
 class _Headers:
@@ -106,11 +110,7 @@ class _Headers:
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST_ID.set(request_id)
-        fixed = [
-            (b"x-request-id", request_id.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
-        ]
+        fixed = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -120,126 +120,9 @@ class _Headers:
         await self._app(scope, receive, send_with_headers)
 
 
-class _GraphQL:
-    """POST a request, GET a query, or GET the page to explore with."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = HttpRequest(scope, receive)
-        response = await self._respond(request)
-        await response(scope, receive, send)
-
-    async def _respond(self, http: HttpRequest) -> Response:
-        accepts_graphql_json = GRAPHQL_JSON in http.headers.get("accept", "")
-        try:
-            if http.method != "POST" and "query" not in http.query_params:
-                if "text/html" in http.headers.get("accept", ""):
-                    return _graphiql()
-                raise BadRequest(400, "Give a `query`.")
-            request = await _read_post(http) if http.method == "POST" else _read_get(http)
-            claims = await _authenticate(http)
-        except BadRequest as error:
-            return _error(error.status, str(error), error.code)
-        except Unauthenticated as error:
-            response = _error(401, str(error), error.code)
-            response.headers["www-authenticate"] = 'Bearer error="invalid_token"'
-            return response
-        context = Context(_services(http), claims, _caller(http))
-        if http.method != "POST" and self._engine.writes(request):
-            response = _error(405, "A mutation needs POST.", "BAD_REQUEST")
-            response.headers["allow"] = "POST"
-            return response
-        try:
-            async with asyncio.timeout(context.services.settings.request_timeout):
-                answer = await self._engine.answer(request, context, http.state.request_id)
-        except TimeoutError:
-            return _error(503, "The request took too long.", "TIMEOUT")
-        return _render(answer, accepts_graphql_json)
-
-
-def _render(answer: Answer, accepts_graphql_json: bool) -> Response:
-    status = 400 if answer.is_refused and accepts_graphql_json else 200
-    media_type = GRAPHQL_JSON if accepts_graphql_json else JSON
-    response = Response(answer.body, status, media_type=f"{media_type}; charset=utf-8")
-    response.headers["cache-control"] = "no-store"
-    if answer.retry_after is not None:
-        response.headers["retry-after"] = str(answer.retry_after)
-    return response
-
-
-def _error(status: int, message: str, code: str) -> Response:
-    body = {"errors": [{"message": message, "extensions": {"code": code}}]}
-    return Response(msgspec.json.encode(body), status, media_type=JSON, headers={"cache-control": "no-store"})
-
-
-async def _read_post(http: HttpRequest) -> Request:
-    if http.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise BadRequest(415, f"Send {JSON}.")
-    body = bytearray()
-    most = _services(http).settings.max_body_bytes
-    async for chunk in http.stream():
-        body += chunk
-        if len(body) > most:
-            raise BadRequest(413, f"A request has at most {most} bytes.")
-    try:
-        return _request(msgspec.json.decode(bytes(body)))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest(400, "The body is not JSON.") from None
-
-
-def _read_get(http: HttpRequest) -> Request:
-    given: dict[str, Any] = dict(http.query_params)
-    for name in ("variables", "extensions"):
-        if given.get(name):
-            try:
-                given[name] = msgspec.json.decode(given[name])
-            except (msgspec.DecodeError, RecursionError):
-                raise BadRequest(400, f"`{name}` is not JSON.") from None
-        else:
-            given.pop(name, None)
-    return _request(given)
-
-
-def _request(given: Any) -> Request:
-    if not isinstance(given, dict):
-        raise BadRequest(400, "Send one request: a JSON object with `query`.")
-    query = given.get("query")
-    variables = given.get("variables")
-    operation_name = given.get("operationName")
-    extensions = given.get("extensions")
-    if query is None and isinstance(extensions, dict) and "persistedQuery" in extensions:
-        raise BadRequest(400, "Send the `query` itself.", "PERSISTED_QUERY_NOT_SUPPORTED")
-    if not isinstance(query, str):
-        raise BadRequest(400, "`query` must be a string.")
-    if variables is not None and not isinstance(variables, dict):
-        raise BadRequest(400, "`variables` must be an object.")
-    if operation_name is not None and not isinstance(operation_name, str):
-        raise BadRequest(400, "`operationName` must be a string.")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise BadRequest(400, "`extensions` must be an object.")
-    return Request(query, variables, operation_name or None)
-
-
-async def _authenticate(http: HttpRequest) -> Claims:
-    """No header: anon. Anything but a valid bearer token: Unauthenticated, never anon."""
-    header = http.headers.get("authorization")
-    if header is None:
-        return ANONYMOUS
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("Send `Authorization: Bearer <access token>`.")
-    return await _services(http).tokens.verify(token.strip())
-
-
 def _services(http: HttpRequest) -> Services:
     services: Services = http.app.state.services
     return services
-
-
-def _caller(http: HttpRequest) -> Caller:
-    return Caller(http.client.host if http.client else "", http.headers.get("user-agent"))
 
 
 def _graphiql_files() -> list[Mount]:
@@ -248,7 +131,7 @@ def _graphiql_files() -> list[Mount]:
     return [Mount("/graphiql", StaticFiles(directory=built))] if built.is_dir() else []
 
 
-def _graphiql() -> Response:
+async def _graphiql(http: HttpRequest) -> Response:
     page = "graphiql.html" if (WEB / "dist" / "graphiql.js").exists() else "graphiql-missing.html"
     return FileResponse(
         WEB / page, media_type="text/html", headers={"content-security-policy": CSP, "cache-control": "no-cache"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from email.utils import parseaddr
 from enum import Enum
@@ -90,10 +91,26 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     model_refresh_interval: Positive = 300
     plans: bool = True
     max_body_bytes: Positive = 1_000_000
+    max_variables_bytes: Positive = 250_000
+    max_variables_depth: Positive = 20
+    max_document_bytes: Positive = 50_000
     max_document_tokens: Positive = 2_000
     max_document_depth: Positive = 20
+    max_document_fields: Positive = 1_000
+    max_document_aliases: Positive = 100
+    max_document_operations: Positive = 20
+    max_document_directives: Positive = 100
+    max_node_directives: Positive = 5
+    max_root_fields: Positive = 20
     max_result_objects: Positive = 5_000
+    max_cost: Positive = 15_000
     request_timeout: Annotated[float, Meta(gt=0)] = 30
+    shutdown_timeout: Positive = 10
+
+    cors_origins: str = ""
+    trusted_proxies: str = ""
+    introspection: bool = False
+    public_max_age: Positive = 60
 
     @property
     def is_production(self) -> bool:
@@ -116,12 +133,25 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
         return (self.app_url or self.base_url).rstrip("/")
 
     @property
+    def allowed_origins(self) -> list[str]:
+        """Origins whose pages may read answers, in lower case."""
+        return [origin.strip().lower() for origin in self.cors_origins.split(",") if origin.strip()]
+
+    @property
     def uses_embedded_server(self) -> bool:
         return not self.database_url
 
 
+_ORIGIN = re.compile(r"https?://[^\s/?#@*:]+(:(\d{1,5}|\*))?")
+
 # Attempts are people typing in development and tests; a tight limit would only be in their way.
-_DEVELOPMENT_DEFAULTS = {"SIGN_IN_ATTEMPTS": "1000", "SIGN_UP_ATTEMPTS": "1000", "START_SESSION_ATTEMPTS": "100000"}
+_DEVELOPMENT_DEFAULTS = {
+    "SIGN_IN_ATTEMPTS": "1000",
+    "SIGN_UP_ATTEMPTS": "1000",
+    "START_SESSION_ATTEMPTS": "100000",
+    "INTROSPECTION": "true",
+    "CORS_ORIGINS": "http://localhost:*,http://127.0.0.1:*",
+}
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -148,6 +178,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if settings.encryption_secret and len(settings.encryption_secret.encode()) < 32:
         raise SettingsError("ENCRYPTION_SECRET: too short, 32 bytes or more")
     _check_urls(settings)
+    for origin in settings.allowed_origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise SettingsError("CORS_ORIGINS: write https://host, with a port or :* for any, separated by commas")
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
         raise SettingsError("ERASURE_SECRET: too short, 32 bytes or more")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
@@ -77,6 +78,7 @@ def create_app(
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # it would lead to whatever Host says
     app.graphql = GraphQL(Engine(settings), settings, lambda: app.state.services, app.routed)
     return app
 
@@ -215,6 +217,13 @@ def configure_logging(settings: Settings) -> None:
     )
 
 
+def settle_memory() -> None:
+    """Takes what was made on the way here, the schema above all, out of the collector's sight: it stays, and looking
+    through it again and again would hold up requests."""
+    gc.collect()
+    gc.freeze()
+
+
 def app_from_environment() -> Starlette:
     """For `uvicorn server:app_from_environment --factory`: a worker of `aclue serve`, or a deployment of one's own."""
     import settings as settings_module
@@ -223,4 +232,6 @@ def app_from_environment() -> Starlette:
     configure_logging(loaded)
     if not loaded.database_url or not loaded.jwt_secret:
         raise SettingsError("DATABASE_URL, JWT_SECRET: needed to serve without `aclue serve`")
-    return create_app(loaded, loaded.database_url, loaded.jwt_secret)
+    app = create_app(loaded, loaded.database_url, loaded.jwt_secret)
+    settle_memory()
+    return app

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -141,6 +142,9 @@ class Engine:
                     if error.reason == "introspection" and not request.variables:
                         return await self._introspected(tree, request, context, request_id)
             return await self._executed(tree, request, context, request_id)
+        except asyncio.CancelledError:
+            context.cancel()
+            raise
         finally:
             await context.finish()
 

@@ -21,7 +21,7 @@ from db.embedded import Dsns
 from db.migrations import MigrationError
 from db.queries import QUERIES
 from resolvers.tokens import Tokens
-from server import configure_logging, create_app
+from server import configure_logging, create_app, settle_memory
 from settings import Settings
 
 DEMO_TOKEN_LIFETIME = 24 * 3600
@@ -110,10 +110,14 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         "access_log": False,
         "server_header": False,
         "log_level": "warning",
-        "timeout_graceful_shutdown": 5,
+        "timeout_graceful_shutdown": settings.shutdown_timeout,
+        "proxy_headers": bool(settings.trusted_proxies),
+        "forwarded_allow_ips": settings.trusted_proxies or None,
     }
     if settings.workers == 1:
-        server = _Server(uvicorn.Config(create_app(settings, dsns.api, secret), lifespan="on", **options), banner)
+        served = create_app(settings, dsns.api, secret)
+        settle_memory()
+        server = _Server(uvicorn.Config(served, lifespan="on", **options), banner)
         server.run()
         if not server.started:
             fail("the server did not start; see the lines above")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import secrets
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -20,33 +20,19 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.claims import ANONYMOUS, REQUEST_ID, Claims
+from db.claims import ANONYMOUS, REQUEST_ID
 from db.pool import Database
-from domain.errors import (
-    DocumentRefused,
-    Expired,
-    LimitReached,
-    NotFound,
-    ProductNotFound,
-    RateLimited,
-    TryAgain,
-    Unauthenticated,
-)
+from domain.errors import Expired, LimitReached, NotFound, ProductNotFound
 from resolvers import affiliate_clicks, housekeeping, outbox, senders
 from resolvers.services import Services
-from resolvers.sessions import Caller
 from schema import trusted_documents
-from schema.context import Context
-from schema.execution import Answer, Engine, Request
-from schema.trusted_documents import TrustedDocuments
-from settings import DocumentsMode, Settings, SettingsError
+from schema.execution import Engine
+from settings import Settings, SettingsError
+from transports.http import SECURITY_HEADERS, GraphQL
 
 log = structlog.get_logger("aclue.server")
 
 WEB = Path(__file__).resolve().parent / "web"
-DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both are seen
-JSON = "application/json"
-GRAPHQL_JSON = "application/graphql-response+json"
 CSP = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -55,15 +41,6 @@ CSP = (
 
 
 BackgroundWork = Callable[[Services], Coroutine[Any, Any, None]]
-
-
-class BadRequest(Exception):
-    """The request is not GraphQL over HTTP; nothing was looked at."""
-
-    def __init__(self, status: int, message: str, code: str = "BAD_REQUEST") -> None:
-        super().__init__(message)
-        self.status = status
-        self.code = code
 
 
 def create_app(
@@ -93,10 +70,10 @@ def create_app(
             await database.close()
             log.info("requests answered", **engine.counts)
 
-    app = Starlette(
+    app = _App(
         routes=[
             Route("/", _home, methods=["GET"]),
-            Route("/graphql", _GraphQL(engine, trusted), methods=["GET", "POST"]),
+            Route("/graphql", _graphiql, methods=["GET"]),
             Route("/r/{token}", _follower(affiliate_clicks.follow), methods=["GET"]),
             Route("/g/{token}", _follower(affiliate_clicks.follow_gift_link), methods=["GET"]),
             Route("/livez", _live, methods=["GET"]),
@@ -106,8 +83,26 @@ def create_app(
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False  # it would lead to whatever Host says
     app.state.engine = engine
+    app.graphql = GraphQL(engine, trusted, settings, lambda: app.state.services, app.routed)
     return app
+
+
+class _App(Starlette):
+    """Everything but GraphQL is routed; that has one path, many requests and answers of its own making."""
+
+    graphql: GraphQL
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"] == "/graphql":
+            await self.graphql(scope, receive, send)
+        else:
+            await self.routed(scope, receive, send)
+
+    async def routed(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Middleware, then routes."""
+        await super().__call__(scope, receive, send)
 
 
 class _Headers:
@@ -123,11 +118,7 @@ class _Headers:
         request_id = secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         REQUEST_ID.set(request_id)
-        fixed = [
-            (b"x-request-id", request_id.encode()),
-            (b"x-content-type-options", b"nosniff"),
-            (b"referrer-policy", b"no-referrer"),
-        ]
+        fixed = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -137,146 +128,9 @@ class _Headers:
         await self._app(scope, receive, send_with_headers)
 
 
-class _GraphQL:
-    """POST a request, GET a query, or GET the page to explore with."""
-
-    def __init__(self, engine: Engine, trusted: TrustedDocuments) -> None:
-        self._engine = engine
-        self._trusted = trusted
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request = HttpRequest(scope, receive)
-        response = await self._respond(request)
-        await response(scope, receive, send)
-
-    async def _respond(self, http: HttpRequest) -> Response:
-        accepts_graphql_json = GRAPHQL_JSON in http.headers.get("accept", "")
-        try:
-            explores = http.method != "POST" and not http.query_params and "text/html" in http.headers.get("accept", "")
-            if explores and self._trusted.mode is not DocumentsMode.ONLY:
-                return _graphiql()
-            given = await _read_post(http) if http.method == "POST" else _read_get(http)
-            request = _request(given, self._trusted)
-            claims = await _authenticate(http)
-            context = Context(_services(http), claims, _caller(http))
-            await context.services.rate_limits.take(claims, context.caller.address, self._engine.price(request))
-        except BadRequest as error:
-            return _error(error.status, str(error), error.code)
-        except Unauthenticated as error:
-            response = _error(401, str(error), error.code)
-            response.headers["www-authenticate"] = 'Bearer error="invalid_token"'
-            return response
-        except DocumentRefused as error:
-            return _render(Answer(_body(str(error), {"code": error.code}), is_refused=True), accepts_graphql_json)
-        except TryAgain as error:
-            return _try_again(error)
-        if http.method != "POST" and self._engine.writes(request):
-            response = _error(405, "A mutation needs POST.", "BAD_REQUEST")
-            response.headers["allow"] = "POST"
-            return response
-        try:
-            async with asyncio.timeout(context.services.settings.request_timeout):
-                answer = await self._engine.answer(request, context, http.state.request_id)
-        except TimeoutError:
-            return _error(503, "The request took too long.", "TIMEOUT")
-        return _render(answer, accepts_graphql_json)
-
-
-def _render(answer: Answer, accepts_graphql_json: bool) -> Response:
-    status = 400 if answer.is_refused and accepts_graphql_json else 200
-    media_type = GRAPHQL_JSON if accepts_graphql_json else JSON
-    response = Response(answer.body, status, media_type=f"{media_type}; charset=utf-8")
-    response.headers["cache-control"] = "no-store"
-    if answer.retry_after is not None:
-        response.headers["retry-after"] = str(answer.retry_after)
-    return response
-
-
-def _error(status: int, message: str, code: str) -> Response:
-    body = _body(message, {"code": code})
-    return Response(body, status, media_type=JSON, headers={"cache-control": "no-store"})
-
-
-def _body(message: str, extensions: dict[str, Any]) -> bytes:
-    return msgspec.json.encode({"errors": [{"message": message, "extensions": extensions}]})
-
-
-def _try_again(error: TryAgain) -> Response:
-    """Refused before anything ran: too much was asked for lately, or something is not to be had now."""
-    body = _body(str(error), {"code": error.code, "retryAfter": error.retry_after})
-    headers = {"cache-control": "no-store", "retry-after": str(error.retry_after)}
-    status = 429 if isinstance(error, RateLimited) else 503
-    return Response(body, status, media_type=JSON, headers=headers)
-
-
-async def _read_post(http: HttpRequest) -> Any:
-    if http.headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        raise BadRequest(415, f"Send {JSON}.")
-    body = bytearray()
-    most = _services(http).settings.max_body_bytes
-    async for chunk in http.stream():
-        body += chunk
-        if len(body) > most:
-            raise BadRequest(413, f"A request has at most {most} bytes.")
-    try:
-        return msgspec.json.decode(bytes(body))
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise BadRequest(400, "The body is not JSON.") from None
-
-
-def _read_get(http: HttpRequest) -> Any:
-    given: dict[str, Any] = dict(http.query_params)
-    for name in ("variables", "extensions"):
-        if given.get(name):
-            try:
-                given[name] = msgspec.json.decode(given[name])
-            except (msgspec.DecodeError, RecursionError):
-                raise BadRequest(400, f"`{name}` is not JSON.") from None
-        else:
-            given.pop(name, None)
-    return given
-
-
-def _request(given: Any, trusted: TrustedDocuments) -> Request:
-    if not isinstance(given, dict):
-        raise BadRequest(400, "Send one request: a JSON object with `query`.")
-    query = given.get("query")
-    variables = given.get("variables")
-    operation_name = given.get("operationName")
-    extensions = given.get("extensions")
-    if query is not None and not isinstance(query, str):
-        raise BadRequest(400, "`query` must be a string.")
-    if variables is not None and not isinstance(variables, dict):
-        raise BadRequest(400, "`variables` must be an object.")
-    if operation_name is not None and not isinstance(operation_name, str):
-        raise BadRequest(400, "`operationName` must be a string.")
-    if extensions is not None and not isinstance(extensions, dict):
-        raise BadRequest(400, "`extensions` must be an object.")
-    ids = (given[name] for name in DOCUMENT_IDS if isinstance(given.get(name), str))
-    text = trusted.text(query, next(ids, None), extensions)
-    if text is None:
-        raise BadRequest(400, "Give a `query`, or the `documentId` of one.")
-    return Request(text, variables, operation_name or None)
-
-
-async def _authenticate(http: HttpRequest) -> Claims:
-    """No header: anon. Anything but a valid bearer token: Unauthenticated, never anon."""
-    header = http.headers.get("authorization")
-    if header is None:
-        return ANONYMOUS
-    scheme, _, token = header.partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthenticated("Send `Authorization: Bearer <access token>`.")
-    return await _services(http).tokens.verify(token.strip())
-
-
 def _services(http: HttpRequest) -> Services:
     services: Services = http.app.state.services
     return services
-
-
-def _caller(http: HttpRequest) -> Caller:
-    return Caller(http.client.host if http.client else "", http.headers.get("user-agent"))
 
 
 def _graphiql_files() -> list[Mount]:
@@ -285,7 +139,7 @@ def _graphiql_files() -> list[Mount]:
     return [Mount("/graphiql", StaticFiles(directory=built))] if built.is_dir() else []
 
 
-def _graphiql() -> Response:
+async def _graphiql(http: HttpRequest) -> Response:
     page = "graphiql.html" if (WEB / "dist" / "graphiql.js").exists() else "graphiql-missing.html"
     return FileResponse(
         WEB / page, media_type="text/html", headers={"content-security-policy": CSP, "cache-control": "no-cache"}
@@ -359,7 +213,7 @@ def configure_logging(settings: Settings) -> None:
     level = {"debug": 10, "info": 20, "warning": 30, "error": 40}.get(settings.log_level.lower(), 20)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # wherever that goes when something is said
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
@@ -367,6 +221,13 @@ def configure_logging(settings: Settings) -> None:
             structlog.processors.JSONRenderer(),
         ],
     )
+
+
+def settle_memory() -> None:
+    """Takes what was made on the way here, the schema above all, out of the collector's sight: it stays, and looking
+    through it again and again would hold up requests."""
+    gc.collect()
+    gc.freeze()
 
 
 def app_from_environment() -> Starlette:
@@ -377,4 +238,6 @@ def app_from_environment() -> Starlette:
     configure_logging(loaded)
     if not loaded.database_url or not loaded.jwt_secret:
         raise SettingsError("DATABASE_URL, JWT_SECRET: needed to serve without `aclue serve`")
-    return create_app(loaded, loaded.database_url, loaded.jwt_secret)
+    app = create_app(loaded, loaded.database_url, loaded.jwt_secret)
+    settle_memory()
+    return app

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from email.utils import parseaddr
 from enum import Enum
@@ -99,17 +100,33 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     retention_system_logs: Positive = 90
 
     model_refresh_interval: Positive = 300
-    rate_limit_cost: Positive = 50_000
-    rate_limit_address_cost: Positive = 500_000
+    rate_limit_cost: Positive = 150_000
+    rate_limit_address_cost: Positive = 1_500_000
     redis_url: str = ""
     plans: bool = True
     trusted_documents: str = ""
     trusted_documents_mode: DocumentsMode = DocumentsMode.OPEN
     max_body_bytes: Positive = 1_000_000
+    max_variables_bytes: Positive = 250_000
+    max_variables_depth: Positive = 20
+    max_document_bytes: Positive = 50_000
     max_document_tokens: Positive = 2_000
     max_document_depth: Positive = 20
+    max_document_fields: Positive = 1_000
+    max_document_aliases: Positive = 100
+    max_document_operations: Positive = 20
+    max_document_directives: Positive = 100
+    max_node_directives: Positive = 5
+    max_root_fields: Positive = 20
     max_result_objects: Positive = 5_000
+    max_cost: Positive = 15_000
     request_timeout: Annotated[float, Meta(gt=0)] = 30
+    shutdown_timeout: Positive = 10
+
+    cors_origins: str = ""
+    trusted_proxies: str = ""
+    introspection: bool = False
+    public_max_age: Positive = 60
 
     @property
     def is_production(self) -> bool:
@@ -132,9 +149,16 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
         return (self.app_url or self.base_url).rstrip("/")
 
     @property
+    def allowed_origins(self) -> list[str]:
+        """Origins whose pages may read answers, in lower case."""
+        return [origin.strip().lower() for origin in self.cors_origins.split(",") if origin.strip()]
+
+    @property
     def uses_embedded_server(self) -> bool:
         return not self.database_url
 
+
+_ORIGIN = re.compile(r"https?://[^\s/?#@*:]+(:(\d{1,5}|\*))?")
 
 # Attempts are people typing in development and tests; a tight limit would only be in their way.
 _DEVELOPMENT_DEFAULTS = {
@@ -143,6 +167,8 @@ _DEVELOPMENT_DEFAULTS = {
     "START_SESSION_ATTEMPTS": "100000",
     "RATE_LIMIT_COST": "1000000000",
     "RATE_LIMIT_ADDRESS_COST": "1000000000",
+    "INTROSPECTION": "true",
+    "CORS_ORIGINS": "http://localhost:*,http://127.0.0.1:*",
 }
 
 
@@ -170,6 +196,9 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if settings.encryption_secret and len(settings.encryption_secret.encode()) < 32:
         raise SettingsError("ENCRYPTION_SECRET: too short, 32 bytes or more")
     _check_urls(settings)
+    for origin in settings.allowed_origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise SettingsError("CORS_ORIGINS: write https://host, with a port or :* for any, separated by commas")
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
         raise SettingsError("ERASURE_SECRET: too short, 32 bytes or more")

@@ -68,7 +68,7 @@ def require_manifest(settings: Settings) -> None:
 
 def check(
     manifest: Annotated[Path, typer.Argument(help="Written by graphql-codegen, Relay or Apollo.")],
-    max_cost: Annotated[int | None, typer.Option(help="Objects that an answer may hold at most.", min=0)] = None,
+    max_cost: Annotated[int | None, typer.Option(help="Values that an answer may hold at most.", min=0)] = None,
     max_statements: Annotated[int | None, typer.Option(help="SQL statements that are sure to run.", min=0)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
 ) -> None:
@@ -86,8 +86,7 @@ def check(
     engine = Engine(settings)
     reports = [each for document in documents for each in report(engine, document)]
     problems = [
-        each.problem_within(settings.max_result_objects if max_cost is None else max_cost, max_statements)
-        for each in reports
+        each.problem_within(settings.max_cost if max_cost is None else max_cost, max_statements) for each in reports
     ]
     if as_json:
         paired = zip(reports, problems, strict=True)

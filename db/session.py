@@ -192,6 +192,12 @@ class Session:
         self._failed = self._broken = True
         connection.terminate()
 
+    def cancel(self) -> None:
+        """Ends the statement at work, whoever asked for it: nobody waits for the request any more. A commit that has
+        begun goes on."""
+        if not self._closed and self._connection is not None and self._lock.locked():
+            self._break(self._connection)
+
     def abandon(self) -> None:
         """Nothing of this session is to be kept, though no statement failed."""
         self._failed = True

@@ -49,6 +49,7 @@ class SystemLog:
         self._waiting: deque[Entry] = deque()
         self._dropped = 0
         self._has_some = asyncio.Event()
+        self._writing = asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._is_stopping = False
 
@@ -81,7 +82,11 @@ class SystemLog:
         await self.flush()
 
     async def flush(self) -> None:
-        """Writes what is waiting; a batch that cannot be written is dropped."""
+        """Writes what is waiting; a batch that cannot be written is dropped. Waits for what another writes."""
+        async with self._writing:
+            await self._write_waiting()
+
+    async def _write_waiting(self) -> None:
         self._has_some.clear()
         while self._waiting:
             batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]

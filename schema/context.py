@@ -52,6 +52,11 @@ class Context:
                 session.abandon()
             await session.close()
 
+    def cancel(self) -> None:
+        """Nobody waits for the answer any more: loaders, whose work is nobody's own, stop too."""
+        if self._session is not None:
+            self._session.cancel()
+
     async def finish(self) -> None:
         """Nothing may begin after this. What is still open is read-only or has failed."""
         self._finished = True

@@ -1,12 +1,17 @@
-"""How many objects an answer may hold, judged before it runs: page sizes multiply on the way down.
+"""What an answer may hold, judged before it runs: page sizes multiply on the way down. Its cost is the number of its
+values: fields, and items of lists. Its objects are counted beside it.
 
-A list without a page size counts as 10 (root lists, the whole tree of categories among them, as 50); each fragment is
-measured once per page size it is spread under, so the time is linear in the document.
+A list without a page size counts as 10 (root lists, the whole tree of categories among them, as 50); lists of the
+schema's own description count as long as they are on average. Each fragment is measured once per page size it is
+spread under, so the time is linear in the document.
 """
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from graphql import (
@@ -26,26 +31,45 @@ from graphql import (
     VariableNode,
     get_named_type,
     get_nullable_type,
+    is_abstract_type,
     is_composite_type,
+    is_enum_type,
+    is_input_object_type,
     is_list_type,
 )
+from graphql.type.introspection import SchemaMetaFieldDef, TypeMetaFieldDef
 
 from domain.pages import DEFAULT_SIZE, MAX_SIZE
 
 KEPT_COUNTS = 100
+MAX_DIGITS = 20  # of what is but compared with the size of a page
 UNPAGED_LIST = 10
 ROOT_LIST = 50
+
+_META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
 _Composite = GraphQLObjectType | GraphQLInterfaceType
 
 
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """The most that a valid operation may answer with."""
+
+    values: int
+    objects: int
+
+
 class _Counter:
+    """Counts objects, and `leaf` for each field below which there is nothing."""
+
     def __init__(
         self,
         schema: GraphQLSchema,
         fragments: Mapping[str, FragmentDefinitionNode],
         sizes: Mapping[str, int | None],
+        leaf: int,
     ) -> None:
+        self._leaf = leaf
         self._schema = schema
         self._sizes = sizes
         self._fragments = fragments
@@ -77,9 +101,12 @@ class _Counter:
         return self._measured[name, page]
 
     def _of_field(self, node: FieldNode, parent: _Composite, page: int) -> int:
-        field = parent.fields.get(node.name.value)
+        field = parent.fields.get(node.name.value) or _META_FIELDS.get(node.name.value)
         if field is None or not is_composite_type(get_named_type(field.type)):
-            return 0  # a leaf, or introspection
+            return self._leaf
+        if parent.name.startswith("__"):
+            below = 1 + self.of(node.selection_set, get_named_type(field.type), page)
+            return math.ceil(_description_sizes(self._schema).get((parent.name, node.name.value), 1) * below)
         size = self._page_size(node, field)
         is_list = is_list_type(get_nullable_type(field.type))
         if not is_list:
@@ -116,11 +143,34 @@ class _Counter:
         if isinstance(node, VariableNode):
             return self._sizes.get(node.name.value)
         if isinstance(node, IntValueNode):
-            return int(node.value)
+            return int(node.value[:MAX_DIGITS])
         return len(node.values) if isinstance(node, ListValueNode) else None
 
 
-class ObjectCounter:
+@functools.cache
+def _description_sizes(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
+    """How long the lists are in which a schema describes itself: all types, and on average what one of them has."""
+    types = list(schema.type_map.values())
+    fields = [field for type_ in types for field in getattr(type_, "fields", {}).values()]
+    arguments = [argument for field in fields for argument in getattr(field, "args", {}).values()]
+    inputs = sum(len(type_.fields) for type_ in types if is_input_object_type(type_))
+    enums = [type_ for type_ in types if is_enum_type(type_)]
+    abstract = [type_ for type_ in types if is_abstract_type(type_)]
+    return {
+        ("__Schema", "types"): len(types),
+        ("__Schema", "directives"): len(schema.directives),
+        ("__Type", "fields"): (len(fields) - inputs) / len(types),
+        ("__Type", "inputFields"): inputs / len(types),
+        ("__Type", "enumValues"): sum(len(type_.values) for type_ in enums) / len(types),
+        ("__Type", "interfaces"): sum(len(getattr(type_, "interfaces", ())) for type_ in types) / len(types),
+        ("__Type", "possibleTypes"): sum(len(schema.get_possible_types(type_)) for type_ in abstract) / len(types),
+        ("__Type", "ofType"): 0.5,  # half of the references to types are wrapped, their wrappings too
+        ("__Field", "args"): len(arguments) / max(1, len(fields)),
+        ("__Directive", "args"): 2,
+    }
+
+
+class CostCounter:
     """Counts for one operation; it remembers what it counted for the page sizes that requests have asked for."""
 
     def __init__(
@@ -133,23 +183,28 @@ class ObjectCounter:
         self._fragments = fragments
         self._operation = operation
         self._defaults = {
-            definition.variable.name.value: int(definition.default_value.value)
+            definition.variable.name.value: int(definition.default_value.value[:MAX_DIGITS])
             if isinstance(definition.default_value, IntValueNode)
             else None
             for definition in operation.variable_definitions or ()
         }
-        self._known: dict[tuple[int | None, ...], int] = {}
+        self._known: dict[tuple[int | None, ...], Cost] = {}
 
-    def count(self, variables: Mapping[str, Any]) -> int:
-        """The most objects that a valid operation may answer with."""
+    def count(self, variables: Mapping[str, Any]) -> Cost:
+        """The most that a valid operation may answer with."""
         sizes = tuple([_size(variables.get(name, default)) for name, default in self._defaults.items()])
         if sizes not in self._known:
             if len(self._known) >= KEPT_COUNTS:
                 self._known.clear()
             given = dict(zip(self._defaults, sizes, strict=True))
             root = self._schema.get_root_type(self._operation.operation)
-            counter = _Counter(self._schema, self._fragments, given)
-            self._known[sizes] = counter.of(self._operation.selection_set, root, DEFAULT_SIZE)
+            values, objects = (
+                _Counter(self._schema, self._fragments, given, leaf).of(
+                    self._operation.selection_set, root, DEFAULT_SIZE
+                )
+                for leaf in (1, 0)
+            )
+            self._known[sizes] = Cost(values, objects)
         return self._known[sizes]
 
 

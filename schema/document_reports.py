@@ -24,9 +24,10 @@ from schema.root_fields import root_fields
 class Report(msgspec.Struct, frozen=True):
     """An operation of a manifest.
 
-    `cost`: objects that an answer may hold at most, whatever the variables (page sizes among them count as 100).
-    `statements`: SQL statements at least, one for each root field that is there whatever the variables say. `path`:
-    `plan`, or why there is none.
+    `cost`: values (fields, items of lists) that an answer may hold at most, whatever the variables; page sizes among
+    them count as 100.
+    `statements`: SQL statements at least, one for each root field that is there whatever the variables say.
+    `path`: `plan`, or why there is none.
     `error`: why it does not fit the schema; the figures are missing then.
     """
 
@@ -63,7 +64,7 @@ def report(engine: Engine, document: TrustedDocument) -> list[Report]:
 def _cost(operation: Operation) -> int:
     """With the largest pages that variables may ask for."""
     definitions = operation.node.variable_definitions or ()
-    return operation.count_objects({each.variable.name.value: _most(each.type) for each in definitions})
+    return operation.cost({each.variable.name.value: _most(each.type) for each in definitions}).values
 
 
 def _most(type_: TypeNode) -> Any:

@@ -14,15 +14,19 @@ from graphql import (
     FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
+    NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
     SelectionSetNode,
     parse,
+    specified_rules,
     validate,
 )
 
 from plan.fields import Fields
 from plan.operations import Plans
-from schema.cost import ObjectCounter
+from schema import limits
+from schema.caching import is_public
+from schema.cost import Cost, CostCounter
 from schema.root_fields import surcharge
 from settings import Settings
 
@@ -38,15 +42,16 @@ class Operation:
         fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
         self.node = node
         self.plans = Plans(schema, fields, node, fragments)
+        self.is_public = is_public(schema, fragments, node)
         self._surcharge = surcharge(node, fragments)
-        self._counter = ObjectCounter(schema, fragments, node)
+        self._counter = CostCounter(schema, fragments, node)
 
     def price(self, variables: Mapping[str, Any]) -> int:
-        """What a request is charged against rate limits: 1, its objects, and what some of its fields cost more."""
-        return 1 + self.count_objects(variables) + self._surcharge
+        """What a request is charged against rate limits: 1, its cost, and what some of its fields cost more."""
+        return 1 + self.cost(variables).values + self._surcharge
 
-    def count_objects(self, variables: Mapping[str, Any]) -> int:
-        """The most objects that an answer may hold."""
+    def cost(self, variables: Mapping[str, Any]) -> Cost:
+        """The most that an answer may hold."""
         return self._counter.count(variables)
 
 
@@ -72,6 +77,7 @@ class Documents:
         self._schema = schema
         self._fields = fields
         self._settings = settings
+        self._rules = [*specified_rules, *(() if settings.introspection else (NoSchemaIntrospectionCustomRule,))]
         self._known: OrderedDict[str, Document] = OrderedDict()
         self._length = 0
 
@@ -93,17 +99,22 @@ class Documents:
             self._length -= len(forgotten)
 
     def _read(self, text: str) -> Document:
+        settings = self._settings
+        most = settings.max_document_bytes
+        if len(text) > most or len(text.encode()) > most:
+            return Document(None, (limits.too(f"longer than {most} bytes", "GRAPHQL_PARSE_FAILED"),))
         try:
-            tree = parse(text, max_tokens=self._settings.max_document_tokens)
-            depth = measure_depth(tree, self._settings.max_document_depth)
+            tree = parse(text, max_tokens=settings.max_document_tokens)
+            if measure_depth(tree, settings.max_document_depth) > settings.max_document_depth:
+                raise limits.too(f"nested deeper than {settings.max_document_depth} fields")
+            limits.check(tree, settings)
+            errors = validate(
+                self._schema, tree, self._rules, max_errors=20, hide_suggestions=not settings.introspection
+            )
         except GraphQLError as error:
             return Document(None, (error,))
         except RecursionError:
-            return Document(None, (_too("nested too deeply", "GRAPHQL_PARSE_FAILED"),))
-        if depth > self._settings.max_document_depth:
-            limit = self._settings.max_document_depth
-            return Document(None, (_too(f"nested deeper than {limit} fields", "GRAPHQL_VALIDATION_FAILED"),))
-        errors = validate(self._schema, tree, max_errors=20)
+            return Document(None, (limits.too("nested too deeply", "GRAPHQL_PARSE_FAILED"),))
         for invalid in errors:
             invalid.extensions = {**(invalid.extensions or {}), "code": "GRAPHQL_VALIDATION_FAILED"}
         if errors:
@@ -111,10 +122,6 @@ class Documents:
         operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
         named = {d.name.value if d.name else None: Operation(self._schema, self._fields, tree, d) for d in operations}
         return Document(tree, operations=named)
-
-
-def _too(what: str, code: str) -> GraphQLError:
-    return GraphQLError(f"The document is {what}.", extensions={"code": code})
 
 
 def measure_depth(tree: DocumentNode, limit: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from plan.errors import NotPlanned
 from plan.operations import Plan
 from plan.values import Run
 from schema.context import Context
+from schema.cost import Cost
 from schema.documents import Document, Documents, Operation
 from schema.errors import formatted
 from schema.plans import SchemaFields, info_of
@@ -59,21 +61,23 @@ class _Executor(IncrementalExecutor):
         return value
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """A GraphQL request, whatever it came in."""
+    """A GraphQL request, whatever it came in. `wants_cost`: the answer says what it was judged to cost."""
 
     query: str
     variables: dict[str, Any] | None = None
     operation_name: str | None = None
+    wants_cost: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Answer:
     """`body` is what is sent, as JSON. `is_refused`: the document never ran."""
 
     body: bytes
     is_refused: bool = False
+    has_errors: bool = False
     retry_after: int | None = None
 
 
@@ -102,6 +106,11 @@ class Engine:
         operation = self._documents.get(request.query).operation(request.operation_name)
         return operation is not None and operation.node.operation is OperationType.MUTATION
 
+    def is_public(self, request: Request) -> bool:
+        """Whether the answer to a caller without a token is the same for everybody."""
+        operation = self._documents.get(request.query).operation(request.operation_name)
+        return operation is not None and operation.is_public
+
     async def answer(self, request: Request, context: Context, request_id: str) -> Answer:
         """Runs the request. Never raises for what a caller sends."""
         document = self._documents.get(request.query)
@@ -111,12 +120,27 @@ class Engine:
         if operation is None:
             problem = "Say which operation to run: operationName fits none of the document, or several."
             return _refused((GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),), context, request_id)
-        objects = operation.count_objects(request.variables or {})
-        if objects > self._settings.max_result_objects:
-            problem = (
-                f"The answer may hold {objects} objects, more than {self._settings.max_result_objects}: ask for less."
-            )
-            return _refused((GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"}),), context, request_id)
+        cost = operation.cost(request.variables or {})
+        if cost.values > self._settings.max_cost or cost.objects > self._settings.max_result_objects:
+            answer = _refused((self._too_dear(cost),), context, request_id)
+        else:
+            answer = await self._run(operation, document.tree, request, context, request_id)
+        if request.wants_cost:
+            figures = {"cost": {"requested": cost.values, "maximum": self._settings.max_cost, "objects": cost.objects}}
+            answer.body = answer.body[:-1] + b',"extensions":' + msgspec.json.encode(figures) + b"}"
+        return answer
+
+    def _too_dear(self, cost: Cost) -> GraphQLError:
+        if cost.objects > self._settings.max_result_objects:
+            what, most = f"{cost.objects} objects", self._settings.max_result_objects
+        else:
+            what, most = f"{cost.values} values", self._settings.max_cost
+        problem = f"The answer may hold {what}, more than {most}: ask for less."
+        return GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"})
+
+    async def _run(
+        self, operation: Operation, tree: DocumentNode, request: Request, context: Context, request_id: str
+    ) -> Answer:
         try:
             answer = await self._planned(operation, request, context, request_id)
             if isinstance(answer, Answer):
@@ -125,8 +149,11 @@ class Engine:
             self.counts[answer] += 1
             await context.end(failed=True)
             if answer == "introspection" and not request.variables:
-                return await self._introspected(document.tree, request, context, request_id)
-            return await self._executed(document.tree, request, context, request_id)
+                return await self._introspected(tree, request, context, request_id)
+            return await self._executed(tree, request, context, request_id)
+        except asyncio.CancelledError:
+            context.cancel()
+            raise
         finally:
             await context.finish()
 
@@ -193,6 +220,7 @@ class Engine:
                 variable_values=request.variables,
                 operation_name=request.operation_name,
                 executor_class=_Executor,
+                hide_suggestions=not self._settings.introspection,
             )
             if not isinstance(result, ExecutionResult):
                 result = await result
@@ -211,7 +239,9 @@ def _failed(plan: Plan, error: Exception, context: Context, request_id: str) -> 
 
 
 def _refused(errors: tuple[GraphQLError, ...], context: Context, request_id: str) -> Answer:
-    return Answer(msgspec.json.encode({"errors": _formatted(errors, context, request_id)}), is_refused=True)
+    return Answer(
+        msgspec.json.encode({"errors": _formatted(errors, context, request_id)}), is_refused=True, has_errors=True
+    )
 
 
 def _answered(result: ExecutionResult, context: Context, request_id: str) -> Answer:
@@ -223,7 +253,7 @@ def _answered(result: ExecutionResult, context: Context, request_id: str) -> Ans
         body["errors"] = _formatted(result.errors, context, request_id)
         waits = [e["extensions"]["retryAfter"] for e in body["errors"] if "retryAfter" in e["extensions"]]
         retry_after = max(waits, default=None)
-    return Answer(msgspec.json.encode(body), retry_after=retry_after)
+    return Answer(msgspec.json.encode(body), has_errors=bool(result.errors), retry_after=retry_after)
 
 
 def _formatted(errors: Sequence[GraphQLError], context: Context, request_id: str) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, OperationDefinitionNode, SelectionSetNode
 
-# Operations that are dearer than what they answer: they hash passwords, or make rows for somebody unknown. In objects.
+# Operations that are dearer than what they answer: they hash passwords, or make rows for somebody unknown. In values.
 SURCHARGES = {"signIn": 500, "signUp": 500, "startSession": 500, "resetPassword": 500, "changePassword": 500}
 
 
@@ -37,5 +37,5 @@ def root_fields(
 
 
 def surcharge(operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]) -> int:
-    """What an operation is charged beside the objects of its answer, for each time that such a field stands in it."""
+    """What an operation is charged beside the values of its answer, for each time that such a field stands in it."""
     return sum(SURCHARGES.get(name, 0) for name in root_fields(operation, fragments).values())

@@ -255,9 +255,9 @@ def test_a_manifest_is_checked_without_a_database(home: Path, tmp_path: Path) ->
     page = "query Page { products(first: 9) { nodes { id } } me { id } }"
     manifest.write_text(json.dumps({"abc": page}))
     shown = printed(invoked(home, "documents", "check", str(manifest)))
-    assert shown == "ok  Page (abc)  cost 11, SQL statements at least 2, plan\n"
+    assert shown == "ok  Page (abc)  cost 21, SQL statements at least 2, plan\n"
     for option, problem in (
-        ("--max-cost=10", "cost 11 is more than 10"),
+        ("--max-cost=20", "cost 21 is more than 20"),
         ("--max-statements=1", "2 statements or more"),
     ):
         refused = invoked(home, "documents", "check", str(manifest), option)
@@ -267,7 +267,7 @@ def test_a_manifest_is_checked_without_a_database(home: Path, tmp_path: Path) ->
     refused = invoked(home, "documents", "check", str(manifest), "--json")
     assert refused.returncode == 1
     assert [(each["id"], each["cost"], each["problem"] is None) for each in json.loads(refused.stdout)] == [
-        ("abc", 11, True),
+        ("abc", 21, True),
         ("old", None, False),
     ]
     assert list(home.iterdir()) == []

@@ -18,7 +18,7 @@ PAGE = {"query": "{ products(first: 100) { nodes { id } } }"}
 @pytest.fixture
 async def http(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
     settings = msgspec.structs.replace(
-        shop.services.settings, rate_limit_cost=1000, rate_limit_address_cost=3000, start_session_attempts=100
+        shop.services.settings, rate_limit_cost=2000, rate_limit_address_cost=6000, start_session_attempts=100
     )
     app = create_app(settings, shop.dsns.api, SECRET, background=())
     async with (
@@ -29,7 +29,7 @@ async def http(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_who_asks_for_too_much_has_to_wait(http: httpx.AsyncClient) -> None:
-    answers = [await http.post("/graphql", json=PAGE) for _ in range(12)]
+    answers = [await http.post("/graphql", json=PAGE) for _ in range(11)]
     assert [answer.status_code for answer in answers[:9]] == [200] * 9
     refused = answers[-1]
     (error,) = refused.json()["errors"]
@@ -48,8 +48,8 @@ async def test_another_person_at_the_same_address_does_not(http: httpx.AsyncClie
 
 
 async def test_starting_sessions_costs_more_than_it_answers(http: httpx.AsyncClient) -> None:
-    answers = [await http.post("/graphql", json={"query": START}) for _ in range(3)]
-    assert [answer.status_code for answer in answers] == [200, 429, 429]
+    answers = [await http.post("/graphql", json={"query": START}) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
 
 
 async def test_a_forwarded_address_of_anybodys_is_not_believed(http: httpx.AsyncClient) -> None:

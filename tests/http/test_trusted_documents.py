@@ -78,7 +78,7 @@ async def test_only_the_manifest_runs_where_that_is_the_mode(shop: Shop, tmp_pat
         ):
             assert await outcome(http, **request) == "DOCUMENT_NOT_TRUSTED", request
         page = await http.get("/graphql", headers={"accept": "text/html"})
-        assert (page.status_code, page.headers["content-type"]) == (400, "application/json")
+        assert (page.status_code, page.headers["content-type"]) == (406, "application/json; charset=utf-8")
 
 
 async def test_other_documents_run_where_the_manifest_is_preferred(shop: Shop, tmp_path: Path) -> None:

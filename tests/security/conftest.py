@@ -9,8 +9,11 @@ import asyncpg
 import pytest
 
 from db.embedded import Dsns
+from tests.e2e.conftest import service
 from tests.security.canaries import plant
 from tests.security.issuer import Issuer, publishing
+
+__all__ = ["service"]
 
 
 @pytest.fixture

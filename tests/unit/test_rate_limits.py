@@ -144,13 +144,13 @@ def engine() -> Engine:
 @pytest.mark.parametrize(
     ("query", "price"),
     [
-        ("{ __typename }", 1),
-        ("{ products(first: 10) { nodes { id } } }", 12),
-        ("mutation { startSession(input: {}) { sessionId } }", 502),
+        ("{ __typename }", 2),
+        ("{ products(first: 10) { nodes { id } } }", 22),
+        ("mutation { startSession(input: {}) { sessionId } }", 503),
         (
             "mutation { a: startSession(input: {}) { sessionId } ...F } fragment F on Mutation"
             " { b: startSession(input: {}) { sessionId } }",
-            1003,
+            1005,
         ),
         ("{ nothing }", 1),
         ("{", 1),

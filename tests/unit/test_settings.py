@@ -64,6 +64,7 @@ CHECKED = (
     "PUBLIC_URL",
     "APP_URL",
     "MIGRATION_DATABASE_URL",
+    "CORS_ORIGINS",
 )
 
 
@@ -86,6 +87,11 @@ def test_a_text_is_read_as_it_is(name: str) -> None:
         ("SMTP_URL", "https://mail.example"),
         ("SMTP_URL", "smtp://:25"),
         ("SMTP_URL", "smtp://mail.example:many"),
+        ("CORS_ORIGINS", "*"),
+        ("CORS_ORIGINS", "https://*.shop.example"),
+        ("CORS_ORIGINS", "shop.example"),
+        ("CORS_ORIGINS", "https://shop.example/path"),
+        ("CORS_ORIGINS", "null"),
         ("RETENTION_AUDIT_LOG", "89"),
         ("RETENTION_VIEWS", "30"),
         ("MIGRATION_DATABASE_URL", "postgresql://owner@/aclue"),
@@ -141,6 +147,17 @@ def test_production_starts_with_a_secret() -> None:
 def test_attempts_are_tighter_in_production() -> None:
     production = load(PRODUCTION)
     assert production.sign_in_attempts < load({}).sign_in_attempts
+
+
+def test_production_tells_pages_of_other_origins_nothing_and_does_not_describe_itself() -> None:
+    assert load(PRODUCTION).allowed_origins == []
+    assert not load(PRODUCTION).introspection
+    assert load({}).introspection
+
+
+def test_origins_are_separated_by_commas() -> None:
+    given = "https://Shop.example, http://localhost:*,"
+    assert load({"CORS_ORIGINS": given}).allowed_origins == ["https://shop.example", "http://localhost:*"]
 
 
 def test_a_limit_of_attempts_that_is_given_holds_in_development_too() -> None:
@@ -228,7 +245,7 @@ def test_the_example_gives_the_defaults() -> None:
 
 
 def test_nothing_else_reads_the_environment() -> None:
-    folders = ("commands", "schema", "resolvers", "db", "domain")
+    folders = ("commands", "transports", "schema", "resolvers", "db", "domain")
     files = [
         ROOT / "server.py",
         ROOT / "cli.py",

@@ -200,14 +200,14 @@ def test_a_mode_needs_a_manifest(mode: str) -> None:
 @pytest.mark.parametrize(
     ("text", "cost", "statements", "path"),
     [
-        ("{ __typename }", 0, 0, "plan"),
-        ("{ __schema { description } }", 0, 0, "introspection"),
-        ("{ products(first: 3) { nodes { id } } }", 4, 1, "plan"),
-        ("query ($n: Int = 2) { products(first: $n) { nodes { id } } }", 101, 1, "plan"),
-        ("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", 100, 1, "plan"),
-        ("{ a: me { id } a: me { id } b: me { id } ...F } fragment F on Query { c: me { id } }", 4, 3, "plan"),
-        ("query ($x: Boolean!) { me { id } quiz @include(if: $x) { version } }", 2, 1, "plan"),
-        ("mutation { signOut { userErrors { code } } }", 11, 1, "plan"),
+        ("{ __typename }", 1, 0, "plan"),
+        ("{ __schema { description } }", 2, 0, "introspection"),
+        ("{ products(first: 3) { nodes { id } } }", 7, 1, "plan"),
+        ("query ($n: Int = 2) { products(first: $n) { nodes { id } } }", 201, 1, "plan"),
+        ("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", 200, 1, "plan"),
+        ("{ a: me { id } a: me { id } b: me { id } ...F } fragment F on Query { c: me { id } }", 8, 3, "plan"),
+        ("query ($x: Boolean!) { me { id } quiz @include(if: $x) { version } }", 4, 1, "plan"),
+        ("mutation { signOut { userErrors { code } } }", 21, 1, "plan"),
     ],
 )
 def test_what_a_report_says(engine: Engine, text: str, cost: int, statements: int, path: str) -> None:

@@ -1,0 +1,270 @@
+"""GraphQL over HTTP, as its current draft says: https://graphql.github.io/graphql-over-http/draft/
+
+This is the path of every request, so it works on ASGI's messages themselves and prepares what it can.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from db.claims import ANONYMOUS, REQUEST_ID, Claims
+from domain.errors import DocumentRefused, Overloaded, RateLimited, Timeout, TryAgain, Unauthenticated
+from resolvers.services import Services
+from resolvers.sessions import Caller
+from schema.context import Context
+from schema.execution import Answer, Engine, Request
+from schema.trusted_documents import TrustedDocuments
+from settings import DocumentsMode, Settings
+from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json
+from transports.origins import Headers, Origins
+from transports.requests import BadRequest, Reader
+from transports.watching import Ended, Watch
+
+log = structlog.get_logger("aclue.transports")
+
+METHODS = b"GET, HEAD, POST, OPTIONS"
+NO_STORE = (b"cache-control", b"no-store")
+PRIVATE = (b"cache-control", b"private, no-store")
+VARY = (b"vary", b"accept, authorization, origin")
+SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+_NO_HEADERS: Headers = []
+
+
+class GraphQL:
+    """The ASGI app of one path: POST a request, GET a query, or GET the page to explore with (`page`)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        trusted: TrustedDocuments,
+        settings: Settings,
+        services: Callable[[], Services],
+        page: Callable[[Scope, Receive, Send], Awaitable[None]],
+    ) -> None:
+        self._engine = engine
+        self._services = services
+        self._page = page
+        self._reader = Reader(settings, trusted)
+        self._is_explorable = trusted.mode is not DocumentsMode.ONLY
+        self._origins = Origins(settings)
+        self._max_body_bytes = settings.max_body_bytes
+        self._seconds = settings.request_timeout
+        self._public = (b"cache-control", f"public, max-age={settings.public_max_age}".encode())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = secrets.token_hex(8)
+        REQUEST_ID.set(request_id)
+        headers = _headers(scope["headers"])
+        method = scope["method"]
+        explores = method == "GET" and not scope["query_string"] and accepts_html(headers.get(b"accept"))
+        if explores and self._is_explorable:
+            await self._page(scope, receive, send)
+            return
+        out = _Out(send, request_id, headers, self._origins)
+        watch = Watch(receive, self._seconds)
+        try:
+            if method == "POST":
+                await self._post(scope, receive, headers, watch, out)
+            elif method in ("GET", "HEAD"):
+                watch.body_is_read()
+                await self._get(scope, headers, watch, out)
+            elif method == "OPTIONS":
+                await self._options(headers, out)
+            else:
+                await out.error(405, "GET a query or POST a request.", "BAD_REQUEST", [(b"allow", METHODS)])
+        except BadRequest as error:
+            await out.error(error.status, str(error), error.code, error.headers)
+        except Unauthenticated as error:
+            await out.error(401, str(error), error.code, [(b"www-authenticate", b'Bearer error="invalid_token"')])
+        except DocumentRefused as error:
+            await out.refused(str(error), error.code)
+        except TryAgain as error:
+            await out.try_again(error)
+        except asyncio.CancelledError:
+            if watch.ended is not Ended.GONE and not out.is_begun:
+                await out.ended(watch.ended)
+        except Exception as error:
+            log.error("internal error", request_id=request_id, exc_info=error)
+            if out.is_begun:
+                raise
+            await out.internal_error()
+        finally:
+            watch.over()
+
+    async def _post(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
+        media_type = _media_type(headers)
+        if not is_json(headers.get(b"content-type", b"")):
+            raise BadRequest(415, "Send application/json, in UTF-8.")
+        if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() != b"identity":
+            raise BadRequest(415, "Send the body as it is, without Content-Encoding.")
+        body = await self._body(receive, headers.get(b"content-length"))
+        if body is None:
+            return
+        watch.body_is_read()
+        request = self._reader.from_body(body)
+        context = await self._context(scope, headers, request)
+        answer = await self._engine.answer(request, context, out.request_id)
+        watch.over()
+        await out.answer(answer, media_type, NO_STORE)
+
+    async def _get(self, scope: Scope, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
+        media_type = _media_type(headers)
+        request = self._reader.from_query_string(scope["query_string"])
+        context = await self._context(scope, headers, request)
+        if self._engine.writes(request):
+            raise BadRequest(405, "A mutation needs POST.", headers=[(b"allow", b"POST")])
+        answer = await self._engine.answer(request, context, out.request_id)
+        watch.over()
+        if answer.is_refused or answer.has_errors:
+            await out.answer(answer, media_type, NO_STORE)
+            return
+        is_public = b"authorization" not in headers and self._engine.is_public(request)
+        tag = b'"' + hashlib.sha256(media_type.content_type[1] + answer.body).hexdigest()[:32].encode() + b'"'
+        validators = [self._public if is_public else PRIVATE, (b"etag", tag)]
+        if _matches(headers.get(b"if-none-match"), tag):
+            await out.send(304, b"", validators)
+            return
+        await out.answer(answer, media_type, *validators, with_body=scope["method"] == "GET")
+
+    async def _options(self, headers: dict[bytes, bytes], out: _Out) -> None:
+        origin = headers.get(b"origin")
+        answer = [(b"allow", METHODS)]
+        if origin is not None and b"access-control-request-method" in headers:
+            answer += self._origins.preflight(origin)
+        await out.send(204, b"", answer)
+
+    async def _body(self, receive: Receive, declared: bytes | None) -> bytes | None:
+        """The whole body; None when the client went away before it was there."""
+        most = self._max_body_bytes
+        if declared is not None and len(declared) < 20 and declared.isdigit() and int(declared) > most:
+            raise self._too_large()
+        message = await receive()
+        body: bytes = message.get("body", b"")
+        if message.get("more_body", False):
+            parts = bytearray(body)
+            while message.get("more_body", False) and len(parts) <= most:
+                message = await receive()
+                parts += message.get("body", b"")
+            body = bytes(parts)
+        if message["type"] == "http.disconnect":
+            return None
+        if len(body) > most:
+            raise self._too_large()
+        return body
+
+    def _too_large(self) -> BadRequest:
+        # What still comes of the body would stand where the next request is expected.
+        return BadRequest(
+            413, f"A request has at most {self._max_body_bytes} bytes.", headers=[(b"connection", b"close")]
+        )
+
+    async def _context(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> Context:
+        """Whose request it is, and charged to them. Raises Unauthenticated, RateLimited or Overloaded."""
+        services = self._services()
+        claims = await authenticate(services, headers.get(b"authorization"))
+        client, agent = scope["client"], headers.get(b"user-agent")
+        caller = Caller(client[0] if client else "", agent.decode("latin-1") if agent is not None else None)
+        await services.rate_limits.take(claims, caller.address, self._engine.price(request))
+        request.wants_cost = b"x-aclue-cost" in headers
+        return Context(services, claims, caller)
+
+
+async def authenticate(services: Services, authorization: bytes | None) -> Claims:
+    """The claims of an Authorization header. None: anon. Anything but a valid bearer token raises Unauthenticated."""
+    if authorization is None:
+        return ANONYMOUS
+    scheme, _, token = authorization.decode("latin-1").partition(" ")
+    token = token.strip()
+    if not token or scheme.lower() != "bearer":
+        raise Unauthenticated("Send `Authorization: Bearer <access token>`.")
+    return await services.tokens.verify(token)
+
+
+class _Out:
+    """Sends the answer to one request."""
+
+    __slots__ = ("_fixed", "_media_type", "_send", "is_begun", "request_id")
+
+    def __init__(self, send: Send, request_id: str, headers: dict[bytes, bytes], origins: Origins) -> None:
+        self._send = send
+        self.request_id = request_id
+        origin = headers.get(b"origin")
+        self._fixed = [VARY, *SECURITY_HEADERS, *(origins.headers(origin) if origin is not None else ())]
+        # An error is told even to those who accept no type of ours.
+        self._media_type = accepted(headers.get(b"accept")) or LEGACY
+        self.is_begun = False
+
+    async def answer(
+        self, answer: Answer, media_type: MediaType, *more: tuple[bytes, bytes], with_body: bool = True
+    ) -> None:
+        headers = [media_type.content_type, (b"content-length", str(len(answer.body)).encode()), *more]
+        if answer.retry_after is not None:
+            headers.append((b"retry-after", str(answer.retry_after).encode()))
+        await self.send(media_type.refused if answer.is_refused else 200, answer.body if with_body else b"", headers)
+
+    async def error(
+        self, status: int, message: str, code: str, headers: Sequence[tuple[bytes, bytes]] = (), **extensions: Any
+    ) -> None:
+        """An answer without data: nothing ran."""
+        body = msgspec.json.encode({"errors": [{"message": message, "extensions": {"code": code, **extensions}}]})
+        length = (b"content-length", str(len(body)).encode())
+        await self.send(status, body, [self._media_type.content_type, length, NO_STORE, *headers])
+
+    async def refused(self, message: str, code: str) -> None:
+        """The document is not to run."""
+        await self.error(self._media_type.refused, message, code)
+
+    async def try_again(self, error: TryAgain) -> None:
+        """Too much was asked for lately, or something is not to be had now."""
+        status = 429 if isinstance(error, RateLimited) else 503
+        retry = [(b"retry-after", str(error.retry_after).encode())]
+        await self.error(status, str(error), error.code, retry, retryAfter=error.retry_after)
+
+    async def ended(self, why: Ended | None) -> None:
+        """Late, or the server stops."""
+        if why is Ended.LATE:
+            await self.try_again(Timeout("The request took too long."))
+        else:
+            await self.try_again(Overloaded("The server is stopping, try again."))
+
+    async def internal_error(self) -> None:
+        message = "Something went wrong on our side."
+        await self.error(500, message, "INTERNAL_SERVER_ERROR", requestId=self.request_id)
+
+    async def send(self, status: int, body: bytes, headers: Headers) -> None:
+        self.is_begun = True
+        headers += self._fixed
+        headers.append((b"x-request-id", self.request_id.encode()))
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body})
+
+
+def _headers(given: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+    """By name; those given several times are joined, so that none of them is overlooked."""
+    headers = dict(given)
+    if len(headers) != len(given):
+        headers = {}
+        for name, value in given:
+            headers[name] = headers[name] + b", " + value if name in headers else value
+    return headers
+
+
+def _media_type(headers: dict[bytes, bytes]) -> MediaType:
+    media_type = accepted(headers.get(b"accept"))
+    if media_type is None:
+        raise BadRequest(406, "Accept application/graphql-response+json or application/json.")
+    return media_type
+
+
+def _matches(if_none_match: bytes | None, tag: bytes) -> bool:
+    if if_none_match is None:
+        return False
+    return any(each.strip().removeprefix(b"W/") in (tag, b"*") for each in if_none_match.split(b","))

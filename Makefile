@@ -55,8 +55,8 @@ check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: 
 	$(BIN)/squawk --config .squawk.toml sql/migrations/*.sql
 	$(BIN)/aclue schema --check
 
-bench: .venv/dev ## Measure the API on this machine (SECONDS=5 CONNECTIONS=16)
-	@$(BIN)/python bench/api.py
+bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; bench/RESULTS.md (SECONDS=2 ROUNDS=1 for a quick look)
+	@$(BIN)/python bench/compare.py
 
 bench-plans: .venv/dev ## Fail when an operation scans a large table (ACLUE_HOME=a seeded folder, or SEED="--users ...")
 	@$(BIN)/python bench/plans.py

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import statistics
 import sys
 from collections import defaultdict
 from dataclasses import asdict
@@ -69,6 +70,7 @@ class Comparison:
         self.seen: dict[tuple[str, int, str], list[Seen]] = defaultdict(list)
         self.half_load: dict[str, dict[str, dict[str, float]]] = {}
         self.generator_share = 0.0
+        self.others_shares: list[float] = []
 
     def can(self, contender: str, question: Question) -> bool:
         return contender not in self.servers or contender in question.documents
@@ -132,6 +134,7 @@ class Comparison:
             return Seen(reached.transactions_per_s, database_cpu_ms=reached.database_cpu_ms)
         window = load.run(self.job(name, question, connections, self.seconds))
         self.generator_share = max(self.generator_share, window.generator_cpu / window.seconds)
+        self.others_shares.append(window.others_cpu / window.seconds / (os.cpu_count() or 1))
         return Seen(
             window.requests / window.seconds,
             window.p50 * 1000,
@@ -202,6 +205,7 @@ def compare(prepared: Prepared) -> None:
             contenders=contenders, questions=questions, seconds=work.seconds, rounds=work.rounds, warm=work.warm,
             pool_size=peers.POOL_SIZE, rows=prepared.rows, postgres=prepared.version,
             versions=peers.versions(names), generator_share=work.generator_share,
+            others_share=statistics.median(work.others_shares),
             plan_share=plan_share(servers[ACLUE].port),
         )  # fmt: skip
     print("\n" + report.markdown(results))

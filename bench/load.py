@@ -26,7 +26,7 @@ import uvloop
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.processes import cpu_seconds  # noqa: E402
+from bench.processes import cpu_seconds, machine_cpu_seconds  # noqa: E402
 
 UNIQUE = "@UNIQUE@"
 """In a body: a text of 16 characters that no other request has."""
@@ -50,7 +50,8 @@ class Job(msgspec.Struct):
 
 
 class Window(msgspec.Struct):
-    """What was seen. Times are in seconds; `cpu` is by name of what was watched."""
+    """What was seen. Times are in seconds; `cpu` is by name of what was watched, `others_cpu` of all else on
+    this machine."""
 
     requests: int
     seconds: float
@@ -61,6 +62,7 @@ class Window(msgspec.Struct):
     p99: float
     cpu: dict[str, float]
     generator_cpu: float
+    others_cpu: float
 
 
 class Requests:
@@ -196,10 +198,12 @@ class Run:
             self._idle = list(clients)
             pacing = asyncio.create_task(self._pace(job.rate))
         await asyncio.sleep(job.ramp)
-        before, own = {n: cpu_seconds(pids) for n, pids in job.watched.items()}, time.process_time()
+        before = {name: cpu_seconds(pids) for name, pids in job.watched.items()}
+        machine, own = machine_cpu_seconds(), time.process_time()
         await asyncio.sleep(max(self._closes - time.perf_counter(), 0))
         cpu = {name: cpu_seconds(pids) - before[name] for name, pids in job.watched.items()}
         own = time.process_time() - own
+        others = max(machine_cpu_seconds() - machine - own - sum(cpu.values()), 0)
         if pacing:
             await pacing
             while self._due or len(self._idle) < len(clients):  # what fell due in time is waited for
@@ -211,7 +215,7 @@ class Run:
             sys.exit(f"no answers on port {job.port}: {self._first_error or 'none came in time'}")
         every = sorted(self._latencies)
         p50, p95, p99 = (every[min(int(len(every) * share), len(every) - 1)] for share in (0.5, 0.95, 0.99))
-        return Window(len(every), job.seconds, self._errors, self._first_error, p50, p95, p99, cpu, own)
+        return Window(len(every), job.seconds, self._errors, self._first_error, p50, p95, p99, cpu, own, others)
 
 
 def run(job: Job) -> Window:

@@ -14,6 +14,8 @@ from typing import Any
 from bench.chart import bars
 from bench.questions import ACLUE, Question
 
+MOST_OTHERS = 0.1
+"""The share of the machine that other work may take before the results say that they cannot be trusted."""
 SHORT = {
     "aclue": "this server",
     "postgraphile": "PostGraphile",
@@ -53,6 +55,7 @@ class Results:
     postgres: str
     versions: dict[str, str]
     generator_share: float
+    others_share: float
     plan_share: float | None
 
     def of(self, question: Question, level: int, name: str) -> Seen | None:
@@ -66,6 +69,14 @@ class Results:
         if not theirs:
             return None
         return statistics.median(a.requests_per_s / b.requests_per_s for a, b in zip(ours, theirs, strict=True))
+
+    def cpu_ratio(self, question: Question, level: int, name: str) -> float | None:
+        """The CPU time of that server's requests, Postgres included, to that of this one's. Other work on the machine
+        moves it less than it moves requests per second."""
+        ours, theirs = self.of(question, level, ACLUE), self.of(question, level, name)
+        if not ours or not theirs or not theirs.server_cpu_ms:
+            return None
+        return (theirs.server_cpu_ms + theirs.database_cpu_ms) / (ours.server_cpu_ms + ours.database_cpu_ms)
 
 
 def median(windows: list[Seen]) -> Seen:
@@ -92,6 +103,8 @@ def as_json(results: Results) -> dict[str, Any]:
                 ratio = results.ratio(question, level, name)
                 if ratio is not None:
                     entry[f"vs_{name}"] = round(ratio, 3)
+                if (cpu := results.cpu_ratio(question, level, name)) is not None:
+                    entry[f"cpu_vs_{name}"] = round(cpu, 3)
             entry["peers"] = {
                 name: {key: round(value, 4) for key, value in _named(seen).items() if value}
                 for name in results.contenders[1:]
@@ -112,6 +125,7 @@ def as_json(results: Results) -> dict[str, Any]:
         "memory_mb": round(results.memories[ACLUE]["pss"], 1),
         "memories_mb": {n: {k: round(v, 1) for k, v in m.items()} for n, m in results.memories.items()},
         "generator_cpu_share": round(results.generator_share, 3),
+        "other_work_cpu_share": round(results.others_share, 3),
         "plan_share": results.plan_share,
     }
 
@@ -150,6 +164,21 @@ def markdown(results: Results) -> str:
         for level in results.levels
     ]
     parts.append(_table(head, rows))
+    parts.append("\n## Times as little CPU per request, Postgres included, as\n")
+    parts.append(
+        _table(
+            ["question", "connections", *(SHORT[name] for name in results.memories if name != ACLUE)],
+            [
+                [
+                    q.name,
+                    str(level),
+                    *(_number(results.cpu_ratio(q, level, name)) for name in results.memories if name != ACLUE),
+                ]
+                for q in results.questions
+                for level in results.levels
+            ],
+        )
+    )
     parts.append("\n## Requests per second\n")
     rows = [
         [
@@ -209,8 +238,8 @@ that this server was seen to run, read from Postgres's log: in an ordinary trans
 then {rounds} rounds in which the servers take turns, another one first in each, {seconds:g} s per window after half a
 second that is not counted. What was written is taken back after each window. Tables show medians of the rounds.
 
-**Load.** bench/load.py in a process of its own: it took {generator:.0%} of one core at the most. Requests answered by a
-compiled plan: {plans}.
+**Load.** bench/load.py in a process of its own: it took {generator:.0%} of one core at the most. Other work on
+this machine took {others:.0%} of its cores meanwhile{warning}. Requests answered by a compiled plan: {plans}.
 """
 
 
@@ -223,6 +252,8 @@ def _method(results: Results) -> str:
         rounds=results.rounds,
         seconds=results.seconds,
         generator=results.generator_share,
+        others=results.others_share,
+        warning=": **too much for these figures to be trusted**" if results.others_share > MOST_OTHERS else "",
         plans="not told by the server" if results.plan_share is None else f"{results.plan_share:.1%}",
     )
 

@@ -1,12 +1,12 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases check bench bench-plans bench-rls schema web format clean
+.PHONY: help run test test-bases check bench bench-growth bench-plans bench-rls schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
 
 help: ## Print what can be made
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/run: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "aclue needs Python 3.11 or newer"; exit 1; }
@@ -57,6 +57,9 @@ check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: 
 
 bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; bench/RESULTS.md (SECONDS=2 ROUNDS=1 for a quick look)
 	@$(BIN)/python bench/compare.py
+
+bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail when time grows faster than their logarithm (SWIPES=10000000)
+	@$(BIN)/python bench/growth.py
 
 bench-plans: .venv/dev ## Fail when an operation scans a large table (ACLUE_HOME=a seeded folder, or SEED="--users ...")
 	@$(BIN)/python bench/plans.py

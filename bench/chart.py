@@ -8,8 +8,9 @@ COLOURS = ("#1769aa", "#e07b39", "#8a8d91", "#4c9f70", "#a9cdb6")
 WIDTH, LABEL, BAR, GAP = 760, 170, 13, 14
 
 
-def bars(title: str, groups: list[tuple[str, list[tuple[str, float | None]]]]) -> str:
-    """Horizontal bars. Each group has a scale of its own: its longest bar is as wide as the chart."""
+def bars(title: str, groups: list[tuple[str, list[tuple[str, float | None]]]], form: str = ",.0f") -> str:
+    """Horizontal bars. Each group has a scale of its own: its longest bar is as wide as the chart. `form` is that of
+    the numbers."""
     parts: list[str] = []
     y = 36
     for name, values in groups:
@@ -23,7 +24,7 @@ def bars(title: str, groups: list[tuple[str, list[tuple[str, float | None]]]]) -
             parts.append(
                 f'{first}<text x="{LABEL - 6}" y="{y + 10}" text-anchor="end">{escape(label)}</text>'
                 f'<rect x="{LABEL}" y="{y}" width="{width:.1f}" height="{BAR - 2}" fill="{colour}"/>'
-                f'<text x="{LABEL + width + 5:.1f}" y="{y + 10}">{value:,.0f}</text>'
+                f'<text x="{LABEL + width + 5:.1f}" y="{y + 10}">{value:{form}}</text>'
             )
             y += BAR
         y += GAP

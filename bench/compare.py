@@ -26,8 +26,6 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-import asyncpg  # noqa: E402
-
 from bench import database, limit, load, peers, report  # noqa: E402
 from bench.database import Prepared  # noqa: E402
 from bench.limit import ORDINARY, PIPELINED, Statement  # noqa: E402
@@ -65,7 +63,7 @@ class Comparison:
         self.rounds = int(os.environ.get("ROUNDS") or 3)
         self.warm = float(os.environ.get("WARM") or (60 if self.rounds > 1 else 10))
         self.levels = [int(level) for level in listed("CONNECTIONS", list(map(str, LEVELS)))]
-        self.postgres = int((database.HOME / "postgres" / "postmaster.pid").read_text().split()[0])
+        self.postgres = int((prepared.home / "postgres" / "postmaster.pid").read_text().split()[0])
         self.statements: dict[str, list[Statement]] = {}
         self.seen: dict[tuple[str, int, str], list[Seen]] = defaultdict(list)
         self.half_load: dict[str, dict[str, dict[str, float]]] = {}
@@ -93,13 +91,8 @@ class Comparison:
         print(f"The answers of {', '.join(self.servers)} are equal.", flush=True)
 
     def restore(self, question: Question) -> None:
-        async def do() -> None:
-            superuser = await asyncpg.connect(self.prepared.dsns.superuser)
-            await database.restore(superuser)
-            await superuser.close()
-
         if question.writes:
-            asyncio.run(do())
+            asyncio.run(database.take_back(self.prepared.dsns))
 
     def job(
         self, name: str, question: Question, connections: int, seconds: float, rate: float | None = None

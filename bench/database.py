@@ -1,7 +1,7 @@
 """The database of the benchmark: an embedded Postgres, seeded once and kept in BENCH_HOME (default: .aclue-bench).
 
-500 people who read and 500 who write, all with a token. What the writers recorded is taken back after each window, so
-that every server finds the same rows.
+Up to 500 people who read and 500 who write, all with a token. What the writers recorded is taken back after each
+window, so that every server finds the same rows.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ from resolvers.tokens import Tokens
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("BENCH_HOME") or ROOT / ".aclue-bench").resolve()
-SEED = {"--users": "10000", "--products": "20000", "--swipes": "500000"}
+SEED = {"users": 10_000, "products": 20_000, "swipes": 500_000}
 PEOPLE = 500
 TOKEN_LIFETIME = 24 * 3600
 WRITTEN = "bench-"  # how the client_swipe_ids of the benchmark begin
@@ -36,9 +36,9 @@ _PEOPLE = """
 with active as (
   select p.id, count(*) as swipes from public.swipes s join public.profiles p on p.id = s.user_id
   where s.undone_at is null and not p.is_anonymous group by p.id)
-(select id from active where swipes between 60 and 150 order by id limit $1)
+(select id, true as reads from active where swipes between 60 and 150 order by id limit $1)
 union all
-(select id from active where swipes between 20 and 40 order by id limit $1)
+(select id, false from active where swipes between 20 and 40 order by id limit $1)
 """
 
 
@@ -50,8 +50,10 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What the servers are asked about."""
+    """What the servers are asked about, and by whom. `place` of bench_people.people counts the readers, then the
+    writers."""
 
+    home: Path
     dsns: Dsns
     secret: str
     readers: list[Person]
@@ -63,36 +65,38 @@ class Prepared:
 
 
 @contextmanager
-def running() -> Iterator[tuple[Dsns, str]]:
-    """The log-ins and the secret of tokens, while the database runs."""
-    is_new = not (HOME / "seeded").exists()
-    HOME.mkdir(parents=True, exist_ok=True)
-    HOME.chmod(0o755)
-    environment = {**os.environ, "ACLUE_HOME": str(HOME), "PYTHONPATH": str(ROOT)}
-    seed = [argument for pair in SEED.items() for argument in pair]
-    command = ["seed", *seed] if is_new else ["migrate"]
+def running(home: Path = HOME, seed: Mapping[str, int] = SEED) -> Iterator[tuple[Dsns, str]]:
+    """The log-ins and the secret of tokens, while the database of this folder runs."""
+    is_new = not (home / "seeded").exists()
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o755)
+    environment = {**os.environ, "ACLUE_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    options = [text for name, count in seed.items() for text in (f"--{name}", str(count))]
+    command = ["seed", *options] if is_new else ["migrate"]
     done = subprocess.run([sys.executable, "-m", "cli", *command], cwd=ROOT, env=environment, check=False)
     if done.returncode:
-        sys.exit(f"the database of the benchmark cannot be used; remove {HOME} to seed it anew")
-    (HOME / "seeded").touch()
-    kept = secrets.load_or_create(HOME)
-    attached = embedded.running_dsns(HOME, kept)
+        sys.exit(f"the database of the benchmark cannot be used; remove {home} to seed it anew")
+    (home / "seeded").touch()
+    kept = secrets.load_or_create(home)
+    attached = embedded.running_dsns(home, kept)
     if attached:
         yield attached, kept.jwt
         return
-    with EmbeddedServer(HOME, kept) as dsns:
+    with EmbeddedServer(home, kept) as dsns:
         yield dsns, kept.jwt
 
 
-async def prepare(dsns: Dsns, secret: str) -> Prepared:
+async def prepare(dsns: Dsns, secret: str, home: Path = HOME) -> Prepared:
     """People with tokens, the functions of the peers, and stored recommendations for the readers."""
     superuser = await asyncpg.connect(dsns.superuser)
     try:
         await peer_functions.create(superuser)
         await restore(superuser)
-        ids = [row["id"] for row in await superuser.fetch(_PEOPLE, PEOPLE)]
-        if len(ids) < 2 * PEOPLE:
-            sys.exit(f"too few people; remove {HOME} to seed it anew")
+        found = await superuser.fetch(_PEOPLE, PEOPLE)
+        ids = [row["id"] for row in found]
+        readers = sum(row["reads"] for row in found)
+        if not 0 < readers < len(ids):
+            sys.exit(f"nobody to read, or nobody to write; remove {home} to seed it anew")
         issuer = Tokens(settings_module.load({}), secret)
         issued = [(key, *issuer.issue(key, lifetime=TOKEN_LIFETIME)) for key in ids]
         await superuser.execute(
@@ -102,14 +106,15 @@ async def prepare(dsns: Dsns, secret: str) -> Prepared:
         )
         records = [(place, key, claims.raw) for place, (key, _, claims) in enumerate(issued)]
         await superuser.copy_records_to_table("people", schema_name="bench_people", records=records)
-        await _store_recommendations(superuser, ids[:PEOPLE])
+        await _store_recommendations(superuser, ids[:readers])
         people = [Person(key, token) for key, token, _ in issued]
         tables = ("products", "profiles", "swipes", "product_signals", "recommendations")
         return Prepared(
+            home=home,
             dsns=dsns,
             secret=secret,
-            readers=people[:PEOPLE],
-            writers=people[PEOPLE:],
+            readers=people[:readers],
+            writers=people[readers:],
             products=[
                 r[0]
                 for r in await superuser.fetch("select id from public.products where is_active order by id limit 500")
@@ -152,6 +157,15 @@ from public.swipes where user_id = any ($1) and undone_at is null
 order by user_id, product_id, created_at desc, id desc
 on conflict do nothing
 """
+
+
+async def take_back(dsns: Dsns) -> None:
+    """`restore` on a connection of its own."""
+    superuser = await asyncpg.connect(dsns.superuser)
+    try:
+        await restore(superuser)
+    finally:
+        await superuser.close()
 
 
 async def restore(superuser: asyncpg.Connection[Any]) -> None:

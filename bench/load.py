@@ -3,7 +3,8 @@
 A small uvloop protocol rather than wrk: wrk needs a package of the system, cannot hold a fixed rate, and would run Lua
 for every body. The share of a core that this one takes is measured and told with every result.
 
-Closed loop: each connection sends the next request when it has its answer. Open loop (`rate`): requests are due at
+Closed loop: each connection sends the next request when it has its answer; where answers take so long that fewer came
+than there are connections, the window is kept open for them. Open loop (`rate`): requests are due at
 fixed moments whether or not earlier ones were answered, and a latency counts from the moment a request was due.
 """
 
@@ -28,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.processes import cpu_seconds, machine_cpu_seconds  # noqa: E402
 
+PATIENCE_SECONDS = 60
 UNIQUE = "@UNIQUE@"
 """In a body: a text of 16 characters that no other request has."""
 PICKED = "@PICKED@"
@@ -189,25 +191,32 @@ class Run:
             for _ in range(job.connections)
         ]
         started = time.perf_counter()
-        self._opens, self._closes = started + job.ramp, started + job.ramp + job.seconds
+        self._opens = started + job.ramp
         if job.rate is None:
             for client in clients:
                 client.ask(started)
             pacing = None
         else:
             self._idle = list(clients)
+            self._closes = self._opens + job.seconds
             pacing = asyncio.create_task(self._pace(job.rate))
         await asyncio.sleep(job.ramp)
         before = {name: cpu_seconds(pids) for name, pids in job.watched.items()}
         machine, own = machine_cpu_seconds(), time.process_time()
-        await asyncio.sleep(max(self._closes - time.perf_counter(), 0))
+        await asyncio.sleep(max(self._opens + job.seconds - time.perf_counter(), 0))
+        while job.rate is None and len(self._latencies) < job.connections and not self._errors:
+            if time.perf_counter() > self._opens + PATIENCE_SECONDS:
+                break
+            await asyncio.sleep(0.05)
+        self._closes = min(self._closes, time.perf_counter())
+        seconds = self._closes - self._opens
         cpu = {name: cpu_seconds(pids) - before[name] for name, pids in job.watched.items()}
         own = time.process_time() - own
         others = max(machine_cpu_seconds() - machine - own - sum(cpu.values()), 0)
         if pacing:
             await pacing
             while self._due or len(self._idle) < len(clients):  # what fell due in time is waited for
-                if self._errors or time.perf_counter() > self._closes + 30:
+                if self._errors or time.perf_counter() > self._closes + PATIENCE_SECONDS:
                     break
                 await asyncio.sleep(0.01)
         self._is_over = True
@@ -215,14 +224,15 @@ class Run:
             sys.exit(f"no answers on port {job.port}: {self._first_error or 'none came in time'}")
         every = sorted(self._latencies)
         p50, p95, p99 = (every[min(int(len(every) * share), len(every) - 1)] for share in (0.5, 0.95, 0.99))
-        return Window(len(every), job.seconds, self._errors, self._first_error, p50, p95, p99, cpu, own, others)
+        return Window(len(every), seconds, self._errors, self._first_error, p50, p95, p99, cpu, own, others)
 
 
 def run(job: Job) -> Window:
     """Runs the job in a process of its own. Raises RuntimeError where an answer was an error."""
-    done = subprocess.run(
-        [sys.executable, __file__], input=msgspec.json.encode(job), stdout=subprocess.PIPE, check=True
-    )
+    command = [sys.executable, __file__]
+    done = subprocess.run(command, input=msgspec.json.encode(job), stdout=subprocess.PIPE, check=False)
+    if done.returncode:
+        raise RuntimeError("the load ended early; see the line above")
     window = msgspec.json.decode(done.stdout, type=Window)
     if window.errors:
         raise RuntimeError(f"{window.errors} answers were errors; the first: {window.first_error}")

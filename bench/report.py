@@ -83,7 +83,8 @@ def median(windows: list[Seen]) -> Seen:
     return Seen(*map(statistics.median, zip(*map(astuple, windows), strict=True)))
 
 
-def _machine() -> str:
+def machine() -> str:
+    """Its size, in words."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     model = next(
         (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine()
@@ -113,7 +114,7 @@ def as_json(results: Results) -> dict[str, Any]:
             queries.setdefault(question.name, {})[str(level)] = entry
     return {
         "date": datetime.datetime.now(datetime.UTC).date().isoformat(),
-        "machine": _machine(),
+        "machine": machine(),
         "versions": {"postgres": results.postgres, **results.versions},
         "seconds": results.seconds,
         "rounds": results.rounds,
@@ -134,7 +135,8 @@ def _named(seen: Seen) -> dict[str, float]:
     return {name: getattr(seen, name) for name in Seen.__dataclass_fields__}
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """Of Markdown."""
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
@@ -148,7 +150,7 @@ def markdown(results: Results) -> str:
     others = results.contenders[1:]
     parts = [
         "# Beside other servers\n",
-        f"{datetime.datetime.now(datetime.UTC):%d %B %Y}, {_machine()}; Postgres {results.postgres}, "
+        f"{datetime.datetime.now(datetime.UTC):%d %B %Y}, {machine()}; Postgres {results.postgres}, "
         + ", ".join(f"{name} {version}" for name, version in results.versions.items())
         + ".\n\nMade by `make bench`; what each question asks stands in bench/questions.py.\n",
         _method(results),
@@ -163,10 +165,10 @@ def markdown(results: Results) -> str:
         for q in results.questions
         for level in results.levels
     ]
-    parts.append(_table(head, rows))
+    parts.append(table(head, rows))
     parts.append("\n## Times as little CPU per request, Postgres included, as\n")
     parts.append(
-        _table(
+        table(
             ["question", "connections", *(SHORT[name] for name in results.memories if name != ACLUE)],
             [
                 [
@@ -192,7 +194,7 @@ def markdown(results: Results) -> str:
         for q in results.questions
         for level in results.levels
     ]
-    parts.append(_table(["question", "connections", *names], rows))
+    parts.append(table(["question", "connections", *names], rows))
     servers = list(results.memories)
     for name in servers:
         parts.append(
@@ -203,7 +205,7 @@ def markdown(results: Results) -> str:
             for level in results.levels:
                 if seen := results.of(q, level, name):
                     rows.append([q.name, str(level), *(_number(value) for value in astuple(seen)[1:])])
-        parts.append(_table(["question", "connections", "p50", "p95", "p99", "server CPU", "database CPU"], rows))
+        parts.append(table(["question", "connections", "p50", "p95", "p99", "server CPU", "database CPU"], rows))
     parts.append(
         "\n## At half of the most that each reached\n\n"
         "Requests at a fixed rate on 64 connections; latency in ms, from the moment a request was due.\n"
@@ -213,12 +215,12 @@ def markdown(results: Results) -> str:
         for question, by_name in results.half_load.items()
         for name, at in by_name.items()
     ]
-    parts.append(_table(["question", "server", "requests/s", "p50", "p95"], rows))
+    parts.append(table(["question", "server", "requests/s", "p50", "p95"], rows))
     parts.append("\n## Memory of one worker after the load (MB)\n")
     rows = [
         [SHORT[name], *(_number(m[k], ",.0f") for k in ("rss", "pss", "uss"))] for name, m in results.memories.items()
     ]
-    parts.append(_table(["server", "resident", "shared fairly (PSS)", "its own (USS)"], rows))
+    parts.append(table(["server", "resident", "shared fairly (PSS)", "its own (USS)"], rows))
     return "\n".join(parts) + "\n"
 
 

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases fuzz check bench bench-plans bench-rls bench-sessions schema web format clean
+.PHONY: help run test test-bases fuzz check bench bench-growth bench-plans bench-rls bench-sessions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -58,8 +58,11 @@ check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: 
 	$(BIN)/squawk --config .squawk.toml sql/migrations/*.sql
 	$(BIN)/aclue schema --check
 
-bench: .venv/dev ## Measure the API on this machine (SECONDS=5 CONNECTIONS=16)
-	@$(BIN)/python bench/api.py
+bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; bench/RESULTS.md (SECONDS=2 ROUNDS=1 for a quick look)
+	@$(BIN)/python bench/compare.py
+
+bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail when time grows faster than their logarithm (SWIPES=10000000)
+	@$(BIN)/python bench/growth.py
 
 bench-plans: .venv/dev ## Fail when an operation scans a large table (ACLUE_HOME=a seeded folder, or SEED="--users ...")
 	@$(BIN)/python bench/plans.py

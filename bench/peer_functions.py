@@ -1,0 +1,137 @@
+"""Functions in the benchmark's database by which the peers do what this server does: the same statements of
+sql/queries, in plain functions that run as their caller.
+
+PostGraphile and the plain Strawberry server have nothing of their own for a feed or for recording swipes, and would be
+measured doing less. Made anew at each run, so that they follow sql/queries.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import asyncpg
+
+from db.queries import QUERIES, Composed, all_of
+
+_NUMBERED = re.compile(r"\$(\d+)")
+
+
+def sql_of(query: str | Composed, **expressions: str) -> str:
+    """A named query with SQL expressions in place of its parameters."""
+    composed = QUERIES[query].fill() if isinstance(query, str) else query
+    sql, given = composed.statement(**expressions)
+    return _NUMBERED.sub(lambda match: f"({given[int(match[1]) - 1]})", sql)
+
+
+def _feed() -> str:
+    conditions = [
+        QUERIES["recommendations.is_candidate"].bind(model="model.version", lists="lists"),
+        QUERIES["products.in_stock"].bind(in_stock="true"),
+        QUERIES["recommendations.is_new_to"].bind(user_id="me"),
+    ]
+
+    def ranked(used: list[Any]) -> str:
+        query = QUERIES["recommendations.discover"].fill(filters=all_of(used))
+        sql = sql_of(
+            query,
+            user_id="me",
+            until="model.until",
+            model="model.version",
+            size="p_size",
+            after_score="null",
+            after_id="null",
+        )
+        return f"return query select {', '.join(_RECOMMENDED)} from ({sql}) page;"
+
+    return f"""
+    create function bench.feed(p_size int) returns setof bench.recommended language plpgsql stable as $$
+    declare
+      me uuid := auth.uid();
+      model record;
+      lists text[];
+    begin
+      select * into model from ({sql_of("recommendations.current_model", user_id="me")}) newest;
+      if model.is_large then
+        lists := ({sql_of("recommendations.lists_for", user_id="me", until="model.until", model="model.version")});
+        {ranked(conditions)}
+      else
+        {ranked(conditions[1:])}
+      end if;
+    end $$;
+    """
+
+
+# What the reasons of a recommendation are written from; this server writes them, the peers hand these out.
+_RECOMMENDED = {
+    "product_id": "uuid",
+    "score": "double precision",
+    "trait_factors": "double precision[]",
+    "trait_weight": "double precision",
+    "leanings": "double precision[]",
+    "has_personality": "boolean",
+    "popularity_term": "double precision",
+    "signals": "bigint",
+    "because": "jsonb",
+}
+
+
+def _record_swipes() -> str:
+    record = sql_of(
+        "swipes.record",
+        user_id="me",
+        session_id="null",
+        client_swipe_ids="p_client_swipe_ids",
+        product_ids="p_product_ids",
+        directions="p_directions",
+        recommendation_ids="array_fill(null::uuid, array[cardinality(p_product_ids)])",
+        contexts="array_fill(null::text, array[cardinality(p_product_ids)])",
+    )
+    return f"""
+    create function bench.record_swipes(p_product_ids uuid[], p_directions text[], p_client_swipe_ids text[])
+    returns setof public.swipes language plpgsql volatile as $$
+    declare
+      me uuid := auth.uid();
+      done record;
+      stored uuid[] := '{{}}';
+    begin
+      {sql_of("swipes.lock", user_id="me").replace("select", "perform", 1)};
+      for done in {record} loop
+        stored := stored || done.swipe_id;
+      end loop;
+      {sql_of("swipes.sync_signals", product_ids="p_product_ids").replace("select", "perform", 1)};
+      {sql_of("preferences.rebuild", user_id="me")} into done;
+      return query select s.* from unnest(stored) with ordinality i (id, place)
+        join public.swipes s on s.user_id = me and s.id = i.id order by i.place;
+    end $$;
+    create function bench.record_swipe(p_product_id uuid, p_direction text, p_client_swipe_id text)
+    returns public.swipes language sql volatile as $$
+      select * from bench.record_swipes(array[p_product_id], array[p_direction], array[p_client_swipe_id])
+    $$;
+    """
+
+
+def _schema() -> str:
+    columns = ", ".join(f"{name} {type_}" for name, type_ in _RECOMMENDED.items())
+    return f"""
+    drop schema if exists bench cascade;
+    create schema bench;
+    grant usage on schema bench to anon, authenticated;
+    create type bench.recommended as ({columns});
+    comment on type bench.recommended is E'@foreignKey (product_id) references public.products (id)';
+    create function bench.me() returns public.profiles language sql stable as $$
+      select * from public.profiles where id = (select auth.uid())
+    $$;
+    create function bench.categories_by_id(p_ids uuid[]) returns setof public.categories language sql stable as $$
+      select c.* from unnest(p_ids) with ordinality i (id, place) join public.categories c on c.id = i.id
+      order by i.place
+    $$;
+    """
+
+
+async def create(superuser: asyncpg.Connection[Any]) -> None:
+    """Makes the schema `bench` anew."""
+    async with superuser.transaction():
+        for part in (_schema(), _feed(), _record_swipes()):
+            await superuser.execute(part)
+        await superuser.execute("grant execute on all functions in schema bench to anon, authenticated")

@@ -1,0 +1,65 @@
+"""What processes cost: CPU time and memory, from /proc (Linux)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def tree(root: int) -> list[int]:
+    """The process and all below it."""
+    found = [root]
+    for pid in found:
+        try:
+            for children in Path(f"/proc/{pid}/task").glob("*/children"):
+                found += map(int, children.read_text().split())
+        except OSError:
+            continue  # it ended meanwhile
+    return found
+
+
+def cpu_seconds(roots: Iterable[int]) -> float:
+    """CPU time of these processes and all below them so far, those below that ended included."""
+    ticks = 0
+    for root in roots:
+        for pid in tree(root):
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            ticks += sum(map(int, fields[11:15]))  # utime, stime, and of children that were waited for
+    return ticks / _TICKS
+
+
+def machine_cpu_seconds() -> float:
+    """CPU time of everything on this machine since it was started."""
+    fields = list(map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]))
+    return (sum(fields) - fields[3] - fields[4]) / _TICKS  # all but idle and waiting for a disk
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """In MB: resident, a fair share of what is shared (pss), and private alone (uss)."""
+
+    rss: float
+    pss: float
+    uss: float
+
+
+def memory(root: int) -> Memory:
+    """Of a process and all below it."""
+    sums = {"Rss": 0, "Pss": 0, "Private_Clean": 0, "Private_Dirty": 0}
+    for pid in tree(root):
+        try:
+            lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            name, _, rest = line.partition(":")
+            if name in sums:
+                sums[name] += int(rest.split()[0])
+    return Memory(sums["Rss"] / 1024, sums["Pss"] / 1024, (sums["Private_Clean"] + sums["Private_Dirty"]) / 1024)

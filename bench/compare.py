@@ -44,11 +44,6 @@ def listed(variable: str, default: list[str]) -> list[str]:
     return [part.strip() for part in given.split(",")] if given else default
 
 
-def plan_share(port: int) -> float | None:
-    """The share of requests that a compiled plan answered; None while the server does not tell."""
-    return None
-
-
 class Comparison:
     """What is asked, of whom, for how long."""
 
@@ -193,14 +188,13 @@ def compare(prepared: Prepared) -> None:
         work.measure()
         memories = {name: asdict(memory(server.pid)) for name, server in servers.items()}
         work.measure_half()
-        results = Results(
-            seen=dict(work.seen), half_load=work.half_load, memories=memories, levels=work.levels,
-            contenders=contenders, questions=questions, seconds=work.seconds, rounds=work.rounds, warm=work.warm,
-            pool_size=peers.POOL_SIZE, rows=prepared.rows, postgres=prepared.version,
-            versions=peers.versions(names), generator_share=work.generator_share,
-            others_share=statistics.median(work.others_shares),
-            plan_share=plan_share(servers[ACLUE].port),
-        )  # fmt: skip
+    results = Results(
+        seen=dict(work.seen), half_load=work.half_load, memories=memories, levels=work.levels,
+        contenders=contenders, questions=questions, seconds=work.seconds, rounds=work.rounds, warm=work.warm,
+        pool_size=peers.POOL_SIZE, rows=prepared.rows, postgres=prepared.version,
+        versions=peers.versions(names), generator_share=work.generator_share,
+        others_share=statistics.median(work.others_shares), plan_share=peers.plan_share(prepared),
+    )  # fmt: skip
     print("\n" + report.markdown(results))
     is_all = len(contenders) == len(CONTENDERS) and len(wanted) == len(QUESTIONS) and work.levels == LEVELS
     if is_all:

@@ -14,7 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,19 +66,23 @@ def libpq(dsn: str) -> dict[str, str]:
 
 
 @contextmanager
-def started(name: str, command: list[str], environment: dict[str, str], folder: Path = ROOT) -> Iterator[Peer]:
-    """A server of its own process group, until the end of the block. Its output goes to this one's stderr."""
+def started(
+    name: str, command: list[str], environment: dict[str, str], folder: Path = ROOT, log: Path | None = None
+) -> Iterator[Peer]:
+    """A server of its own process group, until the end of the block. What it logs goes to this process's stderr, or
+    into the file."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [part.replace("{port}", str(port)) for part in command]
     environment = {**os.environ, **environment, "PORT": str(port), "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL)
+    with log.open("w") if log else nullcontext() as stderr:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
     try:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             if process.poll() is not None or time.monotonic() > deadline:
-                sys.exit(f"{name} did not start; see the lines above")
+                sys.exit(f"{name} did not start; see {log or 'the lines above'}")
             try:
                 socket.create_connection(("127.0.0.1", port), timeout=1).close()
                 break
@@ -107,12 +111,26 @@ def aclue(prepared: Prepared) -> Any:
         "JWT_AUDIENCE": AUDIENCE,
         "HOST": "127.0.0.1",
         "WORKERS": "1",
-        "LOG_LEVEL": "error",
+        "RATE_LIMIT_COST": str(10**9),
+        "RATE_LIMIT_ADDRESS_COST": str(10**9),
         "MODEL_REFRESH_INTERVAL": "86400",  # its housekeeping would fall into some window or other, of any server
         "START_SESSION_ATTEMPTS": "1000000",
         "SIGN_IN_ATTEMPTS": "1000000",
     }
-    return started(ACLUE, [sys.executable, "-m", "cli", "serve"], environment)
+    return started(ACLUE, [sys.executable, "-m", "cli", "serve"], environment, log=_log(prepared))
+
+
+def _log(prepared: Prepared) -> Path:
+    return prepared.home / "aclue.log"
+
+
+def plan_share(prepared: Prepared) -> float | None:
+    """The share of its requests that this server, now stopped, answered by compiled plans, as it said at its end."""
+    for line in reversed(_log(prepared).read_text().splitlines()):
+        if '"requests answered"' in line:
+            counts = {name: count for name, count in json.loads(line).items() if type(count) is int}
+            return counts.get("planned", 0) / sum(counts.values())
+    return None
 
 
 def _token_settings(prepared: Prepared) -> dict[str, str]:

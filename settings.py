@@ -100,6 +100,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     retention_system_logs: Positive = 90
 
     model_refresh_interval: Positive = 300
+    ranking_lifetime: Annotated[int, Meta(ge=0, le=3600)] = 30
     rate_limit_cost: Positive = 150_000
     rate_limit_address_cost: Positive = 1_500_000
     redis_url: str = ""

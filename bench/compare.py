@@ -31,7 +31,7 @@ from bench.database import Prepared  # noqa: E402
 from bench.limit import ORDINARY, PIPELINED, Statement  # noqa: E402
 from bench.peers import Peer  # noqa: E402
 from bench.processes import memory  # noqa: E402
-from bench.questions import ACLUE, POSTGRAPHILE, QUESTIONS, Question, comparable  # noqa: E402
+from bench.questions import ACLUE, POSTGRAPHILE, QUESTIONS, STORED_FEED, Question, comparable  # noqa: E402
 from bench.report import Results, Seen  # noqa: E402
 
 CONTENDERS = [*peers.SERVERS, ORDINARY, PIPELINED]
@@ -51,7 +51,8 @@ class Comparison:
         self, prepared: Prepared, servers: dict[str, Peer], contenders: list[str], questions: list[Question]
     ) -> None:
         self.prepared = prepared
-        self.servers = servers
+        self.all = servers
+        self.servers = {name: server for name, server in servers.items() if name in contenders}
         self.contenders = contenders
         self.questions = questions
         self.seconds = float(os.environ.get("SECONDS") or 3)
@@ -68,16 +69,30 @@ class Comparison:
     def can(self, contender: str, question: Question) -> bool:
         return contender not in self.servers or contender in question.documents
 
+    def server(self, name: str, question: Question) -> Peer:
+        return self.all[peers.ACLUE_ANEW if name == ACLUE and question.ranks_anew else name]
+
+    def store_feeds(self) -> None:
+        """What this server recommends its readers becomes rows for the others."""
+        document = STORED_FEED.documents[ACLUE]
+        feeds = {
+            person.id: comparable(STORED_FEED, self.servers[ACLUE].ask(document, {}, person.token))["feed"]
+            for person in self.prepared.readers
+        }
+        rows = {key: [(item["product"]["id"], item["score"]) for item in feed] for key, feed in feeds.items()}
+        asyncio.run(database.store_feeds(self.prepared.dsns, rows))
+
     def check(self) -> None:
         """Exits where two servers answer differently."""
         for question in self.questions:
             people = self.prepared.writers if question.writes else self.prepared.readers
             for person in people[:1] if question.writes else people[:: len(people) // 5]:
                 answers: dict[str, Any] = {}
-                for name, server in self.servers.items():
+                for name in self.servers:
                     if self.can(name, question):
                         body = limit.filled_body(question, name, self.prepared)
-                        answers[name] = comparable(question, server.ask(body["query"], body["variables"], person.token))
+                        data = self.server(name, question).ask(body["query"], body["variables"], person.token)
+                        answers[name] = comparable(question, data)
                         self.restore(question)
                 first, *others = answers
                 for other in others:
@@ -94,14 +109,14 @@ class Comparison:
     ) -> load.Job:
         people = self.prepared.writers if question.writes else self.prepared.readers
         return load.Job(
-            port=self.servers[name].port,
+            port=self.server(name, question).port,
             connections=connections,
             seconds=seconds,
             tokens=[person.token for person in people],
             body=limit.body_of(question, name, self.prepared),
             picks=limit.picks_of(name, self.prepared),
             rate=rate,
-            watched={"server": [self.servers[name].pid], "database": [self.postgres]},
+            watched={"server": [self.server(name, question).pid], "database": [self.postgres]},
         )
 
     def warm_up(self) -> None:
@@ -183,10 +198,11 @@ def compare(prepared: Prepared) -> None:
         work = Comparison(prepared, servers, contenders, questions)
         work.statements = statements
         work.restore(next((q for q in questions if q.writes), questions[0]))
+        work.store_feeds()
         work.check()
         work.warm_up()
         work.measure()
-        memories = {name: asdict(memory(server.pid)) for name, server in servers.items()}
+        memories = {name: asdict(memory(server.pid)) for name, server in work.servers.items()}
         work.measure_half()
     results = Results(
         seen=dict(work.seen), half_load=work.half_load, memories=memories, levels=work.levels,

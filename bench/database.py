@@ -87,7 +87,7 @@ def running(home: Path = HOME, seed: Mapping[str, int] = SEED) -> Iterator[tuple
 
 
 async def prepare(dsns: Dsns, secret: str, home: Path = HOME) -> Prepared:
-    """People with tokens, the functions of the peers, and stored recommendations for the readers."""
+    """People with tokens, and the functions of the peers."""
     superuser = await asyncpg.connect(dsns.superuser)
     try:
         await peer_functions.create(superuser)
@@ -106,7 +106,6 @@ async def prepare(dsns: Dsns, secret: str, home: Path = HOME) -> Prepared:
         )
         records = [(place, key, claims.raw) for place, (key, _, claims) in enumerate(issued)]
         await superuser.copy_records_to_table("people", schema_name="bench_people", records=records)
-        await _store_recommendations(superuser, ids[:readers])
         people = [Person(key, token) for key, token, _ in issued]
         tables = ("products", "profiles", "swipes", "product_signals", "recommendations")
         return Prepared(
@@ -135,18 +134,21 @@ group by c.id having count(*) >= 20 order by c.id limit 10
 """
 
 
-async def _store_recommendations(superuser: asyncpg.Connection[Any], ids: list[UUID]) -> None:
-    """Twenty rows per reader, as if they had acted on them."""
-    await superuser.execute(
-        "insert into public.recommendations "
-        "(user_id, product_id, recommendation_context, model_version, position, propensity, score, generated_at) "
-        "select person, product, 'discover', 1, place, 1, 1 - place / 100.0, '2026-01-01' "
-        "from unnest($1::uuid[]) person cross join lateral ("
-        "  select id as product, row_number() over (order by id) as place from public.products order by id limit 20) p "
-        "on conflict do nothing",
-        ids,
-    )
-    await superuser.execute("analyze public.recommendations")
+async def store_feeds(dsns: Dsns, feeds: Mapping[UUID, list[tuple[UUID, float]]]) -> None:
+    """The feeds of these people, as products with scores, as rows in the order of the feed."""
+    superuser = await asyncpg.connect(dsns.superuser)
+    try:
+        await superuser.execute("truncate public.recommendations cascade")
+        await superuser.executemany(
+            "insert into public.recommendations "
+            "(user_id, product_id, recommendation_context, model_version, position, propensity, score, generated_at) "
+            "select $1, product, 'discover', 1, place, 1, score, timestamptz '2026-01-01' - place * interval '1 s' "
+            "from unnest($2::uuid[], $3::real[]) with ordinality f (product, score, place)",
+            [(person, *map(list, zip(*feed, strict=True))) for person, feed in feeds.items()],
+        )
+        await superuser.execute("analyze public.recommendations")
+    finally:
+        await superuser.close()
 
 
 # The signals of these people that went with the swipes taken back.

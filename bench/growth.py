@@ -41,8 +41,9 @@ def measure(prepared: Prepared, questions: list[Question], seconds: float) -> Ti
     postgres = int((prepared.home / "postgres" / "postmaster.pid").read_text().split()[0])
     statements = limit.record(questions, prepared)
     times: Times = {}
-    with peers.aclue(prepared) as server:
+    with peers.all_of([ACLUE], prepared) as servers:
         for question in questions:
+            server = servers[peers.ACLUE_ANEW if question.ranks_anew else ACLUE]
             job = load.Job(
                 port=server.port,
                 connections=CONNECTIONS,

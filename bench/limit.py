@@ -99,8 +99,9 @@ def record(questions: list[Question], prepared: Prepared) -> dict[str, list[Stat
     """What this server runs for each question, begin and commit included."""
     log = prepared.home / "postgres" / "log"
     found: dict[str, list[Statement]] = {}
-    with _logging(prepared), peers.aclue(prepared) as server:
+    with _logging(prepared), peers.all_of([ACLUE], prepared) as servers:
         for question in questions:
+            server = servers[peers.ACLUE_ANEW if question.ranks_anew else ACLUE]
             person = (prepared.writers if question.writes else prepared.readers)[0]
             for attempt in range(3):  # by the third every cache is warm
                 start = log.stat().st_size

@@ -13,6 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -98,8 +99,8 @@ def started(
             process.wait()
 
 
-def aclue(prepared: Prepared) -> Any:
-    """This server, as `aclue serve` starts it in production."""
+def aclue(prepared: Prepared, *, ranks_anew: bool = False) -> Any:
+    """This server, as `aclue serve` starts it in production; with the rankings of all readers kept, or of none."""
     environment = {
         "ENVIRONMENT": "production",
         "DATABASE_URL": prepared.dsns.api,
@@ -114,23 +115,25 @@ def aclue(prepared: Prepared) -> Any:
         "RATE_LIMIT_COST": str(10**9),
         "RATE_LIMIT_ADDRESS_COST": str(10**9),
         "MODEL_REFRESH_INTERVAL": "86400",  # its housekeeping would fall into some window or other, of any server
+        "RANKING_LIFETIME": "0" if ranks_anew else "3600",
         "START_SESSION_ATTEMPTS": "1000000",
         "SIGN_IN_ATTEMPTS": "1000000",
     }
-    return started(ACLUE, [sys.executable, "-m", "cli", "serve"], environment, log=_log(prepared))
+    return started(ACLUE, [sys.executable, "-m", "cli", "serve"], environment, log=_log(prepared, ranks_anew))
 
 
-def _log(prepared: Prepared) -> Path:
-    return prepared.home / "aclue.log"
+def _log(prepared: Prepared, ranks_anew: bool) -> Path:
+    return prepared.home / ("aclue_anew.log" if ranks_anew else "aclue.log")
 
 
 def plan_share(prepared: Prepared) -> float | None:
     """The share of its requests that this server, now stopped, answered by compiled plans, as it said at its end."""
-    for line in reversed(_log(prepared).read_text().splitlines()):
-        if '"requests answered"' in line:
-            counts = {name: count for name, count in json.loads(line).items() if type(count) is int}
-            return counts.get("planned", 0) / sum(counts.values())
-    return None
+    counts: Counter[str] = Counter()
+    for ranks_anew in (False, True):
+        for line in _log(prepared, ranks_anew).read_text().splitlines():
+            if '"requests answered"' in line:
+                counts += Counter({name: count for name, count in json.loads(line).items() if type(count) is int})
+    return counts["planned"] / counts.total() if counts else None
 
 
 def _token_settings(prepared: Prepared) -> dict[str, str]:
@@ -178,13 +181,18 @@ def plain_strawberry(prepared: Prepared) -> Any:
     return started(PLAIN, [*command, "--no-access-log", "--log-level", "warning"], environment)
 
 
+ACLUE_ANEW = "aclue_anew"
 SERVERS = {ACLUE: aclue, POSTGRAPHILE: postgraphile, PLAIN: plain_strawberry}
 
 
 @contextmanager
 def all_of(names: list[str], prepared: Prepared) -> Iterator[dict[str, Peer]]:
+    """These servers, and beside ACLUE one that keeps no rankings."""
     with ExitStack() as stack:
-        yield {name: stack.enter_context(SERVERS[name](prepared)) for name in names}
+        servers = {name: stack.enter_context(SERVERS[name](prepared)) for name in names}
+        if ACLUE in names:
+            servers[ACLUE_ANEW] = stack.enter_context(aclue(prepared, ranks_anew=True))
+        yield servers
 
 
 def versions(names: list[str]) -> dict[str, str]:

@@ -26,13 +26,14 @@ DIRECTIONS = ("right", "left", "up", "right", "down")
 @dataclass(frozen=True, slots=True)
 class Question:
     """`variables` gives what goes beside the document to a server, where the ids of products and client swipe ids of a
-    mutation are PICKED and UNIQUE."""
+    mutation are PICKED and UNIQUE. `ranks_anew`: asked of a server that keeps no rankings."""
 
     name: str
     title: str
     documents: dict[str, str]
     variables: Callable[[str, list[UUID]], dict[str, Any]] = lambda server, categories: {}
     writes: bool = False
+    ranks_anew: bool = False
     uncompared: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -74,13 +75,14 @@ PRODUCTS = Question(
 
 STORED_FEED = Question(
     "Q3_stored",
-    "20 stored recommendations with product",
+    "feed of 20 as it was ranked before, with product",
     {
-        # This server has no field for what was acted on. With one, its document is the line that is missing here.
-        POSTGRAPHILE: "{ me: benchMe { recommendations: recommendationsByUserId(first: 20, "
+        # This server looks whether anything has changed since; the others read rows in which this feed is stored.
+        ACLUE: "{ feed: recommendations(first: 20) { nodes { score product { id name } } } }",
+        POSTGRAPHILE: "{ feed: benchMe { recommendations: recommendationsByUserId(first: 20, "
         "orderBy: [GENERATED_AT_DESC, SCORE_DESC]) "
         "{ nodes { score product: productByProductId { id: rowId name } } } } }",
-        PLAIN: "{ me { recommendations(first: 20) { score product { id name } } } }",
+        PLAIN: "{ feed: me { recommendations(first: 20) { score product { id name } } } }",
     },
 )
 
@@ -96,6 +98,7 @@ LIVE_FEED = Question(
     },
     # What reasons are written from: this server writes them, the others hand out the terms.
     uncompared=frozenset({"reasons", "terms", *_TERMS.split()}),
+    ranks_anew=True,
 )
 
 SWIPES = Question(
@@ -220,8 +223,8 @@ def _plain(value: Any, uncompared: frozenset[str]) -> Any:
         return [_plain(item, uncompared) for item in value]
     if not isinstance(value, dict):
         return value
-    if set(value) == {"nodes"}:
-        return _plain(value["nodes"], uncompared)
+    if set(value) in ({"nodes"}, {"recommendations"}):
+        return _plain(*value.values(), uncompared)
     plain: dict[str, Any] = {}
     for name, item in value.items():
         if name in uncompared:

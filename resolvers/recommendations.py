@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -110,20 +110,17 @@ class _Start:
     score: float | None = None
     product_id: UUID | None = None
     is_personal: bool = True
+    state: Hashable = None  # what a first page follows from
 
 
 async def _start(
-    session: Session, services: Services, context: str, viewer: bytes, wanted: Any, after: str | None
-) -> _Start:
-    """A new feed frozen now, or an old one where its cursor stands. Raises BadUserInput or Stale."""
+    session: Session, services: Services, context: str, viewer: bytes, wanted: Any, size: int, after: str | None
+) -> _Start | Feed:
+    """A new feed frozen now, or an old one where its cursor stands; or the very page, where it is kept and nothing has
+    changed. Raises BadUserInput, Stale or Unavailable."""
     request = hashlib.sha256(msgspec.json.encode([context, viewer, wanted], order="sorted")).digest()[:16]
     if after is None:
-        newest = await session.fetchrow("recommendations.current_model", user_id=session.claims.subject)
-        if newest is None:
-            raise Unavailable("No model has been built yet; it is moments away.")
-        return _Start(
-            request, newest["version"], newest["until"], newest["is_large"], is_personal=newest["is_personal"]
-        )
+        return await _first(session, services, viewer, request, size)
     payload = services.cursors.open(after)
     try:
         cursor = msgspec.msgpack.decode(payload or b"", type=FeedCursor)
@@ -148,7 +145,28 @@ async def _start(
     )
 
 
+async def _first(session: Session, services: Services, viewer: bytes, request: bytes, size: int) -> _Start | Feed:
+    kept = services.rankings.find((request, size))
+    newest = await session.fetchrow(
+        "recommendations.state",
+        user_id=None if viewer == NOBODY else session.claims.subject,
+        product_ids=[item.product_id for item in kept.page.items] if kept else [],
+    )
+    if newest is None:
+        raise Unavailable("No model has been built yet; it is moments away.")
+    state = (newest["version"], newest["is_personal"], newest["acts"])
+    is_hit = kept is not None and kept.state == state and newest["available"] == len(kept.page.items)
+    services.rankings.used(is_hit=is_hit)
+    if kept is not None and is_hit:
+        return kept.page
+    return _Start(
+        request, newest["version"], newest["until"], newest["is_large"], is_personal=newest["is_personal"], state=state
+    )
+
+
 def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: list[Any], size: int) -> Feed:
+    """A page of these rows. A first page is kept."""
+
     def cursor(position: int, row: Any) -> str:
         place = FeedCursor(
             start.request, start.model, start.until, position, row["score"], row["product_id"], start.is_personal
@@ -160,7 +178,10 @@ def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: 
         item = _recommended(services, context, viewer, start, position, row)
         item.point = partial(cursor, position, row)
         items.append(item)
-    return Feed(items, has_next=len(rows) > size, has_previous=start.score is not None)
+    feed = Feed(items, has_next=len(rows) > size, has_previous=start.score is not None)
+    if start.state is not None:
+        services.rankings.keep((start.request, size), start.state, feed)
+    return feed
 
 
 def _recommended(
@@ -217,7 +238,9 @@ async def discover(
     """The caller's own feed; what is popular without a token, or where personalisation was withdrawn. Never a product
     already swiped."""
     viewer = viewer_of(session.claims.subject)
-    start = await _start(session, services, "discover", viewer, _plain(wanted), after)
+    start = await _start(session, services, "discover", viewer, _plain(wanted), size, after)
+    if isinstance(start, Feed):
+        return start
     is_new = QUERIES["recommendations.is_new_to"].bind(user_id=session.claims.subject)
     conditions = [_available(), is_new, *products.conditions(wanted)]
     lists: list[str] = []
@@ -282,7 +305,9 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
     """Gifts for somebody else: the same for every caller. Raises Invalid for an age or price that cannot be."""
     if wishes.age is not None and not 0 <= wishes.age <= 130:
         raise Invalid("An age is from 0 to 130.", ("input", "age"))
-    start = await _start(session, services, "gift_finder", NOBODY, _plain(wishes), after)
+    start = await _start(session, services, "gift_finder", NOBODY, _plain(wishes), size, after)
+    if isinstance(start, Feed):
+        return start
     contexts = [
         f"{kind}:{_slug(value)}"
         for kind, value in (("occasion", wishes.occasion), ("relationship", wishes.relationship))
@@ -328,11 +353,18 @@ def _age_band(age: int) -> str:
     return "child" if age < 13 else "teenager" if age < 18 else "adult" if age < 65 else "senior"
 
 
+async def _newest(session: Session) -> _Start:
+    newest = await session.fetchrow("recommendations.current_model", user_id=session.claims.subject)
+    if newest is None:
+        raise Unavailable("No model has been built yet; it is moments away.")
+    return _Start(b"", newest["version"], newest["until"], newest["is_large"], is_personal=newest["is_personal"])
+
+
 async def similar(
     session: Session, services: Services, product_ids: Sequence[UUID], size: int
 ) -> list[list[Recommended]]:
     """Per product, those most like it; the same for every caller."""
-    start = await _start(session, services, "similar", NOBODY, None, None)
+    start = await _newest(session)
     rows = await session.fetch(
         "recommendations.similar", product_ids=list(product_ids), model=start.model, is_large=start.is_large, size=size
     )

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from db.pool import Database
 from domain.sealing import Sealer
 from domain.signing import Signer
 from domain.tombstones import Tombstones
 from resolvers.passwords import Passwords
+from resolvers.rankings import Rankings
 from resolvers.rate_limits import RateLimits
 from resolvers.system_logs import SystemLog
 from resolvers.tokens import Tokens
 from settings import Settings
+
+if TYPE_CHECKING:
+    from resolvers.recommendations import Feed
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class Services:
     passwords: Passwords
     rate_limits: RateLimits
     system_log: SystemLog
+    rankings: Rankings[Feed]
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
     gift_links: Signer = field(repr=False)
@@ -41,6 +47,7 @@ class Services:
             passwords=Passwords(),
             rate_limits=RateLimits(settings),
             system_log=SystemLog(database),
+            rankings=Rankings(settings.ranking_lifetime),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),
             gift_links=Signer(key, "gift link"),

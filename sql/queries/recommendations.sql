@@ -10,6 +10,20 @@ select version, clock_timestamp() as until, product_count > (parameters -> 'cand
   private.has_consent(:user_id::uuid, 'personalisation') as is_personal
 from public.recommendation_models order by version desc limit 1
 
+-- name: state(user_id, product_ids)
+-- current_model, with all that a first page follows from beside the model: what the person did, as a text that differs
+-- when it does; and how many of these products can be bought.
+select version, clock_timestamp() as until, product_count > (parameters -> 'candidates' ->> 'from')::int as is_large,
+  private.has_consent(:user_id::uuid, 'personalisation') as is_personal,
+  concat_ws(' ',
+    (select (count(*), max(created_at), count(undone_at), max(undone_at)) from public.swipes where user_id = :user_id::uuid),
+    (select (count(*), max(created_at)) from public.recommendation_feedback where user_id = :user_id::uuid),
+    (select (count(*), max(assessment_timestamp)) from public.personality_assessment_history
+      where user_id = :user_id::uuid)) as acts,
+  (select count(*)::int from public.products
+    where id = any (:product_ids::uuid[]) and is_active and in_stock) as available
+from public.recommendation_models order by version desc limit 1
+
 -- name: model(version, user_id)
 -- Whether a model that is still served is ranked from candidates, and whether it may still be made for this person.
 select coalesce(product_count > (parameters -> 'candidates' ->> 'from')::int, false) as is_large,

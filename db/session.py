@@ -21,6 +21,7 @@ from db.claims import Claims
 from db.loaders import Loaders
 from db.pipeline import BEGIN_READING, BEGIN_WRITING, Pipeline, alone, begun
 from db.queries import QUERIES, Composed
+from db.usage import USAGE
 from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class Session:
         self._lock = asyncio.Lock()
         self._statement_at_work: asyncio.Future[Any] | None = None
         self._after_commit: list[Callable[[], None]] = []
+        self.usage = USAGE.get()
         self.failure: Exception | None = None
         self._begun = False
         self._failed = False
@@ -134,6 +136,10 @@ class Session:
             self._break(connection)
             raise
         elapsed_ms = (time.perf_counter() - started) * 1000
+        if self.usage is not None:
+            self.usage.statements += 1
+            self.usage.rows += len(rows)
+            self.usage.seconds += elapsed_ms / 1000
         if elapsed_ms > self._slow_ms:
             log.warning("slow query", milliseconds=round(elapsed_ms), sql=sql[:500])
         return rows
@@ -159,6 +165,8 @@ class Session:
             before = begun(self.claims, self._statement_timeout_ms, read_only=self.read_only)
         if statement is None:
             statement = await pipeline.prepare(self.claims.role, sql)
+        elif self.usage is not None:
+            self.usage.prepared += 1
         return await pipeline.fetch(statement, arguments, before)
 
     async def _take(self) -> ApiConnection:

@@ -158,6 +158,8 @@ async def _first(session: Session, services: Services, viewer: bytes, request: b
     is_hit = kept is not None and kept.state == state and newest["available"] == len(kept.page.items)
     services.rankings.used(is_hit=is_hit)
     if kept is not None and is_hit:
+        if session.usage is not None:
+            session.usage.rankings += 1
         return kept.page
     return _Start(
         request, newest["version"], newest["until"], newest["is_large"], is_personal=newest["is_personal"], state=state

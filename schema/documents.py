@@ -57,11 +57,12 @@ class Operation:
 
 @dataclass(slots=True)
 class Document:
-    """A text: its operations by name, or what is wrong with it."""
+    """A text: its operations by name, or what is wrong with it. `requests` counts those that ran one of them."""
 
     tree: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
     operations: Mapping[str | None, Operation] = field(default_factory=dict)
+    requests: int = 0
 
     def operation(self, name: str | None) -> Operation | None:
         """The operation to run. None when the name does not say which."""

@@ -26,6 +26,7 @@ from schema.cost import Cost
 from schema.documents import Document, Documents, Operation
 from schema.errors import formatted
 from schema.plans import SchemaFields, info_of
+from schema.receipts import Receipt
 from schema.schema import build
 from settings import Settings
 
@@ -63,22 +64,27 @@ class _Executor(IncrementalExecutor):
 
 @dataclass(slots=True)
 class Request:
-    """A GraphQL request, whatever it came in. `wants_cost`: the answer says what it was judged to cost."""
+    """A GraphQL request, whatever it came in. `wants_cost`: the answer says what it was judged to cost;
+    `wants_receipt`: and what it took."""
 
     query: str
     variables: dict[str, Any] | None = None
     operation_name: str | None = None
     wants_cost: bool = False
+    wants_receipt: bool = False
 
 
 @dataclass(slots=True)
 class Answer:
-    """`body` is what is sent, as JSON. `is_refused`: the document never ran."""
+    """`body` is what is sent, as JSON. `is_refused`: the document never ran. `server_timing`: a header of that name.
+    `fallback`: why no plan answered."""
 
     body: bytes
     is_refused: bool = False
     has_errors: bool = False
     retry_after: int | None = None
+    server_timing: str | None = None
+    fallback: str | None = None
 
 
 class Engine:
@@ -120,15 +126,30 @@ class Engine:
         if operation is None:
             problem = "Say which operation to run: operationName fits none of the document, or several."
             return _refused((GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),), context, request_id)
+        document.requests += 1
+        receipt = Receipt() if request.wants_receipt else None
         cost = operation.cost(request.variables or {})
         if cost.values > self._settings.max_cost or cost.objects > self._settings.max_result_objects:
             answer = _refused((self._too_dear(cost),), context, request_id)
         else:
             answer = await self._run(operation, document.tree, request, context, request_id)
-        if request.wants_cost:
-            figures = {"cost": {"requested": cost.values, "maximum": self._settings.max_cost, "objects": cost.objects}}
-            answer.body = answer.body[:-1] + b',"extensions":' + msgspec.json.encode(figures) + b"}"
+        if request.wants_cost or receipt is not None:
+            self._annotate(answer, request, cost, receipt, context, is_known=document.requests > 1)
         return answer
+
+    def _annotate(
+        self, answer: Answer, request: Request, cost: Cost, receipt: Receipt | None, context: Context, *, is_known: bool
+    ) -> None:
+        extensions: dict[str, Any] = {}
+        if request.wants_cost:
+            maximum = self._settings.max_cost
+            extensions["cost"] = {"requested": cost.values, "maximum": maximum, "objects": cost.objects}
+        if receipt is not None:
+            path = "refused" if answer.is_refused else "fallback" if answer.fallback else "plan"
+            extensions["receipt"], answer.server_timing = receipt.written(
+                cost, context.claims.role, path, answer.fallback, is_known_document=is_known
+            )
+        answer.body = answer.body[:-1] + b',"extensions":' + msgspec.json.encode(extensions) + b"}"
 
     def _too_dear(self, cost: Cost) -> GraphQLError:
         if cost.objects > self._settings.max_result_objects:
@@ -148,9 +169,11 @@ class Engine:
             # Not where it was caught: what goes wrong from here on did not go wrong in the plan.
             self.counts[answer] += 1
             await context.end(failed=True)
-            if answer == "introspection" and not request.variables:
-                return await self._introspected(tree, request, context, request_id)
-            return await self._executed(tree, request, context, request_id)
+            is_introspection = answer == "introspection" and not request.variables
+            execute_otherwise = self._introspected if is_introspection else self._executed
+            reason, answer = answer, await execute_otherwise(tree, request, context, request_id)
+            answer.fallback = reason
+            return answer
         except asyncio.CancelledError:
             context.cancel()
             raise

@@ -174,6 +174,8 @@ class GraphQL:
         caller = Caller(client[0] if client else "", agent.decode("latin-1") if agent is not None else None)
         await services.rate_limits.take(claims, caller.address, self._engine.price(request))
         request.wants_cost = b"x-aclue-cost" in headers
+        if headers.get(b"x-aclue-receipt") == b"1":
+            request.wants_receipt = not services.settings.is_production or claims.role == "service_role"
         return Context(services, claims, caller)
 
 
@@ -208,6 +210,8 @@ class _Out:
         headers = [media_type.content_type, (b"content-length", str(len(answer.body)).encode()), *more]
         if answer.retry_after is not None:
             headers.append((b"retry-after", str(answer.retry_after).encode()))
+        if answer.server_timing is not None:
+            headers.append((b"server-timing", answer.server_timing.encode()))
         await self.send(media_type.refused if answer.is_refused else 200, answer.body if with_body else b"", headers)
 
     async def error(

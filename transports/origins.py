@@ -10,8 +10,8 @@ from settings import Settings
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 
 PREFLIGHT_SECONDS = 7200  # browsers keep no answer for longer
-_REQUEST_HEADERS = b"authorization, content-type, x-aclue-cost"
-_ANSWER_HEADERS = b"etag, retry-after, x-request-id"
+_REQUEST_HEADERS = b"authorization, content-type, x-aclue-cost, x-aclue-receipt"
+_ANSWER_HEADERS = b"etag, retry-after, server-timing, x-request-id"
 
 
 class Origins:

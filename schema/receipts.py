@@ -1,0 +1,43 @@
+"""What a request took, for those who develop or run the service: asked for with the header `X-Aclue-Receipt: 1`."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from db.usage import USAGE, Usage
+from schema.cost import Cost
+
+
+class Receipt:
+    """Counts from its making on, in the task that makes it and those it starts."""
+
+    def __init__(self) -> None:
+        self._usage = Usage()
+        self._started = time.perf_counter()
+        USAGE.set(self._usage)
+
+    def written(
+        self, cost: Cost, role: str, path: str, reason: str | None, *, is_known_document: bool
+    ) -> tuple[dict[str, Any], str]:
+        """`extensions.receipt`, and a Server-Timing header: https://www.w3.org/TR/server-timing/. Times in
+        milliseconds. `path` is plan, fallback or refused; `reason` is why it was no plan."""
+        usage = self._usage
+        total_ms, database_ms = (round(s * 1000, 3) for s in (time.perf_counter() - self._started, usage.seconds))
+        receipt = {
+            "cost": cost.values,
+            "statements": usage.statements,
+            "databaseMs": database_ms,
+            "totalMs": total_ms,
+            "rows": usage.rows,
+            "path": path,
+            "reason": reason,
+            "role": role,
+            "cacheHits": {
+                "document": is_known_document,
+                "preparedStatements": usage.prepared,
+                "rankings": usage.rankings,
+            },
+        }
+        statements = f"{usage.statements} statements"
+        return receipt, f'total;dur={total_ms}, db;dur={database_ms};desc="{statements}", path;desc="{path}"'

@@ -91,6 +91,8 @@ class GraphQL:
         except asyncio.CancelledError:
             if watch.ended is not Ended.GONE and not out.is_begun:
                 await out.ended(watch.ended)
+            if watch.ended is None:  # not by us: the server stops
+                raise
         except Exception as error:
             log.error("internal error", request_id=request_id, exc_info=error)
             if out.is_begun:

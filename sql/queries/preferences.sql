@@ -20,8 +20,8 @@ affinities as (
     coalesce(c.name, b.name, initcap(replace(sums.key, '-', ' '))) as name,
     round((n / (w + (select (p ->> 'prior_weight')::double precision from parameters)))::numeric, 6) as score
   from sums
-  left join public.categories c on sums.kind = 'category' and c.id::text = sums.key
-  left join public.brands b on sums.kind = 'brand' and b.id::text = sums.key
+  left join public.categories c on c.id = case when sums.kind = 'category' then sums.key::uuid end
+  left join public.brands b on b.id = case when sums.kind = 'brand' then sums.key::uuid end
 ),
 lists as (
   select kind, jsonb_agg(jsonb_build_object('slug', slug, 'name', name, 'score', score) order by score desc, slug) as list

@@ -156,7 +156,8 @@ async def test_hanging_up_at_each_await_leaves_a_bare_connection(
         assert (await ask(database, claims_of("ben"), OWN_ROWS, []))[0][0] == person_id("ben")
         assert database.pool.size == 1
         waits += 1
-    assert waits >= (1 if known else 5)
+    # But for the only one, a statement runs in a task of its own, whose awaits are not the request's.
+    assert waits >= (1 if known else 5 if ask is only else 2)
 
 
 @ASKING

@@ -19,6 +19,8 @@ import asyncpg
 from db.claims import APPLY, APPLY_READ_ONLY, REQUEST_ID, Claims, text_parameters
 
 MOST_STATEMENTS = 512  # prepared on a connection at once
+MOST_SQL = 400_000  # characters of their texts together; what Postgres keeps of one takes some hundred times its text
+LONGEST_KEPT = 20_000
 
 BEGIN_READING = "begin isolation level repeatable read read only"
 BEGIN_WRITING = "begin isolation level read committed"
@@ -70,6 +72,7 @@ class Pipeline:
         self._protocol = connection._protocol  # noqa: SLF001
         self._write = connection._transport.write  # noqa: SLF001
         self._statements: dict[tuple[str, str], Statement] = {}  # by role and text, the one used last at the end
+        self._length = 0
         self._kept: list[Statement] = []  # asyncpg closes a statement that nothing refers to
 
     async def open(self) -> None:
@@ -89,9 +92,13 @@ class Pipeline:
         """Prepares a statement. Whoever asks must be in a transaction under this role: names are looked up in its
         name. Raises what asyncpg raises."""
         statement: Statement = await self._connection.prepare(sql)
-        if len(self._statements) >= MOST_STATEMENTS:
-            del self._statements[next(iter(self._statements))]
-        self._statements[role, sql] = statement
+        if len(sql) <= LONGEST_KEPT:
+            self._statements[role, sql] = statement
+            self._length += len(sql)
+            while len(self._statements) > MOST_STATEMENTS or self._length > MOST_SQL:
+                forgotten = next(iter(self._statements))
+                del self._statements[forgotten]
+                self._length -= len(forgotten[1])
         return statement
 
     async def fetch(self, statement: Statement, arguments: Sequence[Any], before: Messages = b"") -> list[Any]:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("aclue.db")
 
+PATIENCE = 15  # seconds for a commit; a connection that is silent for longer is lost
+
 
 class Session:
     """Statements of one transaction. They run one at a time, in the order they are asked for."""
@@ -235,7 +237,7 @@ class Session:
     async def _finish(self, connection: ApiConnection) -> None:
         try:
             if self._begun and not self._broken:
-                await connection.execute("rollback" if self._failed else "commit")
+                await connection.execute("rollback" if self._failed else "commit", timeout=PATIENCE)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             was_to_commit = not self._failed
             self._break(connection)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import weakref
 from collections.abc import Callable
 from datetime import datetime
 from json.encoder import encode_basestring
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 from graphql import GraphQLEnumType, GraphQLError, GraphQLScalarType
@@ -16,6 +17,7 @@ from plan.errors import Mismatch
 NULL = "null"
 MAX_INT = 2_147_483_647
 REMEMBERED = 4096
+REMEMBERED_BY_ALL = 200_000
 _UTC = "+00:00"
 _WITH_MICROSECONDS = len("2026-01-31T12:00:00.123456+00:00")  # Postgres leaves out zeros at the end
 
@@ -24,7 +26,7 @@ encode = msgspec.json.encode
 
 
 def integer(value: Any) -> str:
-    if type(value) is not int or not -MAX_INT <= value < MAX_INT:  # the ends are left to graphql-core
+    if type(value) is not int or not -MAX_INT - 1 <= value <= MAX_INT:
         raise Mismatch("Int")
     return str(value)
 
@@ -94,15 +96,26 @@ def moment(value: Any) -> str:
 
 class Remembered(dict[Any, str]):
     """What a pure function of one argument, or of a tuple of several, gave for its latest ones: `remembered[x]`. It
-    forgets everything when that is much. A hit costs no call of Python's."""
+    forgets everything when that is much, and all of them do when it is much together: documents have many. A hit costs
+    no call of Python's."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+    _all: ClassVar[weakref.WeakSet[Remembered]] = weakref.WeakSet()
+    _added: ClassVar[int] = 0
 
     def __init__(self, function: Callable[[Any], str]) -> None:
         super().__init__()
         self._function = function
+        Remembered._all.add(self)
 
     def __missing__(self, argument: Any) -> str:
         text = self._function(argument)
         if len(self) >= REMEMBERED:
             self.clear()
+        Remembered._added += 1
+        if Remembered._added > REMEMBERED_BY_ALL:
+            Remembered._added = 0
+            for each in Remembered._all:
+                each.clear()
         self[argument] = text
         return text

@@ -53,7 +53,11 @@ class Plan:
         for root in self.roots:
             value = await settled([root.get(run)])
             written += await root.value.texts(run, value, is_last=is_last)
-        return f"{{{','.join(self.texts)}}}" % tuple(written)
+        return self.written(written)
+
+    def written(self, texts: Sequence[str]) -> str:
+        """The answer's `data`, of a text for each root field."""
+        return f"{{{','.join(self.texts)}}}" % tuple(texts)
 
 
 class Plans:

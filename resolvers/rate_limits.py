@@ -78,18 +78,17 @@ class RedisBuckets:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
     async def take(self, cost: int, charges: Sequence[Charge]) -> float:
-        """As Buckets.take, but what one bucket lacks is taken from the others all the same. Raises whatever goes wrong
-        with Redis."""
+        """As Buckets.take, but what a later bucket lacks was taken from those before it. Raises whatever goes wrong with
+        Redis."""
         from limits import RateLimitItemPerMinute
 
         async with asyncio.timeout(REDIS_TIMEOUT):
-            wait = 0.0
             for name, size in charges:
                 item = RateLimitItemPerMinute(size, namespace="aclue")
                 if not await self._limiter.hit(item, str(name), cost=min(cost, size)):
                     stats = await self._limiter.get_window_stats(item, str(name))
-                    wait = max(wait, stats.reset_time - time.time(), 1)
-            return wait
+                    return max(float(stats.reset_time) - time.time(), 1.0)
+            return 0.0
 
     async def close(self) -> None:
         await self._pool.aclose()

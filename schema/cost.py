@@ -45,6 +45,7 @@ KEPT_COUNTS = 100
 MAX_DIGITS = 20  # of what is but compared with the size of a page
 UNPAGED_LIST = 10
 ROOT_LIST = 50
+ALIASED_LEAF = 10
 
 _META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
@@ -103,7 +104,8 @@ class _Counter:
     def _of_field(self, node: FieldNode, parent: _Composite, page: int) -> int:
         field = parent.fields.get(node.name.value) or _META_FIELDS.get(node.name.value)
         if field is None or not is_composite_type(get_named_type(field.type)):
-            return self._leaf
+            # Many aliases of one long text make a large answer of a small one.
+            return self._leaf * (ALIASED_LEAF if node.alias is not None else 1)
         if parent.name.startswith("__"):
             below = 1 + self.of(node.selection_set, get_named_type(field.type), page)
             return math.ceil(_description_sizes(self._schema).get((parent.name, node.name.value), 1) * below)
@@ -212,4 +214,6 @@ def _size(value: Any) -> int | None:
     """What a variable says of sizes: a number, or how many items a list has."""
     if isinstance(value, list):
         return len(value)
+    if type(value) is float and value.is_integer():
+        return int(value)
     return value if type(value) is int else None

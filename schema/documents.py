@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,9 +28,10 @@ from plan.operations import Plans
 from schema import limits
 from schema.caching import is_public
 from schema.cost import Cost, CostCounter
-from schema.root_fields import surcharge
+from schema.root_fields import root_fields, surcharge
 from settings import Settings
 
+KEPT_REFUSED = 500  # texts that do not fit, with up to twenty errors each
 CACHED_LENGTH = 500_000  # characters of all texts together; a tree takes about a hundred times its text
 
 
@@ -43,6 +45,7 @@ class Operation:
         self.node = node
         self.plans = Plans(schema, fields, node, fragments)
         self.is_public = is_public(schema, fragments, node)
+        self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(root_fields(node, fragments).values())
         self._surcharge = surcharge(node, fragments)
         self._counter = CostCounter(schema, fragments, node)
 
@@ -81,15 +84,28 @@ class Documents:
         self._rules = [*specified_rules, *(() if settings.introspection else (NoSchemaIntrospectionCustomRule,))]
         self._known: OrderedDict[str, Document] = OrderedDict()
         self._length = 0
+        self._refused: OrderedDict[bytes, Document] = OrderedDict()
+
+    def knows(self, text: str) -> bool:
+        """Whether the text need not be read again."""
+        return text in self._known or _digest(text) in self._refused
 
     def get(self, text: str) -> Document:
+        """The document of a text. One that is refused is remembered too, by its errors alone."""
         document = self._known.get(text)
+        if document is not None:
+            self._known.move_to_end(text)
+            return document
+        digest = _digest(text)
+        document = self._refused.get(digest)
         if document is None:
             document = self._read(text)
             if not document.errors:
                 self._keep(text, document)
-        else:
-            self._known.move_to_end(text)
+            else:
+                document = self._refused[digest] = Document(None, tuple(map(_without_nodes, document.errors)))
+                if len(self._refused) > KEPT_REFUSED:
+                    self._refused.popitem(last=False)
         return document
 
     def _keep(self, text: str, document: Document) -> None:
@@ -123,6 +139,19 @@ class Documents:
         operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
         named = {d.name.value if d.name else None: Operation(self._schema, self._fields, tree, d) for d in operations}
         return Document(tree, operations=named)
+
+
+def _without_nodes(error: GraphQLError) -> GraphQLError:
+    """The same to a reader; its nodes would keep the whole tree."""
+    if not error.nodes:
+        return error
+    bare = GraphQLError(error.message, extensions=error.extensions)
+    bare.locations = error.locations
+    return bare
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
 def measure_depth(tree: DocumentNode, limit: int) -> int:

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 import strawberry
-from graphql import DocumentNode, GraphQLError, GraphQLObjectType, GraphQLSchema, OperationType, execute
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    OperationType,
+    execute,
+)
 from graphql.error import located_error
 from graphql.execution import ExecutionResult
 from graphql.execution.incremental import IncrementalExecutor
@@ -20,7 +28,7 @@ from graphql.pyutils import Path
 from domain.errors import TryAgain
 from plan.errors import NotPlanned
 from plan.operations import Plan
-from plan.values import Run
+from plan.values import Run, settled
 from schema.context import Context
 from schema.cost import Cost
 from schema.documents import Document, Documents, Operation
@@ -31,6 +39,7 @@ from schema.schema import build
 from settings import Settings
 
 KEPT_INTROSPECTIONS = 8
+MAX_VARIABLE_ERRORS = 50
 
 
 class _Executor(IncrementalExecutor):
@@ -102,8 +111,12 @@ class Engine:
         """The operations of a text, or what is wrong with it."""
         return self._documents.get(text)
 
+    def price_of_reading(self, request: Request) -> int:
+        """What is charged before the text is parsed and validated: nothing for one that is known."""
+        return 0 if self._documents.knows(request.query) else 1 + len(request.query) // 2
+
     def price(self, request: Request) -> int:
-        """What the request is charged against rate limits; 1 where it will not run."""
+        """What running the request is charged against rate limits; 1 where it will not run."""
         operation = self._documents.get(request.query).operation(request.operation_name)
         return 1 if operation is None else operation.price(request.variables or {})
 
@@ -163,13 +176,13 @@ class Engine:
         self, operation: Operation, tree: DocumentNode, request: Request, context: Context, request_id: str
     ) -> Answer:
         try:
-            answer = await self._planned(operation, request, context, request_id)
+            answer = await self._planned(operation, tree, request, context, request_id)
             if isinstance(answer, Answer):
                 return answer
             # Not where it was caught: what goes wrong from here on did not go wrong in the plan.
             self.counts[answer] += 1
             await context.end(failed=True)
-            is_introspection = answer == "introspection" and not request.variables
+            is_introspection = operation.is_introspection and not request.variables
             execute_otherwise = self._introspected if is_introspection else self._executed
             reason, answer = answer, await execute_otherwise(tree, request, context, request_id)
             answer.fallback = reason
@@ -180,13 +193,18 @@ class Engine:
         finally:
             await context.finish()
 
-    async def _planned(self, operation: Operation, request: Request, context: Context, request_id: str) -> Answer | str:
+    async def _planned(
+        self, operation: Operation, tree: DocumentNode, request: Request, context: Context, request_id: str
+    ) -> Answer | str:
         """By a compiled plan; or the reason why ordinary execution is to answer, with nothing done: something is not
         compiled, or went wrong in a query."""
         if not self._settings.plans:
             return "off"
         definitions = operation.node.variable_definitions or ()
-        variables = get_variable_values(self._core, definitions, request.variables or {})
+        # As execute() does: without a limit, a hundred thousand wrong values are as many explanations.
+        variables = get_variable_values(
+            self._core, definitions, request.variables or {}, MAX_VARIABLE_ERRORS, not self._settings.introspection
+        )
         if not isinstance(variables, VariableValues):
             return "variables"
         try:
@@ -195,7 +213,7 @@ class Engine:
             return error.reason
         run = Run(context, info_of(context), variables)
         if plan.is_mutation:
-            return await self._mutated(plan, run, context, request_id)
+            return await self._mutated(plan, run, tree, request, context, request_id)
         try:
             text = await plan.answer(run)
         except TryAgain as error:  # again at once would be worse
@@ -205,20 +223,51 @@ class Engine:
         self.counts["planned"] += 1
         return Answer(f'{{"data":{text}}}'.encode())
 
-    async def _mutated(self, plan: Plan, run: Run, context: Context, request_id: str) -> Answer | str:
+    async def _mutated(
+        self, plan: Plan, run: Run, tree: DocumentNode, request: Request, context: Context, request_id: str
+    ) -> Answer | str:
+        """By a plan with one root field, whose resolver runs once, whatever becomes of the payload."""
+        (root,) = plan.roots
         context.begin_write()
         try:
-            text = await plan.answer(run)
-            if context.session.failure is not None:  # a nullable part of the payload hid it, but nothing was stored
-                raise context.session.failure
-            await context.end()
+            waiting = root.get(run)
         except GraphQLError:  # of arguments: before anything was done
             return "arguments"
+        try:
+            payload = await settled([waiting])
+            try:
+                data = plan.written(await root.value.texts(run, payload))
+            except Exception:
+                if context.session.failure is not None:
+                    raise
+                return await self._completed(plan, payload[0], tree, request, context, request_id)
+            await self._commit(context)
         except Exception as error:
             await context.end(failed=True)
             return _failed(plan, error, context, request_id)
         self.counts["planned"] += 1
-        return Answer(f'{{"data":{text}}}'.encode())
+        return Answer(f'{{"data":{data}}}'.encode())
+
+    async def _completed(
+        self, plan: Plan, payload: Any, tree: DocumentNode, request: Request, context: Context, request_id: str
+    ) -> Answer:
+        """What was done is done: ordinary execution writes the payload, with what may be null where it failed."""
+
+        def made(resolve: Callable[..., Any], source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+            return payload if info.parent_type is self._core.mutation_type else resolve(source, info, **arguments)
+
+        result = await self._execute(tree, request, context, middleware=[made])
+        await self._commit(context)
+        self.counts["payload"] += 1
+        answer = _answered(result, context, request_id)
+        answer.fallback = "payload"
+        return answer
+
+    async def _commit(self, context: Context) -> None:
+        failure = context.session.failure
+        if failure is not None:  # a nullable part of the payload hid it, but nothing was stored
+            raise failure
+        await context.end()
 
     async def _introspected(self, tree: DocumentNode, request: Request, context: Context, request_id: str) -> Answer:
         """The schema's own description is written once per text."""
@@ -236,20 +285,22 @@ class Engine:
     async def _executed(self, tree: DocumentNode, request: Request, context: Context, request_id: str) -> Answer:
         """By graphql-core, Strawberry and the loaders."""
         try:
-            result = execute(
-                self._core,
-                tree,
-                context_value=context,
-                variable_values=request.variables,
-                operation_name=request.operation_name,
-                executor_class=_Executor,
-                hide_suggestions=not self._settings.introspection,
-            )
-            if not isinstance(result, ExecutionResult):
-                result = await result
+            result = await self._execute(tree, request, context, executor_class=_Executor)
         except GraphQLError as error:
             return _refused((error,), context, request_id)
         return _answered(result, context, request_id)
+
+    async def _execute(self, tree: DocumentNode, request: Request, context: Context, **options: Any) -> ExecutionResult:
+        result = execute(
+            self._core,
+            tree,
+            context_value=context,
+            variable_values=request.variables,
+            operation_name=request.operation_name,
+            hide_suggestions=not self._settings.introspection,
+            **options,
+        )
+        return result if isinstance(result, ExecutionResult) else await result
 
 
 def _failed(plan: Plan, error: Exception, context: Context, request_id: str) -> Answer:

@@ -25,6 +25,8 @@ def _parse_datetime(value: Any) -> datetime:
         raise ValueError("DateTime takes a string of RFC 3339, such as 2026-01-31T12:00:00Z.") from None
     if parsed.tzinfo is None:
         raise ValueError("DateTime needs an offset, such as Z.")
+    if not 1 < parsed.year < 9999:  # at its ends Python and Postgres mean infinity, or nothing
+        raise ValueError("DateTime takes years from 2 to 9998.")
     return parsed.astimezone(UTC)
 
 

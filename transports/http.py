@@ -128,7 +128,8 @@ class GraphQL:
         if answer.is_refused or answer.has_errors:
             await out.answer(answer, media_type, NO_STORE)
             return
-        is_public = b"authorization" not in headers and self._engine.is_public(request)
+        is_own = b"authorization" in headers or request.wants_cost or request.wants_receipt
+        is_public = not is_own and self._engine.is_public(request)
         tag = b'"' + hashlib.sha256(media_type.content_type[1] + answer.body).hexdigest()[:32].encode() + b'"'
         validators = [self._public if is_public else PRIVATE, (b"etag", tag)]
         if _matches(headers.get(b"if-none-match"), tag):
@@ -174,6 +175,8 @@ class GraphQL:
         claims = await authenticate(services, headers.get(b"authorization"))
         client, agent = scope["client"], headers.get(b"user-agent")
         caller = Caller(client[0] if client else "", agent.decode("latin-1") if agent is not None else None)
+        if first := self._engine.price_of_reading(request):
+            await services.rate_limits.take(claims, caller.address, first)
         await services.rate_limits.take(claims, caller.address, self._engine.price(request))
         request.wants_cost = b"x-aclue-cost" in headers
         if headers.get(b"x-aclue-receipt") == b"1":

@@ -13,6 +13,7 @@ from schema.trusted_documents import TrustedDocuments
 from settings import Settings
 
 MAX_PARAMETERS = 20
+MAX_VALUES = 10_000  # of variables, judged by their commas; each is looked at several times
 DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both are seen
 PARAMETERS = ("query", *DOCUMENT_IDS, "variables", "operationName", "extensions")
 
@@ -90,6 +91,8 @@ class Reader:
         variables = _json(text, "variables")
         if variables is not None and not isinstance(variables, dict):
             raise BadRequest(400, "`variables` must be an object.")
+        if text.count(b",") > MAX_VALUES:
+            raise BadRequest(400, f"`variables` hold at most {MAX_VALUES} values.")
         # What has few brackets cannot be nested deeply, whatever stands in its strings.
         most = self._max_variables_depth
         if text.count(b"{") + text.count(b"[") > most and _is_deeper_than(variables, most):

@@ -122,6 +122,14 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_cost: Positive = 15_000
     request_timeout: Annotated[float, Meta(gt=0)] = 30
     shutdown_timeout: Positive = 10
+    listen_database_url: str = ""
+    max_streams: Positive = 1_000
+    max_streams_per_address: Positive = 100
+    max_streams_per_person: Positive = 10
+    max_stream_operations: Positive = 20
+    stream_init_timeout: Annotated[float, Meta(gt=0)] = 10
+    stream_send_timeout: Annotated[float, Meta(gt=0)] = 10
+    stream_keepalive: Positive = 15
 
     cors_origins: str = ""
     trusted_proxies: str = ""

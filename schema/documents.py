@@ -27,7 +27,7 @@ from plan.operations import Plans
 from schema import limits
 from schema.caching import is_public
 from schema.cost import Cost, CostCounter
-from schema.root_fields import surcharge
+from schema.root_fields import root_fields, surcharge
 from settings import Settings
 
 CACHED_LENGTH = 500_000  # characters of all texts together; a tree takes about a hundred times its text
@@ -43,6 +43,7 @@ class Operation:
         self.node = node
         self.plans = Plans(schema, fields, node, fragments)
         self.is_public = is_public(schema, fragments, node)
+        self.root_fields = root_fields(node, fragments)
         self._surcharge = surcharge(node, fragments)
         self._counter = CostCounter(schema, fragments, node)
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import msgspec
 
 from tests.conftest import Shop
+from transports.streams import EVENTS_AT_ONCE
 
 HANGS = 10  # seconds; far more than anything here takes
 PROTOCOL = "graphql-transport-ws"
@@ -209,11 +210,18 @@ async def socket(
             await socket.go_away()
 
 
+async def until(holds: Callable[[], bool]) -> None:
+    """Returns once it holds."""
+    for _ in range(HANGS * 100):
+        if holds():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never held")
+
+
 async def listening(shop: Shop) -> None:
     """Until this process hears of changes."""
-    async with asyncio.timeout(HANGS):
-        while not shop.services.database.changes.is_connected:
-            await asyncio.sleep(0.01)
+    await until(lambda: shop.services.database.changes.is_connected)
 
 
 async def heard(shop: Shop) -> None:
@@ -223,8 +231,8 @@ async def heard(shop: Shop) -> None:
     shop.services.database.changes.note("tests", "marker")
     async with asyncio.timeout(HANGS):
         await came.wait()
-        while app_of(shop).websockets._streams.turns.locked():
-            await asyncio.sleep(0.01)
+    turns = app_of(shop).websockets._streams.turns
+    await until(lambda: turns._value == EVENTS_AT_ONCE)
     forget()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import asyncpg
@@ -14,11 +13,14 @@ from resolvers import housekeeping
 from resolvers.subscriptions import MAX_WAITING
 from tests.client import Client
 from tests.conftest import Shop
-from tests.streams import CONVERSIONS, FEED, HANGS, PREFERENCES, app_of, convert, heard, listening, socket
+from tests.streams import CONVERSIONS, FEED, PREFERENCES, app_of, convert, heard, listening, socket, until
+from transports.streams import EVENTS_AT_ONCE
 
 CLICK = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { click { id } userErrors { message } } }"
 SWIPES = """
-mutation ($swipes: [SwipeInput!]!) { recordSwipes(input: {swipes: $swipes}) { results { swipe { id } } userErrors { code } } }
+mutation ($swipes: [SwipeInput!]!) {
+  recordSwipes(input: {swipes: $swipes}) { results { swipe { id } } userErrors { code } }
+}
 """
 WITHDRAW = """
 mutation { updateConsents(input: {policyVersion: "1", consents: [{purpose: PERSONALISATION, granted: false}]}) {
@@ -125,15 +127,14 @@ async def test_swipes_of_a_moment_are_one_event_with_the_latest_state(shop: Shop
     first, second, third = (await anna.products(first=3))[:3]
     async with socket(shop, anna.token) as events:
         await events.subscribe(PREFERENCES)
-        async with app_of(shop).websockets._streams.turns:  # as if others were being told
-            for _ in range(3):
-                await app_of(shop).websockets._streams.turns.acquire()
-            for product in (first, second, third):
-                await anna.swipe(product["id"])
-            changes = shop.services.database.changes
-            await changes._is_said.wait()
-            for _ in range(3):
-                app_of(shop).websockets._streams.turns.release()
+        turns = app_of(shop).websockets._streams.turns
+        for _ in range(EVENTS_AT_ONCE):
+            await turns.acquire()  # as if others were being told
+        for product in (first, second, third):
+            await anna.swipe(product["id"])
+        await shop.services.database.changes._is_said.wait()
+        for _ in range(EVENTS_AT_ONCE):
+            turns.release()
         seen = [(await events.event())["preferencesUpdated"]["totalSwipes"]]
         while seen[-1] < 3:
             seen.append((await events.event())["preferencesUpdated"]["totalSwipes"])
@@ -156,18 +157,15 @@ async def test_whoever_takes_no_conversions_is_told_to_subscribe_again(shop: Sho
     async with socket(shop, anna.token) as events:
         await events.subscribe(CONVERSIONS)
         streams = app_of(shop).websockets._streams
-        for _ in range(4):
+        for _ in range(EVENTS_AT_ONCE):
             await streams.turns.acquire()  # nothing is read meanwhile
         person = await shop.owner.fetchval("select id from public.profiles")
         changes = shop.services.database.changes
         for number in range(MAX_WAITING + 2):
             changes.note("conversions", str(person), f"00000000-0000-7000-8000-{number:012}")
-        async with asyncio.timeout(HANGS):
-            await changes._is_said.wait()
-            subscription = changes._listeners["conversions"][str(person)][0].__self__  # type: ignore[attr-defined]
-            while not subscription._is_behind:
-                await asyncio.sleep(0.01)
-        for _ in range(4):
+        subscription = changes._listeners["conversions"][str(person)][0].__self__  # type: ignore[attr-defined]
+        await until(lambda: subscription._is_behind)
+        for _ in range(EVENTS_AT_ONCE):
             streams.turns.release()
         message = await events.hear()
         assert (message["type"], message["id"]) == ("error", "events")
@@ -201,9 +199,7 @@ async def lose_connection(shop: Shop, meanwhile: Any) -> None:
             "select pg_terminate_backend(pid) from pg_stat_activity"
             " where application_name = 'aclue changes' and datname = current_database()"
         )
-        async with asyncio.timeout(HANGS):
-            while changes.is_connected:
-                await asyncio.sleep(0.01)
+        await until(lambda: not changes.is_connected)
         await meanwhile()
     finally:
         await superuser.execute(f"alter database {name} connection limit -1")

@@ -12,6 +12,7 @@ import asyncio
 import json
 import os
 import resource
+import socket
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,6 @@ sys.path.insert(0, str(ROOT))
 from bench.processes import memory  # noqa: E402
 from db import secrets  # noqa: E402
 from db.embedded import EmbeddedServer  # noqa: E402
-from tests.e2e.conftest import free_port  # noqa: E402
 
 MOST_MB = 50.0
 START = "mutation { startSession(input: {}) { accessToken } }"
@@ -37,6 +37,13 @@ SUBSCRIPTIONS = (
     "subscription { recommendationsUpdated }",
     "subscription { affiliateConversion { id product { name } } }",
 )
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 async def subscriber(port: int, token: str) -> ClientConnection:

@@ -26,7 +26,7 @@ from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is
 from transports.origins import Headers, Origins
 from transports.requests import BadRequest, Reader
 from transports.sse import EventStreams
-from transports.streams import Streams, caller_of
+from transports.streams import Streams, caller_of, drop
 from transports.watching import Ended, Watch
 
 log = structlog.get_logger("aclue.transports")
@@ -257,6 +257,10 @@ class _Out:
     async def part(self, body: bytes, *, is_last: bool = False) -> None:
         """More of it."""
         await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
+
+    def drop(self) -> None:
+        """Ends an answer in parts whose client takes nothing."""
+        drop(self._send)
 
     async def send(self, status: int, body: bytes, headers: Headers) -> None:
         self.is_begun = True

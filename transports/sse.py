@@ -7,7 +7,6 @@ A stream that the server ends of its own accord has no `complete`, so that clien
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable
 from typing import Protocol
 
@@ -32,6 +31,8 @@ class Out(Protocol):
     async def begin(self, content_type: tuple[bytes, bytes]) -> None: ...
 
     async def part(self, body: bytes, *, is_last: bool = False) -> None: ...
+
+    def drop(self) -> None: ...
 
 
 class EventStreams:
@@ -107,14 +108,19 @@ class _Events:
 
     async def close(self, why: End | None) -> None:
         """The last part."""
-        if why in (End.GONE, End.TOO_SLOW):
+        if why is End.GONE:
+            return
+        if why is End.TOO_SLOW:
+            self._out.drop()
             return
         last = _COMPLETE if why is None else b""
         if why in _TOKEN_IS_OVER:
             assert why is not None
             last = _next(b'{"errors":' + problems(Unauthenticated(why.reason)) + b"}") + _COMPLETE
-        with contextlib.suppress(TimeoutError):
+        try:
             await _within(self._seconds, self._out.part(last, is_last=True))
+        except TimeoutError:
+            self._out.drop()
 
     async def _say(self, text: bytes) -> None:
         try:

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 import structlog
+from starlette.types import Send
 
 from db.claims import ANONYMOUS, REQUEST_ID, Claims
 from domain.errors import AclueError, RequestError, Timeout, TryAgain, Unauthenticated
@@ -291,6 +292,14 @@ class _Body(msgspec.Struct):
 def errors_of(answer: Answer) -> bytes:
     """The `errors` of an answer that has some, as JSON."""
     return bytes(msgspec.json.decode(answer.body, type=_Body).errors)
+
+
+def drop(send: Send) -> None:
+    """Ends the connection of a client who takes nothing, and what waits for it. ASGI has no word for that: servers
+    close a connection once all is taken, which may be never."""
+    transport = getattr(getattr(send, "__self__", None), "transport", None)  # as uvicorn has it
+    if transport is not None:
+        transport.abort()
 
 
 def caller_of(scope: Any, user_agent: bytes | None) -> Caller:

@@ -7,7 +7,6 @@ A `ping` whose payload holds a token goes on under that token: so a socket outli
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from typing import Any
 
 import msgspec
@@ -22,7 +21,7 @@ from settings import Settings
 from transports.http import authenticate, headers_of
 from transports.origins import Origins
 from transports.requests import Reader
-from transports.streams import PROBLEMS, End, Ended, Stream, Streams, caller_of, errors_of, problems
+from transports.streams import PROBLEMS, End, Ended, Stream, Streams, caller_of, drop, errors_of, problems
 
 log = structlog.get_logger("aclue.transports")
 
@@ -78,6 +77,9 @@ class WebSockets:
                 why = await socket.run(headers.get(b"authorization"))
             if why in (None, End.GONE):
                 return
+            if why is End.TOO_SLOW:
+                drop(send)
+                return
             assert why is not None
             code, reason = why.value
         except Ended as error:
@@ -89,9 +91,13 @@ class WebSockets:
         except Exception as error:
             log.error("internal error", exc_info=error)
             code, reason = 1011, "Something went wrong on our side."
-        with contextlib.suppress(OSError, RuntimeError, TimeoutError):  # closed already, or never to be taken
+        try:
             async with asyncio.timeout(CLOSES_WITHIN):
                 await send({"type": "websocket.close", "code": code, "reason": reason})
+        except TimeoutError:
+            drop(send)
+        except (OSError, RuntimeError):
+            return  # it is closed
 
 
 class _Socket:

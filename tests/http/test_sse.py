@@ -120,6 +120,7 @@ async def test_events_are_for_those_who_name_them_first(shop: Shop, accept: str)
 
 async def test_an_idle_stream_shows_signs_of_life(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     set_settings(shop, monkeypatch, stream_keepalive=0.05)
+    await listening(shop)
     anna = await shop.anonymous()
     stream = Events(shop, FEED, anna.token)
     await stream.start()

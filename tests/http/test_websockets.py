@@ -214,7 +214,6 @@ async def test_a_process_and_an_address_have_so_many(shop: Shop, monkeypatch: py
 
 async def test_a_client_that_takes_nothing_is_dropped(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     set_settings(shop, monkeypatch, stream_send_timeout=0.05)
-    monkeypatch.setattr("transports.websockets.CLOSES_WITHIN", 0.05)
     async with socket(shop) as client:
         client.takes.clear()
         client.say("subscribe", id="1", payload={"query": BRANDS})

@@ -216,6 +216,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         settings = msgspec.structs.replace(settings, claims_mode=ClaimsMode.TRANSACTION)
     if settings.migration_database_url and not settings.database_url:
         raise SettingsError("MIGRATION_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
+    if settings.listen_database_url and not settings.database_url:
+        raise SettingsError("LISTEN_DATABASE_URL: needs DATABASE_URL beside it")
     if settings.trusted_documents_mode is not DocumentsMode.OPEN and not settings.trusted_documents:
         raise SettingsError("TRUSTED_DOCUMENTS_MODE: needs a manifest in TRUSTED_DOCUMENTS beside it")
     return settings

@@ -239,3 +239,32 @@ async def test_a_subscription_has_one_field(shop: Shop) -> None:
         message = await events.ask("subscription { preferencesUpdated { id } recommendationsUpdated }")
         assert message["type"] == "error"
         assert message["payload"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "subscription { a: preferencesUpdated { id } b: preferencesUpdated { id } }",
+        "subscription { __typename }",
+        "subscription { __schema { queryType { name } } }",
+        "subscription { ...Two } fragment Two on Subscription { recommendationsUpdated __typename }",
+    ],
+)
+async def test_nor_does_it_have_another_one_by_a_detour(shop: Shop, query: str) -> None:
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as events:
+        message = await events.ask(query)
+        assert message["type"] == "error"
+        assert message["payload"][0]["extensions"]["code"] == "GRAPHQL_VALIDATION_FAILED"
+
+
+async def test_aliases_fragments_and_conditions_work_in_a_subscription(shop: Shop) -> None:
+    query = """
+    subscription ($more: Boolean! = false) { ...Told }
+    fragment Told on Subscription { liked: preferencesUpdated { totalSwipes confidence @include(if: $more) } }
+    """
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as events:
+        await events.subscribe(query)
+        await anna.swipe((await anna.product("Books 1"))["id"])
+        assert await events.event() == {"liked": {"totalSwipes": 1}}

@@ -171,7 +171,9 @@ class _Socket:
         if self._is_initialised:
             raise Violation(4429, "Too many initialisation requests")
         self._is_initialised = True
-        authorization = _authorization(payload) or self._header
+        authorization = _authorization(payload)
+        if authorization is None:
+            authorization = self._header
         if authorization is not None:
             await self._become(authorization)
         self._is_acknowledged = True

@@ -122,8 +122,12 @@ async def ask(app: Starlette, document: Document, token: str | None) -> Answer:
         headers.append((b"authorization", f"Bearer {token}".encode()))
     status, sent, received = 0, [], bytearray()
 
+    parts = [json.dumps(body).encode()]
+
     async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+        if not parts:
+            await asyncio.Event().wait()  # the client waits for the answer
+        return {"type": "http.request", "body": parts.pop(), "more_body": False}
 
     async def send(message: Any) -> None:
         nonlocal status, sent

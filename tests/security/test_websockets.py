@@ -115,6 +115,13 @@ async def test_nor_one_that_says_something_wrong(shop: Shop, wrong: dict[str, An
         assert await client.close_code() == 4403
 
 
+@pytest.mark.parametrize("payload", [{"authorization": ""}, {"token": ""}, {"Authorization": "Basic YTpi"}])
+async def test_a_token_that_is_none_is_not_taken_for_no_token(shop: Shop, payload: dict[str, str]) -> None:
+    async with socket(shop, init=False) as client:
+        client.say("connection_init", payload=payload)
+        assert await client.close_code() == 4403
+
+
 async def test_a_socket_ends_with_its_token(shop: Shop) -> None:
     anna = await shop.anonymous()
     person = ids.decode_as("Profile", await anna.my_id())

@@ -17,7 +17,8 @@ from domain.errors import Overloaded, Unauthenticated
 from resolvers.sessions import Caller
 from resolvers.subscriptions import Subscription
 from schema.execution import Request
-from transports.streams import PROBLEMS, End, Ended, Refused, Stream, Streams, problems
+from transports.problems import PROBLEMS, Refused, problems
+from transports.streams import End, Ended, Stream, Streams
 
 CONTENT_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
 _COMPLETE = b"event: complete\ndata:\n\n"

@@ -15,12 +15,11 @@ from collections.abc import Callable, Coroutine, Iterator
 from enum import Enum
 from typing import Any
 
-import msgspec
 import structlog
 from starlette.types import Send
 
 from db.claims import ANONYMOUS, REQUEST_ID, Claims
-from domain.errors import AclueError, RequestError, Timeout, TryAgain, Unauthenticated
+from domain.errors import RequestError, Timeout, Unauthenticated
 from resolvers import sessions
 from resolvers.rate_limits import network
 from resolvers.services import Services
@@ -29,7 +28,7 @@ from resolvers.subscriptions import Change, Subscription
 from schema.context import Context
 from schema.execution import Answer, Engine, Request
 from settings import Settings
-from transports.requests import BadRequest
+from transports.problems import Broken, Refused
 
 log = structlog.get_logger("aclue.transports")
 
@@ -252,46 +251,6 @@ class Stream:
     async def _answer(self, request: Request, change: Change | None, request_id: str) -> Answer:
         context = Context(self._services, self.claims, self._caller, change)
         return await self._streams.engine.answer(request, context, request_id)
-
-
-class Refused(Exception):
-    """A subscription that is not to run; `answer` says why."""
-
-    def __init__(self, answer: Answer) -> None:
-        super().__init__("refused")
-        self.answer = answer
-
-
-class Broken(RequestError):
-    """Something went wrong on our side; it stands in the log under this id."""
-
-    def __init__(self, request_id: str) -> None:
-        super().__init__("Something went wrong on our side.")
-        self.request_id = request_id
-
-
-PROBLEMS = (BadRequest, AclueError, Refused)
-
-
-def problems(error: BadRequest | AclueError | Refused) -> bytes:
-    """The `errors` of an answer without data, as JSON."""
-    if isinstance(error, Refused):
-        return errors_of(error.answer)
-    extensions: dict[str, Any] = {"code": error.code}
-    if isinstance(error, TryAgain):
-        extensions["retryAfter"] = error.retry_after
-    if isinstance(error, Broken):
-        extensions["requestId"] = error.request_id
-    return msgspec.json.encode([{"message": str(error), "extensions": extensions}])
-
-
-class _Body(msgspec.Struct):
-    errors: msgspec.Raw
-
-
-def errors_of(answer: Answer) -> bytes:
-    """The `errors` of an answer that has some, as JSON."""
-    return bytes(msgspec.json.decode(answer.body, type=_Body).errors)
 
 
 def drop(send: Send) -> None:

@@ -20,8 +20,9 @@ from schema.trusted_documents import TrustedDocuments
 from settings import Settings
 from transports.http import authenticate, headers_of
 from transports.origins import Origins
+from transports.problems import PROBLEMS, errors_of, problems
 from transports.requests import Reader
-from transports.streams import PROBLEMS, End, Ended, Stream, Streams, caller_of, drop, errors_of, problems
+from transports.streams import End, Ended, Stream, Streams, caller_of, drop
 
 log = structlog.get_logger("aclue.transports")
 

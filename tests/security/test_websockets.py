@@ -67,7 +67,8 @@ async def test_a_forged_notification_shows_nobody_what_is_not_theirs(shop: Shop)
         await his.hears_nothing()
 
 
-async def test_notifications_hold_ids_and_nothing_else(shop: Shop, own_accounts: None) -> None:
+@pytest.mark.usefixtures("own_accounts")
+async def test_notifications_hold_ids_and_nothing_else(shop: Shop) -> None:
     await listening(shop)
     payloads: list[str] = []
     assert shop.dsns.owner
@@ -172,7 +173,8 @@ async def test_a_ping_before_the_beginning_signs_nobody_in(shop: Shop) -> None:
         assert await client.close_code() == 4401
 
 
-async def test_signing_out_ends_the_sockets_of_that_session_and_no_others(shop: Shop, own_accounts: None) -> None:
+@pytest.mark.usefixtures("own_accounts")
+async def test_signing_out_ends_the_sockets_of_that_session_and_no_others(shop: Shop) -> None:
     phone = await shop.account(**ANNA)
     laptop = await sign_in(shop)
     async with socket(shop, phone.token) as on_phone, socket(shop, laptop.token) as on_laptop:
@@ -191,8 +193,9 @@ async def test_a_token_whose_session_has_ended_opens_no_socket(shop: Shop) -> No
         assert await client.close_code() == 4403
 
 
+@pytest.mark.usefixtures("own_accounts")
 @pytest.mark.parametrize("how", ["revoked", "with all others", "by a new password"])
-async def test_a_session_ended_from_elsewhere_ends_its_sockets(shop: Shop, own_accounts: None, how: str) -> None:
+async def test_a_session_ended_from_elsewhere_ends_its_sockets(shop: Shop, how: str) -> None:
     thief = await shop.account(**ANNA)
     anna = await sign_in(shop)
     async with socket(shop, thief.token) as stolen:
@@ -207,7 +210,8 @@ async def test_a_session_ended_from_elsewhere_ends_its_sockets(shop: Shop, own_a
         assert await stolen.close_code() == 4403
 
 
-async def test_a_session_that_became_part_of_an_account_ends_its_sockets(shop: Shop, own_accounts: None) -> None:
+@pytest.mark.usefixtures("own_accounts")
+async def test_a_session_that_became_part_of_an_account_ends_its_sockets(shop: Shop) -> None:
     visitor, anna = await shop.anonymous(), await shop.account()
     async with socket(shop, visitor.token) as client:
         await client.subscribe(PREFERENCES)

@@ -65,6 +65,9 @@ async def test_a_forged_notification_shows_nobody_what_is_not_theirs(shop: Shop)
         await his.subscribe(CONVERSIONS)
         await shop.owner.execute("select pg_notify('aclue_changes', $1)", f"conversions {his_id} {uuid}")
         await his.hears_nothing()
+        own, own_uuid = await click_of(ben)
+        await shop.owner.execute("select pg_notify('aclue_changes', $1)", f"conversions {his_id} {own_uuid}")
+        assert (await his.event())["affiliateConversion"]["id"] == own  # so the silence meant something
 
 
 @pytest.mark.usefixtures("own_accounts")

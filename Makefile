@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases fuzz check bench bench-growth bench-plans bench-rls bench-sessions schema web format clean
+.PHONY: help run test test-bases fuzz check bench bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -72,6 +72,9 @@ bench-rls: .venv/dev ## Measure what row level security costs per statement (ACL
 
 bench-sessions: .venv/dev ## Measure what claims cost on the way to Postgres (SECONDS=1 REQUESTS=16)
 	@$(BIN)/python bench/sessions.py
+
+bench-subscriptions: .venv/dev ## Measure what 500 idle subscribers cost; fail over 50 MB
+	@$(BIN)/python bench/subscriptions.py
 
 schema: .venv/run ## Write schema.graphql and docs/schema.md
 	@$(BIN)/aclue schema --output schema.graphql

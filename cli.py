@@ -111,6 +111,10 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         "server_header": False,
         "log_level": "warning",
         "timeout_graceful_shutdown": settings.shutdown_timeout,
+        "ws_max_size": settings.max_body_bytes,
+        "ws_per_message_deflate": False,  # what it keeps per connection is more than all the rest
+        "ws_ping_interval": settings.stream_keepalive,
+        "ws_ping_timeout": settings.stream_keepalive,
         "proxy_headers": bool(settings.trusted_proxies),
         "forwarded_allow_ips": settings.trusted_proxies or None,
     }

@@ -6,8 +6,10 @@ import asyncio
 import contextlib
 import gc
 import secrets
+import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,8 @@ from schema import trusted_documents
 from schema.execution import Engine
 from settings import Settings, SettingsError
 from transports.http import SECURITY_HEADERS, GraphQL
+from transports.streams import Streams
+from transports.websockets import WebSockets
 
 log = structlog.get_logger("aclue.server")
 
@@ -57,16 +61,20 @@ def create_app(
         app.state.services = Services.make(settings, database, secret)
         services = app.state.services
         services.system_log.start()
+        database.changes.start()
         works = (_keep_house, _deliver_mails) if background is None else background
         tasks = [asyncio.create_task(work(services)) for work in works]
         try:
-            yield
+            with _stopped_by_signals(streams):
+                yield
         finally:
+            streams.stop()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await services.system_log.stop()
             await services.rate_limits.close()
+            await database.changes.stop()
             await database.close()
             log.info("requests answered", **engine.counts)
 
@@ -85,18 +93,49 @@ def create_app(
     )
     app.router.redirect_slashes = False  # it would lead to whatever Host says
     app.state.engine = engine
-    app.graphql = GraphQL(engine, trusted, settings, lambda: app.state.services, app.routed)
+    streams = Streams(engine, settings, lambda: app.state.services)
+    app.graphql = GraphQL(engine, trusted, settings, lambda: app.state.services, streams, app.routed)
+    app.websockets = WebSockets(streams, trusted, settings)
     return app
+
+
+@contextlib.contextmanager
+def _stopped_by_signals(streams: Streams) -> Iterator[None]:
+    """Servers tell an app that they stop once all connections are over; open streams have to hear it before that."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def stop(number: int, frame: Any) -> None:
+        loop.call_soon_threadsafe(streams.stop)
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    for number, handler in before.items():
+        if callable(handler):  # not where nobody would stop anything
+            signal.signal(number, stop)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is stop:
+                signal.signal(number, handler)
 
 
 class _App(Starlette):
     """Everything but GraphQL is routed; that has one path, many requests and answers of its own making."""
 
     graphql: GraphQL
+    websockets: WebSockets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self.graphql(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self.websockets(scope, receive, send)
         else:
             await self.routed(scope, receive, send)
 

@@ -123,6 +123,14 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_cost: Positive = 15_000
     request_timeout: Annotated[float, Meta(gt=0)] = 30
     shutdown_timeout: Positive = 10
+    listen_database_url: str = ""
+    max_streams: Positive = 1_000
+    max_streams_per_address: Positive = 100
+    max_streams_per_person: Positive = 10
+    max_stream_operations: Positive = 20
+    stream_init_timeout: Annotated[float, Meta(gt=0)] = 10
+    stream_send_timeout: Annotated[float, Meta(gt=0)] = 10
+    stream_keepalive: Positive = 15
 
     cors_origins: str = ""
     trusted_proxies: str = ""
@@ -209,6 +217,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         settings = msgspec.structs.replace(settings, claims_mode=ClaimsMode.TRANSACTION)
     if settings.migration_database_url and not settings.database_url:
         raise SettingsError("MIGRATION_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
+    if settings.listen_database_url and not settings.database_url:
+        raise SettingsError("LISTEN_DATABASE_URL: needs DATABASE_URL beside it")
     if settings.trusted_documents_mode is not DocumentsMode.OPEN and not settings.trusted_documents:
         raise SettingsError("TRUSTED_DOCUMENTS_MODE: needs a manifest in TRUSTED_DOCUMENTS beside it")
     return settings

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 
 import asyncpg
 
+from db.changes import Changes
 from db.claims import Claims
 from db.pipeline import MOST_STATEMENTS, Pipeline
 from db.session import Session
@@ -192,8 +193,9 @@ def _busy() -> Overloaded:
 class Database:
     """The API's log-in: hands out sessions, each one transaction under one person's claims."""
 
-    def __init__(self, pool: Pool, settings: Settings) -> None:
+    def __init__(self, pool: Pool, settings: Settings, changes: Changes) -> None:
         self.pool = pool
+        self.changes = changes
         self._settings = settings
 
     @classmethod
@@ -205,7 +207,7 @@ class Database:
 
         pool = Pool(connect, settings)
         pool.release(await pool.open())
-        return cls(pool, settings)
+        return cls(pool, settings, Changes(settings.listen_database_url or dsn))
 
     async def close(self) -> None:
         await self.pool.close()
@@ -220,6 +222,7 @@ class Database:
             read_only=read_only,
             statement_timeout_ms=statement_timeout_ms or settings.database_statement_timeout,
             slow_ms=settings.database_slow_query_threshold,
+            changes=self.changes,
         )
 
 

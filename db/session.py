@@ -25,6 +25,7 @@ from db.usage import USAGE
 from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
 
 if TYPE_CHECKING:
+    from db.changes import Changes
     from db.pool import ApiConnection, Pool
 
 log = structlog.get_logger("aclue.db")
@@ -35,13 +36,23 @@ PATIENCE = 15  # seconds for a commit; a connection that is silent for longer is
 class Session:
     """Statements of one transaction. They run one at a time, in the order they are asked for."""
 
-    def __init__(self, pool: Pool, claims: Claims, *, read_only: bool, statement_timeout_ms: int, slow_ms: int) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        claims: Claims,
+        *,
+        read_only: bool,
+        statement_timeout_ms: int,
+        slow_ms: int,
+        changes: Changes,
+    ) -> None:
         self.claims = claims
         self.read_only = read_only
         self.loaders = Loaders(self)
         self._pool = pool
         self._statement_timeout_ms = statement_timeout_ms
         self._slow_ms = slow_ms
+        self._changes = changes
         self._connection: ApiConnection | None = None
         self._lock = asyncio.Lock()
         self._statement_at_work: asyncio.Future[Any] | None = None
@@ -215,6 +226,10 @@ class Session:
     def after_commit(self, do: Callable[[], None]) -> None:
         """Does this once the transaction is kept; never when it is not."""
         self._after_commit.append(do)
+
+    def note_change(self, topic: str, owner: str) -> None:
+        """Tells every process once the transaction is kept: see db/changes.py."""
+        self.after_commit(lambda: self._changes.note(topic, owner))
 
     async def close(self) -> None:
         """Commits, or rolls back after a failure. Raises WriteConflict when the commit is refused, Overloaded when the

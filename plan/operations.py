@@ -102,7 +102,7 @@ class Plans:
     def _compile(self, conditions: Mapping[str, bool]) -> Plan:
         kind = self._operation.operation
         type_ = self._schema.get_root_type(kind)
-        if type_ is None or kind not in (OperationType.QUERY, OperationType.MUTATION):
+        if type_ is None:
             raise NotPlanned("kind of operation")
         selections = Selections(self._schema, self._fragments, conditions)
         compiler = Compiler(self._schema, self._fields, selections)

@@ -37,5 +37,6 @@ async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy
     await session.fetch("consents.forget_withdrawn")
     if "personalisation" in purposes:
         await session.fetch("personality.mark_due")
+        session.note_change("preferences", str(user))
     if ("personalisation", True) in decisions and await session.fetchval("swipes.any", user_id=user):
         await preferences.recompute(session, user)

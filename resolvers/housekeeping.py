@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import structlog
 
+from db.changes import EVERYBODY
 from db.claims import SERVICE
 from resolvers import outbox, personality
 from resolvers.services import Services
@@ -63,6 +64,7 @@ async def refresh_model(services: Services) -> int:
             "recommendations.needs_refresh", seconds=interval
         ):
             await session.fetch("recommendations.refresh_model")
+            session.note_change("feeds", EVERYBODY)
             return 1
     return 0
 

@@ -81,6 +81,7 @@ async def _store(session: Session, quiz: Quiz, given: dict[str, int], seconds: i
         quality=result.quality,
     )
     await session.fetch("personality.mark_due")
+    session.note_change("preferences", str(session.claims.subject))
     return assessment
 
 

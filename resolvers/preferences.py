@@ -10,6 +10,7 @@ from db.session import Session
 async def recompute(session: Session, user: UUID) -> None:
     """Preferences from the current events; the caller holds the person's lock (swipes.lock)."""
     await session.fetch("preferences.rebuild", user_id=user)
+    session.note_change("preferences", str(user))
 
 
 async def rebuild(session: Session, user: UUID) -> None:

@@ -78,7 +78,7 @@ class RedisBuckets:
         self._limiter = SlidingWindowCounterRateLimiter(storage)
 
     async def take(self, cost: int, charges: Sequence[Charge]) -> float:
-        """As Buckets.take, but what a later bucket lacks was taken from those before it. Raises whatever goes wrong with
+        """As Buckets.take, but what a later bucket lacks was taken from those before it. Raises what goes wrong with
         Redis."""
         from limits import RateLimitItemPerMinute
 

@@ -489,7 +489,13 @@ async def send_feedback(
         comment=comment,
     )
     await note_outcome(session, shown, is_purchased=kind == "purchased")
+    session.note_change("feeds", str(session.claims.subject))
     return shown
+
+
+async def are_served(session: Session) -> bool:
+    """Whether there is a model to make feeds from."""
+    return await session.fetchrow("recommendations.current_model", user_id=session.claims.subject) is not None
 
 
 async def by_id(session: Session, services: Services, shown: Shown) -> Recommended | None:

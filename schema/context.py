@@ -11,17 +11,20 @@ from db.claims import ANONYMOUS, Claims
 from db.session import Session
 from resolvers.services import Services
 from resolvers.sessions import Caller
+from resolvers.subscriptions import Change
 
 log = structlog.get_logger("aclue.schema")
 
 
 @dataclass
 class Context:
-    """One per request. A query has one read-only session; each root field of a mutation has its own."""
+    """One per request, or per event of a subscription, which has a `change`. A query has one read-only session; each
+    root field of a mutation has its own."""
 
     services: Services
     claims: Claims = ANONYMOUS
     caller: Caller = field(default_factory=Caller)
+    change: Change | None = None
     _session: Session | None = None
     _finished: bool = False
 

@@ -45,7 +45,8 @@ class Operation:
         self.node = node
         self.plans = Plans(schema, fields, node, fragments)
         self.is_public = is_public(schema, fragments, node)
-        self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(root_fields(node, fragments).values())
+        self.root_fields = root_fields(node, fragments)
+        self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
         self._surcharge = surcharge(node, fragments)
         self._counter = CostCounter(schema, fragments, node)
 

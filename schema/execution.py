@@ -40,6 +40,9 @@ from settings import Settings
 
 KEPT_INTROSPECTIONS = 8
 MAX_VARIABLE_ERRORS = 50
+_NO_STREAM = GraphQLError(
+    "Subscribe over a WebSocket, or with Accept: text/event-stream.", extensions={"code": "BAD_REQUEST"}
+)
 
 
 class _Executor(IncrementalExecutor):
@@ -86,7 +89,8 @@ class Request:
 @dataclass(slots=True)
 class Answer:
     """`body` is what is sent, as JSON. `is_refused`: the document never ran. `server_timing`: a header of that name.
-    `fallback`: why no plan answered."""
+    `fallback`: why no plan answered. `subscribes_to`: it was refused because it is a subscription to this field, with
+    nothing wrong about it."""
 
     body: bytes
     is_refused: bool = False
@@ -94,6 +98,7 @@ class Answer:
     retry_after: int | None = None
     server_timing: str | None = None
     fallback: str | None = None
+    subscribes_to: str | None = None
 
 
 class Engine:
@@ -125,13 +130,18 @@ class Engine:
         operation = self._documents.get(request.query).operation(request.operation_name)
         return operation is not None and operation.node.operation is OperationType.MUTATION
 
+    def subscribes(self, request: Request) -> bool:
+        """Whether the request is a subscription."""
+        operation = self._documents.get(request.query).operation(request.operation_name)
+        return operation is not None and operation.node.operation is OperationType.SUBSCRIPTION
+
     def is_public(self, request: Request) -> bool:
         """Whether the answer to a caller without a token is the same for everybody."""
         operation = self._documents.get(request.query).operation(request.operation_name)
         return operation is not None and operation.is_public
 
     async def answer(self, request: Request, context: Context, request_id: str) -> Answer:
-        """Runs the request. Never raises for what a caller sends."""
+        """Runs the request; of a subscription one event, the context's change. Never raises for what a caller sends."""
         document = self._documents.get(request.query)
         if document.errors or document.tree is None:
             return _refused(document.errors, context, request_id)
@@ -144,6 +154,9 @@ class Engine:
         cost = operation.cost(request.variables or {})
         if cost.values > self._settings.max_cost or cost.objects > self._settings.max_result_objects:
             answer = _refused((self._too_dear(cost),), context, request_id)
+        elif context.change is None and operation.node.operation is OperationType.SUBSCRIPTION:
+            answer = _refused((_NO_STREAM,), context, request_id)
+            answer.subscribes_to = next(iter(operation.root_fields.values()))  # validation lets it have no second one
         else:
             answer = await self._run(operation, document.tree, request, context, request_id)
         if request.wants_cost or receipt is not None:

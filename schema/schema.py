@@ -33,6 +33,7 @@ from schema.scalars import SCALARS
 from schema.second_factors import SecondFactorMutation
 from schema.session_merges import SessionMergeMutation
 from schema.sessions import SessionMutation
+from schema.subscriptions import Subscription
 from schema.swipes import SwipeMutation
 from schema.system_logs import SystemLogQuery
 
@@ -110,6 +111,7 @@ def build() -> strawberry.Schema:
     return strawberry.Schema(
         query=Query,
         mutation=Mutation,
+        subscription=Subscription,
         types=list(NODES.values()),
         config=StrawberryConfig(scalar_map=SCALARS),
     )

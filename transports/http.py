@@ -18,14 +18,15 @@ from starlette.types import Receive, Scope, Send
 from db.claims import ANONYMOUS, REQUEST_ID, Claims
 from domain.errors import DocumentRefused, Overloaded, RateLimited, Timeout, TryAgain, Unauthenticated
 from resolvers.services import Services
-from resolvers.sessions import Caller
 from schema.context import Context
 from schema.execution import Answer, Engine, Request
 from schema.trusted_documents import TrustedDocuments
 from settings import DocumentsMode, Settings
-from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json
+from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events
 from transports.origins import Headers, Origins
-from transports.requests import BadRequest, Reader
+from transports.requests import BadRequest, Reader, charge
+from transports.sse import EventStreams
+from transports.streams import Streams, caller_of, drop
 from transports.watching import Ended, Watch
 
 log = structlog.get_logger("aclue.transports")
@@ -47,10 +48,12 @@ class GraphQL:
         trusted: TrustedDocuments,
         settings: Settings,
         services: Callable[[], Services],
+        streams: Streams,
         page: Callable[[Scope, Receive, Send], Awaitable[None]],
     ) -> None:
         self._engine = engine
         self._services = services
+        self._events = EventStreams(streams)
         self._page = page
         self._reader = Reader(settings, trusted)
         self._is_explorable = trusted.mode is not DocumentsMode.ONLY
@@ -62,7 +65,7 @@ class GraphQL:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = secrets.token_hex(8)
         REQUEST_ID.set(request_id)
-        headers = _headers(scope["headers"])
+        headers = headers_of(scope["headers"])
         method = scope["method"]
         explores = method == "GET" and not scope["query_string"] and accepts_html(headers.get(b"accept"))
         if explores and self._is_explorable:
@@ -102,7 +105,8 @@ class GraphQL:
             watch.over()
 
     async def _post(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
-        media_type = _media_type(headers)
+        is_stream = prefers_events(headers.get(b"accept"))
+        media_type = LEGACY if is_stream else _media_type(headers)
         if not is_json(headers.get(b"content-type", b"")):
             raise BadRequest(415, "Send application/json, in UTF-8.")
         if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() != b"identity":
@@ -112,6 +116,11 @@ class GraphQL:
             return
         watch.body_is_read()
         request = self._reader.from_body(body)
+        if is_stream:
+            watch.over()  # it may take as long as the client likes
+            claims = await authenticate(self._services(), headers.get(b"authorization"))
+            await self._events.answer(request, claims, caller_of(scope, headers.get(b"user-agent")), receive, out)
+            return
         context = await self._context(scope, headers, request)
         answer = await self._engine.answer(request, context, out.request_id)
         watch.over()
@@ -173,11 +182,8 @@ class GraphQL:
         """Whose request it is, and charged to them. Raises Unauthenticated, RateLimited or Overloaded."""
         services = self._services()
         claims = await authenticate(services, headers.get(b"authorization"))
-        client, agent = scope["client"], headers.get(b"user-agent")
-        caller = Caller(client[0] if client else "", agent.decode("latin-1") if agent is not None else None)
-        if first := self._engine.price_of_reading(request):
-            await services.rate_limits.take(claims, caller.address, first)
-        await services.rate_limits.take(claims, caller.address, self._engine.price(request))
+        caller = caller_of(scope, headers.get(b"user-agent"))
+        await charge(self._engine, services, claims, caller.address, request)
         request.wants_cost = b"x-aclue-cost" in headers
         if headers.get(b"x-aclue-receipt") == b"1":
             request.wants_receipt = not services.settings.is_production or claims.role == "service_role"
@@ -248,6 +254,21 @@ class _Out:
         message = "Something went wrong on our side."
         await self.error(500, message, "INTERNAL_SERVER_ERROR", requestId=self.request_id)
 
+    async def begin(self, content_type: tuple[bytes, bytes]) -> None:
+        """An answer that comes in parts."""
+        self.is_begun = True
+        request_id = (b"x-request-id", self.request_id.encode())
+        headers = [content_type, NO_STORE, (b"x-accel-buffering", b"no"), request_id, *self._fixed]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def part(self, body: bytes, *, is_last: bool = False) -> None:
+        """More of it."""
+        await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
+
+    def drop(self) -> None:
+        """Ends an answer in parts whose client takes nothing."""
+        drop(self._send)
+
     async def send(self, status: int, body: bytes, headers: Headers) -> None:
         self.is_begun = True
         headers += self._fixed
@@ -256,7 +277,7 @@ class _Out:
         await self._send({"type": "http.response.body", "body": body})
 
 
-def _headers(given: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
+def headers_of(given: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """By name; those given several times are joined, so that none of them is overlooked."""
     headers = dict(given)
     if len(headers) != len(given):

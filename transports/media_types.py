@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
+EVENTS = b"text/event-stream"
 MAX_ACCEPT_LENGTH = 2_000
 KEPT_HEADERS = 256
 
@@ -40,6 +41,12 @@ def accepted(accept: bytes | None) -> MediaType | None:
         if quality > best_quality or (quality == best_quality > 0 and GRAPHQL_JSON in ranges):
             best, best_quality = media_type, quality
     return best
+
+
+def prefers_events(accept: bytes | None) -> bool:
+    """Whether answers are to come as server-sent events: only where these are named first. Some clients name them last,
+    for subscriptions, on every request."""
+    return accept is not None and accept[:MAX_ACCEPT_LENGTH].lower().lstrip().startswith(EVENTS)
 
 
 def accepts_html(accept: bytes | None) -> bool:

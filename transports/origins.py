@@ -1,9 +1,10 @@
-"""Which web pages of other origins may read answers: CORS."""
+"""Which web pages of other origins may read answers (CORS) and open WebSockets."""
 
 from __future__ import annotations
 
 import functools
 from typing import TypeAlias
+from urllib.parse import urlsplit
 
 from settings import Settings
 
@@ -20,11 +21,18 @@ class Origins:
 
     def __init__(self, settings: Settings) -> None:
         self._allowed = frozenset(settings.allowed_origins)
+        own = urlsplit(settings.base_url)
+        self._own = f"{own.scheme}://{own.netloc}".lower().encode()
         self._known = functools.lru_cache(maxsize=256)(self._allows)
 
     def allows(self, origin: bytes) -> bool:
         """Whether pages of this origin may read answers."""
         return self._known(origin)
+
+    def may_connect(self, origin: bytes | None) -> bool:
+        """Whether pages of this origin may open a WebSocket, where browsers enforce nothing themselves. Ours may, and
+        whatever is no browser."""
+        return origin is None or origin.lower() == self._own or self.allows(origin)
 
     def _allows(self, origin: bytes) -> bool:
         text = origin.decode("latin-1").lower()

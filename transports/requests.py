@@ -8,7 +8,9 @@ from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from schema.execution import Request
+from db.claims import Claims
+from resolvers.services import Services
+from schema.execution import Engine, Request
 from schema.trusted_documents import TrustedDocuments
 from settings import Settings
 
@@ -30,6 +32,14 @@ class BadRequest(Exception):
         self.status = status
         self.code = code
         self.headers = headers
+
+
+async def charge(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> None:
+    """Takes what a request costs from its caller's limits: for reading its text, before that is done, and for running
+    it. Raises RateLimited."""
+    if reading := engine.price_of_reading(request):
+        await services.rate_limits.take(claims, address, reading)
+    await services.rate_limits.take(claims, address, engine.price(request))
 
 
 class _Body(msgspec.Struct, rename="camel", gc=False):

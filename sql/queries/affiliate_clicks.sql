@@ -5,3 +5,12 @@ select private.create_affiliate_click(
 -- name: follow(click_id, user_agent)
 -- As service_role: records the hit and gives the offer.
 select affiliate_url, click_parameter from private.follow_affiliate_click(:click_id::uuid, :user_agent::text)
+
+-- name: converted_since(user_id, since, most)
+-- A person's clicks that earned or lost something after a moment, the latest first.
+select v.click_id
+from public.conversions v join public.conversion_events e on e.conversion_id = v.id
+where v.user_id = :user_id::uuid and v.click_id is not null and e.created_at > :since::timestamptz
+group by v.click_id
+order by max(e.created_at) desc
+limit :most::int

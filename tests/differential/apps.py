@@ -121,14 +121,13 @@ async def ask(app: Starlette, document: Document, token: str | None) -> Answer:
     if token is not None:
         headers.append((b"authorization", f"Bearer {token}".encode()))
     status, sent, received = 0, [], bytearray()
-    is_sent = False
+
+    parts = [json.dumps(body).encode()]
 
     async def receive() -> dict[str, Any]:
-        nonlocal is_sent
-        if is_sent:  # this client never goes away
-            await asyncio.get_running_loop().create_future()
-        is_sent = True
-        return {"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}
+        if not parts:
+            await asyncio.Event().wait()  # the client waits for the answer
+        return {"type": "http.request", "body": parts.pop(), "more_body": False}
 
     async def send(message: Any) -> None:
         nonlocal status, sent

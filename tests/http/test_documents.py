@@ -67,7 +67,7 @@ async def test_validation_errors(shop: Shop) -> None:
         "{ ...F } fragment F on Nothing { id }",
         "{ a: me { id } a: products { totalCount } }",
         "query A { me { id } } query A { me { id } }",
-        "subscription { preferencesUpdated { id } }",
+        "subscription { preferencesUpdated { nothing } }",
         "{ me @nothing { id } }",
         "type Query { x: Int }",
     ):

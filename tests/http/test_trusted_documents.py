@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from graphql import get_introspection_query
 from server import create_app
 from settings import DocumentsMode
 from tests.conftest import SECRET, Shop
+from tests.streams import socket
 
 CATEGORIES = "query Categories($first: Int) { products(first: $first) { nodes { id } } categories { slug } }"
 OTHER = "{ categories { name } }"
@@ -119,3 +121,13 @@ async def test_a_hash_hides_no_limits(shop: Shop) -> None:
     named = {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(deep.encode()).hexdigest()}}
     assert await outcome(shop.http, query=deep, extensions=named) == "GRAPHQL_VALIDATION_FAILED"
     assert await outcome(shop.http, extensions=named) == "GRAPHQL_VALIDATION_FAILED"
+
+
+async def test_only_documents_of_the_manifest_run_over_sockets(shop: Shop, tmp_path: Path) -> None:
+    async with serving(shop, tmp_path, DocumentsMode.ONLY) as http:
+        app: Any = http._transport.app  # type: ignore[attr-defined]
+        async with socket(dataclasses.replace(shop, http=http, services=app.state.services)) as client:
+            refused = await client.ask(OTHER)
+            assert refused["payload"][0]["extensions"]["code"] == "DOCUMENT_NOT_TRUSTED"
+            client.say("subscribe", id="known", payload={"documentId": "abc"})
+            assert (await client.hear())["type"] == "next"

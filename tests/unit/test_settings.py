@@ -64,6 +64,7 @@ CHECKED = (
     "PUBLIC_URL",
     "APP_URL",
     "MIGRATION_DATABASE_URL",
+    "LISTEN_DATABASE_URL",
     "CORS_ORIGINS",
 )
 
@@ -95,6 +96,7 @@ def test_a_text_is_read_as_it_is(name: str) -> None:
         ("RETENTION_AUDIT_LOG", "89"),
         ("RETENTION_VIEWS", "30"),
         ("MIGRATION_DATABASE_URL", "postgresql://owner@/aclue"),
+        ("LISTEN_DATABASE_URL", "postgresql://api@/aclue"),
         ("CLAIMS_MODE", "session"),
         ("PREPARED_STATEMENTS", "never"),
     ],

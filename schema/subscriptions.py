@@ -1,0 +1,34 @@
+"""What is told as it happens. A subscription's field is resolved anew for each event, under the claims of whoever
+listens: what an event says is what they may read at that moment."""
+
+from __future__ import annotations
+
+import strawberry
+
+from resolvers import recommendations
+from schema.affiliate_clicks import AffiliateClick
+from schema.context import Info
+from schema.node import load, load_own
+from schema.preferences import Preferences
+
+
+@strawberry.type(description="What can be listened to: over a WebSocket, or as server-sent events.")
+class Subscription:
+    @strawberry.field(
+        description="The caller's own preferences, after swipes, quizzes and consents; null while there are none. What "
+        "happens within a moment is told once."
+    )
+    def preferences_updated(self, info: Info) -> Preferences | None:
+        return load_own(info, Preferences)
+
+    @strawberry.field(
+        description="True whenever the caller's feed would be another one than before: ask for it again, without "
+        "`after`. What happens within a moment is told once."
+    )
+    async def recommendations_updated(self, info: Info) -> bool | None:
+        return True if await recommendations.are_served(info.context.session) else None
+
+    @strawberry.field(description="One of the caller's tracked links earned something, or lost what it had earned.")
+    def affiliate_conversion(self, info: Info) -> AffiliateClick | None:
+        change = info.context.change
+        return load(info, AffiliateClick, change.id if change else None)

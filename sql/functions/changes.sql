@@ -1,0 +1,39 @@
+-- Changes that are rare and must not be missed, told to every process of the API in their own transaction: db/changes.py.
+-- A notification holds ids alone: whoever may log in to the database may listen.
+
+create or replace function private.tell_session_end() returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+  perform pg_catalog.pg_notify('aclue_changes', 'sessions ' || old.id);
+  return null;
+end
+$$;
+
+-- A row per state that a conversion has had: one import tells of each click once.
+create or replace function private.tell_conversions() returns trigger
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  perform pg_catalog.pg_notify('aclue_changes', 'conversions ' || told.user_id || ' ' || told.click_id)
+  from (
+    select distinct v.user_id, v.click_id from inserted i join public.conversions v on v.id = i.conversion_id
+    where v.user_id is not null and v.click_id is not null
+  ) told;
+  return null;
+end
+$$;
+
+create or replace trigger user_sessions_revoked after update of revoked_at on public.user_sessions
+  for each row when (old.revoked_at is null and new.revoked_at is not null)
+  execute function private.tell_session_end();
+create or replace trigger user_sessions_deleted after delete on public.user_sessions
+  for each row when (old.revoked_at is null)
+  execute function private.tell_session_end();
+create or replace trigger conversion_events_told after insert on public.conversion_events
+  referencing new table as inserted for each statement
+  execute function private.tell_conversions();
+
+revoke all on function private.tell_session_end(), private.tell_conversions() from public, anon, authenticated;

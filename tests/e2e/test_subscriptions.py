@@ -1,0 +1,147 @@
+"""Open streams of a real server: a real WebSocket client, real sockets that take nothing, and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket as raw
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from tests.client import Client
+from tests.e2e.conftest import HANGS, Service, data_folder, served
+from tests.streams import FEED, PREFERENCES
+
+STOPS_WITHIN = 5  # seconds, of the ten that requests have
+NOISE = "Traceback"
+
+
+@asynccontextmanager
+async def socket(service: Service, token: str | None, **options: Any) -> AsyncIterator[ClientConnection]:
+    """An initialised socket."""
+    url = f"ws://127.0.0.1:{service.port}/graphql"
+    async with connect(url, subprotocols=["graphql-transport-ws"], **options) as client:  # type: ignore[list-item]
+        await client.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}))
+        assert json.loads(await client.recv())["type"] == "connection_ack"
+        yield client
+
+
+async def subscribe(client: ClientConnection, query: str) -> None:
+    await client.send(json.dumps({"type": "subscribe", "id": "1", "payload": {"query": query}}))
+    await client.send('{"type":"ping"}')
+    assert json.loads(await client.recv())["type"] == "pong"
+
+
+async def close_code(client: ClientConnection) -> int | None:
+    try:
+        async with asyncio.timeout(HANGS):
+            while True:
+                await client.recv()
+    except ConnectionClosed:
+        return client.close_code
+
+
+async def test_a_swipe_over_http_is_told_over_a_socket_and_as_an_event(service: Service, caller: Client) -> None:
+    anna = await caller.start_session()
+    headers = {"authorization": f"Bearer {anna.token}", "accept": "text/event-stream"}
+    product = (await anna.products(first=1))[0]["id"]
+    async with (
+        socket(service, anna.token) as client,
+        anna.http.stream("POST", "/graphql", json={"query": FEED}, headers=headers) as stream,
+    ):
+        await subscribe(client, PREFERENCES)
+        await anna.swipe(product)
+        message = json.loads(await asyncio.wait_for(client.recv(), HANGS))
+        assert message["payload"] == {"data": {"preferencesUpdated": {"totalSwipes": 1, "rightSwipes": 1}}}
+        lines = stream.aiter_lines()
+        assert [await anext(lines), await anext(lines)] == [
+            "event: next",
+            'data: {"data":{"recommendationsUpdated":true}}',
+        ]
+
+
+async def test_signing_out_closes_the_socket(service: Service, caller: Client) -> None:
+    anna = await caller.start_session()
+    async with socket(service, anna.token) as client:
+        await subscribe(client, PREFERENCES)
+        await anna.ask("mutation { signOut { userErrors { code } } }")
+        assert await close_code(client) == 4403
+
+
+async def test_a_page_of_another_origin_gets_no_socket(service: Service) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        async with socket(service, None, origin="https://evil.example"):
+            pass
+    assert refused.value.response.status_code == 403
+
+
+HANDSHAKE = (
+    b"GET /graphql HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n\r\n"
+)
+
+
+def frame(text: str) -> bytes:
+    """A text frame of a client, masked with nothing."""
+    body = text.encode()
+    length = bytes([0x80 | len(body)]) if len(body) < 126 else b"\xfe" + len(body).to_bytes(2, "big")
+    return b"\x81" + length + bytes(4) + body
+
+
+async def test_a_client_that_takes_nothing_does_not_hold_up_the_end_of_the_server() -> None:
+    big = "{ " + " ".join(f"p{i}: products(first: 100) {{ nodes {{ id name description }} }}" for i in range(12)) + " }"
+    with data_folder() as home, served(home, STREAM_SEND_TIMEOUT="1") as service:
+        client = raw.socket()
+        client.setsockopt(raw.SOL_SOCKET, raw.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", service.port))
+        client.settimeout(HANGS)
+        client.sendall(HANDSHAKE)
+        assert b"101" in client.recv(1000)  # the last that it takes
+        client.sendall(frame('{"type":"connection_init"}'))
+        for number in range(20):
+            client.sendall(frame(json.dumps({"type": "subscribe", "id": str(number), "payload": {"query": big}})))
+        began = time.monotonic()
+        assert await asyncio.to_thread(service.stop) == 0
+        assert time.monotonic() - began < STOPS_WITHIN
+        client.close()
+
+
+async def test_garbage_below_the_protocol_leaves_no_traceback(service: Service) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(HANDSHAKE)
+    assert b"101" in await reader.readline()
+    writer.write(b"\xff" * 100)  # no frame
+    async with asyncio.timeout(HANGS):
+        await reader.read()
+    writer.close()
+    assert NOISE not in service.errors.read_text()
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+async def test_a_server_that_stops_closes_its_streams_at_once(tmp_path: Path, workers: str) -> None:
+    with data_folder() as home, served(home, WORKERS=workers) as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=HANGS) as http:
+            anna = await Client(http).start_session()
+            headers = {"authorization": f"Bearer {anna.token}", "accept": "text/event-stream"}
+            async with (
+                socket(service, anna.token) as client,
+                http.stream("POST", "/graphql", json={"query": FEED}, headers=headers) as stream,
+            ):
+                await subscribe(client, PREFERENCES)
+                began = time.monotonic()
+                service.process.send_signal(signal.SIGTERM)
+                assert await close_code(client) in (1001, 1012)
+                assert [line async for line in stream.aiter_lines() if line] == []
+            assert await asyncio.to_thread(service.process.wait, HANGS) == 0
+            assert time.monotonic() - began < STOPS_WITHIN
+            assert NOISE not in service.errors.read_text()

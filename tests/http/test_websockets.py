@@ -1,0 +1,248 @@
+"""graphql-transport-ws, letter by letter; queries and mutations over it; and when a socket ends."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import pytest
+
+from tests.client import ME, SWIPE
+from tests.conftest import Shop
+from tests.streams import FEED, HANGS, PREFERENCES, PROTOCOL, Closed, app_of, socket
+
+BRANDS = "{ brands { nodes { name } } }"
+
+
+def set_settings(shop: Shop, monkeypatch: pytest.MonkeyPatch, **changes: Any) -> None:
+    """Other settings for the sockets to come."""
+    streams = app_of(shop).websockets._streams
+    monkeypatch.setattr(streams, "settings", msgspec.structs.replace(streams.settings, **changes))
+
+
+async def test_a_query_and_a_mutation_run_over_a_socket(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    product = (await anna.product("Books 1"))["id"]
+    async with socket(shop, anna.token) as client:
+        assert (await client.ask(ME))["data"] == {"me": {"id": await anna.my_id()}}
+        swipe = {"productId": product, "direction": "RIGHT", "clientSwipeId": "one"}
+        payload = (await client.ask(SWIPE, input=swipe))["data"]["recordSwipe"]
+        assert payload["userErrors"] == []
+    assert await shop.owner.fetchval("select count(*) from public.swipes") == 1
+
+
+async def test_what_has_a_plan_runs_by_it(shop: Shop) -> None:
+    async with socket(shop) as client:
+        before = shop.engine.counts["planned"]
+        assert len((await client.ask(BRANDS))["data"]["brands"]["nodes"]) == 3
+        assert shop.engine.counts["planned"] == before + 1
+
+
+async def test_the_acknowledgement_says_when_the_token_expires(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    async with socket(shop, init=False) as client:
+        acknowledgement = await client.init(anna.token)
+        claims = await shop.services.tokens.verify(anna.token or "")
+        assert acknowledgement["payload"] == {"expiresAt": claims.expires_at}
+
+
+@pytest.mark.parametrize("payload", [{"token": "{token}"}, {"Authorization": "Bearer {token}"}])
+async def test_tokens_are_taken_in_every_usual_spelling(shop: Shop, payload: dict[str, str]) -> None:
+    anna = await shop.anonymous()
+    given = {name: value.format(token=anna.token) for name, value in payload.items()}
+    async with socket(shop, init=False) as client:
+        client.say("connection_init", payload=given)
+        assert (await client.hear())["type"] == "connection_ack"
+        assert (await client.ask(ME))["data"]["me"] is not None
+
+
+async def test_a_client_that_is_no_browser_may_send_its_token_with_the_handshake(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    async with socket(shop, headers={"authorization": f"Bearer {anna.token}"}) as client:
+        assert (await client.ask(ME))["data"]["me"] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("", 4400),
+        ("{", 4400),
+        ("[]", 4400),
+        ("null", 4400),
+        ('"ping"', 4400),
+        ('{"type":null}', 4400),
+        ('{"type":"start"}', 4400),
+        ('{"type":"connection_init","payload":[]}', 4400),
+        ('{"type":"connection_init","payload":{"authorization":7}}', 4400),
+        ('{"type":"ping","payload":"x"}', 4400),
+        ('{"type":"complete"}', 4400),
+        ('{"type":"complete","id":7}', 4400),
+        ('{"type":"subscribe","id":"1","payload":{"query":"{ me { id } }"}}', 4401),
+        ("[" * 100_000, 4400),
+        ('{"type":"ping","payload":' + "[" * 100_000, 4400),
+        ('{"type":"ping","payload":' + '{"a":' * 10_000 + "1" + "}" * 10_001, 4400),
+        ('{"type":"ping\\ud800"}', 4400),
+        ("x" * 1_000_001, 1009),
+    ],
+)
+async def test_whoever_does_not_keep_to_the_protocol_is_shown_out(shop: Shop, text: str, code: int) -> None:
+    async with socket(shop, init=False) as client:
+        client.frame(text=text)
+        assert await client.close_code() == code
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ('{"type":"connection_init"}', 4429),
+        ('{"type":"subscribe","id":"1"}', 4400),
+        ('{"type":"subscribe","id":"1","payload":"{}"}', 4400),
+        ('{"type":"subscribe","id":"","payload":{"query":"{ me { id } }"}}', 4400),
+        ('{"type":"subscribe","payload":{"query":"{ me { id } }"}}', 4400),
+        ('{"type":"subscribe","id":"' + "1" * 101 + '","payload":{"query":"{ me { id } }"}}', 4400),
+    ],
+)
+async def test_so_is_whoever_forgets_it_later(shop: Shop, text: str, code: int) -> None:
+    async with socket(shop) as client:
+        client.frame(text=text)
+        assert await client.close_code() == code
+
+
+async def test_binary_frames_are_not_spoken_here(shop: Shop) -> None:
+    async with socket(shop, init=False) as client:
+        client.frame(bytes=b'{"type":"connection_init"}')
+        assert await client.close_code() == 4400
+
+
+async def test_two_operations_of_one_id_end_the_socket(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as client:
+        await client.subscribe(FEED)
+        client.say("subscribe", id="events", payload={"query": FEED})
+        with pytest.raises(Closed) as closed:
+            await client.hear()
+    assert (closed.value.code, closed.value.reason) == (4409, "Subscriber for events already exists")
+
+
+async def test_an_id_is_free_again_after_its_operation(shop: Shop) -> None:
+    async with socket(shop) as client:
+        for _ in range(3):
+            assert "data" in await client.ask(BRANDS, id="same")
+
+
+async def test_another_subprotocol_is_not_spoken_here(shop: Shop) -> None:
+    async with socket(shop, init=False, subprotocols=["graphql-ws"]) as client:
+        assert await client.close_code() == 4406
+
+
+async def test_other_paths_have_no_sockets(shop: Shop) -> None:
+    with pytest.raises(Closed) as closed:
+        async with socket(shop, path="/elsewhere", init=False):
+            pass
+    assert closed.value.code == 403
+
+
+async def test_whoever_says_nothing_is_shown_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_settings(shop, monkeypatch, stream_init_timeout=0.05)
+    async with socket(shop, init=False) as client:
+        assert await client.close_code() == 4408
+
+
+@pytest.mark.parametrize(
+    ("payload", "code"),
+    [
+        ({}, "BAD_REQUEST"),
+        ({"query": 7}, "BAD_REQUEST"),
+        ({"query": "{"}, "GRAPHQL_PARSE_FAILED"),
+        ({"query": "{ nothing }"}, "GRAPHQL_VALIDATION_FAILED"),
+        ({"query": "{ me { id } }", "variables": []}, "BAD_REQUEST"),
+        ({"query": "query ($n: Int!) { products(first: $n) { nodes { id } } }"}, "BAD_USER_INPUT"),
+        ({"query": "query A { me { id } } query B { me { id } }"}, "BAD_USER_INPUT"),
+        ({"documentId": "nobody knows it"}, "PERSISTED_QUERY_NOT_FOUND"),
+        ({"query": "{" + "a" * 60_000 + "}"}, "GRAPHQL_PARSE_FAILED"),
+        ({"query": "{ products(first: 100) { nodes { similar(first: 100) { id } } } }"}, "COST_LIMIT_EXCEEDED"),
+    ],
+)
+async def test_what_is_wrong_with_an_operation_is_an_error_of_it_alone(
+    shop: Shop, payload: dict[str, Any], code: str
+) -> None:
+    async with socket(shop) as client:
+        client.say("subscribe", id="1", payload=payload)
+        message = await client.hear()
+        assert (message["type"], message["id"]) == ("error", "1")
+        assert message["payload"][0]["extensions"]["code"] == code
+        assert "data" in await client.ask(BRANDS)
+
+
+async def test_rate_limits_hold_over_sockets(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shop.services.rate_limits, "_per_caller", 100)
+    async with socket(shop) as client:
+        answers = [await client.ask(BRANDS) for _ in range(3)]
+    (error,) = answers[-1]["payload"]
+    assert error["extensions"]["code"] == "RATE_LIMITED"
+    assert error["extensions"]["retryAfter"] > 0
+
+
+async def test_so_many_operations_at_once_and_no_more(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_settings(shop, monkeypatch, max_stream_operations=2)
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as client:
+        await client.subscribe(FEED, id="1")
+        await client.subscribe(PREFERENCES, id="2")
+        assert (await client.ask(BRANDS))["payload"][0]["extensions"]["code"] == "OVERLOADED"
+        client.say("complete", id="1")
+        assert "data" in await client.ask(BRANDS)
+
+
+async def test_a_person_has_so_many_sockets(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_settings(shop, monkeypatch, max_streams_per_person=1)
+    anna, ben = await shop.anonymous(), await shop.anonymous()
+    async with socket(shop, anna.token), socket(shop, init=False) as second, socket(shop, ben.token):
+        second.say("connection_init", payload={"token": anna.token})
+        assert await second.close_code() == 1013
+    async with socket(shop, anna.token):
+        pass  # there is a place again
+
+
+@pytest.mark.parametrize("setting", ["max_streams", "max_streams_per_address"])
+async def test_a_process_and_an_address_have_so_many(shop: Shop, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
+    set_settings(shop, monkeypatch, **{setting: 1})
+    async with socket(shop), socket(shop, init=False) as second:
+        assert await second.close_code() == 1013
+
+
+async def test_a_client_that_takes_nothing_is_dropped(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_settings(shop, monkeypatch, stream_send_timeout=0.05)
+    async with socket(shop) as client:
+        client.takes.clear()
+        client.say("subscribe", id="1", payload={"query": BRANDS})
+        async with asyncio.timeout(HANGS):
+            await client.task
+
+
+async def test_when_the_server_stops_sockets_are_told_so(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as client:
+        await client.subscribe(FEED)
+        app_of(shop).websockets._streams.stop()
+        assert await client.close_code() == 1001
+    async with socket(shop, init=False) as late:
+        assert await late.close_code() == 1001
+
+
+async def test_nothing_is_left_of_a_client_that_went_away(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as client:
+        await client.subscribe(FEED)
+        await client.subscribe(PREFERENCES, id="preferences")
+        streams = app_of(shop).websockets._streams
+        assert len(streams) == 1
+    assert len(streams) == 0
+    assert not streams._places
+    assert all(not owners for owners in shop.services.database.changes._listeners.values())
+
+
+async def test_the_protocol_is_named_in_the_handshake(shop: Shop) -> None:
+    async with socket(shop, init=False, subprotocols=["other", PROTOCOL]) as client:
+        assert client.is_open

@@ -1,0 +1,139 @@
+"""GraphQL over server-sent events, in distinct connections: a POST whose answer goes on.
+https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
+
+A stream that the server ends of its own accord has no `complete`, so that clients come back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Protocol
+
+from starlette.types import Receive
+
+from db.claims import Claims
+from domain.errors import Overloaded, Unauthenticated
+from resolvers.sessions import Caller
+from resolvers.subscriptions import Subscription
+from schema.execution import Request
+from transports.problems import PROBLEMS, Refused, problems
+from transports.streams import End, Ended, Stream, Streams
+
+CONTENT_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
+_COMPLETE = b"event: complete\ndata:\n\n"
+_KEEP_ALIVE = b":\n\n"
+_TOKEN_IS_OVER = (End.EXPIRED, End.SIGNED_OUT)
+
+
+class Out(Protocol):
+    """Sends an answer in parts."""
+
+    async def begin(self, content_type: tuple[bytes, bytes]) -> None: ...
+
+    async def part(self, body: bytes, *, is_last: bool = False) -> None: ...
+
+    def drop(self) -> None: ...
+
+
+class EventStreams:
+    """Answers to those who want events."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+
+    async def answer(self, request: Request, claims: Claims, caller: Caller, receive: Receive, out: Out) -> None:
+        """Until it is all said or the client has gone away. Before anything is sent it raises Unauthenticated,
+        RateLimited or Overloaded; what is wrong with the document is an event."""
+        try:
+            with self._streams.opened(caller) as stream:
+                await stream.become(claims)
+                await self._begin(request, stream, receive, out)
+        except Ended as error:
+            if error.end is End.SIGNED_OUT:
+                raise Unauthenticated(error.end.reason) from None
+            raise Overloaded(error.end.reason) from None
+
+    async def _begin(self, request: Request, stream: Stream, receive: Receive, out: Out) -> None:
+        subscription = None
+        try:
+            subscription = await stream.begin(request)
+        except Refused as error:
+            await out.begin(CONTENT_TYPE)
+            await out.part(_next(error.answer.body) + _COMPLETE, is_last=True)
+            return
+        events = _Events(stream, out, self._streams.settings.stream_send_timeout)
+        try:
+            await out.begin(CONTENT_TYPE)
+            keeper = asyncio.create_task(events.keep(receive, self._streams.settings.stream_keepalive))
+            try:
+                why = await stream.run(events.tell(request, subscription))
+            finally:
+                keeper.cancel()
+                await asyncio.gather(keeper, return_exceptions=True)
+        finally:
+            if subscription is not None:
+                subscription.close()
+        await events.close(why)
+
+
+class _Events:
+    """What is said over one stream."""
+
+    def __init__(self, stream: Stream, out: Out, seconds: float) -> None:
+        self._stream = stream
+        self._out = out
+        self._seconds = seconds
+
+    async def tell(self, request: Request, subscription: Subscription | None) -> None:
+        try:
+            while True:
+                answer = await self._stream.answer(request, subscription)
+                await self._say(_next(answer.body))
+                if subscription is None or answer.is_refused:
+                    return
+        except PROBLEMS as error:
+            await self._say(_next(b'{"errors":' + problems(error) + b"}"))
+
+    async def keep(self, receive: Receive, interval: float) -> None:
+        """Notices that the client goes away, and lets others see that the connection is in use."""
+        while True:
+            try:
+                async with asyncio.timeout(interval):
+                    message = await receive()
+                if message["type"] == "http.disconnect":
+                    self._stream.end(End.GONE)
+                    return
+            except TimeoutError:
+                await self._say(_KEEP_ALIVE)
+
+    async def close(self, why: End | None) -> None:
+        """The last part."""
+        if why is End.GONE:
+            return
+        if why is End.TOO_SLOW:
+            self._out.drop()
+            return
+        last = _COMPLETE if why is None else b""
+        if why in _TOKEN_IS_OVER:
+            assert why is not None
+            last = _next(b'{"errors":' + problems(Unauthenticated(why.reason)) + b"}") + _COMPLETE
+        try:
+            await _within(self._seconds, self._out.part(last, is_last=True))
+        except TimeoutError:
+            self._out.drop()
+
+    async def _say(self, text: bytes) -> None:
+        try:
+            await _within(self._seconds, self._out.part(text))
+        except TimeoutError:
+            self._stream.end(End.TOO_SLOW)
+
+
+async def _within(seconds: float, doing: Awaitable[None]) -> None:
+    async with asyncio.timeout(seconds):
+        await doing
+
+
+def _next(answer: bytes) -> bytes:
+    return b"event: next\ndata: " + answer + b"\n\n"

@@ -1,0 +1,268 @@
+"""Connections that stay open, whatever carries them: whose they are and until when, how many there may be, and what is
+sent over them.
+
+WebSockets and server-sent events differ in how they say things; what they may say is decided here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable, Coroutine, Iterator
+from enum import Enum
+from typing import Any
+
+import structlog
+from starlette.types import Send
+
+from db.claims import ANONYMOUS, REQUEST_ID, Claims
+from domain.errors import RequestError, Timeout, Unauthenticated
+from resolvers import sessions
+from resolvers.rate_limits import network
+from resolvers.services import Services
+from resolvers.sessions import Caller
+from resolvers.subscriptions import Change, Subscription
+from schema.context import Context
+from schema.execution import Answer, Engine, Request
+from settings import Settings
+from transports.problems import Broken, Refused
+from transports.requests import charge
+
+log = structlog.get_logger("aclue.transports")
+
+EVENTS_AT_ONCE = 4  # in work at a time: when everybody's feed changes, requests go on being answered
+_NOTHING_TO_SAY = b":null}}"
+
+
+class End(Enum):
+    """Why a connection is ended by us: a close code of graphql-transport-ws or of WebSockets, and a reason. Clients of
+    that protocol come back after 1001, 1013 and 4403, and not after others."""
+
+    GONE = (1005, "")
+    STOPPING = (1001, "The server is stopping.")
+    TOO_SLOW = (1013, "Events are not taken fast enough.")
+    TOO_MANY = (1013, "Too many connections.")
+    BUSY = (1013, "Try again later.")
+    NOT_INITIALISED = (4408, "Connection initialisation timeout")
+    EXPIRED = (4403, "The access token has expired.")
+    SIGNED_OUT = (4403, "The session has ended.")
+    FORBIDDEN = (4403, "The access token is not valid.")
+    SOMEBODY_ELSE = (4403, "The access token is of somebody else.")
+
+    @property
+    def code(self) -> int:
+        return self.value[0]
+
+    @property
+    def reason(self) -> str:
+        return self.value[1]
+
+
+class Ended(Exception):
+    """The connection is to end."""
+
+    def __init__(self, end: End) -> None:
+        super().__init__(end.reason)
+        self.end = end
+
+
+class Streams:
+    """All open connections of this process."""
+
+    def __init__(self, engine: Engine, settings: Settings, services: Callable[[], Services]) -> None:
+        self.engine = engine
+        self.settings = settings
+        self.services = services
+        self.turns = asyncio.Semaphore(EVENTS_AT_ONCE)
+        self.is_stopping = False
+        self._open: set[Stream] = set()
+        self._places: Counter[str] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def stop(self) -> None:
+        """Ends all of them, and takes no more."""
+        self.is_stopping = True
+        for stream in list(self._open):
+            stream.end(End.STOPPING)
+
+    @contextlib.contextmanager
+    def opened(self, caller: Caller) -> Iterator[Stream]:
+        """A connection. Raises Ended where there is no place for it."""
+        if self.is_stopping:
+            raise Ended(End.STOPPING)
+        place = f"address {network(caller.address)}"
+        if len(self._open) >= self.settings.max_streams:
+            raise Ended(End.TOO_MANY)
+        self.take_place(place, self.settings.max_streams_per_address)
+        stream = Stream(self, caller)
+        self._open.add(stream)
+        try:
+            yield stream
+        finally:
+            stream.close()
+            self._open.discard(stream)
+            self.leave_place(place)
+
+    def take_place(self, name: str, most: int) -> None:
+        """Raises Ended where all are taken."""
+        if self._places[name] >= most:
+            raise Ended(End.TOO_MANY)
+        self._places[name] += 1
+
+    def leave_place(self, name: str) -> None:
+        self._places[name] -= 1
+        if not self._places[name]:
+            del self._places[name]
+
+
+class Stream:
+    """One open connection."""
+
+    def __init__(self, streams: Streams, caller: Caller) -> None:
+        self.claims = ANONYMOUS
+        self._ended: asyncio.Future[End] = asyncio.get_running_loop().create_future()
+        self._streams = streams
+        self._services = streams.services()
+        self._caller = caller
+        self._place = ""
+        self._expiry: asyncio.TimerHandle | None = None
+        self._forget_session: Callable[[], None] | None = None
+        self._look: asyncio.Task[None] | None = None
+
+    def end(self, why: End) -> None:
+        """Ends the connection: what `run` does is cancelled. The first reason counts."""
+        if not self._ended.done():
+            self._ended.set_result(why)
+
+    async def run(self, work: Coroutine[Any, Any, None]) -> End | None:
+        """Does this until it is done, or the connection is ended: why, if it was. Raises what the work raises."""
+        task = asyncio.create_task(work)
+        try:
+            await asyncio.wait((task, self._ended), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if self._ended.done():
+            return self._ended.result()
+        task.result()
+        return None
+
+    def close(self) -> None:
+        """Nothing is left of it."""
+        self._let_go()
+        if self._place:
+            self._streams.leave_place(self._place)
+
+    async def become(self, claims: Claims) -> None:
+        """From now on it is this caller's, until the token expires or its session ends. Raises Ended."""
+        if self.claims.subject not in (None, claims.subject):
+            raise Ended(End.SOMEBODY_ELSE)
+        self._let_go()
+        if claims.subject is not None and not self._place:
+            place = f"person {claims.subject}"
+            self._streams.take_place(place, self._streams.settings.max_streams_per_person)
+            self._place = place
+        self.claims = claims
+        self._expire()
+        if claims.session_id is not None:  # listens first: the session may end in this moment
+            changes = self._services.database.changes
+            self._forget_session = changes.listen("sessions", str(claims.session_id), self._session_told)
+            await self._check_session()
+
+    def _let_go(self) -> None:
+        if self._expiry is not None:
+            self._expiry.cancel()
+        if self._forget_session is not None:
+            self._forget_session()
+        if self._look is not None:
+            self._look.cancel()
+
+    def _expire(self) -> None:
+        if self.claims.expires_at is None:
+            return
+        left = self.claims.expires_at - time.time()
+        if left <= 0:
+            self.end(End.EXPIRED)
+        else:  # a clock that is set, or a machine that slept, is noticed within a minute
+            self._expiry = asyncio.get_running_loop().call_later(min(left, 60), self._expire)
+
+    def _session_told(self, detail: str | None) -> None:
+        if detail is not None:
+            self.end(End.SIGNED_OUT)
+        else:
+            self._look = asyncio.create_task(self._look_again())
+
+    async def _look_again(self) -> None:
+        try:
+            async with self._streams.turns:
+                await self._check_session()
+        except Ended as error:
+            self.end(error.end)
+        except Exception:  # not to be known: better that the client comes back
+            self.end(End.BUSY)
+
+    async def _check_session(self) -> None:
+        try:
+            await sessions.refuse_ended(self._services, self.claims)
+        except Unauthenticated:
+            raise Ended(End.SIGNED_OUT) from None
+
+    async def begin(self, request: Request) -> Subscription | None:
+        """Charges for a request, and opens its subscription if it is one. Raises Refused, RequestError."""
+        engine = self._streams.engine
+        await charge(engine, self._services, self.claims, self._caller.address, request)
+        if not engine.subscribes(request):
+            return None
+        answer = await self._answer(request, None, secrets.token_hex(8))
+        if answer.subscribes_to is None:
+            raise Refused(answer)
+        return Subscription(self._services, self.claims, answer.subscribes_to)
+
+    async def answer(self, request: Request, subscription: Subscription | None) -> Answer:
+        """The answer to what `begin` has begun, or to its next event. Raises RequestError."""
+        request_id = secrets.token_hex(8)
+        REQUEST_ID.set(request_id)
+        try:
+            if subscription is None:
+                return await self._timely(request, None, request_id)
+            while True:
+                change = await subscription.next()
+                async with self._streams.turns:
+                    answer = await self._timely(request, change, request_id)
+                if not (subscription.is_silent_about_nothing and answer.body.endswith(_NOTHING_TO_SAY)):
+                    return answer
+        except RequestError:
+            raise
+        except Exception as error:
+            log.error("internal error", request_id=request_id, exc_info=error)
+            raise Broken(request_id) from None
+
+    async def _timely(self, request: Request, change: Change | None, request_id: str) -> Answer:
+        try:
+            async with asyncio.timeout(self._streams.settings.request_timeout):
+                return await self._answer(request, change, request_id)
+        except TimeoutError:
+            raise Timeout("The request took too long.") from None
+
+    async def _answer(self, request: Request, change: Change | None, request_id: str) -> Answer:
+        context = Context(self._services, self.claims, self._caller, change)
+        return await self._streams.engine.answer(request, context, request_id)
+
+
+def drop(send: Send) -> None:
+    """Ends the connection of a client who takes nothing, and what waits for it. ASGI has no word for that: servers
+    close a connection once all is taken, which may be never."""
+    transport = getattr(getattr(send, "__self__", None), "transport", None)  # as uvicorn has it
+    if transport is not None:
+        transport.abort()
+
+
+def caller_of(scope: Any, user_agent: bytes | None) -> Caller:
+    """The other end of the connection."""
+    client = scope["client"]
+    return Caller(client[0] if client else "", user_agent.decode("latin-1") if user_agent is not None else None)

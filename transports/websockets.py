@@ -1,0 +1,289 @@
+"""GraphQL over WebSockets: graphql-transport-ws.
+https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+
+A `ping` whose payload holds a token goes on under that token: so a socket outlives the token it was opened with.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from domain.errors import Overloaded, Unauthenticated
+from resolvers.subscriptions import Subscription
+from schema.execution import Request
+from schema.trusted_documents import TrustedDocuments
+from settings import Settings
+from transports.http import authenticate, headers_of
+from transports.origins import Origins
+from transports.problems import PROBLEMS, errors_of, problems
+from transports.requests import Reader
+from transports.streams import End, Ended, Stream, Streams, caller_of, drop
+
+log = structlog.get_logger("aclue.transports")
+
+PROTOCOL = "graphql-transport-ws"
+PATH = "/graphql"
+MAX_ID_LENGTH = 100
+MAX_REASON_BYTES = 123
+CLOSES_WITHIN = 1.0  # seconds that a client who takes nothing gets to take the reason
+_NOTHING = msgspec.Raw(b"null")
+
+
+class _Message(msgspec.Struct):
+    type: str
+    id: str | None = None
+    payload: msgspec.Raw = _NOTHING
+
+
+_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_payload = msgspec.json.Decoder(dict[str, Any] | None).decode
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
+
+
+class Violation(Exception):
+    """The client does not keep to the protocol: the socket is closed with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class WebSockets:
+    """The ASGI app of all WebSockets; there is one path."""
+
+    def __init__(self, streams: Streams, trusted: TrustedDocuments, settings: Settings) -> None:
+        self._streams = streams
+        self._reader = Reader(settings, trusted)
+        self._origins = Origins(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        headers = headers_of(scope["headers"])
+        if scope["path"] != PATH or not self._origins.may_connect(headers.get(b"origin")):
+            await send({"type": "websocket.close"})  # before it is open: 403
+            return
+        speaks = PROTOCOL in scope["subprotocols"]
+        await send({"type": "websocket.accept", "subprotocol": PROTOCOL if speaks else None})
+        try:
+            if not speaks:
+                raise Violation(4406, "Subprotocol not acceptable")
+            with self._streams.opened(caller_of(scope, headers.get(b"user-agent"))) as stream:
+                socket = _Socket(stream, self._streams, self._reader, receive, send)
+                why = await socket.run(headers.get(b"authorization"))
+            if why in (None, End.GONE):
+                return
+            if why is End.TOO_SLOW:
+                drop(send)
+                return
+            assert why is not None
+            code, reason = why.value
+        except Ended as error:
+            code, reason = error.end.value
+        except Violation as error:
+            code, reason = error.code, str(error)
+        except OSError:  # gone, in the middle of something
+            return
+        except Exception as error:
+            log.error("internal error", exc_info=error)
+            code, reason = 1011, "Something went wrong on our side."
+        try:
+            async with asyncio.timeout(CLOSES_WITHIN):
+                await send({"type": "websocket.close", "code": code, "reason": reason})
+        except TimeoutError:
+            drop(send)
+        except (OSError, RuntimeError):
+            return  # it is closed
+
+
+class _Socket:
+    """One conversation."""
+
+    def __init__(self, stream: Stream, streams: Streams, reader: Reader, receive: Receive, send: Send) -> None:
+        self._stream = stream
+        self._services = streams.services()
+        self._settings = streams.settings
+        self._reader = reader
+        self._receive = receive
+        self._send = send
+        self._header: bytes | None = None
+        self._is_initialised = False
+        self._is_acknowledged = False
+        self._operations: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self, authorization: bytes | None) -> End | None:
+        """Why it is to be closed; None where the client has gone away. Raises Ended or Violation. `authorization` is
+        the handshake's header, which browsers cannot send."""
+        self._header = authorization
+        timer = asyncio.get_running_loop().call_later(
+            self._settings.stream_init_timeout, self._give_up_unless_initialised
+        )
+        try:
+            return await self._stream.run(self._converse())
+        finally:
+            timer.cancel()
+            operations = list(self._operations.values())
+            for operation in operations:
+                operation.cancel()
+            await asyncio.gather(*operations, return_exceptions=True)
+
+    def _give_up_unless_initialised(self) -> None:
+        if not self._is_initialised:
+            self._stream.end(End.NOT_INITIALISED)
+
+    async def _converse(self) -> None:
+        while True:
+            frame = await self._receive()
+            if frame["type"] == "websocket.disconnect":
+                return
+            text = frame.get("text")
+            if text is None:
+                raise Violation(4400, "Send text.")
+            if len(text) > self._settings.max_body_bytes:
+                raise Violation(1009, f"A message has at most {self._settings.max_body_bytes} bytes.")
+            try:
+                message = _decode_message(text)
+            except _UNREADABLE:
+                raise Violation(4400, "Invalid message") from None
+            await self._take(message)
+
+    async def _take(self, message: _Message) -> None:
+        if message.type == "connection_init":
+            await self._initialise(_payload(message))
+        elif message.type == "ping":
+            await self._pong(_payload(message))
+        elif message.type == "pong":
+            _payload(message)
+        elif message.type == "subscribe":
+            await self._subscribe(message)
+        elif message.type == "complete":
+            operation = self._operations.pop(_id(message), None)
+            if operation is not None:
+                operation.cancel()
+        else:
+            raise Violation(4400, "Invalid message")
+
+    async def _initialise(self, payload: dict[str, Any]) -> None:
+        if self._is_initialised:
+            raise Violation(4429, "Too many initialisation requests")
+        self._is_initialised = True
+        authorization = _authorization(payload)
+        if authorization is None:
+            authorization = self._header
+        if authorization is not None:
+            await self._become(authorization)
+        self._is_acknowledged = True
+        await self._say({"type": "connection_ack", "payload": self._validity()})
+
+    async def _pong(self, payload: dict[str, Any]) -> None:
+        authorization = _authorization(payload) if self._is_acknowledged else None
+        if authorization is None:
+            await self._say({"type": "pong"})
+            return
+        await self._become(authorization)
+        await self._say({"type": "pong", "payload": self._validity()})
+
+    def _validity(self) -> dict[str, Any]:
+        return {"expiresAt": self._stream.claims.expires_at}
+
+    async def _become(self, authorization: bytes) -> None:
+        try:
+            await self._stream.become(await authenticate(self._services, authorization))
+        except Unauthenticated as error:
+            raise Violation(4403, str(error)) from None
+        except Overloaded:
+            raise Ended(End.BUSY) from None
+
+    async def _subscribe(self, message: _Message) -> None:
+        if not self._is_acknowledged:
+            raise Violation(4401, "Unauthorized")
+        id = _id(message)
+        if id in self._operations:
+            raise Violation(4409, f"Subscriber for {id} already exists")
+        payload = bytes(message.payload)
+        if not payload.startswith(b"{"):
+            raise Violation(4400, "Invalid message")
+        try:
+            if len(self._operations) >= self._settings.max_stream_operations:
+                raise Overloaded(f"At most {self._settings.max_stream_operations} operations at once.")
+            request = self._reader.from_body(payload)
+            subscription = await self._stream.begin(request)
+        except PROBLEMS as error:
+            await self._finish(id, "error", problems(error))
+            return
+        self._operations[id] = asyncio.create_task(self._operate(id, request, subscription))
+
+    async def _operate(self, id: str, request: Request, subscription: Subscription | None) -> None:
+        try:
+            await self._answer(id, request, subscription)
+        except Ended as error:
+            self._stream.end(error.end)
+        except OSError:
+            self._stream.end(End.GONE)
+        finally:
+            if subscription is not None:
+                subscription.close()
+
+    async def _answer(self, id: str, request: Request, subscription: Subscription | None) -> None:
+        try:
+            while True:
+                answer = await self._stream.answer(request, subscription)
+                if answer.is_refused:
+                    await self._finish(id, "error", errors_of(answer))
+                    return
+                await self._tell(id, "next", answer.body)
+                if subscription is None:
+                    await self._finish(id, "complete")
+                    return
+        except PROBLEMS as error:
+            await self._finish(id, "error", problems(error))
+
+    async def _finish(self, id: str, type_: str, payload: bytes | None = None) -> None:
+        """The last message about an operation; its id is free from now on."""
+        self._operations.pop(id, None)
+        await self._tell(id, type_, payload)
+
+    async def _tell(self, id: str, type_: str, payload: bytes | None = None) -> None:
+        message: dict[str, Any] = {"id": id, "type": type_}
+        if payload is not None:
+            message["payload"] = msgspec.Raw(payload)
+        await self._say(message)
+
+    async def _say(self, message: dict[str, Any]) -> None:
+        text = msgspec.json.encode(message).decode()
+        try:
+            async with asyncio.timeout(self._settings.stream_send_timeout):
+                await self._send({"type": "websocket.send", "text": text})
+        except TimeoutError:
+            raise Ended(End.TOO_SLOW) from None
+
+
+def _id(message: _Message) -> str:
+    if not message.id or len(message.id) > MAX_ID_LENGTH:
+        raise Violation(4400, "Invalid message")
+    return message.id
+
+
+def _payload(message: _Message) -> dict[str, Any]:
+    try:
+        return _decode_payload(message.payload) or {}
+    except _UNREADABLE:
+        raise Violation(4400, "Invalid message") from None
+
+
+def _authorization(payload: dict[str, Any]) -> bytes | None:
+    """As the header of HTTP says it: `authorization` in any case, or a bare `token`."""
+    given = {name.lower(): value for name, value in payload.items()}
+    found = given.get("authorization")
+    if found is None and given.get("token") is not None:
+        found = f"Bearer {given['token']}" if isinstance(given["token"], str) else given["token"]
+    if found is None:
+        return None
+    if not isinstance(found, str):
+        raise Violation(4400, "Invalid message")
+    return found.encode("latin-1", "replace")

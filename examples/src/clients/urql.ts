@@ -1,0 +1,34 @@
+import { Client, fetchExchange, type AnyVariables, type OperationResult } from '@urql/core';
+import { authExchange } from '@urql/exchange-auth';
+
+import { PRODUCTS, RECORD_SWIPE } from '../documents.js';
+import { isCode } from '../request.js';
+import type { Session } from '../session.js';
+import type { Shop } from '../shop.js';
+
+export function connect(session: Session): Shop {
+  const client = new Client({
+    url: session.url,
+    preferGetMethod: false,
+    exchanges: [
+      // In an app cacheExchange stands before it.
+      authExchange(async (utils) => ({
+        addAuthToOperation: (operation) => utils.appendHeaders(operation, { authorization: session.authorization }),
+        didAuthError: (error) => isCode(error.graphQLErrors, 'UNAUTHENTICATED'),
+        refreshAuth: () => session.refresh(),
+      })),
+      fetchExchange,
+    ],
+  });
+
+  return {
+    products: async (first, after) => dataOf(await client.query(PRODUCTS, { first, after })).products,
+    recordSwipe: async (input) => dataOf(await client.mutation(RECORD_SWIPE, { input })).recordSwipe,
+  };
+}
+
+/** urql gives errors beside the data. */
+function dataOf<Data, Variables extends AnyVariables>({ data, error }: OperationResult<Data, Variables>): Data {
+  if (error || !data) throw error ?? new Error('no data');
+  return data;
+}

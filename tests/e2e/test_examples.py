@@ -18,7 +18,7 @@ from tests.e2e.conftest import HANGS, ROOT, Service, aclue, data_folder, served
 EXAMPLES = ROOT / "examples"
 MANIFEST = EXAMPLES / "src" / "generated" / "persisted-documents.json"
 CLIENTS = ("apollo", "urql", "graphql-request", "client-preset")
-SOON = {"ACCESS_TOKEN_LIFETIME": "2"}  # seconds: the clients live to see their tokens expire
+SOON = {"ACCESS_TOKEN_LIFETIME": "4"}  # seconds: the clients live to see their tokens expire
 
 
 def run(*command: str) -> str:
@@ -29,7 +29,7 @@ def run(*command: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def examples(tmp_path_factory: pytest.TempPathFactory) -> None:
     """The folder with its packages installed and its code generated and compiled; by one worker at a time."""
     if shutil.which("node") is None or shutil.which("npm") is None:
         if os.environ.get("CI"):
@@ -44,7 +44,6 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         # Not anew for every worker: another one may be running what was built.
         if is_older(EXAMPLES / "build" / "main.js", [*written, *settings, ROOT / "schema.graphql"]):
             run("npm", "run", "build")
-    yield
 
 
 def is_older(made: Path, sources: list[Path]) -> bool:

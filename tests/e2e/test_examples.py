@@ -20,6 +20,8 @@ MANIFEST = EXAMPLES / "src" / "generated" / "persisted-documents.json"
 CLIENTS = ("apollo", "urql", "graphql-request", "client-preset")
 SOON = {"ACCESS_TOKEN_LIFETIME": "4"}  # seconds: the clients live to see their tokens expire
 
+pytestmark = pytest.mark.usefixtures("examples")
+
 
 def run(*command: str) -> str:
     """What a program of the folder prints."""
@@ -65,9 +67,7 @@ def told(client: str, service: Service) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_a_client_pages_swipes_is_refused_and_outlives_its_token(
-    client: str, examples: None, soon_expiring: Service
-) -> None:
+def test_a_client_pages_swipes_is_refused_and_outlives_its_token(client: str, soon_expiring: Service) -> None:
     story = told(client, soon_expiring)
     assert story["products"] == story["totalCount"] == 455
     assert story["pages"] == 5
@@ -77,13 +77,13 @@ def test_a_client_pages_swipes_is_refused_and_outlives_its_token(
     assert story["totalSwipes"] == 2
 
 
-def test_the_manifest_that_codegen_writes_is_all_that_the_client_preset_needs(examples: None) -> None:
+def test_the_manifest_that_codegen_writes_is_all_that_the_client_preset_needs() -> None:
     only = {"TRUSTED_DOCUMENTS": str(MANIFEST), "TRUSTED_DOCUMENTS_MODE": "only"}
     with data_folder() as folder, served(folder, **SOON, **only) as service:
         assert told("client-preset", service)["totalSwipes"] == 2
 
 
-def test_the_manifest_that_codegen_writes_is_in_order(examples: None, tmp_path: Path) -> None:
+def test_the_manifest_that_codegen_writes_is_in_order(tmp_path: Path) -> None:
     checked = aclue(tmp_path, "documents", "check", str(MANIFEST), "--json")
     assert checked.returncode == 0, checked.stderr
     assert {report["name"] for report in json.loads(checked.stdout)} >= {"Products", "RecordSwipe"}

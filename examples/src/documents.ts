@@ -42,3 +42,9 @@ export const RECORD_SWIPE = graphql(`
     }
   }
 `);
+
+export const PREFERENCES_UPDATED = graphql(`
+  subscription PreferencesUpdated {
+    preferencesUpdated { id totalSwipes }
+  }
+`);

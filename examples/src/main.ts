@@ -8,6 +8,7 @@ const CLIENTS: Record<string, () => Promise<{ connect(session: Session): Shop }>
   apollo: () => import('./clients/apollo.js'),
   'client-preset': () => import('./clients/client-preset.js'),
   'graphql-request': () => import('./clients/graphql-request.js'),
+  'graphql-ws': () => import('./clients/graphql-ws.js'),
   urql: () => import('./clients/urql.js'),
 };
 
@@ -32,6 +33,9 @@ const [afterwards] = await Promise.all([
   shop.products(2, null),
 ]);
 
+const refreshes = session.refreshes - before;
+const isTold = shop.watchSwipes ? await watched(shop.watchSwipes) : undefined;
+
 console.log(
   JSON.stringify({
     pages: found.pages,
@@ -39,11 +43,33 @@ console.log(
     totalCount: found.totalCount,
     swipedIsFirst: swiped.swipe?.product.id === first,
     userErrors: refused.userErrors.map(({ code, field }) => ({ code, field })),
-    refreshes: session.refreshes - before,
+    refreshes,
     totalSwipes: afterwards.preferences?.totalSwipes,
+    isTold,
   }),
 );
 await shop.close?.();
+
+/** Listens for changes while swiping on, and past the end of the next access token: whether it was told then. */
+async function watched(watch: NonNullable<Shop['watchSwipes']>) {
+  let latest = 0;
+  const stop = watch((totalSwipes) => (latest = totalSwipes));
+  await untilTold();
+  await session.untilExpired(2000); // the server has closed the socket; the client comes back by itself
+  const atExpiry = latest;
+  await untilTold();
+  stop();
+  return latest > atExpiry;
+
+  /** A subscription says nowhere that it has begun, so this swipes until it is told of one of its swipes. */
+  async function untilTold() {
+    const before = latest;
+    for (let next = latest; latest === before; next += 1) {
+      await shop.recordSwipe({ productId: found.ids[next + 2] ?? '', direction: 'RIGHT', clientSwipeId: randomUUID() });
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+}
 
 /** Follows the cursors to the end. */
 async function allProducts(shop: Shop) {

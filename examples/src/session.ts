@@ -38,9 +38,10 @@ export class Session {
     return Date.now() >= this.tokens.expiresAt;
   }
 
-  /** For demonstration: an app just goes on, and refreshes when it is told to. */
-  async untilExpired(): Promise<void> {
-    while (!this.isExpired) await new Promise((resolve) => setTimeout(resolve, 100));
+  /** For demonstration, the moment at which the access token has expired for so many milliseconds: an app just goes on,
+   * and refreshes when it is told to. */
+  async untilExpired(since = 0): Promise<void> {
+    while (Date.now() < this.tokens.expiresAt + since) await new Promise((resolve) => setTimeout(resolve, 100));
   }
 
   /** New tokens, for all who ask at the same time: a refresh token works once, and a second use ends the session.

@@ -10,5 +10,7 @@ export type RecordedSwipe = ResultOf<typeof RECORD_SWIPE>['recordSwipe'];
 export interface Shop {
   products(first: number, after: string | null): Promise<ProductPage>;
   recordSwipe(input: SwipeInput): Promise<RecordedSwipe>;
+  /** Calls with the number of swipes whenever preferences change; gives what ends it. Where the client has a socket. */
+  watchSwipes?(changed: (totalSwipes: number) => void): () => void;
   close?(): void | Promise<void>;
 }

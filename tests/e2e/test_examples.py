@@ -17,7 +17,8 @@ from tests.e2e.conftest import HANGS, ROOT, Service, aclue, data_folder, served
 
 EXAMPLES = ROOT / "examples"
 MANIFEST = EXAMPLES / "src" / "generated" / "persisted-documents.json"
-CLIENTS = ("apollo", "urql", "graphql-request", "client-preset")
+CLIENTS = ("apollo", "urql", "graphql-request", "graphql-ws", "client-preset")
+LISTENERS = ("apollo", "urql", "graphql-ws")  # those that can open a WebSocket
 SOON = {"ACCESS_TOKEN_LIFETIME": "4"}  # seconds: the clients live to see their tokens expire
 
 pytestmark = pytest.mark.usefixtures("examples")
@@ -75,6 +76,7 @@ def test_a_client_pages_swipes_is_refused_and_outlives_its_token(client: str, so
     assert story["userErrors"] == [{"code": "NOT_FOUND", "field": ["productId"]}]
     assert story["refreshes"] == 1
     assert story["totalSwipes"] == 2
+    assert story.get("isTold", False) is (client in LISTENERS)
 
 
 def test_the_manifest_that_codegen_writes_is_all_that_the_client_preset_needs() -> None:

@@ -1,15 +1,19 @@
 import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache } from '@apollo/client';
 import { SetContextLink } from '@apollo/client/link/context';
 import { ErrorLink } from '@apollo/client/link/error';
+import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
 import { relayStylePagination } from '@apollo/client/utilities';
+import { OperationTypeNode } from 'graphql';
 import { from, switchMap } from 'rxjs';
 
-import { PRODUCTS, RECORD_SWIPE } from '../documents.js';
+import { PREFERENCES_UPDATED, PRODUCTS, RECORD_SWIPE } from '../documents.js';
 import { isCode } from '../request.js';
 import type { Session } from '../session.js';
 import type { Shop } from '../shop.js';
+import { openSocket } from '../socket.js';
 
 export function connect(session: Session): Shop {
+  const socket = openSocket(session);
   const withToken = new SetContextLink(({ headers }) => ({
     headers: { ...headers, authorization: session.authorization },
     used: session.accessToken,
@@ -21,7 +25,11 @@ export function connect(session: Session): Shop {
     }
   });
   const client = new ApolloClient({
-    link: ApolloLink.from([refreshing, withToken, new HttpLink({ uri: session.url })]),
+    link: ApolloLink.split(
+      ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
+      new GraphQLWsLink(socket),
+      ApolloLink.from([refreshing, withToken, new HttpLink({ uri: session.url })]),
+    ),
     cache: new InMemoryCache({
       typePolicies: {
         // Every id is global, so the cache needs no keyFields. Pages of a connection are put together by their edges;
@@ -44,6 +52,15 @@ export function connect(session: Session): Shop {
       if (!data) throw new Error('no data');
       return data.recordSwipe;
     },
-    close: () => client.stop(),
+    watchSwipes: (changed) => {
+      const watching = client
+        .subscribe({ query: PREFERENCES_UPDATED })
+        .subscribe(({ data }) => data?.preferencesUpdated && changed(data.preferencesUpdated.totalSwipes));
+      return () => watching.unsubscribe();
+    },
+    close: () => {
+      client.stop();
+      return socket.dispose();
+    },
   };
 }

@@ -141,8 +141,9 @@ imports = _group("Bring data in.")
 rebuild = _group("Compute derived data anew.")
 erasures = _group("Erasures and retention.")
 trusted = _group("Documents of front ends.")
+schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 
-for command in (serve, database.migrate, database.verify, tokens.token, documents.schema, documents.docs, data.seed):
+for command in (serve, database.migrate, database.verify, tokens.token, documents.docs, data.seed):
     app.command()(command)
 app.command()(database.dsn)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
@@ -153,7 +154,9 @@ for command in (privacy.tombstones, privacy.reapply, privacy.purge):
     erasures.command()(command)
 app.add_typer(imports, name="import")
 trusted.command("check")(documents.check)
+schema.command()(documents.diff)
 app.add_typer(erasures, name="privacy")
+app.add_typer(schema, name="schema")
 app.add_typer(trusted, name="documents")
 app.add_typer(rebuild, name="rebuild")
 

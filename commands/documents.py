@@ -1,4 +1,5 @@
-"""What is written from the code: schema.graphql and docs/schema.md. What front ends wrote for it: their documents."""
+"""What is written from the code: schema.graphql and docs/schema.md; what changed. What front ends wrote for it: their
+documents."""
 
 from __future__ import annotations
 
@@ -20,10 +21,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def schema(
+    context: typer.Context,
     output: Annotated[Path | None, typer.Option(help="A file to write (default: print).")] = None,
     check: Annotated[bool, typer.Option(help="Fail when schema.graphql is not what the code says.")] = False,
 ) -> None:
-    """Print the GraphQL schema."""
+    """Print the GraphQL schema; or see what has changed in it."""
+    if context.invoked_subcommand is not None:
+        return
     from schema.schema import build
 
     text = build().as_str() + "\n"
@@ -35,6 +39,28 @@ def schema(
         output.write_text(text)
     else:
         print(text, end="")
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(help="An earlier schema.graphql.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
+) -> None:
+    """Say what has changed since an earlier schema.graphql that clients may notice. Exit code 1 for breaking changes.
+    Dangerous ones, such as a new value of an enum, break clients that do not reckon with them. Needs no database."""
+    from schema.compatibility import changes_since
+
+    try:
+        changes = changes_since(old.read_text())
+    except (OSError, ValueError) as error:
+        fail(f"{old}: {error}")
+    if as_json:
+        print(msgspec.json.format(msgspec.json.encode(changes)).decode())
+    else:
+        for change in changes:
+            print(f"{'breaking ' if change.is_breaking else 'dangerous'}  {change.kind}  {change.description}")
+    breaking = sum(change.is_breaking for change in changes)
+    if breaking:
+        fail(f"breaking changes since {old}: {breaking}")
 
 
 def docs() -> None:

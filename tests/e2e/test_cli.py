@@ -73,6 +73,7 @@ def test_help_of_every_command() -> None:
         ("rebuild", "personalities"),
         ("rebuild", "preferences"),
         ("schema",),
+        ("schema", "diff"),
         ("seed",),
         ("docs",),
         ("documents",),
@@ -248,6 +249,27 @@ def test_the_schema_printed_written_and_checked(home: Path, tmp_path: Path) -> N
     assert printed(aclue(home, "schema", "--check")) == ""
     assert (ROOT / "schema.graphql").read_text() == text
     assert not (home / "postgres").exists()
+
+
+def test_the_schema_is_compared_with_an_earlier_one(home: Path) -> None:
+    now = (ROOT / "schema.graphql").read_text()
+    old = home / "old.graphql"
+    old.write_text(now)
+    assert printed(invoked(home, "schema", "diff", str(old))) == ""
+
+    old.write_text(now.replace('  """Not offered by this installation, or not now."""\n  UNAVAILABLE\n', ""))
+    dangerous = "dangerous  VALUE_ADDED_TO_ENUM  Enum value UserErrorCode.UNAVAILABLE was added.\n"
+    assert printed(invoked(home, "schema", "diff", str(old))) == dangerous
+
+    old.write_text(now.replace("type Query {", "type Query {\n  wishes: [Product!]!\n", 1))
+    gone = {"isBreaking": True, "kind": "FIELD_REMOVED", "description": "Field Query.wishes was removed."}
+    broken = invoked(home, "schema", "diff", str(old), "--json")
+    assert (broken.returncode, json.loads(broken.stdout)) == (1, [gone])
+    assert broken.stderr == f"aclue: breaking changes since {old}: 1\n"
+
+    old.write_text("no schema")
+    assert "not a GraphQL schema" in complaint(invoked(home, "schema", "diff", str(old)))
+    assert "No such file" in complaint(invoked(home, "schema", "diff", str(home / "none")))
 
 
 def test_a_manifest_is_checked_without_a_database(home: Path, tmp_path: Path) -> None:

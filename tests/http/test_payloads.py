@@ -37,9 +37,10 @@ async def test_a_swipe_is_kept_though_a_page_below_it_is_refused(shop: Shop) -> 
     assert shop.engine.counts["payload"] == 1
 
 
+@pytest.mark.usefixtures("own_accounts")
 @pytest.mark.parametrize("wrong", [{"order": None}, {"first": 1000}], ids=["an argument", "a page"])
 async def test_who_signed_up_gets_the_tokens_though_the_profile_cannot_be_shown(
-    shop: Shop, own_accounts: None, wrong: dict[str, Any]
+    shop: Shop, wrong: dict[str, Any]
 ) -> None:
     body = (await shop.client().post(SIGN_UP, **wrong)).json()
     payload = body["data"]["signUp"]

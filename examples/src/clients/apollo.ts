@@ -1,0 +1,66 @@
+import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCache } from '@apollo/client';
+import { SetContextLink } from '@apollo/client/link/context';
+import { ErrorLink } from '@apollo/client/link/error';
+import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
+import { relayStylePagination } from '@apollo/client/utilities';
+import { OperationTypeNode } from 'graphql';
+import { from, switchMap } from 'rxjs';
+
+import { PREFERENCES_UPDATED, PRODUCTS, RECORD_SWIPE } from '../documents.js';
+import { isCode } from '../request.js';
+import type { Session } from '../session.js';
+import type { Shop } from '../shop.js';
+import { openSocket } from '../socket.js';
+
+export function connect(session: Session): Shop {
+  const socket = openSocket(session);
+  const withToken = new SetContextLink(({ headers }) => ({
+    headers: { ...headers, authorization: session.authorization },
+    used: session.accessToken,
+  }));
+  const refreshing = new ErrorLink(({ error, operation, forward }) => {
+    if (CombinedGraphQLErrors.is(error) && isCode(error.errors, 'UNAUTHENTICATED')) {
+      // Once: an error of the second try goes on to whoever asked.
+      return from(session.refresh(operation.getContext().used)).pipe(switchMap(() => forward(operation)));
+    }
+  });
+  const client = new ApolloClient({
+    link: ApolloLink.split(
+      ({ operationType }) => operationType === OperationTypeNode.SUBSCRIPTION,
+      new GraphQLWsLink(socket),
+      ApolloLink.from([refreshing, withToken, new HttpLink({ uri: session.url })]),
+    ),
+    cache: new InMemoryCache({
+      typePolicies: {
+        // Every id is global, so the cache needs no keyFields. Pages of a connection are put together by their edges;
+        // lists that were filtered or ordered otherwise are others.
+        Query: { fields: { products: relayStylePagination(['search', 'filter', 'orderBy']) } },
+      },
+    }),
+  });
+
+  return {
+    products: async (first, after) => {
+      // What is asked here is a page; a component shows all of them with useQuery and fetchMore.
+      const { data } = await client.query({ query: PRODUCTS, variables: { first, after }, fetchPolicy: 'no-cache' });
+      if (!data) throw new Error('no data');
+      return data.products;
+    },
+    recordSwipe: async (input) => {
+      // The payload's `preferences { id … }` brings every component up to date that shows them.
+      const { data } = await client.mutate({ mutation: RECORD_SWIPE, variables: { input } });
+      if (!data) throw new Error('no data');
+      return data.recordSwipe;
+    },
+    watchSwipes: (changed) => {
+      const watching = client
+        .subscribe({ query: PREFERENCES_UPDATED })
+        .subscribe(({ data }) => data?.preferencesUpdated && changed(data.preferencesUpdated.totalSwipes));
+      return () => watching.unsubscribe();
+    },
+    close: () => {
+      client.stop();
+      return socket.dispose();
+    },
+  };
+}

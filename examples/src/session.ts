@@ -1,0 +1,66 @@
+import type { ResultOf } from '@graphql-typed-document-node/core';
+
+import { REFRESH_SESSION, START_SESSION } from './documents.js';
+import { request } from './request.js';
+
+interface Tokens {
+  accessToken: string;
+  refreshToken: string;
+  expiresAt: number; // milliseconds, as Date.now() counts
+}
+
+type Answer = ResultOf<typeof START_SESSION>['startSession'] | ResultOf<typeof REFRESH_SESSION>['refreshSession'];
+
+/** An anonymous session and its tokens. An account's is the same with signIn in place of startSession. */
+export class Session {
+  refreshes = 0;
+  private refreshing: Promise<void> | undefined;
+
+  private constructor(
+    readonly url: string,
+    private tokens: Tokens,
+  ) {}
+
+  static async start(url: string): Promise<Session> {
+    const { startSession } = await request(url, START_SESSION, {});
+    return new Session(url, tokensOf(startSession));
+  }
+
+  get accessToken(): string {
+    return this.tokens.accessToken;
+  }
+
+  get authorization(): string {
+    return `Bearer ${this.tokens.accessToken}`;
+  }
+
+  get isExpired(): boolean {
+    return Date.now() >= this.tokens.expiresAt;
+  }
+
+  /** For demonstration, the moment at which the access token has expired for so many milliseconds: an app just goes on,
+   * and refreshes when it is told to. */
+  async untilExpired(since = 0): Promise<void> {
+    while (Date.now() < this.tokens.expiresAt + since) await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+
+  /** New tokens, for all who ask at the same time: a refresh token works once, and a second use ends the session.
+   * `stale` is the access token that was refused; where there is a newer one already, nothing is asked for. */
+  refresh(stale = this.accessToken): Promise<void> {
+    if (stale !== this.accessToken) return Promise.resolve();
+    this.refreshing ??= this.exchange().finally(() => (this.refreshing = undefined));
+    return this.refreshing;
+  }
+
+  private async exchange(): Promise<void> {
+    // Without the expired access token, which would be answered 401.
+    const { refreshSession } = await request(this.url, REFRESH_SESSION, { refreshToken: this.tokens.refreshToken });
+    this.tokens = tokensOf(refreshSession);
+    this.refreshes += 1;
+  }
+}
+
+function tokensOf({ accessToken, refreshToken, expiresAt, userErrors }: Answer): Tokens {
+  if (!accessToken || !refreshToken || !expiresAt) throw new Error(userErrors[0]?.message ?? 'no tokens');
+  return { accessToken, refreshToken, expiresAt: Date.parse(expiresAt) };
+}

@@ -23,6 +23,7 @@ from db.queries import QUERIES
 from resolvers.tokens import Tokens
 from server import configure_logging, create_app, settle_memory
 from settings import Settings
+from transports.protocol import BoundedProtocol
 
 DEMO_TOKEN_LIFETIME = 24 * 3600
 
@@ -107,6 +108,7 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
+        "http": BoundedProtocol,
         "access_log": False,
         "server_header": False,
         "log_level": "warning",

@@ -156,7 +156,7 @@ async def test_so_does_the_expiry_of_the_token(shop: Shop) -> None:
     anna = await shop.anonymous()
     claims = await shop.services.tokens.verify(anna.token or "")
     assert claims.subject
-    stream = Events(shop, PREFERENCES, shop.token(claims.subject, role="anon", is_anonymous=True, lifetime=2))
+    stream = Events(shop, PREFERENCES, shop.token(claims.subject, role="anon", is_anonymous=True, lifetime=4))
     await stream.start()
     (error,) = (await stream.event())["errors"]
     assert error["message"] == "The access token has expired."

@@ -129,7 +129,7 @@ async def test_a_token_that_is_none_is_not_taken_for_no_token(shop: Shop, payloa
 async def test_a_socket_ends_with_its_token(shop: Shop) -> None:
     anna = await shop.anonymous()
     person = ids.decode_as("Profile", await anna.my_id())
-    async with socket(shop, shop.token(person, role="anon", lifetime=2)) as client:
+    async with socket(shop, shop.token(person, role="anon", lifetime=4)) as client:
         await client.subscribe(PREFERENCES)
         with pytest.raises(Closed) as closed:
             await client.hear()
@@ -139,7 +139,7 @@ async def test_a_socket_ends_with_its_token(shop: Shop) -> None:
 async def test_a_token_that_is_refreshed_within_the_socket_keeps_it_open(shop: Shop) -> None:
     anna = await shop.anonymous()
     person = ids.decode_as("Profile", await anna.my_id())
-    brief = shop.token(person, role="anon", lifetime=2)
+    brief = shop.token(person, role="anon", lifetime=4)
     async with socket(shop, brief) as client:
         await client.subscribe(PREFERENCES)
         client.say("ping", payload={"authorization": f"Bearer {anna.token}"})

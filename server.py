@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.claims import ANONYMOUS, REQUEST_ID
 from db.pool import Database
-from domain.errors import Expired, LimitReached, NotFound, ProductNotFound
+from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, RateLimited
 from resolvers import affiliate_clicks, housekeeping, outbox, senders
 from resolvers.services import Services
 from schema import trusted_documents
@@ -193,6 +193,9 @@ async def _home(http: HttpRequest) -> Response:
 _LINK_HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
 
 
+VISIT_COST = 100  # charged to the address against rate limits: each visit is written down
+
+
 def _follower(
     follow: Callable[[Services, str, str | None], Awaitable[str]],
 ) -> Callable[[HttpRequest], Awaitable[Response]]:
@@ -201,8 +204,13 @@ def _follower(
     async def answer(http: HttpRequest) -> Response:
         if http.method == "HEAD":  # a preview is no visit
             return PlainTextResponse("", 405, headers={**_LINK_HEADERS, "allow": "GET"})
+        services = _services(http)
         try:
-            target = await follow(_services(http), http.path_params["token"], http.headers.get("user-agent"))
+            await services.rate_limits.take(ANONYMOUS, http.client.host if http.client else "", VISIT_COST)
+            target = await follow(services, http.path_params["token"], http.headers.get("user-agent"))
+        except RateLimited as error:
+            headers = {**_LINK_HEADERS, "retry-after": str(error.retry_after)}
+            return PlainTextResponse("Too many links were followed from here.", 429, headers=headers)
         except (Expired, LimitReached, ProductNotFound):
             return PlainTextResponse("This link leads nowhere any more.", 410, headers=_LINK_HEADERS)
         except NotFound:

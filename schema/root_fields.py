@@ -6,8 +6,17 @@ from collections.abc import Mapping
 
 from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, OperationDefinitionNode, SelectionSetNode
 
-# Operations that are dearer than what they answer: they hash passwords, or make rows for somebody unknown. In values.
-SURCHARGES = {"signIn": 500, "signUp": 500, "startSession": 500, "resetPassword": 500, "changePassword": 500}
+# Operations that are dearer than what they answer: they hash passwords, make rows for somebody unknown, or rank a
+# catalogue. In values.
+SURCHARGES = {
+    "signIn": 500,
+    "signUp": 500,
+    "startSession": 500,
+    "resetPassword": 500,
+    "changePassword": 500,
+    "recommendations": 100,
+    "giftFinder": 100,
+}
 
 
 def root_fields(

@@ -57,3 +57,9 @@ async def test_a_forwarded_address_of_anybodys_is_not_believed(http: httpx.Async
         await http.post("/graphql", json=PAGE, headers={"x-forwarded-for": f"192.0.2.{number}"}) for number in range(12)
     ]
     assert answers[-1].status_code == 429
+
+
+async def test_following_links_has_its_limit_too(http: httpx.AsyncClient) -> None:
+    answers = [await http.get("/r/AAAA") for _ in range(25)]
+    assert [answer.status_code for answer in answers] == [404] * 20 + [429] * 5
+    assert int(answers[-1].headers["retry-after"]) >= 1

@@ -160,9 +160,18 @@ def test_the_price_of_a_request(engine: Engine, query: str, price: int) -> None:
     assert engine.price(Request(query)) == price
 
 
-def test_surcharges_are_for_mutations_there_are(engine: Engine) -> None:
-    mutations = engine.schema._schema.mutation_type
-    assert mutations is not None and set(SURCHARGES) <= set(mutations.fields)
+def test_surcharges_are_for_fields_there_are(engine: Engine) -> None:
+    core = engine.schema._schema
+    assert core.mutation_type and core.query_type
+    assert set(SURCHARGES) <= set(core.mutation_type.fields) | set(core.query_type.fields)
+
+
+def test_a_text_is_charged_before_it_is_read_unless_it_is_known(engine: Engine) -> None:
+    for text in ("{ categories { parent { name } } }", "{ nothingMuch }", "{ { {"):
+        request = Request(text)
+        assert engine.price_of_reading(request) == 1 + len(text) // 2
+        engine.price(request)
+        assert engine.price_of_reading(request) == 0
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://redis.example", "memory://"])

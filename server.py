@@ -76,7 +76,8 @@ def create_app(
             await services.rate_limits.close()
             await database.changes.stop()
             await database.close()
-            log.info("requests answered", **engine.counts)
+            if engine.counts:
+                log.info("requests answered", **engine.counts)
 
     app = _App(
         routes=[

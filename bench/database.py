@@ -138,7 +138,7 @@ async def store_feeds(dsns: Dsns, feeds: Mapping[UUID, list[tuple[UUID, float]]]
     """The feeds of these people, as products with scores, as rows in the order of the feed."""
     superuser = await asyncpg.connect(dsns.superuser)
     try:
-        await superuser.execute("truncate public.recommendations cascade")
+        await superuser.execute("delete from public.recommendations where user_id = any ($1)", list(feeds))
         await superuser.executemany(
             "insert into public.recommendations "
             "(user_id, product_id, recommendation_context, model_version, position, propensity, score, generated_at) "

@@ -7,8 +7,12 @@ import binascii
 from uuid import UUID
 
 
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
 def encode(type_name: str, key: UUID | str) -> str:
-    return base64.urlsafe_b64encode(f"{type_name}:{key}".encode()).rstrip(b"=").decode()
+    """The global id of a row."""
+    return binascii.b2a_base64(f"{type_name}:{key}".encode(), newline=False).rstrip(b"=").translate(_URL_SAFE).decode()
 
 
 def decode_bytes(text: str) -> bytes | None:

@@ -164,6 +164,8 @@ class Rows:
             return f"{function}(run,{','.join(values)})"
         if read is not None and is_list_type(get_nullable_type(output)):  # of a list perhaps, which no key can be
             return f"{use(lambda *arguments: write(read(*arguments)))}({','.join(values)})"
+        if read is not None and column.is_cheap:
+            return f"{use(write)}({use(read)}({','.join(values)}))"
         if read is not None:
             one = len(values) == 1
             known = use(leaves.Remembered(lambda key: write(read(key) if one else read(*key))))

@@ -120,7 +120,7 @@ def row(
         declared: dict[str, Column | ToOne | ToMany] = {}
         if issubclass(cls, Node):
             columns["id"] = None
-            declared["id"] = Column(("id",), read=partial(ids.encode, definition.name))
+            declared["id"] = Column(("id",), read=partial(ids.encode, definition.name), is_cheap=True)
         for field in definition.fields:
             says = field.metadata.get("row")
             if isinstance(says, Column):

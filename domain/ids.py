@@ -6,7 +6,6 @@ import base64
 import binascii
 from uuid import UUID
 
-
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 

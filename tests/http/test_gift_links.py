@@ -313,7 +313,7 @@ async def test_clicks_through_links_that_are_not_to_be_used(shop: Shop, anna: Cl
     token = token_of(await make(anna, product))
     table = [
         (product, "forged", "NOT_FOUND", "giftLinkToken"),
-        (product, token[:-2] + "AA", "NOT_FOUND", "giftLinkToken"),
+        (product, token[:-2] + ("BA" if token.endswith("AA") else "AA"), "NOT_FOUND", "giftLinkToken"),
         (product, gift_links.encode_token(uuid4(), shop.services.gift_links), "NOT_FOUND", "giftLinkToken"),
         (product, token_of(used), "LIMIT_REACHED", "giftLinkToken"),
         (product, token_of(revoked), "EXPIRED", "giftLinkToken"),

@@ -31,7 +31,7 @@ from schema import trusted_documents
 from schema.execution import Engine
 from settings import Settings, SettingsError
 from transports.http import SECURITY_HEADERS, GraphQL
-from transports.streams import Streams
+from transports.streams import Streams, caller_of
 from transports.websockets import WebSockets
 
 log = structlog.get_logger("aclue.server")
@@ -207,7 +207,7 @@ def _follower(
             return PlainTextResponse("", 405, headers={**_LINK_HEADERS, "allow": "GET"})
         services = _services(http)
         try:
-            await services.rate_limits.take(ANONYMOUS, http.client.host if http.client else "", VISIT_COST)
+            await services.rate_limits.take(ANONYMOUS, caller_of(http.scope, None).address, VISIT_COST)
             target = await follow(services, http.path_params["token"], http.headers.get("user-agent"))
         except RateLimited as error:
             headers = {**_LINK_HEADERS, "retry-after": str(error.retry_after)}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from db.rows import Column, ToMany, ToOne
 from db.sources import Reference
 from plan.fields import Attribute, Field
+from plan.rows import loaded
 from plan.values import Run, Value, settled
 
 if TYPE_CHECKING:
@@ -57,13 +58,6 @@ def _getter(compiler: Compiler, type_: GraphQLObjectType, field: Field, nodes: S
         to_one = field
         return lambda run, value: Reference(run.context.session, to_one.target(), value.record[to_one.key], to_one.by)
     if isinstance(field, ToMany):
-        to_many = field
-
-        async def rows(run: Run, value: Any) -> Any:
-            loaders = run.context.session.loaders
-            loader = loaders.many_by(to_many.target(), to_many.by, to_many.order_by, to_many.where)
-            return await loader.load(value.record[to_many.key])
-
-        return rows
+        return loaded(field)
     arguments = compiler.arguments(type_, nodes[0], field)
     return lambda run, value: field.call(value, run.info, arguments(run))

@@ -207,7 +207,7 @@ class Rows:
         write = rows.write(rows.root, rows.row_type.name, nodes)
         if rows.has_resolved:
             value = self._compiler.value(type_.fields[name].type, nodes)
-            return self._resolve(scope, type_, _loaded(to_many), value)
+            return self._resolve(scope, type_, loaded(to_many), value)
         position = self.position(f"/*list {rows.root.alias}*/")
         self._below.append(_Below(scope, position, None, rows, None, -1, to_many))
 
@@ -418,7 +418,9 @@ def _missing() -> str:
     raise Mismatch("a row that must be there")
 
 
-def _loaded(to_many: ToMany) -> Callable[[Run, Any], Any]:
+def loaded(to_many: ToMany) -> Callable[[Run, Any], Any]:
+    """Gives the rows of a relation, through a loader."""
+
     async def rows(run: Run, value: Any) -> Any:
         loader = run.context.session.loaders.many_by(to_many.target(), to_many.by, to_many.order_by, to_many.where)
         return await loader.load(value.record[to_many.key])

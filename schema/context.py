@@ -55,6 +55,14 @@ class Context:
                 session.abandon()
             await session.close()
 
+    async def commit(self) -> None:
+        """`end`, but when a statement failed: then nothing is kept, and what it failed with is raised. A nullable part
+        of a payload may have hidden it."""
+        failure = self.session.failure
+        await self.end(failed=failure is not None)
+        if failure is not None:
+            raise failure
+
     def cancel(self) -> None:
         """Nobody waits for the answer any more: loaders, whose work is nobody's own, stop too."""
         if self._session is not None:

@@ -64,11 +64,7 @@ class _Executor(IncrementalExecutor):
             await context.end(failed=True)
             raise
         try:
-            failure = context.session.failure
-            if failure is not None:  # a nullable part of the payload hid it, but nothing was stored
-                await context.end(failed=True)
-                raise failure
-            await context.end()
+            await context.commit()
         except Exception as error:
             raise GraphQLError(str(error), original_error=error) from error
         return value
@@ -116,28 +112,31 @@ class Engine:
         """The operations of a text, or what is wrong with it."""
         return self._documents.get(text)
 
+    def _operation(self, request: Request) -> Operation | None:
+        return self._documents.get(request.query).operation(request.operation_name)
+
     def price_of_reading(self, request: Request) -> int:
         """What is charged before the text is parsed and validated: nothing for one that is known."""
         return 0 if self._documents.knows(request.query) else 1 + len(request.query) // 2
 
     def price(self, request: Request) -> int:
         """What running the request is charged against rate limits; 1 where it will not run."""
-        operation = self._documents.get(request.query).operation(request.operation_name)
+        operation = self._operation(request)
         return 1 if operation is None else operation.price(request.variables or {})
 
     def writes(self, request: Request) -> bool:
         """Whether the request would run a mutation."""
-        operation = self._documents.get(request.query).operation(request.operation_name)
+        operation = self._operation(request)
         return operation is not None and operation.node.operation is OperationType.MUTATION
 
     def subscribes(self, request: Request) -> bool:
         """Whether the request is a subscription."""
-        operation = self._documents.get(request.query).operation(request.operation_name)
+        operation = self._operation(request)
         return operation is not None and operation.node.operation is OperationType.SUBSCRIPTION
 
     def is_public(self, request: Request) -> bool:
         """Whether the answer to a caller without a token is the same for everybody."""
-        operation = self._documents.get(request.query).operation(request.operation_name)
+        operation = self._operation(request)
         return operation is not None and operation.is_public
 
     async def answer(self, request: Request, context: Context, request_id: str) -> Answer:
@@ -254,7 +253,7 @@ class Engine:
                 if context.session.failure is not None:
                     raise
                 return await self._completed(plan, payload[0], tree, request, context, request_id)
-            await self._commit(context)
+            await context.commit()
         except Exception as error:
             await context.end(failed=True)
             return _failed(plan, error, context, request_id)
@@ -270,17 +269,11 @@ class Engine:
             return payload if info.parent_type is self._core.mutation_type else resolve(source, info, **arguments)
 
         result = await self._execute(tree, request, context, middleware=[made])
-        await self._commit(context)
+        await context.commit()
         self.counts["payload"] += 1
         answer = _answered(result, context, request_id)
         answer.fallback = "payload"
         return answer
-
-    async def _commit(self, context: Context) -> None:
-        failure = context.session.failure
-        if failure is not None:  # a nullable part of the payload hid it, but nothing was stored
-            raise failure
-        await context.end()
 
     async def _introspected(self, tree: DocumentNode, request: Request, context: Context, request_id: str) -> Answer:
         """The schema's own description is written once per text."""

@@ -105,6 +105,15 @@ async def owner(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
     await connection.close()
 
 
+@pytest.fixture
+async def superuser(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Somebody who sees what everybody's connections do."""
+    assert dsns.superuser
+    connection = await asyncpg.connect(dsns.superuser)
+    yield connection
+    await connection.close()
+
+
 # For a module's `pytestmark`: what holds of sessions holds however claims travel.
 IN_BOTH_CLAIMS_MODES = pytest.mark.parametrize("claims_mode", list(ClaimsMode), ids=lambda mode: mode.value)
 

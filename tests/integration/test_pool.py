@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 
 import asyncpg
@@ -32,13 +31,6 @@ def settings(settings: Settings) -> Settings:
 @pytest.fixture
 def pool(database: Database) -> Pool:
     return database.pool
-
-
-@pytest.fixture
-async def superuser(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
-    connection = await asyncpg.connect(dsns.superuser)
-    yield connection
-    await connection.close()
 
 
 async def patient(dsns: Dsns, settings: Settings) -> Database:

@@ -49,14 +49,6 @@ async def narrow(dsns: Dsns, tmp_path: Path, claims_mode: ClaimsMode) -> AsyncIt
     await opened.close()
 
 
-@pytest.fixture
-async def superuser(dsns: Dsns) -> AsyncIterator[Connection]:
-    """Somebody who sees what everybody's connections do."""
-    connection = await asyncpg.connect(dsns.superuser)
-    yield connection
-    await connection.close()
-
-
 def reading(database: Database, claims: Claims = SERVICE) -> Session:
     return database.session(claims, read_only=True)
 

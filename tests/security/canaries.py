@@ -15,6 +15,8 @@ from uuid import UUID, uuid5
 
 import asyncpg
 
+from db.claims import Claims
+
 _NAMESPACE = UUID("6b1f0c52-8a0e-4a57-9f0e-0d5a2c9a7c11")
 
 
@@ -30,6 +32,12 @@ class Caller:
 
 def person_id(name: str) -> UUID:
     return uuid5(_NAMESPACE, name)
+
+
+def claims_of(name: str) -> Claims:
+    """What the token of a person's account says."""
+    key = person_id(name)
+    return Claims("authenticated", key, raw=f'{{"sub":"{key}","role":"authenticated"}}')
 
 
 def canary_id(table: str, name: str) -> UUID:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -18,7 +18,7 @@ from domain.errors import Overloaded, Timeout
 from settings import ClaimsMode, Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES
 from tests.integration.waiting import until
-from tests.security.canaries import person_id
+from tests.security.canaries import claims_of, person_id
 from tests.security.endings import BARE, cancelled_at, state_of_next
 
 pytestmark = IN_BOTH_CLAIMS_MODES
@@ -39,19 +39,6 @@ def settings(settings: Settings) -> Settings:
         database_pool_timeout=5,
         database_statement_timeout=300,
     )
-
-
-@pytest.fixture
-async def superuser(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
-    assert dsns.superuser
-    connection = await asyncpg.connect(dsns.superuser)
-    yield connection
-    await connection.close()
-
-
-def claims_of(name: str) -> Claims:
-    key = person_id(name)
-    return Claims("authenticated", key, raw=f'{{"sub":"{key}","role":"authenticated"}}')
 
 
 async def only(database: Database, claims: Claims, sql: str, arguments: list[Any]) -> Any:

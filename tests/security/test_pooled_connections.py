@@ -15,12 +15,11 @@ import pytest
 
 import db.claims
 from db.claims import ANONYMOUS, SERVICE, Claims
-from db.embedded import Dsns
 from db.pool import Database
 from domain.errors import Timeout
 from settings import Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES
-from tests.security.canaries import person_id
+from tests.security.canaries import claims_of, person_id
 
 pytestmark = IN_BOTH_CLAIMS_MODES
 
@@ -39,19 +38,6 @@ def settings(settings: Settings) -> Settings:
         database_pool_timeout=5,
         database_statement_timeout=3000,
     )
-
-
-@pytest.fixture
-async def superuser(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
-    assert dsns.superuser
-    connection = await asyncpg.connect(dsns.superuser)
-    yield connection
-    await connection.close()
-
-
-def claims_of(name: str) -> Claims:
-    key = person_id(name)
-    return Claims("authenticated", key, raw=f'{{"sub":"{key}","role":"authenticated"}}')
 
 
 async def rows_seen(database: Database, claims: Claims) -> list[UUID]:

@@ -48,6 +48,11 @@ class PageRequest:
         )
 
     @property
+    def shape(self) -> Hashable:
+        """What the text of a page of these rows follows from."""
+        return (self.order.name, self.size, self.backward, self.cursor is None, self.where.text, self.parent)
+
+    @property
     def identity(self) -> Hashable:
         return (self.identity_of_all, self.size, self.backward, self.cursor)
 

@@ -1,17 +1,18 @@
 """Claims in front of a query, in the query's own round trip: CLAIMS_MODE=pipelined. See docs/claims.md.
 
-Postgres runs all messages up to a Sync as one transaction, and asyncpg ends each query with one. So what is written to
-the connection right before asyncpg writes its query belongs to the query's transaction: the statement that sets the
-claims, and a `begin` before it where more statements are to follow.
+Postgres runs all messages up to a Sync as one transaction, and asyncpg ends each query with one. So what stands right
+before a query of asyncpg's belongs to the query's transaction: the statement that sets the claims, and a `begin` before
+it where more statements are to follow. Both go out in one write, so that Postgres wakes once.
 
-Whatever asyncpg does not promise is used in `Pipeline` and nowhere else. tests/integration/test_pipeline.py says which
+Whatever asyncpg does not promise is used in this module and nowhere else. tests/integration/test_pipeline.py says which
 assumption fails when a new asyncpg breaks one.
 """
 
 from __future__ import annotations
 
+import asyncio
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import asyncpg
@@ -37,40 +38,102 @@ _PREPARED = {
 _APPLY_PARAMETERS = 5
 
 
-def _bind(name: str, count: int, parameters: bytes) -> Messages:
-    """Bind and Execute of a prepared statement, with parameters as text."""
-    body = b"\0" + name.encode() + struct.pack("!chh", b"\0", 0, count) + parameters + b"\0\0"
-    return b"B" + struct.pack("!i", 4 + len(body)) + body + b"E" + struct.pack("!i", 9) + b"\0" + bytes(4)
+_length = struct.Struct("!i").pack
+_EXECUTE = b"\0\0E" + _length(9) + b"\0" + bytes(4)  # after the parameters: all results as text, all rows
+
+
+def _binds(name: str, count: int) -> Callable[[bytes], Messages]:
+    """What makes Bind and Execute of a prepared statement, with its parameters as text."""
+    head = b"\0" + name.encode() + struct.pack("!chh", b"\0", 0, count)
+    length = 4 + len(head) + 2
+
+    def bind(parameters: bytes) -> Messages:
+        return b"".join((b"B", _length(length + len(parameters)), head, parameters, _EXECUTE))
+
+    return bind
 
 
 _BEGIN = {
-    True: _bind("aclue_begin_reading", 0, b""),
-    False: _bind("aclue_begin_writing", 0, b""),
+    True: _binds("aclue_begin_reading", 0)(b""),
+    False: _binds("aclue_begin_writing", 0)(b""),
 }
+_apply = _binds("aclue_apply", _APPLY_PARAMETERS)
+_apply_read_only = _binds("aclue_apply_read_only", _APPLY_PARAMETERS)
 
 
 def alone(claims: Claims, statement_timeout_ms: int) -> Messages:
     """What makes the statement after it a read-only transaction of its own under these claims."""
-    return _apply("aclue_apply_read_only", claims, statement_timeout_ms)
+    return _apply_read_only(_parameters(claims, statement_timeout_ms))
 
 
 def begun(claims: Claims, statement_timeout_ms: int, *, read_only: bool) -> Messages:
     """What begins a transaction under these claims."""
-    return _BEGIN[read_only] + _apply("aclue_apply", claims, statement_timeout_ms)
+    return _BEGIN[read_only] + _apply(_parameters(claims, statement_timeout_ms))
 
 
-def _apply(name: str, claims: Claims, statement_timeout_ms: int) -> Messages:
-    of_this_request = text_parameters(str(statement_timeout_ms), REQUEST_ID.get())
-    return _bind(name, _APPLY_PARAMETERS, claims.parameters + of_this_request)
+def _parameters(claims: Claims, statement_timeout_ms: int) -> bytes:
+    return claims.parameters + text_parameters(str(statement_timeout_ms), REQUEST_ID.get())
+
+
+class _Wire:
+    """A connection's transport. What is put `ahead` is sent together with what asyncpg writes next."""
+
+    __slots__ = ("_transport", "_write", "ahead")
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._write = transport.write
+        self.ahead = b""
+
+    def write(self, data: Any) -> None:
+        if self.ahead:
+            data = b"".join((self.ahead, data))
+            self.ahead = b""
+        self._write(data)
+
+    def writelines(self, parts: Iterable[Any]) -> None:
+        self.write(b"".join(parts))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+
+class WiredLoop:
+    """The running loop for asyncpg.connect: the connections it opens can be pipelined."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._loop, name)
+
+    async def create_connection(self, factory: Callable[[], Any], *arguments: Any, **options: Any) -> Any:
+        return await self._loop.create_connection(lambda: _wired(factory()), *arguments, **options)
+
+    async def create_unix_connection(self, factory: Callable[[], Any], *arguments: Any, **options: Any) -> Any:
+        return await self._loop.create_unix_connection(lambda: _wired(factory()), *arguments, **options)
+
+
+def _wired(protocol: Any) -> Any:
+    if isinstance(protocol, asyncpg.protocol.Protocol):  # and not what only asks for TLS, or cancels
+        of_ours: Any = protocol
+        made = of_ours.connection_made
+
+        def connection_made(transport: asyncio.Transport) -> None:
+            of_ours.wire = _Wire(transport)
+            made(of_ours.wire)
+
+        of_ours.connection_made = connection_made
+    return protocol
 
 
 class Pipeline:
-    """The statements of one connection, and the messages in front of them."""
+    """The statements of one connection that a WiredLoop opened, and the messages in front of them."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._protocol = connection._protocol  # noqa: SLF001
-        self._write = connection._transport.write  # noqa: SLF001
+        self._wire: _Wire = self._protocol.wire
         self._statements: dict[tuple[str, str], Statement] = {}  # by role and text, the one used last at the end
         self._length = 0
         self._kept: list[Statement] = []  # asyncpg closes a statement that nothing refers to
@@ -103,17 +166,12 @@ class Pipeline:
 
     async def fetch(self, statement: Statement, arguments: Sequence[Any], before: Messages = b"") -> list[Any]:
         """Rows of the statement, run after the messages `before` and in one transaction with them. Raises what asyncpg
-        raises. A failure before the query itself was written terminates the connection: nothing would end what stands
-        before it, and the next one to use the connection would go on under these claims."""
-        protocol = self._protocol
-        sent = protocol.queries_count
+        raises. Where the query is not written, as its arguments do not fit, nothing is."""
+        wire = self._wire
+        wire.ahead = before
         try:
-            if before:
-                self._write(before)  # nothing is awaited between this and asyncpg's own write
             state: Any = statement._state  # type: ignore[attr-defined]  # noqa: SLF001
-            rows: list[Any] = await protocol.bind_execute(state, arguments, "", 0, False, None)
+            rows: list[Any] = await self._protocol.bind_execute(state, arguments, "", 0, False, None)
             return rows
-        except BaseException:
-            if before and protocol.queries_count == sent:
-                self._connection.terminate()
-            raise
+        finally:
+            wire.ahead = b""

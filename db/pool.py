@@ -10,12 +10,13 @@ import contextlib
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import asyncpg
 
 from db.changes import Changes
 from db.claims import Claims
-from db.pipeline import MOST_STATEMENTS, Pipeline
+from db.pipeline import MOST_STATEMENTS, Pipeline, WiredLoop
 from db.session import Session
 from domain.errors import Overloaded
 from settings import ClaimsMode, Settings
@@ -231,15 +232,17 @@ async def _connect(dsn: str, settings: Settings) -> ApiConnection:
     if settings.prepared_statements:  # poolers that know none refuse other parameters too
         # A terminated connection's statement ends within this time instead of running on.
         server_settings["client_connection_check_interval"] = "500ms"
+    is_pipelined = settings.claims_mode is ClaimsMode.PIPELINED
     connection: ApiConnection = await asyncpg.connect(
         dsn,
+        loop=cast("asyncio.AbstractEventLoop", WiredLoop()) if is_pipelined else None,
         statement_cache_size=MOST_STATEMENTS if settings.prepared_statements else 0,
         max_cached_statement_lifetime=0,
         connection_class=ApiConnection,
         server_settings=server_settings,
         timeout=settings.database_pool_timeout,
     )
-    if settings.claims_mode is ClaimsMode.PIPELINED:
+    if is_pipelined:
         try:
             pipeline = Pipeline(connection)
             await pipeline.open()

@@ -37,13 +37,13 @@ class Column:
     """A field whose value `read` makes of columns; without it, the value is that of the only column. With
     `with_context`, the request's context is the first argument of `read`; without it, `read` is a pure function.
     `is_jsonb`: the columns are, and come as text. In the nested lists of a plan uuids and moments come as text, too.
-    `is_cheap`: `read` takes no longer than looking up what it gave before."""
+    `is_plain`: `read` gives a text that JSON need not escape, in no more time than looking up what it gave before."""
 
     columns: tuple[str, ...]
     read: Callable[..., Any] | None = None
     with_context: bool = False
     is_jsonb: bool = False
-    is_cheap: bool = False
+    is_plain: bool = False
 
     def value(self, record: Mapping[str, Any], context: Any) -> Any:
         if self.read is None:

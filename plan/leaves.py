@@ -85,6 +85,8 @@ def identifier(value: Any) -> str:
 def moment(value: Any) -> str:
     """A moment, of Postgres' JSON as text; all in UTC."""
     if type(value) is str:
+        if len(value) == _WITH_MICROSECONDS and value.endswith(_UTC):
+            return f'"{value[:-6]}Z"'
         if value[19:20] == "." and value[-6:] == _UTC and len(value) <= _WITH_MICROSECONDS:
             return f'"{value[:-6]:0<26}Z"'
         value = datetime.fromisoformat(value)

@@ -21,7 +21,7 @@ from plan.errors import NotPlanned
 from plan.fields import Fields, Resolver
 from plan.leaves import string
 from plan.selections import Selections, condition_variables
-from plan.values import Run, Value, settled
+from plan.values import Run, Value, settled_one
 
 MAX_VARIANTS = 32
 INTROSPECTION = ("__schema", "__type")
@@ -51,8 +51,8 @@ class Plan:
         written = []
         is_last = len(self.roots) == 1
         for root in self.roots:
-            value = await settled([root.get(run)])
-            written += await root.value.texts(run, value, is_last=is_last)
+            value = await settled_one(root.get(run))
+            written += await root.value.texts(run, [value], is_last=is_last)
         return self.written(written)
 
     def written(self, texts: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from db.rows import RowType
 from domain.pages import Cursor
 from plan.errors import NotPlanned
 from plan.leaves import NULL, boolean, integer, string
-from plan.rows import Extras, Row, Rows, Write
+from plan.rows import Extras, Row, Rows, Source, Write
 from plan.values import Run
 
 if TYPE_CHECKING:
@@ -190,22 +190,24 @@ class PagePlan:
         """The rows of one page per key; the last column is the key, null where there is no parent. The total of a page
         without a parent stands behind it in every row, after the row's number: a page without rows is one row of
         nulls then."""
-        rows, root = self.rows, self.rows.root
-        page = request.page_text(rows.row_type.select_list("r"))
         values = request.values()
         if request.parent:
             values["parent_keys"] = list(dict.fromkeys(keys))
+        return await self.rows.fetch(run, request.shape, lambda: self._source(request), values, is_only=is_only)
+
+    def _source(self, request: PageRequest) -> Source:
+        rows, alias = self.rows, self.rows.root.alias
+        page = request.page_text(rows.row_type.select_list("r"))
+        if request.parent:
             parents = "unnest(:parent_keys::uuid[]) parent (key)"
-            source = f"select parent.key, page.* from {parents} cross join lateral ({page}) page"
+            tables = rows.numbered(f"select parent.key, page.* from {parents} cross join lateral ({page}) page")
         else:
-            source = f"select null::uuid as key, page.* from ({page}) page"
-        source = rows.numbered(source)
-        last = f"{root.alias}.key"
+            tables = rows.numbered(f"select null::uuid as key, page.* from ({page}) page")
+        last = f", {alias}.key"
         if self.has_total and not request.parent:
-            source = f"(select) one left join {source} on true"
-            last += f", {root.alias}.row_number, ({request.count_text()}) as total"
-        ordered = f"{source}{rows.joined} order by {root.alias}.row_number"
-        return await rows.fetch(run, ordered, values, last=last, is_only=is_only)
+            tables = f"(select) one left join {tables} on true"
+            last += f", {alias}.row_number, ({request.count_text()}) as total"
+        return Source(tables, f" order by {alias}.row_number", last)
 
 
 def _goes_on(page: _Page) -> bool:

@@ -6,9 +6,9 @@ that only a resolver can give is resolved once all rows are there; a page with s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 from graphql import FieldNode, GraphQLObjectType, get_nullable_type, is_list_type, is_non_null_type
@@ -20,7 +20,7 @@ from plan import leaves
 from plan.errors import Mismatch, NotPlanned
 from plan.fields import Resolver
 from plan.sql import MAX_COLUMNS, Statement, named
-from plan.values import NonNull, Object, Run, Value, settled
+from plan.values import NonNull, Object, Run, Value, settled, settled_one
 
 if TYPE_CHECKING:
     from plan.compiler import Compiler
@@ -31,6 +31,9 @@ Extras = Sequence[str] | None
 Write = Callable[[Row, Run, Extras], str]
 
 KEPT_STATEMENTS = 200
+
+# By id of a page or list below: its number among all of them, and what a page was described as.
+_Requests: TypeAlias = Mapping[int, tuple[int, Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,16 @@ class Scope:
 
     alias: str
     row_type: RowType
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Rows to read: `tables` stands after `from` and names the root, `rest` after the joins; `last` are columns at the
+    end, each after a comma."""
+
+    tables: str
+    rest: str
+    last: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,7 @@ class Rows:
         self._positions: dict[str, int] = {}
         self._joined: dict[tuple[str, str, str], Scope] = {}
         self._below: list[_Below] = []
+        self._every_below: list[_Below] | None = None
         self._statements: dict[Any, Statement] = {}
 
     def position(self, expression: str) -> int:
@@ -114,12 +128,8 @@ class Rows:
         texts = []
         for key, merged in self._compiler.selections.below(type_, nodes).items():
             name = merged[0].name.value
-            expression = (
-                f'"{type_.name}"'
-                if name == "__typename"
-                else "{" + self._field(scope, type_, name, merged, names) + "}"
-            )
-            texts.append(f'"{key}":{expression}')
+            text = f'"{type_.name}"' if name == "__typename" else self._field(scope, type_, name, merged, names)
+            texts.append(f'"{key}":{text}')
         # Nothing but names of the schema and aliases, both [_A-Za-z0-9]+, and positions gets into this text.
         source = "lambda v, run, x: f'{{" + ",".join(texts) + "}}'"
         function: Write = eval(source, names)  # noqa: S307
@@ -128,7 +138,7 @@ class Rows:
     def _field(
         self, scope: Scope, type_: GraphQLObjectType, name: str, nodes: Sequence[FieldNode], names: dict[str, Any]
     ) -> str:
-        """A Python expression over `v`, `run` and `x` that gives the field's text."""
+        """A part of an f-string over `v`, `run` and `x` that gives the field's text."""
         declared = self._compiler.fields.field(type_.name, name)
         output = type_.fields[name].type
 
@@ -138,18 +148,19 @@ class Rows:
             return used
 
         if isinstance(declared, Column):
-            return self._column(scope, declared, output, nodes, use)
+            expression = self._column(scope, declared, output, nodes, use)
+            return f'"{{{expression}}}"' if declared.is_plain else f"{{{expression}}}"
         if isinstance(declared, ToOne):
-            return self._to_one(scope, declared, output, nodes, use)
+            return f"{{{self._to_one(scope, declared, output, nodes, use)}}}"
         if isinstance(declared, ToMany):
-            return self._to_many(scope, type_, declared, name, nodes, use)
+            return f"{{{self._to_many(scope, type_, declared, name, nodes, use)}}}"
         if not isinstance(declared, Resolver):
             raise NotPlanned("attribute of a row")
         page = self._compiler.value(output, nodes)
         of = page.of if isinstance(page, NonNull) else page
         if isinstance(of, Object) and of.page is not None and not of.page.rows.has_resolved:
-            return self._page(scope, type_, declared, nodes, of.page, use)
-        return self._resolve(scope, type_, self._getter(type_, declared, nodes), page)
+            return f"{{{self._page(scope, type_, declared, nodes, of.page, use)}}}"
+        return f"{{{self._resolve(scope, type_, self._getter(type_, declared, nodes), page)}}}"
 
     def _column(
         self, scope: Scope, column: Column, output: Any, nodes: Sequence[FieldNode], use: Callable[[Any], str]
@@ -164,8 +175,8 @@ class Rows:
             return f"{function}(run,{','.join(values)})"
         if read is not None and is_list_type(get_nullable_type(output)):  # of a list perhaps, which no key can be
             return f"{use(lambda *arguments: write(read(*arguments)))}({','.join(values)})"
-        if read is not None and column.is_cheap:
-            return f"{use(write)}({use(read)}({','.join(values)}))"
+        if read is not None and column.is_plain:
+            return f"{use(read)}({','.join(values)})"
         if read is not None:
             one = len(values) == 1
             known = use(leaves.Remembered(lambda key: write(read(key) if one else read(*key))))
@@ -272,76 +283,87 @@ class Rows:
     # Reading
 
     async def fetch(
-        self, run: Run, source: str, values: Mapping[str, Any], *, last: str = "", is_only: bool = False
+        self,
+        run: Run,
+        identity: Hashable,
+        source: Callable[[], Source],
+        values: Mapping[str, Any],
+        *,
+        is_only: bool = False,
     ) -> list[Row]:
-        """Rows of `source`: the text after `from`, which names the root. `last` is one more column at the end.
+        """Rows of a source, which `identity` names among those of these rows, whatever `values` its parameters have.
         `is_only`: no other statement belongs to the run."""
-        requests = [(below, await self._described(below, run)) for below in self._all_below()]
-        given: dict[str, Any] = {"subject": run.context.session.claims.subject, **values}
-        identity: list[Any] = [source]
-        for index, (_, described) in enumerate(requests):
-            if described is not None:
-                request = described[0]
-                identity.append(
-                    (request.order.name, request.size, request.backward, request.cursor is None, request.where.text)
-                )
-                for name, value in request.values().items():
-                    given[f"n{index}_{name}"] = value
-        key = tuple(identity)
-        statement = self._statements.get(key)
+        session = run.context.session
+        given: dict[str, Any] = {"subject": session.claims.subject, **values}
+        requests: list[tuple[_Below, tuple[PageRequest, ParentColumn] | None]] = []
+        if self._below:
+            requests = [(below, await self._described(below, run)) for below in self._all_below()]
+            shapes = [identity]
+            for index, (_, described) in enumerate(requests):
+                if described is not None:
+                    shapes.append(described[0].shape)
+                    for name, value in described[0].values().items():
+                        given[f"n{index}_{name}"] = value
+            identity = tuple(shapes)
+        statement = self._statements.get(identity)
         if statement is None:
             if len(self._statements) >= KEPT_STATEMENTS:
                 self._statements.clear()
             described_below = {id(below): (index, found) for index, (below, found) in enumerate(requests)}
-            columns = self._select_list(described_below) + (f", {last}" if last else "")
-            text = f"select {columns} from {source}"
-            statement = self._statements[key] = Statement.of(text)
-        session = run.context.session
+            statement = self._statements[identity] = self._statement(source(), described_below)
         run_statement = session.run_only if is_only and session.may_run_only else session.run
         rows: list[Row] = await run_statement(statement.sql, statement.arguments(given))
         return rows
 
+    def _statement(self, source: Source, requests: _Requests) -> Statement:
+        columns = self._select_list(requests) + source.last
+        return Statement.of(f"select {columns} from {source.tables}{self.joined}{source.rest}")
+
     def _all_below(self) -> list[_Below]:
-        found: list[_Below] = []
-        for below in self._below:
-            found.append(below)
-            found.extend(below.rows._all_below())  # noqa: SLF001
-        return found
+        if self._every_below is None:
+            self._every_below = []
+            for below in self._below:
+                self._every_below += [below, *below.rows._all_below()]  # noqa: SLF001
+        return self._every_below
 
     async def _described(self, below: _Below, run: Run) -> tuple[PageRequest, ParentColumn] | None:
         if below.describe is None:
             return None
-        (connection,) = await settled([below.describe(run)])
+        connection = await settled_one(below.describe(run))
         run.pages[below.number] = connection.request
         return connection.request, connection.parent_key
 
-    def _select_list(self, requests: Mapping[int, tuple[int, Any]]) -> str:
+    def _select_list(self, requests: _Requests) -> str:
         columns = list(self.columns) or ["1"]
         for below in self._below:
-            index, described = requests[id(below)]
             rows = below.rows
-            if described is None:
-                assert below.many is not None
-                many = below.many
-                # The list's own table has the alias r, as its condition and order say; what is above has others.
-                inner = (
-                    f"select {rows.row_type.select_list('r')} from {rows.row_type.table} r"
-                    f" where r.{many.by} = {below.scope.alias}.{many.key}{_owned(Scope('r', rows.row_type))}"
-                    f" and ({many.where}) order by {many.order_by}"
-                )
-            else:
-                request, parent = described
-                parent_sql = (request.parent or "true").replace("parent.key", f"{below.scope.alias}.{parent.name}")
-                inner = named(request.page_text(rows.row_type.select_list("r"), parent_sql), f"n{index}_")
-                if below.total is not None:
-                    columns[below.total] = "(" + named(request.count_text(parent_sql), f"n{index}_") + ")"
             columns[below.position] = (
                 f"(select coalesce(json_agg({rows.json(requests)} order by {rows.root.alias}.row_number), '[]')"
-                f" from {rows.numbered(inner)}{rows.joined})"
+                f" from {rows.numbered(self._inner(below, requests))}{rows.joined})"
             )
+            if below.total is not None:
+                index, (request, parent) = requests[id(below)]
+                columns[below.total] = f"({named(request.count_text(_tie(below, request, parent)), f'n{index}_')})"
         return ", ".join(columns)
 
-    def json(self, requests: Mapping[int, tuple[int, Any]]) -> str:
+    def _inner(self, below: _Below, requests: _Requests) -> str:
+        """The rows of a page or list before anything is joined to them."""
+        index, described = requests[id(below)]
+        row_type = below.rows.row_type
+        columns = row_type.select_list("r")
+        if described is not None:
+            request, parent = described
+            return named(request.page_text(columns, _tie(below, request, parent)), f"n{index}_")
+        assert below.many is not None
+        many = below.many
+        # The list's own table has the alias r, as its condition and order say; what is above has others.
+        return (
+            f"select {columns} from {row_type.table} r"
+            f" where r.{many.by} = {below.scope.alias}.{many.key}{_owned(Scope('r', row_type))}"
+            f" and ({many.where}) order by {many.order_by}"
+        )
+
+    def json(self, requests: _Requests) -> str:
         """The columns of a row as a JSON array."""
         if len(self.columns) > MAX_COLUMNS:
             raise NotPlanned("columns")
@@ -357,6 +379,11 @@ class Rows:
         return "".join(f" {join}" for join in self.joins)
 
 
+def _tie(below: _Below, request: PageRequest, parent: ParentColumn) -> str:
+    """SQL that ties a page's rows to the row above."""
+    return (request.parent or "true").replace("parent.key", f"{below.scope.alias}.{parent.name}")
+
+
 class RowPlan:
     """Rows that a source names, written as one GraphQL type."""
 
@@ -366,29 +393,38 @@ class RowPlan:
 
     async def referenced(self, run: Run, references: Sequence[Reference], *, is_last: bool) -> list[str]:
         """A text per reference, all by one column; null where there is no such row."""
-        rows, root, by = self.rows, self.rows.root, references[0].by
-        key = rows.column(root, by)
+        rows, by, first = self.rows, references[0].by, references[0].key
+        position = rows.column(rows.root, by)
+        is_one = len(references) == 1
+        kind = "text" if isinstance(first, str) else "uuid"
+
+        def source() -> Source:
+            root = rows.root
+            condition = f"= :key::{kind}" if is_one else f"= any(:keys::{kind}[])"
+            return Source(f"{root.row_type.table} {root.alias}", f" where {root.alias}.{by} {condition}{_owned(root)}")
+
+        values = {"key": first} if is_one else {"keys": list({each.key: None for each in references})}
         is_only = is_last and not rows.has_resolved
-        one = len(references) == 1
-        condition = (
-            f"= :key::{_type_of(references[0].key)}" if one else f"= any(:keys::{_type_of(references[0].key)}[])"
-        )
-        source = f"{root.row_type.table} {root.alias}{rows.joined} where {root.alias}.{by} {condition}{_owned(root)}"
-        values = {"key": references[0].key} if one else {"keys": list({each.key: None for each in references})}
-        found = await rows.fetch(run, source, values, is_only=is_only)
+        found = await rows.fetch(run, (by, kind, is_one), source, values, is_only=is_only)
         texts = await self._texts(run, found)
-        by_key = {row[key]: text for row, text in zip(found, texts, strict=True)}
+        if is_one:
+            return texts or [leaves.NULL]
+        by_key = {row[position]: text for row, text in zip(found, texts, strict=True)}
         return [by_key.get(each.key, leaves.NULL) for each in references]
 
     async def listed(self, run: Run, listing: Listing, *, is_last: bool) -> list[str]:
         """A text per row of a listing."""
         rows = self.rows
-        inner = (
-            f"select {rows.row_type.select_list('r')} from {rows.row_type.table} r"
-            f" where {listing.where} order by {listing.order_by}"
-        )
-        source = f"{rows.numbered(inner)}{rows.joined} order by {rows.root.alias}.row_number"
-        found = await rows.fetch(run, source, {}, is_only=is_last and not rows.has_resolved)
+
+        def source() -> Source:
+            inner = (
+                f"select {rows.row_type.select_list('r')} from {rows.row_type.table} r"
+                f" where {listing.where} order by {listing.order_by}"
+            )
+            return Source(rows.numbered(inner), f" order by {rows.root.alias}.row_number")
+
+        identity = (listing.where, listing.order_by)
+        found = await rows.fetch(run, identity, source, {}, is_only=is_last and not rows.has_resolved)
         return await self._texts(run, found)
 
     async def _texts(self, run: Run, found: Sequence[Row]) -> list[str]:
@@ -408,10 +444,6 @@ def decoded(value: Any) -> list[Any]:
 def _owned(scope: Scope) -> str:
     """Row level security says the same; said here too, the index on the owner is used."""
     return f" and {scope.alias}.{scope.row_type.owner} = :subject::uuid" if scope.row_type.owner else ""
-
-
-def _type_of(key: Any) -> str:
-    return "text" if isinstance(key, str) else "uuid"
 
 
 def _missing() -> str:

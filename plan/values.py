@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from inspect import isawaitable
 from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLObjectType
@@ -149,9 +148,25 @@ class Object(Value):
 
 async def settled(values: Sequence[Any]) -> list[Any]:
     """The values, those to be awaited all at once, so that loaders see them together; sources stay what they are."""
-    waiting = [value for value in values if isawaitable(value) and not isinstance(value, Reference | Listing)]
+    waiting = [value for value in values if is_awaited(type(value))]
     if not waiting:
         return list(values)
     results = iter(await asyncio.gather(*waiting))
-    waits = {id(value) for value in waiting}
-    return [next(results) if id(value) in waits else value for value in values]
+    return [next(results) if is_awaited(type(value)) else value for value in values]
+
+
+async def settled_one(value: Any) -> Any:
+    """As `settled`, of one value."""
+    return await value if is_awaited(type(value)) else value
+
+
+_awaited: dict[type, bool] = {}
+
+
+def is_awaited(kind: type) -> bool:
+    """Whether values of this type are still to come."""
+    known = _awaited.get(kind)
+    if known is None:
+        known = issubclass(kind, Awaitable) and not issubclass(kind, Reference | Listing)
+        _awaited[kind] = known
+    return known

@@ -87,24 +87,24 @@ class Documents:
         self._length = 0
         self._refused: OrderedDict[bytes, Document] = OrderedDict()
 
-    def knows(self, text: str) -> bool:
-        """Whether the text need not be read again."""
-        return text in self._known or _digest(text) in self._refused
+    def known(self, text: str) -> Document | None:
+        """The document of a text that need not be read again."""
+        document = self._known.get(text)
+        if document is None:
+            return self._refused.get(_digest(text))
+        self._known.move_to_end(text)
+        return document
 
     def get(self, text: str) -> Document:
         """The document of a text. One that is refused is remembered too, by its errors alone."""
-        document = self._known.get(text)
-        if document is not None:
-            self._known.move_to_end(text)
-            return document
-        digest = _digest(text)
-        document = self._refused.get(digest)
+        document = self.known(text)
         if document is None:
             document = self._read(text)
             if not document.errors:
                 self._keep(text, document)
             else:
-                document = self._refused[digest] = Document(None, tuple(map(_without_nodes, document.errors)))
+                document = Document(None, tuple(map(_without_nodes, document.errors)))
+                self._refused[_digest(text)] = document
                 if len(self._refused) > KEPT_REFUSED:
                     self._refused.popitem(last=False)
         return document

@@ -28,7 +28,7 @@ from graphql.pyutils import Path
 from domain.errors import TryAgain
 from plan.errors import NotPlanned
 from plan.operations import Plan
-from plan.values import Run, settled
+from plan.values import Run, settled_one
 from schema.context import Context
 from schema.cost import Cost
 from schema.documents import Document, Documents, Operation
@@ -39,6 +39,7 @@ from schema.schema import build
 from settings import Settings
 
 KEPT_INTROSPECTIONS = 8
+_NO_VARIABLES = VariableValues({}, {})
 MAX_VARIABLE_ERRORS = 50
 _NO_STREAM = GraphQLError(
     "Subscribe over a WebSocket, or with Accept: text/event-stream.", extensions={"code": "BAD_REQUEST"}
@@ -80,6 +81,7 @@ class Request:
     operation_name: str | None = None
     wants_cost: bool = False
     wants_receipt: bool = False
+    document: Document | None = None
 
 
 @dataclass(slots=True)
@@ -112,12 +114,19 @@ class Engine:
         """The operations of a text, or what is wrong with it."""
         return self._documents.get(text)
 
+    def _document(self, request: Request) -> Document:
+        document = request.document
+        if document is None:
+            document = request.document = self._documents.get(request.query)
+        return document
+
     def _operation(self, request: Request) -> Operation | None:
-        return self._documents.get(request.query).operation(request.operation_name)
+        return self._document(request).operation(request.operation_name)
 
     def price_of_reading(self, request: Request) -> int:
         """What is charged before the text is parsed and validated: nothing for one that is known."""
-        return 0 if self._documents.knows(request.query) else 1 + len(request.query) // 2
+        request.document = self._documents.known(request.query)
+        return 0 if request.document is not None else 1 + len(request.query) // 2
 
     def price(self, request: Request) -> int:
         """What running the request is charged against rate limits; 1 where it will not run."""
@@ -141,7 +150,7 @@ class Engine:
 
     async def answer(self, request: Request, context: Context, request_id: str) -> Answer:
         """Runs the request; of a subscription one event, the context's change. Never raises for what a caller sends."""
-        document = self._documents.get(request.query)
+        document = self._document(request)
         if document.errors or document.tree is None:
             return _refused(document.errors, context, request_id)
         operation = document.operation(request.operation_name)
@@ -212,13 +221,16 @@ class Engine:
         compiled, or went wrong in a query."""
         if not self._settings.plans:
             return "off"
-        definitions = operation.node.variable_definitions or ()
-        # As execute() does: without a limit, a hundred thousand wrong values are as many explanations.
-        variables = get_variable_values(
-            self._core, definitions, request.variables or {}, MAX_VARIABLE_ERRORS, not self._settings.introspection
-        )
-        if not isinstance(variables, VariableValues):
-            return "variables"
+        variables = _NO_VARIABLES
+        if definitions := operation.node.variable_definitions:
+            # As execute() does: without a limit, a hundred thousand wrong values are as many explanations.
+            given = request.variables or {}
+            coerced = get_variable_values(
+                self._core, definitions, given, MAX_VARIABLE_ERRORS, not self._settings.introspection
+            )
+            if not isinstance(coerced, VariableValues):
+                return "variables"
+            variables = coerced
         try:
             plan = operation.plans.get(variables.coerced)
         except NotPlanned as error:
@@ -246,7 +258,7 @@ class Engine:
         except GraphQLError:  # of arguments: before anything was done
             return "arguments"
         try:
-            payload = await settled([waiting])
+            payload = [await settled_one(waiting)]
             try:
                 data = plan.written(await root.value.texts(run, payload))
             except Exception:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 import strawberry
@@ -120,7 +119,7 @@ def row(
         declared: dict[str, Column | ToOne | ToMany] = {}
         if issubclass(cls, Node):
             columns["id"] = None
-            declared["id"] = Column(("id",), read=partial(ids.encode, definition.name), is_cheap=True)
+            declared["id"] = Column(("id",), read=ids.encoder(definition.name), is_plain=True)
         for field in definition.fields:
             says = field.metadata.get("row")
             if isinstance(says, Column):

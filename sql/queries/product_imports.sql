@@ -165,8 +165,8 @@ where r.id = any (:retailers::uuid[]) and p.retailer_id = r.id and p.is_active
     select from pg_temp.product_import s where s.retailer_slug = r.slug and s.external_id = p.external_id);
 
 -- name: analyze_products()
--- A large import changes what the planner should expect.
-analyze public.products, public.product_offers, public.product_prices, private.search_words, private.search_variants;
+-- A large import changes what the planner should expect. Tables of fewer than fifty rows nobody else analyses.
+analyze public.brands, public.categories, public.retailers, public.products, public.product_offers, public.product_prices, private.search_words, private.search_variants;
 
 -- name: refresh_model()
 -- Features of the products for the feeds.

@@ -52,7 +52,7 @@ def test_the_installed_asyncpg_is_the_one_that_is_pinned() -> None:
 
 async def test_asyncpg_still_has_what_is_used_of_it(connection: ApiConnection) -> None:
     raw: Any = connection
-    assert callable(raw._transport.write), BROKEN + "Connection._transport"
+    assert callable(raw._protocol.wire.write), BROKEN + "Connection._protocol, and the loop that it is given"
     assert callable(raw._protocol.bind_execute), BROKEN + "Connection._protocol.bind_execute"
     assert isinstance(raw._protocol.queries_count, int), BROKEN + "Connection._protocol.queries_count"
     statement: Any = await connection.prepare("select 1")
@@ -131,11 +131,28 @@ async def test_the_role_is_set_last(connection: ApiConnection, owner: asyncpg.Co
     assert who == ["aclue_api"] * 7
 
 
-async def test_a_refused_argument_ends_the_connection(connection: ApiConnection) -> None:
-    """After the claims were written, and with an error that looks like one of Postgres."""
+async def test_claims_and_their_query_are_one_write(
+    connection: ApiConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire: Any = pipeline_of(connection)._wire
+    await ask(connection, "select 1")
+    written: list[bytes] = []
+    write = wire._write
+    monkeypatch.setattr(wire, "_write", lambda data: (written.append(bytes(data)), write(data)))
+    statement = pipeline_of(connection).known("-", "select 1")
+    assert statement
+    await pipeline_of(connection).fetch(statement, [], pipeline.alone(SOMEBODY, 1000))
+    (sent,) = written
+    assert sent.startswith(pipeline.alone(SOMEBODY, 1000)), BROKEN + "who writes first"
+
+
+async def test_with_a_refused_argument_nothing_is_written(connection: ApiConnection) -> None:
+    """The claims are not kept for whatever is asked next; the error looks like one of Postgres."""
     with pytest.raises(asyncpg.PostgresError, match="invalid input for query argument"):
         await ask(connection, "select $1::int", pipeline.alone(SOMEBODY, 1000), "many")
-    assert connection.is_closed()
+    assert await connection.fetchval("select current_user::text") == "aclue_api"
+    (row,) = await ask(connection, "select current_user::text")
+    assert row[0] == "aclue_api"
 
 
 async def test_a_refused_argument_within_a_transaction_ends_nothing(connection: ApiConnection) -> None:

@@ -308,7 +308,7 @@ async def test_a_leak_planted_on_purpose_is_noticed(
 
     def leaky_messages(claims: Claims, statement_timeout_ms: int, *, read_only: bool) -> bytes:
         if claims is ANONYMOUS:
-            return db.pipeline._BEGIN[read_only] + db.pipeline._bind("leaky_anonymous", 0, b"")
+            return db.pipeline._BEGIN[read_only] + db.pipeline._binds("leaky_anonymous", 0)(b"")
         return begun(claims, statement_timeout_ms, read_only=read_only)
 
     leaky_apply = db.claims.APPLY.replace("$2, true", "$2, false").replace("'role', $1, true", "'role', $1, false")

@@ -20,7 +20,9 @@ ROOT = UUID(int=0)  # the parent key of a connection without a parent
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What to page through. `parent` is SQL over `parent.key` that ties a row to its parent; None at the root."""
+    """What to page through. `parent` is SQL over `parent.key` that ties a row to its parent; None at the root. Where
+    a parent's rows are those of several keys, as of a category and all below it, `parts` is SQL over `parent.key` that
+    gives these, each once, and `parent` goes over `part.key`."""
 
     row_type: RowType
     order: Order
@@ -29,6 +31,7 @@ class PageRequest:
     cursor: tuple[str, ...] | None
     where: Fragment
     parent: str | None = None
+    parts: str | None = None
     order_values: tuple[tuple[str, Any], ...] = ()  # of `:names` in the order's expressions
 
     @property
@@ -56,31 +59,37 @@ class PageRequest:
     def identity(self) -> Hashable:
         return (self.identity_of_all, self.size, self.backward, self.cursor)
 
-    def page_text(self, columns: str, parent: str | None = None) -> str:
+    def page_text(self, columns: str, parent_key: str = "parent.key") -> str:
         """SQL of the page with one row more, which says whether there is more: `columns` over alias `r`, then the sort
-        values as text (sort_0, ...). `parent` stands in for the request's own tie to a parent. `values` has its
-        parameters."""
+        values as text (sort_0, ...). `parent_key` stands in for `parent.key`. `values` has its parameters."""
         descending = self.order.descending != self.backward
         direction = "desc" if descending else "asc"
         expressions = [key.expression for key in self.order.keys]
-        conditions = self._conditions(parent)
+        conditions = self._conditions(parent_key)
         if self.cursor is not None:
             bounds = ", ".join(f":cursor_{i}::text::{key.cast}" for i, key in enumerate(self.order.keys))
             conditions += f" and ({', '.join(expressions)}) {'<' if descending else '>'} ({bounds})"
         sorts = ", ".join(f"({expression})::text as sort_{i}" for i, expression in enumerate(expressions))
         order = ", ".join(f"{expression} {direction}" for expression in expressions)
-        return (
-            f"select {columns}, {sorts} from {self.row_type.table} r where {conditions}"
-            f" order by {order} limit {self.size + 1}"
-        )
+        rest = f"from {self.row_type.table} r where {conditions} order by {order} limit {self.size + 1}"
+        if self.parts is None:
+            return f"select {columns}, {sorts} {rest}"
+        # A page of each part in the order of an index, and of these the page.
+        parts = f"{self._parts(parent_key)} cross join lateral (select r.* {rest}) r"
+        return f"select {columns}, {sorts} from {parts} order by {order} limit {self.size + 1}"
 
-    def count_text(self, parent: str | None = None) -> str:
+    def count_text(self, parent_key: str = "parent.key") -> str:
         """SQL that counts the rows of the connection, whatever the page."""
-        return f"select count(*) from {self.row_type.table} r where {self._conditions(parent)}"
+        parts = f"{self._parts(parent_key)} cross join " if self.parts else ""
+        return f"select count(*) from {parts}{self.row_type.table} r where {self._conditions(parent_key)}"
 
-    def _conditions(self, parent: str | None) -> str:
-        tie = parent or self.parent
-        return f"({self.where.text})" + (f" and ({tie})" if tie else "")
+    def _conditions(self, parent_key: str) -> str:
+        tie = f" and ({self.parent.replace('parent.key', parent_key)})" if self.parent else ""
+        return f"({self.where.text}){tie}"
+
+    def _parts(self, parent_key: str) -> str:
+        assert self.parts is not None
+        return f"({self.parts.replace('parent.key', parent_key)}) part (key)"
 
     def values(self) -> dict[str, Any]:
         """The parameters of both texts by name."""

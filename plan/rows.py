@@ -343,7 +343,8 @@ class Rows:
             )
             if below.total is not None:
                 index, (request, parent) = requests[id(below)]
-                columns[below.total] = f"({named(request.count_text(_tie(below, request, parent)), f'n{index}_')})"
+                counted = request.count_text(f"{below.scope.alias}.{parent.name}")
+                columns[below.total] = f"({named(counted, f'n{index}_')})"
         return ", ".join(columns)
 
     def _inner(self, below: _Below, requests: _Requests) -> str:
@@ -353,7 +354,7 @@ class Rows:
         columns = row_type.select_list("r")
         if described is not None:
             request, parent = described
-            return named(request.page_text(columns, _tie(below, request, parent)), f"n{index}_")
+            return named(request.page_text(columns, f"{below.scope.alias}.{parent.name}"), f"n{index}_")
         assert below.many is not None
         many = below.many
         # The list's own table has the alias r, as its condition and order say; what is above has others.
@@ -377,11 +378,6 @@ class Rows:
     @property
     def joined(self) -> str:
         return "".join(f" {join}" for join in self.joins)
-
-
-def _tie(below: _Below, request: PageRequest, parent: ParentColumn) -> str:
-    """SQL that ties a page's rows to the row above."""
-    return (request.parent or "true").replace("parent.key", f"{below.scope.alias}.{parent.name}")
 
 
 class RowPlan:

@@ -14,6 +14,7 @@ from schema.products import Product, ProductFilter, ProductOrder, product_page
 
 BY_NAME = "r.name, r.id"
 IS_ACTIVE = QUERIES["categories.is_active"].text
+SUBTREE = QUERIES["categories.subtree"].text
 
 
 @row("public.categories")
@@ -44,7 +45,8 @@ class Category(Node):
             first=first,
             after=after,
             wanted=filter,
-            parent="r.category_id in (select private.category_subtree(parent.key))",
+            parent="r.category_id = part.key",
+            parts=SUBTREE,
             parent_key=self.record["id"],
         )
 

@@ -80,6 +80,7 @@ def connect(
     before: str | None = None,
     where: list[Fragment] | None = None,
     parent: str | None = None,
+    parts: str | None = None,
     parent_key: Any = ROOT,
     order_values: tuple[tuple[str, Any], ...] = (),
 ) -> Connection[Any]:
@@ -96,6 +97,7 @@ def connect(
         cursor=None,
         where=all_of(where or []),
         parent=parent,
+        parts=parts,
         order_values=order_values,
     )
     cursor, argument = (before, "before") if backward else (after, "after")

@@ -151,6 +151,7 @@ def product_page(
     query: str | None = None,
     wanted: ProductFilter | None = None,
     parent: str | None = None,
+    parts: str | None = None,
     parent_key: Any = ROOT,
 ) -> Connection[Product]:
     """A page of active products; `query` is what products.search_query makes of a search."""
@@ -169,6 +170,7 @@ def product_page(
         before=before,
         where=where,
         parent=parent,
+        parts=parts,
         parent_key=parent_key,
         order_values=(("search", query),) if order is ProductOrder.RELEVANCE else (),
     )

@@ -1,7 +1,7 @@
 -- Search and category trees.
 
 create or replace function private.category_subtree(p_id uuid) returns setof uuid
-language sql stable
+language sql stable rows 10
 set search_path = ''
 as $$
   with recursive tree as (

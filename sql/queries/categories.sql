@@ -2,3 +2,10 @@
 
 -- name: is_active()
 r.is_active
+
+-- name: subtree()
+-- Over `parent.key`: the category and all below it. Most have none, which one look into an index tells.
+select parent.key
+union all
+select below.id from private.category_subtree(parent.key) below (id)
+where below.id <> parent.key and exists (select from public.categories c where c.parent_id = parent.key)

@@ -131,9 +131,7 @@ async def test_the_role_is_set_last(connection: ApiConnection, owner: asyncpg.Co
     assert who == ["aclue_api"] * 7
 
 
-async def test_claims_and_their_query_are_one_write(
-    connection: ApiConnection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_claims_and_their_query_are_one_write(connection: ApiConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     wire: Any = pipeline_of(connection)._wire
     await ask(connection, "select 1")
     written: list[bytes] = []

@@ -104,7 +104,7 @@ class Watch:
 @contextmanager
 def watching(watch: Watch) -> Iterator[None]:
     """Reads the counters of the transaction after each statement of a session."""
-    run, run_only = Session.run, Session.run_only
+    run, run_last = Session.run, Session.run_last
     seen: dict[Session, dict[int, tuple[int, int]]] = {}
     turns: defaultdict[Session, asyncio.Lock] = defaultdict(asyncio.Lock)
 
@@ -125,11 +125,11 @@ def watching(watch: Watch) -> Iterator[None]:
             watch.statements += 1
             return rows
 
-    Session.run = Session.run_only = run_and_count  # type: ignore[method-assign]
+    Session.run = Session.run_last = run_and_count  # type: ignore[method-assign]
     try:
         yield
     finally:
-        Session.run, Session.run_only = run, run_only  # type: ignore[method-assign]
+        Session.run, Session.run_last = run, run_last  # type: ignore[method-assign]
 
 
 async def large_tables(owner: asyncpg.Connection[Any]) -> dict[int, tuple[str, float]]:

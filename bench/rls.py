@@ -44,7 +44,7 @@ async def collect(dsns: Dsns, owner: asyncpg.Connection[Any]) -> list[Asked]:
     settings = settings_module.load({"DATABASE_URL": dsns.api, "LOG_LEVEL": "error"})
     configure_logging(settings)
     app = create_app(settings, dsns.api, SECRET)
-    run, run_only = Session.run, Session.run_only
+    run, run_last = Session.run, Session.run_last
     asked: Asked = {}
     operation = ""
 
@@ -71,7 +71,7 @@ async def collect(dsns: Dsns, owner: asyncpg.Connection[Any]) -> list[Asked]:
                 data: dict[str, Any] = answer["data"]
                 return data
 
-            Session.run = Session.run_only = note  # type: ignore[method-assign]
+            Session.run = Session.run_last = note  # type: ignore[method-assign]
             some = await people(owner)
             for user, is_anonymous in (some[0], some[len(some) // 2], some[-1]):
                 role = "anon" if is_anonymous else "authenticated"
@@ -80,7 +80,7 @@ async def collect(dsns: Dsns, owner: asyncpg.Connection[Any]) -> list[Asked]:
                 await caller.person(await caller.catalogue())
                 found.append(dict(asked))
                 asked.clear()
-            Session.run, Session.run_only = run, run_only  # type: ignore[method-assign]
+            Session.run, Session.run_last = run, run_last  # type: ignore[method-assign]
     return found
 
 

@@ -3,7 +3,7 @@
     make bench-sessions                        5 rounds of a second, 16 requests at once
     make bench-sessions SECONDS=3 REQUESTS=1   longer rounds, one request at a time
 
-pipelined       CLAIMS_MODE=pipelined, Session.run_only: one round trip
+pipelined       CLAIMS_MODE=pipelined, Session.run_last: one round trip
 two statements  CLAIMS_MODE=pipelined, Session.run twice: two and the commit
 transaction     CLAIMS_MODE=transaction: begin, claims, query, commit
 asyncpg's pool  the same in asyncpg's pool and transaction, with its reset when the connection goes back
@@ -91,7 +91,7 @@ async def measure(dsns: Dsns) -> None:
 
     async def one(database: Database) -> None:
         async with database.session(claims, read_only=True) as session:
-            assert len(await session.run_only(ONE_ROW, [person])) == 1
+            assert len(await session.run_last(ONE_ROW, [person])) == 1
 
     async def two() -> None:
         async with pipelined.session(claims, read_only=True) as session:

@@ -34,6 +34,7 @@ _PREPARED = {
     "aclue_begin_writing": BEGIN_WRITING,
     "aclue_apply": APPLY,
     "aclue_apply_read_only": APPLY_READ_ONLY,
+    "aclue_commit": "commit",
 }
 _APPLY_PARAMETERS = 5
 
@@ -57,6 +58,9 @@ _BEGIN = {
     True: _binds("aclue_begin_reading", 0)(b""),
     False: _binds("aclue_begin_writing", 0)(b""),
 }
+END = _binds("aclue_commit", 0)(b"")
+"""What ends the transaction, after its last statement."""
+_SYNC = b"S" + _length(4)
 _apply = _binds("aclue_apply", _APPLY_PARAMETERS)
 _apply_read_only = _binds("aclue_apply_read_only", _APPLY_PARAMETERS)
 
@@ -76,19 +80,24 @@ def _parameters(claims: Claims, statement_timeout_ms: int) -> bytes:
 
 
 class _Wire:
-    """A connection's transport. What is put `ahead` is sent together with what asyncpg writes next."""
+    """A connection's transport. What is put `ahead` is sent together with what asyncpg writes next, and so is what is
+    put `behind`, in front of the Sync at the end."""
 
-    __slots__ = ("_transport", "_write", "ahead")
+    __slots__ = ("_transport", "_write", "ahead", "behind")
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._write = transport.write
-        self.ahead = b""
+        self.ahead = self.behind = b""
 
     def write(self, data: Any) -> None:
-        if self.ahead:
+        if self.behind:
+            if data[-len(_SYNC) :] != _SYNC:
+                raise RuntimeError("asyncpg ends no query with a Sync any more")
+            data = b"".join((self.ahead, data[: -len(_SYNC)], self.behind, _SYNC))
+        elif self.ahead:
             data = b"".join((self.ahead, data))
-            self.ahead = b""
+        self.ahead = self.behind = b""
         self._write(data)
 
     def writelines(self, parts: Iterable[Any]) -> None:
@@ -164,14 +173,17 @@ class Pipeline:
                 self._length -= len(forgotten[1])
         return statement
 
-    async def fetch(self, statement: Statement, arguments: Sequence[Any], before: Messages = b"") -> list[Any]:
-        """Rows of the statement, run after the messages `before` and in one transaction with them. Raises what asyncpg
-        raises. Where the query is not written, as its arguments do not fit, nothing is."""
+    async def fetch(
+        self, statement: Statement, arguments: Sequence[Any], before: Messages = b"", after: Messages = b""
+    ) -> list[Any]:
+        """Rows of the statement, run after the messages `before` and in one transaction with them; `after` is done where
+        it has not failed. Raises what asyncpg raises. Where the query is not written, as its arguments do not fit,
+        nothing is."""
         wire = self._wire
-        wire.ahead = before
+        wire.ahead, wire.behind = before, after
         try:
             state: Any = statement._state  # type: ignore[attr-defined]  # noqa: SLF001
             rows: list[Any] = await self._protocol.bind_execute(state, arguments, "", 0, False, None)
             return rows
         finally:
-            wire.ahead = b""
+            wire.ahead = wire.behind = b""

@@ -1,8 +1,8 @@
 """A session is one transaction under one person's claims, on a connection nobody else has meanwhile.
 
 A query's session is REPEATABLE READ READ ONLY, so that all its fields see one snapshot. Each root field of a mutation
-has a read-write session, which commits after the payload was read and before the answer is sent. A query that is one
-statement needs no more than that statement: `run_only`.
+has a read-write session, which commits after the payload was read and before the answer is sent. The
+last statement of a query ends its transaction in the same round trip: `run_last`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import structlog
 from db import claims as claims_module
 from db.claims import Claims
 from db.loaders import Loaders
-from db.pipeline import BEGIN_READING, BEGIN_WRITING, Pipeline, alone, begun
+from db.pipeline import BEGIN_READING, BEGIN_WRITING, END, Pipeline, alone, begun
 from db.queries import QUERIES, Composed
 from db.usage import USAGE
 from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
@@ -102,22 +102,19 @@ class Session:
         connection = self._connection or await self._take()
         return await self._watched(connection, sql, arguments)
 
-    @property
-    def may_run_only(self) -> bool:
-        """Whether `run_only` would take a statement: this reads, and nothing has been asked yet."""
-        return self.read_only and self._connection is None and not self._closed
-
-    async def run_only(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        """Rows of the one statement of a reading session: with CLAIMS_MODE=pipelined in one round trip and without a
-        transaction block. It closes the session. Raises what `run` raises, and RuntimeError where the session writes
-        or has begun."""
+    async def run_last(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        """Rows of the last statement of a reading session, which it closes: with CLAIMS_MODE=pipelined the transaction ends
+        in the same round trip, and where this is the first statement, too, there is no transaction block. Raises what
+        `run` raises, and RuntimeError where the session writes."""
         async with self._lock:
-            if not self.read_only or self._connection is not None:
-                raise RuntimeError("the only statement of a session is a read, and its first")
-            connection = await self._take()
+            if not self.read_only:
+                raise RuntimeError("the last statement of a session that writes is its commit")
+            if self.failure is not None:
+                raise self.failure
+            connection = self._connection or await self._take()
             self._closed = True
             try:
-                return await self._watched(connection, sql, arguments, only=True)
+                return await self._watched(connection, sql, arguments, is_last=True)
             finally:
                 if self._begun:
                     await asyncio.shield(asyncio.ensure_future(self._finish(connection)))
@@ -125,14 +122,14 @@ class Session:
                     self._give_back(connection)
 
     async def _watched(
-        self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, only: bool = False
+        self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, is_last: bool = False
     ) -> list[asyncpg.Record]:
         started = time.perf_counter()
         try:
             if connection.pipeline is None:
                 rows = await self._plain(connection, sql, arguments)
             else:
-                rows = await self._pipelined(connection, connection.pipeline, sql, arguments, only=only)
+                rows = await self._pipelined(connection, connection.pipeline, sql, arguments, is_last=is_last)
         except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
             self._break(connection)
             self.failure = _LOST if _is_lost(error) else error
@@ -165,13 +162,13 @@ class Session:
         return rows
 
     async def _pipelined(
-        self, connection: ApiConnection, pipeline: Pipeline, sql: str, arguments: Sequence[Any], *, only: bool
+        self, connection: ApiConnection, pipeline: Pipeline, sql: str, arguments: Sequence[Any], *, is_last: bool
     ) -> list[asyncpg.Record]:
         statement = pipeline.known(self.claims.role, sql)
-        before = b""
+        before = after = b""
         if not self._begun and statement is None:  # it can be prepared only once the role is set
             await self._begin(connection)
-        elif not self._begun and only:
+        elif not self._begun and is_last:
             before = alone(self.claims, self._statement_timeout_ms)
         elif not self._begun:
             self._begun = True
@@ -180,7 +177,12 @@ class Session:
             statement = await pipeline.prepare(self.claims.role, sql)
         elif self.usage is not None:
             self.usage.prepared += 1
-        return await pipeline.fetch(statement, arguments, before)
+        if is_last and self._begun:
+            after = END
+        rows = await pipeline.fetch(statement, arguments, before, after)
+        if after:
+            self._begun = False
+        return rows
 
     async def _take(self) -> ApiConnection:
         if self._closed:

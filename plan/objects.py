@@ -25,23 +25,28 @@ class ObjectPlan:
     def __init__(self, compiler: Compiler, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> None:
         self._parts: list[tuple[Get, Value]] = []
         texts: list[str] = []
+        asks: set[int] = set()
         for key, merged in compiler.selections.below(type_, nodes).items():
             name = merged[0].name.value
             if name == "__typename":
                 texts.append(f'"{key}":"{type_.name}"')
                 continue
-            get = _getter(compiler, type_, compiler.fields.field(type_.name, name), merged)
+            field = compiler.fields.field(type_.name, name)
+            get = _getter(compiler, type_, field, merged)
+            if not isinstance(field, Attribute | Column):
+                asks.add(len(self._parts))
             texts.append(f'"{key}":%s')
             self._parts.append((get, compiler.value(type_.fields[name].type, merged)))
         self._template = "{" + ",".join(texts) + "}"
+        # What comes after this part is there already: it asks the database for nothing.
+        self._last = max((n for n, (get, value) in enumerate(self._parts) if n in asks or not value.is_leaf), default=0)
 
     async def texts(self, run: Run, objects: Sequence[Any], *, is_last: bool = False) -> list[str]:
         """A text per object. Raises Mismatch."""
         columns = []
-        is_only = is_last and len(self._parts) == 1
-        for get, value in self._parts:
+        for number, (get, value) in enumerate(self._parts):
             found = await settled([get(run, each) for each in objects])
-            columns.append(await value.texts(run, found, is_last=is_only))
+            columns.append(await value.texts(run, found, is_last=is_last and number == self._last))
         if not columns:
             return [self._template] * len(objects)
         return [self._template % row for row in zip(*columns, strict=True)]

@@ -49,10 +49,9 @@ class Plan:
     async def answer(self, run: Run) -> str:
         """The answer's `data`. Raises Mismatch, or what a resolver or Postgres raised."""
         written = []
-        is_last = len(self.roots) == 1
-        for root in self.roots:
+        for number, root in enumerate(self.roots, 1):
             value = await settled_one(root.get(run))
-            written += await root.value.texts(run, [value], is_last=is_last)
+            written += await root.value.texts(run, [value], is_last=number == len(self.roots))
         return self.written(written)
 
     def written(self, texts: Sequence[str]) -> str:

@@ -162,12 +162,13 @@ class PagePlan:
         groups: dict[Any, list[int]] = {}
         for position, page in enumerate(pages):
             groups.setdefault(page.request.identity, []).append(position)
-        for positions in groups.values():
+        while groups:
+            positions = groups.pop(next(iter(groups)))
             keys = [pages[position].parent_key for position in positions]
             request: PageRequest = pages[positions[0]].request
             has_total_apart = self.has_total and request.parent is not None
-            is_only = is_last and len(groups) == 1 and not self.rows.has_resolved and not has_total_apart
-            found = await self._fetch(run, request, keys, is_only=is_only)
+            is_over = is_last and not groups and not self.rows.has_resolved and not has_total_apart
+            found = await self._fetch(run, request, keys, is_last=is_over)
             totals: Sequence[int | None] = [None] * len(keys)
             if has_total_apart:
                 totals = await connections.count(run.context.session, request, keys)
@@ -186,14 +187,14 @@ class PagePlan:
                 texts[position] = self.write(rows, total, request, run, beside)
         return texts
 
-    async def _fetch(self, run: Run, request: PageRequest, keys: Sequence[Any], *, is_only: bool) -> list[Row]:
+    async def _fetch(self, run: Run, request: PageRequest, keys: Sequence[Any], *, is_last: bool) -> list[Row]:
         """The rows of one page per key; the last column is the key, null where there is no parent. The total of a page
         without a parent stands behind it in every row, after the row's number: a page without rows is one row of
         nulls then."""
         values = request.values()
         if request.parent:
             values["parent_keys"] = list(dict.fromkeys(keys))
-        return await self.rows.fetch(run, request.shape, lambda: self._source(request), values, is_only=is_only)
+        return await self.rows.fetch(run, request.shape, lambda: self._source(request), values, is_last=is_last)
 
     def _source(self, request: PageRequest) -> Source:
         rows, alias = self.rows, self.rows.root.alias

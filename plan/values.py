@@ -34,7 +34,9 @@ class Run:
 
 
 class Value(ABC):
-    """A type and what is asked for of it."""
+    """A type and what is asked for of it. `is_leaf`: writing its values takes nothing but them."""
+
+    is_leaf = False
 
     @abstractmethod
     async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
@@ -43,6 +45,8 @@ class Value(ABC):
 
 class Leaf(Value):
     """A scalar or an enum."""
+
+    is_leaf = True
 
     def __init__(self, write: Callable[[Any], str]) -> None:
         self.write = write
@@ -56,6 +60,7 @@ class NonNull(Value):
 
     def __init__(self, of: Value) -> None:
         self.of = of
+        self.is_leaf = of.is_leaf
 
     async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
         texts = await self.of.texts(run, values, is_last=is_last)
@@ -69,6 +74,7 @@ class List(Value):
 
     def __init__(self, of: Value) -> None:
         self.of = of
+        self.is_leaf = of.is_leaf
 
     async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
         items: list[Any] = []
@@ -86,7 +92,10 @@ class List(Value):
         if not isinstance(of, Object):
             raise Mismatch("a listing of no rows")
         plan = of.rows(values[0].row_type)
-        return [f"[{','.join(await plan.listed(run, value, is_last=is_last))}]" for value in values]
+        lists = []
+        for number, value in enumerate(values, 1):
+            lists.append(await plan.listed(run, value, is_last=is_last and number == len(values)))
+        return [f"[{','.join(texts)}]" for texts in lists]
 
 
 class Object(Value):
@@ -131,9 +140,10 @@ class Object(Value):
             else:
                 name = self._type.name if isinstance(self._type, GraphQLObjectType) else self._name_of(value)
                 groups.setdefault((name, ""), []).append(position)
-        for (name, by), positions in groups.items():
+        while groups:
+            (name, by), positions = groups.popitem()
             chosen = [values[position] for position in positions]
-            last = is_last and len(groups) == 1
+            last = is_last and not groups
             if by:
                 found = await self.rows(chosen[0].row_type).referenced(run, chosen, is_last=last)
             else:

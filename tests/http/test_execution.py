@@ -35,7 +35,7 @@ async def test_a_query_with_several_root_fields_sees_one_snapshot(shop: Shop, mo
         return rows
 
     monkeypatch.setattr(Session, "run", run_and_write)
-    monkeypatch.setattr(Session, "run_only", run_and_write)
+    monkeypatch.setattr(Session, "run_last", run_and_write)
     counts = (
         "{ a: brands { totalCount nodes { id } } retailers { id } b: brands(first: 1) { totalCount nodes { id } }"
         " c: brands { totalCount } }"

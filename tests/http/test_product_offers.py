@@ -136,7 +136,7 @@ async def test_offers_and_prices_of_many_products_are_two_statements(
         return await run(self, sql, arguments)
 
     monkeypatch.setattr(Session, "run", counted)
-    monkeypatch.setattr(Session, "run_only", counted)
+    monkeypatch.setattr(Session, "run_last", counted)
     nodes = (await shop.client().ask(ALL))["products"]["nodes"]
     assert len(nodes) == 50
     assert all(len(node["offers"]) == len(node["priceHistory"]) == 1 for node in nodes)

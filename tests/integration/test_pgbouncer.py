@@ -109,7 +109,7 @@ async def test_sessions_interleave_over_few_server_connections(database: Databas
         async with database.session(claims, read_only=True) as session:
             sql = "select auth.uid(), current_user::text, pg_backend_pid(), $1::int"
             if number % 2:
-                (row,) = await session.run_only(sql, [number])
+                (row,) = await session.run_last(sql, [number])
             else:
                 (row,) = await session.run(sql, [number])
                 assert tuple((await session.run(sql, [number]))[0]) == tuple(row)

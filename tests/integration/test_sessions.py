@@ -18,7 +18,7 @@ import db.pool
 import settings as settings_module
 from db.claims import ANONYMOUS, SERVICE, Claims
 from db.embedded import Dsns
-from db.pool import Database
+from db.pool import ApiConnection, Database
 from db.session import Session
 from domain.errors import Overloaded, Timeout, Unauthenticated, WriteConflict
 from settings import ClaimsMode, Settings
@@ -287,13 +287,13 @@ async def test_a_statement_that_is_given_up_leaves_the_connection_to_the_others(
     assert given_up.cancelled()
 
 
-# --- run_only
+# --- run_last
 
 
 async def test_the_only_statement_of_a_session_is_answered(narrow: Database) -> None:
     for number in range(3):  # the first prepares it
         async with reading(narrow) as session:
-            assert [tuple(row) for row in await session.run_only("select $1::int as n", [number])] == [(number,)]
+            assert [tuple(row) for row in await session.run_last("select $1::int as n", [number])] == [(number,)]
 
 
 async def test_the_only_statement_runs_under_the_claims(narrow: Database) -> None:
@@ -301,28 +301,57 @@ async def test_the_only_statement_runs_under_the_claims(narrow: Database) -> Non
     who = "select auth.uid(), current_user::text, current_setting('statement_timeout')"
     for _ in range(3):
         async with reading(narrow, somebody) as session:
-            assert tuple((await session.run_only(who, []))[0]) == (UUID(int=1), "authenticated", "200ms")
+            assert tuple((await session.run_last(who, []))[0]) == (UUID(int=1), "authenticated", "200ms")
 
 
 async def test_nothing_follows_the_only_statement(narrow: Database) -> None:
     for _ in range(2):
         async with reading(narrow) as session:
-            await session.run_only("select 1", [])
+            await session.run_last("select 1", [])
             with pytest.raises(RuntimeError, match="closed"):
                 await session.run("select 1", [])
 
 
-async def test_nothing_comes_before_the_only_statement(narrow: Database) -> None:
-    async with reading(narrow) as session:
+async def test_the_last_statement_sees_what_the_first_one_saw(narrow: Database, owner: Connection) -> None:
+    for number in range(3):
+        async with reading(narrow) as session:
+            before = await session.run("select count(*) from public.brands", [])
+            await owner.execute(ADD_BRAND, f"late-{number}")
+            assert await session.run_last("select count(*) from public.brands", []) == before
+
+
+async def test_the_last_statement_ends_the_transaction_with_it(
+    narrow: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        async with reading(narrow) as session:
+            await session.run("select 1", [])
+            connection = session._connection
+            assert connection and connection.is_in_transaction()
+            with monkeypatch.context() as patch:  # it sends nothing of its own, where claims are pipelined
+                if connection.pipeline is not None:
+                    patch.setattr(ApiConnection, "execute", None)
+                await session.run_last("select 2", [])
+            assert not connection.is_in_transaction()
+            assert narrow.pool.idle == 1
+
+
+async def test_a_last_statement_that_fails_leaves_no_transaction(narrow: Database) -> None:
+    for _ in range(3):
+        session = reading(narrow)
         await session.run("select 1", [])
-        with pytest.raises(RuntimeError, match="its first"):
-            await session.run_only("select 1", [])
+        connection = session._connection
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await session.run_last("select 1 / 0", [])
+        await session.close()
+        assert connection and not connection.is_in_transaction()
+        assert await connection.fetchval("select current_user::text") == "aclue_api"
 
 
-async def test_a_session_that_writes_has_no_only_statement(narrow: Database) -> None:
+async def test_a_session_that_writes_has_no_last_read(narrow: Database) -> None:
     async with writing(narrow) as session:
-        with pytest.raises(RuntimeError, match="is a read"):
-            await session.run_only("select 1", [])
+        with pytest.raises(RuntimeError, match="its commit"):
+            await session.run_last("select 1", [])
 
 
 async def test_the_only_statement_cannot_write(database: Database, owner: Connection) -> None:
@@ -331,7 +360,7 @@ async def test_the_only_statement_cannot_write(database: Database, owner: Connec
             await session.run(ADD_BRAND, [f"brand-{number}"])
         with pytest.raises(asyncpg.ReadOnlySQLTransactionError):
             async with reading(database) as session:
-                await session.run_only(ADD_BRAND, ["alder"])
+                await session.run_last(ADD_BRAND, ["alder"])
     assert len(await brands(owner)) == 3
 
 
@@ -339,7 +368,7 @@ async def test_the_only_statement_that_takes_too_long_is_stopped(narrow: Databas
     for _ in range(2):
         with pytest.raises(Timeout):
             async with reading(narrow) as session:
-                await session.run_only("select pg_sleep(60)", [])
+                await session.run_last("select pg_sleep(60)", [])
 
 
 async def test_the_only_statement_that_is_slow_is_logged(dsns: Dsns, settings: Settings) -> None:
@@ -347,7 +376,7 @@ async def test_the_only_statement_that_is_slow_is_logged(dsns: Dsns, settings: S
     for _ in range(2):
         with structlog.testing.capture_logs() as logs:
             async with reading(impatient) as session:
-                await session.run_only("select pg_sleep(0.05)", [])
+                await session.run_last("select pg_sleep(0.05)", [])
         assert [(line["event"], line["sql"]) for line in logs] == [("slow query", "select pg_sleep(0.05)")]
     await impatient.close()
 
@@ -363,10 +392,10 @@ async def test_statements_are_prepared_anew_after_the_schema_has_changed(databas
     await owner.execute("alter table public.brands add column extra int")
     with pytest.raises(asyncpg.InvalidCachedStatementError):
         async with reading(database) as session:
-            await session.run_only(everything, [])
+            await session.run_last(everything, [])
     for _ in range(4):
         async with reading(database) as session:
-            await session.run_only(everything, [])
+            await session.run_last(everything, [])
 
 
 async def test_of_many_statements_the_ones_used_last_stay_prepared(
@@ -378,7 +407,7 @@ async def test_of_many_statements_the_ones_used_last_stay_prepared(
     narrow.pool.renew()
     for number in range(30):
         async with reading(narrow) as session:
-            await session.run_only(f"select {number}", [])
+            await session.run_last(f"select {number}", [])
     async with reading(narrow) as session:
-        (count,) = (await session.run_only("select count(*) from pg_prepared_statements", []))[0]
+        (count,) = (await session.run_last("select count(*) from pg_prepared_statements", []))[0]
     assert 10 <= count <= 18

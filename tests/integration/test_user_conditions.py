@@ -142,7 +142,7 @@ async def test_plans_and_loaders_name_the_person(
         return await run(self, sql, arguments)
 
     monkeypatch.setattr(Session, "run", note)
-    monkeypatch.setattr(Session, "run_only", note)
+    monkeypatch.setattr(Session, "run_last", note)
     lists = "totalCount pageInfo { endCursor } nodes { id }"
     await anna.ask(
         f"query ($id: ID!) {{ node(id: $id) {{ id }} me {{ preferences {{ totalSwipes }} swipes(first: 2) {{ {lists} }}"

@@ -43,7 +43,7 @@ def settings(settings: Settings) -> Settings:
 
 async def only(database: Database, claims: Claims, sql: str, arguments: list[Any]) -> Any:
     async with database.session(claims, read_only=True) as session:
-        return await session.run_only(sql, arguments)
+        return await session.run_last(sql, arguments)
 
 
 async def reading(database: Database, claims: Claims, sql: str, arguments: list[Any]) -> Any:

@@ -51,7 +51,7 @@ query ($s: String!) {
 def statements(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The text of every statement from here on."""
     seen: list[str] = []
-    for name in ("run", "run_only"):
+    for name in ("run", "run_last"):
         proper = getattr(Session, name)
 
         async def note(self: Session, sql: str, arguments: Any, proper: Any = proper) -> Any:

@@ -176,9 +176,9 @@ class Pipeline:
     async def fetch(
         self, statement: Statement, arguments: Sequence[Any], before: Messages = b"", after: Messages = b""
     ) -> list[Any]:
-        """Rows of the statement, run after the messages `before` and in one transaction with them; `after` is done where
-        it has not failed. Raises what asyncpg raises. Where the query is not written, as its arguments do not fit,
-        nothing is."""
+        """Rows of the statement, run after the messages `before` and in one transaction with them; `after` is done
+        where it has not failed. Raises what asyncpg raises. Where the query is not written, as its arguments do not
+        fit, nothing is."""
         wire = self._wire
         wire.ahead, wire.behind = before, after
         try:

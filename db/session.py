@@ -103,9 +103,9 @@ class Session:
         return await self._watched(connection, sql, arguments)
 
     async def run_last(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        """Rows of the last statement of a reading session, which it closes: with CLAIMS_MODE=pipelined the transaction ends
-        in the same round trip, and where this is the first statement, too, there is no transaction block. Raises what
-        `run` raises, and RuntimeError where the session writes."""
+        """Rows of the last statement of a reading session, which it closes: with CLAIMS_MODE=pipelined the transaction
+        ends in the same round trip, and where this is the first statement, too, there is no transaction block. Raises
+        what `run` raises, and RuntimeError where the session writes."""
         async with self._lock:
             if not self.read_only:
                 raise RuntimeError("the last statement of a session that writes is its commit")

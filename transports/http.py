@@ -27,7 +27,7 @@ from transports.origins import Headers, Origins
 from transports.requests import BadRequest, Reader, charge
 from transports.sse import EventStreams
 from transports.streams import Streams, caller_of, drop
-from transports.watching import Ended, Watch
+from transports.watching import Ended, Watch, Watches
 
 log = structlog.get_logger("aclue.transports")
 
@@ -59,7 +59,7 @@ class GraphQL:
         self._is_explorable = trusted.mode is not DocumentsMode.ONLY
         self._origins = Origins(settings)
         self._max_body_bytes = settings.max_body_bytes
-        self._seconds = settings.request_timeout
+        self._watches = Watches(settings.request_timeout)
         self._public = (b"cache-control", f"public, max-age={settings.public_max_age}".encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -72,7 +72,7 @@ class GraphQL:
             await self._page(scope, receive, send)
             return
         out = _Out(send, request_id, headers, self._origins)
-        watch = Watch(receive, self._seconds)
+        watch = Watch(self._watches, receive)
         try:
             if method == "POST":
                 await self._post(scope, receive, headers, watch, out)

@@ -1,6 +1,6 @@
-"""Keeps an eye on a request that takes long: ends it when its client has gone away or its time is up.
+"""Keeps an eye on requests that take long: ends one when its client has gone away or its time is up.
 
-A fast request pays for one timer that never fires.
+A fast request pays for an entry in a dictionary: nobody looks before it is over.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import Enum
 
 from starlette.types import Receive
 
-PATIENCE = 0.02  # seconds before anybody looks
+PATIENCE = 0.02  # seconds between two looks; what has begun since the last one is left alone
 
 
 class Ended(Enum):
@@ -18,35 +18,24 @@ class Ended(Enum):
 
     GONE = "the client has gone away"
     LATE = "the time is up"
+    SLOW = "the time is up, and the body is not there"
 
 
 class Watch:
     """Over the task that makes it. When `ended` says why, the task has been cancelled for that reason, once."""
 
-    __slots__ = (
-        "_has_body",
-        "_is_over",
-        "_is_slow",
-        "_listener",
-        "_loop",
-        "_receive",
-        "_seconds",
-        "_task",
-        "_timer",
-        "ended",
-    )
+    __slots__ = ("_has_body", "_is_slow", "_listener", "_receive", "_task", "_watches", "deadline", "ended")
 
-    def __init__(self, receive: Receive, seconds: float) -> None:
+    def __init__(self, watches: Watches, receive: Receive) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._loop = loop = task.get_loop()
         self._receive = receive
-        self._seconds = seconds
-        self._has_body = self._is_slow = self._is_over = False
+        self._watches = watches
+        self._has_body = self._is_slow = False
         self._listener: asyncio.Task[None] | None = None
         self.ended: Ended | None = None
-        self._timer = loop.call_later(min(PATIENCE, seconds), self._look)
+        self.deadline = watches.begin(self)
 
     def body_is_read(self) -> None:
         """From here on nobody else receives: what comes next is that the client goes away."""
@@ -56,19 +45,21 @@ class Watch:
 
     def over(self) -> None:
         """The answer is there: nothing is to be ended any more."""
-        self._is_over = True
-        self._timer.cancel()
+        self._watches.end(self)
         if self._listener is not None:
             self._listener.cancel()
 
-    def _look(self) -> None:
-        self._is_slow = True
-        self._timer = self._loop.call_later(max(0.0, self._seconds - PATIENCE), self._end, Ended.LATE)
-        if self._has_body:
-            self._listen()
+    def look(self, now: float) -> None:
+        """The request has taken a while, and this is the time."""
+        if now >= self.deadline:
+            self._end(Ended.LATE if self._has_body else Ended.SLOW)
+        elif not self._is_slow:
+            self._is_slow = True
+            if self._has_body:
+                self._listen()
 
     def _listen(self) -> None:
-        self._listener = self._loop.create_task(self._wait_for_the_end())
+        self._listener = asyncio.get_running_loop().create_task(self._wait_for_the_end())
 
     async def _wait_for_the_end(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -76,6 +67,44 @@ class Watch:
         self._end(Ended.GONE)
 
     def _end(self, why: Ended) -> None:
-        if not self._is_over and self.ended is None:
+        if self in self._watches and self.ended is None:
             self.ended = why
             self._task.cancel()
+
+
+class Watches:
+    """Those of all requests that are being answered; each may take so many seconds. One timer looks after all."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._interval = min(PATIENCE, seconds)
+        self._running: dict[Watch, bool] = {}  # whether it was there at the last look
+        self._looks_in: asyncio.AbstractEventLoop | None = None
+
+    def __contains__(self, watch: Watch) -> bool:
+        return watch in self._running
+
+    def begin(self, watch: Watch) -> float:
+        """Looks after it from now on; the moment, in the loop's time, at which it is too late."""
+        loop = asyncio.get_running_loop()
+        if self._looks_in is not loop:
+            self._looks_in = loop
+            loop.call_later(self._interval, self._look, loop)
+        self._running[watch] = False
+        return loop.time() + self._seconds
+
+    def end(self, watch: Watch) -> None:
+        """Looks after it no longer. Ending it twice is harmless."""
+        self._running.pop(watch, None)
+
+    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+        if not self._running:
+            self._looks_in = None
+            return
+        loop.call_later(self._interval, self._look, loop)
+        now = loop.time()
+        for watch, is_known in list(self._running.items()):
+            if is_known:
+                watch.look(now)
+            else:
+                self._running[watch] = True

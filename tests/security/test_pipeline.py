@@ -15,7 +15,7 @@ from db.claims import ANONYMOUS, REQUEST_ID, SERVICE, Claims
 from db.embedded import Dsns
 from db.pool import Database
 from domain.errors import Overloaded, Timeout
-from settings import ClaimsMode, Settings
+from settings import Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES
 from tests.integration.waiting import until
 from tests.security.canaries import claims_of, person_id
@@ -166,18 +166,15 @@ async def test_losing_the_connection_leaves_a_bare_one(
     await database.close()
 
 
-async def test_claims_without_a_query_wait_for_nobody(
-    canaries: Any, database: Database, claims_mode: ClaimsMode
-) -> None:
-    """asyncpg refuses an argument after the claims were written and before the query was. What was written would end
-    with the next one's query, so the connection goes."""
-    pid = "select pg_backend_pid()"
-    await only(database, claims_of("anna"), "select $1::int", [1])
-    before = await only(database, claims_of("anna"), pid, [])
-    with pytest.raises(asyncpg.DataError):
-        await only(database, claims_of("anna"), "select $1::int", ["many"])
-    is_replaced = await only(database, claims_of("anna"), pid, []) != before
-    assert is_replaced == (claims_mode is ClaimsMode.PIPELINED)
+@ASKING
+async def test_claims_without_a_query_wait_for_nobody(canaries: Any, database: Database, ask: Ask) -> None:
+    """asyncpg refuses an argument when the claims are to go out with the query: neither is sent."""
+    for _ in range(3):
+        await ask(database, claims_of("anna"), "select $1::int", [1])
+        with pytest.raises(asyncpg.DataError):
+            await ask(database, claims_of("anna"), "select $1::int", ["many"])
+        assert await state_of_next(database) == BARE
+        assert (await ask(database, claims_of("ben"), OWN_ROWS, []))[0][0] == person_id("ben")
 
 
 async def test_thousands_of_interleaved_sessions_each_see_their_own(

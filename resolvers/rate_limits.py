@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib.util
 import ipaddress
 import math
 import time
@@ -21,7 +20,7 @@ import structlog
 
 from db.claims import Claims
 from domain.errors import RateLimited
-from settings import Settings, SettingsError
+from settings import Settings
 
 log = structlog.get_logger("aclue.rate_limits")
 
@@ -114,8 +113,6 @@ class RateLimits:
         self._own = Buckets(clock)
         self._redis = None
         if settings.redis_url:
-            if not all(importlib.util.find_spec(name) for name in ("limits", "redis")):
-                raise SettingsError("REDIS_URL: needs the extra `redis`: pip install -r requirements-redis.txt")
             self._redis = RedisBuckets(settings.redis_url)
         self._redis_from = float("-inf")
 

@@ -33,6 +33,7 @@ log = structlog.get_logger("aclue.transports")
 
 METHODS = b"GET, HEAD, POST, OPTIONS"
 NO_STORE = (b"cache-control", b"no-store")
+CLOSE = (b"connection", b"close")
 PRIVATE = (b"cache-control", b"private, no-store")
 VARY = (b"vary", b"accept, authorization, origin")
 SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
@@ -174,9 +175,7 @@ class GraphQL:
 
     def _too_large(self) -> BadRequest:
         # What still comes of the body would stand where the next request is expected.
-        return BadRequest(
-            413, f"A request has at most {self._max_body_bytes} bytes.", headers=[(b"connection", b"close")]
-        )
+        return BadRequest(413, f"A request has at most {self._max_body_bytes} bytes.", headers=[CLOSE])
 
     async def _context(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> Context:
         """Whose request it is, and charged to them. Raises Unauthenticated, RateLimited or Overloaded."""
@@ -245,7 +244,9 @@ class _Out:
 
     async def ended(self, why: Ended | None) -> None:
         """Late, or the server stops."""
-        if why is Ended.LATE:
+        if why is Ended.SLOW:
+            await self.error(408, "The body took too long to come.", "BAD_REQUEST", [CLOSE])
+        elif why is Ended.LATE:
             await self.try_again(Timeout("The request took too long."))
         else:
             await self.try_again(Overloaded("The server is stopping, try again."))

@@ -18,6 +18,7 @@ class Ended(Enum):
 
     GONE = "the client has gone away"
     LATE = "the time is up"
+    SLOW = "the time is up, and the body is not there"
 
 
 class Watch:
@@ -77,5 +78,5 @@ class Watch:
 
     def _end(self, why: Ended) -> None:
         if not self._is_over and self.ended is None:
-            self.ended = why
+            self.ended = Ended.SLOW if why is Ended.LATE and not self._has_body else why
             self._task.cancel()

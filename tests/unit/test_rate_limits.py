@@ -182,7 +182,7 @@ def test_redis_is_named_by_an_address_of_redis(url: str) -> None:
 
 def test_redis_without_its_packages_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match="^REDIS_URL: .*requirements-redis.txt"):
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: .*requirements-redis\.txt"):
         load({"REDIS_URL": "redis://127.0.0.1:1/0"})
 
 

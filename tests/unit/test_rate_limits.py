@@ -19,6 +19,7 @@ from db.claims import ANONYMOUS, SERVICE, Claims
 from domain.errors import RateLimited
 from resolvers import rate_limits
 from resolvers.rate_limits import Buckets, RateLimits, network, seconds_until
+from schema.cost import LONG_LEAVES
 from schema.execution import Engine, Request
 from schema.root_fields import SURCHARGES
 from settings import SettingsError, load
@@ -164,6 +165,12 @@ def test_surcharges_are_for_fields_there_are(engine: Engine) -> None:
     core = engine.schema._schema
     assert core.mutation_type and core.query_type
     assert set(SURCHARGES) <= set(core.mutation_type.fields) | set(core.query_type.fields)
+
+
+def test_long_values_are_of_fields_there_are(engine: Engine) -> None:
+    types = engine.schema._schema.type_map
+    for type_, field in LONG_LEAVES:
+        assert field in types[type_].fields  # type: ignore[attr-defined]
 
 
 def test_a_text_is_charged_before_it_is_read_unless_it_is_known(engine: Engine) -> None:

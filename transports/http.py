@@ -37,7 +37,6 @@ CLOSE = (b"connection", b"close")
 PRIVATE = (b"cache-control", b"private, no-store")
 VARY = (b"vary", b"accept, authorization, origin")
 SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-_NO_HEADERS: Headers = []
 
 
 class GraphQL:

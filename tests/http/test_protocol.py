@@ -101,6 +101,13 @@ async def test_headers_have_a_limit(port: int) -> None:
     assert (await answer(port, endless, endless)).startswith(b"HTTP/1.1 431")
 
 
+async def test_what_no_app_ever_sees_is_answered_with_a_request_id(port: int) -> None:
+    endless = b"GET /" + b"a" * 2 * MAX_HEAD_BYTES
+    found = [await answer(port, *parts) for parts in ([b"no http\r\n\r\n"], [endless, endless])]
+    assert [each[:12] for each in found] == [b"HTTP/1.1 400", b"HTTP/1.1 431"]
+    assert all(b"\r\nx-request-id: " in each and b"\r\nconnection: close\r\n" in each for each in found)
+
+
 async def test_a_body_counts_for_nothing(port: int) -> None:
     size = 5 * MAX_HEAD_BYTES
     head = b"POST / HTTP/1.1\r\nhost: shop\r\ncontent-length: " + str(size).encode() + b"\r\n" + CLOSE

@@ -24,7 +24,7 @@ from schema.trusted_documents import TrustedDocuments
 from settings import DocumentsMode, Settings
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events
 from transports.origins import Headers, Origins
-from transports.requests import BadRequest, Reader, charge
+from transports.requests import BadRequest, Reader, charge, discard
 from transports.sse import EventStreams
 from transports.streams import Streams, caller_of, drop
 from transports.watching import Ended, Watch
@@ -111,7 +111,7 @@ class GraphQL:
             raise BadRequest(415, "Send application/json, in UTF-8.")
         if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() != b"identity":
             raise BadRequest(415, "Send the body as it is, without Content-Encoding.")
-        body = await self._body(receive, headers.get(b"content-length"))
+        body = await self._body(receive, headers)
         if body is None:
             return
         watch.body_is_read()
@@ -153,10 +153,13 @@ class GraphQL:
             answer += self._origins.preflight(origin)
         await out.send(204, b"", answer)
 
-    async def _body(self, receive: Receive, declared: bytes | None) -> bytes | None:
+    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes | None:
         """The whole body; None when the client went away before it was there."""
         most = self._max_body_bytes
+        declared = headers.get(b"content-length")
         if declared is not None and len(declared) < 20 and declared.isdigit() and int(declared) > most:
+            if b"expect" not in headers:  # else it waits to be told
+                await discard(receive, most)
             raise self._too_large()
         message = await receive()
         body: bytes = message.get("body", b"")
@@ -169,6 +172,8 @@ class GraphQL:
         if message["type"] == "http.disconnect":
             return None
         if len(body) > most:
+            if message.get("more_body", False):
+                await discard(receive, most)
             raise self._too_large()
         return body
 
@@ -295,6 +300,5 @@ def _media_type(headers: dict[bytes, bytes]) -> MediaType:
 
 
 def _matches(if_none_match: bytes | None, tag: bytes) -> bool:
-    if if_none_match is None:
-        return False
-    return any(each.strip().removeprefix(b"W/") in (tag, b"*") for each in if_none_match.split(b","))
+    given = () if if_none_match is None else if_none_match.split(b",")
+    return any(each.strip().removeprefix(b"W/") in (tag, b"*") for each in given)

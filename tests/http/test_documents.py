@@ -130,6 +130,12 @@ async def test_fragments_spread_twice_each_are_measured_without_following_each(s
     assert await answer(shop, query) == (400, "GRAPHQL_VALIDATION_FAILED")
 
 
+async def test_a_number_that_is_too_long_for_python_is_refused_in_our_words(shop: Shop) -> None:
+    digits = "9" * 5000
+    (error,) = (await shop.client().post(f"{{ products(first: {digits}) {{ totalCount }} }}")).json()["errors"]
+    assert error["message"] == f"Expected value of type 'Int', found: {digits}."
+
+
 async def test_fragments_that_multiply_fields_are_refused(shop: Shop) -> None:
     """6^5 products of a document of 300 tokens; with a few tokens more it would be millions."""
     fragments = "".join(

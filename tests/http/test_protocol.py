@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import uvicorn
 
+from tests.e2e.conftest import Service
 from transports import protocol
 from transports.protocol import MAX_HEAD_BYTES, BoundedProtocol
 from transports.streams import drop
@@ -128,3 +129,19 @@ async def test_a_connection_is_dropped_though_its_app_goes_on(port: int, kind: b
     found = await answer(port, b"GET /drop HTTP/1.1\r\nhost: shop\r\n" + kind + b"\r\n")
     assert found.startswith((b"HTTP/1.1 200", b"HTTP/1.1 101"))
     assert not found.endswith((b"0\r\n\r\n", b"\x88\x02\x03\xe8"))  # neither the end of a body nor a close
+
+
+@pytest.mark.parametrize("length", [b"content-length: 8000000", b"transfer-encoding: chunked"])
+async def test_whoever_sends_too_much_still_gets_the_answer(service: Service, length: bytes) -> None:
+    """Most clients read when they have sent everything; a connection closed before that would be all that they see."""
+    head = b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n" + length + b"\r\n\r\n"
+    chunk = b"z" * 80_000
+    parts = [b"13880\r\n" + chunk + b"\r\n" if b"chunked" in length else chunk] * 100
+    found = await answer(service.port, head, *parts, b"0\r\n\r\n" if b"chunked" in length else b"")
+    assert found.startswith(b"HTTP/1.1 413")
+
+
+async def test_whoever_asks_before_sending_too_much_is_told_at_once(service: Service) -> None:
+    head = b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n"
+    found = await answer(service.port, head + b"content-length: 8000000\r\n\r\n")
+    assert found.startswith(b"HTTP/1.1 413")

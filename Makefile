@@ -32,11 +32,12 @@ run: .venv/run web/dist/graphiql.js ## Start everything: Postgres, demo catalogu
 test: .venv/dev ## Run all tests on an embedded Postgres
 	@$(BIN)/pytest -n auto
 
-# What differs between bases: who may do what, migrating, and the main paths through both. Not the twenty thousand
-# requests, which ask the same of any Postgres.
+# What differs between bases: who may do what, migrating, notifications, cancelling, and the main paths through all.
+# Not the twenty thousand requests, which ask the same of any Postgres.
 ON_BASES = tests/security tests/integration/test_migrations.py tests/integration/test_queries.py tests/http/test_profiles.py \
   tests/http/test_swipes.py tests/http/test_personality.py tests/http/test_recommendations.py \
   tests/http/test_affiliate_clicks.py tests/http/test_products.py tests/http/test_session_merges.py \
+  tests/http/test_subscriptions.py tests/http/test_sse.py tests/http/test_cancelling.py tests/integration/test_changes.py \
   tests/integration/test_verify.py::test_a_sound_database_passes_every_check
 POSTGRES15 ?= /usr/lib/postgresql/15/bin
 

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.claims import ANONYMOUS, REQUEST_ID
 from db.pool import Database
-from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, RateLimited
+from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, RateLimited, TryAgain
 from resolvers import affiliate_clicks, housekeeping, outbox, senders
 from resolvers.services import Services
 from schema import trusted_documents
@@ -42,8 +42,6 @@ CSP = (
     "font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-
-
 BackgroundWork = Callable[[Services], Coroutine[Any, Any, None]]
 
 
@@ -146,7 +144,7 @@ class _App(Starlette):
 
 
 class _Headers:
-    """A request id and safe defaults on every answer."""
+    """A request id and safe defaults on every answer, that to a fault of ours included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -160,12 +158,23 @@ class _Headers:
         REQUEST_ID.set(request_id)
         fixed = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
 
+        is_begun = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal is_begun
             if message["type"] == "http.response.start":
+                is_begun = True
                 message["headers"] = [*message["headers"], *fixed]
             await send(message)
 
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            log.error("internal error", request_id=request_id, exc_info=error)
+            if is_begun:
+                raise
+            answer = PlainTextResponse("Something went wrong on our side.", 500, headers={"cache-control": "no-store"})
+            await answer(scope, receive, send_with_headers)
 
 
 def _services(http: HttpRequest) -> Services:
@@ -192,8 +201,6 @@ async def _home(http: HttpRequest) -> Response:
 
 # A link's answer is nobody's to keep, and its address no search engine's to list.
 _LINK_HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
-
-
 VISIT_COST = 100  # charged to the address against rate limits: each visit is written down
 
 
@@ -209,9 +216,11 @@ def _follower(
         try:
             await services.rate_limits.take(ANONYMOUS, caller_of(http.scope, None).address, VISIT_COST)
             target = await follow(services, http.path_params["token"], http.headers.get("user-agent"))
-        except RateLimited as error:
+        except TryAgain as error:
             headers = {**_LINK_HEADERS, "retry-after": str(error.retry_after)}
-            return PlainTextResponse("Too many links were followed from here.", 429, headers=headers)
+            if isinstance(error, RateLimited):
+                return PlainTextResponse("Too many links were followed from here.", 429, headers=headers)
+            return PlainTextResponse("Try again in a moment.", 503, headers=headers)
         except (Expired, LimitReached, ProductNotFound):
             return PlainTextResponse("This link leads nowhere any more.", 410, headers=_LINK_HEADERS)
         except NotFound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -230,6 +231,8 @@ def _check_urls(settings: Settings) -> None:
             raise SettingsError(f"{name}: write https://host, with a port and a path where there are any")
     if settings.redis_url and urlsplit(settings.redis_url).scheme not in ("redis", "rediss"):
         raise SettingsError("REDIS_URL: write redis://host:port/database, or rediss:// for TLS")
+    if settings.redis_url and not all(importlib.util.find_spec(name) for name in ("limits", "redis")):
+        raise SettingsError("REDIS_URL: needs the extra `redis`: pip install -r requirements-redis.txt")
     if settings.jwt_jwks_url and not _is_web_address(settings.jwt_jwks_url, without=' #"<>'):
         raise SettingsError("JWT_JWKS_URL: write https://host/path")
 

@@ -190,15 +190,15 @@ def _verb(query: Query) -> str:
 
 
 def statement_of(query: Query) -> str:
-    """The block as SQL that can be prepared, with its slots filled by `true`; a condition behind a `where`, what goes
-    over `parent.key` behind a parent."""
+    """The block as SQL that can be prepared: its slots filled by `true`, `{statement}` by one of a row; a condition
+    behind a `where`, what goes over `parent.key` behind a parent."""
     text = query.text
     if "parent.key" in text:
         text = f"select from (select null::uuid as key) parent cross join lateral ({text}) found"
     if not is_statement(query):
         table = _CONDITIONS_OF.get(noun := query.name.partition(".")[0], f"public.{noun}")
         text = f"select from {table} r where {text}"
-    slots = dict.fromkeys(re.findall(r"\{(\w+)\}", text), "true")
+    slots = {name: "select 1" if name == "statement" else "true" for name in re.findall(r"\{(\w+)\}", text)}
     sql, _ = compose(text, slots).statement(**dict.fromkeys(query.params))
     return sql
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import importlib.util
 import ipaddress
 import math
 import time
@@ -21,7 +20,7 @@ import structlog
 
 from db.claims import Claims
 from domain.errors import RateLimited
-from settings import Settings, SettingsError
+from settings import Settings
 
 log = structlog.get_logger("aclue.rate_limits")
 
@@ -74,8 +73,8 @@ class RedisBuckets:
         from redis.asyncio import ConnectionPool
 
         self._pool = ConnectionPool.from_url(url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)
-        storage = RedisStorage(f"async+{url}", implementation="redispy", connection_pool=self._pool)
-        self._limiter = SlidingWindowCounterRateLimiter(storage)
+        self._storage = RedisStorage(f"async+{url}", implementation="redispy", connection_pool=self._pool)
+        self._limiter = SlidingWindowCounterRateLimiter(self._storage)
 
     async def take(self, cost: int, charges: Sequence[Charge]) -> float:
         """As Buckets.take, but what a later bucket lacks was taken from those before it. Raises what goes wrong with
@@ -85,13 +84,23 @@ class RedisBuckets:
         async with asyncio.timeout(REDIS_TIMEOUT):
             for name, size in charges:
                 item = RateLimitItemPerMinute(size, namespace="aclue")
-                if not await self._limiter.hit(item, str(name), cost=min(cost, size)):
-                    stats = await self._limiter.get_window_stats(item, str(name))
-                    return max(float(stats.reset_time) - time.time(), 1.0)
+                taken = min(cost, size)
+                if not await self._limiter.hit(item, str(name), cost=taken):
+                    windows = await self._storage.get_sliding_window(item.key_for(str(name)), PERIOD)
+                    return max(seconds_until(size - taken, *windows), 1.0)
             return 0.0
 
     async def close(self) -> None:
         await self._pool.aclose()
+
+
+def seconds_until(most: int, previous: int, previous_left: float, current: int, current_left: float) -> float:
+    """How long it takes until windows that slide count no more than `most`, if nothing is added. The previous window
+    counts in part, by the seconds left of it; the current one counts whole until it is the previous one. It is kept for
+    a second period, which `current_left` includes."""
+    if current <= most:
+        return previous_left - PERIOD * (most - current) / previous if previous else 0.0
+    return current_left - PERIOD * most / current
 
 
 class RateLimits:
@@ -104,8 +113,6 @@ class RateLimits:
         self._own = Buckets(clock)
         self._redis = None
         if settings.redis_url:
-            if not all(importlib.util.find_spec(name) for name in ("limits", "redis")):
-                raise SettingsError("REDIS_URL: needs the extra `redis`: pip install 'aclue[redis]'")
             self._redis = RedisBuckets(settings.redis_url)
         self._redis_from = float("-inf")
 

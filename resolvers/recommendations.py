@@ -498,25 +498,43 @@ async def are_served(session: Session) -> bool:
     return await session.fetchrow("recommendations.current_model", user_id=session.claims.subject) is not None
 
 
-async def by_id(session: Session, services: Services, shown: Shown) -> Recommended | None:
-    """The recommendation behind an opened id. One of the caller's own feed is ranked again, as of the moment it was
-    shown; of others the id keeps the score but not what was asked for. None when the product is gone."""
+# `discover` of a feed, for some of its products, whichever they are: not only candidates.
+_AGAIN = QUERIES["recommendations.again"].fill(
+    statement=QUERIES["recommendations.discover"]
+    .over(user_id="fed.user_id", until="fed.until", model="fed.model", size="null", after_score="null", after_id="null")
+    .replace("{filters}", "r.id = any (fed.product_ids)")
+)
+
+
+async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -> list[Recommended | None]:
+    """The recommendations behind opened ids. Those of the caller's own feed are ranked again, as of the moment they
+    were shown; of others the id keeps the score but not what was asked for. None where the product is gone."""
     user = session.claims.subject
-    newest = await session.fetchrow("recommendations.current_model", user_id=user)
-    if newest is None:
+    own = {s for s in shown if s.context == "discover" and s.viewer == viewer_of(user)}
+    rows = []
+    if own:
+        rows = await session.fetch(
+            _AGAIN,
+            user_id=user,
+            product_ids=[s.product_id for s in own],
+            models=[s.model for s in own],
+            untils=[s.generated_at for s in own],
+        )
+    ranked = {(row["shown_by"], row["until"], row["product_id"]): row for row in rows}
+    return [
+        _again(services, s, ranked.get((s.model, s.generated_at, s.product_id))) if s in own else _as_shown(services, s)
+        for s in shown
+    ]
+
+
+def _again(services: Services, shown: Shown, row: Any) -> Recommended | None:
+    if row is None:
         return None
-    is_served = await session.fetchrow("recommendations.model", version=shown.model, user_id=user)
-    model = shown.model if is_served else newest["version"]
-    if shown.context == "discover" and shown.viewer == viewer_of(user):
-        is_personal = await session.fetchval("recommendations.was_personal", user_id=user, at=shown.generated_at)
-        # One product, whichever it is: not only candidates.
-        start = _Start(b"", model, shown.generated_at, is_large=False, is_personal=is_personal)
-        is_product = QUERIES["recommendations.is_product"].bind(id=shown.product_id)
-        rows = await _discover(session, start, [is_product], size=1)
-        if not rows:
-            return None
-        again = _recommended(services, shown.context, shown.viewer, start, shown.position, rows[0])
-        return replace(again, shown=shown)
+    start = _Start(b"", shown.model, shown.generated_at, is_large=False)
+    return replace(_recommended(services, shown.context, shown.viewer, start, shown.position, row), shown=shown)
+
+
+def _as_shown(services: Services, shown: Shown) -> Recommended:
     return Recommended(
         shown=shown,
         score=round(shown.score, 4),

@@ -1,5 +1,5 @@
 """What an answer may hold, judged before it runs: page sizes multiply on the way down. Its cost is the number of its
-values: fields, and items of lists. Its objects are counted beside it.
+values: fields, and items of lists; long texts count several times. Its objects are counted beside it.
 
 A list without a page size counts as 10 (root lists, the whole tree of categories among them, as 50); lists of the
 schema's own description count as long as they are on average. Each fragment is measured once per page size it is
@@ -46,6 +46,8 @@ MAX_DIGITS = 20  # of what is but compared with the size of a page
 UNPAGED_LIST = 10
 ROOT_LIST = 50
 ALIASED_LEAF = 10
+# Values of up to 50,000 characters: 15,000 buy 365 of them, 18 MB, or 55 where a letter takes three bytes.
+LONG_LEAVES = {("Product", "description"): 40, ("AuditEntry", "changes"): 20, ("SystemLog", "context"): 5}
 
 _META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
@@ -105,7 +107,8 @@ class _Counter:
         field = parent.fields.get(node.name.value) or _META_FIELDS.get(node.name.value)
         if field is None or not is_composite_type(get_named_type(field.type)):
             # Many aliases of one long text make a large answer of a small one.
-            return self._leaf * (ALIASED_LEAF if node.alias is not None else 1)
+            weight = ALIASED_LEAF if node.alias is not None else 1
+            return self._leaf * max(weight, LONG_LEAVES.get((parent.name, node.name.value), 1))
         if parent.name.startswith("__"):
             below = 1 + self.of(node.selection_set, get_named_type(field.type), page)
             return math.ceil(_description_sizes(self._schema).get((parent.name, node.name.value), 1) * below)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ from schema.root_fields import root_fields, surcharge
 from settings import Settings
 
 KEPT_REFUSED = 500  # texts that do not fit, with up to twenty errors each
+_NUMBER_TOO_LONG = re.compile(r", but encountered error 'Exceeds the limit[^']*'; found")  # Python's words, not ours
 CACHED_LENGTH = 500_000  # characters of all texts together; a tree takes about a hundred times its text
 
 
@@ -134,6 +136,7 @@ class Documents:
         except RecursionError:
             return Document(None, (limits.too("nested too deeply", "GRAPHQL_PARSE_FAILED"),))
         for invalid in errors:
+            invalid.message = _NUMBER_TOO_LONG.sub(", found", invalid.message)
             invalid.extensions = {**(invalid.extensions or {}), "code": "GRAPHQL_VALIDATION_FAILED"}
         if errors:
             return Document(None, tuple(errors))

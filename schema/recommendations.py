@@ -210,5 +210,5 @@ class RecommendationMutation:
             rating=input.rating,
             comment=input.comment,
         )
-        found = await recommendations.by_id(context.session, context.services, shown)
+        (found,) = await recommendations.by_ids(context.session, context.services, [shown])
         return RecommendationFeedbackPayload(recommendation=Recommendation.of(found) if found else None)

@@ -57,7 +57,11 @@ async def _recommendation(info: Info, id: strawberry.ID) -> Recommendation | Non
         shown = recommendations.open_id(context.session, context.services, id)
     except NotFound:
         return None
-    found = await recommendations.by_id(context.session, context.services, shown)
+
+    async def load(all_shown: list[Any]) -> list[Any]:
+        return await recommendations.by_ids(context.session, context.services, all_shown)
+
+    found = await context.session.loaders.custom("recommendations", load).load(shown)
     return Recommendation.of(found) if found else None
 
 

@@ -24,7 +24,7 @@ from schema.trusted_documents import TrustedDocuments
 from settings import DocumentsMode, Settings
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events
 from transports.origins import Headers, Origins
-from transports.requests import BadRequest, Reader, charge
+from transports.requests import BadRequest, Reader, charge, discard
 from transports.sse import EventStreams
 from transports.streams import Streams, caller_of, drop
 from transports.watching import Ended, Watch, Watches
@@ -33,10 +33,10 @@ log = structlog.get_logger("aclue.transports")
 
 METHODS = b"GET, HEAD, POST, OPTIONS"
 NO_STORE = (b"cache-control", b"no-store")
+CLOSE = (b"connection", b"close")
 PRIVATE = (b"cache-control", b"private, no-store")
 VARY = (b"vary", b"accept, authorization, origin")
 SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
-_NO_HEADERS: Headers = []
 
 
 class GraphQL:
@@ -111,7 +111,7 @@ class GraphQL:
             raise BadRequest(415, "Send application/json, in UTF-8.")
         if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() != b"identity":
             raise BadRequest(415, "Send the body as it is, without Content-Encoding.")
-        body = await self._body(receive, headers.get(b"content-length"))
+        body = await self._body(receive, headers)
         if body is None:
             return
         watch.body_is_read()
@@ -153,10 +153,13 @@ class GraphQL:
             answer += self._origins.preflight(origin)
         await out.send(204, b"", answer)
 
-    async def _body(self, receive: Receive, declared: bytes | None) -> bytes | None:
+    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes | None:
         """The whole body; None when the client went away before it was there."""
         most = self._max_body_bytes
+        declared = headers.get(b"content-length")
         if declared is not None and len(declared) < 20 and declared.isdigit() and int(declared) > most:
+            if b"expect" not in headers:  # else it waits to be told
+                await discard(receive, most)
             raise self._too_large()
         message = await receive()
         body: bytes = message.get("body", b"")
@@ -169,14 +172,14 @@ class GraphQL:
         if message["type"] == "http.disconnect":
             return None
         if len(body) > most:
+            if message.get("more_body", False):
+                await discard(receive, most)
             raise self._too_large()
         return body
 
     def _too_large(self) -> BadRequest:
         # What still comes of the body would stand where the next request is expected.
-        return BadRequest(
-            413, f"A request has at most {self._max_body_bytes} bytes.", headers=[(b"connection", b"close")]
-        )
+        return BadRequest(413, f"A request has at most {self._max_body_bytes} bytes.", headers=[CLOSE])
 
     async def _context(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> Context:
         """Whose request it is, and charged to them. Raises Unauthenticated, RateLimited or Overloaded."""
@@ -245,7 +248,9 @@ class _Out:
 
     async def ended(self, why: Ended | None) -> None:
         """Late, or the server stops."""
-        if why is Ended.LATE:
+        if why is Ended.SLOW:
+            await self.error(408, "The body took too long to come.", "BAD_REQUEST", [CLOSE])
+        elif why is Ended.LATE:
             await self.try_again(Timeout("The request took too long."))
         else:
             await self.try_again(Overloaded("The server is stopping, try again."))
@@ -295,6 +300,5 @@ def _media_type(headers: dict[bytes, bytes]) -> MediaType:
 
 
 def _matches(if_none_match: bytes | None, tag: bytes) -> bool:
-    if if_none_match is None:
-        return False
-    return any(each.strip().removeprefix(b"W/") in (tag, b"*") for each in if_none_match.split(b","))
+    given = () if if_none_match is None else if_none_match.split(b",")
+    return any(each.strip().removeprefix(b"W/") in (tag, b"*") for each in given)

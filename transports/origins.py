@@ -11,7 +11,13 @@ from settings import Settings
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 
 PREFLIGHT_SECONDS = 7200  # browsers keep no answer for longer
-_REQUEST_HEADERS = b"authorization, content-type, x-aclue-cost, x-aclue-receipt"
+_REQUEST_HEADERS = b", ".join(
+    (
+        b"authorization, content-type, x-aclue-cost, x-aclue-receipt",
+        # Read by nobody here; Apollo Client sends them, and browsers would refuse the whole request.
+        b"apollographql-client-name, apollographql-client-version, apollo-require-preflight",
+    )
+)
 _ANSWER_HEADERS = b"etag, retry-after, server-timing, x-request-id"
 
 
@@ -51,11 +57,10 @@ class Origins:
         return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _ANSWER_HEADERS)]
 
     def preflight(self, origin: bytes) -> Headers:
-        """What a browser is told that asks beforehand."""
+        """What a browser that asks beforehand is told besides: `headers` stand on every answer, and none may twice."""
         if not self.allows(origin):
             return []
         return [
-            (b"access-control-allow-origin", origin),
             (b"access-control-allow-methods", b"GET, POST"),
             (b"access-control-allow-headers", _REQUEST_HEADERS),
             (b"access-control-max-age", str(PREFLIGHT_SECONDS).encode()),

@@ -4,6 +4,7 @@ headers are complete."""
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -11,7 +12,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 MAX_HEAD_BYTES = 65_536  # request line and headers
 HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later request, to the end of its headers
 
-_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+_BAD = b"HTTP/1.1 400 Bad Request"
+_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
 
 
 class _JoinedWrites:
@@ -87,6 +89,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._stop_waiting()
         super().on_headers_complete()
 
+    def send_400_response(self, msg: str) -> None:
+        """Uvicorn's, for what is no HTTP; with a request id as every answer."""
+        self._refuse(_BAD)
+
     def _wait(self) -> None:
         self._patience = self.loop.call_later(HEAD_SECONDS, self._refuse, b"")
 
@@ -95,8 +101,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._patience.cancel()
             self._patience = None
 
-    def _refuse(self, answer: bytes) -> None:
+    def _refuse(self, status: bytes) -> None:
+        """Ends the connection, after an answer where there is a status."""
         self._stop_waiting()
         if not self.transport.is_closing():
-            self.transport.write(answer)
+            if status:
+                request_id = secrets.token_hex(8).encode()
+                self.transport.write(
+                    status + b"\r\nx-request-id: " + request_id + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+                )
             self.transport.close()

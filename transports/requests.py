@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+from starlette.types import Receive
 
 from db.claims import Claims
 from resolvers.services import Services
@@ -14,6 +15,7 @@ from schema.execution import Engine, Request
 from schema.trusted_documents import TrustedDocuments
 from settings import Settings
 
+READ_ON = 10  # times the most that a body may have
 MAX_PARAMETERS = 20
 MAX_VALUES = 10_000  # of variables, judged by their commas; each is looked at several times
 DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both are seen
@@ -40,6 +42,17 @@ async def charge(engine: Engine, services: Services, claims: Claims, address: st
     if reading := engine.price_of_reading(request):
         await services.rate_limits.take(claims, address, reading)
     await services.rate_limits.take(claims, address, engine.price(request))
+
+
+async def discard(receive: Receive, most: int) -> None:
+    """Reads on in a body that is refused: to close the connection on a client that still sends would take the answer
+    from it. Not for ever: whoever sends ten times what a body may have can lose it."""
+    left = READ_ON * most
+    while left > 0:
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 class _Body(msgspec.Struct, rename="camel", gc=False):

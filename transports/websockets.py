@@ -7,18 +7,20 @@ A `ping` whose payload holds a token goes on under that token: so a socket outli
 from __future__ import annotations
 
 import asyncio
+import secrets
 from typing import Any
 
 import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from domain.errors import Overloaded, Unauthenticated
+from domain.errors import Forbidden, Overloaded, Unauthenticated
 from resolvers.subscriptions import Subscription
 from schema.execution import Request
 from schema.trusted_documents import TrustedDocuments
 from settings import Settings
-from transports.http import authenticate, headers_of
+from transports.http import SECURITY_HEADERS, authenticate, headers_of
+from transports.media_types import LEGACY
 from transports.origins import Origins
 from transports.problems import PROBLEMS, errors_of, problems
 from transports.requests import Reader
@@ -66,7 +68,7 @@ class WebSockets:
             return
         headers = headers_of(scope["headers"])
         if scope["path"] != PATH or not self._origins.may_connect(headers.get(b"origin")):
-            await send({"type": "websocket.close"})  # before it is open: 403
+            await _refuse(scope, send)
             return
         speaks = PROTOCOL in scope["subprotocols"]
         await send({"type": "websocket.accept", "subprotocol": PROTOCOL if speaks else None})
@@ -76,12 +78,11 @@ class WebSockets:
             with self._streams.opened(caller_of(scope, headers.get(b"user-agent"))) as stream:
                 socket = _Socket(stream, self._streams, self._reader, receive, send)
                 why = await socket.run(headers.get(b"authorization"))
-            if why in (None, End.GONE):
+            if why is None or why is End.GONE:
                 return
             if why is End.TOO_SLOW:
                 drop(send)
                 return
-            assert why is not None
             code, reason = why.value
         except Ended as error:
             code, reason = error.end.value
@@ -99,6 +100,16 @@ class WebSockets:
             drop(send)
         except (OSError, RuntimeError):
             return  # it is closed
+
+
+async def _refuse(scope: Scope, send: Send) -> None:
+    """Before it is open: 403, in the form of all errors where the server can say so."""
+    if "websocket.http.response" not in scope.get("extensions", {}):
+        return await send({"type": "websocket.close"})
+    body = problems(Forbidden("A WebSocket is opened at /graphql, by pages of allowed origins."))
+    headers = [LEGACY.content_type, (b"x-request-id", secrets.token_hex(8).encode()), *SECURITY_HEADERS]
+    await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b'{"errors":' + body + b"}"})
 
 
 class _Socket:

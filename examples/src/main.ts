@@ -46,16 +46,17 @@ console.log(
     refreshes,
     totalSwipes: afterwards.preferences?.totalSwipes,
     isTold,
+    lostSockets: session.lostSockets,
   }),
 );
 await shop.close?.();
 
-/** Listens for changes while swiping on, and past the end of the next access token: whether it was told then. */
+/** Listens for changes while swiping on, and past the end of the socket's first token: whether it was told then. */
 async function watched(watch: NonNullable<Shop['watchSwipes']>) {
   let latest = 0;
   const stop = watch((totalSwipes) => (latest = totalSwipes));
   await untilTold();
-  await session.untilExpired(2000); // the server has closed the socket; the client comes back by itself
+  await session.untilExpired(2000); // the server would have closed the socket, had it not been sent a newer token
   const atExpiry = latest;
   await untilTold();
   stop();

@@ -13,7 +13,8 @@ type Answer = ResultOf<typeof START_SESSION>['startSession'] | ResultOf<typeof R
 
 /** An anonymous session and its tokens. An account's is the same with signIn in place of startSession. */
 export class Session {
-  refreshes = 0;
+  refreshes = 0; // both are for demonstration
+  lostSockets = 0;
   private refreshing: Promise<void> | undefined;
 
   private constructor(
@@ -38,10 +39,11 @@ export class Session {
     return Date.now() >= this.tokens.expiresAt;
   }
 
-  /** For demonstration, the moment at which the access token has expired for so many milliseconds: an app just goes on,
+  /** For demonstration, the moment at which this access token has expired for so many milliseconds: an app just goes on,
    * and refreshes when it is told to. */
   async untilExpired(since = 0): Promise<void> {
-    while (Date.now() < this.tokens.expiresAt + since) await new Promise((resolve) => setTimeout(resolve, 100));
+    const moment = this.tokens.expiresAt + since;
+    while (Date.now() < moment) await new Promise((resolve) => setTimeout(resolve, 100));
   }
 
   /** New tokens, for all who ask at the same time: a refresh token works once, and a second use ends the session.

@@ -30,11 +30,6 @@ select coalesce(product_count > (parameters -> 'candidates' ->> 'from')::int, fa
   private.has_consent(:user_id::uuid, 'personalisation') as may_be_personal
 from public.recommendation_models where version = :version::int
 
--- name: was_personal(user_id, at)
--- Whether a feed of that moment was made for this person, and may be explained so today.
-select private.has_consent(:user_id::uuid, 'personalisation', :at::timestamptz)
-  and private.has_consent(:user_id::uuid, 'personalisation')
-
 -- name: lists_for(user_id, until, model)
 -- What a person's candidates are drawn from: what is popular, what suits each of their traits, and the dozen
 -- categories, brands and tags that they like best.
@@ -193,6 +188,23 @@ left join lateral (
 ) because on true
 order by g.score desc, r.id desc
 
+-- name: again(user_id, product_ids, models, untils)
+-- Products of a person's feeds, ranked as of the moments they were shown at: `discover` for each feed. By the newest
+-- model where that of the moment is gone; as for anybody where the feed was made so, or may not be personal today.
+select fed.shown_by, fed.until, d.*
+from (
+  select i.model as shown_by, coalesce(m.version, (select max(version) from public.recommendation_models)) as model,
+    i.until, case when private.has_consent(:user_id::uuid, 'personalisation', i.until)
+      and private.has_consent(:user_id::uuid, 'personalisation') then :user_id::uuid end as user_id,
+    array_agg(i.product_id) as product_ids
+  from unnest(:product_ids::uuid[], :models::int[], :untils::timestamptz[]) i (product_id, model, until)
+  left join public.recommendation_models m on m.version = i.model
+  group by 1, 2, 3, 4
+) fed
+cross join lateral (
+{statement}
+) d
+
 -- name: gift_finder(model, leanings, occasion, contexts, size, after_score, after_id)
 -- For somebody else: the traits asked for instead of a personality, rules of the occasion, relationship and age
 -- (`contexts`: "kind:value") instead of preferences. The same for every caller.
@@ -304,9 +316,6 @@ cross join lateral (
   order by score desc, r.id desc
   limit :size::int
 ) page
-
--- name: is_product(id)
-r.id = :id::uuid
 
 -- name: is_new_to(user_id)
 -- Neither swiped by now nor put aside by feedback.

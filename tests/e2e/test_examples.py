@@ -77,6 +77,7 @@ def test_a_client_pages_swipes_is_refused_and_outlives_its_token(client: str, so
     assert story["refreshes"] == 1
     assert story["totalSwipes"] == 2
     assert story.get("isTold", False) is (client in LISTENERS)
+    assert story["lostSockets"] == 0
 
 
 def test_the_manifest_that_codegen_writes_is_all_that_the_client_preset_needs() -> None:

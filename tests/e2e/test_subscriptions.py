@@ -81,7 +81,9 @@ async def test_a_page_of_another_origin_gets_no_socket(service: Service) -> None
     with pytest.raises(InvalidStatus) as refused:
         async with socket(service, None, origin="https://evil.example"):
             pass
-    assert refused.value.response.status_code == 403
+    response = refused.value.response
+    assert (response.status_code, len(response.headers["x-request-id"])) == (403, 16)
+    assert json.loads(response.body)["errors"][0]["extensions"] == {"code": "FORBIDDEN"}
 
 
 HANDSHAKE = (

@@ -131,6 +131,18 @@ async def test_a_request_whose_time_is_up_is_told_so(shop: Shop, path: str, monk
     assert msgspec.json.decode(body["body"])["errors"][0]["extensions"] == {"code": "TIMEOUT", "retryAfter": 1}
 
 
+async def test_whose_body_does_not_come_is_told_so(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    app: Any = shop.http._transport.app  # type: ignore[attr-defined]
+    monkeypatch.setattr(app.graphql, "_seconds", 0.2)
+    call = Call(shop, BRANDS)
+    call._body.clear()
+    await call.end()
+    start, body = call.sent
+    assert start["status"] == 408
+    assert (b"connection", b"close") in start["headers"]
+    assert msgspec.json.decode(body["body"])["errors"][0]["extensions"] == {"code": "BAD_REQUEST"}
+
+
 async def test_a_client_that_goes_away_with_half_a_body_gets_nothing(shop: Shop) -> None:
     call = Call(shop, BRANDS)
     call._body.clear()

@@ -130,6 +130,12 @@ async def test_fragments_spread_twice_each_are_measured_without_following_each(s
     assert await answer(shop, query) == (400, "GRAPHQL_VALIDATION_FAILED")
 
 
+async def test_a_number_that_is_too_long_for_python_is_refused_in_our_words(shop: Shop) -> None:
+    digits = "9" * 5000
+    (error,) = (await shop.client().post(f"{{ products(first: {digits}) {{ totalCount }} }}")).json()["errors"]
+    assert error["message"] == f"Expected value of type 'Int', found: {digits}."
+
+
 async def test_fragments_that_multiply_fields_are_refused(shop: Shop) -> None:
     """6^5 products of a document of 300 tokens; with a few tokens more it would be millions."""
     fragments = "".join(
@@ -147,6 +153,12 @@ async def test_lists_that_multiply_are_refused(shop: Shop) -> None:
     query = "{ products(first: 100) { nodes { category { products(first: 100) { nodes { category { products(first: 100)"
     query += " { nodes { id } } } } } } } } }"
     assert await answer(shop, query) in {(400, "COST_LIMIT_EXCEEDED"), (400, "GRAPHQL_VALIDATION_FAILED")}
+
+
+async def test_answers_that_would_be_long_are_refused(shop: Shop) -> None:
+    pages = " ".join(f"p{n}: products(first: 50) {{ nodes {{ description }} }}" for n in range(8))
+    assert await shop.client().code(f"{{ {pages} }}") == "COST_LIMIT_EXCEEDED"
+    assert len(await shop.client().ask(f"{{ {pages.replace('description', 'name')} }}")) == 8
 
 
 async def test_a_document_is_answered_alike_the_second_time(shop: Shop) -> None:

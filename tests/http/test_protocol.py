@@ -1,4 +1,4 @@
-"""What comes before a body, over real connections."""
+"""What comes before a body, and what ASGI has no word for, over real connections."""
 
 from __future__ import annotations
 
@@ -10,13 +10,23 @@ from typing import Any
 import pytest
 import uvicorn
 
+from tests.e2e.conftest import Service
 from transports import protocol
 from transports.protocol import MAX_HEAD_BYTES, BoundedProtocol
+from transports.streams import drop
 
 GET = b"GET / HTTP/1.1\r\nhost: shop\r\n"
+BEGUN = b"the beginning"
+UPGRADE = (
+    b"connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n"
+    b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["path"] == "/drop":
+        await begin_and_drop(scope, send)
+        return
     body = b""
     while (message := await receive()).get("more_body"):
         body += message["body"]
@@ -24,6 +34,18 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     length = str(len(str(len(body)))).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
     await send({"type": "http.response.body", "body": str(len(body)).encode()})
+
+
+async def begin_and_drop(scope: Any, send: Any) -> None:
+    """Says a little, and has more to say than anybody takes."""
+    if scope["type"] == "http":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": BEGUN, "more_body": True})
+    else:
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", "text": BEGUN.decode()})
+    drop(send)
+    await asyncio.Event().wait()
 
 
 @pytest.fixture
@@ -36,7 +58,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     while not server.started:  # noqa: ASYNC110  uvicorn has no event for it
         await asyncio.sleep(0.01)
     yield server.servers[0].sockets[0].getsockname()[1]
-    server.should_exit = True
+    server.should_exit = server.force_exit = True
     await task
 
 
@@ -80,6 +102,13 @@ async def test_headers_have_a_limit(port: int) -> None:
     assert (await answer(port, endless, endless)).startswith(b"HTTP/1.1 431")
 
 
+async def test_what_no_app_ever_sees_is_answered_with_a_request_id(port: int) -> None:
+    endless = b"GET /" + b"a" * 2 * MAX_HEAD_BYTES
+    found = [await answer(port, *parts) for parts in ([b"no http\r\n\r\n"], [endless, endless])]
+    assert [each[:12] for each in found] == [b"HTTP/1.1 400", b"HTTP/1.1 431"]
+    assert all(b"\r\nx-request-id: " in each and b"\r\nconnection: close\r\n" in each for each in found)
+
+
 async def test_a_body_counts_for_nothing(port: int) -> None:
     size = 5 * MAX_HEAD_BYTES
     head = b"POST / HTTP/1.1\r\nhost: shop\r\ncontent-length: " + str(size).encode() + b"\r\n" + CLOSE
@@ -92,3 +121,27 @@ async def test_who_does_not_finish_its_headers_is_dropped(port: int) -> None:
     once = GET + b"\r\n"
     found = await answer(port, once, GET, *[b"x: y\r\n"] * 20, pause=0.1)
     assert found.count(b"HTTP/1.1 200") == 1
+
+
+@pytest.mark.parametrize("kind", [b"", UPGRADE], ids=["an answer", "a socket"])
+async def test_a_connection_is_dropped_though_its_app_goes_on(port: int, kind: bytes) -> None:
+    """Reaches into uvicorn, so a new version of that may break it."""
+    found = await answer(port, b"GET /drop HTTP/1.1\r\nhost: shop\r\n" + kind + b"\r\n")
+    assert found.startswith((b"HTTP/1.1 200", b"HTTP/1.1 101"))
+    assert not found.endswith((b"0\r\n\r\n", b"\x88\x02\x03\xe8"))  # neither the end of a body nor a close
+
+
+@pytest.mark.parametrize("length", [b"content-length: 8000000", b"transfer-encoding: chunked"])
+async def test_whoever_sends_too_much_still_gets_the_answer(service: Service, length: bytes) -> None:
+    """Most clients read when they have sent everything; a connection closed before that would be all that they see."""
+    head = b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n" + length + b"\r\n\r\n"
+    chunk = b"z" * 80_000
+    parts = [b"13880\r\n" + chunk + b"\r\n" if b"chunked" in length else chunk] * 100
+    found = await answer(service.port, head, *parts, b"0\r\n\r\n" if b"chunked" in length else b"")
+    assert found.startswith(b"HTTP/1.1 413")
+
+
+async def test_whoever_asks_before_sending_too_much_is_told_at_once(service: Service) -> None:
+    head = b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n"
+    found = await answer(service.port, head + b"content-length: 8000000\r\n\r\n")
+    assert found.startswith(b"HTTP/1.1 413")

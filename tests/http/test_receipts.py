@@ -21,6 +21,8 @@ from tests.integration.test_recommendations import taste
 RECEIPT = {"x-aclue-receipt": "1"}
 PRODUCT = "id name price { amount currencyCode } brand { name } category { name }"
 # SQL statements at the most, everything warm. A page's total, and what a resolver gives row by row, are one more each.
+BY_ID = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Recommendation { id score reasons { code text weight } } } }"
+PRODUCTS_BY_ID = "query ($ids: [ID!]!) { nodes(ids: $ids) { ... on Recommendation { product { name } } } }"
 BUDGETS = {
     "the caller": ("{ me { id displayName } }", 1),
     "a page of products": (f"{{ products(first: 20) {{ nodes {{ {PRODUCT} }} }} }}", 1),
@@ -127,3 +129,16 @@ async def test_a_swipe_stays_within_its_budget(shop: Shop) -> None:
     swipe = {"productId": product, "direction": "RIGHT", "clientSwipeId": "budget"}
     found = await receipt(shop.http, anna.token, SWIPE, input=swipe)
     assert (found["path"], found["statements"] <= 6) == ("plan", True), found
+
+
+async def test_a_hundred_recommendations_of_many_feeds_are_one_statement_and_their_products_another(shop: Shop) -> None:
+    anna = await taste(shop)
+    shown: list[dict[str, Any]] = []
+    while len(shown) < 100:
+        feed = (await anna.feed(first=15))["nodes"]
+        shown += [{name: node[name] for name in ("id", "score", "reasons")} for node in feed]
+        await anna.swipe(feed[-1]["product"]["id"])  # so that the next feed is another one, of another moment
+    variables = {"ids": [each["id"] for each in shown[:100]]}
+    assert (await anna.ask(BY_ID, **variables))["nodes"] == shown[:100]
+    found = await receipt(shop.http, anna.token, PRODUCTS_BY_ID, **variables)
+    assert found["statements"] == 2

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import pytest
 import structlog
 
 import server
+from domain import affiliate
 from tests.conftest import Shop
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -120,3 +122,23 @@ async def test_not_ready_before_the_tables_are_there(shop: Shop) -> None:
     with structlog.testing.capture_logs():
         answer = await shop.http.get("/readyz")
     assert (answer.status_code, answer.text) == (503, "not ready")
+
+
+async def test_a_link_followed_while_the_database_is_gone_is_answered_in_form(shop: Shop) -> None:
+    link = f"/r/{affiliate.encode_token(uuid4())}"
+    assert (await shop.http.get(link)).status_code == 404
+    await shop.services.database.close()
+    answer = await shop.http.get(link)
+    assert (answer.status_code, answer.text) == (503, "Try again in a moment.")
+    assert int(answer.headers["retry-after"]) > 0
+
+
+async def test_a_fault_of_ours_outside_of_graphql_has_a_request_id_and_tells_nothing(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("resolvers.affiliate_clicks._record_hit", None)
+    with structlog.testing.capture_logs() as logs:
+        answer = await shop.http.get(f"/r/{affiliate.encode_token(uuid4())}")
+    assert (answer.status_code, answer.text) == (500, "Something went wrong on our side.")
+    assert answer.headers["x-request-id"] == logs[0]["request_id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"

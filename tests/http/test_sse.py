@@ -153,6 +153,7 @@ async def test_signing_out_ends_the_stream_with_the_reason(shop: Shop) -> None:
 
 
 async def test_so_does_the_expiry_of_the_token(shop: Shop) -> None:
+    await listening(shop)
     anna = await shop.anonymous()
     claims = await shop.services.tokens.verify(anna.token or "")
     assert claims.subject
@@ -164,6 +165,7 @@ async def test_so_does_the_expiry_of_the_token(shop: Shop) -> None:
 
 
 async def test_when_the_server_stops_a_stream_ends_unfinished_so_that_clients_come_back(shop: Shop) -> None:
+    await listening(shop)
     anna = await shop.anonymous()
     stream = Events(shop, PREFERENCES, anna.token)
     await stream.start()
@@ -174,6 +176,7 @@ async def test_when_the_server_stops_a_stream_ends_unfinished_so_that_clients_co
 
 
 async def test_nothing_is_left_of_a_client_that_went_away(shop: Shop) -> None:
+    await listening(shop)
     anna = await shop.anonymous()
     stream = Events(shop, PREFERENCES, anna.token)
     await stream.start()

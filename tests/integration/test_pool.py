@@ -17,7 +17,7 @@ from settings import Settings
 from tests.integration.waiting import until
 
 PID = "select pg_backend_pid()"
-COUNT = "(select count(*) from pg_stat_activity where usename = 'aclue_api')"
+COUNT = "(select count(*) from pg_stat_activity where usename = 'aclue_api' and datname = current_database())"
 
 
 @pytest.fixture

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from db.claims import ANONYMOUS, SERVICE, Claims
 from domain.errors import RateLimited
 from resolvers import rate_limits
-from resolvers.rate_limits import Buckets, RateLimits, network
+from resolvers.rate_limits import Buckets, RateLimits, network, seconds_until
+from schema.cost import LONG_LEAVES
 from schema.execution import Engine, Request
 from schema.root_fields import SURCHARGES
 from settings import SettingsError, load
@@ -166,6 +167,12 @@ def test_surcharges_are_for_fields_there_are(engine: Engine) -> None:
     assert set(SURCHARGES) <= set(core.mutation_type.fields) | set(core.query_type.fields)
 
 
+def test_long_values_are_of_fields_there_are(engine: Engine) -> None:
+    types = engine.schema._schema.type_map
+    for type_, field in LONG_LEAVES:
+        assert field in types[type_].fields  # type: ignore[attr-defined]
+
+
 def test_a_text_is_charged_before_it_is_read_unless_it_is_known(engine: Engine) -> None:
     for text in ("{ categories { parent { name } } }", "{ nothingMuch }", "{ { {"):
         request = Request(text)
@@ -181,9 +188,9 @@ def test_redis_is_named_by_an_address_of_redis(url: str) -> None:
 
 
 def test_redis_without_its_packages_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limits.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(SettingsError, match=r"aclue\[redis\]"):
-        limits(Clock(), REDIS_URL="redis://127.0.0.1:1/0")
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(SettingsError, match=r"^REDIS_URL: .*requirements-redis\.txt"):
+        load({"REDIS_URL": "redis://127.0.0.1:1/0"})
 
 
 @pytest.fixture
@@ -209,6 +216,28 @@ def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
         process.terminate()
 
 
+@given(
+    most=st.integers(0, 1000),
+    previous=st.integers(0, 1000),
+    previous_left=st.floats(0, 60),
+    current=st.integers(0, 1000),
+    left=st.floats(0, 60),
+)
+def test_windows_that_slide_say_when_to_come_again(
+    most: int, previous: int, previous_left: float, current: int, left: float
+) -> None:
+    def counted(seconds: float) -> float:
+        if seconds < left:
+            return previous * max(previous_left - seconds, 0) / 60 + current
+        return current * max(left + 60 - seconds, 0) / 60
+
+    previous_left = min(previous_left, left)  # it ends with the current one at the latest
+    wait = seconds_until(most, previous, previous_left, current, left + 60)
+    if wait > 0:
+        assert counted(wait - 0.001) > most - 0.02
+        assert counted(wait + 0.001) <= most
+
+
 async def test_processes_share_their_limits_through_redis(redis: tuple[str, subprocess.Popen[bytes]]) -> None:
     anna = person()
     one, other = limits(Clock(), REDIS_URL=redis[0]), limits(Clock(), REDIS_URL=redis[0])
@@ -217,7 +246,7 @@ async def test_processes_share_their_limits_through_redis(redis: tuple[str, subp
     for limited in (one, other):
         with pytest.raises(RateLimited) as raised:
             await limited.take(anna, "192.0.2.1", 100)
-        assert 1 <= raised.value.retry_after <= 60
+        assert 60 < raised.value.retry_after <= 70  # the window's end, and what is too much of it fades
         await limited.close()
 
 

@@ -203,6 +203,8 @@ def test_a_mode_needs_a_manifest(mode: str) -> None:
         ("{ __typename }", 1, 0, "plan"),
         ("{ __schema { description } }", 2, 0, "introspection"),
         ("{ products(first: 3) { nodes { id } } }", 7, 1, "plan"),
+        ("{ products(first: 3) { nodes { description } } }", 124, 1, "plan"),
+        ("{ products(first: 3) { nodes { a: description b: name } } }", 154, 1, "plan"),
         ("query ($n: Int = 2) { products(first: $n) { nodes { id } } }", 201, 1, "plan"),
         ("query ($ids: [ID!]!) { nodes(ids: $ids) { id } }", 200, 1, "plan"),
         ("{ a: me { id } a: me { id } b: me { id } ...F } fragment F on Query { c: me { id } }", 8, 3, "plan"),

@@ -82,7 +82,8 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
             outcomes[position] = Outcome(None, error)
     if not checked:
         return outcomes
-    await session.fetch("swipes.lock", user_id=user)
+    if any(item.shown is not None for item in checked):
+        await session.fetch("swipes.lock", user_id=user)
     stored = await recommendations.store(session, [item.shown for item in checked])
     rows = await session.fetch(
         "swipes.record",
@@ -94,24 +95,30 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
         recommendation_ids=stored,
         contexts=[item.context for item in checked],
     )
+    session.note_change("preferences", str(user))
+    first = {row["client_swipe_id"]: row for row in rows if row["id"] is not None}
+    repeated = [row["client_swipe_id"] for row in rows if row["id"] is None and row["product_exists"]]
+    if repeated:
+        known = await session.fetch("swipes.known", user_id=user, client_swipe_ids=repeated)
+        first |= {row["client_swipe_id"]: row for row in known}
     for item, row in zip(checked, rows, strict=True):
-        outcomes[item.position] = _outcome(row)
-        if outcomes[item.position].error is None and item.shown is not None:
+        outcome = _outcome(item, row["product_exists"], first.get(item.new.client_swipe_id))
+        outcomes[item.position] = outcome
+        if outcome.error is None and item.shown is not None:
             await recommendations.note_outcome(session, item.shown, direction=item.new.direction)
-    await session.fetch("swipes.sync_signals", product_ids=[item.product_id for item in checked])
-    await preferences.recompute(session, user)
     return outcomes
 
 
-def _outcome(row: Any) -> Outcome:
-    if not row["product_exists"]:
+def _outcome(item: _Checked, product_exists: bool, first: Any) -> Outcome:
+    """`first` is the first swipe of its client_swipe_id."""
+    if not product_exists:
         return Outcome(None, ProductNotFound())
-    if row["swipe_id"] is None:  # cannot happen while every writer takes the person's lock first
+    if first is None:  # erased between two statements
         raise WriteConflict("This swipe is being recorded by another request.")
-    if not row["is_same"]:
+    if (first["product_id"], first["direction"]) != (item.product_id, item.new.direction):
         reused = IdempotencyKeyReused("This clientSwipeId was used for another swipe.", ("clientSwipeId",))
         return Outcome(None, reused)
-    return Outcome(row["swipe_id"], None)
+    return Outcome(first["id"], None)
 
 
 async def undo(session: Session, swipe_id: UUID | None) -> None:
@@ -124,9 +131,7 @@ async def undo(session: Session, swipe_id: UUID | None) -> None:
         raise NotFound("There is no such swipe.", ("swipeId",))
     await session.fetch("swipes.lock", user_id=user)
     product = await session.fetchval("swipes.undo", user_id=user, swipe_id=swipe_id)
-    if product is None:
-        if not await session.fetchval("swipes.exists", user_id=user, swipe_id=swipe_id):
-            raise NotFound("There is no such swipe.", ("swipeId",))
-        return
-    await session.fetch("swipes.sync_signals", product_ids=[product])
-    await preferences.recompute(session, user)
+    if product is not None:
+        await preferences.recompute(session, user, [product])
+    elif not await session.fetchval("swipes.exists", user_id=user, swipe_id=swipe_id):
+        raise NotFound("There is no such swipe.", ("swipeId",))

@@ -84,7 +84,7 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
         return outcomes
     if any(item.shown is not None for item in checked):
         await session.fetch("swipes.lock", user_id=user)
-    stored = await recommendations.store(session, [item.shown for item in checked])
+    recommendation_ids = await recommendations.store(session, [item.shown for item in checked])
     rows = await session.fetch(
         "swipes.record",
         user_id=user,
@@ -92,33 +92,48 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
         client_swipe_ids=[item.new.client_swipe_id for item in checked],
         product_ids=[item.product_id for item in checked],
         directions=[item.new.direction for item in checked],
-        recommendation_ids=stored,
+        recommendation_ids=recommendation_ids,
         contexts=[item.context for item in checked],
     )
     session.note_change("preferences", str(user))
-    first = {row["client_swipe_id"]: row for row in rows if row["id"] is not None}
-    repeated = [row["client_swipe_id"] for row in rows if row["id"] is None and row["product_exists"]]
-    if repeated:
-        known = await session.fetch("swipes.known", user_id=user, client_swipe_ids=repeated)
-        first |= {row["client_swipe_id"]: row for row in known}
-    for item, row in zip(checked, rows, strict=True):
-        outcome = _outcome(item, row["product_exists"], first.get(item.new.client_swipe_id))
-        outcomes[item.position] = outcome
-        if outcome.error is None and item.shown is not None:
+    stored = {row["client_swipe_id"]: row for row in rows}
+    others = []
+    for item in checked:
+        row = stored.get(item.new.client_swipe_id)
+        if row is not None and _is_of(row, item):
+            outcomes[item.position] = Outcome(row["id"], None)
+        else:
+            others.append(item)
+    if others:
+        known = await session.fetch(
+            "swipes.known",
+            user_id=user,
+            client_swipe_ids=[item.new.client_swipe_id for item in others],
+            product_ids=[item.product_id for item in others],
+        )
+        for item, row in zip(others, known, strict=True):
+            outcomes[item.position] = _outcome(row, item)
+    for item in checked:
+        if outcomes[item.position].error is None and item.shown is not None:
             await recommendations.note_outcome(session, item.shown, direction=item.new.direction)
     return outcomes
 
 
-def _outcome(item: _Checked, product_exists: bool, first: Any) -> Outcome:
-    """`first` is the first swipe of its client_swipe_id."""
-    if not product_exists:
+def _is_of(row: Any, item: _Checked) -> bool:
+    """Whether this is the swipe that was asked to be recorded."""
+    return (row["product_id"], row["direction"]) == (item.product_id, item.new.direction)
+
+
+def _outcome(row: Any, item: _Checked) -> Outcome:
+    """Of what this request did not store; a row of swipes.known."""
+    if not row["product_exists"]:
         return Outcome(None, ProductNotFound())
-    if first is None:  # erased between two statements
-        raise WriteConflict("This swipe is being recorded by another request.")
-    if (first["product_id"], first["direction"]) != (item.product_id, item.new.direction):
+    if row["id"] is None:  # erased between two statements
+        raise WriteConflict("This swipe was taken away by another request.")
+    if not _is_of(row, item):
         reused = IdempotencyKeyReused("This clientSwipeId was used for another swipe.", ("clientSwipeId",))
         return Outcome(None, reused)
-    return Outcome(first["id"], None)
+    return Outcome(row["id"], None)
 
 
 async def undo(session: Session, swipe_id: UUID | None) -> None:

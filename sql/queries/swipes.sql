@@ -3,33 +3,33 @@
 select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::text, 0))
 
 -- name: record(user_id, session_id, client_swipe_ids, product_ids, directions, recommendation_ids, contexts)
--- Swipes of one request, in order, and all that follows from them, in one round trip. A known client_swipe_id stores
--- nothing. A row per input: product_exists, and what was stored under the id now, null where it was known: see known().
+-- Swipes of one request, in order, and all that follows from them, in one round trip. The rows that were stored: not
+-- those of an unknown product, nor of a known client_swipe_id; see known().
 -- The parts run in the order in which each reads the one before: nothing is written before the lock is held, and what
 -- follows from the swipes is computed by a function that sees what was committed by then, not by this snapshot.
 with locked as materialized (
   select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::text, 0))
-),
-input as materialized (
-  select i.*, p.id is not null as product_exists
-  from unnest(
-    :client_swipe_ids::text[], :product_ids::uuid[], :directions::text[], :recommendation_ids::uuid[], :contexts::text[])
-    with ordinality i (client_swipe_id, product_id, direction, recommendation_id, context, position)
-  left join public.products p on p.id = i.product_id
 ),
 stored as (
   insert into public.swipes (
     client_swipe_id, product_id, session_id, direction, recommendation_id, interaction_context)
   select i.client_swipe_id, i.product_id, :session_id::uuid, i.direction::public.swipe_direction,
     i.recommendation_id, i.context::jsonb
-  from locked cross join input i
-  where i.product_exists
+  from locked
+  cross join unnest(
+    :client_swipe_ids::text[], :product_ids::uuid[], :directions::text[], :recommendation_ids::uuid[], :contexts::text[])
+    with ordinality i (client_swipe_id, product_id, direction, recommendation_id, context, position)
+  join public.products p on p.id = i.product_id
   order by i.position
   on conflict (user_id, client_swipe_id) do nothing
   returning id, client_swipe_id, product_id, direction
 ),
 followed as materialized (
-  select f.* from (select coalesce(array_agg(product_id), '{}') as products from stored) s
+  select f.*
+  from (
+    select coalesce(array_agg(s.product_id) filter (where s.id is not null), '{}') as products
+    from locked left join stored s on true
+  ) s
   cross join lateral private.follow_swipes(s.products) f
 ),
 written as (
@@ -45,15 +45,15 @@ written as (
     max_price_minor = excluded.max_price_minor, price_currency = excluded.price_currency,
     total_swipes = excluded.total_swipes, right_swipes = excluded.right_swipes, confidence = excluded.confidence
 )
-select i.client_swipe_id, i.product_exists, s.id, s.product_id, s.direction
-from input i
-left join stored s on s.client_swipe_id = i.client_swipe_id
-order by i.position
+select id, client_swipe_id, product_id, direction from stored
 
--- name: known(user_id, client_swipe_ids)
--- The first swipes of these ids.
-select id, client_swipe_id, product_id, direction from public.swipes
-where user_id = :user_id::uuid and client_swipe_id = any (:client_swipe_ids::text[])
+-- name: known(user_id, client_swipe_ids, product_ids)
+-- In the order asked for: whether there is such a product, and the first swipe of the id, null where there is none.
+select p.id is not null as product_exists, s.id, s.product_id, s.direction
+from unnest(:client_swipe_ids::text[], :product_ids::uuid[]) with ordinality i (client_swipe_id, product_id, position)
+left join public.products p on p.id = i.product_id
+left join public.swipes s on s.user_id = :user_id::uuid and s.client_swipe_id = i.client_swipe_id
+order by i.position
 
 -- name: undo(user_id, swipe_id)
 -- Takes a swipe back; the product that it was of.

@@ -1,8 +1,8 @@
 -- What follows from swipes: docs/recommendations.md.
 
--- By the owner's rights, and of the caller alone: its plans are made once per connection and not once per role, as row
--- level security is part of a plan. Its statements see what the statement that calls it has written by then, and what
--- others committed before it began, whatever that statement's own snapshot: a lock may be taken in the same statement.
+-- By the owner's rights, and of the caller alone: row level security is part of a plan, and so its plans are made once
+-- per connection instead of anew whenever the role changes. Volatile: each of its statements sees what the statement
+-- that calls it has written by then, and what others have committed by then, whatever the snapshot of that statement.
 create or replace function private.follow_swipes(p_products uuid[])
 returns table (
   category_preferences jsonb, brand_preferences jsonb, style_preferences jsonb, min_price_minor bigint,

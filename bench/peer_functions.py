@@ -95,12 +95,9 @@ def _record_swipes() -> str:
       done record;
       stored uuid[] := '{{}}';
     begin
-      {sql_of("swipes.lock", user_id="me").replace("select", "perform", 1)};
       for done in {record} loop
-        stored := stored || done.swipe_id;
+        stored := stored || done.id;
       end loop;
-      {sql_of("swipes.sync_signals", product_ids="p_product_ids").replace("select", "perform", 1)};
-      {sql_of("preferences.rebuild", user_id="me")} into done;
       return query select s.* from unnest(stored) with ordinality i (id, place)
         join public.swipes s on s.user_id = me and s.id = i.id order by i.place;
     end $$;

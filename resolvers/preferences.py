@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from db.session import Session
 
 
-async def recompute(session: Session, user: UUID) -> None:
-    """Preferences from the current events; the caller holds the person's lock (swipes.lock)."""
-    await session.fetch("preferences.rebuild", user_id=user)
+async def recompute(session: Session, user: UUID, changed: Sequence[UUID] | None = ()) -> None:
+    """Signals of the changed products (None: of all) and preferences from the current events; the caller holds the
+    person's lock (swipes.lock), and the session is that person's."""
+    await session.fetch("preferences.rebuild", product_ids=changed)
     session.note_change("preferences", str(user))
 
 
@@ -17,5 +19,4 @@ async def rebuild(session: Session, user: UUID) -> None:
     """All signals and preferences from nothing but the swipes. Gives what recording them one by one gave. The session
     is that person's."""
     await session.fetch("swipes.lock", user_id=user)
-    await session.fetch("swipes.sync_signals", product_ids=None)
-    await recompute(session, user)
+    await recompute(session, user, None)

@@ -82,8 +82,9 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
             outcomes[position] = Outcome(None, error)
     if not checked:
         return outcomes
-    await session.fetch("swipes.lock", user_id=user)
-    stored = await recommendations.store(session, [item.shown for item in checked])
+    if any(item.shown is not None for item in checked):
+        await session.fetch("swipes.lock", user_id=user)
+    recommendation_ids = await recommendations.store(session, [item.shown for item in checked])
     rows = await session.fetch(
         "swipes.record",
         user_id=user,
@@ -91,27 +92,48 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
         client_swipe_ids=[item.new.client_swipe_id for item in checked],
         product_ids=[item.product_id for item in checked],
         directions=[item.new.direction for item in checked],
-        recommendation_ids=stored,
+        recommendation_ids=recommendation_ids,
         contexts=[item.context for item in checked],
     )
-    for item, row in zip(checked, rows, strict=True):
-        outcomes[item.position] = _outcome(row)
+    session.note_change("preferences", str(user))
+    stored = {row["client_swipe_id"]: row for row in rows}
+    others = []
+    for item in checked:
+        row = stored.get(item.new.client_swipe_id)
+        if row is not None and _is_of(row, item):
+            outcomes[item.position] = Outcome(row["id"], None)
+        else:
+            others.append(item)
+    if others:
+        known = await session.fetch(
+            "swipes.known",
+            user_id=user,
+            client_swipe_ids=[item.new.client_swipe_id for item in others],
+            product_ids=[item.product_id for item in others],
+        )
+        for item, row in zip(others, known, strict=True):
+            outcomes[item.position] = _outcome(row, item)
+    for item in checked:
         if outcomes[item.position].error is None and item.shown is not None:
             await recommendations.note_outcome(session, item.shown, direction=item.new.direction)
-    await session.fetch("swipes.sync_signals", product_ids=[item.product_id for item in checked])
-    await preferences.recompute(session, user)
     return outcomes
 
 
-def _outcome(row: Any) -> Outcome:
+def _is_of(row: Any, item: _Checked) -> bool:
+    """Whether this is the swipe that was asked to be recorded."""
+    return (row["product_id"], row["direction"]) == (item.product_id, item.new.direction)
+
+
+def _outcome(row: Any, item: _Checked) -> Outcome:
+    """Of what this request did not store; a row of swipes.known."""
     if not row["product_exists"]:
         return Outcome(None, ProductNotFound())
-    if row["swipe_id"] is None:  # cannot happen while every writer takes the person's lock first
-        raise WriteConflict("This swipe is being recorded by another request.")
-    if not row["is_same"]:
+    if row["id"] is None:  # erased between two statements
+        raise WriteConflict("This swipe was taken away by another request.")
+    if not _is_of(row, item):
         reused = IdempotencyKeyReused("This clientSwipeId was used for another swipe.", ("clientSwipeId",))
         return Outcome(None, reused)
-    return Outcome(row["swipe_id"], None)
+    return Outcome(row["id"], None)
 
 
 async def undo(session: Session, swipe_id: UUID | None) -> None:
@@ -124,9 +146,7 @@ async def undo(session: Session, swipe_id: UUID | None) -> None:
         raise NotFound("There is no such swipe.", ("swipeId",))
     await session.fetch("swipes.lock", user_id=user)
     product = await session.fetchval("swipes.undo", user_id=user, swipe_id=swipe_id)
-    if product is None:
-        if not await session.fetchval("swipes.exists", user_id=user, swipe_id=swipe_id):
-            raise NotFound("There is no such swipe.", ("swipeId",))
-        return
-    await session.fetch("swipes.sync_signals", product_ids=[product])
-    await preferences.recompute(session, user)
+    if product is not None:
+        await preferences.recompute(session, user, [product])
+    elif not await session.fetchval("swipes.exists", user_id=user, swipe_id=swipe_id):
+        raise NotFound("There is no such swipe.", ("swipeId",))

@@ -1,11 +1,13 @@
 -- What the swipes say of a personality, and how that is put together with the quiz: docs/recommendations.md.
 
 create or replace function private.mark_personality_due() returns void
-language sql security definer
+language plpgsql security definer
 set search_path = ''
 as $$
+begin
   insert into private.personality_due as d (user_id) select id from public.profiles where id = auth.uid()
-  on conflict (user_id) do update set marks = d.marks + 1
+  on conflict (user_id) do update set marks = d.marks + 1;
+end
 $$;
 comment on function private.mark_personality_due() is 'The caller''s swipes or quiz have changed; harmless to repeat.';
 

@@ -3,33 +3,60 @@
 select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::text, 0))
 
 -- name: record(user_id, session_id, client_swipe_ids, product_ids, directions, recommendation_ids, contexts)
--- Swipes of one request, in order. A known client_swipe_id stores nothing and gives its first swipe. A row per input: product_exists, and swipe_id with what it was recorded as
--- (null when a concurrent request is still writing the same id).
-with input as (
-  select * from unnest(
-    :client_swipe_ids::text[], :product_ids::uuid[], :directions::text[], :recommendation_ids::uuid[], :contexts::text[])
-    with ordinality i (client_swipe_id, product_id, direction, recommendation_id, context, position)
+-- Swipes of one request, in order, and all that follows from them, in one round trip. The rows that were stored: not
+-- those of an unknown product, nor of a known client_swipe_id; see known().
+-- The parts run in the order in which each reads the one before: nothing is written before the lock is held, and what
+-- follows from the swipes is computed by a function that sees what was committed by then, not by this snapshot.
+with locked as materialized (
+  select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::text, 0))
 ),
-inserted as (
+stored as (
   insert into public.swipes (
     client_swipe_id, product_id, session_id, direction, recommendation_id, interaction_context)
   select i.client_swipe_id, i.product_id, :session_id::uuid, i.direction::public.swipe_direction,
     i.recommendation_id, i.context::jsonb
-  from input i join public.products p on p.id = i.product_id
+  from locked
+  cross join unnest(
+    :client_swipe_ids::text[], :product_ids::uuid[], :directions::text[], :recommendation_ids::uuid[], :contexts::text[])
+    with ordinality i (client_swipe_id, product_id, direction, recommendation_id, context, position)
+  join public.products p on p.id = i.product_id
   order by i.position
   on conflict (user_id, client_swipe_id) do nothing
   returning id, client_swipe_id, product_id, direction
+),
+followed as materialized (
+  select f.*
+  from (
+    select coalesce(array_agg(s.product_id) filter (where s.id is not null), '{}') as products
+    from locked left join stored s on true
+  ) s
+  cross join lateral private.follow_swipes(s.products) f
+),
+written as (
+  insert into public.user_preferences (
+    category_preferences, brand_preferences, style_preferences, min_price_minor, max_price_minor, price_currency,
+    total_swipes, right_swipes, confidence)
+  select category_preferences, brand_preferences, style_preferences, min_price_minor, max_price_minor, price_currency,
+    total_swipes, right_swipes, confidence
+  from followed
+  on conflict (user_id) do update set
+    category_preferences = excluded.category_preferences, brand_preferences = excluded.brand_preferences,
+    style_preferences = excluded.style_preferences, min_price_minor = excluded.min_price_minor,
+    max_price_minor = excluded.max_price_minor, price_currency = excluded.price_currency,
+    total_swipes = excluded.total_swipes, right_swipes = excluded.right_swipes, confidence = excluded.confidence
 )
-select i.position, exists (select from public.products p where p.id = i.product_id) as product_exists,
-  coalesce(n.id, o.id) as swipe_id,
-  coalesce(n.product_id, o.product_id) = i.product_id
-    and coalesce(n.direction, o.direction)::text = i.direction as is_same
-from input i
-left join inserted n on n.client_swipe_id = i.client_swipe_id
-left join public.swipes o on o.user_id = :user_id::uuid and o.client_swipe_id = i.client_swipe_id
+select id, client_swipe_id, product_id, direction from stored
+
+-- name: known(user_id, client_swipe_ids, product_ids)
+-- In the order asked for: whether there is such a product, and the first swipe of the id, null where there is none.
+select p.id is not null as product_exists, s.id, s.product_id, s.direction
+from unnest(:client_swipe_ids::text[], :product_ids::uuid[]) with ordinality i (client_swipe_id, product_id, position)
+left join public.products p on p.id = i.product_id
+left join public.swipes s on s.user_id = :user_id::uuid and s.client_swipe_id = i.client_swipe_id
 order by i.position
 
 -- name: undo(user_id, swipe_id)
+-- Takes a swipe back; the product that it was of.
 update public.swipes set undone_at = clock_timestamp()
 where user_id = :user_id::uuid and id = :swipe_id::uuid and undone_at is null
 returning product_id
@@ -39,10 +66,6 @@ select exists (select from public.swipes where user_id = :user_id::uuid and id =
 
 -- name: any(user_id)
 select exists (select from public.swipes where user_id = :user_id::uuid)
-
--- name: sync_signals(product_ids)
--- The newest swipe of each of these products (null: of all) that was not undone becomes its signal.
-select private.sync_signals(:product_ids::uuid[])
 
 -- name: not_undone()
 r.undone_at is null

@@ -9,10 +9,12 @@ from typing import Any
 import pytest
 
 from db.claims import Claims
+from db.queries import QUERIES
 from domain import ids
 from resolvers import preferences
 from tests.client import SWIPE, Client
 from tests.conftest import Shop
+from tests.integration.waiting import until
 
 SWIPES = """
 mutation ($input: RecordSwipesInput!) {
@@ -230,6 +232,58 @@ async def test_swipes_recorded_at_once_are_all_in_the_preferences(shop: Shop) ->
     await rebuild(shop, client)
     assert await state(shop) == after
     assert await shop.owner.fetchval("select total_swipes from user_preferences") == 12
+
+
+async def swiped_meanwhile(shop: Shop, client: Client, *given: dict[str, Any]) -> list[dict[str, Any]]:
+    """The answers to swipes that all began to wait for the person's lock before the last of them was committed."""
+    subject = (ids.decode(await client.my_id()) or ("", None))[1]
+    async with shop.owner.transaction():
+        await shop.owner.fetch(QUERIES["swipes.lock"].sql, subject)
+        answers = asyncio.gather(*(client.ask(SWIPE, input=each) for each in given))
+        await until(
+            shop.owner, "(select count(*) from pg_locks where locktype = 'advisory' and not granted) = $1", len(given)
+        )
+    return [answer["recordSwipe"] for answer in await answers]
+
+
+async def test_a_swipe_sees_what_was_committed_while_it_waited(shop: Shop) -> None:
+    client = await shop.anonymous()
+    one, other = (await client.product("Camping 1"))["id"], (await client.product("Camping 2"))["id"]
+    given = [{"productId": one, "direction": "LEFT", "clientSwipeId": str(n)} for n in range(3)]
+    given += [{"productId": other, "direction": "UP", "clientSwipeId": str(n)} for n in range(3, 6)]
+    answers = await swiped_meanwhile(shop, client, *given)
+    assert sorted(answer["preferences"]["totalSwipes"] for answer in answers) == [1, 2, 3, 4, 5, 6]
+    after = await state(shop)
+    await rebuild(shop, client)
+    assert await state(shop) == after
+
+
+async def test_a_swipe_sent_twice_at_once_is_stored_once_and_told_twice(shop: Shop) -> None:
+    client = await shop.anonymous()
+    swipe = {"productId": (await client.product("Camping 1"))["id"], "direction": "UP", "clientSwipeId": "a"}
+    first, second = await swiped_meanwhile(shop, client, swipe, swipe)
+    assert first == second
+    assert (first["preferences"]["totalSwipes"], first["userErrors"]) == (1, [])
+
+
+async def test_of_two_swipes_of_one_id_at_once_one_is_refused(shop: Shop) -> None:
+    client = await shop.anonymous()
+    swipe = {"productId": (await client.product("Camping 1"))["id"], "direction": "UP", "clientSwipeId": "a"}
+    answers = await swiped_meanwhile(shop, client, swipe, {**swipe, "direction": "LEFT"})
+    errors = sorted(error["code"] for answer in answers for error in answer["userErrors"])
+    assert errors == ["IDEMPOTENCY_KEY_REUSED"]
+    assert await shop.owner.fetchval("select count(*) from swipes") == 1
+
+
+@pytest.mark.parametrize("role", ["anonymous", "account"])
+async def test_a_connection_serves_both_roles_in_turns(shop: Shop, role: str) -> None:
+    """Plans that are kept know the role they were made for."""
+    one, other = await shop.anonymous(), await shop.account()
+    clients = [one, other] if role == "anonymous" else [other, one]
+    product = (await one.product("Camping 1"))["id"]
+    for total in range(1, 9):
+        for client in clients:
+            assert (await client.swipe(product))["preferences"]["totalSwipes"] == total
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])

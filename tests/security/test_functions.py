@@ -40,6 +40,7 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "create_affiliate_click": "'{product}', null, null, '/', null",
     "create_gift_link_click": "'{link}', '{product}', null, null, '/', null",
     "default_model_parameters": "",
+    "follow_swipes": "null",
     "forget_withdrawn": "",
     "get_user_analytics_summary": "'{anna}'",
     "has_consent": "'{anna}', 'marketing'",

@@ -23,6 +23,7 @@ EVERYBODY_MAY_CALL = {
     "create_affiliate_click",
     "create_gift_link_click",
     "default_model_parameters",
+    "follow_swipes",
     "forget_withdrawn",
     "has_consent",
     "has_mfa",

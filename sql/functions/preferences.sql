@@ -1,0 +1,75 @@
+-- What follows from swipes: docs/recommendations.md.
+
+-- By the owner's rights, and of the caller alone: row level security is part of a plan, and so its plans are made once
+-- per connection instead of anew whenever the role changes. Volatile: each of its statements sees what the statement
+-- that calls it has written by then, and what others have committed by then, whatever the snapshot of that statement.
+create or replace function private.follow_swipes(p_products uuid[])
+returns table (
+  category_preferences jsonb, brand_preferences jsonb, style_preferences jsonb, min_price_minor bigint,
+  max_price_minor bigint, price_currency char(3), total_swipes integer, right_swipes integer,
+  confidence double precision)
+language plpgsql volatile security definer rows 1
+set search_path = ''
+set plan_cache_mode = force_generic_plan
+as $$
+declare
+  parameters constant jsonb := private.default_model_parameters();
+  half_life constant double precision := parameters ->> 'half_life_days';
+  prior constant double precision := parameters ->> 'prior_weight';
+begin
+  perform private.sync_signals(p_products);
+  if not private.has_consent(auth.uid(), 'personalisation') then
+    return;
+  end if;
+  return query
+  with signals as materialized (
+    select p.category_id, p.brand_id, p.tags, p.price_minor, p.currency, l.lean,
+      power(0.5, floor(date_part('epoch', max(g.swiped_at) over () - g.swiped_at) / 86400) / half_life)
+        ::double precision as weight
+    from public.product_signals g
+    join public.products p on p.id = g.product_id
+    cross join lateral (select round((2 * g.preference_strength - 1) * 1e4::float8) / 1e4::float8 as lean) l
+    where g.user_id = auth.uid() and g.preference_strength is not null
+  ),
+  categories as (
+    select s.category_id, round((sum(s.weight * s.lean) / (sum(s.weight) + prior))::numeric, 6) as score
+    from signals s group by s.category_id
+  ),
+  brands as (
+    select s.brand_id, round((sum(s.weight * s.lean) / (sum(s.weight) + prior))::numeric, 6) as score
+    from signals s group by s.brand_id
+  ),
+  tags as (
+    select s.tag, round((sum(s.weight * s.lean) / (sum(s.weight) + prior))::numeric, 6) as score
+    from (select unnest(tags) as tag, weight, lean from signals) s group by s.tag
+  )
+  select
+    coalesce((select jsonb_agg(entry) from (
+      select c.slug, c.name, a.score from categories a join public.categories c on c.id = a.category_id
+      order by a.score desc, c.slug) entry), '[]'),
+    coalesce((select jsonb_agg(entry) from (
+      select b.slug, b.name, a.score from brands a join public.brands b on b.id = a.brand_id
+      order by a.score desc, b.slug) entry), '[]'),
+    coalesce((select jsonb_agg(entry) from (
+      select tag as slug, initcap(replace(tag, '-', ' ')) as name, score from tags
+      order by score desc, tag) entry), '[]'),
+    prices.low, prices.high, prices.currency, counts.total, counts.rights,
+    round((select count(*) / (count(*) + 10.0) from signals), 4)::double precision
+  from (
+    select count(*)::int as total, (count(*) filter (where s.direction in ('right', 'up')))::int as rights
+    from public.swipes s where s.user_id = auth.uid() and s.undone_at is null
+  ) counts
+  left join lateral (
+    select s.currency, percentile_disc(0.1) within group (order by s.price_minor) as low,
+      percentile_disc(0.9) within group (order by s.price_minor) as high, count(*) as likes
+    from signals s where s.lean > 0
+    group by s.currency order by likes desc, s.currency limit 1
+  ) prices on prices.likes >= 3;
+end
+$$;
+comment on function private.follow_swipes(uuid[]) is
+  'Brings the caller''s signals of these products (null: of all) in step with the swipes; the preferences that follow, '
+  'no row where personalisation is withdrawn. The caller of it holds the person''s lock.';
+
+revoke all on function private.follow_swipes(uuid[]) from public;
+grant execute on function private.follow_swipes(uuid[]) to anon, authenticated, service_role;

@@ -27,6 +27,9 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/drop":
         await begin_and_drop(scope, send)
         return
+    if scope["path"] == "/head":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await asyncio.Event().wait()
     body = b""
     while (message := await receive()).get("more_body"):
         body += message["body"]
@@ -91,6 +94,26 @@ async def test_a_request_is_answered_however_it_is_cut(port: int) -> None:
     request = GET + CLOSE
     assert (await answer(port, request)).endswith(b"\r\n\r\n0")
     assert (await answer(port, *[request[i : i + 1] for i in range(len(request))])).endswith(b"\r\n\r\n0")
+
+
+async def test_an_answer_is_one_write(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[bytes] = []
+    make = protocol._JoinedWrites.__init__
+
+    def spied(self: Any, transport: Any, loop: Any) -> None:
+        make(self, transport, loop)
+        self._write = lambda data: (written.append(data), transport.write(data))
+
+    monkeypatch.setattr(protocol._JoinedWrites, "__init__", spied)
+    found = await answer(port, GET + CLOSE)
+    assert written == [found]
+
+
+async def test_a_head_waits_for_no_body(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET.replace(b"/ ", b"/head ") + b"\r\n")
+    assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)).startswith(b"HTTP/1.1 200")
+    writer.close()
 
 
 async def test_headers_have_a_limit(port: int) -> None:

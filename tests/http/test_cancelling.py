@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from tests.conftest import Shop
+from transports.watching import Watches
 
 HANGS = 10  # seconds; far more than anything here takes
 GONE_WITHIN = 1.0  # what is promised of Postgres
@@ -120,7 +121,7 @@ async def test_a_mutation_of_a_client_that_went_away_is_rolled_back(shop: Shop, 
 
 async def test_a_request_whose_time_is_up_is_told_so(shop: Shop, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     app: Any = shop.http._transport.app  # type: ignore[attr-defined]
-    monkeypatch.setattr(app.graphql, "_seconds", 0.2)
+    monkeypatch.setattr(app.graphql, "_watches", Watches(0.2))
     async with locked(shop, "brands"):
         call = Call(shop, BRANDS)
         await call.end()
@@ -133,7 +134,7 @@ async def test_a_request_whose_time_is_up_is_told_so(shop: Shop, path: str, monk
 
 async def test_whose_body_does_not_come_is_told_so(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     app: Any = shop.http._transport.app  # type: ignore[attr-defined]
-    monkeypatch.setattr(app.graphql, "_seconds", 0.2)
+    monkeypatch.setattr(app.graphql, "_watches", Watches(0.2))
     call = Call(shop, BRANDS)
     call._body.clear()
     await call.end()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -39,9 +40,13 @@ class BadRequest(Exception):
 async def charge(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> None:
     """Takes what a request costs from its caller's limits: for reading its text, before that is done, and for running
     it. Raises RateLimited."""
-    if reading := engine.price_of_reading(request):
+    reading = engine.price_of_reading(request)
+    if reading:
         await services.rate_limits.take(claims, address, reading)
-    await services.rate_limits.take(claims, address, engine.price(request))
+    price = engine.price(request)
+    if reading:
+        await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
+    await services.rate_limits.take(claims, address, price)
 
 
 async def discard(receive: Receive, most: int) -> None:

@@ -81,8 +81,8 @@ def create_app(
         routes=[
             Route("/", _home, methods=["GET"]),
             Route("/graphql", _graphiql, methods=["GET"]),
-            Route("/r/{token}", _follower(affiliate_clicks.follow), methods=["GET"]),
-            Route("/g/{token}", _follower(affiliate_clicks.follow_gift_link), methods=["GET"]),
+            _link("/r/{token}", affiliate_clicks.follow),
+            _link("/g/{token}", affiliate_clicks.follow_gift_link),
             Route("/livez", _live, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
             *_graphiql_files(),
@@ -204,14 +204,10 @@ _LINK_HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow
 VISIT_COST = 100  # charged to the address against rate limits: each visit is written down
 
 
-def _follower(
-    follow: Callable[[Services, str, str | None], Awaitable[str]],
-) -> Callable[[HttpRequest], Awaitable[Response]]:
+def _link(path: str, follow: Callable[[Services, str, str | None], Awaitable[str]]) -> Route:
     """A link that leads to a stored offer, never to anything the request says."""
 
     async def answer(http: HttpRequest) -> Response:
-        if http.method == "HEAD":  # a preview is no visit
-            return PlainTextResponse("", 405, headers={**_LINK_HEADERS, "allow": "GET"})
         services = _services(http)
         try:
             await services.rate_limits.take(ANONYMOUS, caller_of(http.scope, None).address, VISIT_COST)
@@ -227,7 +223,9 @@ def _follower(
             return PlainTextResponse("There is no such link.", 404, headers=_LINK_HEADERS)
         return RedirectResponse(target, 302, headers=_LINK_HEADERS)
 
-    return answer
+    route = Route(path, answer)
+    route.methods = {"GET"}  # and not HEAD, as it is by itself: a preview is no visit
+    return route
 
 
 async def _live(http: HttpRequest) -> Response:

@@ -73,7 +73,8 @@ class RedisBuckets:
         from redis.asyncio import ConnectionPool
 
         self._pool = ConnectionPool.from_url(url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)
-        self._storage = RedisStorage(f"async+{url}", implementation="redispy", connection_pool=self._pool)
+        options: dict[str, Any] = {"implementation": "redispy", "connection_pool": self._pool}
+        self._storage = RedisStorage(f"async+{url}", **options)
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
 
     async def take(self, cost: int, charges: Sequence[Charge]) -> float:

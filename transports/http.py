@@ -93,8 +93,8 @@ class GraphQL:
             await out.try_again(error)
         except asyncio.CancelledError:
             if watch.ended is not Ended.GONE and not out.is_begun:
-                await out.ended(watch.ended)
-            if watch.ended is None:  # not by us: the server stops
+                await out.ended(watch.ended)  # and with that it is over, for a server that stops too
+            elif watch.ended is None:
                 raise
         except Exception as error:
             log.error("internal error", request_id=request_id, exc_info=error)
@@ -159,7 +159,7 @@ class GraphQL:
         declared = headers.get(b"content-length")
         if declared is not None and len(declared) < 20 and declared.isdigit() and int(declared) > most:
             if b"expect" not in headers:  # else it waits to be told
-                await discard(receive, most)
+                await discard(receive, most, {"more_body": True})
             raise self._too_large()
         message = await receive()
         body: bytes = message.get("body", b"")
@@ -172,8 +172,7 @@ class GraphQL:
         if message["type"] == "http.disconnect":
             return None
         if len(body) > most:
-            if message.get("more_body", False):
-                await discard(receive, most)
+            await discard(receive, most, message)
             raise self._too_large()
         return body
 
@@ -300,5 +299,4 @@ def _media_type(headers: dict[bytes, bytes]) -> MediaType:
 
 
 def _matches(if_none_match: bytes | None, tag: bytes) -> bool:
-    given = () if if_none_match is None else if_none_match.split(b",")
-    return any(each.strip().removeprefix(b"W/") in (tag, b"*") for each in given)
+    return any(each.strip().removeprefix(b"W/") in (tag, b"*") for each in (if_none_match or b"").split(b","))

@@ -91,7 +91,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Uvicorn's, for what is no HTTP; with a request id as every answer."""
-        self._refuse(_BAD)
+        self._refuse(_BAD, msg.encode())
 
     def _wait(self) -> None:
         self._patience = self.loop.call_later(HEAD_SECONDS, self._refuse, b"")
@@ -101,13 +101,15 @@ class BoundedProtocol(HttpToolsProtocol):
             self._patience.cancel()
             self._patience = None
 
-    def _refuse(self, status: bytes) -> None:
+    def _refuse(self, status: bytes, text: bytes = b"") -> None:
         """Ends the connection, after an answer where there is a status."""
         self._stop_waiting()
-        if not self.transport.is_closing():
-            if status:
-                request_id = secrets.token_hex(8).encode()
-                self.transport.write(
-                    status + b"\r\nx-request-id: " + request_id + b"\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-                )
-            self.transport.close()
+        if self.transport.is_closing():
+            return
+        if status:
+            headers = b"x-request-id: %b\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: %d" % (
+                secrets.token_hex(8).encode(),
+                len(text),
+            )
+            self.transport.write(b"%b\r\n%b\r\n\r\n%b" % (status, headers, text))
+        self.transport.close()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from starlette.types import Receive
+from starlette.types import Message, Receive
 
 from db.claims import Claims
 from resolvers.services import Services
@@ -39,20 +40,22 @@ class BadRequest(Exception):
 async def charge(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> None:
     """Takes what a request costs from its caller's limits: for reading its text, before that is done, and for running
     it. Raises RateLimited."""
-    if reading := engine.price_of_reading(request):
+    reading = engine.price_of_reading(request)
+    if reading:
         await services.rate_limits.take(claims, address, reading)
-    await services.rate_limits.take(claims, address, engine.price(request))
+    price = engine.price(request)
+    if reading:
+        await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
+    await services.rate_limits.take(claims, address, price)
 
 
-async def discard(receive: Receive, most: int) -> None:
-    """Reads on in a body that is refused: to close the connection on a client that still sends would take the answer
-    from it. Not for ever: whoever sends ten times what a body may have can lose it."""
+async def discard(receive: Receive, most: int, message: Message) -> None:
+    """Reads on in a body that is refused, after this message: to close the connection on a client that still sends
+    would take the answer from it. Not for ever: whoever sends ten times what a body may have can lose it."""
     left = READ_ON * most
-    while left > 0:
+    while left > 0 and message.get("more_body", False):
         message = await receive()
         left -= len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return
 
 
 class _Body(msgspec.Struct, rename="camel", gc=False):

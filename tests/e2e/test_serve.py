@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -77,6 +78,25 @@ def test_after_a_kill_the_next_start_works_and_stops_cleanly(used_home: Path) ->
     wait_for_the_end_of(left)
     wait_for_the_end_of(current)
     assert postmaster_of(used_home) is None
+
+
+async def test_a_request_that_outlasts_the_stop_is_told_so_and_leaves_no_traceback(used_home: Path) -> None:
+    with served(used_home, SHUTDOWN_TIMEOUT="1") as service:
+        dsn = aclue(used_home, "dsn", "--owner").stdout.strip()
+        owner = await asyncpg.connect(dsn)
+        async with httpx.AsyncClient(base_url=service.url, timeout=HANGS) as http:
+            await owner.execute("begin; lock table public.brands in access exclusive mode")
+            asking = asyncio.create_task(http.post("/graphql", json={"query": "{ brands { nodes { id } } }"}))
+            waits = "select exists (select from pg_locks where not granted and relation = 'public.brands'::regclass)"
+            while not await owner.fetchval(waits):
+                pass
+            service.process.send_signal(signal.SIGTERM)
+            answer = await asking
+        assert await asyncio.to_thread(service.process.wait, HANGS) == 0
+        owner.terminate()
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["errors"][0]["extensions"]["code"] == "OVERLOADED"
+    assert "Traceback" not in service.errors.read_text()
 
 
 def test_the_second_start_loads_nothing_again(used_home: Path) -> None:

@@ -142,3 +142,10 @@ async def test_a_fault_of_ours_outside_of_graphql_has_a_request_id_and_tells_not
     assert (answer.status_code, answer.text) == (500, "Something went wrong on our side.")
     assert answer.headers["x-request-id"] == logs[0]["request_id"]
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize("method", ["HEAD", "POST", "DELETE"])
+@pytest.mark.parametrize("path", ["/r/x", "/g/x"])
+async def test_a_link_is_got_and_nothing_else(shop: Shop, method: str, path: str) -> None:
+    answer = await shop.http.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")

@@ -9,11 +9,11 @@ from typing import Any, cast
 import strawberry
 from graphql import GraphQLObjectType
 from strawberry.types import get_object_definition
-from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 
 from db.rows import RowType
 from plan.fields import Attribute, Field, Resolver
+from schema.arguments import Arguments
 from schema.connection import Connection
 from schema.node import Row
 
@@ -24,6 +24,7 @@ class SchemaFields:
     def __init__(self, schema: strawberry.Schema) -> None:
         self._schema = schema
         self._core = schema._schema  # noqa: SLF001  Strawberry has no public name for it
+        self._arguments = Arguments(schema)
         self._known: dict[tuple[str, str], Field] = {}
 
     def field(self, type_name: str, field_name: str) -> Field:
@@ -42,7 +43,7 @@ class SchemaFields:
         field: StrawberryField = type_.fields[field_name].extensions["strawberry-definition"]
         if field.base_resolver is None:
             return Attribute(field.python_name)
-        return _resolver(self._schema, field)
+        return _resolver(field, self._arguments)
 
     def row_type(self, type_name: str) -> RowType | None:
         cls = self._class(type_name)
@@ -66,22 +67,18 @@ class SchemaFields:
         return origin
 
 
-def _resolver(schema: strawberry.Schema, field: StrawberryField) -> Resolver:
+def _resolver(field: StrawberryField, arguments_of: Arguments) -> Resolver:
     resolver = field.base_resolver
     assert resolver is not None
     function = cast("Callable[..., Any]", resolver.wrapped_func)
     info_name = resolver.info_parameter.name if resolver.info_parameter else None
-    registry, config = schema.schema_converter.scalar_registry, schema.config
 
     def call(source: Any, info: Any, arguments: Mapping[str, Any]) -> Any:
         if info_name is None:
             return function(source, **arguments)
         return function(source, **{info_name: info}, **arguments)
 
-    def convert(arguments: dict[str, Any]) -> Mapping[str, Any]:
-        return convert_arguments(arguments, field.arguments, scalar_registry=registry, config=config)
-
-    return Resolver(call, convert)
+    return Resolver(call, arguments_of.converter(field.arguments))
 
 
 def info_of(context: Any) -> Any:

@@ -30,6 +30,7 @@ from schema import limits
 from schema.caching import is_public
 from schema.cost import Cost, CostCounter
 from schema.root_fields import root_fields, surcharge
+from schema.variables import Coercions, Variables
 from settings import Settings
 
 KEPT_REFUSED = 500  # texts that do not fit, with up to twenty errors each
@@ -41,10 +42,16 @@ class Operation:
     """An operation of a document, with what is worked out once for all its requests."""
 
     def __init__(
-        self, schema: GraphQLSchema, fields: Fields, tree: DocumentNode, node: OperationDefinitionNode
+        self,
+        schema: GraphQLSchema,
+        fields: Fields,
+        coercions: Coercions,
+        tree: DocumentNode,
+        node: OperationDefinitionNode,
     ) -> None:
         fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
         self.node = node
+        self.variables = Variables(schema, coercions, node)
         self.plans = Plans(schema, fields, node, fragments)
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
@@ -83,6 +90,7 @@ class Documents:
     def __init__(self, schema: GraphQLSchema, fields: Fields, settings: Settings) -> None:
         self._schema = schema
         self._fields = fields
+        self._coercions = Coercions()
         self._settings = settings
         self._rules = [*specified_rules, *(() if settings.introspection else (NoSchemaIntrospectionCustomRule,))]
         self._known: OrderedDict[str, Document] = OrderedDict()
@@ -141,7 +149,10 @@ class Documents:
         if errors:
             return Document(None, tuple(errors))
         operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
-        named = {d.name.value if d.name else None: Operation(self._schema, self._fields, tree, d) for d in operations}
+        named = {
+            d.name.value if d.name else None: Operation(self._schema, self._fields, self._coercions, tree, d)
+            for d in operations
+        }
         return Document(tree, operations=named)
 
 

@@ -39,7 +39,6 @@ from schema.schema import build
 from settings import Settings
 
 KEPT_INTROSPECTIONS = 8
-_NO_VARIABLES = VariableValues({}, {})
 MAX_VARIABLE_ERRORS = 50
 _NO_STREAM = GraphQLError(
     "Subscribe over a WebSocket, or with Accept: text/event-stream.", extensions={"code": "BAD_REQUEST"}
@@ -221,10 +220,11 @@ class Engine:
         compiled, or went wrong in a query."""
         if not self._settings.plans:
             return "off"
-        variables = _NO_VARIABLES
-        if definitions := operation.node.variable_definitions:
+        given = request.variables or {}
+        variables = operation.variables.values(given)
+        if variables is None:
+            definitions = operation.node.variable_definitions or ()
             # As execute() does: without a limit, a hundred thousand wrong values are as many explanations.
-            given = request.variables or {}
             coerced = get_variable_values(
                 self._core, definitions, given, MAX_VARIABLE_ERRORS, not self._settings.introspection
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-from binascii import b2a_base64
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Callable
 from uuid import UUID
 
@@ -40,18 +40,14 @@ def decode_bytes(text: str) -> bytes | None:
 
 
 def decode(text: str) -> tuple[str, UUID] | None:
-    """(type name, key), or None when the id was not made by encode."""
-    raw = decode_bytes(text)
-    if raw is None:
-        return None
-    type_name, _, key = raw.partition(b":")
+    """(type name, key), or None when the id was not made by encode: each row has one spelling."""
     try:
-        parsed = UUID(key.decode())
-    except (ValueError, UnicodeDecodeError):
+        type_name, _, key = a2b_base64(text + "==").decode("ascii").partition(":")
+        parsed = UUID(key)
+    except ValueError:
         return None
-    if str(parsed).encode() != key or not type_name.isalnum():
-        return None
-    return type_name.decode("ascii", "replace"), parsed
+    again = b2a_base64(f"{type_name}:{parsed}".encode(), newline=False).rstrip(b"=").decode()
+    return (type_name, parsed) if again == text and type_name.isalnum() else None
 
 
 def decode_as(type_name: str, text: str) -> UUID | None:

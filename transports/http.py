@@ -53,6 +53,7 @@ class GraphQL:
     ) -> None:
         self._engine = engine
         self._services = services
+        self._streams = streams
         self._events = EventStreams(streams)
         self._page = page
         self._reader = Reader(settings, trusted)
@@ -93,8 +94,8 @@ class GraphQL:
             await out.try_again(error)
         except asyncio.CancelledError:
             if watch.ended is not Ended.GONE and not out.is_begun:
-                await out.ended(watch.ended)  # and with that it is over, for a server that stops too
-            elif watch.ended is None:
+                await out.ended(watch.ended)
+            if watch.ended is None and not (out.is_begun and self._streams.is_stopping):  # a server that stops is told
                 raise
         except Exception as error:
             log.error("internal error", request_id=request_id, exc_info=error)

@@ -90,10 +90,10 @@ async def test_a_root_field_that_breaks_keeps_what_was_before_and_starts_nothing
 ) -> None:
     """It breaks in its last step, when its swipe is written already."""
 
-    async def broken(session: Session, user: Any) -> None:
+    def broken(row: Any, item: Any) -> bool:
         raise RuntimeError(SECRET_TEXT)
 
-    monkeypatch.setattr(swipes.preferences, "recompute", broken)
+    monkeypatch.setattr(swipes, "_is_of", broken)
     anna = await shop.anonymous()
     product = (await anna.product("Tools 1"))["id"]
     with structlog.testing.capture_logs():

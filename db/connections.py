@@ -45,6 +45,7 @@ class PageRequest:
             self.row_type.name,
             self.order,
             self.parent,
+            self.parts,
             self.where.text,
             repr(self.where.values),
             self.order_values,
@@ -53,7 +54,8 @@ class PageRequest:
     @property
     def shape(self) -> Hashable:
         """What the text of a page of these rows follows from."""
-        return (self.order.name, self.size, self.backward, self.cursor is None, self.where.text, self.parent)
+        is_first = self.cursor is None
+        return (self.order.name, self.size, self.backward, is_first, self.where.text, self.parent, self.parts)
 
     @property
     def identity(self) -> Hashable:

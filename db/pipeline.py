@@ -100,6 +100,11 @@ class _Wire:
         self.ahead = self.behind = b""
         self._write(data)
 
+    @property
+    def plain(self) -> asyncio.Transport:
+        """What it sends through."""
+        return self._transport
+
     def writelines(self, parts: Iterable[Any]) -> None:
         self.write(b"".join(parts))
 
@@ -117,7 +122,14 @@ class WiredLoop:
         return getattr(self._loop, name)
 
     async def create_connection(self, factory: Callable[[], Any], *arguments: Any, **options: Any) -> Any:
-        return await self._loop.create_connection(lambda: _wired(factory()), *arguments, **options)
+        transport, protocol = await self._loop.create_connection(lambda: _wired(factory()), *arguments, **options)
+        # What asks whether there is TLS hands its transport on to asyncpg's protocol, or has TLS started on it.
+        return (transport if hasattr(protocol, "wire") else _Wire(transport)), protocol
+
+    async def start_tls(self, transport: Any, *arguments: Any, **options: Any) -> Any:
+        plain = transport.plain if isinstance(transport, _Wire) else transport
+        begun = await self._loop.start_tls(plain, *arguments, **options)
+        return None if begun is None else _Wire(begun)
 
     async def create_unix_connection(self, factory: Callable[[], Any], *arguments: Any, **options: Any) -> Any:
         return await self._loop.create_unix_connection(lambda: _wired(factory()), *arguments, **options)
@@ -142,7 +154,7 @@ class Pipeline:
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._protocol = connection._protocol  # noqa: SLF001
-        self._wire: _Wire = self._protocol.wire
+        self._wire: _Wire = getattr(self._protocol, "wire", None) or connection._transport  # noqa: SLF001
         self._statements: dict[tuple[str, str], Statement] = {}  # by role and text, the one used last at the end
         self._length = 0
         self._kept: list[Statement] = []  # asyncpg closes a statement that nothing refers to

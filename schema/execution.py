@@ -150,6 +150,7 @@ class Engine:
     async def answer(self, request: Request, context: Context, request_id: str) -> Answer:
         """Runs the request; of a subscription one event, the context's change. Never raises for what a caller sends."""
         document = self._document(request)
+        request.document = None  # a subscription's request stays as long as its stream, and needs nothing but the text
         if document.errors or document.tree is None:
             return _refused(document.errors, context, request_id)
         operation = document.operation(request.operation_name)

@@ -11,6 +11,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 65_536  # request line and headers
+MAX_BYTES_BESIDE = 1_048_576  # sizes of chunks, what stands beside these, and trailers
 HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later request, to the end of its headers
 
 _BAD = b"HTTP/1.1 400 Bad Request"
@@ -49,9 +50,9 @@ class _JoinedWrites:
         self._transport.close()
 
     def _flush(self) -> None:
-        if self._head:
-            self._write(self._head)
-            self._head = b""
+        head, self._head = self._head, b""
+        if head and not self.is_closing():
+            self._write(head)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -63,7 +64,8 @@ class BoundedProtocol(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._is_in_head = True
-        self._head_bytes = 0
+        self._has_ended = False  # a request in the piece that is being read
+        self._head_bytes = self._bytes_beside = 0
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
@@ -75,23 +77,42 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._has_ended = False
         super().data_received(data)
-        if self._is_in_head:
+        if not self._is_in_head:
+            self._bytes_beside += len(data)
+            if self._bytes_beside > MAX_BYTES_BESIDE:
+                self._refuse(b"")
+            return
+        if not self._has_ended:  # else most of this may be what came before
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(_TOO_LARGE)
-            elif self._patience is None:
-                self._wait()
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(_TOO_LARGE)
+        elif self._patience is None:
+            self._wait()
 
     def on_message_begin(self) -> None:
         self._is_in_head = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Those after a body are nobody's: a proxy that sets or takes away headers may let them through."""
+        if self._is_in_head:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._is_in_head = False
-        self._head_bytes = 0
+        self._head_bytes = self._bytes_beside = 0
         self._stop_waiting()
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        self._bytes_beside -= len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._has_ended = True
+        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
         """Uvicorn's, for what is no HTTP; with a request id as every answer."""
@@ -106,11 +127,11 @@ class BoundedProtocol(HttpToolsProtocol):
             self._patience = None
 
     def _refuse(self, status: bytes, text: bytes = b"") -> None:
-        """Ends the connection, after an answer where there is a status."""
+        """Ends the connection, after an answer where there is a status and no other answer is due."""
         self._stop_waiting()
         if self.transport.is_closing():
             return
-        if status:
+        if status and (self.cycle is None or self.cycle.response_complete):
             headers = b"x-request-id: %b\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: %d" % (
                 secrets.token_hex(8).encode(),
                 len(text),

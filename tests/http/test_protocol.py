@@ -34,6 +34,12 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     while (message := await receive()).get("more_body"):
         body += message["body"]
     body += message.get("body", b"")
+    if scope["path"] == "/headers":
+        body = b", ".join(name for name, _ in scope["headers"])
+        length = str(len(body)).encode()
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
+        await send({"type": "http.response.body", "body": body})
+        return
     length = str(len(str(len(body)))).encode()
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", length)]})
     await send({"type": "http.response.body", "body": str(len(body)).encode()})
@@ -168,3 +174,34 @@ async def test_whoever_asks_before_sending_too_much_is_told_at_once(service: Ser
     head = b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n"
     found = await answer(service.port, head + b"content-length: 8000000\r\n\r\n")
     assert found.startswith(b"HTTP/1.1 413")
+
+
+async def test_a_body_may_come_with_the_beginning_of_what_follows(port: int) -> None:
+    """In one piece with it: a body is no head."""
+    body = b"x" * 2 * MAX_HEAD_BYTES
+    first = GET.replace(b"GET", b"POST") + b"content-length: %d\r\n\r\n" % len(body)
+    found = await answer(port, first, body + GET[:10], GET[10:] + CLOSE, pause=0.1)
+    assert found.count(b"HTTP/1.1 200") == 2
+
+
+async def test_what_follows_a_body_is_no_header(port: int) -> None:
+    request = GET.replace(b"/ ", b"/headers ") + b"transfer-encoding: chunked\r\n\r\n"
+    found = await answer(port, request + b"2\r\n{}\r\n0\r\nauthorization: Bearer x\r\n\r\n" + GET + CLOSE)
+    assert found.count(b"HTTP/1.1 200") == 2
+    assert b"authorization" not in found
+
+
+@pytest.mark.parametrize("part", [b"x" * 60_000, b"a: " + b"x" * 60_000 + b"\r\n"], ids=["one without end", "many"])
+async def test_headers_after_a_body_have_an_end(port: int, part: bytes) -> None:
+    request = GET + b"transfer-encoding: chunked\r\n\r\n0\r\na: "
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < 3 * protocol.MAX_BYTES_BESIDE:
+            writer.write(part)
+            await writer.drain()
+            sent += len(part)
+            await asyncio.sleep(0.005)
+    assert sent < 2 * protocol.MAX_BYTES_BESIDE
+    writer.close()

@@ -126,12 +126,19 @@ class BoundedProtocol(HttpToolsProtocol):
             self._patience.cancel()
             self._patience = None
 
+    def _owes_an_answer(self) -> bool:
+        """Whether the next thing to be sent is an answer to another request than the one that came last."""
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        return self._is_in_head or cycle.response_started or bool(self.pipeline)
+
     def _refuse(self, status: bytes, text: bytes = b"") -> None:
         """Ends the connection, after an answer where there is a status and no other answer is due."""
         self._stop_waiting()
         if self.transport.is_closing():
             return
-        if status and (self.cycle is None or self.cycle.response_complete):
+        if status and not self._owes_an_answer():
             headers = b"x-request-id: %b\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: %d" % (
                 secrets.token_hex(8).encode(),
                 len(text),

@@ -53,7 +53,8 @@ def _feed() -> str:
     begin
       select * into model from ({sql_of("recommendations.current_model", user_id="me")}) newest;
       if model.is_large then
-        lists := ({sql_of("recommendations.lists_for", user_id="me", until="model.until", model="model.version")});
+        lists := (select f.lists from (
+          {sql_of("recommendations.lists_for", user_id="me", until="model.until", model="model.version")}) f);
         {ranked(conditions)}
       else
         {ranked(conditions[1:])}

@@ -57,7 +57,7 @@ liked as (
 )
 select array['popular']
   || array(select case when lean > 0 then '+' else '-' end || trait from leanings where lean <> 0 order by trait)
-  || array(select list from liked),
+  || array(select list from liked) as lists,
   set_config('plan_cache_mode', 'force_custom_plan', true)
 
 -- name: lists_of_wishes(leanings, contexts)

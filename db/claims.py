@@ -32,13 +32,13 @@ APPLY = f"select {_SETTINGS} offset 1"  # a row that is skipped is computed, but
 APPLY_READ_ONLY = f"select set_config('transaction_read_only', 'on', true), {_SETTINGS} offset 1"
 
 
-_length = struct.Struct("!i").pack
+int32 = struct.Struct("!i").pack  # as Postgres' protocol has it
 
 
 def text_parameters(*texts: str) -> bytes:
     """Texts as parameters of a Bind message."""
     encoded = [text.encode() for text in texts]
-    return b"".join([_length(len(text)) + text for text in encoded])
+    return b"".join([int32(len(text)) + text for text in encoded])
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Any, TypeAlias
 
 import asyncpg
 
-from db.claims import APPLY, APPLY_READ_ONLY, REQUEST_ID, Claims, text_parameters
+from db.claims import APPLY, APPLY_READ_ONLY, REQUEST_ID, Claims, int32, text_parameters
 
 MOST_STATEMENTS = 512  # prepared on a connection at once
 MOST_SQL = 400_000  # characters of their texts together; what Postgres keeps of one takes some hundred times its text
@@ -39,8 +39,7 @@ _PREPARED = {
 _APPLY_PARAMETERS = 5
 
 
-_length = struct.Struct("!i").pack
-_EXECUTE = b"\0\0E" + _length(9) + b"\0" + bytes(4)  # after the parameters: all results as text, all rows
+_EXECUTE = b"\0\0E" + int32(9) + b"\0" + bytes(4)  # after the parameters: all results as text, all rows
 
 
 def _binds(name: str, count: int) -> Callable[[bytes], Messages]:
@@ -49,7 +48,7 @@ def _binds(name: str, count: int) -> Callable[[bytes], Messages]:
     length = 4 + len(head) + 2
 
     def bind(parameters: bytes) -> Messages:
-        return b"".join((b"B", _length(length + len(parameters)), head, parameters, _EXECUTE))
+        return b"".join((b"B", int32(length + len(parameters)), head, parameters, _EXECUTE))
 
     return bind
 
@@ -60,7 +59,7 @@ _BEGIN = {
 }
 END = _binds("aclue_commit", 0)(b"")
 """What ends the transaction, after its last statement."""
-_SYNC = b"S" + _length(4)
+_SYNC = b"S" + int32(4)
 _apply = _binds("aclue_apply", _APPLY_PARAMETERS)
 _apply_read_only = _binds("aclue_apply_read_only", _APPLY_PARAMETERS)
 
@@ -81,12 +80,12 @@ def _parameters(claims: Claims, statement_timeout_ms: int) -> bytes:
 
 class _Wire:
     """A connection's transport. What is put `ahead` is sent together with what asyncpg writes next, and so is what is
-    put `behind`, in front of the Sync at the end."""
+    put `behind`, in front of the Sync at the end. `plain` is what it sends through."""
 
-    __slots__ = ("_transport", "_write", "ahead", "behind")
+    __slots__ = ("_write", "ahead", "behind", "plain")
 
     def __init__(self, transport: asyncio.Transport) -> None:
-        self._transport = transport
+        self.plain = transport
         self._write = transport.write
         self.ahead = self.behind = b""
 
@@ -100,16 +99,11 @@ class _Wire:
         self.ahead = self.behind = b""
         self._write(data)
 
-    @property
-    def plain(self) -> asyncio.Transport:
-        """What it sends through."""
-        return self._transport
-
     def writelines(self, parts: Iterable[Any]) -> None:
         self.write(b"".join(parts))
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
+        return getattr(self.plain, name)
 
 
 class WiredLoop:

@@ -1,8 +1,8 @@
 """A session is one transaction under one person's claims, on a connection nobody else has meanwhile.
 
 A query's session is REPEATABLE READ READ ONLY, so that all its fields see one snapshot. Each root field of a mutation
-has a read-write session, which commits after the payload was read and before the answer is sent. The
-last statement of a query ends its transaction in the same round trip: `run_last`.
+has a read-write session, which commits after the payload was read and before the answer is sent. The last
+statement of a query ends its transaction in the same round trip: `run_last`.
 """
 
 from __future__ import annotations

@@ -163,12 +163,11 @@ class PagePlan:
         for position, page in enumerate(pages):
             groups.setdefault(page.request.identity, []).append(position)
         while groups:
-            positions = groups.pop(next(iter(groups)))
+            _, positions = groups.popitem()
             keys = [pages[position].parent_key for position in positions]
             request: PageRequest = pages[positions[0]].request
             has_total_apart = self.has_total and request.parent is not None
-            is_over = is_last and not groups and not self.rows.has_resolved and not has_total_apart
-            found = await self._fetch(run, request, keys, is_last=is_over)
+            found = await self._fetch(run, request, keys, is_last=is_last and not groups and not has_total_apart)
             totals: Sequence[int | None] = [None] * len(keys)
             if has_total_apart:
                 totals = await connections.count(run.context.session, request, keys)

@@ -292,7 +292,7 @@ class Rows:
         is_last: bool = False,
     ) -> list[Row]:
         """Rows of a source, which `identity` names among those of these rows, whatever `values` its parameters have.
-        `is_last`: no other statement of the run comes after it."""
+        `is_last`: no other statement of the run comes after it, but those of fields that a resolver gives."""
         session = run.context.session
         given: dict[str, Any] = {"subject": session.claims.subject, **values}
         requests: list[tuple[_Below, tuple[PageRequest, ParentColumn] | None]] = []
@@ -311,7 +311,8 @@ class Rows:
                 self._statements.clear()
             described_below = {id(below): (index, found) for index, (below, found) in enumerate(requests)}
             statement = self._statements[identity] = self._statement(source(), described_below)
-        run_statement = session.run_last if is_last and session.read_only else session.run
+        is_over = is_last and not self.has_resolved and session.read_only
+        run_statement = session.run_last if is_over else session.run
         rows: list[Row] = await run_statement(statement.sql, statement.arguments(given))
         return rows
 
@@ -400,8 +401,7 @@ class RowPlan:
             return Source(f"{root.row_type.table} {root.alias}", f" where {root.alias}.{by} {condition}{_owned(root)}")
 
         values = {"key": first} if is_one else {"keys": list({each.key: None for each in references})}
-        is_over = is_last and not rows.has_resolved
-        found = await rows.fetch(run, (by, kind, is_one), source, values, is_last=is_over)
+        found = await rows.fetch(run, (by, kind, is_one), source, values, is_last=is_last)
         texts = await self._texts(run, found)
         if is_one:
             return texts or [leaves.NULL]
@@ -420,7 +420,7 @@ class RowPlan:
             return Source(rows.numbered(inner), f" order by {rows.root.alias}.row_number")
 
         identity = (listing.where, listing.order_by)
-        found = await rows.fetch(run, identity, source, {}, is_last=is_last and not rows.has_resolved)
+        found = await rows.fetch(run, identity, source, {}, is_last=is_last)
         return await self._texts(run, found)
 
     async def _texts(self, run: Run, found: Sequence[Row]) -> list[str]:

@@ -70,7 +70,7 @@ class Normaliser:
             decoded = ids.decode(text)
             if decoded is not None:
                 return self._numbered(text, decoded[0], new) if self._is_new(decoded[1]) else text
-            return self._feed_cursor(text) or self._shown(text) or self._row_cursor(text)
+            return self._feed_cursor(text, new) or self._shown(text, new) or self._row_cursor(text)
         return text
 
     def _is_new(self, key: UUID) -> bool:
@@ -80,20 +80,25 @@ class Normaliser:
     def _numbered(text: str, kind: str, new: dict[str, str]) -> str:
         return new.setdefault(text, f"new {kind} {len(new)}")
 
-    def _feed_cursor(self, text: str) -> str | None:
+    def _product(self, key: UUID, new: dict[str, str]) -> str:
+        return self._text(ids.encode("Product", key), new)
+
+    def _feed_cursor(self, text: str, new: dict[str, str]) -> str | None:
         payload = self._services.cursors.open(text)
         try:
             cursor = msgspec.msgpack.decode(payload or b"", type=FeedCursor)
         except msgspec.DecodeError:
             return None
-        return f"feed {cursor.request.hex()} {cursor.model} {cursor.position} {cursor.product_id} {cursor.is_personal}"
+        product = self._product(cursor.product_id, new)
+        return f"feed {cursor.request.hex()} {cursor.model} {cursor.position} {product} {cursor.is_personal}"
 
-    def _shown(self, text: str) -> str | None:
+    def _shown(self, text: str, new: dict[str, str]) -> str | None:
         shown = Shown.open(text, self._services.recommendation_ids)
         if shown is None:
             return None
         moment = "now" if shown.generated_at >= self._since else shown.generated_at
-        return f"{shown.context} {shown.product_id} {shown.viewer.hex()} {shown.model} {shown.position} {moment}"
+        product = self._product(shown.product_id, new)
+        return f"{shown.context} {product} {shown.viewer.hex()} {shown.model} {shown.position} {moment}"
 
     def _row_cursor(self, text: str) -> str:
         """A cursor of rows is compared as it is, unless its row is new."""

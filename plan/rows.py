@@ -105,6 +105,7 @@ class Rows:
         self.resolved: list[_Resolved] = []
         self._positions: dict[str, int] = {}
         self._joined: dict[tuple[str, str, str], Scope] = {}
+        self._never_null: dict[str, str] = {}  # a column asked for that is null in no row, by alias
         self._below: list[_Below] = []
         self._every_below: list[_Below] | None = None
         self._statements: dict[Any, Statement] = {}
@@ -182,6 +183,7 @@ class Rows:
             known = use(leaves.Remembered(lambda key: write(read(key) if one else read(*key))))
             return f"{known}[{','.join(values)}]"
         if is_non_null_type(output):
+            self._never_null.setdefault(scope.alias, column.columns[0])
             return f"{use(write)}({values[0]})"
         inner = self._compiler.pure(output, nodes) if not hasattr(output, "name") else None
         function = use(inner or leaves.leaf(output))
@@ -192,7 +194,7 @@ class Rows:
     ) -> str:
         target = self._join(scope, to_one)
         write = self.write(target, target.row_type.name, nodes)
-        found = f"v[{self.column(target, to_one.by)}] is not None"
+        found = f"v[{self.column(target, self._never_null.get(target.alias, to_one.by))}] is not None"
         missing = f"{use(_missing)}()" if is_non_null_type(output) else "null"
         return f"({use(write)}(v,run,x) if {found} else {missing})"
 

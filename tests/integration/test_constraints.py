@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import Any, TypeAlias
 
 import asyncpg
+from graphql import GraphQLObjectType, is_non_null_type
 
+from db.rows import Column
+from schema.schema import build, row_types
 from tests.security.canaries import CHANGES, plant
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -219,3 +222,25 @@ async def test_a_change_moves_the_time_of_change_whatever_the_writer_says(owner:
             stamped = await owner.fetch(f"select updated_at = now() as is_now from public.{table}")
         assert stamped, table
         assert all(row["is_now"] for row in stamped), table
+
+
+async def test_a_field_that_is_never_null_is_read_from_a_column_that_is_not_either(owner: Connection) -> None:
+    """Plans tell by such a column whether there is a row at all."""
+    core = build()._schema  # noqa: SLF001
+    columns = []
+    for row_type in row_types():
+        type_ = core.get_type(row_type.name)
+        assert isinstance(type_, GraphQLObjectType)
+        for name, column in row_type.fields.items():
+            if isinstance(column, Column) and column.read is None and is_non_null_type(type_.fields[name].type):
+                columns.append((row_type.table, column.columns[0]))
+    assert len(columns) > 30
+    nullable = await owner.fetch(
+        """
+        select c.table_name, c.name from unnest($1::text[], $2::text[]) c (table_name, name)
+        left join pg_attribute a on a.attrelid = c.table_name::regclass and a.attname = c.name
+        where a.attnotnull is not true
+        """,
+        *zip(*columns, strict=True),
+    )
+    assert [tuple(row) for row in nullable] == []

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Hashable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -27,17 +27,20 @@ MAX_COMMENT = 2000
 POPULARITY_SHARE = 0.05  # half of the weight of popularity in every context's parameters, at the least
 
 
-@dataclass
+@dataclass(slots=True)
 class Recommended:
-    """One recommended product. What costs time, and is not always asked for, is made when it is: the signed id, the
-    reasons, and within a feed the cursor."""
+    """One recommended product. What costs time, and is not always asked for, is made when it is, and kept: the signed
+    id, the reasons, and within a feed the cursor. Some thousands of these are kept (resolvers/rankings.py)."""
 
     shown: Shown
     score: float
     confidence: float
-    sign: Callable[[Shown], str]
+    services: Services
     explain: Callable[[], list[Reason]]
-    point: Callable[[], str] | None = None
+    feed: _Start | None = None
+    _id: str | None = None
+    _reasons: list[Reason] | None = None
+    _cursor: str | None = None
 
     @property
     def context(self) -> str:
@@ -51,17 +54,29 @@ class Recommended:
     def generated_at(self) -> datetime:
         return self.shown.generated_at
 
-    @cached_property
+    @property
     def id(self) -> str:
-        return self.sign(self.shown)
+        if self._id is None:
+            self._id = self.shown.sign(self.services.recommendation_ids)
+        return self._id
 
-    @cached_property
+    @property
     def reasons(self) -> list[Reason]:
-        return self.explain()
+        if self._reasons is None:
+            self._reasons = self.explain()
+        return self._reasons
 
-    @cached_property
+    @property
     def cursor(self) -> str | None:
-        return self.point() if self.point else None
+        """Where the feed goes on after it; None outside of feeds."""
+        if self._cursor is None and self.feed is not None:
+            start, shown = self.feed, self.shown
+            place = FeedCursor(
+                *(start.request, start.model, start.until, shown.position, shown.score, shown.product_id),
+                is_personal=start.is_personal,
+            )
+            self._cursor = self.services.cursors.sign(msgspec.msgpack.encode(place))
+        return self._cursor
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,18 +183,10 @@ async def _first(session: Session, services: Services, viewer: bytes, request: b
 
 def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: list[Any], size: int) -> Feed:
     """A page of these rows. A first page is kept."""
-
-    def cursor(position: int, row: Any) -> str:
-        place = FeedCursor(
-            start.request, start.model, start.until, position, row["score"], row["product_id"], start.is_personal
-        )
-        return services.cursors.sign(msgspec.msgpack.encode(place))
-
-    items = []
-    for position, row in enumerate(rows[:size], start=start.position + 1):
-        item = _recommended(services, context, viewer, start, position, row)
-        item.point = partial(cursor, position, row)
-        items.append(item)
+    items = [
+        _recommended(services, context, viewer, start, position, row, feed=start)
+        for position, row in enumerate(rows[:size], start=start.position + 1)
+    ]
     feed = Feed(items, has_next=len(rows) > size, has_previous=start.score is not None)
     if start.state is not None:
         services.rankings.keep((start.request, size), start.state, feed)
@@ -187,10 +194,10 @@ def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: 
 
 
 def _recommended(
-    services: Services, context: str, viewer: bytes, start: _Start, position: int, row: Any
+    services: Services, context: str, viewer: bytes, start: _Start, position: int, row: Any, feed: _Start | None = None
 ) -> Recommended:
     return Recommended(
-        shown=Shown(
+        Shown(
             product_id=row["product_id"],
             viewer=viewer,
             context=context,
@@ -202,23 +209,42 @@ def _recommended(
             popularity=row["popularity"],
             generated_at=start.until,
         ),
-        score=row["score"],
-        confidence=domain.confidence_of(row["score"], row["signals"], row["has_personality"]),
-        sign=partial(Shown.sign, signer=services.recommendation_ids),
-        explain=partial(_reasons, row, for_somebody_else=context == "gift_finder"),
+        row["score"],
+        domain.confidence_of(row["score"], row["signals"], row["has_personality"]),
+        services,
+        partial(_reasons, _Terms.of(row), context == "gift_finder"),
+        feed,
     )
 
 
-def _reasons(row: Any, *, for_somebody_else: bool) -> list[Reason]:
+class _Terms(msgspec.Struct, frozen=True, array_like=True):
+    """Of a score. They are kept packed: in a third of the memory."""
+
+    trait_terms: list[float]
+    leanings: list[float]
+    because: str
+    context_terms: str
+    popularity_term: float
+
+    @classmethod
+    def of(cls, row: Any) -> bytes:
+        weight = row["trait_weight"]
+        trait_terms = [(factor or 0.0) * weight for factor in row["trait_factors"]]
+        terms = cls(trait_terms, row["leanings"], row["because"], row["context_terms"], row["popularity_term"])
+        return msgspec.msgpack.encode(terms)
+
+
+def _reasons(packed: bytes, for_somebody_else: bool) -> list[Reason]:
+    terms = msgspec.msgpack.decode(packed, type=_Terms)
     return domain.reasons_of(
-        trait_terms=[(factor or 0.0) * row["trait_weight"] for factor in row["trait_factors"]],
-        trait_leanings=row["leanings"],
-        because=msgspec.json.decode(row["because"], type=list[Because]),
+        trait_terms=terms.trait_terms,
+        trait_leanings=terms.leanings,
+        because=msgspec.json.decode(terms.because, type=list[Because]),
         context_terms=[
             (f"{term['kind'].upper()}_FIT", _context_text(term), term["weight"])
-            for term in msgspec.json.decode(row["context_terms"])
+            for term in msgspec.json.decode(terms.context_terms)
         ],
-        popularity_term=row["popularity_term"],
+        popularity_term=terms.popularity_term,
         for_somebody_else=for_somebody_else,
     )
 
@@ -393,7 +419,7 @@ def _similar(services: Services, start: _Start, position: int, row: Any) -> Reco
         ),
         score=row["score"],
         confidence=domain.confidence_of(row["score"], 0, False),
-        sign=partial(Shown.sign, signer=services.recommendation_ids),
+        services=services,
         explain=partial(_reasons_of_similar, row),
     )
 
@@ -539,6 +565,6 @@ def _as_shown(services: Services, shown: Shown) -> Recommended:
         shown=shown,
         score=round(shown.score, 4),
         confidence=domain.confidence_of(shown.score, 0, False),
-        sign=partial(Shown.sign, signer=services.recommendation_ids),
+        services=services,
         explain=lambda: [domain.popular(round(shown.popularity * POPULARITY_SHARE, 6))],
     )

@@ -20,10 +20,12 @@ MAX_BATCH = 1000
 
 class _Loader(DataLoader[Any, Any]):
     """Several fields wait for the same key. When one of them is cancelled, as its parent became null by an error beside
-    it, the others wait on."""
+    it, the others wait on. Where nobody waits any more, an error is nobody's, and not to be logged."""
 
     def load(self, key: Any) -> asyncio.Future[Any]:
-        return asyncio.shield(super().load(key))
+        waiting = asyncio.shield(super().load(key))
+        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return waiting
 
 
 class Loaders:

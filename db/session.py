@@ -94,7 +94,13 @@ class Session:
         statement = asyncio.ensure_future(self._next(sql, arguments))
         statement.add_done_callback(lambda _: self._lock.release())
         self._statement_at_work = statement
-        return await asyncio.shield(statement)
+        try:
+            return await asyncio.shield(statement)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if statement.cancelled() and task is not None and not task.cancelling():
+                raise _closed() from None  # by `close`: whoever asked would wait for ever, were they told of no error
+            raise
 
     async def _next(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         if self.failure is not None:
@@ -186,7 +192,7 @@ class Session:
 
     async def _take(self) -> ApiConnection:
         if self._closed:
-            raise RuntimeError("the session is closed")
+            raise _closed()
         self._connection = await self._pool.acquire()
         return self._connection
 
@@ -277,6 +283,10 @@ class Session:
         if error is not None:
             self.abandon()
         await self.close()
+
+
+def _closed() -> RuntimeError:
+    return RuntimeError("the session is closed")
 
 
 _LOST = Overloaded("The connection to the database was lost, try again.")

@@ -226,7 +226,7 @@ async def test_a_change_moves_the_time_of_change_whatever_the_writer_says(owner:
 
 async def test_a_field_that_is_never_null_is_read_from_a_column_that_is_not_either(owner: Connection) -> None:
     """Plans tell by such a column whether there is a row at all."""
-    core = build()._schema  # noqa: SLF001
+    core = build()._schema
     columns = []
     for row_type in row_types():
         type_ = core.get_type(row_type.name)

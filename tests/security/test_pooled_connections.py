@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import random
 from collections.abc import AsyncIterator
 from typing import Any
@@ -206,3 +207,32 @@ async def test_hanging_up_twice_does_not_lose_the_connection(canaries: Any, data
         await impatient
     async with asyncio.timeout(3):
         assert await rows_seen(database, claims_of("ben")) == [person_id("ben")]
+
+
+async def test_whoever_waits_for_a_statement_of_an_abandoned_session_is_told(canaries: Any, database: Database) -> None:
+    """Not cancelled: they did nothing wrong, and a DataLoader would never answer."""
+    session = database.session(claims_of("anna"), read_only=True)
+    waiting = asyncio.create_task(session.run("select pg_sleep(5)", []))
+    await asyncio.sleep(0.1)
+    session.abandon()
+    await session.close()
+    async with asyncio.timeout(1):
+        with pytest.raises(RuntimeError, match="the session is closed"):
+            await waiting
+
+
+async def test_an_error_that_nobody_waits_for_is_not_logged(canaries: Any, database: Database) -> None:
+    loop, logged = asyncio.get_running_loop(), []
+    loop.set_exception_handler(lambda _, context: logged.append(context["message"]))
+    async with database.session(claims_of("anna"), read_only=True) as session:
+        loaders = session.loaders
+
+        async def failing(keys: list[Any]) -> list[Any]:
+            return await session.run("select 1 / 0", [])
+
+        forgotten = loaders.custom("failing", failing).load(1)
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await loaders.custom("failing too", failing).load(2)
+        del forgotten
+    gc.collect()
+    assert logged == []

@@ -23,8 +23,10 @@ class _Loader(DataLoader[Any, Any]):
     it, the others wait on. Where nobody waits any more, an error is nobody's, and not to be logged."""
 
     def load(self, key: Any) -> asyncio.Future[Any]:
-        waiting = asyncio.shield(super().load(key))
-        waiting.add_done_callback(lambda done: done.cancelled() or done.exception())
+        loaded = super().load(key)
+        waiting = asyncio.shield(loaded)
+        for future in (loaded, waiting):
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
         return waiting
 
 

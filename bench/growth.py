@@ -5,7 +5,7 @@
 
 A person has as many swipes at every size; people, and products up to 200,000, grow with them. Of this server: the
 median over HTTP, with two connections, and the time of its statements alone, which pgbench runs pipelined on one
-connection. Each size has a database of its own in BENCH_HOME, seeded once.
+connection, both in the best of three windows. Each size has a database of its own in BENCH_HOME, seeded once.
 
 The time of a question may grow as the logarithm of the number of swipes, the depth of an index. Exit code 1 when the
 statements of one grow by more than TOLERANCE times that in the last step. Growth from the smallest size on is shown
@@ -35,6 +35,7 @@ SWIPES_PER_PERSON, SWIPES_PER_PRODUCT, MOST_PRODUCTS = 50, 5, 200_000
 TOLERANCE = 1.5  # what chance and other work may add
 LEAST_MS = 0.3  # less than this is round trips and planning, whose ratios say nothing
 CONNECTIONS = 2
+WINDOWS = 3  # the fastest of which counts: other work on the machine only slows down
 READERS = 20  # so few that the feeds of all of them are kept when their time is taken
 
 Times = dict[str, tuple[float, float]]  # question: milliseconds over HTTP, milliseconds of its statements
@@ -56,14 +57,17 @@ def measure(prepared: Prepared, questions: list[Question], seconds: float) -> Ti
                 picks=limit.picks_of(ACLUE, prepared),
                 ramp=max(seconds / 2, 1),
             )
-            over_http = load.run(job).p50 * 1000
-            reached = limit.run(
-                question, statements[question.name], prepared, pipelined=True, connections=1, seconds=seconds,
-                postgres=postgres,
-            )  # fmt: skip
-            if question.writes:
-                asyncio.run(database.take_back(prepared.dsns))
-            times[question.name] = (over_http, 1000 / reached.transactions_per_s)
+            over_http, in_postgres = math.inf, math.inf
+            for _ in range(WINDOWS):
+                over_http = min(over_http, load.run(job).p50 * 1000)
+                reached = limit.run(
+                    question, statements[question.name], prepared, pipelined=True, connections=1, seconds=seconds,
+                    postgres=postgres,
+                )  # fmt: skip
+                in_postgres = min(in_postgres, 1000 / reached.transactions_per_s)
+                if question.writes:
+                    asyncio.run(database.take_back(prepared.dsns))
+            times[question.name] = (over_http, in_postgres)
             print(
                 f"  {question.name:8} {over_http:8.2f} ms over HTTP, {times[question.name][1]:8.2f} ms in Postgres",
                 flush=True,

@@ -212,13 +212,13 @@ def _recommended(
         row["score"],
         domain.confidence_of(row["score"], row["signals"], row["has_personality"]),
         services,
-        partial(_reasons, _Terms.of(row), context == "gift_finder"),
+        partial(_reasons, _Terms.packed(row), context == "gift_finder"),
         feed,
     )
 
 
 class _Terms(msgspec.Struct, frozen=True, array_like=True):
-    """Of a score. They are kept packed: in a third of the memory."""
+    """What a score is made of, and its reasons are written from. Kept packed: in a third of the memory."""
 
     trait_terms: list[float]
     leanings: list[float]
@@ -227,7 +227,8 @@ class _Terms(msgspec.Struct, frozen=True, array_like=True):
     popularity_term: float
 
     @classmethod
-    def of(cls, row: Any) -> bytes:
+    def packed(cls, row: Any) -> bytes:
+        """Those of a ranked row."""
         weight = row["trait_weight"]
         trait_terms = [(factor or 0.0) * weight for factor in row["trait_factors"]]
         terms = cls(trait_terms, row["leanings"], row["because"], row["context_terms"], row["popularity_term"])

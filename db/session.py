@@ -92,7 +92,7 @@ class Session:
         other fields need the connection still: the statement runs on, unless the session is abandoned and closed."""
         await self._lock.acquire()
         statement = asyncio.ensure_future(self._next(sql, arguments))
-        statement.add_done_callback(lambda _: self._lock.release())
+        statement.add_done_callback(self._is_done)
         self._statement_at_work = statement
         try:
             return await asyncio.shield(statement)
@@ -101,6 +101,11 @@ class Session:
             if statement.cancelled() and task is not None and not task.cancelling():
                 raise _closed() from None  # by `close`: whoever asked would wait for ever, were they told of no error
             raise
+
+    def _is_done(self, statement: asyncio.Task[list[asyncpg.Record]]) -> None:
+        self._lock.release()
+        if not statement.cancelled():
+            statement.exception()  # else asyncio logs it where nobody waits for it any more
 
     async def _next(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         if self.failure is not None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from starlette.applications import Starlette
 
@@ -42,8 +43,8 @@ class Difference:
 @dataclass
 class Report:
     """What came of a run. `codes` counts error codes; `failures` are documents that the service could not answer.
-    `unsteady` were answered by ordinary execution in more than one way, and by the plan in one of these: which errors
-    are found below something that became null by one of them is up to the moment."""
+    `unsteady` had other errors with the plan, which ordinary execution has at other times: which of them are found
+    below something that became null by one is up to the moment."""
 
     asked: int = 0
     with_data: int = 0
@@ -110,10 +111,20 @@ async def run(
     async def still_differs(document: Document) -> bool:
         return await difference(document) is not None
 
-    async def is_unsteady(document: Document, planned: Answer) -> bool:
-        """Whether ordinary execution gives this answer, too."""
+    def data(answer: Answer) -> Any:
+        said = normaliser.of(answer)
+        return {"status": said["status"], "data": said["body"].get("data")}
+
+    async def is_unsteady(document: Document, planned: Answer, plain: Answer) -> bool:
+        """Whether they differ in their errors alone, and ordinary execution at times has those of the plan, too."""
+        if planned.is_failure or first_difference(data(planned), data(plain)) is not None:
+            return False
         for _ in range(REPEATS):
-            if compared(planned, await ask(pair.plain, document, tokens[document.caller])) is None:
+            again = await ask(pair.plain, document, tokens[document.caller])
+            if again.is_failure:
+                report.failures.append(document)
+                return False
+            if compared(planned, again) is None:
                 return True
         return False
 
@@ -121,7 +132,7 @@ async def run(
         planned, plain = await pair.ask(document, tokens[document.caller])
         found = compared(planned, plain)
         report.count(document, plain)
-        if found is not None and can_repeat and await is_unsteady(document, planned):
+        if found is not None and can_repeat and await is_unsteady(document, planned, plain):
             report.unsteady.append(document)
         elif found is not None:
             shrunk = await shrink(document, pair.schema, still_differs) if can_repeat else document

@@ -235,5 +235,12 @@ async def test_an_error_that_nobody_waits_for_is_not_logged(canaries: Any, datab
         with pytest.raises(asyncpg.DivisionByZeroError):
             await loaders.custom("failing too", failing).load(3)
         del forgotten
+    async with database.session(claims_of("anna"), read_only=True) as second:
+        given_up = asyncio.create_task(second.run("select 1 / (0 * length(pg_sleep(0.1)::text))", []))
+        await asyncio.sleep(0.05)
+        given_up.cancel()
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await second.run("select 1", [])
+        del given_up, second
     gc.collect()
     assert logged == []

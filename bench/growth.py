@@ -69,7 +69,7 @@ def measure(prepared: Prepared, questions: list[Question], seconds: float) -> Ti
                     asyncio.run(database.take_back(prepared.dsns))
             times[question.name] = (over_http, in_postgres)
             print(
-                f"  {question.name:8} {over_http:8.2f} ms over HTTP, {times[question.name][1]:8.2f} ms in Postgres",
+                f"  {question.name:8} {over_http:8.2f} ms over HTTP, {in_postgres:8.2f} ms in Postgres",
                 flush=True,
             )
     return times

@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 MAX_BATCH = 1000
 
 
+def take(done: asyncio.Future[Any]) -> None:
+    """Takes a future's error, so that asyncio does not log it where nobody waits for it any more."""
+    if not done.cancelled():
+        done.exception()
+
+
 class _Loader(DataLoader[Any, Any]):
     """Several fields wait for the same key. When one of them is cancelled, as its parent became null by an error beside
     it, the others wait on. Where nobody waits any more, an error is nobody's, and not to be logged."""
@@ -26,7 +32,7 @@ class _Loader(DataLoader[Any, Any]):
         loaded = super().load(key)
         waiting = asyncio.shield(loaded)
         for future in (loaded, waiting):
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            future.add_done_callback(take)
         return waiting
 
 

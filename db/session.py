@@ -18,7 +18,7 @@ import structlog
 
 from db import claims as claims_module
 from db.claims import Claims
-from db.loaders import Loaders
+from db.loaders import Loaders, take
 from db.pipeline import BEGIN_READING, BEGIN_WRITING, END, Pipeline, alone, begun
 from db.queries import QUERIES, Composed
 from db.usage import USAGE
@@ -92,7 +92,8 @@ class Session:
         other fields need the connection still: the statement runs on, unless the session is abandoned and closed."""
         await self._lock.acquire()
         statement = asyncio.ensure_future(self._next(sql, arguments))
-        statement.add_done_callback(self._is_done)
+        statement.add_done_callback(lambda _: self._lock.release())
+        statement.add_done_callback(take)
         self._statement_at_work = statement
         try:
             return await asyncio.shield(statement)
@@ -101,11 +102,6 @@ class Session:
             if statement.cancelled() and task is not None and not task.cancelling():
                 raise _closed() from None  # by `close`: whoever asked would wait for ever, were they told of no error
             raise
-
-    def _is_done(self, statement: asyncio.Task[list[asyncpg.Record]]) -> None:
-        self._lock.release()
-        if not statement.cancelled():
-            statement.exception()  # else asyncio logs it where nobody waits for it any more
 
     async def _next(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         if self.failure is not None:

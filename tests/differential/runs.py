@@ -80,8 +80,11 @@ class Report:
             f"{self.asked} documents: {self.share_with_data:.1%} with data, {self._share(self.with_errors):.1%} with "
             f"errors, {self._share(self.refused):.1%} refused; codes {dict(self.codes.most_common())}",
             *(str(difference) for difference in self.differences),
-            *(f"unsteady, asked by {d.caller}:\n{d.text}\nvariables {json.dumps(d.variables)}" for d in self.unsteady),
-            *(f"failed, asked by {d.caller}:\n{d.text}\nvariables {json.dumps(d.variables)}" for d in self.failures),
+            *(
+                f"{what}, asked by {d.caller}:\n{d.text}\nvariables {json.dumps(d.variables)}"
+                for what, documents in (("unsteady", self.unsteady), ("failed", self.failures))
+                for d in documents
+            ),
         ]
         return "\n\n".join(lines)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import ipaddress
 import math
 import time
 from collections import OrderedDict
@@ -20,6 +19,7 @@ import structlog
 
 from db.claims import Claims
 from domain.errors import RateLimited
+from domain.networks import network
 from settings import Settings
 
 log = structlog.get_logger("aclue.rate_limits")
@@ -147,16 +147,3 @@ def _names(address: str) -> tuple[str, str]:
     """The buckets of callers without a token at an address, and of all callers there."""
     place = network(address)
     return f"nobody at {place}", f"all at {place}"
-
-
-def network(address: str) -> str:
-    """What counts as one address: an IPv4 address, or the /64 of an IPv6 one, which is what one household gets."""
-    try:
-        found: Any = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if found.version == 4:
-        return str(found)
-    if found.ipv4_mapped is not None:
-        return str(found.ipv4_mapped)
-    return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))

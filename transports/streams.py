@@ -20,8 +20,8 @@ from starlette.types import Send
 
 from db.claims import ANONYMOUS, REQUEST_ID, Claims
 from domain.errors import RequestError, Timeout, Unauthenticated
+from domain.networks import network
 from resolvers import sessions
-from resolvers.rate_limits import network
 from resolvers.services import Services
 from resolvers.sessions import Caller
 from resolvers.subscriptions import Change, Subscription

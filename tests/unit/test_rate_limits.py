@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from db.claims import ANONYMOUS, SERVICE, Claims
 from domain.errors import RateLimited
 from resolvers import rate_limits
-from resolvers.rate_limits import Buckets, RateLimits, network, seconds_until
+from resolvers.rate_limits import Buckets, RateLimits, seconds_until
 from schema.cost import LONG_LEAVES
 from schema.execution import Engine, Request
 from schema.root_fields import SURCHARGES
@@ -100,21 +100,6 @@ async def test_the_service_itself_is_not_limited() -> None:
     limited = limits(Clock())
     for _ in range(5):
         await limited.take(SERVICE, "192.0.2.1", 600)
-
-
-@pytest.mark.parametrize(
-    ("address", "place"),
-    [
-        ("192.0.2.1", "192.0.2.1"),
-        ("::ffff:192.0.2.1", "192.0.2.1"),
-        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
-        ("fe80::1%eth0", "fe80::/64"),
-        ("", ""),
-        ("a socket", "a socket"),
-    ],
-)
-def test_what_counts_as_one_address(address: str, place: str) -> None:
-    assert network(address) == place
 
 
 @given(st.lists(st.tuples(st.floats(0, 30), st.integers(1, 700))))

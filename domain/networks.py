@@ -1,0 +1,46 @@
+"""Network addresses as limits count them: one household or one site is one subject, however its address is written."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from dataclasses import dataclass
+
+SITE_FACTOR = 8
+"""How many times the limit of a /64 a whole /48 may use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A subject of limits. `factor` is what its limit is multiplied by: it holds more people than a household."""
+
+    name: str
+    factor: int = 1
+
+
+@functools.lru_cache(10_000)
+def networks(address: str) -> tuple[Network, ...]:
+    """Every network that an address counts towards, the narrowest first.
+
+    An IPv4 address stands for itself, also when written as an IPv6 one (::ffff:1.2.3.4). An IPv6 address counts towards
+    its /64, which one household is given (RFC 6177), and towards its /48, which one site is given. Text that is no
+    address (a Unix socket has none) counts as it is.
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return (Network(address),)
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is None:
+            return (Network(_prefix(found, 64)), Network(_prefix(found, 48), SITE_FACTOR))
+        found = found.ipv4_mapped
+    return (Network(str(found)),)
+
+
+def network(address: str) -> str:
+    """The narrowest network of an address: an IPv4 address, or the /64 of an IPv6 one."""
+    return networks(address)[0].name
+
+
+def _prefix(address: ipaddress.IPv6Address, length: int) -> str:
+    return str(ipaddress.ip_network((int(address) >> 128 - length << 128 - length, length)))

@@ -273,6 +273,7 @@ def configure_logging(settings: Settings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
             structlog.processors.format_exc_info,
+            structlog.processors.StackInfoRenderer(),
             structlog.processors.JSONRenderer(),
         ],
     )

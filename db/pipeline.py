@@ -187,9 +187,11 @@ class Pipeline:
         fit, nothing is."""
         wire = self._wire
         wire.ahead, wire.behind = before, after
+        self._connection.operations += 1
         try:
             state: Any = statement._state  # type: ignore[attr-defined]  # noqa: SLF001
             rows: list[Any] = await self._protocol.bind_execute(state, arguments, "", 0, False, None)
             return rows
         finally:
+            self._connection.operations -= 1
             wire.ahead = wire.behind = b""

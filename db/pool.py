@@ -1,18 +1,22 @@
 """Connections of the API's log-in: bounded in number and in those who wait, recycled by age, tried after idling.
 
 No reset round trip: claims are local to their transaction, so there is nothing to reset when a connection comes back.
+In return, a connection has one owner at a time and comes back idle: whatever breaks that rule is a fault of ours by
+which two people could share a transaction. Such a connection is ended and the fault logged, wherever it is noticed.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
-from typing import cast
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, cast
 
 import asyncpg
+import structlog
 
 from db.changes import Changes
 from db.claims import Claims
@@ -21,17 +25,55 @@ from db.session import Session
 from domain.errors import Overloaded
 from settings import ClaimsMode, Settings
 
+log = structlog.get_logger("aclue.db")
+
 TRY_AFTER_IDLE = 30.0
 TRY_FOR = 5.0
 CLOSE_WITHIN = 5.0
 
 
+def _counted(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """The method, which counts as an operation of its connection until its caller goes on."""
+
+    @functools.wraps(method)
+    async def counted(self: ApiConnection, *arguments: Any, **options: Any) -> Any:
+        self.operations += 1
+        try:
+            return await method(self, *arguments, **options)
+        finally:
+            self.operations -= 1
+
+    return counted
+
+
 class ApiConnection(asyncpg.Connection):
-    """A connection and what is known of it. `pipeline` is None with CLAIMS_MODE=transaction."""
+    """A connection and what is known of it. `pipeline` is None with CLAIMS_MODE=transaction. `owner` is whom the pool
+    has lent it to. `operations` counts the statements whose caller has not got the result yet: asyncpg tells of none
+    once the reply has arrived, although the task that waits for it has not run."""
 
     pipeline: Pipeline | None = None
     opened_at: float = 0.0
     used_at: float = 0.0
+    owner: object = None
+    operations: int = 0
+
+    execute = _counted(asyncpg.Connection.execute)
+    executemany = _counted(asyncpg.Connection.executemany)
+    fetch = _counted(asyncpg.Connection.fetch)
+    fetchrow = _counted(asyncpg.Connection.fetchrow)
+    fetchval = _counted(asyncpg.Connection.fetchval)
+    prepare = _counted(asyncpg.Connection.prepare)
+
+    @property
+    def fault(self) -> str | None:
+        """Why nobody else may have the connection now; None where it is idle, or closed."""
+        if self.is_closed():
+            return None
+        if self.operations:
+            return "an operation is under way"
+        if self.is_in_transaction():
+            return "a transaction is open"
+        return None
 
 
 class Pool:
@@ -63,9 +105,10 @@ class Pool:
         """Tasks that wait for a connection."""
         return len(self._waiting)
 
-    async def acquire(self) -> ApiConnection:
-        """A healthy connection. Raises Overloaded when none is free within DATABASE_POOL_TIMEOUT, or at once where
-        DATABASE_POOL_QUEUE wait already; what connecting raises when a new one cannot be opened."""
+    async def acquire(self, owner: object = None) -> ApiConnection:
+        """A healthy connection, lent to `owner`, who alone can give it back. Raises Overloaded when none is free within
+        DATABASE_POOL_TIMEOUT, or at once where DATABASE_POOL_QUEUE wait already; what connecting raises when a new one
+        cannot be opened."""
         deadline = 0.0
         while True:
             if self._closing:
@@ -73,6 +116,9 @@ class Pool:
             connection: ApiConnection | None = None
             if self._idle:
                 connection = self._idle.pop()
+                if connection in self._lent:
+                    _end_faulty(connection, "it was to be lent twice")
+                    continue
                 self._lent.add(connection)
             else:
                 deadline = deadline or asyncio.get_running_loop().time() + self._settings.database_pool_timeout
@@ -83,6 +129,7 @@ class Pool:
                 except TimeoutError:
                     raise _busy() from None
             if connection is not None and await self._is_healthy(connection):
+                connection.owner = owner
                 return connection
 
     async def open(self) -> ApiConnection:
@@ -98,10 +145,24 @@ class Pool:
         self._lent.add(connection)
         return connection
 
-    def release(self, connection: ApiConnection) -> None:
-        """Takes a connection back. One that is broken, in a transaction or too old goes no further."""
+    def release(self, connection: ApiConnection, owner: object = None) -> None:
+        """Takes a connection back from its owner. One that is broken or too old goes no further, nor does one that
+        is not this owner's, or not idle: that is a fault, and logged."""
         now = time.monotonic()
-        if connection.is_closed() or connection.is_in_transaction() or self._closing or self._is_old(connection, now):
+        if connection not in self._lent:
+            _end_faulty(connection, "it was given back, but is not lent")
+            if connection in self._idle:
+                self._idle.remove(connection)
+                self._hand_over(None)
+            return
+        if connection.owner is not owner:
+            _end_faulty(connection, "it was given back by another than its owner")  # who drops it when they notice
+            return
+        connection.owner = None
+        fault = connection.fault
+        if fault is not None:
+            _end_faulty(connection, fault)
+        if connection.is_closed() or self._closing or self._is_old(connection, now):
             self._drop(connection)
         else:
             connection.used_at = now
@@ -137,6 +198,9 @@ class Pool:
     async def _is_healthy(self, connection: ApiConnection) -> bool:
         """Whether it can be lent; ended where it cannot."""
         now = time.monotonic()
+        fault = connection.fault
+        if fault is not None:
+            _end_faulty(connection, fault)
         if connection.is_closed() or self._is_old(connection, now):
             self._drop(connection)
             return False
@@ -185,6 +249,12 @@ class Pool:
                 waiter.set_result(connection)
                 return True
         return False
+
+
+def _end_faulty(connection: ApiConnection, fault: str) -> None:
+    """Ends a connection that two could share. Its owner, where there is one, is told by its next statement."""
+    log.error("the pool ended a connection", fault=fault, pid=connection.get_server_pid(), stack_info=True)
+    connection.terminate()
 
 
 def _busy() -> Overloaded:

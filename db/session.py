@@ -63,6 +63,7 @@ class Session:
         self._failed = False
         self._broken = False
         self._closed = False
+        self._ending: asyncio.Task[None] | None = None
 
     async def fetch(self, query: str | Composed, **values: Any) -> list[asyncpg.Record]:
         """Rows of a named query (`noun.block`) or of one put together from blocks."""
@@ -123,10 +124,7 @@ class Session:
             try:
                 return await self._watched(connection, sql, arguments, is_last=True)
             finally:
-                if self._begun:
-                    await asyncio.shield(asyncio.ensure_future(self._finish(connection)))
-                else:
-                    self._give_back(connection)
+                await self._end()
 
     async def _watched(
         self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, is_last: bool = False
@@ -139,7 +137,7 @@ class Session:
                 rows = await self._pipelined(connection, connection.pipeline, sql, arguments, is_last=is_last)
         except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
             self._break(connection)
-            self.failure = _LOST if _is_lost(error) else error
+            self.failure = _lost() if _is_lost(error) else error
             raise self.failure from error
         except asyncpg.PostgresError as error:
             if isinstance(error, asyncpg.InvalidCachedStatementError):
@@ -194,7 +192,7 @@ class Session:
     async def _take(self) -> ApiConnection:
         if self._closed:
             raise _closed()
-        self._connection = await self._pool.acquire()
+        self._connection = await self._pool.acquire(self)
         return self._connection
 
     async def _begin(self, connection: ApiConnection) -> None:
@@ -246,34 +244,52 @@ class Session:
         self._closed = True
         if self._failed and self._statement_at_work is not None:
             self._statement_at_work.cancel()  # nobody waits for it any more
-        if self._connection is not None or self._lock.locked():
-            await asyncio.shield(asyncio.ensure_future(self._close()))
+        is_ending = self._ending is not None and not self._ending.done()
+        if self._connection is not None or is_ending or self._lock.locked():
+            closing = asyncio.ensure_future(self._close())
+            closing.add_done_callback(take)
+            await asyncio.shield(closing)
 
     async def _close(self) -> None:
         async with self._lock:
-            if self._connection is None:
-                return
-            await self._finish(self._connection)
-        if not self._failed:
-            for do in self._after_commit:
-                do()
+            await self._end()
+
+    async def _end(self) -> None:
+        """Ends the transaction and gives the connection back, once: a second caller waits for the first. The connection
+        leaves the session before anything is awaited, so that nothing of this session can use it or return it again.
+        The caller holds the lock."""
+        if self._ending is not None:
+            await asyncio.wait([self._ending])
+            return
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._broken or not self._begun:
+            self._pool.release(connection, self)
+            return
+        self._ending = asyncio.ensure_future(self._finish(connection))
+        self._ending.add_done_callback(take)  # whoever waited may have been cancelled meanwhile
+        await asyncio.shield(self._ending)
 
     async def _finish(self, connection: ApiConnection) -> None:
+        is_commit = not self._failed
         try:
-            if self._begun and not self._broken:
-                await connection.execute("rollback" if self._failed else "commit", timeout=PATIENCE)
+            await connection.execute("commit" if is_commit else "rollback", timeout=PATIENCE)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-            was_to_commit = not self._failed
             self._break(connection)
-            if was_to_commit:
-                lost = _LOST if _is_lost(error) or not isinstance(error, asyncpg.PostgresError) else _translated(error)
-                raise lost from error
+            if is_commit and isinstance(error, asyncpg.PostgresError) and not _is_lost(error):
+                raise _translated(error) from error
+            if is_commit:
+                raise _lost() from error
+            return
+        except BaseException:
+            self._break(connection)
+            raise
         finally:
-            self._give_back(connection)
-
-    def _give_back(self, connection: ApiConnection) -> None:
-        self._connection = None
-        self._pool.release(connection)
+            self._pool.release(connection, self)
+        if is_commit:
+            for do in self._after_commit:
+                do()
 
     async def __aenter__(self) -> Session:
         return self
@@ -290,7 +306,8 @@ def _closed() -> RuntimeError:
     return RuntimeError("the session is closed")
 
 
-_LOST = Overloaded("The connection to the database was lost, try again.")
+def _lost() -> Overloaded:
+    return Overloaded("The connection to the database was lost, try again.")
 
 
 def _is_lost(error: Exception) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import MutableMapping, Sequence
 from typing import Any
 
 import asyncpg
 import msgspec
 import pytest
+import structlog
 
 import db.pool
 from db.embedded import Dsns
@@ -141,13 +143,102 @@ async def test_a_broken_connection_makes_room_for_those_who_wait(dsns: Dsns, set
     await database.close()
 
 
+def faults_in(logged: Sequence[MutableMapping[str, Any]]) -> list[str]:
+    return [entry["fault"] for entry in logged if entry["event"] == "the pool ended a connection"]
+
+
 async def test_a_connection_in_a_transaction_is_not_lent_again(pool: Pool) -> None:
     """No session gives one back; were there such a mistake, the next one would be inside somebody's transaction."""
     connection = await pool.acquire()
     await connection.execute("begin")
-    pool.release(connection)
+    with structlog.testing.capture_logs() as logged:
+        pool.release(connection)
+    assert faults_in(logged) == ["a transaction is open"]
     assert connection.is_closed()
     assert pool.size == 0
+
+
+async def test_a_connection_whose_statement_runs_is_not_lent_again(pool: Pool) -> None:
+    connection = await pool.acquire()
+    running = asyncio.create_task(connection.execute("select pg_sleep(60)"))
+    await asyncio.sleep(0.05)
+    with structlog.testing.capture_logs() as logged:
+        pool.release(connection)
+    assert faults_in(logged) == ["an operation is under way"]
+    assert connection.is_closed()
+    assert pool.size == 0
+    with pytest.raises(asyncpg.PostgresConnectionError):
+        await running
+
+
+async def test_a_statement_counts_as_running_until_its_caller_goes_on(pool: Pool) -> None:
+    """The reply has arrived and asyncpg would take the next statement; the task that waits has not run yet."""
+    connection = await pool.acquire()
+    queries = connection._protocol.queries_count
+    statement = connection.execute("select 1")
+    waiter = statement.send(None)
+    assert connection._protocol.queries_count == queries + 1
+    await asyncio.wait([waiter])
+    assert connection.fault == "an operation is under way"
+    with pytest.raises(StopIteration):
+        statement.send(None)
+    assert connection.fault is None
+    pool.release(connection)
+
+
+async def test_a_connection_given_back_twice_is_lent_to_nobody(pool: Pool) -> None:
+    connection = await pool.acquire("anna")
+    pool.release(connection, "anna")
+    with structlog.testing.capture_logs() as logged:
+        pool.release(connection, "anna")
+    assert faults_in(logged) == ["it was given back, but is not lent"]
+    assert connection.is_closed()
+    assert (pool.size, pool.idle) == (0, 0)
+    first, second = await pool.acquire(), await pool.acquire()
+    assert len({first, second, connection}) == 3
+    pool.release(first)
+    pool.release(second)
+
+
+async def test_nobody_gives_back_what_is_lent_to_another(pool: Pool) -> None:
+    connection = await pool.acquire("anna")
+    pool.release(connection, "anna")
+    assert await pool.acquire("ben") is connection
+    with structlog.testing.capture_logs() as logged:
+        pool.release(connection, "anna")
+    assert faults_in(logged) == ["it was given back by another than its owner"]
+    with pytest.raises(asyncpg.InterfaceError):  # ben is told, and nobody else got it
+        await connection.execute("select 1")
+    assert (pool.size, pool.idle) == (1, 0)
+    pool.release(connection, "ben")
+    assert pool.size == 0
+
+
+async def test_a_connection_on_its_way_to_who_waits_is_theirs(pool: Pool) -> None:
+    lent = [await pool.acquire("anna"), await pool.acquire("anna")]
+    (waiter,) = await waiting(pool, 1)
+    pool.release(lent[0], "anna")  # handed over; who waits has not noticed
+    with structlog.testing.capture_logs() as logged:
+        pool.release(lent[0], "anna")
+    assert faults_in(logged) == ["it was given back by another than its owner"]
+    fresh = await waiter
+    assert fresh is not lent[0]
+    pool.release(fresh)
+    pool.release(lent[1], "anna")
+
+
+async def test_a_connection_that_stands_in_the_pool_twice_is_lent_once(pool: Pool) -> None:
+    connection = await pool.acquire()
+    pool.release(connection)
+    pool._idle.append(connection)
+    assert await pool.acquire("anna") is connection
+    with structlog.testing.capture_logs() as logged:
+        other = await pool.acquire("ben")
+    assert faults_in(logged) == ["it was to be lent twice"]
+    assert other is not connection
+    pool.release(other, "ben")
+    pool.release(connection, "anna")
+    assert (pool.size, pool.idle) == (1, 1)
 
 
 async def test_an_old_connection_is_replaced(pool: Pool) -> None:

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases fuzz check bench bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
+.PHONY: help run test test-bases fuzz soak check bench bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -49,6 +49,9 @@ test-bases: .venv/dev ## Run what differs between bases on a Supabase-like base 
 
 fuzz: .venv/dev ## Ask DOCUMENTS (50000) of a SEED (any) with compiled plans and without, and compare the answers
 	@DOCUMENTS=$(DOCUMENTS) SEED=$(SEED) $(BIN)/python -m tests.differential
+
+soak: .venv/dev ## Send REQUESTS (200000) of a crowd to a real server under CPU load, for at least MINUTES (0); fail on a foreign row
+	@REQUESTS=$(REQUESTS) MINUTES=$(MINUTES) $(BIN)/python -m tests.soak
 
 check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: what CI runs before the tests
 	$(BIN)/ruff format --check .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -63,3 +64,14 @@ def memory(root: int) -> Memory:
             if name in sums:
                 sums[name] += int(rest.split()[0])
     return Memory(sums["Rss"] / 1024, sums["Pss"] / 1024, (sums["Private_Clean"] + sums["Private_Dirty"]) / 1024)
+
+
+def private_memory(root: int) -> float:
+    """MB that the process and all below it have for themselves, Postgres left out."""
+    total = 0.0
+    for pid in tree(root):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            if Path(f"/proc/{pid}/comm").read_text().strip() != "postgres":
+                lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+                total += sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+    return total / 1024

@@ -117,8 +117,7 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         "ws_per_message_deflate": False,  # what it keeps per connection is more than all the rest
         "ws_ping_interval": settings.stream_keepalive,
         "ws_ping_timeout": settings.stream_keepalive,
-        "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": settings.trusted_proxies or None,
+        "proxy_headers": False,  # transports/proxies.py reads them
     }
     if settings.workers == 1:
         served = create_app(settings, dsns.api, secret)

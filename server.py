@@ -31,6 +31,7 @@ from schema import trusted_documents
 from schema.execution import Engine
 from settings import Settings, SettingsError
 from transports.http import SECURITY_HEADERS, GraphQL
+from transports.proxies import Proxies
 from transports.streams import Streams, caller_of
 from transports.websockets import WebSockets
 
@@ -93,6 +94,7 @@ def create_app(
     app.router.redirect_slashes = False  # it would lead to whatever Host says
     app.state.engine = engine
     streams = Streams(engine, settings, lambda: app.state.services)
+    app.proxies = Proxies(settings.trusted_networks)
     app.graphql = GraphQL(engine, trusted, settings, lambda: app.state.services, streams, app.routed)
     app.websockets = WebSockets(streams, trusted, settings)
     return app
@@ -129,8 +131,11 @@ class _App(Starlette):
 
     graphql: GraphQL
     websockets: WebSockets
+    proxies: Proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            self.proxies.resolve(scope)
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self.graphql(scope, receive, send)
         elif scope["type"] == "websocket":

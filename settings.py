@@ -131,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_streams_per_person: Positive = 10
     max_stream_operations: Positive = 20
     stream_init_timeout: Annotated[float, Meta(gt=0)] = 10
+    stream_idle_timeout: Annotated[float, Meta(gt=0)] = 30
     stream_send_timeout: Annotated[float, Meta(gt=0)] = 10
     stream_keepalive: Positive = 15
 

@@ -65,9 +65,10 @@ class _Server(uvicorn.Server):
 
 
 def _banner(settings: Settings, token: str | None) -> str:
+    served = "GraphQL and GraphiQL" if settings.serves_graphiql else "GraphQL"
     lines = [
         "",
-        f"  GraphQL and GraphiQL  {settings.base_url}/graphql",
+        f"  {served:<20}  {settings.base_url}/graphql",
         f"  Health                {settings.base_url}/livez  {settings.base_url}/readyz",
     ]
     if token:

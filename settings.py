@@ -145,6 +145,11 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
         return self.environment is Environment.PRODUCTION
 
     @property
+    def serves_graphiql(self) -> bool:
+        """It needs the schema's description, and documents of its user's own."""
+        return self.introspection and self.trusted_documents_mode is not DocumentsMode.ONLY
+
+    @property
     def home(self) -> Path:
         """The data folder of the embedded server, secrets and logs."""
         return Path(self.aclue_home).expanduser().resolve()

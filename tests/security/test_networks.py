@@ -16,8 +16,6 @@ from server import create_app
 from tests.client import START
 from tests.conftest import SECRET, Shop
 
-pytestmark = pytest.mark.usefixtures("own_accounts")
-
 SIGN_UP = "mutation ($input: SignUpInput!) { signUp(input: $input) { accessToken userErrors { code } } }"
 SIGN_IN = "mutation ($input: SignInInput!) { signIn(input: $input) { userErrors { code } } }"
 ASK_FOR_RESET = (
@@ -71,6 +69,7 @@ async def visited(shop: Shop, **changes: Any) -> AsyncIterator[Visitors]:
         yield Visitors(http)
 
 
+@pytest.mark.usefixtures("own_accounts")
 @pytest.mark.parametrize(
     ("attempt", "setting", "most"),
     [

@@ -65,9 +65,10 @@ class _Server(uvicorn.Server):
 
 
 def _banner(settings: Settings, token: str | None) -> str:
+    served = "GraphQL and GraphiQL" if settings.serves_graphiql else "GraphQL"
     lines = [
         "",
-        f"  GraphQL and GraphiQL  {settings.base_url}/graphql",
+        f"  {served:<20}  {settings.base_url}/graphql",
         f"  Health                {settings.base_url}/livez  {settings.base_url}/readyz",
     ]
     if token:
@@ -117,8 +118,7 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         "ws_per_message_deflate": False,  # what it keeps per connection is more than all the rest
         "ws_ping_interval": settings.stream_keepalive,
         "ws_ping_timeout": settings.stream_keepalive,
-        "proxy_headers": bool(settings.trusted_proxies),
-        "forwarded_allow_ips": settings.trusted_proxies or None,
+        "proxy_headers": False,  # transports/proxies.py reads them
     }
     if settings.workers == 1:
         served = create_app(settings, dsns.api, secret)

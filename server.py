@@ -18,7 +18,7 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
 from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -31,6 +31,7 @@ from schema import trusted_documents
 from schema.execution import Engine
 from settings import Settings, SettingsError
 from transports.http import SECURITY_HEADERS, GraphQL
+from transports.proxies import Proxies
 from transports.streams import Streams, caller_of
 from transports.websockets import WebSockets
 
@@ -79,13 +80,11 @@ def create_app(
 
     app = _App(
         routes=[
-            Route("/", _home, methods=["GET"]),
-            Route("/graphql", _graphiql, methods=["GET"]),
+            *(_graphiql_routes() if settings.serves_graphiql else ()),
             _link("/r/{token}", affiliate_clicks.follow),
             _link("/g/{token}", affiliate_clicks.follow_gift_link),
             Route("/livez", _live, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
-            *_graphiql_files(),
         ],
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
@@ -93,7 +92,9 @@ def create_app(
     app.router.redirect_slashes = False  # it would lead to whatever Host says
     app.state.engine = engine
     streams = Streams(engine, settings, lambda: app.state.services)
-    app.graphql = GraphQL(engine, trusted, settings, lambda: app.state.services, streams, app.routed)
+    app.proxies = Proxies(settings.trusted_networks)
+    page = app.routed if settings.serves_graphiql else None
+    app.graphql = GraphQL(engine, trusted, settings, lambda: app.state.services, streams, page)
     app.websockets = WebSockets(streams, trusted, settings)
     return app
 
@@ -129,8 +130,11 @@ class _App(Starlette):
 
     graphql: GraphQL
     websockets: WebSockets
+    proxies: Proxies
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "lifespan":
+            self.proxies.resolve(scope)
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self.graphql(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -182,10 +186,11 @@ def _services(http: HttpRequest) -> Services:
     return services
 
 
-def _graphiql_files() -> list[Mount]:
-    """What the page loads; nothing where it was not built."""
+def _graphiql_routes() -> list[BaseRoute]:
+    """The page, the way to it, and what it loads: nothing where it was not built."""
     built = WEB / "dist"
-    return [Mount("/graphiql", StaticFiles(directory=built))] if built.is_dir() else []
+    files = [Mount("/graphiql", StaticFiles(directory=built))] if built.is_dir() else []
+    return [Route("/", _home, methods=["GET"]), Route("/graphql", _graphiql, methods=["GET"]), *files]
 
 
 async def _graphiql(http: HttpRequest) -> Response:

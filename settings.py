@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from email.utils import parseaddr
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -130,6 +131,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_streams_per_person: Positive = 10
     max_stream_operations: Positive = 20
     stream_init_timeout: Annotated[float, Meta(gt=0)] = 10
+    stream_idle_timeout: Annotated[float, Meta(gt=0)] = 30
     stream_send_timeout: Annotated[float, Meta(gt=0)] = 10
     stream_keepalive: Positive = 15
 
@@ -141,6 +143,11 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     @property
     def is_production(self) -> bool:
         return self.environment is Environment.PRODUCTION
+
+    @property
+    def serves_graphiql(self) -> bool:
+        """It needs the schema's description, and documents of its user's own."""
+        return self.introspection and self.trusted_documents_mode is not DocumentsMode.ONLY
 
     @property
     def home(self) -> Path:
@@ -164,10 +171,16 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
         return [origin.strip().lower() for origin in self.cors_origins.split(",") if origin.strip()]
 
     @property
+    def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
+        """Where proxies stand whose X-Forwarded-For is believed. Raises ValueError."""
+        return [_network(each.strip()) for each in self.trusted_proxies.split(",") if each.strip()]
+
+    @property
     def uses_embedded_server(self) -> bool:
         return not self.database_url
 
 
+_WIDEST_PROXY_NETWORK = {4: 8, 6: 7}  # prefix lengths: 10.0.0.0/8 and fc00::/7 are somebody's own networks
 _ORIGIN = re.compile(r"https?://[^\s/?#@*:]+(:(\d{1,5}|\*))?")
 
 # Attempts are people typing in development and tests; a tight limit would only be in their way.
@@ -209,6 +222,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     for origin in settings.allowed_origins:
         if not _ORIGIN.fullmatch(origin):
             raise SettingsError("CORS_ORIGINS: write https://host, with a port or :* for any, separated by commas")
+    _check_proxies(settings)
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
         raise SettingsError("ERASURE_SECRET: too short, 32 bytes or more")
@@ -243,6 +257,28 @@ def _is_web_address(url: str, without: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(without)
     except ValueError:
         return False
+
+
+def _network(text: str) -> IPv4Network | IPv6Network:
+    """An address, or a network. Raises ValueError."""
+    network = ip_network(text)
+    mapped = getattr(network.network_address, "ipv4_mapped", None)  # ::ffff:10.0.0.0/104 is 10.0.0.0/8
+    return network if mapped is None or network.prefixlen < 96 else ip_network((mapped, network.prefixlen - 96))
+
+
+def _check_proxies(settings: Settings) -> None:
+    advice = "name the addresses or networks of your proxies, such as 10.0.0.0/8, separated by commas"
+    if "*" in settings.trusted_proxies:
+        raise SettingsError(
+            f"TRUSTED_PROXIES: with * every client could choose the address that limits count; {advice}"
+        )
+    try:
+        trusted = settings.trusted_networks
+    except ValueError as error:
+        raise SettingsError(f"TRUSTED_PROXIES: {error}; {advice}") from None
+    for network in trusted:
+        if network.prefixlen < _WIDEST_PROXY_NETWORK[network.version]:
+            raise SettingsError(f"TRUSTED_PROXIES: {network} is nearly everybody; {advice}")
 
 
 def _check_mail(settings: Settings) -> None:

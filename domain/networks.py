@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import ipaddress
 from dataclasses import dataclass
+from typing import TypeAlias
+
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 SITE_FACTOR = 8
 """How many times the limit of a /64 a whole /48 may use."""
@@ -18,6 +21,15 @@ class Network:
     factor: int = 1
 
 
+def parse_address(text: str) -> Address | None:
+    """None for text that is no address. IPv4 is IPv4 also when written as IPv6 (::ffff:1.2.3.4)."""
+    try:
+        found = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
+
+
 @functools.lru_cache(10_000)
 def networks(address: str) -> tuple[Network, ...]:
     """Every network that an address counts towards, the narrowest first.
@@ -26,15 +38,10 @@ def networks(address: str) -> tuple[Network, ...]:
     its /64, which one household is given (RFC 6177), and towards its /48, which one site is given. Text that is no
     address (a Unix socket has none) counts as it is.
     """
-    try:
-        found = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return (Network(address),)
+    found = parse_address(address)
     if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is None:
-            return (Network(_prefix(found, 64)), Network(_prefix(found, 48), SITE_FACTOR))
-        found = found.ipv4_mapped
-    return (Network(str(found)),)
+        return (Network(_prefix(found, 64)), Network(_prefix(found, 48), SITE_FACTOR))
+    return (Network(address if found is None else str(found)),)
 
 
 def network(address: str) -> str:

@@ -81,7 +81,7 @@ async def sign_up(
         raise Invalid("This is not an e-mail address.", ("email",))
     check_new_password(password, "password")
     name = profiles.display_name(display_name)
-    await sessions.count_separately(services, "sign-up", caller.address, services.settings.sign_up_attempts)
+    await sessions.count_by_network(services, "sign-up", caller.address, services.settings.sign_up_attempts)
     password_hash = await services.passwords.hash(password)
     async with services.database.session(SERVICE, read_only=False) as session:
         account = await session.fetchval("accounts.create", email=tidy, password_hash=password_hash, display_name=name)
@@ -100,7 +100,7 @@ async def sign_in(services: Services, caller: Caller, *, email: str, password: s
     tidy = normal_email(email)
     known_as = tidy or email[:254]
     most = services.settings.sign_in_attempts
-    await sessions.count_separately(services, "sign-in address", caller.address, most * 10)
+    await sessions.count_by_network(services, "sign-in address", caller.address, most * 10)
     await sessions.count_separately(services, "sign-in e-mail", known_as, most)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow("accounts.credentials", email=tidy)

@@ -17,7 +17,7 @@ async def request_password_reset(services: Services, caller: Caller, email: str)
     await accounts.require_ours(services)
     settings = services.settings
     tidy = accounts.normal_email(email)
-    await sessions.count_separately(services, "mail address", caller.address, settings.mail_attempts * 10)
+    await sessions.count_by_network(services, "mail address", caller.address, settings.mail_attempts * 10)
     async with services.database.session(SERVICE, read_only=False) as session:
         attempts = await sessions.count_attempt(session, services, "reset e-mail", tidy or email[:254])
         if tidy is not None and attempts <= settings.mail_attempts:
@@ -32,7 +32,7 @@ async def reset_password(services: Services, caller: Caller, *, token: str, new:
     await accounts.require_ours(services)
     accounts.check_new_password(new, "newPassword")
     most = services.settings.sign_in_attempts * 10
-    await sessions.count_separately(services, "reset address", caller.address, most)
+    await sessions.count_by_network(services, "reset address", caller.address, most)
     password_hash = await services.passwords.hash(new)  # before the token is looked at: no connection waits for it
     async with services.database.session(SERVICE, read_only=False) as session:
         account: UUID | None = await session.fetchval(

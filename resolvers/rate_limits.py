@@ -19,7 +19,7 @@ import structlog
 
 from db.claims import Claims
 from domain.errors import RateLimited
-from domain.networks import network
+from domain.networks import networks
 from settings import Settings
 
 log = structlog.get_logger("aclue.rate_limits")
@@ -118,12 +118,17 @@ class RateLimits:
         self._redis_from = float("-inf")
 
     async def take(self, claims: Claims, address: str, cost: int) -> None:
-        """Takes a request's cost from its caller's bucket and from that of its network address. Raises RateLimited,
-        with the seconds after which it could go through."""
+        """Takes a request's cost from its caller's bucket and from those of its networks. Raises RateLimited, with the
+        seconds after which it could go through."""
         if claims.role == "service_role":
             return
-        nobody, everybody = _names(address)
-        charges = ((claims.subject or nobody, self._per_caller), (everybody, self._per_address))
+        names = _names(address)
+        charges: list[Charge] = (
+            [(claims.subject, self._per_caller)]
+            if claims.subject is not None
+            else [(nobody, self._per_caller * factor) for nobody, _, factor in names]
+        )
+        charges += [(everybody, self._per_address * factor) for _, everybody, factor in names]
         wait = self._own.take(cost, charges) if self._redis is None else await self._shared(self._redis, cost, charges)
         if wait > 0:
             raise RateLimited("Too much was asked for within a minute.", retry_after=math.ceil(wait))
@@ -143,7 +148,7 @@ class RateLimits:
 
 
 @functools.lru_cache(10_000)
-def _names(address: str) -> tuple[str, str]:
-    """The buckets of callers without a token at an address, and of all callers there."""
-    place = network(address)
-    return f"nobody at {place}", f"all at {place}"
+def _names(address: str) -> tuple[tuple[str, str, int], ...]:
+    """Of each network of an address: the bucket of callers without a token, that of all callers, and its factor. The
+    narrowest first, so that Redis charges no wider network for what a narrower one refuses."""
+    return tuple((f"nobody at {each.name}", f"all at {each.name}", each.factor) for each in networks(address))

@@ -18,6 +18,7 @@ from db.claims import SERVICE, Claims
 from db.session import Session
 from domain import ids
 from domain.errors import InvalidCredentials, NotFound, RateLimited, Unauthenticated
+from domain.networks import networks
 from resolvers.services import Services
 
 
@@ -81,6 +82,15 @@ async def count_separately(services: Services, kind: str, subject: str, most: in
         attempts = await count_attempt(session, services, kind, subject)
     if attempts > most:
         raise too_many(services)
+
+
+async def count_by_network(services: Services, kind: str, address: str, most: int) -> None:
+    """Counts an attempt towards every network of an address. Raises RateLimited where one of them made more than `most`
+    (times its factor) per window. A refused attempt counts nowhere: nobody else in a wider network pays for it."""
+    async with services.database.session(SERVICE, read_only=False) as session:
+        for network in networks(address):  # the narrowest first, in every attempt: else two could deadlock
+            if await count_attempt(session, services, kind, network.name) > most * network.factor:
+                raise too_many(services)
 
 
 async def forgive_attempt(session: Session, services: Services, kind: str, subject: str) -> None:
@@ -165,7 +175,7 @@ async def exchange(session: Session, services: Services, known: asyncpg.Record) 
 
 async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
     """An anonymous profile with a session of its own. Raises RateLimited."""
-    await count_separately(services, "start", caller.address, services.settings.start_session_attempts)
+    await count_by_network(services, "start", caller.address, services.settings.start_session_attempts)
     async with services.database.session(SERVICE, read_only=False) as session:
         profile: UUID = await session.fetchval("sessions.create_anonymous_profile")
         signed_in = await open_session(session, services, caller, profile, is_anonymous=True, method="anonymous")

@@ -13,6 +13,7 @@ from tests.conftest import Shop
 from transports.streams import EVENTS_AT_ONCE
 
 HANGS = 10  # seconds; far more than anything here takes
+ADDRESS = "192.0.2.1"
 PROTOCOL = "graphql-transport-ws"
 PREFERENCES = "subscription { preferencesUpdated { totalSwipes rightSwipes } }"
 FEED = "subscription { recommendationsUpdated }"
@@ -31,7 +32,9 @@ class Closed(Exception):
 class Socket:
     """The client's end of a WebSocket."""
 
-    def __init__(self, shop: Shop, headers: dict[str, str], subprotocols: Sequence[str], path: str) -> None:
+    def __init__(
+        self, shop: Shop, headers: dict[str, str], subprotocols: Sequence[str], path: str, address: str = ADDRESS
+    ) -> None:
         self._shop = shop
         self._in: asyncio.Queue[Any] = asyncio.Queue()
         self._out: asyncio.Queue[Any] = asyncio.Queue()
@@ -42,7 +45,7 @@ class Socket:
             "type": "websocket",
             "path": path,
             "subprotocols": list(subprotocols),
-            "client": ("192.0.2.1", 1),
+            "client": (address, 1),
             "headers": [(name.encode(), value.encode("latin-1")) for name, value in headers.items()],
         }
         self._in.put_nowait({"type": "websocket.connect"})
@@ -139,7 +142,7 @@ class Events:
         headers = [(b"content-type", b"application/json"), (b"accept", accept.encode())]
         if token:
             headers.append((b"authorization", f"Bearer {token}".encode()))
-        scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "client": ("192.0.2.1", 1)}
+        scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "client": (ADDRESS, 1)}
         self.task = asyncio.create_task(app_of(shop)({**scope, "headers": headers}, self._receive, self._send))
 
     async def _receive(self) -> dict[str, Any]:
@@ -195,10 +198,11 @@ async def socket(
     headers: dict[str, str] | None = None,
     subprotocols: Sequence[str] = (PROTOCOL,),
     path: str = "/graphql",
+    address: str = ADDRESS,
 ) -> AsyncIterator[Socket]:
     """An open socket; initialised unless told otherwise."""
     await listening(shop)
-    socket = Socket(shop, headers or {}, subprotocols, path)
+    socket = Socket(shop, headers or {}, subprotocols, path, address)
     try:
         await socket.opened()
         if init:

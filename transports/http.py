@@ -21,7 +21,7 @@ from resolvers.services import Services
 from schema.context import Context
 from schema.execution import Answer, Engine, Request
 from schema.trusted_documents import TrustedDocuments
-from settings import DocumentsMode, Settings
+from settings import Settings
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events
 from transports.origins import Headers, Origins
 from transports.requests import BadRequest, Reader, charge, discard
@@ -40,7 +40,7 @@ SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy"
 
 
 class GraphQL:
-    """The ASGI app of one path: POST a request, GET a query, or GET the page to explore with (`page`)."""
+    """The ASGI app of one path: POST a request, GET a query, or GET the page to explore with, where there is one."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class GraphQL:
         settings: Settings,
         services: Callable[[], Services],
         streams: Streams,
-        page: Callable[[Scope, Receive, Send], Awaitable[None]],
+        page: Callable[[Scope, Receive, Send], Awaitable[None]] | None,
     ) -> None:
         self._engine = engine
         self._services = services
@@ -57,7 +57,6 @@ class GraphQL:
         self._events = EventStreams(streams)
         self._page = page
         self._reader = Reader(settings, trusted)
-        self._is_explorable = trusted.mode is not DocumentsMode.ONLY
         self._origins = Origins(settings)
         self._max_body_bytes = settings.max_body_bytes
         self._watches = Watches(settings.request_timeout)
@@ -69,7 +68,7 @@ class GraphQL:
         headers = headers_of(scope["headers"])
         method = scope["method"]
         explores = method == "GET" and not scope["query_string"] and accepts_html(headers.get(b"accept"))
-        if explores and self._is_explorable:
+        if explores and self._page is not None:
             await self._page(scope, receive, send)
             return
         out = _Out(send, request_id, headers, self._origins)
@@ -128,7 +127,8 @@ class GraphQL:
         await out.answer(answer, media_type, NO_STORE)
 
     async def _get(self, scope: Scope, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
-        media_type = _media_type(headers)
+        shows_anything = bool(scope["query_string"]) and accepts_html(headers.get(b"accept"))  # a browser: JSON as well
+        media_type = accepted(headers.get(b"accept")) or LEGACY if shows_anything else _media_type(headers)
         request = self._reader.from_query_string(scope["query_string"])
         context = await self._context(scope, headers, request)
         if self._engine.writes(request):

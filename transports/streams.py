@@ -11,16 +11,16 @@ import contextlib
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from enum import Enum
 from typing import Any
 
 import structlog
 from starlette.types import Send
 
-from db.claims import ANONYMOUS, REQUEST_ID, Claims
+from db.claims import ANONYMOUS, REQUEST_ID, SERVICE, Claims
 from domain.errors import RequestError, Timeout, Unauthenticated
-from domain.networks import network
+from domain.networks import networks
 from resolvers import sessions
 from resolvers.services import Services
 from resolvers.sessions import Caller
@@ -34,6 +34,7 @@ from transports.requests import charge
 log = structlog.get_logger("aclue.transports")
 
 EVENTS_AT_ONCE = 4  # in work at a time: when everybody's feed changes, requests go on being answered
+UNKNOWN_SHARE = 10  # one of so many places is for those who have shown no token
 _NOTHING_TO_SAY = b":null}}"
 
 
@@ -45,7 +46,9 @@ class End(Enum):
     STOPPING = (1001, "The server is stopping.")
     TOO_SLOW = (1013, "Events are not taken fast enough.")
     TOO_MANY = (1013, "Too many connections.")
+    DISPLACED = (1013, "Too many connections from this network.")
     BUSY = (1013, "Try again later.")
+    IDLE = (1000, "No operation was running.")
     NOT_INITIALISED = (4408, "Connection initialisation timeout")
     EXPIRED = (4403, "The access token has expired.")
     SIGNED_OUT = (4403, "The session has ended.")
@@ -70,7 +73,12 @@ class Ended(Exception):
 
 
 class Streams:
-    """All open connections of this process."""
+    """All open connections of this process.
+
+    Where places run out, networks share them evenly: a newcomer takes the place of the network that holds the most, if
+    that is more than the newcomer's own would. So no few networks can hold all of them. Those who have shown no token
+    have few places: a WebSocket begins like that, whoever opens it, and such a place costs nothing to take.
+    """
 
     def __init__(self, engine: Engine, settings: Settings, services: Callable[[], Services]) -> None:
         self.engine = engine
@@ -78,7 +86,8 @@ class Streams:
         self.services = services
         self.turns = asyncio.Semaphore(EVENTS_AT_ONCE)
         self.is_stopping = False
-        self._open: set[Stream] = set()
+        self._open: dict[Stream, None] = {}  # those that are open longest stand first
+        self._unknown: dict[Stream, None] = {}  # those of them without a person
         self._places: Counter[str] = Counter()
 
     def __len__(self) -> int:
@@ -95,18 +104,13 @@ class Streams:
         """A connection. Raises Ended where there is no place for it."""
         if self.is_stopping:
             raise Ended(End.STOPPING)
-        place = f"address {network(caller.address)}"
-        if len(self._open) >= self.settings.max_streams:
-            raise Ended(End.TOO_MANY)
-        self.take_place(place, self.settings.max_streams_per_address)
         stream = Stream(self, caller)
-        self._open.add(stream)
+        self._enter(stream)
         try:
             yield stream
         finally:
             stream.close()
-            self._open.discard(stream)
-            self.leave_place(place)
+            self._leave(stream)
 
     def take_place(self, name: str, most: int) -> None:
         """Raises Ended where all are taken."""
@@ -119,6 +123,46 @@ class Streams:
         if not self._places[name]:
             del self._places[name]
 
+    def recognise(self, stream: Stream) -> None:
+        """It has shown whose it is."""
+        self._unknown.pop(stream, None)
+
+    def _enter(self, stream: Stream) -> None:
+        for network in stream.networks:
+            if self._places[network.name] >= self.settings.max_streams_per_address * network.factor:
+                raise Ended(End.TOO_MANY)
+        most = self.settings.max_streams
+        if len(self._unknown) >= max(1, most // UNKNOWN_SHARE):
+            self._make_room(self._unknown, stream, is_contested=True)
+        elif len(self._open) >= most:
+            self._make_room(self._open, stream, is_contested=False)
+        self._open[stream] = self._unknown[stream] = None
+        for network in stream.networks:
+            self._places[network.name] += 1
+
+    def _leave(self, stream: Stream) -> None:
+        if stream not in self._open:
+            return  # displaced before
+        del self._open[stream]
+        self._unknown.pop(stream, None)
+        for network in stream.networks:
+            self.leave_place(network.name)
+
+    def _make_room(self, pool: Collection[Stream], newcomer: Stream, *, is_contested: bool) -> None:
+        """Ends the oldest of the network that holds the most of these. Raises Ended where the newcomer's would hold
+        more then, or as many; where places are contested, newcomers win a tie: nobody needs such a place for long."""
+        held = Counter(network for stream in pool for network in stream.networks)
+
+        def share(stream: Stream, more: int = 0) -> float:
+            return max((held[network] + more) / network.factor for network in stream.networks)
+
+        largest = max(pool, key=share)
+        would_hold = share(newcomer, 1)
+        if would_hold > share(largest) or (would_hold == share(largest) and not is_contested):
+            raise Ended(End.TOO_MANY)
+        self._leave(largest)
+        largest.end(End.DISPLACED)
+
 
 class Stream:
     """One open connection."""
@@ -129,6 +173,7 @@ class Stream:
         self._streams = streams
         self._services = streams.services()
         self._caller = caller
+        self.networks = networks(caller.address)
         self._place = ""
         self._expiry: asyncio.TimerHandle | None = None
         self._forget_session: Callable[[], None] | None = None
@@ -167,6 +212,8 @@ class Stream:
             place = f"person {claims.subject}"
             self._streams.take_place(place, self._streams.settings.max_streams_per_person)
             self._place = place
+        if claims.subject is not None or claims.role == SERVICE.role:
+            self._streams.recognise(self)
         self.claims = claims
         self._expire()
         if claims.session_id is not None:  # listens first: the session may end in this moment

@@ -126,26 +126,36 @@ class _Socket:
         self._is_initialised = False
         self._is_acknowledged = False
         self._operations: dict[str, asyncio.Task[None]] = {}
+        self._running = 0  # operations, also those that are about to begin or have just been told to end
+        self._idle_since = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(self._settings.stream_init_timeout, self._end_unless_initialised)
 
     async def run(self, authorization: bytes | None) -> End | None:
         """Why it is to be closed; None where the client has gone away. Raises Ended or Violation. `authorization` is
         the handshake's header, which browsers cannot send."""
         self._header = authorization
-        timer = asyncio.get_running_loop().call_later(
-            self._settings.stream_init_timeout, self._give_up_unless_initialised
-        )
         try:
             return await self._stream.run(self._converse())
         finally:
-            timer.cancel()
+            self._timer.cancel()
             operations = list(self._operations.values())
             for operation in operations:
                 operation.cancel()
             await asyncio.gather(*operations, return_exceptions=True)
 
-    def _give_up_unless_initialised(self) -> None:
+    def _end_unless_initialised(self) -> None:
         if not self._is_initialised:
             self._stream.end(End.NOT_INITIALISED)
+
+    def _end_if_idle(self) -> None:
+        """Or looks again when it could be idle for long enough."""
+        timeout = self._settings.stream_idle_timeout
+        left = timeout if self._running else self._idle_since + timeout - self._loop.time()
+        if left <= 0:
+            self._stream.end(End.IDLE)
+        else:
+            self._timer = self._loop.call_later(left, self._end_if_idle)
 
     async def _converse(self) -> None:
         while True:
@@ -190,6 +200,9 @@ class _Socket:
             await self._become(authorization)
         self._is_acknowledged = True
         await self._say({"type": "connection_ack", "payload": self._validity()})
+        self._timer.cancel()
+        self._idle_since = self._loop.time()
+        self._end_if_idle()
 
     async def _pong(self, payload: dict[str, Any]) -> None:
         authorization = _authorization(payload) if self._is_acknowledged else None
@@ -219,15 +232,25 @@ class _Socket:
         payload = bytes(message.payload)
         if not payload.startswith(b"{"):
             raise Violation(4400, "Invalid message")
+        self._running += 1
         try:
             if len(self._operations) >= self._settings.max_stream_operations:
                 raise Overloaded(f"At most {self._settings.max_stream_operations} operations at once.")
             request = self._reader.from_body(payload)
             subscription = await self._stream.begin(request)
         except PROBLEMS as error:
+            self._over(None)
             await self._finish(id, "error", problems(error))
             return
-        self._operations[id] = asyncio.create_task(self._operate(id, request, subscription))
+        operation = asyncio.create_task(self._operate(id, request, subscription))
+        operation.add_done_callback(lambda _: self._over(subscription))  # also when it is cancelled before it starts
+        self._operations[id] = operation
+
+    def _over(self, subscription: Subscription | None) -> None:
+        if subscription is not None:
+            subscription.close()
+        self._running -= 1
+        self._idle_since = self._loop.time()
 
     async def _operate(self, id: str, request: Request, subscription: Subscription | None) -> None:
         try:
@@ -236,9 +259,6 @@ class _Socket:
             self._stream.end(error.end)
         except OSError:
             self._stream.end(End.GONE)
-        finally:
-            if subscription is not None:
-                subscription.close()
 
     async def _answer(self, id: str, request: Request, subscription: Subscription | None) -> None:
         try:

@@ -19,7 +19,8 @@ EXAMPLES = ROOT / "examples"
 MANIFEST = EXAMPLES / "src" / "generated" / "persisted-documents.json"
 CLIENTS = ("apollo", "urql", "graphql-request", "graphql-ws", "client-preset")
 LISTENERS = ("apollo", "urql", "graphql-ws")  # those that can open a WebSocket
-SOON = {"ACCESS_TOKEN_LIFETIME": "4"}  # seconds: the clients live to see their tokens expire
+# Seconds: the clients live to see their tokens expire, and sockets that they do not use closed.
+SOON = {"ACCESS_TOKEN_LIFETIME": "4", "STREAM_IDLE_TIMEOUT": "1"}
 
 pytestmark = pytest.mark.usefixtures("examples")
 

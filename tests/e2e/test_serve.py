@@ -47,6 +47,11 @@ def products(home: Path) -> list[str]:
     return listed.stdout.split()
 
 
+def shown_to_a_browser(url: str) -> tuple[int, str]:
+    answer = httpx.get(f"{url}/graphql", headers={"accept": "text/html"}, timeout=HANGS)
+    return answer.status_code, answer.headers["content-type"]
+
+
 def total(url: str) -> int:
     answer = httpx.post(f"{url}/graphql", json={"query": COUNT}, timeout=HANGS).json()
     count: int = answer["data"]["products"]["totalCount"]
@@ -170,6 +175,7 @@ def test_settings_that_cannot_be(home: Path) -> None:
         ("PORT", "eighty"),
         ("ENVIRONMENT", "staging"),
         ("MIGRATION_DATABASE_URL", "postgresql://a@localhost/b"),
+        ("TRUSTED_PROXIES", "*"),
     ):
         assert name in complaint(aclue(home, "serve", **{name: value}))
     assert not (home / "postgres").exists()
@@ -222,6 +228,8 @@ async def test_a_database_given_is_migrated_and_served(home: Path, server: Dsns)
         with served(home, **production) as service:
             assert total(service.url) > 400
             assert "Bearer" not in service.output.read_text()
+            assert "GraphiQL" not in service.output.read_text()
+            assert shown_to_a_browser(service.url) == (406, "application/json; charset=utf-8")
             assert "the database has migrations/2099_later.sql, which this code does not" in service.errors.read_text()
             assert service.stop() == 0
     finally:

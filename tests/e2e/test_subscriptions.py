@@ -8,7 +8,7 @@ import signal
 import socket as raw
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,8 @@ async def socket(service: Service, token: str | None, **options: Any) -> AsyncIt
     """An initialised socket."""
     url = f"ws://127.0.0.1:{service.port}/graphql"
     async with connect(url, subprotocols=["graphql-transport-ws"], **options) as client:  # type: ignore[list-item]
-        await client.send(json.dumps({"type": "connection_init", "payload": {"authorization": f"Bearer {token}"}}))
+        payload = {"authorization": f"Bearer {token}"} if token else {}
+        await client.send(json.dumps({"type": "connection_init", "payload": payload}))
         assert json.loads(await client.recv())["type"] == "connection_ack"
         yield client
 
@@ -84,6 +85,39 @@ async def test_a_page_of_another_origin_gets_no_socket(service: Service) -> None
     response = refused.value.response
     assert (response.status_code, len(response.headers["x-request-id"])) == (403, 16)
     assert json.loads(response.body)["errors"][0]["extensions"] == {"code": "FORBIDDEN"}
+
+
+async def test_ten_addresses_that_open_sockets_leave_others_their_places() -> None:
+    crowd_of_ten = [{"x-forwarded-for": f"198.51.100.{number}"} for number in range(10)]
+    with data_folder() as home, served(home, TRUSTED_PROXIES="127.0.0.1", MAX_STREAMS="50") as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=HANGS) as http, AsyncExitStack() as stack:
+            for _ in range(10):
+                for headers in crowd_of_ten:
+                    with suppress(ConnectionClosed):
+                        await stack.enter_async_context(socket(service, None, additional_headers=headers))
+            anna = await Client(http).start_session()
+            hers = {"x-forwarded-for": "203.0.113.1"}
+            async with socket(service, anna.token, additional_headers=hers) as client:
+                await subscribe(client, PREFERENCES)
+                await anna.swipe((await anna.products(first=1))[0]["id"])
+                assert "preferencesUpdated" in str(await asyncio.wait_for(client.recv(), HANGS))
+
+
+async def test_a_socket_on_which_nothing_runs_is_closed_and_an_event_stream_is_not() -> None:
+    with data_folder() as home, served(home, STREAM_IDLE_TIMEOUT="1") as service:
+        async with httpx.AsyncClient(base_url=service.url, timeout=HANGS) as http:
+            anna = await Client(http).start_session()
+            headers = {"authorization": f"Bearer {anna.token}", "accept": "text/event-stream"}
+            async with (
+                http.stream("POST", "/graphql", json={"query": FEED}, headers=headers) as stream,
+                socket(service, anna.token) as busy,
+                socket(service, anna.token) as idle,
+            ):
+                await subscribe(busy, PREFERENCES)
+                assert await close_code(idle) == 1000
+                await anna.swipe((await anna.products(first=1))[0]["id"])
+                assert "preferencesUpdated" in str(await asyncio.wait_for(busy.recv(), HANGS))
+                assert await anext(stream.aiter_lines()) == "event: next"
 
 
 HANDSHAKE = (

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 from uuid import uuid4
 
 import asyncpg
+import httpx
+import msgspec
 import pytest
 import structlog
 
 import server
 from domain import affiliate
-from tests.conftest import Shop
+from server import create_app
+from tests.conftest import SECRET, Shop
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -66,6 +70,40 @@ async def test_the_page_loads_nothing_from_elsewhere(shop: Shop, web: Path) -> N
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert 'src="http' not in answer.text
         assert 'src="//' not in answer.text
+
+
+@pytest.fixture
+async def closed(shop: Shop, web: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """The service as in production, where the schema does not describe itself; GraphiQL is built."""
+    (web / "dist").mkdir()
+    (web / "dist" / "graphiql.js").write_text("")
+    settings = msgspec.structs.replace(shop.services.settings, introspection=False)
+    app = create_app(settings, shop.dsns.api, SECRET, background=())
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize(("accept", "status"), [(HTML["accept"], 400), ("text/html", 406)])
+async def test_without_introspection_there_is_no_page(closed: httpx.AsyncClient, accept: str, status: int) -> None:
+    answer = await closed.get("/graphql", headers={"accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/json; charset=utf-8")
+    assert answer.json()["errors"][0]["extensions"] == {"code": "BAD_REQUEST"}
+
+
+@pytest.mark.parametrize("accept", [HTML["accept"], "text/html"])
+async def test_without_it_a_query_in_the_address_is_answered_all_the_same(
+    closed: httpx.AsyncClient, accept: str
+) -> None:
+    answer = await closed.get("/graphql", params={"query": "{ __typename }"}, headers={"accept": accept})
+    assert answer.json() == {"data": {"__typename": "Query"}}
+
+
+@pytest.mark.parametrize("path", ["/", "/graphiql", "/graphiql/", "/graphiql/graphiql.js"])
+async def test_without_it_nothing_of_the_page_is_served(closed: httpx.AsyncClient, path: str) -> None:
+    assert (await closed.get(path, headers=HTML)).status_code == 404
 
 
 async def test_a_query_in_the_address_is_answered_also_in_a_browser(shop: Shop) -> None:

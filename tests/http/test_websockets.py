@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import msgspec
 import pytest
 
 from tests.client import ME, SWIPE
 from tests.conftest import Shop
-from tests.streams import FEED, HANGS, PREFERENCES, PROTOCOL, Closed, app_of, socket
+from tests.streams import FEED, HANGS, PREFERENCES, PROTOCOL, Closed, Socket, app_of, socket
+from transports import websockets
+from transports.streams import End, Stream
+from transports.websockets import _Socket
 
 BRANDS = "{ brands { nodes { name } } }"
 
@@ -149,6 +155,99 @@ async def test_whoever_says_nothing_is_shown_out(shop: Shop, monkeypatch: pytest
         assert await client.close_code() == 4408
 
 
+@pytest.mark.parametrize("has_token", [True, False])
+async def test_a_socket_on_which_nothing_runs_is_closed(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, has_token: bool
+) -> None:
+    set_settings(shop, monkeypatch, stream_idle_timeout=0.1)
+    token = (await shop.anonymous()).token if has_token else None
+    async with socket(shop, token) as client:
+        assert await client.close_code() == 1000
+
+
+async def ping_on(client: Socket, token: str) -> None:
+    while True:
+        client.say("ping", payload={"token": token})
+        await asyncio.sleep(0.02)
+
+
+async def test_pings_keep_no_socket_open(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_settings(shop, monkeypatch, stream_idle_timeout=0.1)
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as client:
+        pings = asyncio.create_task(ping_on(client, anna.token or ""))
+        assert await client.close_code() == 1000
+        pings.cancel()
+
+
+async def test_a_socket_with_a_subscription_stays_open_until_it_has_none(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_settings(shop, monkeypatch, stream_idle_timeout=0.1)
+    ended: list[End] = []
+    monkeypatch.setattr(Stream, "end", lambda stream, why, end=Stream.end: (ended.append(why), end(stream, why)))
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as client:
+        await client.subscribe(FEED)
+        await asyncio.sleep(0.5)
+        assert ended == []
+        client.say("complete", id="events")
+        assert await client.close_code() == 1000
+
+
+class Clock:
+    """Stands still; what is to be called later is called as it is moved on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self._calls: dict[Callable[[], None], float] = {}
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(self, seconds: float, call: Callable[[], None]) -> mock.Mock:
+        self._calls[call] = self.now + seconds
+        return mock.Mock(cancel=lambda: self._calls.pop(call, None))
+
+    def move(self, seconds: float) -> None:
+        self.now += seconds
+        for call in [call for call, due in self._calls.items() if due <= self.now]:
+            del self._calls[call]
+            call()
+
+
+async def test_a_socket_is_idle_from_the_end_of_its_last_operation(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_settings(shop, monkeypatch, stream_idle_timeout=30)
+    clock = Clock()
+
+    def timed(*arguments: Any) -> Any:
+        made = _Socket(*arguments)
+        monkeypatch.setattr(made, "_loop", clock)
+        return made
+
+    monkeypatch.setattr(websockets, "_Socket", timed)
+    async with socket(shop) as client:
+        for _ in range(3):
+            clock.move(29)
+            assert "data" in await client.ask(BRANDS)
+            client.say("ping")  # once that is answered the operation is over
+            assert await client.hear() == {"type": "pong"}
+        clock.move(30)
+        assert await client.close_code() == 1000
+
+
+async def test_a_subscription_that_is_ended_as_it_begins_leaves_nothing_behind(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as client:
+        for _ in range(10):
+            client.say("subscribe", id="1", payload={"query": FEED})
+            client.say("complete", id="1")
+        client.say("ping")
+        await client.hear()
+        await client.ask(BRANDS)
+        assert not any(shop.services.database.changes._listeners["feeds"].values())
+
+
 @pytest.mark.parametrize(
     ("payload", "code"),
     [
@@ -210,6 +309,96 @@ async def test_a_process_and_an_address_have_so_many(shop: Shop, monkeypatch: py
     set_settings(shop, monkeypatch, **{setting: 1})
     async with socket(shop), socket(shop, init=False) as second:
         assert await second.close_code() == 1013
+
+
+async def test_the_addresses_of_a_household_have_so_many_together(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_settings(shop, monkeypatch, max_streams_per_address=1)
+    async with (
+        socket(shop, address="2001:db8::1"),
+        socket(shop, address="2001:db8:0:1::1"),
+        socket(shop, init=False, address="2001:db8::2") as second,
+    ):
+        assert await second.close_code() == 1013
+
+
+async def test_a_site_has_eight_times_as_many(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_settings(shop, monkeypatch, max_streams_per_address=1)
+    async with contextlib.AsyncExitStack() as stack:
+        for household in range(8):
+            await stack.enter_async_context(socket(shop, address=f"2001:db8:0:{household}::1"))
+        async with socket(shop, init=False, address="2001:db8:0:ffff::1") as ninth:
+            assert await ninth.close_code() == 1013
+        await stack.enter_async_context(socket(shop, address="2001:db8:1::1"))
+
+
+async def test_those_without_a_token_leave_nine_of_ten_places_to_others(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_settings(shop, monkeypatch, max_streams=20)
+    streams = app_of(shop).websockets._streams
+    async with contextlib.AsyncExitStack() as stack:
+        strangers = [await stack.enter_async_context(socket(shop, address=f"198.51.100.{n}")) for n in range(5)]
+        assert [await stranger.close_code() for stranger in strangers[:3]] == [1013] * 3
+        assert len(streams) == 2
+        people = [await shop.anonymous() for _ in range(18)]
+        sockets = [
+            await stack.enter_async_context(socket(shop, person.token, address=f"203.0.113.{n}"))
+            for n, person in enumerate(people)
+        ]
+        assert [(await client.ask(ME))["data"]["me"]["id"] for client in sockets] == [
+            await person.my_id() for person in people
+        ]
+
+
+@pytest.mark.parametrize("has_token", [True, False])
+async def test_a_few_networks_cannot_hold_every_place(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, has_token: bool
+) -> None:
+    set_settings(shop, monkeypatch, max_streams=40, max_streams_per_address=10)
+    anna = await shop.anonymous()
+    async with contextlib.AsyncExitStack() as stack:
+        crowd = []
+        for number in range(100):
+            token = (await shop.anonymous()).token if has_token else None
+            with contextlib.suppress(Closed, AssertionError):
+                opened = socket(shop, token, address=f"198.51.100.{number % 10}")
+                crowd.append(await stack.enter_async_context(opened))
+        hers = await stack.enter_async_context(socket(shop, anna.token, address="203.0.113.1"))
+        await hers.subscribe(FEED)
+        for number in range(40):  # and she keeps it while they come back
+            with contextlib.suppress(Closed):
+                await stack.enter_async_context(socket(shop, init=False, address=f"198.51.100.{number % 10}"))
+        assert (await hers.ask(ME))["data"]["me"] is not None
+        assert len(app_of(shop).websockets._streams) <= 40
+
+
+async def test_a_site_is_weighed_as_one_network_of_eight(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_settings(shop, monkeypatch, max_streams=20)
+    async with contextlib.AsyncExitStack() as stack:
+        site = [
+            await stack.enter_async_context(
+                socket(shop, (await shop.anonymous()).token, address=f"2001:db8:0:{n:x}::1")
+            )
+            for n in range(20)
+        ]
+        anna = await shop.anonymous()
+        await stack.enter_async_context(socket(shop, anna.token, address="203.0.113.1"))
+        assert await site[0].close_code() == 1013
+
+
+async def test_nobody_makes_room_for_a_network_that_would_hold_more(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_settings(shop, monkeypatch, max_streams=2)
+    anna, ben, cleo = [await shop.anonymous() for _ in range(3)]
+    async with (
+        socket(shop, anna.token, address="203.0.113.1") as hers,
+        socket(shop, ben.token, address="203.0.113.2") as his,
+    ):
+        async with socket(shop, cleo.token, init=False, address="203.0.113.1") as third:
+            assert await third.close_code() == 1013
+        for client in (hers, his):
+            assert (await client.ask(ME))["data"]["me"] is not None
 
 
 async def test_a_client_that_takes_nothing_is_dropped(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

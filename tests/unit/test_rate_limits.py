@@ -77,6 +77,36 @@ async def test_who_has_no_token_is_known_by_the_address() -> None:
     await limited.take(ANONYMOUS, "2001:db8:0:1::1", 600)
 
 
+async def test_a_site_has_eight_times_what_a_household_has() -> None:
+    limited = limits(Clock())
+    for household in range(8):
+        await limited.take(ANONYMOUS, f"2001:db8:0:{household:x}::1", 600)
+    with pytest.raises(RateLimited):
+        await limited.take(ANONYMOUS, "2001:db8:0:ffff::1", 1)
+    for household in range(8, 16):  # with a token the bucket of all at the site is what is left
+        await limited.take(person(), f"2001:db8:0:{household:x}::1", 600)
+    with pytest.raises(RateLimited):
+        await limited.take(person(), "2001:db8:0:ffff::1", 1)
+    await limited.take(ANONYMOUS, "2001:db8:1::1", 600)
+
+
+async def test_what_a_household_is_refused_its_site_does_not_pay_for() -> None:
+    limited = limits(Clock())
+    await limited.take(ANONYMOUS, "2001:db8::1", 600)
+    for _ in range(100):
+        with pytest.raises(RateLimited):
+            await limited.take(ANONYMOUS, "2001:db8::1", 600)
+    await limited.take(ANONYMOUS, "2001:db8:0:1::1", 600)
+
+
+async def test_an_address_of_ipv4_is_one_however_it_is_written() -> None:
+    limited = limits(Clock())
+    await limited.take(ANONYMOUS, "192.0.2.1", 600)
+    for same in ("::ffff:192.0.2.1", "::ffff:c000:201"):
+        with pytest.raises(RateLimited):
+            await limited.take(ANONYMOUS, same, 1)
+
+
 async def test_what_is_refused_takes_nothing() -> None:
     limited, anna = limits(Clock()), person()
     await limited.take(anna, "192.0.2.1", 599)

@@ -66,6 +66,7 @@ CHECKED = (
     "MIGRATION_DATABASE_URL",
     "LISTEN_DATABASE_URL",
     "CORS_ORIGINS",
+    "TRUSTED_PROXIES",
 )
 
 
@@ -104,6 +105,33 @@ def test_a_text_is_read_as_it_is(name: str) -> None:
 def test_what_cannot_be_used_is_named(name: str, text: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
         load({name: text})
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("*", "with * every client could choose"),
+        ("10.0.0.1,*", "with * every client could choose"),
+        ("0.0.0.0/0", "is nearly everybody"),
+        ("0.0.0.0/1,128.0.0.0/1", "is nearly everybody"),
+        ("::/0", "is nearly everybody"),
+        ("2000::/3", "is nearly everybody"),
+        ("::ffff:0:0/96", "is nearly everybody"),
+        ("10.0.0.1/8", "has host bits set"),
+        ("proxy.example", "does not appear to be"),
+        ("10.0.0.1:80", "does not appear to be"),
+        ("[::1]", "does not appear to be"),
+        ("10.0.0.1 10.0.0.2", "does not appear to be"),
+    ],
+)
+def test_proxies_that_would_let_anybody_choose_an_address_are_refused(text: str, complaint: str) -> None:
+    with pytest.raises(SettingsError, match=r"^TRUSTED_PROXIES: .*" + re.escape(complaint)):
+        load({"TRUSTED_PROXIES": text})
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    trusted = load({"TRUSTED_PROXIES": " 127.0.0.1, 10.0.0.0/8,fc00::/7,,::ffff:192.0.2.0/120,"}).trusted_networks
+    assert [str(network) for network in trusted] == ["127.0.0.1/32", "10.0.0.0/8", "fc00::/7", "192.0.2.0/24"]
 
 
 @pytest.mark.parametrize("sender", ["", "Aclue", "Aclue <a@x.example>\r\nBcc: <b@x.example>"])

@@ -27,14 +27,26 @@ def networks(address: str) -> tuple[Network, ...]:
     address (a Unix socket has none) counts as it is.
     """
     try:
-        found = ipaddress.ip_address(address.partition("%")[0])
+        found = _parse(address)
     except ValueError:
         return (Network(address),)
     if isinstance(found, ipaddress.IPv6Address):
-        if found.ipv4_mapped is None:
-            return (Network(_prefix(found, 64)), Network(_prefix(found, 48), SITE_FACTOR))
-        found = found.ipv4_mapped
+        return (Network(_prefix(found, 64)), Network(_prefix(found, 48), SITE_FACTOR))
     return (Network(str(found)),)
+
+
+def ranges(address: str) -> tuple[str, ...]:
+    """The household, the site and the provider's range of an address, each within the next.
+
+    That is the /64, /48 and /32 of an IPv6 address, which a household, a site and a provider are given (RFC 6177), and
+    an IPv4 address, its /24 (the smallest block that is routed) and its /16. Empty for text that is no address.
+    """
+    try:
+        found = _parse(address)
+    except ValueError:
+        return ()
+    lengths = (64, 48, 32) if isinstance(found, ipaddress.IPv6Address) else (32, 24, 16)
+    return tuple(_prefix(found, length) for length in lengths)
 
 
 def network(address: str) -> str:
@@ -42,5 +54,13 @@ def network(address: str) -> str:
     return networks(address)[0].name
 
 
-def _prefix(address: ipaddress.IPv6Address, length: int) -> str:
-    return str(ipaddress.ip_network((int(address) >> 128 - length << 128 - length, length)))
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Raises ValueError."""
+    found = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(found, ipaddress.IPv6Address) and found.ipv4_mapped is not None:
+        return found.ipv4_mapped
+    return found
+
+
+def _prefix(address: ipaddress.IPv4Address | ipaddress.IPv6Address, length: int) -> str:
+    return str(ipaddress.ip_network((address, length), strict=False))

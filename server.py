@@ -27,6 +27,7 @@ from db.pool import Database
 from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, RateLimited, TryAgain
 from resolvers import affiliate_clicks, housekeeping, outbox, senders
 from resolvers.services import Services
+from resolvers.sessions import Caller
 from schema import trusted_documents
 from schema.execution import Engine
 from settings import Settings, SettingsError
@@ -209,14 +210,15 @@ _LINK_HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow
 VISIT_COST = 100  # charged to the address against rate limits: each visit is written down
 
 
-def _link(path: str, follow: Callable[[Services, str, str | None], Awaitable[str]]) -> Route:
+def _link(path: str, follow: Callable[[Services, Caller, str], Awaitable[str]]) -> Route:
     """A link that leads to a stored offer, never to anything the request says."""
 
     async def answer(http: HttpRequest) -> Response:
         services = _services(http)
         try:
-            await services.rate_limits.take(ANONYMOUS, caller_of(http.scope, None).address, VISIT_COST)
-            target = await follow(services, http.path_params["token"], http.headers.get("user-agent"))
+            visitor = caller_of(http.scope, dict(http.scope["headers"]).get(b"user-agent"))
+            await services.rate_limits.take(ANONYMOUS, visitor.address, VISIT_COST)
+            target = await follow(services, visitor, http.path_params["token"])
         except TryAgain as error:
             headers = {**_LINK_HEADERS, "retry-after": str(error.retry_after)}
             if isinstance(error, RateLimited):

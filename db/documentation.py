@@ -99,6 +99,9 @@ async def tables(connection: asyncpg.Connection[Any], row_types: Iterable[RowTyp
     texts = [(f"`{query.name}`", query.text) for query in _served()]
     for row in await connection.fetch(_FUNCTIONS):
         texts.append((f"`{row['name']}()`", row["source"]))
+    async with connection.transaction():
+        await connection.execute("set local search_path = ''")  # definitions then name the schema of each table
+        texts += [(f"`{row['name']}`", row["source"]) for row in await connection.fetch(_VIEWS)]
     for label, text in texts:
         for pattern, kind in ((_WRITES, "writers"), (_READS, "readers")):
             for name in pattern.findall(text):
@@ -369,6 +372,10 @@ from pg_proc p join pg_language l on l.oid = p.prolang
 where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace) and l.lanname in ('sql', 'plpgsql')
   and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
 order by 1
+"""
+_VIEWS = f"""
+select c.oid::pg_catalog.regclass::text as name, pg_catalog.pg_get_viewdef(c.oid, true) as source
+from pg_catalog.pg_class c where {_OURS} and c.relkind = 'v' order by 1
 """
 _FOREIGN_KEYS = """
 select k.conrelid::regclass::text as relation, k.confrelid::regclass::text as referred,

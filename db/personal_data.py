@@ -26,7 +26,12 @@ READ_BY_PERSON: Mapping[str, Personal] = {
     "public.consents": Personal(),
     "public.privacy_requests": Personal(),
     "public.user_sessions": Personal(
-        left_out={"refresh_token_hash": _KEEPS_SAFE, "rotated_token_hashes": _KEEPS_SAFE},
+        left_out={
+            "refresh_token_hash": _KEEPS_SAFE,
+            "rotated_token_hashes": _KEEPS_SAFE,
+            "networks": "keyed hashes of the network the session began in, which bound how much one network counts in"
+            " popularity; of no meaning without the server's key",
+        },
     ),
     "public.session_analytics": Personal(),
     "public.personality_profiles": Personal(),
@@ -56,7 +61,9 @@ READ_BY_PERSON: Mapping[str, Personal] = {
 
 # People have no grant on these, and a right to what they say.
 READ_BY_SERVICE: Mapping[str, Personal] = {
-    "public.affiliate_redirects": Personal(),
+    "public.affiliate_redirects": Personal(
+        left_out={"visitor_hash": "of whoever followed the link, who is mostly somebody else"},
+    ),
     "public.conversions": Personal(left_out={"commission_minor": _OF_THE_SHOP}),
     "public.audit_log": Personal("person_id", left_out={"actor": "may be somebody else, such as an administrator"}),
 }

@@ -44,10 +44,23 @@ def networks(address: str) -> tuple[Network, ...]:
     return (Network(address if found is None else str(found)),)
 
 
+def ranges(address: str) -> tuple[str, ...]:
+    """The household, the site and the provider's range of an address, each within the next.
+
+    That is the /64, /48 and /32 of an IPv6 address, which a household, a site and a provider are given (RFC 6177), and
+    an IPv4 address, its /24 (the smallest block that is routed) and its /16. Empty for text that is no address.
+    """
+    found = parse_address(address)
+    if found is None:
+        return ()
+    lengths = (64, 48, 32) if isinstance(found, ipaddress.IPv6Address) else (32, 24, 16)
+    return tuple(_prefix(found, length) for length in lengths)
+
+
 def network(address: str) -> str:
     """The narrowest network of an address: an IPv4 address, or the /64 of an IPv6 one."""
     return networks(address)[0].name
 
 
-def _prefix(address: ipaddress.IPv6Address, length: int) -> str:
-    return str(ipaddress.ip_network((int(address) >> 128 - length << 128 - length, length)))
+def _prefix(address: Address, length: int) -> str:
+    return str(ipaddress.ip_network((address, length), strict=False))

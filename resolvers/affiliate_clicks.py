@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from uuid import UUID
 
 from db.claims import SERVICE
 from db.session import Session
 from domain import affiliate
+from domain.devices import device_class
 from domain.errors import Invalid, NotFound, ProductNotFound
+from domain.networks import network
 from resolvers import gift_links, recommendations
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
 from resolvers.services import Services
+from resolvers.sessions import Caller
 
 
 async def create(
@@ -58,26 +62,32 @@ async def create(
     return await once(session, "createAffiliateClick", idempotency_key, request, store)
 
 
-async def follow(services: Services, token: str, user_agent: str | None) -> str:
+async def follow(services: Services, visitor: Caller, token: str) -> str:
     """The shop's URL with our click id, and the hit recorded. Raises NotFound for an unknown token."""
     click = affiliate.decode_token(token)
     if click is None:
         raise NotFound("There is no such link.")
     async with services.database.session(SERVICE, read_only=False) as session:
-        return await _record_hit(session, click, user_agent)
+        return await _record_hit(session, services, visitor, click)
 
 
-async def follow_gift_link(services: Services, token: str, user_agent: str | None) -> str:
+async def follow_gift_link(services: Services, visitor: Caller, token: str) -> str:
     """The same for a gift link, whose every visit is a click in its maker's name. Raises NotFound for an unknown or
     forged token; Expired, LimitReached or ProductNotFound for one that leads nowhere any more."""
     link = gift_links.open_token(services, token)
     async with services.database.session(SERVICE, read_only=False) as session:
-        return await _record_hit(session, await gift_links.create_click_of_maker(session, link), user_agent)
+        return await _record_hit(session, services, visitor, await gift_links.create_click_of_maker(session, link))
 
 
-async def _record_hit(session: Session, click: UUID, user_agent: str | None) -> str:
-    agent = user_agent.replace("\0", "") if user_agent else None
-    found = await session.fetchrow("affiliate_clicks.follow", click_id=click, user_agent=agent)
+async def _record_hit(session: Session, services: Services, visitor: Caller, click: UUID) -> str:
+    """Of the visitor nothing is kept that tells the click's owner, or a reader of the database, who it was."""
+    who = f"{network(visitor.address)} {visitor.user_agent}"
+    found = await session.fetchrow(
+        "affiliate_clicks.follow",
+        click_id=click,
+        visitor_hash=services.visitor_pseudonyms.of(who, time.time()),
+        device_class=device_class(visitor.user_agent),
+    )
     if found is None:
         raise NotFound("There is no such link.")
     return affiliate.tracked_url(found["affiliate_url"], found["click_parameter"], affiliate.encode_token(click))

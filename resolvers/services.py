@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from db.pool import Database
+from domain.pseudonyms import Pseudonyms
 from domain.sealing import Sealer
 from domain.signing import Signer
 from domain.tombstones import Tombstones
@@ -35,6 +36,9 @@ class Services:
     factor_sealer: Sealer = field(repr=False)
     mail_sealer: Sealer = field(repr=False)
     tombstones: Tombstones = field(repr=False)
+    attempt_pseudonyms: Pseudonyms = field(repr=False)
+    network_pseudonyms: Pseudonyms = field(repr=False)
+    visitor_pseudonyms: Pseudonyms = field(repr=False)
 
     @classmethod
     def make(cls, settings: Settings, database: Database, secret: str) -> Services:
@@ -54,4 +58,7 @@ class Services:
             factor_sealer=Sealer(encryption_key, "second factor"),
             mail_sealer=Sealer(encryption_key, "mail"),
             tombstones=Tombstones(settings.erasure_secret.encode() or key),
+            attempt_pseudonyms=Pseudonyms(key, "attempt"),
+            network_pseudonyms=Pseudonyms(key, "network"),
+            visitor_pseudonyms=Pseudonyms(key, "visitor"),
         )

@@ -18,7 +18,7 @@ from db.claims import SERVICE, Claims
 from db.session import Session
 from domain import ids
 from domain.errors import InvalidCredentials, NotFound, RateLimited, Unauthenticated
-from domain.networks import networks
+from domain.networks import networks, ranges
 from resolvers.services import Services
 
 
@@ -58,15 +58,15 @@ def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _bucket(kind: str, subject: str) -> bytes:
-    return hashlib.sha256(f"{kind}:{subject}".encode("utf-8", "surrogatepass")).digest()
+def _bucket(services: Services, kind: str, subject: str) -> bytes:
+    return services.attempt_pseudonyms.of(f"{kind}:{subject}", time.time())
 
 
 async def count_attempt(session: Session, services: Services, kind: str, subject: str) -> int:
     """Counts an attempt; how many that makes in this window. `session` is service_role's and must commit."""
     window = float(services.settings.attempt_window)
     attempts: int = await session.fetchval(
-        "accounts.count_attempt", bucket=_bucket(kind, subject), window_seconds=window
+        "accounts.count_attempt", bucket=_bucket(services, kind, subject), window_seconds=window
     )
     return attempts
 
@@ -96,7 +96,7 @@ async def count_by_network(services: Services, kind: str, address: str, most: in
 async def forgive_attempt(session: Session, services: Services, kind: str, subject: str) -> None:
     """Takes back a counted attempt that succeeded. Counted first: of many guesses at once none may run ahead."""
     window = float(services.settings.attempt_window)
-    await session.fetch("accounts.forgive_attempt", bucket=_bucket(kind, subject), window_seconds=window)
+    await session.fetch("accounts.forgive_attempt", bucket=_bucket(services, kind, subject), window_seconds=window)
 
 
 async def open_session(
@@ -110,7 +110,8 @@ async def open_session(
     email: str | None = None,
     app_metadata: dict[str, Any] | None = None,
 ) -> SignedIn:
-    """A new session of a person; `session` is service_role's."""
+    """A new session of a person; `session` is service_role's. It keeps hashes of the network it began in, whatever
+    networks refresh it later: what a person's signals count for others depends on where they came from first."""
     session_id: UUID = await session.fetchval("sessions.new_id")
     refresh_token = _new_refresh_token(session_id)
     amr = [proof(method)]
@@ -121,6 +122,7 @@ async def open_session(
         refresh_token_hash=_hash(refresh_token),
         lifetime_seconds=float(services.settings.refresh_token_lifetime),
         user_agent=caller.user_agent,
+        networks=_network_hashes(services, caller),
         amr=msgspec.json.encode(amr).decode(),
     )
     access_token, claims = services.tokens.issue(
@@ -133,6 +135,12 @@ async def open_session(
         amr=amr,
     )
     return _signed_in(access_token, claims, refresh_token)
+
+
+def _network_hashes(services: Services, caller: Caller) -> list[bytes] | None:
+    """Of the household, the site and the range; None where the address is unknown, as over a Unix socket."""
+    now = time.time()
+    return [services.network_pseudonyms.of(name, now) for name in ranges(caller.address)] or None
 
 
 def proof(method: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from db.verification.init_plans import calls_per_row
 SECRETS = [
     "user_sessions.refresh_token_hash",
     "user_sessions.rotated_token_hashes",
+    "user_sessions.networks",
     "affiliate_clicks.commission_rate",
     "affiliate_clicks.expected_commission_minor",
     "affiliate_clicks.actual_commission_minor",

@@ -36,23 +36,35 @@ $$;
 comment on function private.create_affiliate_click(uuid, uuid, uuid, text, text) is
   'The caller''s new click; null when the product is not on offer.';
 
-create or replace function private.follow_affiliate_click(p_click uuid, p_user_agent text)
+create or replace function private.follow_affiliate_click(p_click uuid, p_visitor_hash bytea, p_device_class text)
 returns table (affiliate_url text, click_parameter text)
 language sql security definer
 set search_path = ''
 as $$
   with click as (select * from public.affiliate_clicks where id = p_click),
   hit as (
-    insert into public.affiliate_redirects (user_id, click_id, user_agent)
-    select user_id, id, left(p_user_agent, 400) from click
+    insert into public.affiliate_redirects (user_id, click_id, visitor_hash, device_class)
+    select user_id, id, p_visitor_hash, p_device_class from click
   )
   select affiliate_url, click_parameter from click
 $$;
-comment on function private.follow_affiliate_click(uuid, text) is 'Records a hit of a tracked link; no row when unknown.';
+comment on function private.follow_affiliate_click(uuid, bytea, text) is
+  'Records a hit of a tracked link; no row when unknown.';
+
+-- What the release before this one calls: nothing of the agent is stored.
+create or replace function private.follow_affiliate_click(p_click uuid, p_user_agent text)
+returns table (affiliate_url text, click_parameter text)
+language sql security definer
+set search_path = ''
+as $$
+  select affiliate_url, click_parameter from private.follow_affiliate_click(p_click, null::bytea, null::text)
+$$;
 
 revoke all on function private.create_affiliate_click(uuid, uuid, uuid, text, text),
   private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid),
-  private.follow_affiliate_click(uuid, text) from public, anon, authenticated;
+  private.follow_affiliate_click(uuid, bytea, text), private.follow_affiliate_click(uuid, text)
+  from public, anon, authenticated;
 grant execute on function private.create_affiliate_click(uuid, uuid, uuid, text, text)
   to anon, authenticated, service_role;
-grant execute on function private.follow_affiliate_click(uuid, text) to service_role;
+grant execute on function private.follow_affiliate_click(uuid, bytea, text),
+  private.follow_affiliate_click(uuid, text) to service_role;

@@ -36,6 +36,47 @@ comment on function private.sync_signals(uuid[]) is
 revoke all on function private.sync_signals(uuid[]) from public;
 grant execute on function private.sync_signals(uuid[]) to anon, authenticated, service_role;
 
+-- What signals are worth to others. Whatever is computed from everybody's swipes reads this and weighs by it; formula and
+-- reasons: domain/trust.py. Each network's share needs the sums of the one below it, hence three levels; their partitions
+-- begin alike, so that one sort serves all three, and name the product, so that one product is looked up by its index.
+create or replace view private.trusted_signals with (security_invoker = true) as
+select user_id, product_id, direction, preference_strength, swiped_at,
+  weight * least(1, 8 * factor / sum(weight) over (
+    partition by product_id, is_verified, range_hash)) as weight
+from (
+  select user_id, product_id, direction, preference_strength, swiped_at, is_verified, factor, range_hash,
+    weight * least(1, 2 * factor / sum(weight) over (
+      partition by product_id, is_verified, range_hash, site_hash)) as weight
+  from (
+    select user_id, product_id, direction, preference_strength, swiped_at, is_verified, factor, range_hash, site_hash,
+      ripeness * least(1, factor / sum(ripeness) over (
+        partition by product_id, is_verified, range_hash, site_hash, household_hash)) as weight
+    from (
+      select g.user_id, g.product_id, g.direction, g.preference_strength, g.swiped_at, v.is_verified,
+        case when v.is_verified then 4 else 1 end as factor,
+        least(1, (extract(epoch from now() - v.came_at)::double precision / 86400 - 3) / 4) as ripeness,
+        -- Of those whose network nobody knows, the ones who came in the same 30 days count as one range.
+        coalesce(v.networks[1], uuid_send(g.user_id)) as household_hash,
+        coalesce(v.networks[2], uuid_send(g.user_id)) as site_hash,
+        coalesce(v.networks[3], int8send(floor(extract(epoch from v.came_at) / 2592000)::bigint)) as range_hash
+      from public.product_signals g
+      join (
+        select p.id, p.email_verified_at is not null and not p.is_anonymous as is_verified,
+          least(p.created_at, first.created_at) as came_at, first.networks
+        from public.profiles p
+        left join lateral (
+          select s.created_at, s.networks from public.user_sessions s where s.user_id = p.id
+          order by s.networks is null, s.created_at, s.id limit 1) first on true
+      ) v on v.id = g.user_id
+      where g.preference_strength is not null and v.came_at < now() - interval '3 days'
+    ) ripe
+  ) households
+) sites;
+comment on view private.trusted_signals is
+  'Everybody''s signals that say something, with what each is worth to others (weight, 0..1). Signals of people who came '
+  'less than three days ago are not in it.';
+revoke all on table private.trusted_signals from public, anon, authenticated, service_role;
+
 -- The planner takes a moment that it does not know for the middle of all swipes and would read them from the start
 -- until the first new one, which is the last of them.
 create or replace function private.swiped_since(p_at timestamptz) returns boolean

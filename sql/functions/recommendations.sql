@@ -5,14 +5,15 @@ create or replace function private.product_traits(p_category uuid, p_tags text[]
 language sql stable
 return private.trait_features(pg_catalog.to_jsonb(p_tags), private.category_alignments(p_category))::real[];
 
--- The expected strength of a swipe: the mean of its signals and of 20 imagined ones at the feed's own figure (or .5).
+-- The expected strength of a swipe: the mean of its signals, weighted by trust, and of 20 imagined ones at the feed's own
+-- figure (or .5).
 create or replace function private.product_popularity(p_product uuid, p_prior real) returns real
 language sql stable
 set search_path = ''
 as $$
-  select ((20 * coalesce(p_prior, 0.5) + coalesce(sum(s.preference_strength), 0))
-    / (20 + count(s.preference_strength)))::real
-  from public.product_signals s where s.product_id = p_product
+  select ((20 * coalesce(p_prior, 0.5) + coalesce(sum(s.weight * s.preference_strength), 0))
+    / (20 + coalesce(sum(s.weight), 0)))::real
+  from private.trusted_signals s where s.product_id = p_product
 $$;
 
 create or replace function private.default_model_parameters() returns jsonb
@@ -109,11 +110,11 @@ begin
   -- private.product_traits() say of each product, without asking anew for each of a million.
   update public.products p set popularity = n.popularity
   from (
-    select c.id, ((20 * coalesce(c.feed_popularity, 0.5) + coalesce(s.strengths, 0)) / (20 + coalesce(s.signals, 0)))::real as popularity
+    select c.id, ((20 * coalesce(c.feed_popularity, 0.5) + coalesce(s.strengths, 0)) / (20 + coalesce(s.weights, 0)))::real as popularity
     from public.products c
     left join (
-      select product_id, sum(preference_strength) as strengths, count(preference_strength) as signals
-      from public.product_signals group by product_id) s on s.product_id = c.id
+      select product_id, sum(weight * preference_strength) as strengths, sum(weight) as weights
+      from private.trusted_signals group by product_id) s on s.product_id = c.id
   ) n
   where n.id = p.id and p.popularity is distinct from n.popularity;
   insert into public.recommendation_models (parameters)

@@ -2,9 +2,10 @@
 select private.create_affiliate_click(
   :product_id::uuid, :session_id::uuid, :recommendation_id::uuid, :source_page::text, :campaign::text)
 
--- name: follow(click_id, user_agent)
+-- name: follow(click_id, visitor_hash, device_class)
 -- As service_role: records the hit and gives the offer.
-select affiliate_url, click_parameter from private.follow_affiliate_click(:click_id::uuid, :user_agent::text)
+select affiliate_url, click_parameter
+from private.follow_affiliate_click(:click_id::uuid, :visitor_hash::bytea, :device_class::text)
 
 -- name: converted_since(user_id, since, most)
 -- A person's clicks that earned or lost something after a moment, the latest first.

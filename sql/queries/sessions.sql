@@ -6,9 +6,10 @@ insert into public.profiles (is_anonymous) values (true) returning id
 -- name: new_id()
 select private.uuid_v7()
 
--- name: open(user_id, session_id, refresh_token_hash, lifetime_seconds, user_agent, amr)
-insert into public.user_sessions (user_id, id, refresh_token_hash, expires_at, user_agent, amr)
-values (:user_id, :session_id, :refresh_token_hash, now() + make_interval(secs => :lifetime_seconds::float8), left(:user_agent::text, 400), :amr::jsonb)
+-- name: open(user_id, session_id, refresh_token_hash, lifetime_seconds, user_agent, networks, amr)
+insert into public.user_sessions (user_id, id, refresh_token_hash, expires_at, user_agent, networks, amr)
+values (:user_id, :session_id, :refresh_token_hash, now() + make_interval(secs => :lifetime_seconds::float8),
+  left(:user_agent::text, 400), :networks::bytea[], :amr::jsonb)
 returning id
 
 -- name: note_visit(user_id, session_id, landing_page, referrer, device_type, campaign)

@@ -147,8 +147,8 @@ async def test_from_a_recommendation_to_the_shop(
     assert (target.scheme, target.netloc, target.path) == (offer.scheme, offer.netloc, offer.path)
     if click["click_parameter"]:
         assert parse_qs(target.query)[click["click_parameter"]] == [made["click"]["redirectUrl"].rpartition("/")[2]]
-    hits = await database.fetch("select user_agent from public.affiliate_redirects where click_id = $1", click["id"])
-    assert [hit["user_agent"] for hit in hits] == ["a browser"]
+    hits = await database.fetch("select device_class from public.affiliate_redirects where click_id = $1", click["id"])
+    assert [hit["device_class"] for hit in hits] == ["other"]
 
 
 async def test_an_account_from_the_first_sign_up_to_the_last_sign_out(

@@ -146,13 +146,19 @@ async def test_the_link_leads_to_the_shop_with_our_click_id(shop: Shop) -> None:
         assert answer.headers["referrer-policy"] == "no-referrer"
 
 
-async def test_each_hit_of_a_link_is_recorded(shop: Shop) -> None:
+PHONE = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36"
+DESK = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
+
+
+async def test_each_hit_of_a_link_is_recorded_with_its_kind_of_device(shop: Shop) -> None:
     anna = await shop.anonymous()
     path = urlsplit((await click(anna, await sold_by(shop, "north-shop")))["redirectUrl"]).path
-    for agent in ("one", "two"):
+    for agent in (PHONE, PHONE, DESK):
         assert (await shop.http.get(path, headers={"user-agent": agent})).status_code == 302
-    hits = await shop.owner.fetch("select user_agent from public.affiliate_redirects order by redirected_at, id")
-    assert [row["user_agent"] for row in hits] == ["one", "two"]
+    hits = await shop.owner.fetch("select * from public.affiliate_redirects order by redirected_at, id")
+    assert [row["device_class"] for row in hits] == ["mobile", "mobile", "desktop"]
+    visitors = [row["visitor_hash"] for row in hits]
+    assert visitors[0] == visitors[1] != visitors[2]
 
 
 async def test_the_offer_may_change_and_the_link_leads_where_it_led(shop: Shop) -> None:

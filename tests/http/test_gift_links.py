@@ -169,8 +169,9 @@ async def test_a_visit_leads_to_the_shop_with_a_click_in_the_makers_name(
     assert ids.encode("Profile", row["user_id"]) == await anna.my_id()
     assert ids.encode("GiftLink", row["gift_link_id"]) == link["id"]
     assert (row["user_id"], row["source_page"], row["session_id"]) == (row["gift_link_user_id"], "gift-link", None)
-    hits = await shop.owner.fetch("select click_id, user_agent from public.affiliate_redirects")
-    assert [tuple(hit) for hit in hits] == [(row["id"], "a browser")]
+    assert [hit["click_id"] for hit in await shop.owner.fetch("select * from public.affiliate_redirects")] == [
+        row["id"]
+    ]
     me = (await anna.ask(LINKS))["me"]
     assert me["giftLinks"]["nodes"][0]["clicks"] == 1
     assert me["affiliateClicks"]["nodes"][0]["id"] == ids.encode("AffiliateClick", row["id"])

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+import asyncpg
 import pytest
 
+from db.migrations import migrate
 from domain import ids
 from domain.affiliate import decode_token
 from tests.client import Client
@@ -167,3 +169,33 @@ async def test_the_link_of_somebody_who_is_gone_leads_nowhere(shop: Shop) -> Non
     made = await click(await shop.anonymous(), await product_at(shop, "north-shop"))
     await shop.owner.execute("delete from profiles")
     assert (await shop.http.get(urlsplit(made["redirectUrl"]).path)).status_code == 404
+
+
+BEFORE = "20261121111200"  # the last migration of the release that kept user agents
+HIT_OF_BEFORE = """
+with someone as (insert into public.profiles (is_anonymous) values (true) returning id),
+category as (insert into public.categories (slug, name) values ('books', 'Books') returning id),
+retailer as (insert into public.retailers (slug, name, domain) values ('shop', 'Shop', 'shop.example') returning id),
+product as (
+  insert into public.products (
+    name, description, price_minor, currency, category_id, retailer_id, external_id, affiliate_url)
+  select 'Book', 'A book', 100, 'GBP', c.id, r.id, 'b', 'https://shop.example' from category c, retailer r
+  returning id),
+click as (
+  insert into public.affiliate_clicks (user_id, product_id, affiliate_url, price_minor, currency)
+  select s.id, p.id, 'https://shop.example', 100, 'GBP' from someone s, product p returning user_id, id)
+insert into public.affiliate_redirects (user_id, click_id, user_agent)
+select user_id, id, 'tell-tale' from click returning click_id
+"""
+
+
+async def test_user_agents_of_before_are_forgotten_and_the_release_of_before_still_follows_links(blank: str) -> None:
+    owner = await asyncpg.connect(blank)
+    await migrate(owner, to=BEFORE)
+    click = await owner.fetchval(HIT_OF_BEFORE)
+    await migrate(owner)
+    await owner.fetch("select * from private.follow_affiliate_click($1, $2)", click, "tell-tale")
+    hits = [dict(row) for row in await owner.fetch("select * from public.affiliate_redirects")]
+    assert len(hits) == 2
+    assert "tell-tale" not in str(hits)
+    await owner.close()

@@ -117,3 +117,4 @@ async def test_who_writes_and_reads_is_found_in_the_statements(examined: list[Ta
     assert {"`private.signals()`", "type `Swipe`"} <= swipes.readers
     assert "`swipes.sync_signals`" not in by_name["public.product_signals"].writers
     assert "`private.sync_signals()`" in by_name["public.product_signals"].writers
+    assert "`private.trusted_signals`" in by_name["public.product_signals"].readers

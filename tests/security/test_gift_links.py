@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any, TypeAlias
+from urllib.parse import urlsplit
 
 import asyncpg
+import httpx
 import pytest
 
 from domain import gift_links, ids
@@ -18,6 +20,12 @@ CLICK = "select * from private.create_gift_link_click($1, $2, null, null, null, 
 CREATE = """
 mutation ($product: ID!) { createGiftLink(input: {productId: $product}) { giftLink { id url } userErrors { code } } }
 """
+CLICK_OF_ONES_OWN = """
+mutation ($product: ID!) {
+  createAffiliateClick(input: {productId: $product}) { click { redirectUrl } userErrors { code } }
+}
+"""
+EXPORT = "mutation { exportMyData { document userErrors { code } } }"
 READ = "query ($id: ID!) { node(id: $id) { id ... on GiftLink { url message } } }"
 
 
@@ -109,3 +117,33 @@ async def test_an_id_alone_makes_no_url(shop: Shop) -> None:
         assert (await shop.http.get(f"/g/{gift_links.encode_token(key, signer)}")).status_code == 404
     token = gift_links.encode_token(key, Signer(SECRET.encode(), "gift link"))
     assert link["url"].endswith(f"/g/{token}")
+
+
+async def everything(owner: Connection) -> str:
+    """All rows of all tables of ours."""
+    names = await owner.fetch(
+        "select oid::regclass::text as name from pg_class where relkind = 'r'"
+        " and relnamespace::regnamespace::text in ('public', 'private')"
+    )
+    rows = [await owner.fetchval(f"select jsonb_agg(t)::text from {row['name']} t") for row in names]
+    return " ".join(text for text in rows if text)
+
+
+async def test_who_follows_a_link_is_known_neither_to_its_maker_nor_to_the_database(shop: Shop) -> None:
+    maker = await shop.account()
+    product = (await maker.products(first=1))[0]["id"]
+    gift = (await maker.do(CREATE, product=product))["giftLink"]["url"]
+    own = (await maker.do(CLICK_OF_ONES_OWN, product=product))["click"]["redirectUrl"]
+    app = shop.http._transport.app  # type: ignore[attr-defined]
+    visitor = {"user-agent": "Mozilla/5.0 (iPhone; tell-tale) Mobile", "referer": "https://tell-tale.example/page"}
+    transport = httpx.ASGITransport(app, client=("203.0.113.77", 4711))
+    async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
+        for url in (gift, own):
+            assert (await http.get(urlsplit(url).path, headers=visitor)).status_code == 302
+    document = (await maker.do(EXPORT))["document"]
+    hits = document["data"]["public.affiliate_redirects"]
+    assert [set(hit) for hit in hits] == [{"user_id", "id", "click_id", "redirected_at", "device_class"}] * 2
+    assert {hit["device_class"] for hit in hits} == {"mobile"}
+    for text in (str(document), await everything(shop.owner)):
+        assert "tell-tale" not in text
+        assert "203.0.113" not in text

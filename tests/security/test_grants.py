@@ -107,6 +107,8 @@ UNWRITABLE = {
     "user_sessions.aal": "'aal2'",
     "user_sessions.amr": "'[]'",
     "user_sessions.revoked_at": "null",
+    "user_sessions.created_at": "'-infinity'",
+    "user_sessions.networks": "null",
     "swipes.created_at": "'-infinity'",
     "swipes.direction": "'up'",
     "swipes.id": "private.uuid_v7()",
@@ -136,6 +138,7 @@ UNREADABLE = (
     "retailers.commission_rate",
     "user_sessions.refresh_token_hash",
     "user_sessions.rotated_token_hashes",
+    "user_sessions.networks",
 )
 
 

@@ -61,6 +61,7 @@ OUT_OF_REACH = (
 # Columns of people that hold no free text: a check, a key or a type says what may stand there.
 NOT_FREE = {
     "affiliate_clicks.currency",
+    "affiliate_redirects.device_class",
     "consents.purpose",
     "mfa_factors.factor_type", "mfa_factors.status",
     "occasions.budget_currency",

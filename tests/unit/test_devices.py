@@ -1,0 +1,39 @@
+"""User agents as they are sent, and the class that is kept of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.devices import device_class
+
+_WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
+
+
+@pytest.mark.parametrize(
+    ("agent", "kind"),
+    [
+        (f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) {_WEBKIT} Version/17.6 Mobile/15E148", "mobile"),
+        ("Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/130.0 Mobile Safari/537.36", "mobile"),
+        ("Mozilla/5.0 (Android 14; Mobile; rv:132.0) Gecko/132.0 Firefox/132.0", "mobile"),
+        (f"Mozilla/5.0 (iPad; CPU OS 16_6 like Mac OS X) {_WEBKIT} Version/16.6 Mobile/15E148", "tablet"),
+        ("Mozilla/5.0 (Linux; Android 13; SM-X200) AppleWebKit/537.36 Chrome/130.0 Safari/537.36", "tablet"),
+        ("Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/130.0 Safari/537.36", "desktop"),
+        (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) {_WEBKIT} Version/17.6 Safari/605.1.15", "desktop"),
+        ("Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0", "desktop"),
+        ("Mozilla/5.0 (X11; CrOS x86_64 14541.0.0) AppleWebKit/537.36 Chrome/130.0 Safari/537.36", "desktop"),
+        ("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", "bot"),
+        ("Mozilla/5.0 (Linux; Android 6.0.1) Chrome/130.0 Mobile Safari/537.36 (compatible; Googlebot/2.1)", "bot"),
+        ("facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)", "bot"),
+        ("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "bot"),
+        ("WhatsApp/2.24.20 A", "bot"),
+        ("curl/8.5.0", "bot"),
+        ("python-requests/2.32", "bot"),
+        ("python-httpx/0.28.1", "bot"),
+        ("a browser", "other"),
+        ("", "other"),
+        (None, "other"),
+        ("\x00\udcff" * 300, "other"),
+    ],
+)  # fmt: skip
+def test_the_class_of_a_device(agent: str | None, kind: str) -> None:
+    assert device_class(agent) == kind

@@ -83,12 +83,6 @@ async def count_separately(services: Services, kind: str, subject: str, most: in
         raise too_many(services)
 
 
-async def forgive_attempt(session: Session, services: Services, kind: str, subject: str) -> None:
-    """Takes back a counted attempt that succeeded. Counted first: of many guesses at once none may run ahead."""
-    window = float(services.settings.attempt_window)
-    await session.fetch("accounts.forgive_attempt", bucket=_bucket(kind, subject), window_seconds=window)
-
-
 async def open_session(
     session: Session,
     services: Services,

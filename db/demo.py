@@ -13,6 +13,7 @@ import msgspec
 
 from db.product_imports import import_products, load_mapping
 from db.queries import QUERIES
+from domain import emails
 
 FOLDER = Path(__file__).resolve().parent.parent / "catalogue"
 MARK = "demo catalogue"
@@ -84,6 +85,12 @@ async def load_catalogue(owner: asyncpg.Connection[Any], on_progress: Callable[[
 
 
 async def ensure_account(owner: asyncpg.Connection[Any], email: str) -> UUID:
-    """The id of the account with this e-mail, made without a password where there is none."""
-    account: UUID = await owner.fetchval(QUERIES["demo.ensure_account"].sql, email)
+    """The id of the account with this e-mail, made without a password where there is none. Raises ValueError for what
+    is no e-mail address."""
+    known = emails.parse(email)
+    if known is None:
+        raise ValueError(f"{email}: not an e-mail address")
+    account: UUID = await owner.fetchval(
+        QUERIES["demo.ensure_account"].sql, known.address, known.canonical, known.spellings
+    )
     return account

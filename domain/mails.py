@@ -32,7 +32,9 @@ _TEMPLATES = {
         "Is this your e-mail address?",
         "Somebody, we hope you, made an account with {recipient}. Please confirm that the address is yours:\n\n"
         "{app}/verify-email?token={token}\n\n"
-        "The link works once. If it was not you, do nothing.\n",
+        "The link works once. Open it where you are signed in: elsewhere the account starts afresh, and you choose a "
+        "new password.\n\n"
+        "If it was not you, do nothing.\n",
     ),
     "password_changed": _Template(
         "Your password was changed",

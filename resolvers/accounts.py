@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 import time
 from typing import NoReturn
 from uuid import UUID
 
 from db.claims import SERVICE, Claims
 from db.session import Session
+from domain import emails, passwords
 from domain.errors import (
     Conflict,
     Forbidden,
@@ -18,21 +18,18 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from resolvers import outbox, profiles, sessions
+from resolvers import attempts, outbox, profiles, sessions
 from resolvers.services import Services
 from resolvers.sessions import Caller, SignedIn
 
-MIN_PASSWORD, MAX_PASSWORD = 8, 1024
 RECENT_SECONDS = 10 * 60
 CLOCK_SKEW_SECONDS = 60
-# Of a domain only what a name has: with a comma or a bracket in it, another mailbox would be sent the mails.
-_EMAIL = re.compile(r"[^@\s\x00-\x1f]{1,64}@[\w-]+(\.[\w-]+)+")
 
 
 def normal_email(email: str) -> str | None:
-    """Trimmed and in lower case; None when it is no e-mail address."""
-    tidy = email.strip().lower()
-    return tidy if len(tidy) <= 254 and _EMAIL.fullmatch(tidy) else None
+    """As an account keeps it; None when it is no e-mail address."""
+    known = emails.parse(email)
+    return known.address if known else None
 
 
 async def require_ours(services: Services) -> None:
@@ -67,8 +64,8 @@ async def require_account(services: Services, claims: Claims, *, second_factor: 
 
 def check_new_password(password: str, name: str) -> None:
     """Raises Invalid, naming the field, for a password that is too short or too long."""
-    if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
-        raise Invalid(f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters.", (name,))
+    if not passwords.fits(password):
+        raise Invalid(f"A password has {passwords.MIN_LENGTH} to {passwords.MAX_LENGTH} characters.", (name,))
 
 
 async def sign_up(
@@ -76,20 +73,27 @@ async def sign_up(
 ) -> SignedIn:
     """A new account, signed in. Raises Invalid, Conflict (e-mail taken), RateLimited or Unavailable."""
     await require_ours(services)
-    tidy = normal_email(email)
-    if tidy is None:
+    known = emails.parse(email)
+    if known is None:
         raise Invalid("This is not an e-mail address.", ("email",))
     check_new_password(password, "password")
     name = profiles.display_name(display_name)
-    await sessions.count_by_network(services, "sign-up", caller.address, services.settings.sign_up_attempts)
+    await attempts.count_network(services, caller, "sign-up", services.settings.sign_up_attempts)
     password_hash = await services.passwords.hash(password)
     async with services.database.session(SERVICE, read_only=False) as session:
-        account = await session.fetchval("accounts.create", email=tidy, password_hash=password_hash, display_name=name)
+        account = await session.fetchval(
+            "accounts.create",
+            email=known.address,
+            canonical=known.canonical,
+            spellings=known.spellings,
+            password_hash=password_hash,
+            display_name=name,
+        )
         if account is None:
             raise Conflict("There is an account with this e-mail already.", ("email",))
-        await outbox.queue_token(session, services, outbox.VERIFY_EMAIL, tidy)
+        await outbox.queue_token(session, services, outbox.VERIFY_EMAIL, known.address)
         return await sessions.open_session(
-            session, services, caller, account, is_anonymous=False, method="password", email=tidy
+            session, services, caller, account, is_anonymous=False, method="password", email=known.address
         )
 
 
@@ -97,20 +101,26 @@ async def sign_in(services: Services, caller: Caller, *, email: str, password: s
     """Raises InvalidCredentials alike for an unknown e-mail and a wrong password, RateLimited or Unavailable. Only
     failures count towards the limit of an e-mail."""
     await require_ours(services)
-    tidy = normal_email(email)
-    known_as = tidy or email[:254]
+    address = emails.parse(email)
+    known_as = address.canonical if address else email[: emails.MAX_LENGTH]
     most = services.settings.sign_in_attempts
-    await sessions.count_by_network(services, "sign-in address", caller.address, most * 10)
-    await sessions.count_separately(services, "sign-in e-mail", known_as, most)
+    await attempts.count_network(services, caller, "sign-in address", most * 10)
+    await attempts.count(services, caller, "sign-in e-mail", known_as, most)
     async with services.database.session(SERVICE, read_only=True) as session:
-        known = await session.fetchrow("accounts.credentials", email=tidy)
+        known = await session.fetchrow(
+            "accounts.by_email",
+            canonical=address.canonical if address else None,
+            spellings=address.spellings if address else (),
+        )
     # No connection is held while the hash is computed.
-    is_right = await services.passwords.verify(known["password_hash"] if known else None, password[: MAX_PASSWORD + 1])
-    if known is None or not is_right:
+    password_hash = await services.passwords.verify(known["password_hash"] if known else None, password)
+    if known is None or password_hash is None:
         _refuse()
     async with services.database.session(SERVICE, read_only=False) as session:
-        await session.fetch("accounts.note_sign_in", id=known["id"])
-        await sessions.forgive_attempt(session, services, "sign-in e-mail", known_as)
+        if not await session.fetchval("accounts.enter", id=known["id"], known_hash=known["password_hash"]):
+            _refuse()
+        await _renew(session, known["id"], known["password_hash"], password_hash)
+        await attempts.forgive(session, services, caller, "sign-in e-mail", known_as)
         return await sessions.open_session(
             session,
             services,
@@ -118,28 +128,38 @@ async def sign_in(services: Services, caller: Caller, *, email: str, password: s
             known["id"],
             is_anonymous=False,
             method="password",
-            email=tidy,
+            email=known["email"],
             app_metadata=sessions.as_object(known["app_metadata"]),
         )
+
+
+async def _renew(session: Session, account: UUID, known_hash: str, password_hash: str) -> None:
+    """Keeps the hash that Passwords.verify() gave. `session` is service_role's."""
+    if password_hash != known_hash:
+        await session.fetch("accounts.replace_password_hash", id=account, known_hash=known_hash, new_hash=password_hash)
 
 
 def _refuse() -> NoReturn:
     raise InvalidCredentials("The e-mail or the password is wrong.")
 
 
-async def check_password(services: Services, user_id: UUID, password: str) -> bool:
-    """Whether this is the password of an account. Raises RateLimited after too many wrong ones."""
-    await sessions.count_separately(services, "password", str(user_id), services.settings.sign_in_attempts)
+async def check_password(services: Services, caller: Caller, user_id: UUID, password: str) -> str | None:
+    """The hash of an account's password where this is the password, else None. Raises RateLimited after too many wrong
+    ones."""
+    await attempts.count(services, caller, "password", str(user_id), services.settings.sign_in_attempts)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow("accounts.by_id", id=user_id)
-    is_right = await services.passwords.verify(known["password_hash"] if known else None, password[: MAX_PASSWORD + 1])
-    if is_right:
+    password_hash = await services.passwords.verify(known["password_hash"] if known else None, password)
+    if known is not None and password_hash is not None:
         async with services.database.session(SERVICE, read_only=False) as session:
-            await sessions.forgive_attempt(session, services, "password", str(user_id))
-    return is_right
+            await _renew(session, user_id, known["password_hash"], password_hash)
+            await attempts.forgive(session, services, caller, "password", str(user_id))
+    return password_hash
 
 
-async def require_recent_sign_in(services: Services, claims: Claims, user_id: UUID, password: str | None) -> None:
+async def require_recent_sign_in(
+    services: Services, caller: Caller, claims: Claims, user_id: UUID, password: str | None
+) -> None:
     """For what a stolen access token must not do: the password, or a sign-in a moment ago. Raises InvalidCredentials,
     RateLimited or Unavailable."""
     if signed_in_recently(claims, time.time()):
@@ -151,7 +171,7 @@ async def require_recent_sign_in(services: Services, claims: Claims, user_id: UU
     except Unavailable:
         elsewhere = "Passwords are kept elsewhere: sign in anew and ask within 10 minutes."
         raise Unavailable(elsewhere, ("password",)) from None
-    if not await check_password(services, user_id, password):
+    if await check_password(services, caller, user_id, password) is None:
         raise InvalidCredentials("The password is wrong.", ("password",))
 
 
@@ -161,15 +181,21 @@ def signed_in_recently(claims: Claims, now: float) -> bool:
     return at is not None and -CLOCK_SKEW_SECONDS <= now - at <= RECENT_SECONDS
 
 
-async def change_password(services: Services, claims: Claims, *, current: str, new: str) -> UUID:
+async def change_password(services: Services, caller: Caller, claims: Claims, *, current: str, new: str) -> UUID:
     """Ends every other session of the person. Raises InvalidCredentials, Invalid, RateLimited, and what
     require_account raises."""
     account = await require_account(services, claims, second_factor=True)
     check_new_password(new, "newPassword")
-    if not await check_password(services, account, current):
-        raise InvalidCredentials("The password is wrong.", ("currentPassword",))
+    wrong = InvalidCredentials("The password is wrong.", ("currentPassword",))
+    known_hash = await check_password(services, caller, account, current)
+    if known_hash is None:
+        raise wrong
     password_hash = await services.passwords.hash(new)
     async with services.database.session(SERVICE, read_only=False) as session:
+        if not await session.fetchval(
+            "accounts.replace_password_hash", id=account, known_hash=known_hash, new_hash=password_hash
+        ):
+            raise wrong
         await store_password(session, account, password_hash, spared=claims.session_id)
     return account
 

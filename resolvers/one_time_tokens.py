@@ -4,51 +4,54 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from db.claims import SERVICE, Claims
+import asyncpg
+
+from db.claims import ANONYMOUS, SERVICE, Claims
+from db.session import Session
+from domain import emails
 from domain.errors import Conflict, InvalidCredentials, UserNotFound
-from resolvers import accounts, outbox, sessions
+from resolvers import accounts, attempts, outbox
 from resolvers.services import Services
 from resolvers.sessions import Caller
 
 
 async def request_password_reset(services: Services, caller: Caller, email: str) -> None:
-    """Queues a mail with a token, where there is an account. Answers alike where there is none, and takes as long:
-    both cases commit the count of attempts, and nobody waits for the mail. Raises RateLimited or Unavailable."""
+    """Notes that a mail with a token is wanted. Whether there is such an account is looked up when mails are sent, so
+    that the answer is the same and takes as long where there is none. Raises RateLimited or Unavailable."""
     await accounts.require_ours(services)
     settings = services.settings
-    tidy = accounts.normal_email(email)
-    await sessions.count_by_network(services, "mail address", caller.address, settings.mail_attempts * 10)
-    async with services.database.session(SERVICE, read_only=False) as session:
-        attempts = await sessions.count_attempt(session, services, "reset e-mail", tidy or email[:254])
-        if tidy is not None and attempts <= settings.mail_attempts:
-            await outbox.queue_token(session, services, outbox.RESET_PASSWORD, tidy)
-    if attempts > settings.mail_attempts:
-        raise sessions.too_many(services)
+    address = emails.parse(email)
+    known_as = address.canonical if address else email[: emails.MAX_LENGTH]
+    await attempts.count_network(services, caller, "mail address", settings.mail_attempts * 10)
+    await attempts.count(services, caller, "reset e-mail", known_as, settings.mail_attempts)
+    if address is not None:
+        async with services.database.session(SERVICE, read_only=False) as session:
+            await session.fetch(
+                "one_time_tokens.request_reset",
+                canonical=address.canonical,
+                spellings=address.spellings,
+                lifetime_seconds=float(settings.reset_token_lifetime),
+            )
 
 
 async def reset_password(services: Services, caller: Caller, *, token: str, new: str) -> None:
-    """Ends every session of the person; a second factor stays. Raises InvalidCredentials, Invalid, RateLimited or
-    Unavailable."""
+    """Ends every session of the person; a second factor stays. An account whose e-mail was not verified before starts
+    afresh. Raises InvalidCredentials, Invalid, RateLimited or Unavailable."""
     await accounts.require_ours(services)
     accounts.check_new_password(new, "newPassword")
     most = services.settings.sign_in_attempts * 10
-    await sessions.count_by_network(services, "reset address", caller.address, most)
+    await attempts.count_network(services, caller, "reset address", most)
     password_hash = await services.passwords.hash(new)  # before the token is looked at: no connection waits for it
     async with services.database.session(SERVICE, read_only=False) as session:
-        account: UUID | None = await session.fetchval(
-            "one_time_tokens.use", kind=outbox.RESET_PASSWORD, token_hash=outbox.hash_of(token)
-        )
-        if account is None:
-            raise _refused()
-        await accounts.store_password(session, account, password_hash, spared=None)
+        used = await _use(session, outbox.RESET_PASSWORD, token)
+        await accounts.store_password(session, used["account"], password_hash, spared=None)
 
 
-async def request_email_verification(services: Services, claims: Claims) -> None:
+async def request_email_verification(services: Services, caller: Caller, claims: Claims) -> None:
     """Queues a mail with a token. Raises Conflict when the e-mail is verified already, UserNotFound where the token's
     person has no account, RateLimited, and what require_account raises."""
     account = await accounts.require_account(services, claims)
-    most = services.settings.mail_attempts
-    await sessions.count_separately(services, "verify e-mail", str(account), most)
+    await attempts.count(services, caller, "verify e-mail", str(account), services.settings.mail_attempts)
     async with services.database.session(SERVICE, read_only=False) as session:
         known = await session.fetchrow("accounts.by_id", id=account)
         if known is None or not known["email"]:
@@ -58,16 +61,23 @@ async def request_email_verification(services: Services, claims: Claims) -> None
         await outbox.queue_token(session, services, outbox.VERIFY_EMAIL, known["email"])
 
 
-async def verify_email(services: Services, token: str) -> None:
-    """Whoever has the token may use it, signed in or not. Raises InvalidCredentials or Unavailable."""
+async def verify_email(services: Services, token: str, claims: Claims = ANONYMOUS) -> bool:
+    """Whether the account started afresh: the token shows who reads the mails, and only a live session of the account
+    shows that they made it. Without one all that is the account's is deleted, and it needs a new password. Raises
+    InvalidCredentials or Unavailable."""
     await accounts.require_ours(services)
     async with services.database.session(SERVICE, read_only=False) as session:
-        account = await session.fetchval(
-            "one_time_tokens.use", kind=outbox.VERIFY_EMAIL, token_hash=outbox.hash_of(token)
+        is_live = claims.session_id is not None and await session.fetchval(
+            "sessions.is_live", user_id=claims.subject, session_id=claims.session_id
         )
-        if account is None:
-            raise _refused()
+        used = await _use(session, outbox.VERIFY_EMAIL, token, holder=claims.subject if is_live else None)
+    is_afresh: bool = used["is_afresh"]
+    return is_afresh
 
 
-def _refused() -> InvalidCredentials:
-    return InvalidCredentials("The token is not valid: used, expired, or followed by a newer one.", ("token",))
+async def _use(session: Session, kind: str, token: str, *, holder: UUID | None = None) -> asyncpg.Record:
+    """Raises InvalidCredentials. `session` is service_role's."""
+    used = await session.fetchrow("one_time_tokens.use", kind=kind, token_hash=outbox.hash_of(token), holder=holder)
+    if used is None:
+        raise InvalidCredentials("The token is not valid: used or expired.", ("token",))
+    return used

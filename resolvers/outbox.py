@@ -34,8 +34,7 @@ def hash_of(token: str) -> bytes:
 
 
 async def queue_token(session: Session, services: Services, kind: str, email: str) -> None:
-    """A new one-time token and its mail; nothing where there is no account with this e-mail. `session` is
-    service_role's. Both cases do the same work here."""
+    """A new one-time token and its mail to an account's address. `session` is service_role's."""
     settings = services.settings
     token = secrets.token_urlsafe(32)
     await session.fetch(
@@ -48,6 +47,20 @@ async def queue_token(session: Session, services: Services, kind: str, email: st
             settings.reset_token_lifetime if kind == RESET_PASSWORD else settings.verification_token_lifetime
         ),
     )
+
+
+async def _answer_reset_requests(services: Services) -> None:
+    """Queues the mail of each request, where there is an account: nobody waits for the answer to that here."""
+    for _ in range(ROUND):
+        async with services.database.session(SERVICE, read_only=False) as session:
+            asked = await session.fetchrow("one_time_tokens.take_reset_request")
+            if asked is None:
+                return
+            known = await session.fetchrow(
+                "accounts.by_email", canonical=asked["canonical_email"], spellings=asked["spellings"]
+            )
+            if known is not None:
+                await queue_token(session, services, RESET_PASSWORD, known["email"])
 
 
 async def queue_notice(session: Session, user_id: UUID, template: str, email: str) -> None:
@@ -64,6 +77,7 @@ def _about(template: str, recipient: str) -> str:
 async def deliver(services: Services, sender: Sender) -> int:
     """Sends what is due, one by one; how many there were. Several workers may do so at once. No connection to the
     database is held while the mail server is spoken to."""
+    await _answer_reset_requests(services)
     for done in range(ROUND):
         async with services.database.session(SERVICE, read_only=False) as session:
             mail = await session.fetchrow("outbox.take", lease_seconds=LEASE)

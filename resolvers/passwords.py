@@ -8,6 +8,8 @@ from functools import cache
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from domain.passwords import fits, normalise, spellings
+
 
 @cache
 def _nobodys_hash() -> str:
@@ -22,17 +24,28 @@ class Passwords:
         self._nobodys_hash = _nobodys_hash()
 
     async def hash(self, password: str) -> str:
+        """Of a password that fits (domain/passwords.py)."""
         async with self._slots:
-            return await asyncio.to_thread(self._hasher.hash, password)
+            return await asyncio.to_thread(self._hash, password)
 
-    async def verify(self, password_hash: str | None, password: str) -> bool:
-        """Takes the same time for an account that does not exist (None) as for a wrong password."""
+    async def verify(self, password_hash: str | None, password: str) -> str | None:
+        """The hash to keep from now on, which is another one where this one was made before passwords were normalised;
+        None for a wrong password. Takes the same time for an account that does not exist (None)."""
         async with self._slots:
             return await asyncio.to_thread(self._verify, password_hash, password)
 
-    def _verify(self, password_hash: str | None, password: str) -> bool:
+    def _hash(self, password: str) -> str:
+        return self._hasher.hash(normalise(password))
+
+    def _verify(self, password_hash: str | None, password: str) -> str | None:
+        for spelling in spellings(password):
+            if self._matches(password_hash or self._nobodys_hash, spelling) and password_hash is not None:
+                is_renewed = spelling != normalise(password) and fits(password)
+                return self._hash(password) if is_renewed else password_hash
+        return None
+
+    def _matches(self, password_hash: str, spelling: str) -> bool:
         try:
-            self._hasher.verify(password_hash or self._nobodys_hash, password)
-        except (VerificationError, InvalidHashError):
+            return self._hasher.verify(password_hash, spelling)
+        except (VerificationError, InvalidHashError, UnicodeEncodeError):
             return False
-        return password_hash is not None

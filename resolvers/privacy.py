@@ -16,9 +16,10 @@ from db.claims import SERVICE, Claims, service_for
 from db.personal_data import LOG_IN, NOT_EXPORTED, READ_BY_PERSON, READ_BY_SERVICE, Personal, export_statement
 from db.session import Session
 from domain.errors import Forbidden, Invalid, Unauthenticated
-from resolvers import accounts, sessions
+from resolvers import accounts, attempts, sessions
 from resolvers.profiles import require_subject
 from resolvers.services import Services
+from resolvers.sessions import Caller
 
 log = structlog.get_logger("aclue.privacy")
 
@@ -43,7 +44,7 @@ async def export(session: Session, services: Services) -> dict[str, Any]:
     """All that is kept of the caller, with a manifest. Raises Unauthenticated, Forbidden or RateLimited."""
     user = require_subject(session)
     await sessions.refuse_ended(services, session.claims)
-    await sessions.count_separately(services, "export", str(user), services.settings.sign_in_attempts)
+    await attempts.count(services, Caller(), "export", str(user), services.settings.sign_in_attempts)
     await _request(session, "export")
     data, columns = await _rows(session, user, READ_BY_PERSON)
     await _as_service(session, user)
@@ -80,7 +81,7 @@ async def _rows(
     return {row["name"]: msgspec.json.decode(row["rows"]) for row in rows}, columns
 
 
-async def erase(session: Session, services: Services, *, password: str | None, confirm: bool) -> bool:
+async def erase(session: Session, services: Services, caller: Caller, *, password: str | None, confirm: bool) -> bool:
     """Deletes the caller with all that is theirs; whether the log-in is gone, too (it may be another service's).
 
     Raises Invalid, InvalidCredentials, Unavailable, Forbidden, RateLimited or Unauthenticated.
@@ -89,7 +90,7 @@ async def erase(session: Session, services: Services, *, password: str | None, c
     if not confirm:
         raise Invalid("Say that you mean it: nothing of this can be brought back.", ("confirm",))
     await sessions.refuse_ended(services, session.claims)
-    await _sign_in_again(services, session.claims, user, password)
+    await _sign_in_again(services, caller, session.claims, user, password)
     await _request(session, "erasure")
     await _as_service(session, user)
     # A backup may hold an anonymous session of theirs as it was before it became part of the account.
@@ -102,11 +103,11 @@ async def erase(session: Session, services: Services, *, password: str | None, c
     return is_log_in_deleted
 
 
-async def _sign_in_again(services: Services, claims: Claims, user: UUID, password: str | None) -> None:
+async def _sign_in_again(services: Services, caller: Caller, claims: Claims, user: UUID, password: str | None) -> None:
     """Whoever holds the token must be the person; an anonymous session has nothing but its token."""
     async with services.database.session(SERVICE, read_only=True) as session:
         person = await session.fetchrow("privacy.person", user_id=user)
     if person is None:
         raise Unauthenticated("The person of this token no longer exists.")
     if not (claims.is_anonymous and person["is_anonymous"]):
-        await accounts.require_recent_sign_in(services, claims, user, password)
+        await accounts.require_recent_sign_in(services, caller, claims, user, password)

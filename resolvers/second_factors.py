@@ -26,9 +26,9 @@ from domain.errors import (
     SecondFactorRequired,
     Unauthenticated,
 )
-from resolvers import accounts, sessions
+from resolvers import accounts, attempts, sessions
 from resolvers.services import Services
-from resolvers.sessions import SignedIn
+from resolvers.sessions import Caller, SignedIn
 
 log = structlog.get_logger("aclue.accounts")
 
@@ -53,36 +53,51 @@ async def listed(session: Session, user_id: UUID) -> list[asyncpg.Record]:
     return await session.fetch("second_factors.of_person", user_id=user_id)
 
 
-async def enrol(services: Services, claims: Claims, name: str | None, password: str | None) -> Enrolment:
+async def enrol(
+    services: Services, caller: Caller, claims: Claims, name: str | None, password: str | None
+) -> Enrolment:
     """A factor to be verified by its first code. Takes the place of one that never was. Raises Invalid, LimitReached,
-    and what require_account and require_recent_sign_in raise; beside a verified factor it needs one shown."""
+    Conflict before the e-mail is verified, and what require_account and require_recent_sign_in raise; beside a verified
+    factor it needs one shown."""
     account = await accounts.require_account(services, claims, second_factor=True)
     # A thief's factor would lock the person out, and verifying it turns an access token into a refresh token.
-    await accounts.require_recent_sign_in(services, claims, account, password)
+    await accounts.require_recent_sign_in(services, caller, claims, account, password)
     tidy = " ".join((name or "").replace("\0", "").split()) or None
     if tidy and len(tidy) > MAX_NAME:
         raise Invalid(f"A name has at most {MAX_NAME} characters.", ("name",))
     secret = pyotp.random_base32()
     sealed = base64.b64encode(services.factor_sealer.seal(secret, str(account))).decode()
     async with services.database.session(SERVICE, read_only=False) as session:
-        known = await session.fetchrow("accounts.by_id", id=account)
+        email = await _verified_email(session, account)
         factor_id: UUID | None = await session.fetchval(
             "second_factors.enrol", user_id=account, name=tidy, secret=sealed, most=MAX_FACTORS
         )
     if factor_id is None:
         raise LimitReached(f"At most {MAX_FACTORS} second factors.")
-    label = (known["email"] if known else None) or str(account)
-    return Enrolment(factor_id, secret, pyotp.TOTP(secret).provisioning_uri(name=label, issuer_name=ISSUER))
+    return Enrolment(factor_id, secret, pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER))
 
 
-async def verify(services: Services, claims: Claims, *, factor_id: UUID | None, code: str) -> SignedIn:
+async def _verified_email(session: Session, account: UUID) -> str:
+    """Raises Conflict where the e-mail may be somebody else's, whom a second factor would lock out. `session` is
+    service_role's."""
+    known = await session.fetchrow("accounts.by_id", id=account)
+    if known is None or known["email_confirmed_at"] is None:
+        raise Conflict("Verify your e-mail first: requestEmailVerification sends the mail.")
+    email: str = known["email"]
+    return email
+
+
+async def verify(services: Services, caller: Caller, claims: Claims, *, factor_id: UUID | None, code: str) -> SignedIn:
     """Takes a code: it verifies a new factor, and raises the session to aal2. A code works once. Raises
-    InvalidCredentials, NotFound, SecondFactorRequired, RateLimited, and what require_account raises."""
-    account = await _count_code(services, claims)
+    InvalidCredentials, NotFound, SecondFactorRequired, RateLimited, Conflict where a new factor meets an e-mail that is
+    not verified, and what require_account raises."""
+    account = await _count_code(services, caller, claims)
     async with services.database.session(SERVICE, read_only=True) as reading:
         factor = await reading.fetchrow("second_factors.by_id", user_id=account, id=factor_id)
-    if factor is None:
-        raise NotFound("There is no such factor.", ("factorId",))
+        if factor is None:
+            raise NotFound("There is no such factor.", ("factorId",))
+        if not factor["is_verified"]:
+            await _verified_email(reading, account)
     if not factor["is_verified"]:
         await accounts.require_account(services, claims, second_factor=True)
     step = _step_of(services, str(account), factor["secret"], code)
@@ -91,15 +106,15 @@ async def verify(services: Services, claims: Claims, *, factor_id: UUID | None, 
             "second_factors.use", user_id=account, id=factor_id, step=step, is_aal2=claims.aal == "aal2"
         ):
             raise InvalidCredentials("The code is wrong, or was used before.", ("code",))
-        return await _raise(session, services, claims, "totp")
+        return await _raise(session, services, caller, claims, "totp")
 
 
-async def _raise(session: Session, services: Services, claims: Claims, method: str) -> SignedIn:
+async def _raise(session: Session, services: Services, caller: Caller, claims: Claims, method: str) -> SignedIn:
     """The caller's session as aal2, with new tokens. Raises Unauthenticated when it has ended."""
     known = await session.fetchrow("sessions.of_token", session_id=claims.session_id)
     if known is None or known["user_id"] != claims.subject or known["is_revoked"] or known["is_expired"]:
         raise Unauthenticated("The session of this token has ended: sign in again.")
-    await sessions.forgive_attempt(session, services, "code", str(claims.subject))
+    await attempts.forgive(session, services, caller, "code", str(claims.subject))
     amr = [entry for entry in sessions.as_list(known["amr"]) if entry.get("method") != method]
     await session.fetch(
         "sessions.prove",
@@ -113,12 +128,12 @@ async def _raise(session: Session, services: Services, claims: Claims, method: s
     return await sessions.exchange(session, services, proved)
 
 
-async def _count_code(services: Services, claims: Claims) -> UUID:
+async def _count_code(services: Services, caller: Caller, claims: Claims) -> UUID:
     """Who shows a code; of whatever kind, there are so many attempts."""
     account = await accounts.require_account(services, claims)
     if claims.session_id is None:
         raise Unauthenticated("This token has no session: sign in first.")
-    await sessions.count_separately(services, "code", str(account), services.settings.code_attempts)
+    await attempts.count(services, caller, "code", str(account), services.settings.code_attempts)
     return account
 
 
@@ -178,13 +193,13 @@ def _hash_of_recovery_code(account: UUID, code: str) -> bytes:
     return hashlib.sha256(account.bytes + tidy.encode("utf-8", "surrogatepass")).digest()
 
 
-async def recover(services: Services, claims: Claims, code: str) -> SignedIn:
+async def recover(services: Services, caller: Caller, claims: Claims, code: str) -> SignedIn:
     """Takes a recovery code and raises the session to aal2. Raises InvalidCredentials, RateLimited, Unauthenticated,
     and what require_account raises."""
-    account = await _count_code(services, claims)
+    account = await _count_code(services, caller, claims)
     async with services.database.session(SERVICE, read_only=False) as session:
         if not await session.fetchval(
             "second_factors.use_recovery_code", user_id=account, hash=_hash_of_recovery_code(account, code)
         ):
             raise InvalidCredentials("The code is wrong, or was used before.", ("code",))
-        return await _raise(session, services, claims, "recovery_code")
+        return await _raise(session, services, caller, claims, "recovery_code")

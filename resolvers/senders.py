@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import smtplib
 import ssl
 from datetime import UTC, datetime
@@ -15,13 +14,11 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import structlog
 
+from domain.emails import to_ascii
 from domain.mails import Mail
 from settings import Settings
 
 log = structlog.get_logger("aclue.mail")
-
-# Address() quotes a strange name before the @, but takes every domain: "x.example,y.example" would be two addresses.
-_DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)*")
 
 TIMEOUT = 20  # seconds, for each step of the conversation
 
@@ -60,9 +57,12 @@ class SmtpSender:
 
     def message(self, mail: Mail) -> EmailMessage:
         """Raises Undeliverable for a recipient that no header can hold."""
-        name, _, domain = mail.recipient.rpartition("@")
+        name, _, given = mail.recipient.rpartition("@")
         message = EmailMessage()
-        if not _DOMAIN.fullmatch(domain):
+        # Every mail server takes this form. Address() quotes a strange name before the @, but takes every domain:
+        # "x.example,y.example" would be two addresses.
+        domain = to_ascii(given)
+        if domain is None:
             raise Undeliverable("no address: its domain is none")
         try:
             message["To"] = Address(username=name, domain=domain)

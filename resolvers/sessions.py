@@ -17,8 +17,9 @@ import msgspec
 from db.claims import SERVICE, Claims
 from db.session import Session
 from domain import ids
-from domain.errors import InvalidCredentials, NotFound, RateLimited, Unauthenticated
-from domain.networks import networks, ranges
+from domain.errors import InvalidCredentials, NotFound, Unauthenticated
+from domain.networks import ranges
+from resolvers import attempts
 from resolvers.services import Services
 
 
@@ -56,47 +57,6 @@ def _new_refresh_token(session_id: UUID) -> str:
 
 def _hash(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
-
-
-def _bucket(services: Services, kind: str, subject: str) -> bytes:
-    return services.attempt_pseudonyms.of(f"{kind}:{subject}", time.time())
-
-
-async def count_attempt(session: Session, services: Services, kind: str, subject: str) -> int:
-    """Counts an attempt; how many that makes in this window. `session` is service_role's and must commit."""
-    window = float(services.settings.attempt_window)
-    attempts: int = await session.fetchval(
-        "accounts.count_attempt", bucket=_bucket(services, kind, subject), window_seconds=window
-    )
-    return attempts
-
-
-def too_many(services: Services) -> RateLimited:
-    return RateLimited("Too many attempts, try again later.", retry_after=services.settings.attempt_window)
-
-
-async def count_separately(services: Services, kind: str, subject: str, most: int) -> None:
-    """Counts an attempt in a transaction of its own, so that the count stays whatever comes after. Raises RateLimited
-    beyond `most` per window."""
-    async with services.database.session(SERVICE, read_only=False) as session:
-        attempts = await count_attempt(session, services, kind, subject)
-    if attempts > most:
-        raise too_many(services)
-
-
-async def count_by_network(services: Services, kind: str, address: str, most: int) -> None:
-    """Counts an attempt towards every network of an address. Raises RateLimited where one of them made more than `most`
-    (times its factor) per window. A refused attempt counts nowhere: nobody else in a wider network pays for it."""
-    async with services.database.session(SERVICE, read_only=False) as session:
-        for network in networks(address):  # the narrowest first, in every attempt: else two could deadlock
-            if await count_attempt(session, services, kind, network.name) > most * network.factor:
-                raise too_many(services)
-
-
-async def forgive_attempt(session: Session, services: Services, kind: str, subject: str) -> None:
-    """Takes back a counted attempt that succeeded. Counted first: of many guesses at once none may run ahead."""
-    window = float(services.settings.attempt_window)
-    await session.fetch("accounts.forgive_attempt", bucket=_bucket(services, kind, subject), window_seconds=window)
 
 
 async def open_session(
@@ -183,7 +143,7 @@ async def exchange(session: Session, services: Services, known: asyncpg.Record) 
 
 async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
     """An anonymous profile with a session of its own. Raises RateLimited."""
-    await count_by_network(services, "start", caller.address, services.settings.start_session_attempts)
+    await attempts.count_network(services, caller, "start", services.settings.start_session_attempts)
     async with services.database.session(SERVICE, read_only=False) as session:
         profile: UUID = await session.fetchval("sessions.create_anonymous_profile")
         signed_in = await open_session(session, services, caller, profile, is_anonymous=True, method="anonymous")

@@ -37,14 +37,14 @@ class StartSessionPayload:
 
 @strawberry.input(description="A new account.")
 class SignUpInput:
-    email: str = strawberry.field(description="Case does not matter.")
-    password: str = strawberry.field(description="8 to 1,024 characters.")
+    email: str = strawberry.field(description="Case and Unicode form do not matter.")
+    password: str = strawberry.field(description="8 to 1,024 characters, counted in NFKC.")
     display_name: str | None = strawberry.field(default=None, description="At most 100 characters.")
 
 
 @strawberry.input(description="An account to sign in to.")
 class SignInInput:
-    email: str = strawberry.field(description="Case does not matter.")
+    email: str = strawberry.field(description="Case and Unicode form do not matter.")
     password: str = strawberry.field(description="As it was chosen.")
 
 
@@ -73,7 +73,7 @@ class SignOutPayload:
 @strawberry.input(description="A new password for the caller's account.")
 class ChangePasswordInput:
     current_password: str = strawberry.field(description="The one that holds now.")
-    new_password: str = strawberry.field(description="8 to 1,024 characters.")
+    new_password: str = strawberry.field(description="8 to 1,024 characters, counted in NFKC.")
 
 
 @strawberry.type(description="What came of changing the password.")
@@ -152,6 +152,6 @@ class AccountMutation:
     async def change_password(self, info: Info, input: ChangePasswordInput) -> ChangePasswordPayload:
         context = info.context
         account = await accounts.change_password(
-            context.services, context.claims, current=input.current_password, new=input.new_password
+            context.services, context.caller, context.claims, current=input.current_password, new=input.new_password
         )
         return ChangePasswordPayload(profile=load(info, Profile, account))

@@ -11,7 +11,7 @@ from schema.errors import UserError, outcome, user_errors
 
 @strawberry.input(description="An account whose password was forgotten.")
 class RequestPasswordResetInput:
-    email: str = strawberry.field(description="Case does not matter.")
+    email: str = strawberry.field(description="Case and Unicode form do not matter.")
 
 
 @strawberry.type(description="The same whether there is such an account or not.")
@@ -22,7 +22,7 @@ class RequestPasswordResetPayload:
 @strawberry.input(description="A new password.")
 class ResetPasswordInput:
     token: str = strawberry.field(description="From the mail; it works once.")
-    new_password: str = strawberry.field(description="8 to 1,024 characters.")
+    new_password: str = strawberry.field(description="8 to 1,024 characters, counted in NFKC.")
 
 
 @strawberry.type(description="What came of choosing a new password.")
@@ -42,14 +42,19 @@ class VerifyEmailInput:
 
 @strawberry.type(description="What came of verifying an e-mail.")
 class VerifyEmailPayload:
+    password_reset_required: bool = strawberry.field(
+        default=False,
+        description="True when the request came without a live session of the account: whoever made it may be somebody"
+        " else, so it starts afresh, empty and without a password. Ask for one with requestPasswordReset.",
+    )
     user_errors: list[UserError] = user_errors()
 
 
 @strawberry.type
 class OneTimeTokenMutation:
     @strawberry.mutation(
-        description="Sends a mail with a token for resetPassword, where there is such an account. Earlier ones are of"
-        " no use any more."
+        description="Sends a mail with a token for resetPassword, where there is such an account. Earlier tokens stay"
+        " valid until one is used or they expire."
     )
     @outcome(RequestPasswordResetPayload)
     async def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> RequestPasswordResetPayload:
@@ -58,7 +63,7 @@ class OneTimeTokenMutation:
 
     @strawberry.mutation(
         description="Stores a new password and ends every session of the account; sign in with it then. A second"
-        " factor stays."
+        " factor stays. An account whose e-mail was never verified starts afresh: nothing stays of what it held."
     )
     @outcome(ResetPasswordPayload)
     async def reset_password(self, info: Info, input: ResetPasswordInput) -> ResetPasswordPayload:
@@ -72,11 +77,17 @@ class OneTimeTokenMutation:
     )
     @outcome(RequestEmailVerificationPayload)
     async def request_email_verification(self, info: Info) -> RequestEmailVerificationPayload:
-        await one_time_tokens.request_email_verification(info.context.services, info.context.claims)
+        await one_time_tokens.request_email_verification(
+            info.context.services, info.context.caller, info.context.claims
+        )
         return RequestEmailVerificationPayload()
 
-    @strawberry.mutation(description="Takes the token of the mail as proof that the e-mail is the account's.")
+    @strawberry.mutation(
+        description="Takes the token of the mail as proof that the e-mail is the account's. Send it with an access"
+        " token of the account: without one the account starts afresh (passwordResetRequired)."
+    )
     @outcome(VerifyEmailPayload)
     async def verify_email(self, info: Info, input: VerifyEmailInput) -> VerifyEmailPayload:
-        await one_time_tokens.verify_email(info.context.services, input.token)
-        return VerifyEmailPayload()
+        context = info.context
+        is_afresh = await one_time_tokens.verify_email(context.services, input.token, context.claims)
+        return VerifyEmailPayload(password_reset_required=is_afresh)

@@ -54,7 +54,8 @@ class PrivacyMutation:
     )
     @outcome(DeleteMyAccountPayload)
     async def delete_my_account(self, info: Info, input: DeleteMyAccountInput) -> DeleteMyAccountPayload:
+        context = info.context
         log_in_deleted = await privacy.erase(
-            info.context.session, info.context.services, password=input.password, confirm=input.confirm
+            context.session, context.services, context.caller, password=input.password, confirm=input.confirm
         )
         return DeleteMyAccountPayload(deleted=True, log_in_deleted=log_in_deleted)

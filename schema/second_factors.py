@@ -80,12 +80,15 @@ class VerifyRecoveryCodeInput:
 @strawberry.type
 class SecondFactorMutation:
     @strawberry.mutation(
-        description="Adds a second factor, which counts once verifyTotp has taken a code of it. Beside another one,"
-        " that has to have been shown."
+        description="Adds a second factor, which counts once verifyTotp has taken a code of it. CONFLICT before the"
+        " e-mail is verified. Beside another factor, that has to have been shown."
     )
     @outcome(EnrolTotpPayload)
     async def enrol_totp(self, info: Info, input: EnrolTotpInput) -> EnrolTotpPayload:
-        enrolled = await second_factors.enrol(info.context.services, info.context.claims, input.name, input.password)
+        context = info.context
+        enrolled = await second_factors.enrol(
+            context.services, context.caller, context.claims, input.name, input.password
+        )
         return EnrolTotpPayload(
             factor_id=strawberry.ID(ids.encode("SecondFactor", enrolled.factor_id)),
             secret=enrolled.secret,
@@ -101,7 +104,10 @@ class SecondFactorMutation:
         key = ids.decode_as("SecondFactor", input.factor_id)
         context = info.context
         return await auth_payload(
-            info, await second_factors.verify(context.services, context.claims, factor_id=key, code=input.code)
+            info,
+            await second_factors.verify(
+                context.services, context.caller, context.claims, factor_id=key, code=input.code
+            ),
         )
 
     @strawberry.mutation(description="Takes a second factor away; a verified one only after it or another was shown.")
@@ -128,4 +134,6 @@ class SecondFactorMutation:
     @outcome(AuthPayload)
     async def verify_recovery_code(self, info: Info, input: VerifyRecoveryCodeInput) -> AuthPayload:
         context = info.context
-        return await auth_payload(info, await second_factors.recover(context.services, context.claims, input.code))
+        return await auth_payload(
+            info, await second_factors.recover(context.services, context.caller, context.claims, input.code)
+        )

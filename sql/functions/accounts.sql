@@ -43,34 +43,71 @@ comment on function private.has_mfa(uuid) is
   'Whether the caller has a verified second factor; only service_role may ask of somebody else.';
 
 -- plpgsql: the body is not looked at before it runs, so it may name columns that another auth schema lacks.
-create or replace function private.create_account(p_email text, p_password_hash text, p_display_name text) returns uuid
+
+create or replace function private.account_of_email(p_canonical text, p_spellings text[])
+returns table (id uuid, email text, password_hash text, app_metadata jsonb)
+language plpgsql stable security definer
+set search_path = ''
+as $$
+begin
+  return query
+    select u.id, u.email::text, u.encrypted_password::text, u.raw_app_meta_data
+    from auth.users u
+    where u.canonical_email = p_canonical or u.email = any (p_spellings)
+    order by (u.email = p_spellings[1]) desc, (u.canonical_email is not null) desc, u.created_at
+    limit 1;
+end
+$$;
+comment on function private.account_of_email(text, text[]) is
+  'The account of an address. Some of before the canonical form share an address: the first spelling decides then.';
+
+create or replace function private.create_account(
+  p_email text, p_canonical text, p_spellings text[], p_password_hash text, p_display_name text) returns uuid
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
   account uuid;
 begin
-  insert into auth.users (id, email, encrypted_password, raw_user_meta_data, last_sign_in_at)
+  if exists (select from private.account_of_email(p_canonical, p_spellings)) then
+    return null;
+  end if;
+  insert into auth.users (id, email, canonical_email, encrypted_password, raw_user_meta_data, last_sign_in_at)
   values (
-    private.uuid_v7(), p_email, p_password_hash,
+    private.uuid_v7(), p_email, p_canonical, p_password_hash,
     pg_catalog.jsonb_strip_nulls(pg_catalog.jsonb_build_object('display_name', p_display_name)), now())
-  on conflict (email) do nothing
+  on conflict do nothing
   returning id into account;
   return account;
 end
 $$;
-comment on function private.create_account(text, text, text) is 'The new account''s id; null when the e-mail is taken.';
+comment on function private.create_account(text, text, text[], text, text) is
+  'The new account''s id; null when the e-mail is taken.';
 
-create or replace function private.account_credentials(p_email text)
-returns table (id uuid, password_hash text, app_metadata jsonb)
-language plpgsql stable security definer
+create or replace function private.start_account_afresh(p_id uuid) returns uuid
+language plpgsql security definer
 set search_path = ''
 as $$
+declare
+  former record;
+  account constant uuid := private.uuid_v7();
 begin
-  return query
-    select u.id, u.encrypted_password::text, u.raw_app_meta_data from auth.users u where u.email = p_email;
+  select * into former from auth.users u where u.id = p_id for update;
+  update auth.users set email = null, canonical_email = null where id = p_id;
+  -- What the operator granted was granted to the address.
+  insert into auth.users (id, email, canonical_email, email_confirmed_at, raw_app_meta_data)
+  values (account, former.email, former.canonical_email, now(), former.raw_app_meta_data);
+  -- These went to the address as well.
+  update private.one_time_tokens set user_id = account where user_id = p_id and kind = 'reset_password';
+  update private.outbox set user_id = account
+  where user_id = p_id and template = 'reset_password' and next_attempt_at is not null;
+  delete from auth.users where id = p_id;
+  return account;
 end
 $$;
+comment on function private.start_account_afresh(uuid) is
+  'An account of the same address with a confirmed e-mail, no password and a new id. The former one is deleted with all '
+  'that is its: whoever made it may be somebody else, whose access tokens now stand for nobody.';
 
 create or replace function private.account_app_metadata(p_id uuid) returns jsonb
 language plpgsql stable security definer
@@ -103,14 +140,31 @@ begin
 end
 $$;
 
-create or replace function private.note_sign_in(p_id uuid) returns void
+-- A password is checked outside of a transaction, which takes a while. What follows from it holds only if it still is
+-- the password then: a reset in the meantime ends what the former one could do.
+create or replace function private.replace_password_hash(p_id uuid, p_known_hash text, p_new_hash text) returns boolean
 language plpgsql security definer
 set search_path = ''
 as $$
 begin
-  update auth.users set last_sign_in_at = now() where id = p_id;
+  update auth.users set encrypted_password = p_new_hash, updated_at = now()
+  where id = p_id and encrypted_password = p_known_hash;
+  return found;
 end
 $$;
+comment on function private.replace_password_hash(uuid, text, text) is 'False when the known hash is no longer the one.';
+
+create or replace function private.enter_account(p_id uuid, p_known_hash text) returns boolean
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  update auth.users set last_sign_in_at = now() where id = p_id and encrypted_password = p_known_hash;
+  return found;
+end
+$$;
+comment on function private.enter_account(uuid, text) is
+  'Notes a sign-in; false when the known hash is no longer the one.';
 
 create or replace function private.count_attempt(p_bucket bytea, p_window interval) returns integer
 language sql security definer
@@ -134,13 +188,15 @@ as $$
 $$;
 comment on function private.forgive_attempt(bytea, interval) is 'Takes back one attempt of this window: it succeeded.';
 
-revoke all on function private.accounts_are_ours(), private.create_account(text, text, text),
-  private.account_credentials(text), private.account_app_metadata(uuid), private.note_sign_in(uuid),
+revoke all on function private.accounts_are_ours(), private.create_account(text, text, text[], text, text),
+  private.account_of_email(text, text[]), private.account_app_metadata(uuid), private.enter_account(uuid, text),
+  private.replace_password_hash(uuid, text, text), private.start_account_afresh(uuid),
   private.count_attempt(bytea, interval), private.forgive_attempt(bytea, interval), private.account(uuid),
   private.set_password(uuid, text), private.has_mfa(uuid)
-  from public, anon, authenticated;
-grant execute on function private.accounts_are_ours(), private.create_account(text, text, text),
-  private.account_credentials(text), private.account_app_metadata(uuid), private.note_sign_in(uuid),
+  from public, anon, authenticated, service_role;
+grant execute on function private.accounts_are_ours(), private.create_account(text, text, text[], text, text),
+  private.account_of_email(text, text[]), private.account_app_metadata(uuid), private.enter_account(uuid, text),
+  private.replace_password_hash(uuid, text, text),
   private.count_attempt(bytea, interval), private.forgive_attempt(bytea, interval), private.account(uuid),
   private.set_password(uuid, text)
   to service_role;

@@ -13,37 +13,73 @@ begin
     return false;
   end if;
   insert into private.one_time_tokens (user_id, kind, token_hash, email, expires_at)
-  values (account, p_kind, p_token_hash, p_email, now() + p_lifetime)
-  on conflict (user_id, kind) do update set
-    token_hash = excluded.token_hash, email = excluded.email, created_at = now(), expires_at = excluded.expires_at;
+  values (account, p_kind, p_token_hash, p_email, now() + p_lifetime);
   insert into private.outbox (user_id, recipient, template, payload, expires_at)
   values (account, p_email, p_kind, p_payload, now() + p_lifetime);
   return true;
 end
 $$;
 comment on function private.issue_one_time_token(text, text, bytea, bytea, interval) is
-  'False, and nothing done, where there is no account with this e-mail.';
+  'False, and nothing done, where there is no account with this e-mail. Earlier tokens stay valid.';
 
-create or replace function private.use_one_time_token(p_kind text, p_token_hash bytea) returns uuid
+create or replace function private.use_one_time_token(p_kind text, p_token_hash bytea, p_holder uuid)
+returns table (account uuid, is_afresh boolean)
 language plpgsql security definer
 set search_path = ''
 as $$
 declare
-  account uuid;
+  is_confirmed boolean;
 begin
-  delete from private.one_time_tokens t using auth.users u
+  is_afresh := false;
+  -- The account is locked first, so that of several of its tokens used at once one counts.
+  select u.id, u.email_confirmed_at is not null into account, is_confirmed
+  from private.one_time_tokens t join auth.users u on u.id = t.user_id and u.email = t.email
   where t.token_hash = p_token_hash and t.kind = p_kind and t.expires_at > now()
-    and u.id = t.user_id and u.email = t.email
-  returning t.user_id into account;
-  -- Whoever has the token reads the mails of this address.
-  update auth.users set email_confirmed_at = coalesce(email_confirmed_at, now()), updated_at = now() where id = account;
-  return account;
+  for update of u;
+  delete from private.one_time_tokens where token_hash = p_token_hash and user_id = account;
+  if not found then
+    return;
+  end if;
+  delete from private.one_time_tokens where user_id = account and kind = p_kind;
+  if not is_confirmed then
+    -- The token shows who reads the mails of this address, and not that they made the account.
+    if account = p_holder then
+      update auth.users set email_confirmed_at = now(), updated_at = now() where id = account;
+    else
+      account := private.start_account_afresh(account);
+      is_afresh := true;
+    end if;
+  end if;
+  return next;
 end
 $$;
-comment on function private.use_one_time_token(text, bytea) is
-  'Whose token it is, once; their e-mail is confirmed by it. Null for a token that is not valid.';
+comment on function private.use_one_time_token(text, bytea, uuid) is
+  'Whose token it is, once; their e-mail is confirmed by it. No row for a token that is not valid. An account whose '
+  'e-mail was not confirmed before starts afresh, unless p_holder, whom a live session stands for, is its person.';
+
+create or replace function private.request_reset(p_canonical text, p_spellings text[], p_lifetime interval) returns void
+language sql security definer
+set search_path = ''
+as $$
+  insert into private.reset_requests (canonical_email, spellings, expires_at)
+  values (p_canonical, p_spellings, now() + p_lifetime)
+$$;
+
+create or replace function private.take_reset_request() returns table (canonical_email text, spellings text[])
+language sql security definer
+set search_path = ''
+as $$
+  delete from private.reset_requests r
+  where r.id = (
+    select w.id from private.reset_requests w where w.expires_at > now() order by w.id limit 1 for update skip locked)
+  returning r.canonical_email, r.spellings
+$$;
+comment on function private.take_reset_request() is
+  'The oldest request, which is deleted: what is done about it belongs into the same transaction.';
 
 revoke all on function private.issue_one_time_token(text, text, bytea, bytea, interval),
-  private.use_one_time_token(text, bytea) from public, anon, authenticated;
+  private.use_one_time_token(text, bytea, uuid), private.request_reset(text, text[], interval),
+  private.take_reset_request() from public, anon, authenticated;
 grant execute on function private.issue_one_time_token(text, text, bytea, bytea, interval),
-  private.use_one_time_token(text, bytea) to service_role;
+  private.use_one_time_token(text, bytea, uuid), private.request_reset(text, text[], interval),
+  private.take_reset_request() to service_role;

@@ -47,12 +47,13 @@ language sql security definer
 set search_path = ''
 as $$
   delete from private.one_time_tokens where expires_at < now();
+  delete from private.reset_requests where expires_at < now();
   update private.outbox set next_attempt_at = null, payload = null, last_error = coalesce(last_error, 'expired unsent')
   where next_attempt_at is not null and expires_at < now();
   with gone as (delete from private.outbox where id < private.uuid_v7_floor(now() - p_keep) returning id)
   select count(*)::integer from gone
 $$;
-comment on function private.purge_mail(interval) is 'Forgets expired tokens, and mails that are older than this; how many mails.';
+comment on function private.purge_mail(interval) is 'Forgets expired tokens and requests, and mails that are older than this; how many mails.';
 
 revoke all on function private.queue_mail(uuid, text, text, interval), private.take_mail(interval),
   private.finish_mail(uuid, text, interval), private.purge_mail(interval) from public, anon, authenticated;

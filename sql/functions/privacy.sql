@@ -37,8 +37,8 @@ language plpgsql stable security definer
 set search_path = ''
 as $$
 declare
-  log_in_columns constant text[] := array['id', 'email', 'phone', 'email_confirmed_at', 'is_anonymous', 'raw_app_meta_data',
-    'raw_user_meta_data', 'last_sign_in_at', 'created_at', 'updated_at'];
+  log_in_columns constant text[] := array['id', 'email', 'canonical_email', 'phone', 'email_confirmed_at', 'is_anonymous',
+    'raw_app_meta_data', 'raw_user_meta_data', 'last_sign_in_at', 'created_at', 'updated_at'];
   factor_columns constant text[] := array['id', 'user_id', 'friendly_name', 'factor_type', 'status', 'last_challenged_at',
     'created_at', 'updated_at'];
   log_ins jsonb := '[]';

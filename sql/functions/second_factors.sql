@@ -29,14 +29,14 @@ begin
   delete from auth.mfa_factors where user_id = p_user and status = 'unverified';
   if (select count(*) from auth.mfa_factors where user_id = p_user) < p_most then
     insert into auth.mfa_factors (user_id, friendly_name, factor_type, secret)
-    values (p_user, p_name, 'totp', p_secret)
+    select u.id, p_name, 'totp', p_secret from auth.users u where u.id = p_user and u.email_confirmed_at is not null
     returning id into factor;
   end if;
   return factor;
 end
 $$;
 comment on function private.enrol_second_factor(uuid, text, text, integer) is
-  'A factor to be verified, in place of one that never was; null beyond so many.';
+  'A factor to be verified, in place of one that never was; null beyond so many, and where the e-mail is not confirmed.';
 
 create or replace function private.second_factor(p_user uuid, p_id uuid)
 returns table (is_verified boolean, secret text)
@@ -49,7 +49,8 @@ begin
 end
 $$;
 
--- A first factor may be verified by whoever has signed in; any further one only by somebody who has shown a factor.
+-- A first factor may be verified by whoever has signed in; any further one only by somebody who has shown a factor. None
+-- is while the e-mail is not confirmed: it would lock the owner of the address out.
 create or replace function private.use_second_factor(p_user uuid, p_id uuid, p_step bigint, p_is_aal2 boolean)
 returns boolean
 language plpgsql security definer
@@ -61,8 +62,10 @@ begin
     status = 'verified', last_used_step = p_step, last_challenged_at = now(),
     updated_at = case when status = 'verified' then updated_at else now() end
   where f.user_id = p_user and f.id = p_id and (f.last_used_step is null or f.last_used_step < p_step)
-    and (f.status = 'verified' or p_is_aal2 or not exists (
-      select from auth.mfa_factors other where other.user_id = p_user and other.status = 'verified'));
+    and (f.status = 'verified' or (
+      exists (select from auth.users u where u.id = p_user and u.email_confirmed_at is not null)
+      and (p_is_aal2 or not exists (
+        select from auth.mfa_factors other where other.user_id = p_user and other.status = 'verified'))));
   return found;
 end
 $$;

@@ -30,9 +30,10 @@ values (:personality_type, :recommended_categories, :avoided_categories, :produc
   :weight::text::numeric, :evidence, :occasions::text::jsonb)
 on conflict (personality_type, algorithm_version) do nothing
 
--- name: ensure_account(email)
-with made as (select private.create_account(:email::text, null, 'Demo') as id)
-select coalesce((select id from made), (select id from auth.users where email = :email::text))
+-- name: ensure_account(email, canonical, spellings)
+with made as (select private.create_account(:email::text, :canonical::text, :spellings::text[], null, 'Demo') as id)
+select coalesce(
+  (select id from made), (select id from private.account_of_email(:canonical::text, :spellings::text[])))
 
 -- name: ensure_profile(id, is_anonymous)
 insert into public.profiles (id, is_anonymous) values (:id, :is_anonymous) on conflict do nothing returning id

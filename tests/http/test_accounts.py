@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import base64
 import hashlib
+import unicodedata
 from datetime import UTC, datetime
 from typing import Any
 
+import argon2
 import jwt
 import pytest
 
 from domain import ids
 from tests.client import SIGN_UP, Client
 from tests.conftest import Shop
+from tests.http.test_one_time_tokens import CHANGE, FORGOT, RESET
+from tests.http.test_privacy import DELETE
+from tests.mailbox import Mailbox
 
 pytestmark = pytest.mark.usefixtures("own_accounts")
 
@@ -150,8 +155,73 @@ async def test_a_wrong_email_and_a_wrong_password_are_refused_alike(shop: Shop) 
     assert await shop.owner.fetchval("select count(*) from public.user_sessions") == 1
 
 
+async def test_a_password_is_the_same_however_its_letters_are_encoded(shop: Shop, mailbox: Mailbox) -> None:
+    nfc = "Schl\u00fcssel-\u00e7\u00e9dille-\u00c5"
+    nfd, angstrom = unicodedata.normalize("NFD", nfc), nfc.replace("\u00c5", "\u212b")
+    anna = await shop.verified_account(ANNA["email"], nfc)
+    for typed in (nfd, angstrom):
+        await shop.client().do(IN, input={**ANNA, "password": typed})
+    await anna.do(CHANGE, current=nfd, new=f"{angstrom}!")
+    await shop.client().do(IN, input={**ANNA, "password": f"{nfd}!"})
+    await shop.client().do(FORGOT, email=ANNA["email"])
+    await mailbox.collect(shop.services)
+    await shop.client().do(RESET, token=mailbox.token("reset-password"), new=nfd)
+    await shop.client().do(IN, input={**ANNA, "password": nfc})
+    old = shop.client(shop.token(ids.decode_as("Profile", await anna.my_id())))
+    await old.do(DELETE, input={"confirm": True, "password": angstrom})
+
+
+async def test_a_password_stored_before_it_was_normalised_still_works_and_is_renewed(shop: Shop) -> None:
+    nfc = "Schl\u00fcssel-\u00e7\u00e9dille"
+    nfd = unicodedata.normalize("NFD", nfc)
+    await shop.account(**ANNA)
+    await shop.owner.execute("update auth.users set encrypted_password = $1", argon2.PasswordHasher().hash(nfd))
+    assert (await shop.client().refusal(IN, input={**ANNA, "password": nfc}))["code"] == "INVALID_CREDENTIALS"
+    for typed in (nfd, nfc):
+        await shop.client().do(IN, input={**ANNA, "password": typed})
+
+
+async def test_there_is_one_account_per_address_however_it_is_spelled(shop: Shop) -> None:
+    for address, *others in (
+        ("caf\u00e9@people.example", "cafe\u0301@people.example", "caf\u00e9@\uff50eople.example"),
+        ("ben@people.example", "\uff42en@people.example", "b\u200ben@people.example", "BEN@peo\u2060ple.example"),
+        ("cleo@b\u00fccher.example", "cleo@xn--bcher-kva.example"),
+    ):
+        await shop.client().do(UP, input={"email": address, "password": ANNA["password"]})
+        for spelling in others:
+            refused = await shop.client().refusal(UP, input={"email": spelling, "password": "another one"})
+            assert refused == {"code": "CONFLICT", "field": ["email"]}, spelling
+            entered = await shop.client().do(IN, input={"email": spelling, "password": ANNA["password"]})
+            assert entered["profile"]["email"] == address
+    assert await shop.owner.fetchval("select count(*) from auth.users") == 3
+
+
+async def test_accounts_of_before_are_entered_by_what_was_typed_then(shop: Shop) -> None:
+    """Even two of what is one address by now; there is no third."""
+    password_hash = argon2.PasswordHasher().hash(ANNA["password"])
+    stored = (
+        "cafe\u0301@people.example",
+        "caf\u00e9@people.example",
+        "\uff41nna@people.example",
+        "dan@b\u00fccher.example",
+    )
+    for email in stored:
+        await shop.owner.execute(
+            "insert into auth.users (id, email, encrypted_password) values (private.uuid_v7(), $1, $2)",
+            email,
+            password_hash,
+        )
+    for email in stored:
+        entered = await shop.client().do(IN, input={"email": email.upper(), "password": ANNA["password"]})
+        assert entered["profile"]["email"] == email
+    for email in (*stored, "dan@xn--bcher-kva.example"):
+        assert (await shop.client().refusal(UP, input={"email": email, "password": "another one"}))[
+            "code"
+        ] == "CONFLICT"
+
+
 async def test_an_account_without_a_password_cannot_be_entered(shop: Shop) -> None:
-    await shop.owner.execute("select private.create_account('anna@people.example', null, 'Anna')")
+    await shop.owner.execute("insert into auth.users (id, email) values (private.uuid_v7(), 'anna@people.example')")
     assert (await shop.client().refusal(IN, input=ANNA))["code"] == "INVALID_CREDENTIALS"
 
 

@@ -6,7 +6,7 @@ import asyncpg
 
 from tests.client import Client
 from tests.conftest import Shop
-from tests.http.test_sessions import ANNA, REFRESH, SIGN_IN, goes_on
+from tests.http.test_sessions import ANNA, REFRESH, SIGN_IN, goes_on, sign_in
 from tests.mailbox import Mailbox, text_of
 
 FORGOT = "mutation ($email: String!) { requestPasswordReset(input: {email: $email}) { userErrors { code field } } }"
@@ -16,7 +16,9 @@ mutation ($token: String!, $new: String!) {
 }
 """
 ASK = "mutation { requestEmailVerification { userErrors { code field } } }"
-VERIFY = "mutation ($token: String!) { verifyEmail(input: {token: $token}) { userErrors { code field } } }"
+VERIFY = """
+mutation ($token: String!) { verifyEmail(input: {token: $token}) { passwordResetRequired userErrors { code field } } }
+"""
 CHANGE = """
 mutation ($current: String!, $new: String!) {
   changePassword(input: {currentPassword: $current, newPassword: $new}) { profile { email } userErrors { code field } }
@@ -41,8 +43,23 @@ async def test_an_email_is_verified_by_the_token_that_signing_up_sends(shop: Sho
     (mail,) = await mailbox.collect(shop.services)
     assert (mail["To"], mail["Subject"]) == (ANNA["email"], "Is this your e-mail address?")
     assert not await is_verified(anna)
-    await shop.client().do(VERIFY, token=mailbox.token("verify-email"))
+    verified = await anna.do(VERIFY, token=mailbox.token("verify-email"))
+    assert verified["passwordResetRequired"] is False
     assert await is_verified(anna)
+    assert await goes_on(shop, anna)
+
+
+async def test_a_link_opened_where_nobody_is_signed_in_verifies_an_empty_account(shop: Shop, mailbox: Mailbox) -> None:
+    """Its owner chooses a password next; a mail for that which was asked for before still works."""
+    former = await (await shop.account(**ANNA)).my_id()
+    token = await reset_token(shop, mailbox)
+    verified = await shop.client().do(VERIFY, token=mailbox.token("verify-email"))
+    assert verified["passwordResetRequired"] is True
+    assert (await shop.client().refusal(SIGN_IN, input=ANNA))["code"] == "INVALID_CREDENTIALS"
+    await shop.client().do(RESET, token=token, new=NEW)
+    anna = await sign_in(shop, password=NEW)
+    assert await is_verified(anna)
+    assert await anna.my_id() != former
 
 
 async def test_another_mail_can_be_asked_for_until_the_email_is_verified(shop: Shop, mailbox: Mailbox) -> None:
@@ -51,8 +68,8 @@ async def test_another_mail_can_be_asked_for_until_the_email_is_verified(shop: S
     first = mailbox.token("verify-email")
     await anna.do(ASK)
     assert len(await mailbox.collect(shop.services)) == 2
-    assert (await anna.refusal(VERIFY, token=first))["code"] == "INVALID_CREDENTIALS"
-    await anna.do(VERIFY, token=mailbox.token("verify-email"))
+    await anna.do(VERIFY, token=first)
+    assert (await anna.refusal(VERIFY, token=mailbox.token("verify-email")))["code"] == "INVALID_CREDENTIALS"
     assert (await anna.refusal(ASK))["code"] == "CONFLICT"
     assert await is_verified(anna)
 
@@ -63,13 +80,19 @@ async def test_only_accounts_have_an_email_to_verify(shop: Shop) -> None:
 
 
 async def test_a_forgotten_password_is_replaced_by_the_token_of_a_mail(shop: Shop, mailbox: Mailbox) -> None:
-    anna = await shop.account(**ANNA)
+    anna = await shop.verified_account(**ANNA)
     token = await reset_token(shop, mailbox, f" {ANNA['email'].upper()} ")
     await shop.client().do(RESET, token=token, new=NEW)
     assert (await shop.client().refusal(SIGN_IN, input=ANNA))["code"] == "INVALID_CREDENTIALS"
-    await shop.client().do(SIGN_IN, input={**ANNA, "password": NEW})
+    back = await sign_in(shop, password=NEW)
+    assert await back.my_id() == await anna.my_id()
     assert not await goes_on(shop, anna)
-    assert await is_verified(anna)  # the token came by mail
+
+
+async def test_a_new_password_verifies_the_email(shop: Shop, mailbox: Mailbox) -> None:
+    await shop.account(**ANNA)
+    await shop.client().do(RESET, token=await reset_token(shop, mailbox), new=NEW)
+    assert await is_verified(await sign_in(shop, password=NEW))
 
 
 async def test_the_link_leads_to_the_app_and_is_told_in_plain_text(shop: Shop, mailbox: Mailbox) -> None:

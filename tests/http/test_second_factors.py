@@ -31,7 +31,7 @@ async def factors(client: Client) -> list[dict[str, Any]]:
 
 
 async def test_enrolling_gives_what_an_app_needs(shop: Shop) -> None:
-    anna = await shop.account(**ANNA)
+    anna = await shop.verified_account(**ANNA)
     enrolled = await anna.do(ENROL, name="  My   phone ")
     uri = urlsplit(enrolled["uri"])
     assert (uri.scheme, uri.netloc, unquote(uri.path)) == ("otpauth", "totp", f"/Aclue:{ANNA['email']}")
@@ -41,7 +41,7 @@ async def test_enrolling_gives_what_an_app_needs(shop: Shop) -> None:
 
 
 async def test_a_first_code_verifies_the_factor_and_raises_the_session(shop: Shop) -> None:
-    anna = await shop.account(**ANNA)
+    anna = await shop.verified_account(**ANNA)
     app = await enrol(anna)
     before = claims(anna)
     await app.show(anna)
@@ -55,7 +55,7 @@ async def test_a_first_code_verifies_the_factor_and_raises_the_session(shop: Sho
 
 
 async def test_signing_in_takes_the_password_and_then_a_code(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     desk = await sign_in(shop)
     assert (claims(desk)["aal"], [m["method"] for m in claims(desk)["amr"]]) == ("aal1", ["password"])
@@ -65,7 +65,7 @@ async def test_signing_in_takes_the_password_and_then_a_code(shop: Shop) -> None
 
 
 async def test_a_refreshed_session_stays_as_it_was_proved(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     desk = await sign_in(shop)
     for client, aal in ((anna, "aal2"), (desk, "aal1")):
@@ -76,13 +76,13 @@ async def test_a_refreshed_session_stays_as_it_was_proved(shop: Shop) -> None:
 
 
 async def test_a_code_may_be_a_step_early_or_late_and_hold_spaces(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     code = app.code(1)
     await anna.do(VERIFY, factor=app.factor_id, code=f" {code[:3]} {code[3:]} ")
 
 
 async def test_codes_that_are_wrong(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     for wrong in (app.wrong_code(), "", "\u0661\u0662\u0663\u0664\u0665\u0666", app.code(0) + "0"):
         refused = await anna.refusal(VERIFY, factor=app.factor_id, code=wrong)
         assert refused == {"code": "INVALID_CREDENTIALS", "field": ["code"]}
@@ -90,14 +90,14 @@ async def test_codes_that_are_wrong(shop: Shop) -> None:
 
 
 async def test_a_factor_that_was_never_verified_gives_way_to_the_next(shop: Shop) -> None:
-    anna = await shop.account(**ANNA)
+    anna = await shop.verified_account(**ANNA)
     first, second = await enrol(anna), await enrol(anna)
     assert [f["id"] for f in await factors(anna)] == [second.factor_id]
     assert (await anna.refusal(VERIFY, factor=first.factor_id, code=first.code()))["code"] == "NOT_FOUND"
 
 
 async def test_a_second_factor_is_removed_after_it_was_shown(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     removed = await anna.do(REMOVE, factor=app.factor_id)
     assert removed["profile"] == {"secondFactors": []}
@@ -107,7 +107,7 @@ async def test_a_second_factor_is_removed_after_it_was_shown(shop: Shop) -> None
 
 
 async def test_several_factors_and_any_of_them_will_do(shop: Shop) -> None:
-    anna = await shop.account(**ANNA)
+    anna = await shop.verified_account(**ANNA)
     phone = await enrol(anna, "phone")
     await phone.show(anna)
     tablet = await enrol(anna, "tablet")
@@ -120,7 +120,7 @@ async def test_several_factors_and_any_of_them_will_do(shop: Shop) -> None:
 
 
 async def test_there_may_be_so_many_factors(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     await shop.owner.execute(
         "insert into auth.mfa_factors (user_id, factor_type, status)"
@@ -139,13 +139,13 @@ async def test_factors_are_for_accounts(shop: Shop) -> None:
 
 
 async def test_a_name_that_is_too_long(shop: Shop) -> None:
-    anna = await shop.account(**ANNA)
+    anna = await shop.verified_account(**ANNA)
     refused = await anna.refusal(ENROL, name="x" * 101)
     assert (refused["code"], refused["field"]) == ("INVALID", ["name"])
 
 
 async def test_a_recovery_code_stands_in_for_a_lost_phone(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     codes = (await anna.do(RECOVERY_CODES))["codes"]
     assert len(set(codes)) == 10
@@ -160,7 +160,7 @@ async def test_a_recovery_code_stands_in_for_a_lost_phone(shop: Shop) -> None:
 
 
 async def test_there_are_no_recovery_codes_without_a_factor(shop: Shop) -> None:
-    anna = await shop.account(**ANNA)
+    anna = await shop.verified_account(**ANNA)
     await enrol(anna)  # not verified
     assert (await anna.refusal(RECOVERY_CODES))["code"] == "CONFLICT"
     assert await (await shop.anonymous()).code(RECOVERY_CODES) == "FORBIDDEN"

@@ -135,7 +135,7 @@ async def test_through_graphql_a_password_alone_neither_exports_nor_deletes(shop
 @pytest.mark.usefixtures("own_accounts")
 async def test_a_code_is_no_sign_in(shop: Shop) -> None:
     """It may be of a factor that a thief of the token enrolled."""
-    anna = await shop.account()
+    anna = await shop.verified_account()
     app = await enrol(anna)
     await shop.owner.execute(LONG_AGO)
     payload = await anna.do(REFRESH, token=anna.refresh_token)

@@ -30,7 +30,7 @@ REQUIRED = "SECOND_FACTOR_REQUIRED"
 
 
 async def test_a_code_works_once(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     code = app.code()
     await anna.do(VERIFY, factor=app.factor_id, code=code)
     thief = await sign_in(shop)
@@ -44,7 +44,7 @@ async def test_a_code_works_once(shop: Shop) -> None:
 
 async def test_whoever_stole_a_token_does_not_enrol_a_factor(shop: Shop) -> None:
     """It would lock the person out, and give the thief a refresh token."""
-    anna = await shop.account(**ANNA)
+    anna = await shop.verified_account(**ANNA)
     await shop.owner.execute(LONG_AGO)
     thief = shop.client((await anna.do(REFRESH, token=anna.refresh_token))["accessToken"])
     refused = await thief.refusal(ENROL)
@@ -54,8 +54,23 @@ async def test_whoever_stole_a_token_does_not_enrol_a_factor(shop: Shop) -> None
     assert (await thief.do(ENROL_WITH_PASSWORD, password=ANNA["password"]))["factorId"], "and so is no thief"
 
 
+async def test_no_factor_is_enrolled_or_verified_before_the_email_is(shop: Shop) -> None:
+    """It would keep the owner of the address out after they have chosen a new password."""
+    squatter = await shop.verified_account(**ANNA)
+    app = await enrol(squatter)
+    await shop.owner.execute("update auth.users set email_confirmed_at = null")
+    assert (await squatter.refusal(VERIFY, factor=app.factor_id, code=app.code()))["code"] == "CONFLICT"
+    assert (await squatter.refusal(ENROL))["code"] == "CONFLICT"
+    account, factor = [
+        ids.decode_as(*key) for key in (("Profile", await squatter.my_id()), ("SecondFactor", app.factor_id))
+    ]
+    assert await shop.owner.fetchval("select private.use_second_factor($1, $2, 1, true)", account, factor) is False
+    assert await shop.owner.fetchval("select private.enrol_second_factor($1, null, 'x', 10)", account) is None
+    assert not any(f["isVerified"] for f in await factors(squatter))
+
+
 async def test_of_many_who_show_one_code_at_once_one_succeeds(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     clients = [await sign_in(shop) for _ in range(4)]
     code = app.code(1)
@@ -64,7 +79,7 @@ async def test_of_many_who_show_one_code_at_once_one_succeeds(shop: Shop) -> Non
 
 
 async def test_guesses_of_codes_are_limited_even_when_the_last_one_is_right(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     for _ in range(5):
         thief = await sign_in(shop)  # another session is no other account
@@ -74,14 +89,14 @@ async def test_guesses_of_codes_are_limited_even_when_the_last_one_is_right(shop
 
 
 async def test_codes_that_were_right_do_not_count(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     for _ in range(7):
         await app.show(anna)
         await shop.owner.execute("update auth.mfa_factors set last_used_step = null")
 
 
 async def test_the_password_alone_adds_removes_and_changes_nothing(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     thief = await sign_in(shop)
     assert (await thief.refusal(ENROL))["code"] == REQUIRED
@@ -92,7 +107,7 @@ async def test_the_password_alone_adds_removes_and_changes_nothing(shop: Shop) -
 
 async def test_a_factor_prepared_before_the_first_was_verified_does_not_count(shop: Shop) -> None:
     """A thief who was there first waits with a factor of their own until the owner has verified theirs."""
-    thief = await shop.account(**ANNA)
+    thief = await shop.verified_account(**ANNA)
     prepared = await enrol(thief)
     account = ids.decode_as("Profile", await thief.my_id())
     await shop.owner.execute(
@@ -107,9 +122,9 @@ async def test_a_factor_prepared_before_the_first_was_verified_does_not_count(sh
 
 
 async def test_nobody_uses_or_removes_somebody_elses_factor(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
-    ben = await shop.account()
+    ben = await shop.verified_account()
     bens = await enrol(ben)
     await bens.show(ben)
     assert (await ben.refusal(VERIFY, factor=app.factor_id, code=app.code(1)))["code"] == "NOT_FOUND"
@@ -120,7 +135,7 @@ async def test_nobody_uses_or_removes_somebody_elses_factor(shop: Shop) -> None:
 
 
 async def test_a_refresh_token_from_before_the_code_ends_the_session_instead_of_raising_it(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     stolen = anna.refresh_token
     await app.show(anna)
     assert (await shop.client().refusal(REFRESH, token=stolen))["code"] == "INVALID_CREDENTIALS"
@@ -128,7 +143,7 @@ async def test_a_refresh_token_from_before_the_code_ends_the_session_instead_of_
 
 
 async def test_with_the_last_factor_gone_no_session_is_aal2_any_more(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     desk = await sign_in(shop)
     await app.show(desk, 1)
@@ -138,7 +153,7 @@ async def test_with_the_last_factor_gone_no_session_is_aal2_any_more(shop: Shop)
 
 
 async def test_a_token_without_a_session_shows_no_factor(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     account = ids.decode_as("Profile", await anna.my_id())
     loose = shop.client(shop.token(account))
     assert await loose.code(VERIFY, factor=app.factor_id, code=app.code()) == "UNAUTHENTICATED"
@@ -147,7 +162,7 @@ async def test_a_token_without_a_session_shows_no_factor(shop: Shop) -> None:
 
 
 async def test_secrets_are_encrypted_each_for_its_person(shop: Shop) -> None:
-    anna, ben = await shop.account(**ANNA), await shop.account()
+    anna, ben = await shop.verified_account(**ANNA), await shop.verified_account()
     app = await enrol(anna)
     await enrol(ben)
     everything = await dump(shop)
@@ -166,7 +181,7 @@ async def test_secrets_are_encrypted_each_for_its_person(shop: Shop) -> None:
 
 
 async def test_an_encryption_secret_of_its_own_outlives_a_new_jwt_secret(shop: Shop, settings: Settings) -> None:
-    app = await enrol(await shop.account(**ANNA))
+    app = await enrol(await shop.verified_account(**ANNA))
     stored = await shop.owner.fetchrow("select user_id::text, secret from auth.mfa_factors")
     assert stored is not None
     with_own = msgspec.structs.replace(settings, encryption_secret=SECRET)
@@ -179,7 +194,7 @@ async def test_an_encryption_secret_of_its_own_outlives_a_new_jwt_secret(shop: S
 
 @pytest.mark.parametrize("role", ["anon", "authenticated"])
 async def test_a_person_reads_the_names_of_their_own_factors_alone_through_sql(shop: Shop, role: str) -> None:
-    anna, ben = await shop.account(**ANNA), await shop.account()
+    anna, ben = await shop.verified_account(**ANNA), await shop.verified_account()
     for client in (anna, ben):
         await enrol(client)
     mine, theirs = [ids.decode_as("Profile", await client.my_id()) for client in (anna, ben)]
@@ -203,9 +218,9 @@ async def test_a_person_reads_the_names_of_their_own_factors_alone_through_sql(s
 
 
 async def test_a_recovery_code_works_once_and_for_its_person_alone(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
-    ben = await shop.account()
+    ben = await shop.verified_account()
     await (await enrol(ben)).show(ben)
     code = (await anna.do(RECOVERY_CODES))["codes"][0]
     refused = {"code": "INVALID_CREDENTIALS", "field": ["code"]}
@@ -217,7 +232,7 @@ async def test_a_recovery_code_works_once_and_for_its_person_alone(shop: Shop) -
 
 
 async def test_new_recovery_codes_void_the_old_and_go_with_the_last_factor(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     old, new = [(await anna.do(RECOVERY_CODES))["codes"][0] for _ in range(2)]
     assert (await anna.refusal(RECOVER, code=old))["code"] == "INVALID_CREDENTIALS"
@@ -227,7 +242,7 @@ async def test_new_recovery_codes_void_the_old_and_go_with_the_last_factor(shop:
 
 
 async def test_the_password_alone_makes_no_recovery_codes_and_guesses_of_them_are_limited(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     code = (await anna.do(RECOVERY_CODES))["codes"][0]
     thief = await sign_in(shop)

@@ -29,7 +29,7 @@ async def test_nobody_sees_or_ends_somebody_elses_session(shop: Shop) -> None:
 
 
 async def test_an_access_token_that_outlives_its_session_changes_no_account(shop: Shop) -> None:
-    thief, anna = await shop.account(**ANNA), await sign_in(shop)
+    thief, anna = await shop.verified_account(**ANNA), await sign_in(shop)
     app = await enrol(anna)
     (stolen,) = [s["id"] for s in await listed(anna) if not s["isCurrent"]]
     (kept,) = [s["id"] for s in await listed(anna) if s["isCurrent"]]
@@ -68,7 +68,7 @@ async def test_an_access_token_that_outlives_its_session_takes_no_data_along_and
 
 async def test_enrolling_a_second_factor_is_no_signing_in(shop: Shop) -> None:
     """Whoever has the tokens of a sign-in of long ago, and a code, has no proof to delete the account with."""
-    thief = await shop.account(**ANNA)
+    thief = await shop.verified_account(**ANNA)
     factor = await enrol(thief)
     long_ago = '[{"method": "password", "timestamp": 1000}]'
     await shop.owner.execute("update public.user_sessions set amr = $1::jsonb", long_ago)

@@ -1,0 +1,83 @@
+"""Passwords: one for all its encodings, and how long it may be."""
+
+from __future__ import annotations
+
+import unicodedata
+
+import argon2
+import pytest
+
+from domain.passwords import MAX_LENGTH, fits, normalise, spellings
+from resolvers.passwords import Passwords
+
+PASSWORD = "Schl\u00fcssel-\u00e7\u00e9dille-\u00c5"
+
+
+@pytest.mark.parametrize("typed", [unicodedata.normalize("NFD", PASSWORD), PASSWORD.replace("\u00c5", "\u212b")])
+def test_encodings_of_one_password(typed: str) -> None:
+    assert typed != PASSWORD
+    assert normalise(typed) == PASSWORD
+
+
+@pytest.mark.parametrize(
+    ("password", "is_right"),
+    [
+        ("12345678", True),
+        ("1234567", False),
+        ("e\u0301" * 7, False),  # seven letters of two characters each
+        ("e\u0301" * 8, True),
+        ("\u1f82" * MAX_LENGTH, True),
+        (unicodedata.normalize("NFD", "\u1f82") * MAX_LENGTH, True),
+        ("x" * (MAX_LENGTH + 1), False),
+        ("\ufdfa" * 60, False),  # eighteen characters each
+        ("\u0301\u0316" * 10_000_000, False),
+        ("password\ud83c", False),
+        ("", False),
+    ],
+)
+def test_the_length_is_that_of_the_normalised_password(password: str, is_right: bool) -> None:
+    assert fits(password) is is_right
+
+
+def test_what_is_too_long_is_normalised_in_part_only() -> None:
+    assert len(normalise("e\u0301" * 1_000_000)) < 3 * MAX_LENGTH
+    assert all(len(spelling) <= MAX_LENGTH + 1 for spelling in spellings("\ufdfa" * 1_000_000))
+
+
+async def test_a_hash_of_before_is_renewed_when_the_password_is_right() -> None:
+    passwords = Passwords()
+    typed = unicodedata.normalize("NFD", PASSWORD)
+    former = argon2.PasswordHasher().hash(typed)
+    assert await passwords.verify(former, PASSWORD) is None
+    renewed = await passwords.verify(former, typed)
+    assert renewed is not None
+    assert renewed != former
+    for spelling in (PASSWORD, typed):
+        assert await passwords.verify(renewed, spelling) == renewed
+
+
+async def test_a_hash_of_before_that_could_not_be_renewed_stays() -> None:
+    """The password would be too long."""
+    typed = "\ufdfa" * 100
+    former = argon2.PasswordHasher().hash(typed)
+    assert await Passwords().verify(former, typed) == former
+
+
+async def test_as_much_is_compared_for_an_account_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
+    compared: list[str] = []
+    verify = argon2.PasswordHasher.verify
+
+    def spy(hasher: argon2.PasswordHasher, password_hash: str, password: str) -> bool:
+        compared.append(password)
+        return verify(hasher, password_hash, password)
+
+    passwords = Passwords()
+    known = await passwords.hash(PASSWORD)
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", spy)
+    for password in ("a guess", unicodedata.normalize("NFD", "Schl\u00fcssel")):
+        compared.clear()
+        assert await passwords.verify(known, password) is None
+        for_known = list(compared)
+        compared.clear()
+        assert await passwords.verify(None, password) is None
+        assert compared == for_known

@@ -26,7 +26,12 @@ READ_BY_PERSON: Mapping[str, Personal] = {
     "public.consents": Personal(),
     "public.privacy_requests": Personal(),
     "public.user_sessions": Personal(
-        left_out={"refresh_token_hash": _KEEPS_SAFE, "rotated_token_hashes": _KEEPS_SAFE},
+        left_out={
+            "refresh_token_hash": _KEEPS_SAFE,
+            "branch_token_hashes": _KEEPS_SAFE,
+            "rotated_token_hashes": _KEEPS_SAFE,
+            "rotated_at": "when those tokens were exchanged, for some seconds after it; last_used_at says so as well",
+        },
     ),
     "public.session_analytics": Personal(),
     "public.personality_profiles": Personal(),

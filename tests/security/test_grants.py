@@ -135,6 +135,7 @@ UNREADABLE = (
     "affiliate_clicks.gift_link_user_id",
     "retailers.commission_rate",
     "user_sessions.refresh_token_hash",
+    "user_sessions.branch_token_hashes",
     "user_sessions.rotated_token_hashes",
 )
 

@@ -183,8 +183,8 @@ MUTATIONS = {
         "UNAUTHENTICATED own own own own own UNAUTHENTICATED",
     ),
     "mergeSession": Line(
-        lambda w: {"input": {"sessionToken": w.token}},
-        "UNAUTHENTICATED INVALID INVALID INVALID INVALID INVALID INVALID",
+        _input(refreshToken="a guess"),
+        f"UNAUTHENTICATED INVALID {'INVALID_CREDENTIALS ' * 4} INVALID",
     ),
     "requestPasswordReset": Line(_input(email="canary-anna@canary.example"), "ok", of_accounts=True),
     "resetPassword": Line(_input(token="a guess", newPassword="long enough"), "INVALID_CREDENTIALS", of_accounts=True),

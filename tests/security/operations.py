@@ -162,6 +162,15 @@ MUTATIONS = {
         lambda w: {"input": {"id": w.product, "name": "Changed"}},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok",
     ),
+    # To an e-mail that is nobody's: what it does is in test_roles.py.
+    "grantRole": Line(
+        _input(email="nobody@canary.example", role="analyst"),
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND",
+    ),
+    "revokeRole": Line(
+        _input(email="nobody@canary.example", role="analyst"),
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND",
+    ),
     "recordProductViews": Line(
         lambda w: {"input": {"views": [{"id": w.view_id, "productId": w.product}]}},
         "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED",

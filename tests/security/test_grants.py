@@ -49,6 +49,7 @@ MAY_CALL = {
         "account_credentials",
         "accounts_are_ours",
         "applied_migrations",
+        "change_role",
         "click_earnings",
         "commission_rate",
         "count_attempt",

@@ -12,7 +12,7 @@ from resolvers.sessions import MAX_PAIRS
 from tests.authenticator import ENROL, REMOVE, VERIFY, enrol
 from tests.client import Client
 from tests.conftest import Shop
-from tests.http.test_one_time_tokens import ASK, CHANGE, NEW
+from tests.http.test_one_time_tokens import ASK, CHANGE, NEW, RESET
 from tests.http.test_privacy import DELETE, EXPORT
 from tests.http.test_second_factors import REFRESH
 from tests.http.test_sessions import (
@@ -105,11 +105,6 @@ def _of_session(client: Client, token: str) -> str:
 
 
 OUT = "mutation { signOut { userErrors { code } } }"
-RESET = """
-mutation ($token: String!, $new: String!) {
-  resetPassword(input: {token: $token, newPassword: $new}) { userErrors { code } }
-}
-"""
 
 
 async def _sign_out(shop: Shop, anna: Client) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import typer
 import uvicorn
 
-from commands import data, database, documents, privacy, tokens
+from commands import data, database, documents, privacy, roles, tokens
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, progress, secret_of
 from db import demo, migrations, releases
 from db.embedded import Dsns
@@ -143,6 +143,7 @@ imports = _group("Bring data in.")
 rebuild = _group("Compute derived data anew.")
 erasures = _group("Erasures and retention.")
 trusted = _group("Documents of front ends.")
+app_roles = _group("Admins and analysts.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 
 for command in (serve, database.migrate, database.verify, tokens.token, documents.docs, data.seed):
@@ -154,6 +155,10 @@ rebuild.command("personalities")(data.rebuild_personalities)
 rebuild.command("preferences")(data.rebuild_preferences)
 for command in (privacy.tombstones, privacy.reapply, privacy.purge):
     erasures.command()(command)
+app_roles.command()(roles.grant)
+app_roles.command()(roles.revoke)
+app_roles.command("list")(roles.list_people)
+app.add_typer(app_roles, name="roles")
 app.add_typer(imports, name="import")
 trusted.command("check")(documents.check)
 schema.command()(documents.diff)

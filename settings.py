@@ -78,6 +78,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     erasure_secret: str = ""
     access_token_lifetime: Positive = 15 * 60
     refresh_token_lifetime: Positive = 30 * 24 * 3600
+    refresh_grace: Annotated[int, Meta(ge=0, le=300)] = 10
     reset_token_lifetime: Positive = 3600
     verification_token_lifetime: Positive = 3 * 24 * 3600
     encryption_secret: str = ""

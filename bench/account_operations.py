@@ -29,7 +29,7 @@ class AccountTour(Tour):
         await self._become("signUp", "SignUpInput", self._credentials())
         await self.person(known)
         counts = "swipes clicks views assessments"
-        await self._write("mergeSession", "MergeSessionInput", counts, {"sessionToken": session})
+        await self._write("mergeSession", "MergeSessionInput", counts, {"refreshToken": session})
         await self._verify_email()
         await self._end_sessions()
         await self._second_factor()
@@ -39,25 +39,28 @@ class AccountTour(Tour):
         await self._write("deleteMyAccount", "DeleteMyAccountInput", "deleted logInDeleted", confirmed)
 
     async def _session(self, known: Catalogue) -> str:
-        """One anonymous session that ends, and one that does things: its access token."""
+        """One anonymous session that ends, and one that does things: its refresh token."""
+        refresh_token = ""
         for is_kept in (False, True):
             self._token = ""
-            await self._become("startSession", "StartSessionInput", {"landingPage": "/plans"})
+            refresh_token = await self._become("startSession", "StartSessionInput", {"landingPage": "/plans"})
             if not is_kept:
                 await self._write("signOut", "", "signedOut", {})
         await self.person(known)
-        token, self._token = self._token, ""
-        return token
+        self._token = ""
+        return refresh_token
 
     def _credentials(self) -> dict[str, Any]:
         return {"email": self._email, "password": self._password}
 
-    async def _become(self, name: str, kind: str, given: dict[str, Any]) -> None:
-        """Whoever the tokens of the payload say, once they were refreshed."""
+    async def _become(self, name: str, kind: str, given: dict[str, Any]) -> str:
+        """Whoever the tokens of the payload say, once they were refreshed: the refresh token."""
         tokens = await self._write(name, kind, TOKENS, given)
         self._token = tokens["accessToken"]
         renewed = {"refreshToken": tokens["refreshToken"]}
-        self._token = (await self._write("refreshSession", "RefreshSessionInput", TOKENS, renewed))["accessToken"]
+        tokens = await self._write("refreshSession", "RefreshSessionInput", TOKENS, renewed)
+        self._token = tokens["accessToken"]
+        return str(tokens["refreshToken"])
 
     async def _sign_in(self) -> None:
         self._token = ""

@@ -10,12 +10,13 @@ import typer
 
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, secret_of, uuid_of
 from db import demo, embedded, secrets
+from db.claims import APP_ROLES
 from db.embedded import Dsns
 from db.queries import QUERIES
 from resolvers.tokens import Tokens
 from settings import Settings
 
-ROLES = ("anon", "authenticated", "service_role", "admin", "analyst")
+ROLES = ("anon", "authenticated", "service_role", *APP_ROLES)
 
 
 def token(
@@ -32,38 +33,41 @@ def token(
         fail("give --email or --user-id")
     subject = uuid_of(user_id, "--user-id")
     secret = secret_of(settings)
+    is_verified = False
     if email:
         with databases(settings) as dsns:
-            subject = asyncio.run(_account_of(settings, dsns, email))
+            subject, is_verified = asyncio.run(_account_of(settings, dsns, email))
     elif subject and role != "service_role" and not settings.is_production:
         asyncio.run(_ensure_profile(settings, subject, is_anonymous=role == "anon"))
     assert subject is not None
-    is_app_role = role in ("admin", "analyst")
+    is_app_role = role in APP_ROLES
     issued, _ = Tokens(settings, secret).issue(
         subject,
         role="authenticated" if is_app_role else role,
         is_anonymous=role == "anon",
         email=email or None,
+        email_verified=is_verified,
         app_metadata={"role": role} if is_app_role else None,
         lifetime=expires,
     )
     print(issued)
 
 
-async def _account_of(settings: Settings, dsns: Dsns, email: str) -> UUID:
+async def _account_of(settings: Settings, dsns: Dsns, email: str) -> tuple[UUID, bool]:
+    """Its id, and whether the e-mail is verified."""
     from resolvers.accounts import normal_email
 
     tidy = normal_email(email)
     if tidy is None:
         fail("--email: not an e-mail address")
     async with connected_as_owner(dsns) as owner:
-        known: UUID | None = await owner.fetchval("select id from public.profiles where lower(email) = $1", tidy)
+        known = await owner.fetchrow("select id, email_verified_at from public.profiles where lower(email) = $1", tidy)
         if known is not None:
-            return known
+            return known["id"], known["email_verified_at"] is not None
         if settings.is_production:
             fail(f"--email: there is no account {tidy}")
         note(f"made the account {tidy}", "dim")
-        return await demo.ensure_account(owner, tidy)
+        return await demo.ensure_account(owner, tidy), False
 
 
 async def _ensure_profile(settings: Settings, subject: UUID, *, is_anonymous: bool) -> None:

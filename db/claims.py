@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 ROLES = frozenset({"anon", "authenticated", "service_role"})
+APP_ROLES = ("admin", "analyst")  # app_metadata.role of an account
 
 # The id of the HTTP request that is being answered, for the audit log; empty for work of the server's own.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")

@@ -28,7 +28,9 @@ READ_BY_PERSON: Mapping[str, Personal] = {
     "public.user_sessions": Personal(
         left_out={
             "refresh_token_hash": _KEEPS_SAFE,
+            "branch_token_hashes": _KEEPS_SAFE,
             "rotated_token_hashes": _KEEPS_SAFE,
+            "rotated_at": "when those tokens were exchanged, for some seconds after it; last_used_at says so as well",
             "networks": "keyed hashes of the network the session began in, which bound how much one network counts in"
             " popularity; of no meaning without the server's key",
         },

@@ -26,6 +26,7 @@ from domain.errors import (
     SecondFactorRequired,
     Unauthenticated,
 )
+from domain.refresh_tokens import pair_id
 from resolvers import accounts, attempts, sessions
 from resolvers.services import Services
 from resolvers.sessions import Caller, SignedIn
@@ -111,7 +112,7 @@ async def verify(services: Services, caller: Caller, claims: Claims, *, factor_i
 
 async def _raise(session: Session, services: Services, caller: Caller, claims: Claims, method: str) -> SignedIn:
     """The caller's session as aal2, with new tokens. Raises Unauthenticated when it has ended."""
-    known = await session.fetchrow("sessions.of_token", session_id=claims.session_id)
+    known = await sessions.of_token(session, services, claims.session_id)
     if known is None or known["user_id"] != claims.subject or known["is_revoked"] or known["is_expired"]:
         raise Unauthenticated("The session of this token has ended: sign in again.")
     await attempts.forgive(session, services, caller, "code", str(claims.subject))
@@ -123,9 +124,12 @@ async def _raise(session: Session, services: Services, caller: Caller, claims: C
         aal="aal2",
         amr=msgspec.json.encode([*amr, sessions.proof(method)]).decode(),
     )
-    proved = await session.fetchrow("sessions.of_token", session_id=claims.session_id)
+    proved = await sessions.of_token(session, services, claims.session_id)
     assert proved is not None
-    return await sessions.exchange(session, services, proved)
+    # Spends the refresh token that came with this access token and no other tab's, and at once: there is no grace.
+    pair = msgspec.json.decode(claims.raw).get("jti")
+    old = next((live for live in proved["live_hashes"] if pair_id(live) == pair), None)
+    return await sessions.exchange(session, services, proved, old, is_aal2=True, has_grace=False)
 
 
 async def _count_code(services: Services, caller: Caller, claims: Claims) -> UUID:

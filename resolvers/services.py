@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from db.pool import Database
 from domain.pseudonyms import Pseudonyms
+from domain.refresh_tokens import RefreshTokens
 from domain.sealing import Sealer
 from domain.signing import Signer
 from domain.tombstones import Tombstones
@@ -30,6 +31,7 @@ class Services:
     rate_limits: RateLimits
     system_log: SystemLog
     rankings: Rankings[Feed]
+    refresh_tokens: RefreshTokens = field(repr=False)
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
     gift_links: Signer = field(repr=False)
@@ -52,6 +54,7 @@ class Services:
             rate_limits=RateLimits(settings),
             system_log=SystemLog(database),
             rankings=Rankings(settings.ranking_lifetime),
+            refresh_tokens=RefreshTokens(key),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),
             gift_links=Signer(key, "gift link"),

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from db.claims import Claims, service_for
-from domain.errors import Conflict, Invalid, InvalidCredentials, NotFound, Unauthenticated
+from domain.errors import Conflict, Invalid, InvalidCredentials, Unauthenticated
+from domain.refresh_tokens import RefreshToken
 from resolvers import preferences, sessions
 from resolvers.services import Services
 
@@ -20,34 +22,53 @@ class Merged:
     assessments: int
 
 
-async def merge(services: Services, claims: Claims, session_token: str) -> Merged:
+async def merge(services: Services, claims: Claims, refresh_token: str | None) -> Merged:
     """Moves all that belongs to an anonymous session to the caller's account, in one transaction; merging it again
-    changes nothing and gives the same counts. The newer signal of a product counts.
+    changes nothing and gives the same counts. The newer signal of a product counts. The proof is a refresh token of the
+    session: an access token is seen by every server on its way, and what it opens is not to be taken for good.
 
-    Raises Unauthenticated without a token, Invalid for a caller without an account or a token that is not an anonymous
-    session's, InvalidCredentials for one that is not valid, Conflict when another account has it, NotFound when the
-    session is gone.
+    Raises Unauthenticated without a token, Invalid for a caller without an account, without a refresh token or with an
+    account's, InvalidCredentials for one that is not valid, Conflict when another account has the session.
     """
     if claims.subject is None:
         raise Unauthenticated("Sign in to the account first.")
     if claims.role != "authenticated" or claims.is_anonymous:
         raise Invalid("The caller must be signed in to an account.")
-    path = ("sessionToken",)
-    try:
-        visitor = await services.tokens.verify(session_token)
-    except Unauthenticated as error:
-        raise InvalidCredentials(str(error), path) from None
-    if not visitor.is_anonymous or visitor.subject is None or visitor.role == "service_role":
-        raise Invalid("This is not the access token of an anonymous session.", path)
+    path = ("refreshToken",)
+    if refresh_token is None:
+        raise Invalid("Send `refreshToken`, the anonymous session's refresh token: its access token is no proof.", path)
     await sessions.refuse_ended(services, claims)
-    try:
-        await sessions.refuse_ended(services, visitor)
-    except Unauthenticated as error:
-        raise InvalidCredentials(str(error), path) from None
-    async with services.database.session(service_for(claims.subject), read_only=False) as session:
-        for person in sorted((claims.subject, visitor.subject)):
+    token = services.refresh_tokens.read(refresh_token)
+    merged = token and await _merge(services, claims.subject, token)
+    if not merged:
+        raise InvalidCredentials("The refresh token is not valid.", path)
+    return merged
+
+
+async def _merge(services: Services, account: UUID, token: RefreshToken) -> Merged | None:
+    """None where the token is no proof. Raises what `merge` does."""
+    path = ("refreshToken",)
+    async with services.database.session(service_for(account), read_only=False) as session:
+        visitor = await session.fetchrow("session_merges.of_session", session_id=token.session_id)
+        if visitor is None:
+            return None
+        for person in sorted((account, visitor["session_profile_id"])):
             await session.fetch("swipes.lock", user_id=person)
-        row = await session.fetchrow("session_merges.merge", session=visitor.subject)
+        # Locked by now: another merge of the session is over, and this is what it has left.
+        visitor = await session.fetchrow("session_merges.of_session", session_id=token.session_id)
+        if visitor is None:
+            return None
+        if visitor["is_merged"]:
+            known = await sessions.of_token(session, services, token.session_id, token.hash)
+            if known is None or not (known["is_live"] or known["is_repeatable"]):
+                return None
+        else:
+            known = await sessions.present(session, services, token)
+            if known is None:
+                return None
+            if not known["is_anonymous"]:
+                raise Invalid("This is not the refresh token of an anonymous session.", path)
+        row = await session.fetchrow("session_merges.merge", session=visitor["session_profile_id"])
         assert row is not None
         match row["outcome"]:
             case "no account":
@@ -55,9 +76,9 @@ async def merge(services: Services, claims: Claims, session_token: str) -> Merge
             case "elsewhere":
                 raise Conflict("This session became part of another account.", path)
             case "unknown":
-                raise NotFound("There is no such session.", path)
+                return None
         # Either may have withdrawn what the other's rows were kept under.
         await session.fetch("consents.forget_withdrawn")
-        if await session.fetchval("swipes.any", user_id=claims.subject):
-            await preferences.recompute(session, claims.subject)
+        if await session.fetchval("swipes.any", user_id=account):
+            await preferences.recompute(session, account)
     return Merged(row["swipes"], row["clicks"], row["views"], row["assessments"])

@@ -1,9 +1,12 @@
-"""Sessions: a short access token and a refresh token that changes with every use. Only its hash is stored."""
+"""Sessions: a short access token and a refresh token that changes with every use. Only its hash is stored.
+
+A refresh token that is presented again within REFRESH_GRACE (by a second tab, or after an answer that was lost) gives
+another pair. So the tokens of a session are a tree with several live leaves; each may be exchanged, and what is neither
+live nor within its grace was stolen from somebody or by somebody: presented, it ends the session.
+"""
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import secrets
 import time
 from dataclasses import dataclass
@@ -16,11 +19,15 @@ import msgspec
 
 from db.claims import SERVICE, Claims
 from db.session import Session
-from domain import ids
-from domain.errors import InvalidCredentials, NotFound, Unauthenticated
+from domain.errors import InvalidCredentials, NotFound, RateLimited, Unauthenticated
 from domain.networks import ranges
+from domain.refresh_tokens import NONCE_BYTES, RefreshToken, pair_id
 from resolvers import attempts
 from resolvers.services import Services
+
+# Live refresh tokens of a session, and pairs that it may give while a token that gave one may still be presented again.
+MAX_PAIRS = 100
+SECOND_FACTORS = ("totp", "recovery_code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +58,8 @@ class SignedIn:
     expires_at: datetime
 
 
-def _new_refresh_token(session_id: UUID) -> str:
-    return base64.urlsafe_b64encode(session_id.bytes + secrets.token_bytes(32)).rstrip(b"=").decode()
-
-
-def _hash(token: str) -> bytes:
-    return hashlib.sha256(token.encode()).digest()
+def _new_refresh_token(services: Services, session_id: UUID, *, is_aal2: bool = False) -> RefreshToken:
+    return services.refresh_tokens.make(session_id, is_aal2=is_aal2, nonce=secrets.token_bytes(NONCE_BYTES))
 
 
 async def open_session(
@@ -73,13 +76,13 @@ async def open_session(
     """A new session of a person; `session` is service_role's. It keeps hashes of the network it began in, whatever
     networks refresh it later: what a person's signals count for others depends on where they came from first."""
     session_id: UUID = await session.fetchval("sessions.new_id")
-    refresh_token = _new_refresh_token(session_id)
+    refresh_token = _new_refresh_token(services, session_id)
     amr = [proof(method)]
-    await session.fetch(
+    is_verified: bool = await session.fetchval(
         "sessions.open",
         user_id=user_id,
         session_id=session_id,
-        refresh_token_hash=_hash(refresh_token),
+        refresh_token_hash=refresh_token.hash,
         lifetime_seconds=float(services.settings.refresh_token_lifetime),
         user_agent=caller.user_agent,
         networks=_network_hashes(services, caller),
@@ -91,8 +94,10 @@ async def open_session(
         session_id=session_id,
         is_anonymous=is_anonymous,
         email=email,
+        email_verified=is_verified,
         app_metadata=app_metadata,
         amr=amr,
+        pair=pair_id(refresh_token.hash),
     )
     return _signed_in(access_token, claims, refresh_token)
 
@@ -108,25 +113,34 @@ def proof(method: str) -> dict[str, Any]:
     return {"method": method, "timestamp": int(time.time())}
 
 
-def _signed_in(access_token: str, claims: Claims, refresh_token: str) -> SignedIn:
+def _signed_in(access_token: str, claims: Claims, refresh_token: RefreshToken) -> SignedIn:
     assert claims.expires_at is not None
-    return SignedIn(claims, access_token, refresh_token, datetime.fromtimestamp(claims.expires_at, UTC))
+    return SignedIn(claims, access_token, refresh_token.text, datetime.fromtimestamp(claims.expires_at, UTC))
 
 
-async def exchange(session: Session, services: Services, known: asyncpg.Record) -> SignedIn:
-    """A new pair of tokens of a live session, which says of the person what holds now. `known` is sessions.of_token,
-    `session` is service_role's."""
+async def exchange(
+    session: Session, services: Services, known: asyncpg.Record, old: bytes | None, *, is_aal2: bool, has_grace: bool
+) -> SignedIn:
+    """A new pair of tokens of a live session, which says of the person what holds now; the refresh token with the hash
+    `old` is spent, after a grace or at once. `known` is sessions.of_token, `session` is service_role's."""
     user_id, session_id = known["user_id"], known["id"]
     metadata = None
     if not known["is_anonymous"]:
         metadata = as_object(await session.fetchval("accounts.app_metadata", id=user_id))
-    new_token = _new_refresh_token(session_id)
+    # One tab showed a second factor: tokens that another had before that say nothing of it.
+    is_aal2 = is_aal2 and known["aal"] == "aal2"
+    amr = [entry for entry in as_list(known["amr"]) if is_aal2 or entry.get("method") not in SECOND_FACTORS]
+    new_token = _new_refresh_token(services, session_id, is_aal2=is_aal2)
     await session.fetch(
         "sessions.rotate",
         user_id=user_id,
         session_id=session_id,
-        refresh_token_hash=_hash(new_token),
+        old_hash=old,
+        new_hash=new_token.hash,
+        has_grace=has_grace,
+        grace_seconds=float(services.settings.refresh_grace),
         lifetime_seconds=float(services.settings.refresh_token_lifetime),
+        most=MAX_PAIRS,
     )
     access_token, claims = services.tokens.issue(
         user_id,
@@ -134,9 +148,11 @@ async def exchange(session: Session, services: Services, known: asyncpg.Record) 
         session_id=session_id,
         is_anonymous=known["is_anonymous"],
         email=known["email"],
+        email_verified=known["is_verified"],
         app_metadata=metadata,
-        aal=known["aal"],
-        amr=as_list(known["amr"]),
+        aal="aal2" if is_aal2 else "aal1",
+        amr=amr,
+        pair=pair_id(new_token.hash),
     )
     return _signed_in(access_token, claims, new_token)
 
@@ -164,23 +180,42 @@ async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
     return signed_in
 
 
+async def present(session: Session, services: Services, token: RefreshToken) -> asyncpg.Record | None:
+    """The session of a refresh token, locked; None where the token is good for nothing. One that was exchanged before,
+    longer ago than REFRESH_GRACE, revokes its whole session: either the caller or somebody before it has stolen it.
+    `session` is service_role's and must commit."""
+    known = await of_token(session, services, token.session_id, token.hash)
+    if known is None or known["is_revoked"] or known["is_expired"]:
+        return None
+    if known["is_live"] or known["is_repeatable"]:
+        return known
+    if token.is_ours or known["is_rotated"]:
+        await session.fetch("sessions.revoke", user_id=known["user_id"], session_id=known["id"])
+    return None
+
+
+async def of_token(
+    session: Session, services: Services, session_id: UUID | None, token_hash: bytes | None = None
+) -> asyncpg.Record | None:
+    """sessions.of_token: a session, locked, and what a refresh token with this hash is good for."""
+    grace = float(services.settings.refresh_grace)
+    return await session.fetchrow(
+        "sessions.of_token", session_id=session_id, token_hash=token_hash, grace_seconds=grace
+    )
+
+
 async def refresh(services: Services, refresh_token: str) -> SignedIn:
-    """Exchanges a refresh token for a new pair. A token that was exchanged before revokes its whole session: either the
-    caller or somebody before it has stolen it. Raises InvalidCredentials."""
-    refused = InvalidCredentials("The refresh token is not valid.", ("refreshToken",))
-    raw = ids.decode_bytes(refresh_token) if len(refresh_token) <= 200 else None
-    if raw is None or len(raw) != 48:
-        raise refused
-    session_id, presented = UUID(bytes=raw[:16]), _hash(refresh_token)
-    async with services.database.session(SERVICE, read_only=False) as session:
-        known = await session.fetchrow("sessions.of_token", session_id=session_id)
-        if known is None or known["is_revoked"] or known["is_expired"]:
-            raise refused
-        if secrets.compare_digest(known["refresh_token_hash"], presented):
-            return await exchange(session, services, known)
-        if presented in known["rotated_token_hashes"]:
-            await session.fetch("sessions.revoke", user_id=known["user_id"], session_id=session_id)
-    raise refused
+    """Exchanges a refresh token for a new pair, as often as it is presented within REFRESH_GRACE; see `present`. Raises
+    InvalidCredentials, and RateLimited for a session that has given MAX_PAIRS pairs in that time."""
+    token = services.refresh_tokens.read(refresh_token)
+    if token is not None:
+        async with services.database.session(SERVICE, read_only=False) as session:
+            known = await present(session, services, token)
+            if known is not None:
+                if known["pairs"] >= MAX_PAIRS:
+                    raise RateLimited("This session refreshes too often.", retry_after=services.settings.refresh_grace)
+                return await exchange(session, services, known, token.hash, is_aal2=token.is_aal2, has_grace=True)
+    raise InvalidCredentials("The refresh token is not valid.", ("refreshToken",))
 
 
 async def sign_out(services: Services, claims: Claims) -> bool:
@@ -227,7 +262,7 @@ async def revoke_others(services: Services, claims: Claims) -> int:
     await refuse_ended(services, claims)
     async with services.database.session(SERVICE, read_only=False) as session:
         ended = await session.fetch("sessions.revoke_others", user_id=claims.subject, session_id=claims.session_id)
-    return len(ended)
+    return sum(row["was_live"] for row in ended)
 
 
 def as_list(jsonb: str | None) -> list[dict[str, Any]]:

@@ -75,12 +75,15 @@ class Tokens:
         session_id: UUID | None = None,
         is_anonymous: bool = False,
         email: str | None = None,
+        email_verified: bool = False,
         app_metadata: dict[str, Any] | None = None,
         lifetime: int | None = None,
         aal: str = "aal1",
         amr: list[dict[str, Any]] | None = None,
+        pair: str | None = None,
     ) -> tuple[str, Claims]:
-        """A signed access token and what it will be read as. `lifetime` is in seconds (default: 15 minutes)."""
+        """A signed access token and what it will be read as. `lifetime` is in seconds (default: 15 minutes); `pair` is
+        the `pair_id` of the refresh token that goes with it."""
         now = int(time.time())
         payload: dict[str, Any] = {
             "iss": self.own_issuer,
@@ -90,6 +93,7 @@ class Tokens:
             "iat": now,
             "exp": now + (lifetime or self._settings.access_token_lifetime),
             "is_anonymous": is_anonymous,
+            "email_verified": email_verified,
             "aal": aal,
             "app_metadata": app_metadata or {},
         }
@@ -99,6 +103,8 @@ class Tokens:
             payload["email"] = email
         if amr:
             payload["amr"] = amr
+        if pair:
+            payload["jti"] = pair
         return jwt.encode(payload, self._secret, algorithm="HS256"), Claims.from_payload(payload)
 
     async def verify(self, token: str) -> Claims:

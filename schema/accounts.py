@@ -30,7 +30,7 @@ class StartSessionPayload:
     access_token: str | None = strawberry.field(
         default=None, description="For the header `Authorization: Bearer <token>`."
     )
-    refresh_token: str | None = strawberry.field(default=None, description="For refreshSession, once.")
+    refresh_token: str | None = strawberry.field(default=None, description="For refreshSession.")
     expires_at: datetime | None = strawberry.field(default=None, description="When the access token expires.")
     user_errors: list[UserError] = user_errors()
 
@@ -50,7 +50,10 @@ class SignInInput:
 
 @strawberry.input(description="A session to go on with. Send no expired access token along.")
 class RefreshSessionInput:
-    refresh_token: str = strawberry.field(description="The newest one; using an older one ends the session.")
+    refresh_token: str = strawberry.field(
+        description="The newest one. One that was exchanged before works for some seconds more, for a second tab or "
+        "after an answer that was lost; after that it ends the session."
+    )
 
 
 @strawberry.type(description="A pair of tokens and whom they stand for.")
@@ -58,7 +61,7 @@ class AuthPayload:
     access_token: str | None = strawberry.field(
         default=None, description="For the header `Authorization: Bearer <token>`."
     )
-    refresh_token: str | None = strawberry.field(default=None, description="For refreshSession, once.")
+    refresh_token: str | None = strawberry.field(default=None, description="For refreshSession.")
     expires_at: datetime | None = strawberry.field(default=None, description="When the access token expires.")
     profile: Profile | None = strawberry.field(default=None, description="Who is signed in.")
     user_errors: list[UserError] = user_errors()

@@ -29,6 +29,7 @@ from schema.products import ProductMutation, ProductQuery
 from schema.profiles import ProfileMutation, ProfileQuery
 from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
 from schema.retailers import RetailerQuery
+from schema.roles import RoleMutation
 from schema.scalars import SCALARS
 from schema.second_factors import SecondFactorMutation
 from schema.session_merges import SessionMergeMutation
@@ -96,6 +97,7 @@ class Mutation(
     SessionMutation,
     OneTimeTokenMutation,
     SecondFactorMutation,
+    RoleMutation,
     ProfileMutation,
     PersonalityMutation,
     SwipeMutation,

@@ -13,7 +13,14 @@ from schema.errors import UserError, outcome, user_errors
 
 @strawberry.input(description="An anonymous session that is to become part of the caller's account.")
 class MergeSessionInput:
-    session_token: str = strawberry.field(description="A valid access token of the anonymous session.")
+    refresh_token: str | None = strawberry.field(
+        default=None, description="Needed: the refresh token of the anonymous session, as refreshSession takes it."
+    )
+    session_token: str | None = strawberry.field(
+        default=None,
+        description="An access token, which is no proof any more, and not looked at.",
+        deprecation_reason="Send refreshToken.",
+    )
 
 
 @strawberry.type(description="What an account has taken over. A repeat gives the same figures.")
@@ -34,5 +41,5 @@ class SessionMergeMutation:
     @outcome(MergeSessionPayload)
     async def merge_session(self, info: Info, input: MergeSessionInput) -> MergeSessionPayload:
         context = info.context
-        merged = await session_merges.merge(context.services, context.claims, input.session_token)
+        merged = await session_merges.merge(context.services, context.claims, input.refresh_token)
         return MergeSessionPayload(**asdict(merged))

@@ -11,6 +11,7 @@ from db.verification.init_plans import calls_per_row
 
 SECRETS = [
     "user_sessions.refresh_token_hash",
+    "user_sessions.branch_token_hashes",
     "user_sessions.rotated_token_hashes",
     "user_sessions.networks",
     "affiliate_clicks.commission_rate",

@@ -46,7 +46,8 @@ export class Session {
     while (Date.now() < moment) await new Promise((resolve) => setTimeout(resolve, 100));
   }
 
-  /** New tokens, for all who ask at the same time: a refresh token works once, and a second use ends the session.
+  /** New tokens, for all who ask at the same time. After an answer that was lost, or in a second tab, the same refresh
+   * token works for some seconds more; later a second use ends the session.
    * `stale` is the access token that was refused; where there is a newer one already, nothing is asked for. */
   refresh(stale = this.accessToken): Promise<void> {
     if (stale !== this.accessToken) return Promise.resolve();

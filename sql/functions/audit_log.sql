@@ -189,7 +189,7 @@ begin
       ('public.profiles', 'update', 'not (old.is_anonymous and new.is_anonymous)', 'id', 'preferences', 'updated_at'),
       ('public.profiles', 'delete', 'not old.is_anonymous', 'id', 'preferences', 'updated_at'),
       ('public.user_sessions', 'update', 'old.revoked_at is distinct from new.revoked_at', 'user_id',
-        'refresh_token_hash,rotated_token_hashes,user_agent,networks', 'last_used_at'),
+        'refresh_token_hash,branch_token_hashes,rotated_token_hashes,user_agent,networks', 'last_used_at,rotated_at'),
       ('public.consents', 'insert or update or delete', 'true', 'user_id', '', ''),
       ('public.privacy_requests', 'insert or update or delete', 'true', 'user_id', '', ''),
       ('public.erasure_tombstones', 'insert or update or delete', 'true', null, '', ''),

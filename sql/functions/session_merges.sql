@@ -91,8 +91,9 @@ begin
       else p.preferences end
   where p.id = account;
 
-  insert into public.session_merges (user_id, session_profile_id, swipes, clicks, views, assessments)
+  insert into public.session_merges (user_id, session_profile_id, session_id, swipes, clicks, views, assessments)
   values (account, p_session,
+    (select s.id from public.user_sessions s where s.user_id = p_session order by s.id limit 1),
     (select count(*) from public.swipes t where t.user_id = p_session),
     (select count(*) from public.affiliate_clicks t where t.user_id = p_session),
     (select count(*) from public.product_views t where t.user_id = p_session),
@@ -120,7 +121,7 @@ begin
 end
 $$;
 comment on function private.merge_session(uuid) is
-  'Re-keys an anonymous profile''s rows to the caller''s account, once. Who calls it has seen the tokens of both.';
+  'Re-keys an anonymous profile''s rows to the caller''s account, once. Who calls it has seen a refresh token of the profile.';
 
 revoke all on function private.merge_session(uuid) from public, anon, authenticated;
 grant execute on function private.merge_session(uuid) to service_role;

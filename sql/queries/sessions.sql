@@ -7,31 +7,58 @@ insert into public.profiles (is_anonymous) values (true) returning id
 select private.uuid_v7()
 
 -- name: open(user_id, session_id, refresh_token_hash, lifetime_seconds, user_agent, networks, amr)
+-- Whether the person's e-mail is verified, which their token says.
 insert into public.user_sessions (user_id, id, refresh_token_hash, expires_at, user_agent, networks, amr)
 values (:user_id, :session_id, :refresh_token_hash, now() + make_interval(secs => :lifetime_seconds::float8),
   left(:user_agent::text, 400), :networks::bytea[], :amr::jsonb)
-returning id
+returning (select p.email_verified_at is not null from public.profiles p where p.id = user_id)
 
 -- name: note_visit(user_id, session_id, landing_page, referrer, device_type, campaign)
 insert into public.session_analytics (user_id, session_id, landing_page, referrer, device_type, campaign)
 values (:user_id, :session_id, :landing_page, :referrer, :device_type, :campaign)
 returning id
 
--- name: of_token(session_id)
--- Locked, so that one refresh token can be exchanged once only.
-select s.user_id, s.id, s.refresh_token_hash, s.rotated_token_hashes, s.revoked_at is not null as is_revoked,
-  s.expires_at <= now() as is_expired, s.aal, s.amr, p.is_anonymous, p.email
+-- name: of_token(session_id, token_hash, grace_seconds)
+-- The session, and what a refresh token is good for: live, or exchanged so lately that it may be presented again
+-- (is_repeatable). `pairs` is how many pairs tokens have given that still may be. Locked, so that of many who present
+-- tokens of a session at once each sees what the one before it did.
+select s.user_id, s.id, s.revoked_at is not null as is_revoked, s.expires_at <= now() as is_expired, s.aal, s.amr,
+  p.is_anonymous, p.email, p.email_verified_at is not null as is_verified,
+  array_prepend(s.refresh_token_hash, s.branch_token_hashes) as live_hashes,
+  :token_hash::bytea = any (array_prepend(s.refresh_token_hash, s.branch_token_hashes)) as is_live,
+  :token_hash::bytea = any (s.rotated_token_hashes) as is_rotated,
+  exists (select from unnest(s.rotated_token_hashes, s.rotated_at) r (hash, at)
+    where r.hash = :token_hash::bytea and :grace_seconds::float8 > 0
+      and r.at > now() - make_interval(secs => :grace_seconds::float8)) as is_repeatable,
+  (select count(*) from unnest(s.rotated_at) r (at)
+    where r.at > now() - make_interval(secs => :grace_seconds::float8)) as pairs
 from public.user_sessions s join public.profiles p on p.id = s.user_id
 where s.id = :session_id::uuid
 for update of s
 
--- name: rotate(user_id, session_id, refresh_token_hash, lifetime_seconds)
-update public.user_sessions set
-  rotated_token_hashes = (array[refresh_token_hash] || rotated_token_hashes)[1:64],
-  refresh_token_hash = :refresh_token_hash,
+-- name: rotate(user_id, session_id, old_hash, new_hash, has_grace, grace_seconds, lifetime_seconds, most)
+-- A live token in place of the old one, or beside the one that this was exchanged for before: its time stays that of the
+-- first exchange. What may not be presented again any more is forgotten; hashes without a time are of tokens that a
+-- signature does not tell from guesses.
+update public.user_sessions s set
+  refresh_token_hash = :new_hash,
+  branch_token_hashes =
+    (array_remove(array_prepend(s.refresh_token_hash, s.branch_token_hashes), :old_hash::bytea))[1:(:most::integer - 1)],
+  (rotated_token_hashes, rotated_at) = (
+    select coalesce(array_agg(r.hash order by r.n), '{}'), coalesce(array_agg(r.at order by r.n), '{}')
+    from (
+      select :old_hash::bytea, 0, case when :has_grace::boolean then coalesce(
+        (select min(k.at) from unnest(s.rotated_token_hashes, s.rotated_at) k (hash, at) where k.hash = :old_hash::bytea),
+        now()) end
+      union all
+      select k.hash, k.n, k.at from unnest(s.rotated_token_hashes, s.rotated_at) with ordinality k (hash, at, n)
+      where k.at is null or k.at > now() - make_interval(secs => :grace_seconds::float8)
+      order by 2 limit :most::integer
+    ) r (hash, n, at)
+    where r.hash is not null),
   expires_at = now() + make_interval(secs => :lifetime_seconds::float8),
   last_used_at = now()
-where user_id = :user_id and id = :session_id
+where s.user_id = :user_id and s.id = :session_id
 returning id
 
 -- name: revoke(user_id, session_id)
@@ -40,10 +67,11 @@ where user_id = :user_id and id = :session_id and revoked_at is null
 returning id
 
 -- name: revoke_others(user_id, session_id)
--- All of them where there is no session to be spared.
+-- All of them where there is no session to be spared; whether each went on until now. The expired ones too: somebody
+-- who refreshes one at this very time, a moment before it expires, shall not prolong it.
 update public.user_sessions set revoked_at = now()
-where user_id = :user_id::uuid and id is distinct from :session_id::uuid and revoked_at is null and expires_at > now()
-returning id
+where user_id = :user_id::uuid and id is distinct from :session_id::uuid and revoked_at is null
+returning expires_at > now() as was_live
 
 -- name: is_own(user_id, session_id)
 select exists (select from public.user_sessions where user_id = :user_id::uuid and id = :session_id::uuid)

@@ -69,6 +69,10 @@ def test_help_of_every_command() -> None:
         ("privacy", "tombstones"),
         ("privacy", "reapply"),
         ("privacy", "purge"),
+        ("roles",),
+        ("roles", "grant"),
+        ("roles", "revoke"),
+        ("roles", "list"),
         ("rebuild",),
         ("rebuild", "personalities"),
         ("rebuild", "preferences"),
@@ -144,6 +148,64 @@ def test_tokens_that_cannot_be(service: Service) -> None:
     finished = invoked(service.home, "token", "--user-id", user, "--expires", "0")
     assert finished.returncode == 2
     assert "--expires" in finished.stderr
+
+
+SIGN_UP = """
+mutation ($email: String!) {
+  signUp(input: {email: $email, password: "correct horse"}) { accessToken refreshToken userErrors { code } }
+}
+"""
+REFRESH = """
+mutation ($token: String!) {
+  refreshSession(input: {refreshToken: $token}) { accessToken refreshToken userErrors { code } }
+}
+"""
+COUNTS = '{ eventCounts(since: "2026-01-01T00:00:00Z", until: "2026-02-01T00:00:00Z") { name } }'
+
+
+async def test_roles_are_granted_listed_and_revoked(service: Service, database: Database, caller: Client) -> None:
+    """The first admin of an installation, and the last."""
+    email = f"{uuid4().hex}@people.example"
+    tokens = await caller.do(SIGN_UP, email=email)
+    assert "not verified" in complaint(aclue(service.home, "roles", "grant", email, "admin"))
+    await database.execute("update auth.users set email_confirmed_at = now() where email = $1", email)
+
+    assert printed(aclue(service.home, "roles", "grant", f" {email.upper()}", "admin")) == f"{email} is admin now\n"
+    assert printed(aclue(service.home, "roles", "grant", email, "admin")) == f"{email} is admin already\n"
+    assert f"admin    {email}" in printed(aclue(service.home, "roles", "list")).splitlines()
+    tokens = await caller.do(REFRESH, token=tokens["refreshToken"])
+    await Client(caller.http, tokens["accessToken"]).ask(COUNTS)
+
+    for arguments in (("revoke", email, "admin"), ("grant", email, "analyst")):
+        assert "last admin" in complaint(aclue(service.home, "roles", *arguments))
+    other = await database.fetchval(
+        "insert into auth.users (id, email, email_confirmed_at) values (gen_random_uuid(), $1, now()) returning email",
+        f"{uuid4().hex}@people.example",
+    )
+    printed(aclue(service.home, "roles", "grant", other, "admin"))
+    assert printed(aclue(service.home, "roles", "revoke", email, "admin")) == f"{email} is no longer admin\n"
+    assert printed(aclue(service.home, "roles", "revoke", email, "admin")) == f"{email} was not admin\n"
+    assert email not in printed(aclue(service.home, "roles", "list"))
+    tokens = await caller.do(REFRESH, token=tokens["refreshToken"])
+    assert await Client(caller.http, tokens["accessToken"]).code(COUNTS) == "FORBIDDEN"
+    await database.execute("delete from auth.users where email = $1", other)
+
+
+def test_roles_that_cannot_be_granted(service: Service) -> None:
+    for verb in ("grant", "revoke"):
+        assert "nobody@people.example" in complaint(
+            aclue(service.home, "roles", verb, "nobody@people.example", "admin")
+        )
+        assert "'owner'" in complaint(aclue(service.home, "roles", verb, "nobody@people.example", "owner"))
+    assert aclue(service.home, "roles", "grant", "nobody@people.example").returncode == 2
+
+
+def test_roles_are_the_owners_to_give(home: Path) -> None:
+    with served_postgres(home) as variables:
+        printed(aclue(home, "migrate", **variables))
+        variables = {"DATABASE_URL": variables["DATABASE_URL"]}
+        for arguments in (("list",), ("grant", "nobody@people.example", "admin")):
+            assert "MIGRATION_DATABASE_URL" in complaint(aclue(home, "roles", *arguments, **variables))
 
 
 def test_migrate_has_nothing_to_do_on_a_running_server(service: Service) -> None:

@@ -237,22 +237,6 @@ async def test_a_refresh_token_is_exchanged_for_a_new_pair(shop: Shop) -> None:
         assert again["profile"]["id"] == fresh["profile"]["id"]
 
 
-async def test_an_old_refresh_token_ends_the_session(shop: Shop) -> None:
-    anna = await shop.anonymous()
-    assert anna.refresh_token
-    fresh = await refresh(shop.client(), anna.refresh_token)
-    refusal = {"code": "INVALID_CREDENTIALS", "field": ["refreshToken"]}
-    assert await shop.client().refusal(REFRESH, token=anna.refresh_token) == refusal
-    assert await shop.client().refusal(REFRESH, token=fresh["refreshToken"]) == refusal
-    assert await shop.owner.fetchval("select revoked_at is not null from public.user_sessions")
-
-
-async def test_one_refresh_token_used_twice_at_once_is_exchanged_once(shop: Shop) -> None:
-    anna = await shop.anonymous()
-    answers = await asyncio.gather(*(shop.client().ask(REFRESH, token=anna.refresh_token) for _ in range(3)))
-    assert sorted(bool(answer["refreshSession"]["accessToken"]) for answer in answers) == [False, False, True]
-
-
 async def test_refresh_tokens_that_are_none(shop: Shop) -> None:
     anna = await shop.anonymous()
     assert anna.refresh_token

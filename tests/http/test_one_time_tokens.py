@@ -6,7 +6,8 @@ import asyncpg
 
 from tests.client import Client
 from tests.conftest import Shop
-from tests.http.test_sessions import ANNA, REFRESH, SIGN_IN, goes_on, sign_in
+from tests.http.test_second_factors import claims
+from tests.http.test_sessions import ANNA, REFRESH, SIGN_IN, goes_on, refreshed, sign_in
 from tests.mailbox import Mailbox, text_of
 
 FORGOT = "mutation ($email: String!) { requestPasswordReset(input: {email: $email}) { userErrors { code field } } }"
@@ -60,6 +61,16 @@ async def test_a_link_opened_where_nobody_is_signed_in_verifies_an_empty_account
     anna = await sign_in(shop, password=NEW)
     assert await is_verified(anna)
     assert await anna.my_id() != former
+
+
+async def test_access_tokens_say_whether_the_email_is_verified(shop: Shop, mailbox: Mailbox) -> None:
+    visitor, anna = await shop.anonymous(), await shop.account(**ANNA)
+    assert [claims(client)["email_verified"] for client in (visitor, anna)] == [False, False]
+    await mailbox.collect(shop.services)
+    await anna.do(VERIFY, token=mailbox.token("verify-email"))
+    pair = await refreshed(shop, anna.refresh_token)
+    assert claims(shop.client(pair["accessToken"]))["email_verified"] is True
+    assert claims(await sign_in(shop))["email_verified"] is True
 
 
 async def test_another_mail_can_be_asked_for_until_the_email_is_verified(shop: Shop, mailbox: Mailbox) -> None:

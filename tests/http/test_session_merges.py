@@ -12,13 +12,17 @@ from domain import ids
 from tests.client import Client
 from tests.client_ids import uuid7
 from tests.conftest import Shop
+from tests.http.test_sessions import REFRESH_PAIR, pass_grace, refreshed, refused
 
 MERGE = """
 mutation ($token: String!) {
-  mergeSession(input: {sessionToken: $token}) {
+  mergeSession(input: {refreshToken: $token}) {
     swipes clicks views assessments userErrors { code message field }
   }
 }
+"""
+MERGE_BY = """
+mutation ($input: MergeSessionInput!) { mergeSession(input: $input) { swipes userErrors { code message field } } }
 """
 CLICK = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { click { id } userErrors { code } } }"
 VIEW = """
@@ -48,7 +52,7 @@ async def mine(client: Client) -> dict[str, Any]:
 
 
 async def merge(account: Client, session: Client) -> dict[str, Any]:
-    return await account.do(MERGE, token=session.token)
+    return await account.do(MERGE, token=session.refresh_token)
 
 
 async def test_all_of_a_session_becomes_the_accounts(shop: Shop) -> None:
@@ -134,9 +138,9 @@ async def test_a_session_goes_to_one_account_only(shop: Shop) -> None:
     await session.swipe((await session.products(first=1))[0]["id"])
     await merge(account, session)
 
-    refusal = await other.refusal(MERGE, token=session.token)
+    refusal = await other.refusal(MERGE, token=session.refresh_token)
 
-    assert (refusal["code"], refusal["field"]) == ("CONFLICT", ["sessionToken"])
+    assert (refusal["code"], refusal["field"]) == ("CONFLICT", ["refreshToken"])
     assert (await mine(other))["swipes"]["totalCount"] == 0
     assert (await mine(account))["swipes"]["totalCount"] == 1
 
@@ -145,7 +149,7 @@ async def test_of_two_accounts_at_once_one_gets_it(shop: Shop) -> None:
     session, *accounts = await shop.anonymous(), await shop.account(), await shop.account(), await shop.account()
     await session.swipe((await session.products(first=1))[0]["id"])
 
-    payloads = await asyncio.gather(*(account.ask(MERGE, token=session.token) for account in accounts))
+    payloads = await asyncio.gather(*(account.ask(MERGE, token=session.refresh_token) for account in accounts))
 
     merged = [p["mergeSession"]["swipes"] for p in payloads if not p["mergeSession"]["userErrors"]]
     refused = [e["code"] for p in payloads for e in p["mergeSession"]["userErrors"]]
@@ -259,40 +263,76 @@ async def test_only_an_account_takes_over_and_only_a_session_is_taken_over(shop:
     session, other, account = await shop.anonymous(), await shop.anonymous(), await shop.account()
     stranger = await shop.account()
 
-    assert await shop.client().code(MERGE, token=session.token) == "UNAUTHENTICATED"
-    assert (await other.refusal(MERGE, token=session.token))["code"] == "INVALID"
-    for taken in (stranger.token, account.token):
-        assert (await account.refusal(MERGE, token=taken))["code"] == "INVALID"
-    gone = shop.token(uuid.uuid4(), role="anon", is_anonymous=True)
-    assert (await account.refusal(MERGE, token=gone))["code"] == "NOT_FOUND"
+    assert await shop.client().code(MERGE, token=session.refresh_token) == "UNAUTHENTICATED"
+    assert (await other.refusal(MERGE, token=session.refresh_token))["code"] == "INVALID"
+    if shop.base.accounts_are_ours:
+        for taken in (stranger.refresh_token, account.refresh_token):
+            assert (await account.refusal(MERGE, token=taken))["code"] == "INVALID"
     robot = Client(shop.http, shop.token(uuid.uuid4(), role="service_role"))
-    assert (await robot.refusal(MERGE, token=session.token))["code"] == "INVALID"
+    assert (await robot.refusal(MERGE, token=session.refresh_token))["code"] == "INVALID"
     ghost = Client(shop.http, shop.token(uuid.uuid4()))
-    assert (await ghost.refusal(MERGE, token=session.token))["code"] == "INVALID"
+    assert (await ghost.refusal(MERGE, token=session.refresh_token))["code"] == "INVALID"
 
 
-async def test_the_sessions_token_must_be_valid(shop: Shop) -> None:
+async def test_the_refresh_token_must_be_valid(shop: Shop) -> None:
     session, account = await shop.anonymous(), await shop.account()
-    profile = await shop.owner.fetchval("select id from public.profiles where is_anonymous")
-    assert session.token
-    head, payload, signature = session.token.split(".")
-    expired = shop.token(profile, role="anon", is_anonymous=True, lifetime=-1)
-    for bad in ("", "nonsense", str(profile), expired, f"{head}.{payload}.{signature[::-1]}", f"{head}.{payload}."):
+    assert session.refresh_token
+    changed = session.refresh_token[:-4] + ("AAAA" if session.refresh_token[-4:] != "AAAA" else "BBBB")
+    for bad in ("", "nonsense", session.token, changed, "A" * 64, session.refresh_token + "="):
         refusal = await account.refusal(MERGE, token=bad)
-        assert (refusal["code"], refusal["field"]) == ("INVALID_CREDENTIALS", ["sessionToken"]), bad
+        assert (refusal["code"], refusal["field"]) == ("INVALID_CREDENTIALS", ["refreshToken"]), bad
+    mine = ids.decode_as("Profile", await session.my_id())
+    await shop.owner.execute("update public.user_sessions set expires_at = now() where user_id = $1", mine)
+    assert (await account.refusal(MERGE, token=session.refresh_token))["code"] == "INVALID_CREDENTIALS"
     assert await shop.owner.fetchval("select count(*) from public.profiles where is_anonymous") == 1
 
 
-async def test_an_anonymous_person_with_the_role_of_accounts_is_merged_too(shop: Shop) -> None:
-    """As Supabase signs people in anonymously: role authenticated, is_anonymous true."""
-    visitor = await shop.owner.fetchval("insert into public.profiles (is_anonymous) values (true) returning id")
-    session = Client(shop.http, shop.token(visitor, role="authenticated", is_anonymous=True))
-    await session.swipe((await session.products(first=1))[0]["id"])
-    assert (await mine(session))["isAnonymous"]
-    account = await shop.account()
+@pytest.mark.parametrize("given", [{"sessionToken": "of the session"}, {}, {"refreshToken": None}], ids=str)
+async def test_an_access_token_is_no_proof(shop: Shop, given: dict[str, Any]) -> None:
+    """It is seen by every server on its way, and what it opens is not to be taken for good."""
+    session, account = await shop.anonymous(), await shop.account()
+    given = {name: session.token if value else None for name, value in given.items()}
+    refusal = await account.refusal(MERGE_BY, input=given)
+    assert (refusal["code"], refusal["field"]) == ("INVALID", ["refreshToken"])
+    assert "refreshToken" in refusal["message"]
+    assert (await session.ask("{ me { id } }"))["me"] is not None
 
-    assert (await session.refusal(MERGE, token=session.token))["code"] == "INVALID"
-    assert (await merge(account, session))["swipes"] == 1
+
+async def test_an_access_token_beside_the_proof_is_not_looked_at(shop: Shop) -> None:
+    session, account = await shop.anonymous(), await shop.account()
+    await account.do(MERGE_BY, input={"sessionToken": "nonsense", "refreshToken": session.refresh_token})
+
+
+async def test_a_refresh_token_within_its_grace_is_a_proof(shop: Shop) -> None:
+    session, account = await shop.anonymous(), await shop.account()
+    await refreshed(shop, session.refresh_token)
+    assert await merge(account, session) == await merge(account, session)
+
+
+async def test_a_refresh_token_that_was_used_before_is_no_proof_and_ends_the_session(shop: Shop) -> None:
+    session, account = await shop.anonymous(), await shop.account()
+    fresh = await refreshed(shop, session.refresh_token)
+    await pass_grace(shop)
+    assert (await account.refusal(MERGE, token=session.refresh_token))["code"] == "INVALID_CREDENTIALS"
+    assert await refused(shop, fresh["refreshToken"])
+    assert (await account.refusal(MERGE, token=fresh["refreshToken"]))["code"] == "INVALID_CREDENTIALS"
+
+
+async def test_every_refresh_token_of_the_session_is_over_with_it(shop: Shop) -> None:
+    session, account = await shop.anonymous(), await shop.account()
+    pairs = [await refreshed(shop, session.refresh_token) for _ in range(2)]
+    await merge(account, session)
+    for token in (session.refresh_token, *(pair["refreshToken"] for pair in pairs)):
+        assert await refused(shop, token)
+
+
+async def test_a_session_that_is_refreshed_while_it_is_merged_is_over(shop: Shop) -> None:
+    session, account = await shop.anonymous(), await shop.account()
+    again = [shop.client().ask(REFRESH_PAIR, t=session.refresh_token) for _ in range(10)]
+    _, *answers = await asyncio.gather(merge(account, session), *again)
+    given = [answer["refreshSession"]["refreshToken"] for answer in answers]
+    for token in (session.refresh_token, *filter(None, given)):
+        assert await refused(shop, token)
 
 
 async def test_a_backup_from_before_the_merge_holds_a_session_that_can_be_erased_too(shop: Shop) -> None:
@@ -313,10 +353,10 @@ async def test_what_was_signed_out_is_not_to_be_merged_and_does_not_merge(shop: 
     out = "mutation { signOut { userErrors { code } } }"
     session, account = await shop.anonymous(), await shop.account()
     await session.do(out)
-    assert (await account.refusal(MERGE, token=session.token))["code"] == "INVALID_CREDENTIALS"
+    assert (await account.refusal(MERGE, token=session.refresh_token))["code"] == "INVALID_CREDENTIALS"
     session, thief = await shop.anonymous(), await shop.account()
     await thief.do(out)
-    assert await thief.code(MERGE, token=session.token) == "UNAUTHENTICATED"
+    assert await thief.code(MERGE, token=session.refresh_token) == "UNAUTHENTICATED"
     assert await shop.owner.fetchval("select count(*) from public.session_merges") == 0
 
 

@@ -34,12 +34,14 @@ SERVICE = {
     "privacy.purge_redirects": "retention, likewise",
     "privacy.purge_sessions": "retention, likewise",
     "privacy.purge_visits": "retention, likewise",
+    "session_merges.of_session": "who merges has a refresh token of the other session: the session's id finds it",
     "sessions.of_token": "who refreshes a session has no token: the session's id, which it was given, finds it",
 }
 PLANNED = ("select", "insert", "update", "delete", "with")
 OWNERS = ("seeds.", "demo.", "bulk.", "product_imports.", "verify_")  # commands of the owner over the whole database
 FUNCTIONS = {
     "audit": "a trigger: the row that changed, and the token's person",
+    "change_role": "an admin or the operator: the person is found by their e-mail, other admins are counted",
     "complete_conversion": "a trigger on the ledger: its click, found by its id, says whose it was",
     "count_events": "an analyst counts everybody's",
     "delete_person": "deletes the profile of this id",
@@ -47,6 +49,7 @@ FUNCTIONS = {
     "mark_personality_due": "the caller's own profile, by its id",
     "merge_session": "two people: every statement names one of them, or both",
     "note_conversion": "a trigger on the ledger: its click is found by its id",
+    "people_with_roles": "a command of the owner lists admins and analysts",
     "purge_anonymous": "retention: a command of the owner over all idle sessions",
     "swiped_since": "a job asks whether anybody swiped",
     "sync_profile": "a trigger: the row of the log-in that changed",
@@ -67,6 +70,8 @@ def unbound(plan: dict[str, Any]) -> list[str]:
     for node in nodes(plan):
         table = re.sub(r"_(default|\d{6})$", "", node.get("Relation Name", ""))
         condition = node.get("Index Cond", "") + node.get("Recheck Cond", "")
+        if "(id = " in condition:  # a row found by its own id; that it is the person's is looked at afterwards
+            condition += node.get("Filter", "")
         reads_people = table in PERSONAL and node["Node Type"] != "ModifyTable"
         if reads_people and not re.search(rf"\b{PERSONAL[table]} = ", condition):
             found.append(table)

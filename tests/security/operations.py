@@ -162,6 +162,15 @@ MUTATIONS = {
         lambda w: {"input": {"id": w.product, "name": "Changed"}},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok",
     ),
+    # To an e-mail that is nobody's: what it does is in test_roles.py.
+    "grantRole": Line(
+        _input(email="nobody@canary.example", role="analyst"),
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND",
+    ),
+    "revokeRole": Line(
+        _input(email="nobody@canary.example", role="analyst"),
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND",
+    ),
     "recordProductViews": Line(
         lambda w: {"input": {"views": [{"id": w.view_id, "productId": w.product}]}},
         "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED",
@@ -183,8 +192,8 @@ MUTATIONS = {
         "UNAUTHENTICATED own own own own own UNAUTHENTICATED",
     ),
     "mergeSession": Line(
-        lambda w: {"input": {"sessionToken": w.token}},
-        "UNAUTHENTICATED INVALID INVALID INVALID INVALID INVALID INVALID",
+        _input(refreshToken="a guess"),
+        f"UNAUTHENTICATED INVALID {'INVALID_CREDENTIALS ' * 4} INVALID",
     ),
     "requestPasswordReset": Line(_input(email="canary-anna@canary.example"), "ok", of_accounts=True),
     "resetPassword": Line(_input(token="a guess", newPassword="long enough"), "INVALID_CREDENTIALS", of_accounts=True),

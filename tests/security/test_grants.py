@@ -49,6 +49,7 @@ MAY_CALL = {
         "account_of_email",
         "accounts_are_ours",
         "applied_migrations",
+        "change_role",
         "click_earnings",
         "commission_rate",
         "count_attempt",
@@ -140,6 +141,7 @@ UNREADABLE = (
     "affiliate_clicks.gift_link_user_id",
     "retailers.commission_rate",
     "user_sessions.refresh_token_hash",
+    "user_sessions.branch_token_hashes",
     "user_sessions.rotated_token_hashes",
     "user_sessions.networks",
 )

@@ -119,10 +119,11 @@ async def plant_log_ins(shop: Shop) -> None:
     superuser = await asyncpg.connect(shop.dsns.superuser)
     for person in PEOPLE:
         await superuser.execute(
-            "insert into auth.users (id, email, is_anonymous) values ($1, $2, $3)",
+            "insert into auth.users (id, email, is_anonymous, raw_app_meta_data) values ($1, $2, $3, $4::jsonb)",
             person_id(person),
             f"canary-{person}@canary.example",
             person == "visitor",
+            '{"role": "admin"}' if PERSON_OF["admin"] == person else "{}",
         )
         await superuser.execute(
             "insert into auth.mfa_factors (id, user_id, friendly_name, factor_type, status, created_at, updated_at)"

@@ -1,0 +1,87 @@
+"""Admins and analysts: who may make them, and that one admin is left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from db.claims import APP_ROLES, SERVICE, Claims, service_for
+from domain.errors import (
+    Conflict,
+    Forbidden,
+    Invalid,
+    SecondFactorRequired,
+    Unauthenticated,
+    Unavailable,
+    UserNotFound,
+)
+from resolvers import accounts, sessions
+from resolvers.services import Services
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What came of granting or revoking a role. `role` is what the person has now."""
+
+    person_id: UUID
+    email: str
+    role: str | None
+    is_new: bool
+
+
+def wanted(email: str, role: str) -> tuple[str, str]:
+    """The e-mail and the role in their one spelling. Raises Invalid or UserNotFound."""
+    tidy_role = role.strip().lower()
+    if tidy_role not in APP_ROLES:
+        raise Invalid(f"There is no role {role[:100]!r}: it is one of {', '.join(APP_ROLES)}.", ("role",))
+    tidy = accounts.normal_email(email)
+    if tidy is None:
+        raise _unknown(email)
+    return tidy, tidy_role
+
+
+def _unknown(email: str) -> UserNotFound:
+    return UserNotFound(f"There is no account with the e-mail {email[:254]!r}.", ("email",))
+
+
+def outcome(row: asyncpg.Record, email: str) -> Change:
+    """What private.change_role() has done. Raises Forbidden, UserNotFound, Conflict or Unavailable."""
+    match row["outcome"]:
+        case "not admin":
+            raise Forbidden("You are no administrator any more.")
+        case "unknown":
+            raise _unknown(email)
+        case "unverified":
+            raise Conflict(
+                f"The e-mail {email} is not verified: whoever signed up with it must show first that it is theirs.",
+                ("email",),
+            )
+        case "last admin":
+            raise Conflict(f"{email} is the last admin: make somebody else admin first.", ("email",))
+        case "elsewhere":
+            raise Unavailable("Accounts are kept by another service: set app_metadata.role there.")
+    return Change(row["person_id"], email, row["app_role"], row["outcome"] == "changed")
+
+
+async def change(services: Services, claims: Claims, *, email: str, role: str, is_granted: bool) -> Change:
+    """Grants a role, in place of another one, or revokes it; harmless to repeat. The caller must be admin now, and not
+    only when the token was issued. Raises Unauthenticated, SecondFactorRequired, and what `wanted` and `outcome` do."""
+    if claims.subject is None:
+        raise Unauthenticated("This needs an access token: sign in.")
+    if not claims.may_administer:
+        raise Forbidden("Only administrators may grant and revoke roles.")
+    await sessions.refuse_ended(services, claims)
+    is_person = claims.role == "authenticated"
+    if is_person and claims.aal != "aal2":
+        async with services.database.session(SERVICE, read_only=True) as session:
+            if await session.fetchval("second_factors.is_on", user_id=claims.subject):
+                raise SecondFactorRequired("Show the second factor first.")
+    tidy, tidy_role = wanted(email, role)
+    # A token without a session is from the command line: whoever makes these may do all of this anyway.
+    actor = claims.subject if is_person and claims.session_id is not None else None
+    async with services.database.session(service_for(claims.subject), read_only=False) as session:
+        row = await session.fetchrow("roles.change", email=tidy, role=tidy_role, is_granted=is_granted, actor=actor)
+        assert row is not None
+        return outcome(row, tidy)

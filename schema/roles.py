@@ -1,0 +1,67 @@
+"""Admins and analysts, for administrators to choose."""
+
+from __future__ import annotations
+
+import strawberry
+
+from domain import ids
+from resolvers import roles
+from schema.context import Info
+from schema.errors import UserError, outcome, user_errors
+
+
+@strawberry.input(description="A role for somebody.")
+class GrantRoleInput:
+    email: str = strawberry.field(description="Of the account, which must have verified it. Case does not matter.")
+    role: str = strawberry.field(description="`admin` or `analyst`. A person has one role: it replaces another.")
+
+
+@strawberry.input(description="A role to take from somebody.")
+class RevokeRoleInput:
+    email: str = strawberry.field(description="Of the account. Case does not matter.")
+    role: str = strawberry.field(description="`admin` or `analyst`. Nothing changes where the person does not have it.")
+
+
+@strawberry.type(description="What came of granting a role.")
+class GrantRolePayload:
+    person_id: strawberry.ID | None = strawberry.field(default=None, description="Whose role it is: a profile.")
+    role: str | None = strawberry.field(default=None, description="The role that the person has now.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type(description="What came of revoking a role.")
+class RevokeRolePayload:
+    person_id: strawberry.ID | None = strawberry.field(default=None, description="Whose role it was: a profile.")
+    role: str | None = strawberry.field(default=None, description="The role that the person has now; null for none.")
+    user_errors: list[UserError] = user_errors()
+
+
+@strawberry.type
+class RoleMutation:
+    @strawberry.mutation(
+        description="Makes somebody admin or analyst; harmless to repeat. It is in force with the person's next access"
+        " token. For administrators, who must have shown their second factor where they have one."
+    )
+    @outcome(GrantRolePayload)
+    async def grant_role(self, info: Info, input: GrantRoleInput) -> GrantRolePayload:
+        context = info.context
+        change = await roles.change(
+            context.services, context.claims, email=input.email, role=input.role, is_granted=True
+        )
+        return GrantRolePayload(person_id=_profile(change), role=change.role)
+
+    @strawberry.mutation(
+        description="Takes a role from somebody; harmless to repeat. Access tokens that the person has go on until they"
+        " expire, in 15 minutes or less. The last admin stays. For administrators, as grantRole."
+    )
+    @outcome(RevokeRolePayload)
+    async def revoke_role(self, info: Info, input: RevokeRoleInput) -> RevokeRolePayload:
+        context = info.context
+        change = await roles.change(
+            context.services, context.claims, email=input.email, role=input.role, is_granted=False
+        )
+        return RevokeRolePayload(person_id=_profile(change), role=change.role)
+
+
+def _profile(change: roles.Change) -> strawberry.ID:
+    return strawberry.ID(ids.encode("Profile", change.person_id))

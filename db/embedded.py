@@ -103,15 +103,15 @@ class EmbeddedServer:
                 password = self._secrets.superuser_password
                 data = data_folder.prepare(self._home, runs, password, is_temporary=self._is_temporary)
                 self._postmaster = postmasters.start(data, runs)
-        except ProgramError as error:
+            dsns = dsns_of(self._postmaster.socket_folder, self._secrets)
+            asyncio.run(self._ensure_log_ins(dsns))
+        except (ProgramError, asyncpg.PostgresError) as error:
             raise SettingsError(f"the embedded Postgres did not start: {error}") from None
-        dsns = dsns_of(self._postmaster.socket_folder, self._secrets)
-        asyncio.run(self._ensure_log_ins(dsns))
         return dsns
 
     def _may_go_on(self, running: Postmaster, uid: int) -> bool:
         """Whether a server that was left behind is as we would start it."""
-        is_ours = running.process.uids().effective == uid and running.is_private
+        is_ours = running.uid == uid and running.is_private
         return is_ours and running.is_ready and data_folder.asks_for_passwords(running.data)
 
     async def _ensure_log_ins(self, dsns: Dsns) -> None:
@@ -127,6 +127,8 @@ class EmbeddedServer:
                 "or remove both to start anew"
             ) from None
         try:
+            # On a server left behind, the statement of a killed owner may still run.
+            await connection.execute("select pg_advisory_lock(hashtext('aclue: log-ins'))")
             for role, options, password in (
                 (OWNER, "login createrole", self._secrets.owner_password),
                 (API, "login noinherit", self._secrets.api_password),

@@ -33,6 +33,7 @@ class Postmaster:
     """A running server."""
 
     process: psutil.Process
+    uid: int  # of the user whom it runs as
     data: Path
     socket_folder: Path
     is_ready: bool
@@ -41,7 +42,7 @@ class Postmaster:
     @property
     def is_private(self) -> bool:
         """Whether only the user whom it runs as, and root, can reach its socket."""
-        return is_private(self.socket_folder, self.process.uids().effective)
+        return is_private(self.socket_folder, self.uid)
 
     def stop(self) -> None:
         """Fast but clean; by force when that takes too long."""
@@ -56,7 +57,7 @@ class Postmaster:
             break
         if self.child:
             self.child.wait()
-        _remove_socket_folder(self.data, self.socket_folder, self.data.stat().st_uid)
+        _remove_socket_folder(self.data, self.socket_folder, self.uid)
 
 
 def find(data: Path) -> Postmaster | None:
@@ -67,7 +68,8 @@ def find(data: Path) -> Postmaster | None:
         process = psutil.Process(int(lines[0]))
         if Path(process.cwd()) != data:
             return None
-        return Postmaster(process, data, Path(lines[4]), lines[-1].strip() == "ready")
+        uid = process.uids().effective
+        return Postmaster(process, uid, data, Path(lines[4]), lines[-1].strip() == "ready")
     except (OSError, ValueError, IndexError, psutil.Error):
         return None
 
@@ -94,7 +96,9 @@ def start(data: Path, runs: Programs) -> Postmaster:
             time.sleep(0.02)
         raise ProgramError(f"see {log}")
     except BaseException:
-        Postmaster(psutil.Process(process.pid), data, folder, False, process).stop()
+        process.send_signal(signal.SIGINT)
+        process.wait()
+        _remove_socket_folder(data, folder, runs.uid)
         raise
 
 

@@ -23,7 +23,6 @@ from settings import SettingsError
 from tests.unprivileged import NEEDS_ROOT, ROOT, as_nobody, their_environment, their_python
 
 LONG = "folder-with-a-long-name-" * 5
-TRUST = "local all all trust\n"
 
 
 @pytest.fixture(autouse=True)
@@ -180,6 +179,28 @@ def test_a_server_left_behind_is_taken_over(used_home: Path) -> None:
         assert running
         assert running.process.pid == left
     assert postmasters.find(home / "postgres") is None
+
+
+def test_what_a_killed_owner_was_making_is_waited_for(used_home: Path) -> None:
+    home, kept = used_home, secrets.load_or_create(used_home)
+    data = home / "postgres"
+    left_behind(data, data)
+    superuser = embedded.dsns_of(data, kept).superuser
+    waiting = "select exists (select from pg_locks where locktype = 'advisory' and not granted)"
+
+    async def lose_the_database_meanwhile() -> None:
+        connection = await asyncpg.connect(superuser, database="postgres")
+        await connection.execute("select pg_advisory_lock(hashtext('aclue: log-ins'))")
+        running = server(home, kept)
+        starting = asyncio.create_task(asyncio.to_thread(running.__enter__))
+        while not await connection.fetchval(waiting):
+            assert not starting.done()
+        await connection.execute("drop database aclue with (force)")
+        await connection.close()
+        await asyncio.to_thread(assert_all_log_in, await starting)
+        running.stop()
+
+    asyncio.run(lose_the_database_meanwhile())
 
 
 def test_a_server_left_behind_that_others_can_reach_is_replaced(home: Path, kept: Secrets) -> None:

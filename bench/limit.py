@@ -29,7 +29,7 @@ from bench.load import PICKED, UNIQUE
 from bench.peers import POOL_SIZE
 from bench.processes import cpu_seconds
 from bench.questions import ACLUE, Question, global_id
-from db import embedded
+from db import embedded, programs
 
 ORDINARY, PIPELINED = "pgbench", "pgbench_pipelined"
 MARK = "recorded-"  # in place of what is unique in a request
@@ -208,7 +208,7 @@ def run(
     variables["base"] = str(len(prepared.readers) if question.writes else 0)
     # What pgbench prepares ahead of a pipeline is prepared before the claims are set.
     environment = {**os.environ, **peers.libpq(prepared.dsns.api), "PGOPTIONS": "-c role=authenticated"}
-    command = [str(embedded.binary("pgbench")), "--no-vacuum", "-M", "prepared", "-j", "1", "--progress=1"]
+    command = [str(programs.binary("pgbench")), "--no-vacuum", "-M", "prepared", "-j", "1", "--progress=1"]
     command += ["-c", str(min(connections, POOL_SIZE))]
     command += [part for name, value in variables.items() for part in ("-D", f"{name}={value}")]
     with tempfile.NamedTemporaryFile("w", suffix=".sql") as file:

@@ -281,8 +281,8 @@ def seeded() -> Iterator[Dsns]:
     """The database of ACLUE_HOME, or a new one filled by `aclue seed` with the options of SEED."""
     home = os.environ.get("ACLUE_HOME")
     with nullcontext(home) if home else tempfile.TemporaryDirectory(prefix="aclue-bench-") as folder:
-        Path(folder).chmod(0o755)
         if not home:
+            Path(folder).chmod(0o755)
             command = [sys.executable, "-m", "cli", "seed", *(os.environ.get("SEED") or SEED).split()]
             subprocess.run(command, cwd=ROOT, env={**os.environ, "ACLUE_HOME": folder}, check=True)
         kept = secrets.load_or_create(Path(folder))

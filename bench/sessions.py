@@ -145,7 +145,7 @@ async def measure(dsns: Dsns) -> None:
 def main() -> None:
     with tempfile.TemporaryDirectory(prefix="aclue-bench-") as folder:
         Path(folder).chmod(0o755)
-        with EmbeddedServer(Path(folder), secrets.load_or_create(Path(folder))) as dsns:
+        with EmbeddedServer(Path(folder), secrets.load_or_create(Path(folder)), is_temporary=True) as dsns:
             uvloop.run(measure(dsns))
 
 

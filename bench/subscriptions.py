@@ -96,7 +96,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="aclue-bench-") as name:
         home = Path(name)
         home.chmod(0o755)
-        with EmbeddedServer(home, secrets.load_or_create(home)) as dsns:
+        with EmbeddedServer(home, secrets.load_or_create(home), is_temporary=True) as dsns:
             assert dsns.owner
             port = free_port()
             limits = {"MAX_STREAMS": str(sockets + 10), "MAX_STREAMS_PER_ADDRESS": str(sockets + 10)}

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import typer
 
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, owner_of, progress
-from db import embedded, migrations, rollbacks, secrets
+from db import embedded, migrations, programs, rollbacks, secrets
 from db.embedded import Dsns
 from db.migrations import MigrationError, Plan
 from db.verification import report as verification_report
@@ -145,7 +145,7 @@ def psql(context: typer.Context) -> None:
             environment = {**os.environ, "PGPASSWORD": unquote(parts.password or "")}
             address = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
             url = urlunsplit(parts._replace(netloc=f"{parts.username}@{address}"))
-            command = [str(embedded.binary("psql")), url, *context.args]
+            command = [str(programs.binary("psql")), url, *context.args]
             finished = subprocess.run(command, check=False, env=environment)  # noqa: S603  the caller's own shell
         except OSError as error:
             fail(f"psql: {error.strerror}")

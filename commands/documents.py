@@ -76,7 +76,7 @@ def docs() -> None:
 
     with tempfile.TemporaryDirectory(prefix="aclue-docs-") as folder:
         home = Path(folder)
-        with EmbeddedServer(home, secrets.load_or_create(home)) as dsns:
+        with EmbeddedServer(home, secrets.load_or_create(home), is_temporary=True) as dsns:
             text = asyncio.run(describe(dsns))
     (ROOT / "docs" / "schema.md").write_text(text)
 

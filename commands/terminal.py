@@ -56,7 +56,15 @@ def databases(settings: Settings, *, owning: bool = False) -> Iterator[Dsns]:
     try:
         kept = secrets.load_or_create(settings.home)
         running = None if owning else embedded.running_dsns(settings.home, kept)
-        with contextlib.nullcontext(running) if running else EmbeddedServer(settings.home, kept) as dsns:
+        if running:
+            yield running
+            return
+        server = EmbeddedServer(settings.home, kept)
+        with server as dsns:
+            if not server.data.is_relative_to(settings.home):
+                note(
+                    f"aclue: data are in {server.data}: the user that runs Postgres cannot enter {settings.home}", "dim"
+                )
             yield dsns
     except SettingsError as error:
         fail(str(error))

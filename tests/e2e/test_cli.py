@@ -479,12 +479,11 @@ def test_a_purge_says_what_it_removed(service: Service) -> None:
     assert "RETENTION_AUDIT_LOG" in complaint(invoked(service.home, "privacy", "purge", RETENTION_AUDIT_LOG="10"))
 
 
-def test_seeding_a_database_once_per_seed(tmp_path: Path) -> None:
-    tmp_path.chmod(0o755)
-    said = printed(aclue(tmp_path, "seed", "--users", "20", "--products", "30", "--swipes", "400", "--seed", "3"))
+def test_seeding_a_database_once_per_seed(home: Path) -> None:
+    said = printed(aclue(home, "seed", "--users", "20", "--products", "30", "--swipes", "400", "--seed", "3"))
     assert [line.split()[:2] for line in said.splitlines()[:2]] == [["products", "30"], ["profiles", "20"]]
     assert "rows/s" in said
-    assert "--seed" in complaint(aclue(tmp_path, "seed", "--users", "1", "--products", "1", "--seed", "3"))
+    assert "--seed" in complaint(aclue(home, "seed", "--users", "1", "--products", "1", "--seed", "3"))
 
 
 def test_production_is_not_seeded(home: Path) -> None:

@@ -16,8 +16,9 @@ import msgspec
 import pytest
 
 from db import privacy
-from db.embedded import Dsns, binary
+from db.embedded import Dsns
 from db.privacy import BadTombstones, Tombstone
+from db.programs import binary
 from domain import ids
 from domain.tombstones import Tombstones
 from settings import Settings

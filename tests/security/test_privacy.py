@@ -13,8 +13,8 @@ import asyncpg
 import jwt
 import pytest
 
-from db.embedded import binary
 from db.personal_data import LOG_IN, NOT_EXPORTED, READ_BY_PERSON, READ_BY_SERVICE, Personal
+from db.programs import binary
 from domain import ids
 from tests.authenticator import RECOVER, RECOVERY_CODES, enrol
 from tests.bases import Base

@@ -195,7 +195,7 @@ async def test_a_token_of_before_the_signature_ends_its_session_too(shop: Shop) 
 
 
 async def test_a_code_shown_in_one_tab_raises_no_token_of_another(shop: Shop) -> None:
-    anna = await shop.account(**ANNA)
+    anna = await shop.verified_account(**ANNA)
     app = await enrol(anna)
     here, there = [await refreshed(shop, anna.refresh_token) for _ in range(2)]
     anna.token, anna.refresh_token = here["accessToken"], here["refreshToken"]
@@ -208,7 +208,7 @@ async def test_a_code_shown_in_one_tab_raises_no_token_of_another(shop: Shop) ->
 
 
 async def test_nobody_raises_a_refresh_token_by_changing_it(shop: Shop) -> None:
-    app = await enrol(anna := await shop.account(**ANNA))
+    app = await enrol(anna := await shop.verified_account(**ANNA))
     other = await refreshed(shop, anna.refresh_token)
     await app.show(anna)
     raw = bytearray(ids.decode_bytes(other["refreshToken"]) or b"")

@@ -1,0 +1,176 @@
+"""The data folder of the embedded Postgres, ACLUE_HOME/postgres: made, repaired, closed to everybody else.
+
+A new one is made beside its place and moved there when it is complete, so an interrupted start leaves nothing half
+made. Nobody can log in before the superuser has a password: `initdb` lets nobody in, the password is set by a Postgres
+without a network that reads it from a pipe, then pg_hba.conf is ours, then the server may start.
+
+Where the account that runs Postgres cannot enter ACLUE_HOME, `postgres` is a link to a folder in /var/lib/aclue.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+
+from db import programs
+from db.programs import Programs
+from settings import SettingsError
+
+NAME = "postgres"
+_OLD_ACCOUNT = "pgserver"  # that ran the servers of earlier versions where they were started by root
+_LEFTOVERS = {"log", ".handle_pids.json"}  # of earlier versions, in a folder that never held data
+_HBA = "# Written by aclue: passwords for everybody, no network.\nlocal all all scram-sha-256\n"
+_CONFIGURATION = """
+# Written by aclue for a development machine.
+shared_buffers = 128MB
+max_connections = 200
+random_page_cost = 1.1
+jit = off
+timezone = 'UTC'
+log_timezone = 'UTC'
+"""
+
+
+def data_of(home: Path) -> Path:
+    """Where the data of this ACLUE_HOME are, or will be."""
+    return (home / NAME).resolve()
+
+
+def asks_for_passwords(data: Path) -> bool:
+    """Whether nobody enters without the password that we set."""
+    hba = data / "pg_hba.conf"
+    return hba.exists() and hba.read_text() == _HBA
+
+
+def prepare(home: Path, runs: Programs, password: str, *, is_temporary: bool) -> Path:
+    """The data folder, ready to be started. The caller holds the lock of ACLUE_HOME, and no server runs on it.
+
+    Raises SettingsError when what stands there cannot be used, ProgramError when a program fails.
+    """
+    place = home / NAME
+    _tidy(home)
+    if not _is_initialised(place):
+        _initialise(place, runs, is_temporary=is_temporary)
+    elif not runs.can_enter(data_of(home)):
+        _move_to_where_it_can_be_entered(place, runs)
+    data = data_of(home)
+    _require_version(data)
+    _take_over(data, runs)
+    data.chmod(0o700)
+    if not asks_for_passwords(data):
+        quoted = password.replace("'", "''")
+        options = ("--single", "-j", "-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
+        runs.run("postgres", *options, "-D", str(data), "postgres", text=f"alter role postgres password '{quoted}'\n")
+        runs.write(data / "pg_hba.conf", _HBA)
+    return data
+
+
+def discard(home: Path) -> None:
+    """Removes the data, wherever they are."""
+    shutil.rmtree(data_of(home))
+    (home / NAME).unlink(missing_ok=True)
+
+
+def _drafts(home: Path) -> list[Path]:
+    return [*home.glob(f"{NAME}.new-*")]
+
+
+def _tidy(home: Path) -> None:
+    """Removes what interrupted starts left behind."""
+    place, former = home / NAME, home / f"{NAME}.former"
+    if os.path.lexists(former):
+        if os.path.lexists(place):
+            shutil.rmtree(former)
+        else:
+            former.rename(place)
+    for draft in _drafts(home):
+        shutil.rmtree(draft.resolve(), ignore_errors=True)
+        if draft.is_symlink():
+            draft.unlink()
+
+
+def _is_initialised(place: Path) -> bool:
+    """Whether there are data. Raises SettingsError when there is something else."""
+    data = place.resolve()
+    if (data / "PG_VERSION").exists():
+        return asks_for_passwords(data) or (data / "global" / "pg_control").exists()  # else `initdb` was interrupted
+    if place.exists() and {path.name for path in data.iterdir()} - _LEFTOVERS:
+        raise SettingsError(f"ACLUE_HOME: {data} is neither empty nor the data folder of a Postgres")
+    return False
+
+
+def _new_folder(place: Path, runs: Programs) -> Path:
+    """An empty folder of the account's: beside the place, or a link there to one that the account can enter."""
+    if runs.can_enter(place):
+        draft = Path(tempfile.mkdtemp(prefix=f"{NAME}.new-", dir=place.parent))
+    else:
+        with programs.shared_folder() as shared:
+            folder = Path(tempfile.mkdtemp(prefix="data-", dir=shared))
+        draft = place.with_name(f"{NAME}.new-{folder.name}")
+        draft.symlink_to(folder)
+    runs.give(draft.resolve())
+    return draft
+
+
+def _initialise(place: Path, runs: Programs, *, is_temporary: bool) -> None:
+    draft = _new_folder(place, runs)
+    data = draft.resolve()
+    sync = ("--no-sync",) if is_temporary else ()
+    runs.run("initdb", "--auth=reject", "--encoding=utf8", *sync, "-U", "postgres", "-D", str(data))
+    configuration = data / "postgresql.conf"
+    runs.write(configuration, configuration.read_text() + _CONFIGURATION + ("fsync = off\n" if is_temporary else ""))
+    if place.is_symlink():
+        place.unlink()
+    elif place.exists():
+        shutil.rmtree(place)  # empty, or what an interrupted `initdb` left
+    draft.rename(place)
+
+
+def _move_to_where_it_can_be_entered(place: Path, runs: Programs) -> None:
+    """An earlier version opened the folders on the way to the data; they have been closed since."""
+    former = place.with_name(f"{NAME}.former")
+    draft = _new_folder(place, runs)
+    shutil.copytree(place.resolve(), draft.resolve(), symlinks=True, dirs_exist_ok=True)
+    for path in (draft.resolve(), *draft.resolve().rglob("*")):
+        runs.give(path)
+    place.rename(former)
+    draft.rename(place)
+    _tidy(place.parent)
+
+
+def _require_version(data: Path) -> None:
+    found = (data / "PG_VERSION").read_text().strip()
+    if found != programs.VERSION:
+        raise SettingsError(
+            f"ACLUE_HOME: {data} was made by Postgres {found}, and this is {programs.VERSION}; dump it with the "
+            "earlier version, or choose another folder"
+        )
+
+
+def _take_over(data: Path, runs: Programs) -> None:
+    """What the account of an earlier version, or root, owns here becomes our account's."""
+    owner = data.lstat().st_uid
+    if runs.account is None or owner == runs.uid:
+        return
+    try:
+        name = pwd.getpwuid(owner).pw_name
+    except KeyError:
+        name = str(owner)
+    if owner != 0 and name != _OLD_ACCOUNT:
+        raise SettingsError(f"ACLUE_HOME: {data} belongs to the user {name}; run aclue as that user")
+    for path in (*data.rglob("*"), data):  # itself at last: an interrupted start begins anew
+        if path.lstat().st_uid == owner:  # nothing that somebody linked here
+            runs.give(path)
+
+
+def is_private(folder: Path, uid: int) -> bool:
+    """Whether this is a folder, not a link to one, of that user's, which nobody else may enter."""
+    try:
+        known = folder.lstat()
+    except OSError:
+        return False
+    return stat.S_ISDIR(known.st_mode) and known.st_uid == uid and not known.st_mode & 0o077

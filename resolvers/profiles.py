@@ -14,7 +14,6 @@ from domain.errors import Forbidden, Invalid, Unauthenticated
 
 MAX_PREFERENCES_BYTES = 16_384
 MAX_NAME = 100
-MAX_NESTING = 64  # as private.is_plain_json() has it
 
 
 def require_subject(session: Session) -> UUID:
@@ -69,22 +68,7 @@ def as_jsonb(value: Any, name: str, most_bytes: int) -> str:
         raise Invalid(f"At most {most_bytes} bytes of JSON.", (name,))
     if b"\\u0000" in encoded:
         raise Invalid("NUL characters cannot be stored.", (name,))
-    if encoded.count(b"{") + encoded.count(b"[") > MAX_NESTING and _nesting(value) > MAX_NESTING:
-        raise Invalid(f"At most {MAX_NESTING} levels of JSON.", (name,))
     return encoded.decode()
-
-
-def _nesting(value: Any) -> int:
-    """How many objects and lists stand around the innermost value."""
-    deepest, level = 0, [value]
-    while level := [
-        member
-        for outer in level
-        if isinstance(outer, dict | list)
-        for member in (outer.values() if isinstance(outer, dict) else outer)
-    ]:
-        deepest += 1
-    return deepest
 
 
 async def analytics(session: Session, since: datetime | None) -> asyncpg.Record:

@@ -83,7 +83,7 @@ bench-sessions: .venv/dev ## Measure what claims cost on the way to Postgres (SE
 bench-subscriptions: .venv/dev ## Measure what 500 idle subscribers cost; fail over 50 MB
 	@$(BIN)/python bench/subscriptions.py
 
-schema: .venv/run ## Write schema.graphql and docs/schema.md
+schema: .venv/run ## Write schema.graphql, docs/schema.md and docs/sql-writes.md
 	@$(BIN)/aclue schema --output schema.graphql
 	@$(BIN)/aclue docs
 

@@ -1,5 +1,5 @@
-"""What is written from the code: schema.graphql and docs/schema.md; what changed. What front ends wrote for it: their
-documents."""
+"""What is written from the code: schema.graphql, docs/schema.md, docs/sql-writes.md; what changed in the schema. What
+front ends wrote for it: their documents."""
 
 from __future__ import annotations
 
@@ -64,21 +64,26 @@ def diff(
 
 
 def docs() -> None:
-    """Write docs/schema.md: tables, columns and indexes, who writes and reads them. On a database of its own."""
-    from db import documentation
+    """Write docs/schema.md (tables, columns and indexes, who writes and reads them) and docs/sql-writes.md (what people
+    may write by SQL). On a database of its own."""
+    from db import documentation, sql_writes
     from schema.schema import row_types
 
-    async def describe(dsns: Dsns) -> str:
+    async def describe(dsns: Dsns) -> dict[str, str]:
         await bring_up_to_date(dsns)
         async with connected_as_owner(dsns) as owner:
             await documentation.fill(owner)
-            return await documentation.describe(owner, row_types())
+            return {
+                "schema.md": await documentation.describe(owner, row_types()),
+                "sql-writes.md": await sql_writes.describe(owner),
+            }
 
     with tempfile.TemporaryDirectory(prefix="aclue-docs-") as folder:
         home = Path(folder)
         with EmbeddedServer(home, secrets.load_or_create(home), is_temporary=True) as dsns:
-            text = asyncio.run(describe(dsns))
-    (ROOT / "docs" / "schema.md").write_text(text)
+            pages = asyncio.run(describe(dsns))
+    for name, text in pages.items():
+        (ROOT / "docs" / name).write_text(text)
 
 
 def require_manifest(settings: Settings) -> None:

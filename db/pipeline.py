@@ -74,6 +74,11 @@ def begun(claims: Claims, statement_timeout_ms: int, *, read_only: bool) -> Mess
     return _BEGIN[read_only] + _apply(_parameters(claims, statement_timeout_ms))
 
 
+def applied(claims: Claims, statement_timeout_ms: int) -> Messages:
+    """What makes the rest of an open transaction run under these claims."""
+    return _apply(_parameters(claims, statement_timeout_ms))
+
+
 def _parameters(claims: Claims, statement_timeout_ms: int) -> bytes:
     return claims.parameters + text_parameters(str(statement_timeout_ms), REQUEST_ID.get())
 

@@ -8,8 +8,9 @@ statement of a query ends its transaction in the same round trip: `run_last`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,9 @@ import asyncpg
 import structlog
 
 from db import claims as claims_module
-from db.claims import Claims
+from db.claims import Claims, service_for
 from db.loaders import Loaders, take
-from db.pipeline import BEGIN_READING, BEGIN_WRITING, END, Pipeline, alone, begun
+from db.pipeline import BEGIN_READING, BEGIN_WRITING, END, Pipeline, alone, applied, begun
 from db.queries import QUERIES, Composed
 from db.usage import USAGE
 from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
@@ -60,6 +61,7 @@ class Session:
         self.usage = USAGE.get()
         self.failure: Exception | None = None
         self._begun = False
+        self._switched = False  # the claims are to be set in front of the next statement
         self._failed = False
         self._broken = False
         self._closed = False
@@ -162,6 +164,8 @@ class Session:
     async def _plain(self, connection: ApiConnection, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         if not self._begun:
             await self._begin(connection)
+        elif self._switched:
+            await self._apply(connection)
         # Plans depend on the role (row level security is part of them), so each role has its own statements.
         rows: list[asyncpg.Record] = await connection.fetch(f"/*{self.claims.role}*/ {sql}", *arguments)
         return rows
@@ -178,6 +182,11 @@ class Session:
         elif not self._begun:
             self._begun = True
             before = begun(self.claims, self._statement_timeout_ms, read_only=self.read_only)
+        elif self._switched and statement is None:
+            await self._apply(connection)
+        elif self._switched:
+            self._switched = False
+            before = applied(self.claims, self._statement_timeout_ms)
         if statement is None:
             statement = await pipeline.prepare(self.claims.role, sql)
         elif self.usage is not None:
@@ -198,22 +207,35 @@ class Session:
     async def _begin(self, connection: ApiConnection) -> None:
         self._begun = True
         await connection.execute(BEGIN_READING if self.read_only else BEGIN_WRITING)
+        await self._apply(connection)
+
+    async def _apply(self, connection: ApiConnection) -> None:
+        self._switched = False
         await claims_module.apply(connection, self.claims, self._statement_timeout_ms)
 
     async def become(self, claims: Claims) -> None:
-        """The rest of the transaction runs as these claims say."""
+        """The rest of the transaction runs as these claims say. They are set in front of the next statement."""
         async with self._lock:
             if self.failure is not None:
                 raise self.failure
-            connection = self._connection or await self._take()
-            try:
-                if not self._begun:
-                    await self._begin(connection)
-                await claims_module.apply(connection, claims, self._statement_timeout_ms)
-            except BaseException:
-                self._break(connection)
-                raise
+            self._switched = self._begun
             self.claims = claims
+
+    @contextlib.asynccontextmanager
+    async def as_service(self) -> AsyncIterator[None]:
+        """Within it statements run as service_role, on behalf of the caller, who stays auth.uid(): for what the server
+        has computed or verified, and no person may write as they like."""
+        caller = self.claims
+        if caller.subject is None:
+            raise RuntimeError("service_role works on behalf of a person")
+        await self.become(service_for(caller.subject))
+        try:
+            yield
+        finally:
+            if self.failure is None:
+                await self.become(caller)
+            else:  # no statement can run any more
+                self.claims = caller
 
     def _break(self, connection: ApiConnection) -> None:
         """Cancelled or broken half-way: nobody may get this connection again."""
@@ -330,4 +352,6 @@ def _translated(error: asyncpg.PostgresError) -> AclueError | asyncpg.PostgresEr
         return Unauthenticated("The person of this token no longer exists.")
     if isinstance(error, asyncpg.CheckViolationError) and (error.constraint_name or "").endswith("_size"):
         return BadUserInput("A JSON value is too large to be stored.")  # written out: 1e300 has 301 digits
+    if isinstance(error, asyncpg.CheckViolationError) and (error.constraint_name or "").endswith("_plain"):
+        return BadUserInput("A JSON value is nested too deeply, or holds a number beyond the range of a double.")
     return error

@@ -34,7 +34,8 @@ async def once(
         result: UUID = known["result_id"]
         return result
     result = await do()
-    await session.fetch(
-        "idempotency_keys.store", operation=operation, key=key, request_hash=request_hash, result_id=result
-    )
+    async with session.as_service():
+        await session.fetch(
+            "idempotency_keys.store", operation=operation, key=key, request_hash=request_hash, result_id=result
+        )
     return result

@@ -58,28 +58,29 @@ async def _store(session: Session, quiz: Quiz, given: dict[str, int], seconds: i
     result = personality.score(quiz, given, seconds)
     scores = msgspec.json.encode(result.scores).decode()
     data = msgspec.json.encode({"version": quiz.version, "answers": result.answers}).decode()
-    await session.fetch(
-        "personality.store_profile",
-        primary_type=result.primary,
-        secondary_types=list(result.secondary),
-        scores=scores,
-        confidence=result.confidence,
-        responses=data,
-        questions_answered=len(given),
-        version=quiz.version,
-    )
-    assessment: UUID = await session.fetchval(
-        "personality.store_assessment",
-        user_id=session.claims.subject,
-        data=data,
-        scores=scores,
-        primary_type=result.primary,
-        trigger=trigger,
-        confidence=result.confidence,
-        questions_answered=len(given),
-        seconds=seconds,
-        quality=result.quality,
-    )
+    async with session.as_service():
+        await session.fetch(
+            "personality.store_profile",
+            primary_type=result.primary,
+            secondary_types=list(result.secondary),
+            scores=scores,
+            confidence=result.confidence,
+            responses=data,
+            questions_answered=len(given),
+            version=quiz.version,
+        )
+        assessment: UUID = await session.fetchval(
+            "personality.store_assessment",
+            user_id=session.claims.subject,
+            data=data,
+            scores=scores,
+            primary_type=result.primary,
+            trigger=trigger,
+            confidence=result.confidence,
+            questions_answered=len(given),
+            seconds=seconds,
+            quality=result.quality,
+        )
     await session.fetch("personality.mark_due")
     session.note_change("preferences", str(session.claims.subject))
     return assessment

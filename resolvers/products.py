@@ -31,6 +31,7 @@ ORDERS = {
 MAX_SEARCH_LENGTH = 200
 MAX_LIST = 50
 MAX_DESCRIPTION = 50_000
+MAX_URL = 2048
 _TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -135,8 +136,8 @@ def _tags(tags: Sequence[str]) -> list[str]:
 
 
 def _https(url: str, name: str) -> str:
-    if not re.fullmatch(r"https://[^\s/@\\]+\.[^\s@\\]{1,2000}", url):
-        raise Invalid("Give an address that starts with https://.", (name,))
+    if len(url) > MAX_URL or not re.fullmatch(r"https://[^\s/@\\]+\.[^\s@\\]{1,2000}", url):
+        raise Invalid(f"Give an address that starts with https://, of at most {MAX_URL} characters.", (name,))
     return url
 
 

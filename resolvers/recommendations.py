@@ -447,30 +447,32 @@ def open_id(session: Session, services: Services, text: str, name: str = "recomm
 
 
 async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | None]:
-    """Rows of what was acted on; an id per entry, None where there was no recommendation or its product is gone."""
+    """Rows of what was acted on; an id per entry, None where there was no recommendation or its product is gone. As
+    service_role: what they hold comes from ids that we signed."""
     present = [s for s in shown if s is not None]
     if not present:
         return [None] * len(shown)
     product_ids = [s.product_id for s in present]
     contexts = [s.context for s in present]
     generated_ats = [s.generated_at for s in present]
-    await session.fetch(
-        "recommendations.record",
-        product_ids=product_ids,
-        contexts=contexts,
-        models=[s.model for s in present],
-        positions=[s.position for s in present],
-        propensities=[s.propensity for s in present],
-        scores=[s.score for s in present],
-        generated_ats=generated_ats,
-    )
-    rows = await session.fetch(
-        "recommendations.find",
-        user_id=session.claims.subject,
-        product_ids=product_ids,
-        contexts=contexts,
-        generated_ats=generated_ats,
-    )
+    async with session.as_service():
+        await session.fetch(
+            "recommendations.record",
+            product_ids=product_ids,
+            contexts=contexts,
+            models=[s.model for s in present],
+            positions=[s.position for s in present],
+            propensities=[s.propensity for s in present],
+            scores=[s.score for s in present],
+            generated_ats=generated_ats,
+        )
+        rows = await session.fetch(
+            "recommendations.find",
+            user_id=session.claims.subject,
+            product_ids=product_ids,
+            contexts=contexts,
+            generated_ats=generated_ats,
+        )
     stored = iter(rows)
     return [None if s is None else next(stored)["id"] for s in shown]
 
@@ -478,20 +480,22 @@ async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | 
 async def note_outcome(
     session: Session, shown: Shown, *, direction: str | None = None, is_purchased: bool = False
 ) -> None:
-    """Keeps what came of a recommendation beside the terms of its score."""
-    await session.fetch(
-        "recommendations.note_outcome",
-        user_id=session.claims.subject,
-        product_id=shown.product_id,
-        match=shown.match if shown.context == "discover" and shown.viewer != NOBODY else None,
-        alignment=shown.preference,
-        prediction=shown.popularity,
-        score=shown.score,
-        context=shown.context,
-        generated_at=shown.generated_at,
-        direction=direction,
-        is_purchased=is_purchased,
-    )
+    """Keeps what came of a recommendation beside the terms of its score. As service_role: the terms come from an id
+    that we signed."""
+    async with session.as_service():
+        await session.fetch(
+            "recommendations.note_outcome",
+            user_id=session.claims.subject,
+            product_id=shown.product_id,
+            match=shown.match if shown.context == "discover" and shown.viewer != NOBODY else None,
+            alignment=shown.preference,
+            prediction=shown.popularity,
+            score=shown.score,
+            context=shown.context,
+            generated_at=shown.generated_at,
+            direction=direction,
+            is_purchased=is_purchased,
+        )
 
 
 async def send_feedback(

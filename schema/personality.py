@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import datetime
 from enum import Enum
 from typing import cast
 
-import msgspec
 import strawberry
 
 from db.rows import Order
@@ -16,6 +16,7 @@ from schema.connection import Connection, connect
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
 from schema.node import Node, column, load, load_own, row
+from schema.scalars import from_jsonb
 
 
 @strawberry.enum(description="The five traits.")
@@ -71,8 +72,18 @@ class TraitScore:
 
 
 def _scores(jsonb: str) -> list[TraitScore]:
-    stored = msgspec.json.decode(jsonb, type=dict[str, float])
-    return [TraitScore(trait=Trait(trait), score=stored[trait]) for trait in TRAITS if trait in stored]
+    """What is no score is left out: one malformed row does not hide the others."""
+    stored = from_jsonb(jsonb)
+    scores = {trait: stored.get(trait) for trait in TRAITS} if isinstance(stored, dict) else {}
+    return [
+        TraitScore(trait=Trait(trait), score=float(score))
+        for trait, score in scores.items()
+        if isinstance(score, int | float) and not isinstance(score, bool) and abs(score) <= sys.float_info.max
+    ]
+
+
+def _traits(names: list[str | None]) -> list[Trait]:
+    return [Trait(name) for name in names if name in TRAITS]
 
 
 @row(
@@ -96,9 +107,7 @@ class Assessment(Node):
 @strawberry.type(description="What the quiz and the swipes say of somebody.")
 class PersonalityProfile(Node):
     primary_type: Trait = column("The strongest trait.", read=Trait)
-    secondary_types: list[Trait] = column(
-        "Traits nearly as strong, strongest first.", read=lambda traits: [Trait(t) for t in traits]
-    )
+    secondary_types: list[Trait] = column("Traits nearly as strong, strongest first.", read=_traits)
     scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores, is_jsonb=True)
     confidence: float = column(
         "0 to 1: more answers that agree with each other, and with the swipes, give more.", "confidence_level"

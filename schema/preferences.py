@@ -25,7 +25,11 @@ class _StoredAffinity(msgspec.Struct):
 
 
 def _affinities(jsonb: str) -> list[Affinity]:
-    stored = msgspec.json.decode(jsonb, type=list[_StoredAffinity])
+    """None of a malformed list: one malformed row does not hide the others."""
+    try:
+        stored = msgspec.json.decode(jsonb, type=list[_StoredAffinity])
+    except (msgspec.DecodeError, RecursionError):
+        return []
     return [Affinity(slug=a.slug, name=a.name, score=a.score) for a in stored]
 
 

@@ -12,8 +12,12 @@ import strawberry
 
 
 def from_jsonb(jsonb: str) -> Any:
-    """A column of jsonb, as asyncpg gives it, as a value of JSON."""
-    return msgspec.json.decode(jsonb)
+    """A column of jsonb, as asyncpg gives it, as a value of JSON; None where it is nested too deeply, or holds a number
+    beyond what Python reads."""
+    try:
+        return msgspec.json.decode(jsonb)
+    except (msgspec.DecodeError, RecursionError):
+        return None
 
 
 def _parse_datetime(value: Any) -> datetime:
@@ -31,6 +35,8 @@ def _parse_datetime(value: Any) -> datetime:
 
 
 def _print_datetime(value: datetime) -> str:
+    if value.tzinfo is None:  # Postgres' infinity, which no time zone can be computed of
+        value = value.replace(tzinfo=UTC)
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 

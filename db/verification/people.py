@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from db import claims as claims_module
-from db.claims import ANONYMOUS, SERVICE, Claims
+from db.claims import ANONYMOUS, SERVICE, Claims, service_for
 from db.verification.check import STATEMENT_TIMEOUT_MS, Bench, Check
 from db.verification.stage import Stage, person, played
 
@@ -167,9 +167,12 @@ async def _views(stage: Stage) -> list[str]:
 
 async def _preferences(stage: Stage) -> list[str]:
     await stage.become(person(stage.anna))
+    by_hand = not await stage.is_refused("prefer")
+    await stage.become(service_for(stage.anna))
     kept = await stage.do("prefer")
     await stage.become(person(stage.ben))
     return faults(
+        preferences_can_be_written_by_hand=by_hand,
         preferences_cannot_be_read_back=kept != [10, 7],
         another_person_sees_preferences=await stage.count("user_preferences", stage.anna) > 0,
     )
@@ -193,14 +196,19 @@ async def _sessions(stage: Stage) -> list[str]:
 
 async def _personality(stage: Stage) -> list[str]:
     await stage.become(person(stage.anna))
+    by_hand = not await stage.is_refused("assess")
+    await stage.become(service_for(stage.anna))
     profile = await stage.do("assess")
     await stage.do("recommend_by_personality", product=stage.product, profile=profile)
-    feedback = await stage.do("recommend_and_rate", product=stage.product)
+    recommendation = await stage.do("recommend", product=stage.product)
+    await stage.become(person(stage.anna))
+    feedback = await stage.do("rate", recommendation=recommendation, product=stage.product)
     tables = ("personality_profiles", "personality_recommendations", "recommendation_feedback")
     own = [await stage.count(table, stage.anna) for table in tables]
     await stage.become(person(stage.ben))
     others = [await stage.count(table, stage.anna) for table in tables]
     return faults(
+        a_personality_can_be_written_by_hand=by_hand,
         ones_own_personality_cannot_be_read_back=own != [1, 1, 1] or feedback is None,
         another_person_sees_a_personality=others != [0, 0, 0],
     )
@@ -219,8 +227,9 @@ async def _erasure(stage: Stage) -> list[str]:
     await stage.become(person(stage.anna))
     await stage.swipe()
     await stage.do("click", product=stage.product)
-    await stage.do("prefer")
     await stage.do("view", product=stage.product)
+    await stage.become(service_for(stage.anna))
+    await stage.do("prefer")
     await stage.become(None)
     await stage.do("erase", user=stage.anna)
     tables = ("swipes", "affiliate_clicks", "user_preferences", "product_views", "profiles")
@@ -272,9 +281,13 @@ CHECKS = (
     _scene("catalogue", "the catalogue is read by all and written by administrators", _catalogue),
     _scene("profile", "a person changes their name, not their address; updated_at follows", _profile),
     _scene("views", "a view lands in its month's partition", _views),
-    _scene("preferences", "preferences are written and read back", _preferences),
+    _scene("preferences", "preferences are written by the service and read back by their person", _preferences),
     _scene("sessions", "sessions are written by the service and seen by their person", _sessions),
-    _scene("personality", "personality, recommendations and feedback are written and read back", _personality),
+    _scene(
+        "personality",
+        "personality is written by the service, feedback by the person; all is read back",
+        _personality,
+    ),
     _scene("summary", "the analytics summary counts one's own", _summary),
     _scene("erasure", "a person's rows go with the person", _erasure),
 )

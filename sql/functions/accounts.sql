@@ -24,6 +24,22 @@ as $$
   select coalesce(private.app_role() = 'admin', false)
 $$;
 
+create or replace function private.session_id() returns uuid
+language sql stable
+set search_path = ''
+as $$
+  select nullif(auth.jwt() ->> 'session_id', '')::uuid
+$$;
+comment on function private.session_id() is 'The session of the caller''s token; null where it names none.';
+
+create or replace function private.is_aal2() returns boolean
+language sql stable
+set search_path = ''
+as $$
+  select coalesce(auth.jwt() ->> 'aal' = 'aal2', false)
+$$;
+comment on function private.is_aal2() is 'Whether the caller has shown a second factor.';
+
 -- The table is Supabase's or ours, and is not there at all where another service keeps the accounts.
 create or replace function private.has_mfa(p_user uuid) returns boolean
 language plpgsql stable security definer
@@ -200,4 +216,7 @@ grant execute on function private.accounts_are_ours(), private.create_account(te
   private.count_attempt(bytea, interval), private.forgive_attempt(bytea, interval), private.account(uuid),
   private.set_password(uuid, text)
   to service_role;
-grant execute on function private.app_role(), private.is_admin(), private.has_mfa(uuid) to anon, authenticated, service_role;
+revoke all on function private.session_id(), private.is_aal2() from public;
+grant execute on function private.app_role(), private.is_admin(), private.has_mfa(uuid), private.session_id(),
+  private.is_aal2()
+  to anon, authenticated, service_role;

@@ -1,5 +1,19 @@
 -- Monthly partitions of the tables that grow with every look at a page.
 
+-- Rows are reached through the parent, whose policies hold then.
+create or replace function private.seal_partition(p_name text) returns void
+language plpgsql security definer
+set search_path = ''
+as $$
+begin
+  execute pg_catalog.format('alter table public.%I enable row level security', p_name);
+  execute pg_catalog.format('revoke all on table public.%I from public, anon, authenticated, service_role', p_name);
+  execute pg_catalog.format('drop policy if exists nobody on public.%I', p_name);
+  execute pg_catalog.format('create policy nobody on public.%I for all to service_role using (false) with check (false)', p_name);
+end
+$$;
+comment on function private.seal_partition(text) is 'Leaves nobody a way to a partition but through its parent.';
+
 create or replace function private.uuid_v7_floor(p_at timestamptz) returns uuid
 language sql immutable strict parallel safe
 set search_path = ''
@@ -21,8 +35,7 @@ begin
   end if;
   execute pg_catalog.format('create table public.%I partition of public.%I for values from (%L) to (%L)',
     name, p_parent, private.uuid_v7_floor(month), private.uuid_v7_floor(month + interval '1 month'));
-  execute pg_catalog.format('alter table public.%I enable row level security', name);
-  execute pg_catalog.format('revoke all on table public.%I from public, anon, authenticated, service_role', name);
+  perform private.seal_partition(name);
   return true;
 end
 $$;
@@ -79,9 +92,15 @@ $$;
 comment on function private.default_partition_rows() is
   'The default partitions, and how many rows are in each (1000: that many or more). All should be empty.';
 
-revoke all on function private.ensure_partition(text, timestamptz), private.ensure_partitions(),
+revoke all on function private.seal_partition(text), private.ensure_partition(text, timestamptz), private.ensure_partitions(),
   private.default_partition_rows() from public, anon, authenticated;
 grant execute on function private.ensure_partitions(), private.default_partition_rows() to service_role;
 grant execute on function private.uuid_v7_floor(timestamptz) to anon, authenticated, service_role;
 
 select private.ensure_partitions();
+
+-- Those that were there before, the default ones among them.
+select private.seal_partition(c.relname)
+from pg_catalog.pg_class c
+where c.relispartition and c.relkind = 'r' and c.relnamespace = 'public'::regnamespace
+  and not exists (select from pg_catalog.pg_policy p where p.polrelid = c.oid);

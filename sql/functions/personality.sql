@@ -1,11 +1,11 @@
 -- How a product suits a person. One formula for the models, for what is kept of an outcome and for whoever asks by
 -- name: docs/recommendations.md.
 
--- Parsed when it is made (a body by `return`), so that it needs no search_path and can be inlined. Rounded, because a
--- numeric may be too small for a double, which is an error and not 0.
+-- Rounded, because a numeric may be too small for a double, which is an error and not 0.
 create or replace function private.number_of(p_object jsonb, p_key text, p_low numeric, p_high numeric)
 returns double precision
 language sql immutable parallel safe
+set search_path = ''
 return case when jsonb_typeof(p_object -> p_key) = 'number'
   then round(greatest(p_low, least(p_high, (p_object ->> p_key)::numeric)), 30)::double precision end;
 comment on function private.number_of(jsonb, text, numeric, numeric) is
@@ -33,7 +33,8 @@ $$;
 comment on function private.category_alignments(uuid) is
   '{"trait": 1, -1 or 0}: whether the mappings recommend the category, or one above it, avoid one, or say nothing.';
 
--- plpgsql keeps its plan between calls: a model asks once per product.
+-- plpgsql keeps its plan between calls: a model asks once per product. private.number_of() has a search_path, so it is not
+-- inlined: only the tags that a mapping names are read.
 create or replace function private.trait_features(p_tags jsonb, p_alignments jsonb) returns double precision[]
 language plpgsql stable
 set search_path = ''
@@ -54,7 +55,8 @@ begin
       select t.position, coalesce(m.recommendation_weight::double precision * (
           0.5 * coalesce(private.number_of(p_alignments, t.trait, -1, 1), 0)
           + 0.5 * greatest(-1, least(1, (
-            select coalesce(sum(g.weight * private.number_of(m.product_tags, g.tag, -1, 1)), 0) / 1.5 from tags g)))
+            select coalesce(sum(g.weight * private.number_of(m.product_tags, g.tag, -1, 1)), 0) / 1.5 from tags g
+            where m.product_tags ? g.tag)))
         ), 0) as value
       from pg_catalog.unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social'])
         with ordinality t (trait, position)

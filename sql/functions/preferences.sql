@@ -1,14 +1,11 @@
 -- What follows from swipes: docs/recommendations.md.
 
--- By the owner's rights, and of the caller alone: row level security is part of a plan, and so its plans are made once
--- per connection instead of anew whenever the role changes. Volatile: each of its statements sees what the statement
--- that calls it has written by then, and what others have committed by then, whatever the snapshot of that statement.
-create or replace function private.follow_swipes(p_products uuid[])
-returns table (
-  category_preferences jsonb, brand_preferences jsonb, style_preferences jsonb, min_price_minor bigint,
-  max_price_minor bigint, price_currency char(3), total_swipes integer, right_swipes integer,
-  confidence double precision)
-language plpgsql volatile security definer rows 1
+-- By the owner's rights, and of the caller alone: nobody writes preferences but by swiping. Row level security is part
+-- of a plan, so this also plans once per connection instead of whenever the role changes. Volatile: each of its
+-- statements sees what the calling statement has written and what others have committed by then, whatever the snapshot
+-- of that statement.
+create or replace function private.update_preferences(p_products uuid[]) returns void
+language plpgsql volatile security definer
 set search_path = ''
 set plan_cache_mode = force_generic_plan
 as $$
@@ -21,7 +18,6 @@ begin
   if not private.has_consent(auth.uid(), 'personalisation') then
     return;
   end if;
-  return query
   with signals as materialized (
     select p.category_id, p.brand_id, p.tags, p.price_minor, p.currency, l.lean,
       power(0.5, floor(date_part('epoch', max(g.swiped_at) over () - g.swiped_at) / 86400) / half_life)
@@ -43,7 +39,11 @@ begin
     select s.tag, round((sum(s.weight * s.lean) / (sum(s.weight) + prior))::numeric, 6) as score
     from (select unnest(tags) as tag, weight, lean from signals) s group by s.tag
   )
+  insert into public.user_preferences (
+    user_id, category_preferences, brand_preferences, style_preferences, min_price_minor, max_price_minor,
+    price_currency, total_swipes, right_swipes, confidence)
   select
+    auth.uid(),
     coalesce((select jsonb_agg(entry) from (
       select c.slug, c.name, a.score from categories a join public.categories c on c.id = a.category_id
       order by a.score desc, c.slug) entry), '[]'),
@@ -64,12 +64,19 @@ begin
       percentile_disc(0.9) within group (order by s.price_minor) as high, count(*) as likes
     from signals s where s.lean > 0
     group by s.currency order by likes desc, s.currency limit 1
-  ) prices on prices.likes >= 3;
+  ) prices on prices.likes >= 3
+  on conflict (user_id) do update set
+    category_preferences = excluded.category_preferences, brand_preferences = excluded.brand_preferences,
+    style_preferences = excluded.style_preferences, min_price_minor = excluded.min_price_minor,
+    max_price_minor = excluded.max_price_minor, price_currency = excluded.price_currency,
+    total_swipes = excluded.total_swipes, right_swipes = excluded.right_swipes, confidence = excluded.confidence;
 end
 $$;
-comment on function private.follow_swipes(uuid[]) is
-  'Brings the caller''s signals of these products (null: of all) in step with the swipes; the preferences that follow, '
-  'no row where personalisation is withdrawn. The caller of it holds the person''s lock.';
+comment on function private.update_preferences(uuid[]) is
+  'Brings the caller''s signals of these products (null: of all) in step with the swipes, and the preferences with the '
+  'signals unless personalisation is withdrawn. The caller holds the person''s lock.';
+-- Its predecessor returned the preferences for the caller to store.
+drop function if exists private.follow_swipes(uuid[]);
 
-revoke all on function private.follow_swipes(uuid[]) from public;
-grant execute on function private.follow_swipes(uuid[]) to anon, authenticated, service_role;
+revoke all on function private.update_preferences(uuid[]) from public, anon, authenticated;
+grant execute on function private.update_preferences(uuid[]) to anon, authenticated, service_role;

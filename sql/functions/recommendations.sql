@@ -1,8 +1,8 @@
 -- Features of products, signals of people, affinities that follow. Formulas: docs/recommendations.md.
 
--- A body by `return` is inlined: a model asks this of every product.
 create or replace function private.product_traits(p_category uuid, p_tags text[]) returns real[]
 language sql stable
+set search_path = ''
 return private.trait_features(pg_catalog.to_jsonb(p_tags), private.category_alignments(p_category))::real[];
 
 -- The expected strength of a swipe: the mean of its signals, weighted by trust, and of 20 imagined ones at the feed's own

@@ -13,6 +13,7 @@ drop policy if exists analytics_events_own_insert on public.analytics_events;
 create policy analytics_events_own_insert on public.analytics_events for insert to anon, authenticated
   with check (
     user_id = (select auth.uid())
+    and (session_id is null or session_id = (select private.session_id()))
     -- The id says into which partition; a time that cannot be would land in the default one and block the next.
     and id >= (select private.uuid_v7_floor(now() - interval '31 days'))
     and id < (select private.uuid_v7_floor(now() + interval '10 minutes'))

@@ -1,4 +1,4 @@
--- One's own: written once, for a variant of an experiment that runs.
+-- One's own. A variant is assigned, not chosen: only service_role writes it.
 alter table public.experiment_exposures enable row level security;
 revoke all on table public.experiment_exposures from public, anon, authenticated, service_role;
 
@@ -8,17 +8,8 @@ drop policy if exists experiment_exposures_own_read on public.experiment_exposur
 create policy experiment_exposures_own_read on public.experiment_exposures for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
-grant insert (experiment_id, variant)
-  on table public.experiment_exposures to anon, authenticated;
+-- People wrote this themselves once.
 drop policy if exists experiment_exposures_own_insert on public.experiment_exposures;
-create policy experiment_exposures_own_insert on public.experiment_exposures for insert to anon, authenticated
-  with check (
-    user_id = (select auth.uid())
-    and exists (
-      select from public.experiments e
-      where e.id = experiment_id and e.is_active and variant = any (e.variants)
-    )
-  );
 
 grant select, insert, update, delete on table public.experiment_exposures to service_role;
 drop policy if exists experiment_exposures_service on public.experiment_exposures;

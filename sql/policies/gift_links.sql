@@ -13,12 +13,12 @@ drop policy if exists gift_links_own_insert on public.gift_links;
 create policy gift_links_own_insert on public.gift_links for insert to anon, authenticated
   with check (user_id = (select auth.uid()));
 
--- Revoked is for good.
+-- Revoked now, and for good.
 grant update (revoked_at) on table public.gift_links to anon, authenticated;
 drop policy if exists gift_links_own_update on public.gift_links;
 create policy gift_links_own_update on public.gift_links for update to anon, authenticated
   using (user_id = (select auth.uid()) and revoked_at is null)
-  with check (user_id = (select auth.uid()));
+  with check (user_id = (select auth.uid()) and revoked_at between now() and clock_timestamp());
 
 grant select, insert, update, delete on table public.gift_links to service_role;
 drop policy if exists gift_links_service on public.gift_links;

@@ -1,4 +1,5 @@
--- One's own keys: written once, never changed. user_id is filled from the token.
+-- One's own keys. The server writes them as service_role once the operation is done: a key answers a repeat with its
+-- result.
 alter table public.idempotency_keys enable row level security;
 revoke all on table public.idempotency_keys from public, anon, authenticated, service_role;
 
@@ -7,11 +8,8 @@ drop policy if exists idempotency_keys_own_read on public.idempotency_keys;
 create policy idempotency_keys_own_read on public.idempotency_keys for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
-grant insert (operation, key, request_hash, result_id)
-  on table public.idempotency_keys to anon, authenticated;
+-- People wrote this themselves once.
 drop policy if exists idempotency_keys_own_insert on public.idempotency_keys;
-create policy idempotency_keys_own_insert on public.idempotency_keys for insert to anon, authenticated
-  with check (user_id = (select auth.uid()));
 
 grant select, insert, update, delete on table public.idempotency_keys to service_role;
 drop policy if exists idempotency_keys_service on public.idempotency_keys;

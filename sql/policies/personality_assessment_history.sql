@@ -1,4 +1,5 @@
--- One's own assessments: written once, never changed. What people write is a quiz's: the method is not theirs to say.
+-- One's own assessments. Scores are computed by the server, which writes them as service_role, and by
+-- private.update_personality_from_behaviour().
 alter table public.personality_assessment_history enable row level security;
 revoke all on table public.personality_assessment_history from public, anon, authenticated, service_role;
 
@@ -7,12 +8,8 @@ drop policy if exists personality_assessment_history_own_read on public.personal
 create policy personality_assessment_history_own_read on public.personality_assessment_history for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
-grant insert (assessment_data, personality_scores, primary_type, assessment_trigger, confidence_level, questions_answered,
-  completion_time_seconds, assessment_quality_score, user_swipes_count)
-  on table public.personality_assessment_history to anon, authenticated;
+-- People wrote this themselves once.
 drop policy if exists personality_assessment_history_own_insert on public.personality_assessment_history;
-create policy personality_assessment_history_own_insert on public.personality_assessment_history for insert to anon, authenticated
-  with check (user_id = (select auth.uid()));
 
 grant select, insert, update, delete on table public.personality_assessment_history to service_role;
 drop policy if exists personality_assessment_history_service on public.personality_assessment_history;

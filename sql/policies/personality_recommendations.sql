@@ -1,4 +1,5 @@
--- What one acted on, with the terms of its score.
+-- What one acted on, with the terms of its score. They come from an id that the server signed, so it writes them as
+-- service_role.
 alter table public.personality_recommendations enable row level security;
 revoke all on table public.personality_recommendations from public, anon, authenticated, service_role;
 
@@ -7,20 +8,9 @@ drop policy if exists personality_recommendations_own_read on public.personality
 create policy personality_recommendations_own_read on public.personality_recommendations for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
-grant insert (product_id, personality_profile_id, personality_match_score, category_alignment_score, behavioral_prediction,
-  combined_score, confidence_level, recommendation_context, generated_at, is_shown, shown_at,
-  is_swiped, swipe_direction, is_purchased, interacted_at)
-  on table public.personality_recommendations to anon, authenticated;
+-- People wrote this themselves once.
 drop policy if exists personality_recommendations_own_insert on public.personality_recommendations;
-create policy personality_recommendations_own_insert on public.personality_recommendations for insert to anon, authenticated
-  with check (user_id = (select auth.uid()));
-
-grant update (is_swiped, swipe_direction, is_purchased, interacted_at)
-  on table public.personality_recommendations to anon, authenticated;
 drop policy if exists personality_recommendations_own_update on public.personality_recommendations;
-create policy personality_recommendations_own_update on public.personality_recommendations for update to anon, authenticated
-  using (user_id = (select auth.uid()))
-  with check (user_id = (select auth.uid()));
 
 grant select, insert, update, delete on table public.personality_recommendations to service_role;
 drop policy if exists personality_recommendations_service on public.personality_recommendations;

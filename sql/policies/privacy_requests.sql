@@ -17,7 +17,7 @@ drop policy if exists privacy_requests_second_factor on public.privacy_requests;
 create policy privacy_requests_second_factor on public.privacy_requests as restrictive for insert to anon, authenticated
   with check (
     (select private.has_mfa((select auth.uid()))) is false
-    or (select auth.jwt() ->> 'aal') = 'aal2'
+    or (select private.is_aal2())
   );
 
 grant select, insert, update, delete on table public.privacy_requests to service_role;

@@ -1,10 +1,45 @@
--- Nobody reaches these but the functions of their owner.
+-- Nobody reaches these but the functions of their owner: no grants, and a policy that says so.
+alter table private.search_words enable row level security;
 revoke all on table private.search_words from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.search_words;
+create policy nobody on private.search_words for all to service_role using (false) with check (false);
+
+alter table private.search_variants enable row level security;
 revoke all on table private.search_variants from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.search_variants;
+create policy nobody on private.search_variants for all to service_role using (false) with check (false);
+
+alter table private.auth_attempts enable row level security;
 revoke all on table private.auth_attempts from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.auth_attempts;
+create policy nobody on private.auth_attempts for all to service_role using (false) with check (false);
+
+alter table private.applied_files enable row level security;
 revoke all on table private.applied_files from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.applied_files;
+create policy nobody on private.applied_files for all to service_role using (false) with check (false);
+
+alter table private.one_time_tokens enable row level security;
 revoke all on table private.one_time_tokens from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.one_time_tokens;
+create policy nobody on private.one_time_tokens for all to service_role using (false) with check (false);
+
+alter table private.outbox enable row level security;
 revoke all on table private.outbox from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.outbox;
+create policy nobody on private.outbox for all to service_role using (false) with check (false);
+
+alter table private.recovery_codes enable row level security;
 revoke all on table private.recovery_codes from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.recovery_codes;
+create policy nobody on private.recovery_codes for all to service_role using (false) with check (false);
+
+alter table private.personality_due enable row level security;
 revoke all on table private.personality_due from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.personality_due;
+create policy nobody on private.personality_due for all to service_role using (false) with check (false);
+
+alter table private.reset_requests enable row level security;
 revoke all on table private.reset_requests from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.reset_requests;
+create policy nobody on private.reset_requests for all to service_role using (false) with check (false);

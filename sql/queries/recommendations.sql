@@ -40,12 +40,12 @@ with parameters as (
   from public.recommendation_models where version = :model::int
 ),
 leanings as (
-  select key as trait, value::double precision - 50 as lean
+  select trait, private.number_of(personality_scores, trait, 0, 100) - 50 as lean
   from (
     select personality_scores from public.personality_assessment_history
     where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
     order by assessment_timestamp desc, id desc limit 1) latest
-  cross join lateral jsonb_each_text(personality_scores)
+  cross join unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) trait
 ),
 liked as (
   select l.list
@@ -90,11 +90,11 @@ with parameters as (
 -- the swipes say of the personality is counted with the signals already.
 person as materialized (
   select coalesce(bool_or(method <> 'behavior'), false) as has_personality,
-    coalesce(max((s ->> 'adventurous')::double precision - 50), 0) / 50 as adventurous,
-    coalesce(max((s ->> 'intellectual')::double precision - 50), 0) / 50 as intellectual,
-    coalesce(max((s ->> 'practical')::double precision - 50), 0) / 50 as practical,
-    coalesce(max((s ->> 'creative')::double precision - 50), 0) / 50 as creative,
-    coalesce(max((s ->> 'social')::double precision - 50), 0) / 50 as social
+    coalesce(max(private.number_of(s, 'adventurous', 0, 100) - 50), 0) / 50 as adventurous,
+    coalesce(max(private.number_of(s, 'intellectual', 0, 100) - 50), 0) / 50 as intellectual,
+    coalesce(max(private.number_of(s, 'practical', 0, 100) - 50), 0) / 50 as practical,
+    coalesce(max(private.number_of(s, 'creative', 0, 100) - 50), 0) / 50 as creative,
+    coalesce(max(private.number_of(s, 'social', 0, 100) - 50), 0) / 50 as social
   from (
     select personality_scores as s, assessment_method as method from public.personality_assessment_history
     where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz

@@ -25,27 +25,13 @@ stored as (
   returning id, client_swipe_id, product_id, direction
 ),
 followed as materialized (
-  select f.*
+  select private.update_preferences(s.products)
   from (
     select coalesce(array_agg(s.product_id) filter (where s.id is not null), '{}') as products
     from locked left join stored s on true
   ) s
-  cross join lateral private.follow_swipes(s.products) f
-),
-written as (
-  insert into public.user_preferences (
-    category_preferences, brand_preferences, style_preferences, min_price_minor, max_price_minor, price_currency,
-    total_swipes, right_swipes, confidence)
-  select category_preferences, brand_preferences, style_preferences, min_price_minor, max_price_minor, price_currency,
-    total_swipes, right_swipes, confidence
-  from followed
-  on conflict (user_id) do update set
-    category_preferences = excluded.category_preferences, brand_preferences = excluded.brand_preferences,
-    style_preferences = excluded.style_preferences, min_price_minor = excluded.min_price_minor,
-    max_price_minor = excluded.max_price_minor, price_currency = excluded.price_currency,
-    total_swipes = excluded.total_swipes, right_swipes = excluded.right_swipes, confidence = excluded.confidence
 )
-select id, client_swipe_id, product_id, direction from stored
+select s.id, s.client_swipe_id, s.product_id, s.direction from followed cross join stored s
 
 -- name: known(user_id, client_swipe_ids, product_ids)
 -- In the order asked for: whether there is such a product, and the first swipe of the id, null where there is none.

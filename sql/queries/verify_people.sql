@@ -33,7 +33,7 @@ values (:user::uuid, :key::text, :product::uuid, 'right');
 update public.swipes set user_id = :user::uuid where user_id = auth.uid();
 
 -- name: turn_swipe()
-update public.swipes set direction = 'up' where user_id = auth.uid();
+update public.swipes set direction = 'up', undone_at = now() where user_id = auth.uid();
 
 -- name: delete_swipes()
 delete from public.swipes where user_id = auth.uid();
@@ -105,14 +105,14 @@ insert into public.personality_recommendations (product_id, personality_profile_
   category_alignment_score, behavioral_prediction, combined_score, confidence_level)
 values (:product::uuid, :profile::uuid, 0.8, 0.7, 0.6, 0.7, 0.5);
 
--- name: recommend_and_rate(product)
-with shown as (
-  insert into public.recommendations (
-    product_id, recommendation_context, model_version, position, propensity, score, generated_at)
-  values (:product::uuid, 'discover', 1, 1, 1, 0.5, now()) returning id
-)
+-- name: recommend(product)
+insert into public.recommendations (
+  product_id, recommendation_context, model_version, position, propensity, score, generated_at)
+values (:product::uuid, 'discover', 1, 1, 1, 0.5, now()) returning id;
+
+-- name: rate(recommendation, product)
 insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type)
-select id, :product::uuid, 'helpful' from shown returning id;
+values (:recommendation::uuid, :product::uuid, 'helpful') returning id;
 
 -- name: summary()
 select swipes from public.get_user_analytics_summary();

@@ -16,9 +16,12 @@ where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and no
 select p.schemaname || '.' || p.tablename as "table", p.policyname as name, p.permissive = 'PERMISSIVE' as is_permissive,
   p.cmd as verb, p.roles::text[] as roles, p.qual, p.with_check,
   exists (
-    select from pg_attribute a where a.attrelid = format('%I.%I', p.schemaname, p.tablename)::regclass and a.attname = 'user_id'
+    select from pg_attribute a where a.attrelid = c.oid and a.attname = 'user_id'
   ) or p.tablename = 'profiles' as is_personal
-from pg_policies p where p.schemaname = any (:schemas::text[]);
+from pg_policies p
+join pg_namespace n on n.nspname = p.schemaname
+join pg_class c on c.relnamespace = n.oid and c.relname = p.tablename
+where p.schemaname = any (:schemas::text[]) and not c.relispartition;  -- whose rows are reached through its parent
 
 -- name: grants(schemas)
 select case a.grantee when 0 then 'public' else pg_get_userbyid(a.grantee) end as role,

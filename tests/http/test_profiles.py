@@ -56,6 +56,12 @@ async def test_everybody_is_somebody_else(shop: Shop) -> None:
     assert (await ben.ask(ME))["me"]["displayName"] is None
 
 
+async def test_a_number_that_no_double_holds_is_refused(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    assert await anna.code(UPDATE, input={"statedPreferences": {"large": 10**400}}) == "BAD_USER_INPUT"
+    assert (await anna.ask(ME))["me"]["statedPreferences"] == {}
+
+
 async def test_a_token_of_nobody_known(shop: Shop) -> None:
     ghost = shop.client(shop.token(uuid4()))
     assert (await ghost.ask(ME))["me"] is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -245,9 +246,7 @@ async def test_a_person_who_is_gone_has_to_sign_in_again(database: Database) -> 
     somebody = Claims("authenticated", UUID(int=1), raw=f'{{"role":"authenticated","sub":"{UUID(int=1)}"}}')
     with pytest.raises(Unauthenticated):
         async with writing(database, somebody) as session:
-            await session.fetch(
-                "idempotency_keys.store", operation="x", key="k", request_hash=b"", result_id=UUID(int=2)
-            )
+            await session.fetch("consents.record", purposes=["marketing"], granted=[True], policy_version="1")
 
 
 async def test_what_is_to_follow_a_commit_follows_nothing_else(database: Database, owner: Connection) -> None:
@@ -411,3 +410,50 @@ async def test_of_many_statements_the_ones_used_last_stay_prepared(
     async with reading(narrow) as session:
         (count,) = (await session.run_last("select count(*) from pg_prepared_statements", []))[0]
     assert 10 <= count <= 18
+
+
+WHO = "select current_user::text as role, auth.uid() as person, auth.role() as claimed"
+
+
+async def test_within_as_service_the_role_alone_is_another(database: Database, owner: Connection) -> None:
+    """Before the first statement and after, and the person stays who they are."""
+    person = await owner.fetchval("insert into public.profiles default values returning id")
+    raw = f'{{"sub":"{person}","role":"authenticated"}}'
+    anna = Claims("authenticated", person, raw=raw)
+    seen = []
+    async with writing(database, anna) as session:
+        async with session.as_service():
+            seen.append((await session.run(WHO, []))[0])
+        seen.append((await session.run(WHO, []))[0])
+        for _ in range(2):  # prepared by now
+            async with session.as_service():
+                seen.append((await session.run(WHO, []))[0])
+            seen.append((await session.run(WHO, []))[0])
+        assert session.claims is anna
+    roles = ["service_role", "authenticated"] * 3
+    assert [tuple(row) for row in seen] == [(role, person, role) for role in roles]
+
+
+async def test_an_error_within_as_service_does_not_leave_its_role_behind(database: Database, owner: Connection) -> None:
+    person = await owner.fetchval("insert into public.profiles default values returning id")
+    anna = Claims("authenticated", person, raw=f'{{"sub":"{person}","role":"authenticated"}}')
+    async with writing(database, anna) as session:
+        await session.run(WHO, [])
+        with contextlib.suppress(LookupError):
+            async with session.as_service():
+                await session.run(WHO, [])
+                raise LookupError
+        assert (await session.run(WHO, []))[0]["role"] == "authenticated"
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            async with session.as_service():
+                await session.run("select 1 / 0", [])
+        assert session.claims is anna
+        with pytest.raises(asyncpg.DivisionByZeroError):
+            await session.run(WHO, [])
+
+
+async def test_nobody_has_service_role_work_for_them(database: Database) -> None:
+    async with writing(database, ANONYMOUS) as session:
+        with pytest.raises(RuntimeError, match="on behalf of a person"):
+            async with session.as_service():
+                raise AssertionError("never reached")

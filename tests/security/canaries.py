@@ -9,6 +9,7 @@ database fills it in for those who may insert.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid5
@@ -200,7 +201,7 @@ ROWS: dict[str, dict[str, str]] = {
     },
     "recommendation_feedback": {
         "recommendation_id": "'{recommendations}'",
-        "product_id": _A_PRODUCT,
+        "product_id": "(select product_id from public.recommendations where id = '{recommendations}')",
         "feedback_type": "'helpful'",
     },
     "personality_recommendations": {
@@ -325,8 +326,11 @@ CHANGES = {
 }
 
 
-def insert(table: str, name: str, *, with_owner: bool, planted: bool = False) -> str:
-    """An insert of a row for this person; planted rows have an id that is known, others clash with none of them."""
+def insert(
+    table: str, name: str, *, with_owner: bool, planted: bool = False, changed: Mapping[str, str] | None = None
+) -> str:
+    """An insert of a row for this person; planted rows have an id that is known, others clash with none of them.
+    `changed`: other values than those of ROWS, as SQL."""
     columns = dict(ROWS[table])
     if planted and table in PERSONAL and table not in HAVE_NO_ID_TO_CHOOSE:
         columns["id"] = "'{" + table + "}'"
@@ -337,11 +341,11 @@ def insert(table: str, name: str, *, with_owner: bool, planted: bool = False) ->
     product = canary_id("products", "planted" if planted else "another")
     known = {other: canary_id(other, name) for other in PERSONAL}
     key = f"{'canary' if planted else 'attempt'}-{name}"
-    texts = [
-        text.format(user=person_id(name), product=product, key=key, number=int(not planted), **known)
-        for text in columns.values()
-    ]
-    return f"insert into public.{table} ({', '.join(columns)}) values ({', '.join(texts)})"
+    values = {
+        column: text.format(user=person_id(name), product=product, key=key, number=int(not planted), **known)
+        for column, text in columns.items()
+    } | dict(changed or {})
+    return f"insert into public.{table} ({', '.join(values)}) values ({', '.join(values.values())})"
 
 
 async def plant(owner: asyncpg.Connection[Any]) -> None:

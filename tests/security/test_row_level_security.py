@@ -58,17 +58,17 @@ EXPECTED = {
     "conversions": "                    staff  -      -      -",
     "currencies": "                     all    -      -      -",
     "erasure_tombstones": "             -      -      -      -",
-    "experiment_exposures": "           own    own    -      -",
+    "experiment_exposures": "           own    -      -      -",
     "experiments": "                    all    -      -      -",
     "gift_context_rules": "             all    -      -      -",
     "gift_links": "                     own    own    own    -",
-    "idempotency_keys": "               own    own    -      -",
+    "idempotency_keys": "               own    -      -      -",
     "model_candidates": "               all    -      -      -",
     "occasions": "                      own    own    own    own",
-    "personality_assessment_history": " own    own    -      -",
+    "personality_assessment_history": " own    -      -      -",
     "personality_gift_mappings": "      all    -      -      -",
-    "personality_profiles": "           own    own    own    -",
-    "personality_recommendations": "    own    own    own    -",
+    "personality_profiles": "           own    -      -      -",
+    "personality_recommendations": "    own    -      -      -",
     "privacy_requests": "               own    own    -      -",
     "product_features": "               all    -      -      -",
     "product_offers": "                 all    -      -      -",
@@ -83,13 +83,13 @@ EXPECTED = {
     "recipients": "                     own    own    own    own",
     "recommendation_feedback": "        own    own    -      -",
     "recommendation_models": "          all    -      -      -",
-    "recommendations": "                own    own    -      -",
+    "recommendations": "                own    -      -      -",
     "retailers": "                      all    -      -      -",
     "session_analytics": "              own    -      -      -",
     "session_merges": "                 own    -      -      -",
     "swipes": "                         own    own    own    -",
     "system_logs": "                    admin  -      -      -",
-    "user_preferences": "               own    own    own    -",
+    "user_preferences": "               own    -      -      -",
     "user_sessions": "                  own    -      -      -",
 }
 CALLERS = (
@@ -244,19 +244,21 @@ async def test_naming_somebody_elses_rows_does_not_reach_them(
 async def test_rows_cannot_be_handed_to_somebody_else_by_way_of_what_they_refer_to(
     canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
 ) -> None:
-    """Ben's feedback may be on Ben's recommendation and not on Anna's: references to people's rows carry the person."""
+    """Ben's feedback may be on Ben's recommendation and not on Anna's, and on the product that it recommended."""
     feedback = """
         insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type)
         values ($1, $2, 'helpful')
     """
 
-    async def feedback_on(recommendation: UUID) -> None:
+    async def feedback_on(recommendation: UUID, product: str = "planted") -> None:
         async with login.transaction():
             await become(login, BEN)
-            await login.execute(feedback, recommendation, canary_id("products", "another"))
+            await login.execute(feedback, recommendation, canary_id("products", product))
 
-    with pytest.raises(asyncpg.ForeignKeyViolationError):
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await feedback_on(canary_id("recommendations", "anna"))
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await feedback_on(canary_id("recommendations", "ben"), "another")
     await feedback_on(canary_id("recommendations", "ben"))
 
 

@@ -18,6 +18,7 @@ MAX_EVENTS = 100
 MAX_PROPERTIES_BYTES = 4096  # jsonb prints with more spaces than it came with; the table takes 8192
 MAX_NAME = 100
 MAX_PAGE = 200
+MAX_COUNTS = 500  # as private.count_events() says
 LONGEST = timedelta(days=366)
 
 

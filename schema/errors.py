@@ -13,9 +13,12 @@ import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from domain import errors
+from schema.bounds import at_most
 from schema.context import Context
 
 log = structlog.get_logger("aclue.schema")
+
+MAX_PATH = 5
 
 
 @strawberry.enum(description="Why a mutation did not do what was asked.")
@@ -27,7 +30,9 @@ class UserErrorCode(Enum):
     )
     STALE = strawberry.enum_value("STALE", description="What was sent is out of date; fetch it again.")
     EXPIRED = strawberry.enum_value("EXPIRED", description="What was sent has expired.")
-    LIMIT_REACHED = strawberry.enum_value("LIMIT_REACHED", description="More than may be sent at once.")
+    LIMIT_REACHED = strawberry.enum_value(
+        "LIMIT_REACHED", description="More than may be sent at once, or stored in a day."
+    )
     IDEMPOTENCY_KEY_REUSED = strawberry.enum_value(
         "IDEMPOTENCY_KEY_REUSED", description="The key stands for another request."
     )
@@ -44,16 +49,20 @@ class UserErrorCode(Enum):
 class UserError:
     code: UserErrorCode = strawberry.field(description="For programs.")
     message: str = strawberry.field(description="For people.")
-    field: list[str] | None = strawberry.field(description="Path of the input at fault, below `input`.")
+    field: list[str] | None = strawberry.field(
+        description="Path of the input at fault, below `input`.", metadata=at_most(MAX_PATH)
+    )
 
     @classmethod
     def of(cls, error: errors.UserError) -> UserError:
-        return cls(code=UserErrorCode(error.code), message=str(error), field=list(error.field) or None)
+        return cls(code=UserErrorCode(error.code), message=str(error), field=list(error.field[:MAX_PATH]) or None)
 
 
 def user_errors() -> Any:
     """The field every payload has."""
-    return strawberry.field(description="Why nothing was changed; empty when it worked.", default_factory=list)
+    return strawberry.field(
+        description="Why nothing was changed; empty when it worked.", default_factory=list, metadata=at_most(1)
+    )
 
 
 class Payload(Protocol):

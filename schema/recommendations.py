@@ -10,8 +10,10 @@ from typing import cast
 import strawberry
 
 from domain.pages import size_of
+from domain.recommendations import MAX_REASONS
 from resolvers import recommendations
 from resolvers.recommendations import Feed, GiftWishes, Recommended
+from schema.bounds import at_most
 from schema.connection import PageInfo
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
@@ -53,7 +55,7 @@ class Recommendation(Node):
     def product(self, info: Info) -> Product:
         return cast(Product, load(info, Product, self.found.product_id))
 
-    @strawberry.field(description="The terms of the score, heaviest first.")
+    @strawberry.field(description="The terms of the score, heaviest first.", metadata=at_most(MAX_REASONS))
     def reasons(self) -> list[RecommendationReason]:
         return [RecommendationReason(code=r.code, text=r.text, weight=r.weight) for r in self.found.reasons]
 

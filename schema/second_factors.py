@@ -10,6 +10,7 @@ import strawberry
 from domain import ids
 from resolvers import second_factors
 from schema.accounts import AuthPayload, auth_payload
+from schema.bounds import at_most
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
 from schema.node import load
@@ -68,7 +69,11 @@ class RemoveTotpPayload:
 
 @strawberry.type(description="Codes for the day when the second factor is lost.")
 class CreateRecoveryCodesPayload:
-    codes: list[str] = strawberry.field(description="Ten, shown this once; each works once.", default_factory=list)
+    codes: list[str] = strawberry.field(
+        description="Ten, shown this once; each works once.",
+        default_factory=list,
+        metadata=at_most(second_factors.RECOVERY_CODES),
+    )
     user_errors: list[UserError] = user_errors()
 
 

@@ -56,6 +56,7 @@ async def record(session: Session, events: Sequence[NewEvent]) -> int:
         pages=[event.page for event in events],
         session_id=session.claims.session_id,
     )
+    session.stored_part = len(stored) / max(1, len(events))
     return len(stored)
 
 

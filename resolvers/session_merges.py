@@ -25,8 +25,8 @@ async def merge(services: Services, claims: Claims, session_token: str) -> Merge
     changes nothing and gives the same counts. The newer signal of a product counts.
 
     Raises Unauthenticated without a token, Invalid for a caller without an account or a token that is not an anonymous
-    session's, InvalidCredentials for one that is not valid, Conflict when another account has it, NotFound when the
-    session is gone.
+    session's, InvalidCredentials for one that is not valid, LimitReached when both stored too much today, Conflict when
+    another account has it, NotFound when the session is gone.
     """
     if claims.subject is None:
         raise Unauthenticated("Sign in to the account first.")
@@ -44,6 +44,7 @@ async def merge(services: Services, claims: Claims, session_token: str) -> Merge
         await sessions.refuse_ended(services, visitor)
     except Unauthenticated as error:
         raise InvalidCredentials(str(error), path) from None
+    await services.storage_use.take_over(visitor.subject, claims)
     async with services.database.session(service_for(claims.subject), read_only=False) as session:
         for person in sorted((claims.subject, visitor.subject)):
             await session.fetch("swipes.lock", user_id=person)

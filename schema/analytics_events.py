@@ -10,7 +10,7 @@ from resolvers import analytics_events
 from resolvers.analytics_events import MAX_COUNTS, NewEvent
 from schema.bounds import at_most
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.scalars import JSON
 
 
@@ -59,7 +59,7 @@ class AnalyticsEventQuery:
 @strawberry.type
 class AnalyticsEventMutation:
     @strawberry.mutation(description="Records what the caller did.")
-    @outcome(RecordEventsPayload)
+    @outcome(RecordEventsPayload, stores=Stores(row=200, each="events"))
     async def record_events(self, info: Info, input: RecordEventsInput) -> RecordEventsPayload:
         events = [
             NewEvent(id=event.id, name=event.name, properties=event.properties, page=event.page)

@@ -15,7 +15,7 @@ from resolvers import personality
 from schema.bounds import at_most
 from schema.connection import Connection, connect
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import Node, column, load, load_own, row
 
 
@@ -171,7 +171,7 @@ class SubmitQuizPayload:
 @strawberry.type
 class PersonalityMutation:
     @strawberry.mutation(description="Scores and keeps a quiz.")
-    @outcome(SubmitQuizPayload)
+    @outcome(SubmitQuizPayload, stores=Stores(row=500))
     async def submit_quiz(self, info: Info, input: SubmitQuizInput) -> SubmitQuizPayload:
         assessment = await personality.submit(
             info.context.session,

@@ -16,7 +16,7 @@ from resolvers.recommendations import Feed, GiftWishes, Recommended
 from schema.bounds import at_most
 from schema.connection import PageInfo
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import NODES, Node, load
 from schema.personality import Trait
 from schema.products import Product, ProductFilter
@@ -199,7 +199,7 @@ class RecommendationFeedbackPayload:
 @strawberry.type
 class RecommendationMutation:
     @strawberry.mutation(description="Keeps feedback; the next feed follows it.")
-    @outcome(RecommendationFeedbackPayload)
+    @outcome(RecommendationFeedbackPayload, stores=Stores(row=500))
     async def send_recommendation_feedback(
         self, info: Info, input: RecommendationFeedbackInput
     ) -> RecommendationFeedbackPayload:

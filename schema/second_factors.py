@@ -12,7 +12,7 @@ from resolvers import second_factors
 from schema.accounts import AuthPayload, auth_payload
 from schema.bounds import at_most
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import load
 from schema.profiles import Profile
 
@@ -88,7 +88,7 @@ class SecondFactorMutation:
         description="Adds a second factor, which counts once verifyTotp has taken a code of it. Beside another one,"
         " that has to have been shown."
     )
-    @outcome(EnrolTotpPayload)
+    @outcome(EnrolTotpPayload, stores=Stores(is_essential=True))
     async def enrol_totp(self, info: Info, input: EnrolTotpInput) -> EnrolTotpPayload:
         enrolled = await second_factors.enrol(info.context.services, info.context.claims, input.name, input.password)
         return EnrolTotpPayload(
@@ -101,7 +101,7 @@ class SecondFactorMutation:
         description="Takes a code: the first one verifies a new factor, each one is the second step of signing in."
         " Gives new tokens (aal2) in place of the session's earlier ones."
     )
-    @outcome(AuthPayload)
+    @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def verify_totp(self, info: Info, input: VerifyTotpInput) -> AuthPayload:
         key = ids.decode_as("SecondFactor", input.factor_id)
         context = info.context
@@ -110,7 +110,7 @@ class SecondFactorMutation:
         )
 
     @strawberry.mutation(description="Takes a second factor away; a verified one only after it or another was shown.")
-    @outcome(RemoveTotpPayload)
+    @outcome(RemoveTotpPayload, stores=Stores(is_essential=True))
     async def remove_totp(self, info: Info, input: RemoveTotpInput) -> RemoveTotpPayload:
         key = ids.decode_as("SecondFactor", input.factor_id)
         account = await second_factors.remove(info.context.services, info.context.claims, key)
@@ -120,7 +120,7 @@ class SecondFactorMutation:
         description="Makes ten codes, each of which stands in once for a second factor that was lost. Earlier ones are"
         " of no use any more."
     )
-    @outcome(CreateRecoveryCodesPayload)
+    @outcome(CreateRecoveryCodesPayload, stores=Stores(is_essential=True))
     async def create_recovery_codes(self, info: Info) -> CreateRecoveryCodesPayload:
         context = info.context
         codes = await second_factors.create_recovery_codes(context.services, context.claims)
@@ -130,7 +130,7 @@ class SecondFactorMutation:
         description="Takes a recovery code in place of one of the app. Gives new tokens (aal2), with which the lost"
         " factor can be removed."
     )
-    @outcome(AuthPayload)
+    @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def verify_recovery_code(self, info: Info, input: VerifyRecoveryCodeInput) -> AuthPayload:
         context = info.context
         return await auth_payload(info, await second_factors.recover(context.services, context.claims, input.code))

@@ -7,3 +7,4 @@ revoke all on table private.one_time_tokens from public, anon, authenticated, se
 revoke all on table private.outbox from public, anon, authenticated, service_role;
 revoke all on table private.recovery_codes from public, anon, authenticated, service_role;
 revoke all on table private.personality_due from public, anon, authenticated, service_role;
+revoke all on table private.storage_use from public, anon, authenticated, service_role;

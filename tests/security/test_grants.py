@@ -48,6 +48,7 @@ MAY_CALL = {
         "account_app_metadata",
         "account_credentials",
         "accounts_are_ours",
+        "add_storage_use",
         "applied_migrations",
         "click_earnings",
         "commission_rate",

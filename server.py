@@ -61,6 +61,7 @@ def create_app(
         app.state.services = Services.make(settings, database, secret)
         services = app.state.services
         services.system_log.start()
+        services.storage_use.start()
         database.changes.start()
         works = (_keep_house, _deliver_mails) if background is None else background
         tasks = [asyncio.create_task(work(services)) for work in works]
@@ -73,6 +74,7 @@ def create_app(
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await services.system_log.stop()
+            await services.storage_use.stop()
             await services.rate_limits.close()
             await database.changes.stop()
             await database.close()

@@ -106,6 +106,9 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     ranking_lifetime: Annotated[int, Meta(ge=0, le=3600)] = 30
     rate_limit_cost: Positive = 150_000
     rate_limit_address_cost: Positive = 1_500_000
+    storage_limit_anonymous: Positive = 20_000_000
+    storage_limit_account: Positive = 200_000_000
+    storage_limit_network: Positive = 200_000_000
     redis_url: str = ""
     plans: bool = True
     trusted_documents: str = ""

@@ -114,6 +114,9 @@ def aclue(prepared: Prepared, *, ranks_anew: bool = False) -> Any:
         "WORKERS": "1",
         "RATE_LIMIT_COST": str(10**9),
         "RATE_LIMIT_ADDRESS_COST": str(10**9),
+        "STORAGE_LIMIT_ACCOUNT": str(10**12),
+        "STORAGE_LIMIT_NETWORK": str(10**12),
+        "STORAGE_LIMIT_ANONYMOUS": str(10**12),
         "MODEL_REFRESH_INTERVAL": "86400",  # its housekeeping would fall into some window or other, of any server
         "RANKING_LIFETIME": "0" if ranks_anew else "3600",
         "START_SESSION_ATTEMPTS": "1000000",

@@ -63,13 +63,14 @@ class ToOne:
 
 @dataclass(frozen=True, slots=True)
 class ToMany:
-    """The rows of another type whose column `by` is this row's `key`: a list that is short by nature. `order_by` and
-    `where` are SQL over alias `r`."""
+    """The first `most` rows of another type whose column `by` is this row's `key`. `order_by` and `where` are SQL over
+    alias `r`."""
 
     target: Callable[[], RowType]
     key: str
     by: str
     order_by: str
+    most: int
     where: str = "true"
 
 

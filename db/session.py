@@ -60,6 +60,7 @@ class Session:
         self._after_commit: list[Callable[[], None]] = []
         self.usage = USAGE.get()
         self.failure: Exception | None = None
+        self.stored_part = 1.0  # of what a mutation was given, how much was not stored before: an event sent again is
         self._begun = False
         self._switched = False  # the claims are to be set in front of the next statement
         self._failed = False

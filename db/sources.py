@@ -34,12 +34,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """All rows that meet a condition: a list that is short by nature. `where` and `order_by` are SQL over alias `r`."""
+    """The first `size` rows that meet a condition. `where` and `order_by` are SQL over alias `r`."""
 
     session: Session
     row_type: RowType
     where: str
     order_by: str
+    size: int
 
     def __await__(self) -> Generator[Any, None, list[Any]]:
         return self._load().__await__()
@@ -47,5 +48,5 @@ class Listing:
     async def _load(self) -> list[Any]:
         columns = self.row_type.select_list("r")
         table = self.row_type.table
-        sql = f"select {columns} from {table} r where {self.where} order by {self.order_by}"
-        return [self.row_type.make(row) for row in await self.session.run(sql, ())]
+        sql = f"select {columns} from {table} r where {self.where} order by {self.order_by} limit $1"
+        return [self.row_type.make(row) for row in await self.session.run(sql, (self.size,))]

@@ -34,13 +34,15 @@ def open_cursor(text: str, scope: str, signer: Signer, argument: str) -> tuple[s
     raise BadUserInput(f"`{argument}` is not a cursor of this connection and order.")
 
 
-def size_of(first: int | None, last: int | None = None, default: int = DEFAULT_SIZE) -> tuple[int, bool]:
-    """(page size, whether backwards). Raises BadUserInput when both are given or one is not 1..100."""
+def size_of(
+    first: int | None, last: int | None = None, default: int = DEFAULT_SIZE, most: int = MAX_SIZE
+) -> tuple[int, bool]:
+    """(page size, whether backwards). Raises BadUserInput when both are given or one is not 1..`most`."""
     if first is not None and last is not None:
         raise BadUserInput("Give `first` or `last`, not both.")
     for name, value in (("first", first), ("last", last)):
-        if value is not None and not 1 <= value <= MAX_SIZE:
-            raise BadUserInput(f"`{name}` must be from 1 to {MAX_SIZE}.")
+        if value is not None and not 1 <= value <= most:
+            raise BadUserInput(f"`{name}` must be from 1 to {most}.")
     if last is not None:
         return last, True
     return (default if first is None else first), False

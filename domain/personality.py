@@ -14,6 +14,8 @@ from domain.errors import Invalid, Stale
 
 TRAITS = ("adventurous", "intellectual", "practical", "creative", "social")
 LOWEST, HIGHEST = 1, 5
+MAX_OPTIONS = HIGHEST - LOWEST + 1  # as the table of texts says
+MAX_QUESTIONS = 100  # of a version, as their table says
 MIN_PER_TRAIT = 2
 SECONDARY_FROM = 60.0
 SECONDARY_WITHIN = 25.0

@@ -364,7 +364,7 @@ class Rows:
         return (
             f"select {columns} from {row_type.table} r"
             f" where r.{many.by} = {below.scope.alias}.{many.key}{_owned(Scope('r', row_type))}"
-            f" and ({many.where}) order by {many.order_by}"
+            f" and ({many.where}) order by {many.order_by} limit {many.most}"
         )
 
     def json(self, requests: _Requests) -> str:
@@ -417,12 +417,12 @@ class RowPlan:
         def source() -> Source:
             inner = (
                 f"select {rows.row_type.select_list('r')} from {rows.row_type.table} r"
-                f" where {listing.where} order by {listing.order_by}"
+                f" where {listing.where} order by {listing.order_by} limit :size::int"
             )
             return Source(rows.numbered(inner), f" order by {rows.root.alias}.row_number")
 
         identity = (listing.where, listing.order_by)
-        found = await rows.fetch(run, identity, source, {}, is_last=is_last)
+        found = await rows.fetch(run, identity, source, {"size": listing.size}, is_last=is_last)
         return await self._texts(run, found)
 
     async def _texts(self, run: Run, found: Sequence[Row]) -> list[str]:
@@ -453,6 +453,6 @@ def loaded(to_many: ToMany) -> Callable[[Run, Any], Any]:
 
     async def rows(run: Run, value: Any) -> Any:
         loader = run.context.session.loaders.many_by(to_many.target(), to_many.by, to_many.order_by, to_many.where)
-        return await loader.load(value.record[to_many.key])
+        return (await loader.load(value.record[to_many.key]))[: to_many.most]
 
     return rows

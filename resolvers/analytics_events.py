@@ -18,6 +18,7 @@ MAX_EVENTS = 100
 MAX_PROPERTIES_BYTES = 4096  # jsonb prints with more spaces than it came with; the table takes 8192
 MAX_NAME = 100
 MAX_PAGE = 200
+MAX_COUNTS = 500  # as private.count_events() says
 LONGEST = timedelta(days=366)
 
 
@@ -55,6 +56,7 @@ async def record(session: Session, events: Sequence[NewEvent]) -> int:
         pages=[event.page for event in events],
         session_id=session.claims.session_id,
     )
+    session.stored_part = len(stored) / max(1, len(events))
     return len(stored)
 
 

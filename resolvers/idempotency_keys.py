@@ -32,6 +32,7 @@ async def once(
         if known["request_hash"] != request_hash:
             raise IdempotencyKeyReused("This idempotency key was used for another request.", ("idempotencyKey",))
         result: UUID = known["result_id"]
+        session.stored_part = 0
         return result
     result = await do()
     async with session.as_service():

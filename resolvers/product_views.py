@@ -48,4 +48,5 @@ async def record(session: Session, views: Sequence[NewView]) -> int:
         durations=[view.duration_seconds for view in views],
         session_id=session.claims.session_id,
     )
+    session.stored_part = len(stored) / max(1, len(views))
     return len(stored)

@@ -32,6 +32,7 @@ MAX_SEARCH_LENGTH = 200
 MAX_LIST = 50
 MAX_DESCRIPTION = 50_000
 MAX_URL = 2048
+MAX_TAGS = 40  # as the table says
 _TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -130,8 +131,8 @@ def _price(amount: Decimal, currency: str) -> int:
 
 
 def _tags(tags: Sequence[str]) -> list[str]:
-    if len(tags) > 40 or not all(len(tag) <= 60 and _TAG.fullmatch(tag) for tag in tags):
-        raise Invalid("At most 40 tags, each in lower case with hyphens, such as game-night.", ("tags",))
+    if len(tags) > MAX_TAGS or not all(len(tag) <= 60 and _TAG.fullmatch(tag) for tag in tags):
+        raise Invalid(f"At most {MAX_TAGS} tags, each in lower case with hyphens, such as game-night.", ("tags",))
     return list(dict.fromkeys(tags))
 
 

@@ -51,7 +51,7 @@ class Enrolment:
 
 async def listed(session: Session, user_id: UUID) -> list[asyncpg.Record]:
     """A person's factors, oldest first, for themselves to see."""
-    return await session.fetch("second_factors.of_person", user_id=user_id)
+    return await session.fetch("second_factors.of_person", user_id=user_id, most=MAX_FACTORS)
 
 
 async def enrol(

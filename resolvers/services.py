@@ -14,6 +14,7 @@ from domain.tombstones import Tombstones
 from resolvers.passwords import Passwords
 from resolvers.rankings import Rankings
 from resolvers.rate_limits import RateLimits
+from resolvers.storage_use import StorageUse
 from resolvers.system_logs import SystemLog
 from resolvers.tokens import Tokens
 from settings import Settings
@@ -29,6 +30,7 @@ class Services:
     tokens: Tokens
     passwords: Passwords
     rate_limits: RateLimits
+    storage_use: StorageUse
     system_log: SystemLog
     rankings: Rankings[Feed]
     refresh_tokens: RefreshTokens = field(repr=False)
@@ -52,6 +54,7 @@ class Services:
             tokens=Tokens(settings, secret),
             passwords=Passwords(),
             rate_limits=RateLimits(settings),
+            storage_use=StorageUse(settings, database),
             system_log=SystemLog(database),
             rankings=Rankings(settings.ranking_lifetime),
             refresh_tokens=RefreshTokens(key),

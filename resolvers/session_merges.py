@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from uuid import UUID
 
-from db.claims import Claims, service_for
+from db.claims import SERVICE, Claims, service_for
 from domain.errors import Conflict, Invalid, InvalidCredentials, Unauthenticated
 from domain.refresh_tokens import RefreshToken
 from resolvers import preferences, sessions
@@ -28,7 +28,8 @@ async def merge(services: Services, claims: Claims, refresh_token: str | None) -
     session: an access token is seen by every server on its way, and what it opens is not to be taken for good.
 
     Raises Unauthenticated without a token, Invalid for a caller without an account, without a refresh token or with an
-    account's, InvalidCredentials for one that is not valid, Conflict when another account has the session.
+    account's, InvalidCredentials for one that is not valid, LimitReached when both stored too much today, Conflict when
+    another account has the session.
     """
     if claims.subject is None:
         raise Unauthenticated("Sign in to the account first.")
@@ -39,10 +40,23 @@ async def merge(services: Services, claims: Claims, refresh_token: str | None) -
         raise Invalid("Send `refreshToken`, the anonymous session's refresh token: its access token is no proof.", path)
     await sessions.refuse_ended(services, claims)
     token = services.refresh_tokens.read(refresh_token)
+    if token is not None and (visitor := await _unmerged(services, token)) is not None:
+        await services.storage_use.take_over(visitor, claims)
     merged = token and await _merge(services, claims.subject, token)
     if not merged:
         raise InvalidCredentials("The refresh token is not valid.", path)
     return merged
+
+
+async def _unmerged(services: Services, token: RefreshToken) -> UUID | None:
+    """Whose anonymous session this is the refresh token of, where it is not merged yet."""
+    async with services.database.session(SERVICE, read_only=True) as session:
+        visitor = await session.fetchrow("session_merges.of_session", session_id=token.session_id)
+        known = await sessions.of_token(session, services, token.session_id, token.hash)
+    if visitor is None or visitor["is_merged"] or known is None or not known["is_anonymous"]:
+        return None
+    profile: UUID = visitor["session_profile_id"]
+    return profile if known["is_live"] or known["is_repeatable"] else None
 
 
 async def _merge(services: Services, account: UUID, token: RefreshToken) -> Merged | None:

@@ -81,6 +81,7 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
         except UserError as error:
             outcomes[position] = Outcome(None, error)
     if not checked:
+        session.stored_part = 0
         return outcomes
     if any(item.shown is not None for item in checked):
         await session.fetch("swipes.lock", user_id=user)
@@ -95,6 +96,7 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
         recommendation_ids=recommendation_ids,
         contexts=[item.context for item in checked],
     )
+    session.stored_part = len(rows) / len(swipes)
     session.note_change("preferences", str(user))
     stored = {row["client_swipe_id"]: row for row in rows}
     others = []

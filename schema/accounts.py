@@ -11,7 +11,7 @@ from resolvers import accounts, sessions
 from resolvers.profiles import require_subject
 from resolvers.sessions import SignedIn, Visit
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import load
 from schema.profiles import Profile
 
@@ -99,7 +99,7 @@ async def auth_payload(info: Info, signed_in: SignedIn) -> AuthPayload:
 @strawberry.type
 class AccountMutation:
     @strawberry.mutation(description="Starts an anonymous session: a profile and its tokens.")
-    @outcome(StartSessionPayload)
+    @outcome(StartSessionPayload, stores=Stores(row=800, is_essential=True))
     async def start_session(self, info: Info, input: StartSessionInput) -> StartSessionPayload:
         context = info.context
         visit = Visit(input.landing_page, input.referrer, input.device_type, input.campaign)
@@ -113,7 +113,7 @@ class AccountMutation:
         )
 
     @strawberry.mutation(description="Makes an account and signs in.")
-    @outcome(AuthPayload)
+    @outcome(AuthPayload, stores=Stores(row=2500))
     async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
         context = info.context
         return await auth_payload(
@@ -128,7 +128,7 @@ class AccountMutation:
         )
 
     @strawberry.mutation(description="Signs in with e-mail and password.")
-    @outcome(AuthPayload)
+    @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
         context = info.context
         return await auth_payload(
@@ -136,12 +136,12 @@ class AccountMutation:
         )
 
     @strawberry.mutation(description="Exchanges a refresh token for a new pair of tokens.")
-    @outcome(AuthPayload)
+    @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> AuthPayload:
         return await auth_payload(info, await sessions.refresh(info.context.services, input.refresh_token))
 
     @strawberry.mutation(description="Ends the session of the access token: its refresh token is of no use any more.")
-    @outcome(SignOutPayload)
+    @outcome(SignOutPayload, stores=Stores(is_essential=True))
     async def sign_out(self, info: Info) -> SignOutPayload:
         context = info.context
         require_subject(context.session)
@@ -151,7 +151,7 @@ class AccountMutation:
         description="Changes the caller's password and ends all their other sessions. Where there is a second factor it"
         " has to have been shown."
     )
-    @outcome(ChangePasswordPayload)
+    @outcome(ChangePasswordPayload, stores=Stores(is_essential=True))
     async def change_password(self, info: Info, input: ChangePasswordInput) -> ChangePasswordPayload:
         context = info.context
         account = await accounts.change_password(

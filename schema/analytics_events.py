@@ -7,9 +7,10 @@ from datetime import datetime
 import strawberry
 
 from resolvers import analytics_events
-from resolvers.analytics_events import NewEvent
+from resolvers.analytics_events import MAX_COUNTS, NewEvent
+from schema.bounds import at_most
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.scalars import JSON
 
 
@@ -46,8 +47,9 @@ class EventCount:
 @strawberry.type
 class AnalyticsEventQuery:
     @strawberry.field(
-        description="The 500 commonest events of a time of at most 366 days, commonest first. For analysts and "
-        "administrators."
+        description=f"The {MAX_COUNTS} commonest events of a time of at most 366 days, commonest first. For analysts "
+        "and administrators.",
+        metadata=at_most(MAX_COUNTS),
     )
     async def event_counts(self, info: Info, since: datetime, until: datetime | None = None) -> list[EventCount]:
         counted = await analytics_events.counts(info.context.session, since, until)
@@ -57,7 +59,7 @@ class AnalyticsEventQuery:
 @strawberry.type
 class AnalyticsEventMutation:
     @strawberry.mutation(description="Records what the caller did.")
-    @outcome(RecordEventsPayload)
+    @outcome(RecordEventsPayload, stores=Stores(row=200, each="events"))
     async def record_events(self, info: Info, input: RecordEventsInput) -> RecordEventsPayload:
         events = [
             NewEvent(id=event.id, name=event.name, properties=event.properties, page=event.page)

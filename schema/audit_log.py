@@ -47,6 +47,9 @@ class AuditEntry(Node):
         read=from_jsonb,
         is_jsonb=True,
     )
+    times: int = column(
+        "How often the request did this; then `changes` tells of all, and `rowKey` and `at` of the last."
+    )
     erased_at: datetime | None = column("When values of a person were taken out of it.")
 
     @classmethod

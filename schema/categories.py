@@ -7,11 +7,15 @@ from typing import Annotated
 import strawberry
 
 from db.queries import QUERIES
+from domain.pages import MAX_SIZE, size_of
+from schema.bounds import at_most
 from schema.connection import Connection
 from schema.context import Info
 from schema.node import Node, column, listed, row, to_many, to_one
 from schema.products import Product, ProductFilter, ProductOrder, product_page
 
+MAX_CATEGORIES = 1000
+MAX_CHILDREN = 30
 BY_NAME = "r.name, r.id"
 IS_ACTIVE = QUERIES["categories.is_active"].text
 SUBTREE = QUERIES["categories.subtree"].text
@@ -27,7 +31,11 @@ class Category(Node):
         "The category above; null at the top.", "parent_id"
     )
     children: list[Annotated[Category, strawberry.lazy("schema.categories")]] = to_many(
-        "The categories right below, by name.", by="parent_id", order_by=BY_NAME, where=IS_ACTIVE
+        f"The categories right below, by name, at most {MAX_CHILDREN}.",
+        by="parent_id",
+        order_by=BY_NAME,
+        most=MAX_CHILDREN,
+        where=IS_ACTIVE,
     )
 
     @strawberry.field(description="Products of this category and all below it.")
@@ -53,6 +61,10 @@ class Category(Node):
 
 @strawberry.type
 class CategoryQuery:
-    @strawberry.field(description="The whole tree, flat, by name.")
-    def categories(self, info: Info) -> list[Category]:
-        return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME)
+    @strawberry.field(
+        description=f"The whole tree, flat, by name; `first` may be up to {MAX_CATEGORIES}.",
+        metadata=at_most(MAX_CATEGORIES),
+    )
+    def categories(self, info: Info, first: int = MAX_SIZE) -> list[Category]:
+        size, _ = size_of(first, most=MAX_CATEGORIES)
+        return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME, size=size)

@@ -10,7 +10,7 @@ import strawberry
 
 from resolvers import consents
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import load
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class ConsentMutation:
         description="Grants or withdraws. Withdrawing personalisation deletes the preferences derived from swipes and "
         "ranks by popularity alone; granting it again computes them anew."
     )
-    @outcome(UpdateConsentsPayload)
+    @outcome(UpdateConsentsPayload, stores=Stores(row=1300, each="consents", is_essential=True))
     async def update_consents(self, info: Info, input: UpdateConsentsInput) -> UpdateConsentsPayload:
         from schema.profiles import Profile
 

@@ -1,16 +1,18 @@
-"""What an answer may hold, judged before it runs: page sizes multiply on the way down. Its cost is the number of its
-values: fields, and items of lists; long texts count several times. Its objects are counted beside it.
+"""What a request costs, judged before it runs: the values that its answer may hold, and what a mutation is given to
+write. Page sizes multiply on the way down. Values are fields, and items of lists; long texts count several times.
+Objects of the answer are counted beside them.
 
-A list without a page size counts as 10 (root lists, the whole tree of categories among them, as 50); lists of the
-schema's own description count as long as they are on average. Each fragment is measured once per page size it is
-spread under, so the time is linear in the document.
+A list counts as long as it may be: a page as its size says, a list that answers an input as that input is long, any
+other as its field declares (schema/bounds.py). Lists of the schema's own description count as long as they are on
+average, below `__type` as the longest is. Each fragment is measured once per page size it is spread under, so the time
+is linear in the document.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +27,10 @@ from graphql import (
     InlineFragmentNode,
     IntValueNode,
     ListValueNode,
+    NullValueNode,
+    ObjectValueNode,
     OperationDefinitionNode,
+    OperationType,
     SelectionSetNode,
     ValueNode,
     VariableNode,
@@ -36,16 +41,22 @@ from graphql import (
     is_enum_type,
     is_input_object_type,
     is_list_type,
+    is_non_null_type,
 )
 from graphql.type.introspection import SchemaMetaFieldDef, TypeMetaFieldDef
 
 from domain.pages import DEFAULT_SIZE, MAX_SIZE
+from domain.sizes import size_of
+from schema.bounds import declared
 
 KEPT_COUNTS = 100
 MAX_DIGITS = 20  # of what is but compared with the size of a page
-UNPAGED_LIST = 10
-ROOT_LIST = 50
 ALIASED_LEAF = 10
+WRITTEN_ITEM = 10  # values that an item of an input list costs
+WRITTEN_BYTES = 100  # bytes of a mutation's input that cost a value
+# Arguments that say how long a list below their field is: by name, and of `input` the list within it, by field.
+SIZING_ARGUMENTS = ("first", "last", "ids")
+SIZING_INPUTS = {"recordSwipes": "swipes"}
 # Values of up to 50,000 characters: 15,000 buy 365 of them, 18 MB, or 55 where a letter takes three bytes.
 LONG_LEAVES = {("Product", "description"): 40, ("AuditEntry", "changes"): 20, ("SystemLog", "context"): 5}
 
@@ -56,31 +67,32 @@ _Composite = GraphQLObjectType | GraphQLInterfaceType
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The most that a valid operation may answer with."""
+    """The most that a valid operation may answer with; to `values` is added what it is given to write."""
 
     values: int
     objects: int
 
 
 class _Counter:
-    """Counts objects, and `leaf` for each field below which there is nothing."""
+    """Counts objects, and `leaf` for each value below which there is nothing. `sizes` are those that arguments of
+    fields say, by the id of the field's node; None where an argument says nothing."""
 
     def __init__(
         self,
         schema: GraphQLSchema,
         fragments: Mapping[str, FragmentDefinitionNode],
-        sizes: Mapping[str, int | None],
+        sizes: Mapping[int, int | None],
         leaf: int,
     ) -> None:
         self._leaf = leaf
         self._schema = schema
         self._sizes = sizes
         self._fragments = fragments
-        self._measured: dict[tuple[str, int], int] = {}
-        self._roots = {schema.query_type, schema.mutation_type}
+        self._measured: dict[tuple[str, int, bool], int] = {}
+        self._is_one_type = False  # below __type, and not among all types
 
     def of(self, selections: SelectionSetNode | None, parent: Any, page: int) -> int:
-        """Objects below one `parent`; `page` is the page size of the connection it may be."""
+        """Objects below one `parent`; `page` is the size that the field above says of the lists right below it."""
         if selections is None or not isinstance(parent, _Composite):
             return 0
         total = 0
@@ -96,87 +108,95 @@ class _Counter:
         return total
 
     def _of_fragment(self, name: str, page: int) -> int:
-        if (name, page) not in self._measured:
-            self._measured[name, page] = 0  # a cycle, which validation refuses
+        key = (name, page, self._is_one_type)
+        if key not in self._measured:
+            self._measured[key] = 0  # a cycle, which validation refuses
             fragment = self._fragments[name]
             inner = self._schema.get_type(fragment.type_condition.name.value)
-            self._measured[name, page] = self.of(fragment.selection_set, inner, page)
-        return self._measured[name, page]
+            self._measured[key] = self.of(fragment.selection_set, inner, page)
+        return self._measured[key]
 
     def _of_field(self, node: FieldNode, parent: _Composite, page: int) -> int:
         field = parent.fields.get(node.name.value) or _META_FIELDS.get(node.name.value)
-        if field is None or not is_composite_type(get_named_type(field.type)):
+        if field is None:  # __typename
+            return self._leaf * (ALIASED_LEAF if node.alias is not None else 1)
+        if parent.name.startswith("__"):
+            return self._of_description(node, field, parent, page)
+        size = self._size(node, field)
+        times = 1
+        if is_list_type(get_nullable_type(field.type)):
+            # What its own argument says, or what the argument of the field above does, or the field itself.
+            times = size if size is not None else (declared(field) or page)
+        if not is_composite_type(get_named_type(field.type)):
             # Many aliases of one long text make a large answer of a small one.
             weight = ALIASED_LEAF if node.alias is not None else 1
-            return self._leaf * max(weight, LONG_LEAVES.get((parent.name, node.name.value), 1))
-        if parent.name.startswith("__"):
-            below = 1 + self.of(node.selection_set, get_named_type(field.type), page)
-            return math.ceil(_description_sizes(self._schema).get((parent.name, node.name.value), 1) * below)
-        size = self._page_size(node, field)
-        is_list = is_list_type(get_nullable_type(field.type))
-        if not is_list:
-            times = 1
-        elif size is not None:
-            times = size
-        elif parent.name.endswith("Connection"):
-            times = page
-        else:
-            times = self._list_size(node, parent)
-        return times * (1 + self.of(node.selection_set, get_named_type(field.type), size or DEFAULT_SIZE))
+            return self._leaf * max(weight, times, LONG_LEAVES.get((parent.name, node.name.value), 1))
+        if field is TypeMetaFieldDef:
+            self._is_one_type = True
+        below = 1 + self.of(node.selection_set, get_named_type(field.type), DEFAULT_SIZE if size is None else size)
+        if field is TypeMetaFieldDef:
+            self._is_one_type = False
+        return times * below
 
-    def _page_size(self, node: FieldNode, field: GraphQLField) -> int | None:
-        """What `first` or `last` says; None for a field without them."""
-        if "first" not in field.args:
-            return None
-        for argument in node.arguments or ():
-            if argument.name.value in ("first", "last"):
-                value = self._value(argument.value)
-                if isinstance(value, int):
-                    return max(0, min(value, MAX_SIZE))  # more is refused when the field runs
-        default = field.args["first"].default_value
-        return default if isinstance(default, int) else DEFAULT_SIZE
+    def _size(self, node: FieldNode, field: GraphQLField) -> int | None:
+        """What the field's arguments say; None for a field that takes none of those. More than is allowed is refused
+        when the field runs."""
+        most = declared(field) or MAX_SIZE
+        size = self._sizes.get(id(node))
+        if size is not None:
+            return max(0, min(size, most))
+        if "first" in field.args:
+            default = field.args["first"].default_value
+            return default if isinstance(default, int) else DEFAULT_SIZE
+        return most if "ids" in field.args or node.name.value in SIZING_INPUTS else None
 
-    def _list_size(self, node: FieldNode, parent: _Composite) -> int:
-        for argument in node.arguments or ():
-            if argument.name.value == "ids":
-                value = self._value(argument.value)
-                return MAX_SIZE if value is None else min(value, MAX_SIZE)
-        return ROOT_LIST if parent in self._roots else UNPAGED_LIST
-
-    def _value(self, node: ValueNode) -> int | None:
-        """A number, or how many items a list has."""
-        if isinstance(node, VariableNode):
-            return self._sizes.get(node.name.value)
-        if isinstance(node, IntValueNode):
-            return int(node.value[:MAX_DIGITS])
-        return len(node.values) if isinstance(node, ListValueNode) else None
+    def _of_description(self, node: FieldNode, field: GraphQLField, parent: _Composite, page: int) -> int:
+        sizes = _longest_descriptions if self._is_one_type else _average_descriptions
+        times = sizes(self._schema).get((parent.name, node.name.value), 1)
+        if not is_composite_type(get_named_type(field.type)):
+            return self._leaf * max(ALIASED_LEAF if node.alias is not None else 1, math.ceil(times))
+        is_null = 0 if is_non_null_type(field.type) else self._leaf  # a value too, where there is nothing below
+        return math.ceil(times * (1 + self.of(node.selection_set, get_named_type(field.type), page))) + is_null
 
 
 @functools.cache
-def _description_sizes(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
+def _average_descriptions(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
     """How long the lists are in which a schema describes itself: all types, and on average what one of them has."""
-    types = list(schema.type_map.values())
-    fields = [field for type_ in types for field in getattr(type_, "fields", {}).values()]
-    arguments = [argument for field in fields for argument in getattr(field, "args", {}).values()]
-    inputs = sum(len(type_.fields) for type_ in types if is_input_object_type(type_))
-    enums = [type_ for type_ in types if is_enum_type(type_)]
-    abstract = [type_ for type_ in types if is_abstract_type(type_)]
-    return {
-        ("__Schema", "types"): len(types),
-        ("__Schema", "directives"): len(schema.directives),
-        ("__Type", "fields"): (len(fields) - inputs) / len(types),
-        ("__Type", "inputFields"): inputs / len(types),
-        ("__Type", "enumValues"): sum(len(type_.values) for type_ in enums) / len(types),
-        ("__Type", "interfaces"): sum(len(getattr(type_, "interfaces", ())) for type_ in types) / len(types),
-        ("__Type", "possibleTypes"): sum(len(schema.get_possible_types(type_)) for type_ in abstract) / len(types),
+    return _descriptions(schema, lambda sizes, among: sum(sizes) / max(1, among)) | {
         ("__Type", "ofType"): 0.5,  # half of the references to types are wrapped, their wrappings too
-        ("__Field", "args"): len(arguments) / max(1, len(fields)),
-        ("__Directive", "args"): 2,
+    }
+
+
+@functools.cache
+def _longest_descriptions(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
+    """The same, of the type that has the most."""
+    return _descriptions(schema, lambda sizes, _: max(sizes, default=0))
+
+
+def _descriptions(schema: GraphQLSchema, of: Callable[[list[int], int], float]) -> dict[tuple[str, str], float]:
+    types = list(schema.type_map.values())
+    inputs = [type_ for type_ in types if is_input_object_type(type_)]
+    others = [type_ for type_ in types if hasattr(type_, "fields") and type_ not in inputs]
+    fields = [field for type_ in others for field in type_.fields.values()]
+    every = len(types)
+    return {
+        ("__Schema", "types"): every,
+        ("__Schema", "directives"): len(schema.directives),
+        ("__Type", "fields"): of([len(type_.fields) for type_ in others], every),
+        ("__Type", "inputFields"): of([len(type_.fields) for type_ in inputs], every),
+        ("__Type", "enumValues"): of([len(type_.values) for type_ in types if is_enum_type(type_)], every),
+        ("__Type", "interfaces"): of([len(getattr(type_, "interfaces", ())) for type_ in types], every),
+        ("__Type", "possibleTypes"): of(
+            [len(schema.get_possible_types(type_)) for type_ in types if is_abstract_type(type_)], every
+        ),
+        ("__Field", "args"): of([len(field.args) for field in fields], len(fields)),
+        ("__Directive", "locations"): max(len(directive.locations) for directive in schema.directives),
+        ("__Directive", "args"): of([len(directive.args) for directive in schema.directives], len(schema.directives)),
     }
 
 
 class CostCounter:
-    """Counts for one operation; it remembers what it counted for the page sizes that requests have asked for."""
+    """Counts for one operation; it remembers what it counted for the sizes that requests have asked for."""
 
     def __init__(
         self,
@@ -188,20 +208,27 @@ class CostCounter:
         self._fragments = fragments
         self._operation = operation
         self._defaults = {
-            definition.variable.name.value: int(definition.default_value.value[:MAX_DIGITS])
-            if isinstance(definition.default_value, IntValueNode)
-            else None
+            definition.variable.name.value: definition.default_value
             for definition in operation.variable_definitions or ()
         }
-        self._known: dict[tuple[int | None, ...], Cost] = {}
+        self._sizing = {
+            id(node): found
+            for selections in (operation.selection_set, *(f.selection_set for f in fragments.values()))
+            for node in _fields(selections)
+            if (found := _sizing(node))
+        }
+        is_mutation = operation.operation is OperationType.MUTATION
+        self._written = list(self._root_arguments(operation.selection_set)) if is_mutation else []
+        self._known: dict[Hashable, Cost] = {}
 
     def count(self, variables: Mapping[str, Any]) -> Cost:
-        """The most that a valid operation may answer with."""
-        sizes = tuple([_size(variables.get(name, default)) for name, default in self._defaults.items()])
-        if sizes not in self._known:
+        """The most that a valid operation may answer with, and what it is given to write."""
+        sizes = tuple([self._size(found, variables) for found in self._sizing.values()])
+        cost = self._known.get(sizes)
+        if cost is None:
             if len(self._known) >= KEPT_COUNTS:
                 self._known.clear()
-            given = dict(zip(self._defaults, sizes, strict=True))
+            given = dict(zip(self._sizing, sizes, strict=True))
             root = self._schema.get_root_type(self._operation.operation)
             values, objects = (
                 _Counter(self._schema, self._fragments, given, leaf).of(
@@ -209,14 +236,93 @@ class CostCounter:
                 )
                 for leaf in (1, 0)
             )
-            self._known[sizes] = Cost(values, objects)
-        return self._known[sizes]
+            cost = self._known[sizes] = Cost(values, objects)
+        return Cost(cost.values + self._of_writing(variables), cost.objects) if self._written else cost
+
+    def _size(self, found: list[tuple[ValueNode, tuple[str, ...]]], variables: Mapping[str, Any]) -> int | None:
+        for node, path in found:
+            size = self._size_of(node, path, variables)
+            if size is not None:
+                return size
+        return None
+
+    def _size_of(self, node: ValueNode | None, path: tuple[str, ...], variables: Mapping[str, Any]) -> int | None:
+        """The number that a value is, or how many items it has, at a path within it."""
+        if isinstance(node, VariableNode):
+            name = node.name.value
+            if name in variables:
+                return _size_at(variables[name], path)
+            return self._size_of(self._defaults.get(name), path, variables)
+        if node is None or isinstance(node, NullValueNode):
+            return None
+        if path and isinstance(node, ObjectValueNode):
+            below = next((field.value for field in node.fields if field.name.value == path[0]), None)
+            return self._size_of(below, path[1:], variables)
+        if isinstance(node, IntValueNode):
+            return int(node.value[:MAX_DIGITS])
+        return len(node.values) if isinstance(node, ListValueNode) else 1  # a single item stands for a list of one
+
+    def _root_arguments(self, selections: SelectionSetNode) -> Iterator[ValueNode]:
+        """Of the operation's own fields, once for each time that a field stands there."""
+        for selection in selections.selections:
+            if isinstance(selection, FieldNode):
+                yield from (argument.value for argument in selection.arguments or ())
+            elif isinstance(selection, FragmentSpreadNode):
+                yield from self._root_arguments(self._fragments[selection.name.value].selection_set)
+            elif isinstance(selection, InlineFragmentNode):
+                yield from self._root_arguments(selection.selection_set)
+
+    def _of_writing(self, variables: Mapping[str, Any]) -> int:
+        values = 0
+        for node in self._written:
+            value = self._plain(node, variables)
+            values += size_of(value).bytes // WRITTEN_BYTES
+            if isinstance(value, dict):
+                lists = (below for below in value.values() if isinstance(below, list))
+                values += WRITTEN_ITEM * sum(isinstance(item, dict) for items in lists for item in items)
+        return values
+
+    def _plain(self, node: ValueNode | None, variables: Mapping[str, Any]) -> Any:
+        """A value of the document as JSON has it; numbers stay text, as they may be longer than Python reads."""
+        if isinstance(node, VariableNode):
+            name = node.name.value
+            return variables[name] if name in variables else self._plain(self._defaults.get(name), variables)
+        if isinstance(node, ListValueNode):
+            return [self._plain(below, variables) for below in node.values]
+        if isinstance(node, ObjectValueNode):
+            return {field.name.value: self._plain(field.value, variables) for field in node.fields}
+        return getattr(node, "value", None)
 
 
-def _size(value: Any) -> int | None:
-    """What a variable says of sizes: a number, or how many items a list has."""
+def _fields(selections: SelectionSetNode) -> Iterator[FieldNode]:
+    """All of them, without following fragments."""
+    for selection in selections.selections:
+        if isinstance(selection, FieldNode):
+            yield selection
+        below = getattr(selection, "selection_set", None)
+        if below is not None:
+            yield from _fields(below)
+
+
+def _sizing(node: FieldNode) -> list[tuple[ValueNode, tuple[str, ...]]]:
+    """The arguments that say how long a list below the field is, and where within them."""
+    found: list[tuple[ValueNode, tuple[str, ...]]] = []
+    for argument in node.arguments or ():
+        if argument.name.value in SIZING_ARGUMENTS:
+            found.append((argument.value, ()))
+        elif argument.name.value == "input" and node.name.value in SIZING_INPUTS:
+            found.append((argument.value, (SIZING_INPUTS[node.name.value],)))
+    return found
+
+
+def _size_at(value: Any, path: tuple[str, ...]) -> int | None:
+    """What a variable says of sizes, at a path within it: a number, or how many items a list has."""
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, list):
         return len(value)
     if type(value) is float and value.is_integer():
         return int(value)
-    return value if type(value) is int else None
+    if value is None or isinstance(value, float | bool):
+        return None
+    return value if type(value) is int else 1  # a single item stands for a list of one

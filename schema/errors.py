@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, ParamSpec, Protocol, TypeVar
 
@@ -13,9 +14,13 @@ import structlog
 from graphql import GraphQLError, GraphQLSyntaxError
 
 from domain import errors
+from domain.sizes import size_of
+from schema.bounds import at_most
 from schema.context import Context
 
 log = structlog.get_logger("aclue.schema")
+
+MAX_PATH = 5
 
 
 @strawberry.enum(description="Why a mutation did not do what was asked.")
@@ -27,7 +32,9 @@ class UserErrorCode(Enum):
     )
     STALE = strawberry.enum_value("STALE", description="What was sent is out of date; fetch it again.")
     EXPIRED = strawberry.enum_value("EXPIRED", description="What was sent has expired.")
-    LIMIT_REACHED = strawberry.enum_value("LIMIT_REACHED", description="More than may be sent at once.")
+    LIMIT_REACHED = strawberry.enum_value(
+        "LIMIT_REACHED", description="More than may be sent at once, or stored in a day."
+    )
     IDEMPOTENCY_KEY_REUSED = strawberry.enum_value(
         "IDEMPOTENCY_KEY_REUSED", description="The key stands for another request."
     )
@@ -44,16 +51,20 @@ class UserErrorCode(Enum):
 class UserError:
     code: UserErrorCode = strawberry.field(description="For programs.")
     message: str = strawberry.field(description="For people.")
-    field: list[str] | None = strawberry.field(description="Path of the input at fault, below `input`.")
+    field: list[str] | None = strawberry.field(
+        description="Path of the input at fault, below `input`.", metadata=at_most(MAX_PATH)
+    )
 
     @classmethod
     def of(cls, error: errors.UserError) -> UserError:
-        return cls(code=UserErrorCode(error.code), message=str(error), field=list(error.field) or None)
+        return cls(code=UserErrorCode(error.code), message=str(error), field=list(error.field[:MAX_PATH]) or None)
 
 
 def user_errors() -> Any:
     """The field every payload has."""
-    return strawberry.field(description="Why nothing was changed; empty when it worked.", default_factory=list)
+    return strawberry.field(
+        description="Why nothing was changed; empty when it worked.", default_factory=list, metadata=at_most(1)
+    )
 
 
 class Payload(Protocol):
@@ -66,18 +77,59 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-def outcome(payload: Callable[..., R]) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
-    """A mutation whose expected errors become `payload(user_errors=[...])`, with nothing of its transaction kept."""
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """What a mutation adds to the database, for the limits of storage: its input, and so many bytes of rows and indexes
+    beside it; for each item of the input's list `each`, where it stores them one by one. `is_essential`: it protects
+    the caller, and has a reserve beyond the limit."""
+
+    row: int = 1000
+    each: str | None = None
+    is_essential: bool = False
+
+    def amount(self, given: Any) -> int:
+        """Bytes, of the mutation's input (None where it takes none)."""
+        size = size_of(given)
+        rows = len(getattr(given, self.each)) if self.each else 1
+        return self.row * rows + size.bytes + VALUE_BYTES * size.values
+
+
+NOTHING = Stores(row=0)  # an erasure is never refused
+VALUE_BYTES = 4  # what jsonb and a row add to each value
+
+
+def outcome(
+    payload: Callable[..., R], stores: Stores = Stores()
+) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
+    """A mutation whose expected errors become `payload(user_errors=[...])`, with nothing of its transaction kept. What
+    it `stores` is counted before it runs, and given back where it stored nothing."""
 
     def decorate(resolve: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         @functools.wraps(resolve)
         async def resolve_outcome(*args: P.args, **kwargs: P.kwargs) -> R:
+            context: Context = kwargs["info"].context  # type: ignore[attr-defined]
+            session, taken = context.session, None
             try:
-                return await resolve(*args, **kwargs)
+                if stores is not NOTHING:
+                    taken = await context.services.storage_use.take(
+                        context.claims,
+                        context.caller.address,
+                        stores.amount(kwargs.get("input")),
+                        is_essential=stores.is_essential,
+                    )
+                result = await resolve(*args, **kwargs)
             except errors.UserError as error:
-                context: Context = kwargs["info"].context  # type: ignore[attr-defined]
+                if taken is not None:
+                    taken.give_back()
                 context.session.abandon()
                 return payload(user_errors=[UserError.of(error)])
+            except (errors.Unauthenticated, errors.Forbidden, errors.TryAgain):
+                if taken is not None:
+                    taken.give_back()
+                raise
+            if taken is not None and session.stored_part < 1:
+                taken.give_back(1 - session.stored_part)
+            return result
 
         return resolve_outcome
 

@@ -12,7 +12,7 @@ from domain import gift_links as tokens
 from domain import ids
 from resolvers import gift_links
 from schema.context import Context, Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import Node, column, load, row, to_one
 from schema.products import Product
 
@@ -89,7 +89,7 @@ class GiftLinkMutation:
         return GiftLinkPayload(gift_link=load(info, GiftLink, link))
 
     @strawberry.mutation(description="Closes a gift link for good. Harmless to repeat.")
-    @outcome(GiftLinkPayload)
+    @outcome(GiftLinkPayload, stores=Stores(row=300, is_essential=True))
     async def revoke_gift_link(self, info: Info, input: RevokeGiftLinkInput) -> GiftLinkPayload:
         link = await gift_links.revoke(info.context.session, ids.decode_as("GiftLink", input.gift_link_id))
         return GiftLinkPayload(gift_link=load(info, GiftLink, link))

@@ -26,6 +26,7 @@ from db.claims import Claims
 from db.rows import Column, Order, RowType, ToMany, ToOne
 from db.sources import Listing, Reference
 from domain import ids
+from schema.bounds import at_most
 from schema.context import Info
 
 T = TypeVar("T", bound="Row")
@@ -59,10 +60,11 @@ def column(
     read: Callable[..., Any] | None = None,
     with_context: bool = False,
     is_jsonb: bool = False,
+    most: int | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
-    """A field read from the column of its own name, or from `names`; `read` makes its value of theirs. See
-    db.rows.Column."""
+    """A field read from the column of its own name, or from `names`; `read` makes its value of theirs. `most`: a list
+    has so many items at most (schema/bounds.py). See db.rows.Column."""
 
     def resolve(self: Row, info: Info) -> Any:
         return declared.value(self.record, info.context)
@@ -71,7 +73,7 @@ def column(
     return strawberry.field(
         description=description,
         deprecation_reason=deprecation_reason,
-        metadata={"row": declared},
+        metadata={"row": declared} if most is None else {"row": declared, **at_most(most)},
         resolver=cast(Any, resolve if with_context else None),
     )
 
@@ -87,15 +89,15 @@ def to_one(description: str, key: str, by: str = "id") -> Any:
     return field
 
 
-def to_many(description: str, *, key: str = "id", by: str, order_by: str, where: str = "true") -> Any:
-    """A field that is a short list of rows whose column `by` is this row's `key`. See db.rows.ToMany."""
+def to_many(description: str, *, key: str = "id", by: str, order_by: str, most: int, where: str = "true") -> Any:
+    """A field that is a list of the first `most` rows whose column `by` is this row's `key`. See db.rows.ToMany."""
 
     async def resolve(self: Row, info: Info) -> Any:
         rows = info.context.session.loaders.many_by(declared.target(), by, order_by, where)
-        return await rows.load(self.record[key])
+        return (await rows.load(self.record[key]))[:most]
 
-    declared = ToMany(lambda: _target(field), key, by, order_by, where)
-    field = strawberry.field(description=description, resolver=resolve, metadata={"row": declared})
+    declared = ToMany(lambda: _target(field), key, by, order_by, most, where)
+    field = strawberry.field(description=description, resolver=resolve, metadata={"row": declared, **at_most(most)})
     return field
 
 
@@ -151,9 +153,9 @@ def load(info: Info, cls: type[T], key: Any, by: str = "id") -> T | None:
     return cast("T | None", Reference(info.context.session, cls.ROW, key, by))
 
 
-def listed(info: Info, cls: type[T], *, where: str, order_by: str) -> list[T]:
-    """All rows that meet a condition (SQL over alias `r`), as a source: for lists that are short by nature."""
-    return cast("list[T]", Listing(info.context.session, cls.ROW, where, order_by))
+def listed(info: Info, cls: type[T], *, where: str, order_by: str, size: int) -> list[T]:
+    """The first rows that meet a condition (SQL over alias `r`), as a source."""
+    return cast("list[T]", Listing(info.context.session, cls.ROW, where, order_by, size))
 
 
 def load_own(info: Info, cls: type[T]) -> T | None:

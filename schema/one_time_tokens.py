@@ -6,7 +6,7 @@ import strawberry
 
 from resolvers import one_time_tokens
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 
 
 @strawberry.input(description="An account whose password was forgotten.")
@@ -56,7 +56,7 @@ class OneTimeTokenMutation:
         description="Sends a mail with a token for resetPassword, where there is such an account. Earlier tokens stay"
         " valid until one is used or they expire."
     )
-    @outcome(RequestPasswordResetPayload)
+    @outcome(RequestPasswordResetPayload, stores=Stores(is_essential=True))
     async def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> RequestPasswordResetPayload:
         await one_time_tokens.request_password_reset(info.context.services, info.context.caller, input.email)
         return RequestPasswordResetPayload()
@@ -65,7 +65,7 @@ class OneTimeTokenMutation:
         description="Stores a new password and ends every session of the account; sign in with it then. A second"
         " factor stays. An account whose e-mail was never verified starts afresh: nothing stays of what it held."
     )
-    @outcome(ResetPasswordPayload)
+    @outcome(ResetPasswordPayload, stores=Stores(is_essential=True))
     async def reset_password(self, info: Info, input: ResetPasswordInput) -> ResetPasswordPayload:
         await one_time_tokens.reset_password(
             info.context.services, info.context.caller, token=input.token, new=input.new_password
@@ -75,7 +75,7 @@ class OneTimeTokenMutation:
     @strawberry.mutation(
         description="Sends the caller another mail with a token for verifyEmail; signUp has sent the first."
     )
-    @outcome(RequestEmailVerificationPayload)
+    @outcome(RequestEmailVerificationPayload, stores=Stores(is_essential=True))
     async def request_email_verification(self, info: Info) -> RequestEmailVerificationPayload:
         await one_time_tokens.request_email_verification(
             info.context.services, info.context.caller, info.context.claims
@@ -86,7 +86,7 @@ class OneTimeTokenMutation:
         description="Takes the token of the mail as proof that the e-mail is the account's. Send it with an access"
         " token of the account: without one the account starts afresh (passwordResetRequired)."
     )
-    @outcome(VerifyEmailPayload)
+    @outcome(VerifyEmailPayload, stores=Stores(is_essential=True))
     async def verify_email(self, info: Info, input: VerifyEmailInput) -> VerifyEmailPayload:
         context = info.context
         is_afresh = await one_time_tokens.verify_email(context.services, input.token, context.claims)

@@ -10,11 +10,12 @@ from typing import cast
 import strawberry
 
 from db.rows import Order
-from domain.personality import TRAITS
+from domain.personality import MAX_OPTIONS, MAX_QUESTIONS, TRAITS
 from resolvers import personality
+from schema.bounds import at_most
 from schema.connection import Connection, connect
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import Node, column, load, load_own, row
 from schema.scalars import from_jsonb
 
@@ -52,14 +53,18 @@ class QuizOption:
 class QuizQuestion:
     id: strawberry.ID = strawberry.field(description="Unique within the version.")
     text: str = strawberry.field(description="What to show.")
-    options: list[QuizOption] = strawberry.field(description="The answers, lowest first.")
+    options: list[QuizOption] = strawberry.field(
+        description="The answers, lowest first.", metadata=at_most(MAX_OPTIONS)
+    )
 
 
 @strawberry.type(description="The current quiz.")
 class Quiz:
     version: str = strawberry.field(description="Send it back with the answers.")
     locale: str = strawberry.field(description="The language it is worded in.")
-    questions: list[QuizQuestion] = strawberry.field(description="In the order to ask them.")
+    questions: list[QuizQuestion] = strawberry.field(
+        description="In the order to ask them.", metadata=at_most(MAX_QUESTIONS)
+    )
 
 
 @strawberry.type(description="A score of a trait.")
@@ -95,7 +100,9 @@ def _traits(names: list[str | None]) -> list[Trait]:
 class Assessment(Node):
     method: AssessmentMethod = column("What it was made from.", "assessment_method", read=AssessmentMethod)
     primary_type: Trait = column("The strongest trait.", read=Trait)
-    scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores, is_jsonb=True)
+    scores: list[TraitScore] = column(
+        "All five traits.", "personality_scores", read=_scores, is_jsonb=True, most=len(TRAITS)
+    )
     trigger: AssessmentTrigger = column("Why it was taken.", "assessment_trigger", read=AssessmentTrigger)
     questions_answered: int = column("How many questions were answered; 0 where swipes made the change.")
     completion_time_seconds: int | None = column("How long it took, in seconds.")
@@ -107,8 +114,10 @@ class Assessment(Node):
 @strawberry.type(description="What the quiz and the swipes say of somebody.")
 class PersonalityProfile(Node):
     primary_type: Trait = column("The strongest trait.", read=Trait)
-    secondary_types: list[Trait] = column("Traits nearly as strong, strongest first.", read=_traits)
-    scores: list[TraitScore] = column("All five traits.", "personality_scores", read=_scores, is_jsonb=True)
+    secondary_types: list[Trait] = column("Traits nearly as strong, strongest first.", read=_traits, most=len(TRAITS))
+    scores: list[TraitScore] = column(
+        "All five traits.", "personality_scores", read=_scores, is_jsonb=True, most=len(TRAITS)
+    )
     confidence: float = column(
         "0 to 1: more answers that agree with each other, and with the swipes, give more.", "confidence_level"
     )
@@ -169,7 +178,7 @@ class SubmitQuizPayload:
 @strawberry.type
 class PersonalityMutation:
     @strawberry.mutation(description="Scores and keeps a quiz.")
-    @outcome(SubmitQuizPayload)
+    @outcome(SubmitQuizPayload, stores=Stores(row=500))
     async def submit_quiz(self, info: Info, input: SubmitQuizInput) -> SubmitQuizPayload:
         assessment = await personality.submit(
             info.context.session,

@@ -10,6 +10,8 @@ import strawberry
 from schema.node import Node, column, row
 from schema.products import Money
 
+MAX_AFFINITIES = 50  # as private.follow_swipes() keeps
+
 
 @strawberry.type(description="How much somebody likes a category, a brand or a style.")
 class Affinity:
@@ -30,29 +32,32 @@ def _affinities(jsonb: str) -> list[Affinity]:
         stored = msgspec.json.decode(jsonb, type=list[_StoredAffinity])
     except (msgspec.DecodeError, RecursionError):
         return []
-    return [Affinity(slug=a.slug, name=a.name, score=a.score) for a in stored]
+    return [Affinity(slug=a.slug, name=a.name, score=a.score) for a in stored[:MAX_AFFINITIES]]
 
 
 @row("public.user_preferences", owner="user_id")
 @strawberry.type(description="What somebody's swipes say of them; follows every swipe at once.")
 class Preferences(Node):
     categories: list[Affinity] = column(
-        "Strongest first.",
+        f"Strongest first; the {MAX_AFFINITIES} that say most.",
         "category_preferences",
         read=_affinities,
         is_jsonb=True,
+        most=MAX_AFFINITIES,
     )
     brands: list[Affinity] = column(
-        "Strongest first.",
+        f"Strongest first; the {MAX_AFFINITIES} that say most.",
         "brand_preferences",
         read=_affinities,
         is_jsonb=True,
+        most=MAX_AFFINITIES,
     )
     styles: list[Affinity] = column(
-        "Product tags, strongest first.",
+        f"Product tags, strongest first; the {MAX_AFFINITIES} that say most.",
         "style_preferences",
         read=_affinities,
         is_jsonb=True,
+        most=MAX_AFFINITIES,
     )
     min_price: Money | None = column(
         "Nine in ten liked products cost more; null before three likes.",

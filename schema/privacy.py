@@ -8,7 +8,7 @@ import strawberry
 
 from resolvers import privacy
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import NOTHING, Stores, UserError, outcome, user_errors
 from schema.scalars import JSON
 
 
@@ -43,7 +43,7 @@ class PrivacyMutation:
     @strawberry.mutation(
         description="All that is kept of the caller. Whoever has a second factor must have signed in with it."
     )
-    @outcome(ExportMyDataPayload)
+    @outcome(ExportMyDataPayload, stores=Stores(is_essential=True))
     async def export_my_data(self, info: Info) -> ExportMyDataPayload:
         document = await privacy.export(info.context.session, info.context.services)
         return ExportMyDataPayload(document=cast(JSON, document))
@@ -52,7 +52,7 @@ class PrivacyMutation:
         description="Deletes the caller with all that is theirs, at once and for good. Sales already made "
         "stay, without the person. Whoever has a second factor must have signed in with it."
     )
-    @outcome(DeleteMyAccountPayload)
+    @outcome(DeleteMyAccountPayload, stores=NOTHING)
     async def delete_my_account(self, info: Info, input: DeleteMyAccountInput) -> DeleteMyAccountPayload:
         context = info.context
         log_in_deleted = await privacy.erase(

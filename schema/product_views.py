@@ -8,7 +8,7 @@ from domain import ids
 from resolvers import product_views
 from resolvers.product_views import NewView
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 
 
 @strawberry.input(description="A product looked at.")
@@ -35,7 +35,7 @@ class RecordProductViewsPayload:
 @strawberry.type
 class ProductViewMutation:
     @strawberry.mutation(description="Records products the caller looked at.")
-    @outcome(RecordProductViewsPayload)
+    @outcome(RecordProductViewsPayload, stores=Stores(row=100, each="views"))
     async def record_product_views(self, info: Info, input: RecordProductViewsInput) -> RecordProductViewsPayload:
         views = [
             NewView(

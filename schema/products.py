@@ -19,7 +19,8 @@ from domain import ids, money
 from domain.errors import BadUserInput
 from domain.pages import size_of
 from resolvers import product_offers, products, recommendations
-from resolvers.products import Filter, NewProduct, ProductChanges
+from resolvers.products import MAX_TAGS, Filter, NewProduct, ProductChanges
+from schema.bounds import at_most
 from schema.brands import Brand
 from schema.connection import Connection, connect
 from schema.context import Info
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from schema.categories import Category
     from schema.product_offers import PricePoint, ProductOffer
     from schema.recommendations import Recommendation
+
+MAX_OFFERS = 10
 
 
 @strawberry.type(description="An exact amount of money.")
@@ -52,7 +55,7 @@ class Product(Node):
     description: str | None = column("What it is, in plain text.")
     price: Money = column("What it costs at the retailer.", "price_minor", "currency", read=Money.of)
     image_url: str | None = column("A picture.")
-    tags: list[str] = column("What it is about, such as `game-night`.")
+    tags: list[str] = column("What it is about, such as `game-night`.", most=MAX_TAGS)
     in_stock: bool = column(
         "Whether it can be bought now.", "in_stock", "is_active", read=lambda stocked, active: stocked and active
     )
@@ -64,7 +67,11 @@ class Product(Node):
     )
     retailer: Retailer | None = to_one("Who sells it.", "retailer_id")
 
-    @strawberry.field(description="Who asks how much for it now, cheapest first; other currencies than its own last.")
+    @strawberry.field(
+        description="Who asks how much for it now, cheapest first; other currencies than its own last. At most "
+        f"{MAX_OFFERS}.",
+        metadata=at_most(MAX_OFFERS),
+    )
     async def offers(self, info: Info) -> list[Annotated[ProductOffer, strawberry.lazy("schema.product_offers")]]:
         from schema.product_offers import ProductOffer
 
@@ -72,7 +79,7 @@ class Product(Node):
         offers = await info.context.session.loaders.many_by(ProductOffer.ROW, "product_id", by_price).load(
             self.record["id"]
         )
-        return sorted(offers, key=lambda offer: offer.record["currency"] != self.record["currency"])
+        return sorted(offers, key=lambda offer: offer.record["currency"] != self.record["currency"])[:MAX_OFFERS]
 
     @strawberry.field(description="What it cost and costs, newest first; it begins when Aclue first kept a price.")
     async def price_history(

@@ -10,8 +10,10 @@ import strawberry
 from db.queries import QUERIES
 from db.rows import Order
 from resolvers import profiles, second_factors
+from resolvers.second_factors import MAX_FACTORS
+from schema.bounds import at_most
 from schema.connection import Connection, connect
-from schema.consents import Consent, consents_of
+from schema.consents import Consent, ConsentPurpose, consents_of
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
 from schema.node import Node, column, load, row, to_one
@@ -53,7 +55,7 @@ class Profile(Node):
     )
     created_at: datetime = column("When they were first seen.")
 
-    @strawberry.field(description="What they allow, one per purpose.")
+    @strawberry.field(description="What they allow, one per purpose.", metadata=at_most(len(ConsentPurpose)))
     async def consents(self, info: Info) -> list[Consent]:
         return await consents_of(info, self.record["id"])
 
@@ -96,7 +98,10 @@ class Profile(Node):
 
         return self._connect(info, Session.ROW, first, after, [QUERIES["sessions.live"].bind()])
 
-    @strawberry.field(description="What else they sign in with, oldest first; those never verified too.")
+    @strawberry.field(
+        description="What else they sign in with, oldest first; those never verified too.",
+        metadata=at_most(MAX_FACTORS),
+    )
     async def second_factors(
         self, info: Info
     ) -> list[Annotated[SecondFactor, strawberry.lazy("schema.second_factors")]]:

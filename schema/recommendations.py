@@ -10,11 +10,13 @@ from typing import cast
 import strawberry
 
 from domain.pages import size_of
+from domain.recommendations import MAX_REASONS
 from resolvers import recommendations
 from resolvers.recommendations import Feed, GiftWishes, Recommended
+from schema.bounds import at_most
 from schema.connection import PageInfo
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import NODES, Node, load
 from schema.personality import Trait
 from schema.products import Product, ProductFilter
@@ -53,7 +55,7 @@ class Recommendation(Node):
     def product(self, info: Info) -> Product:
         return cast(Product, load(info, Product, self.found.product_id))
 
-    @strawberry.field(description="The terms of the score, heaviest first.")
+    @strawberry.field(description="The terms of the score, heaviest first.", metadata=at_most(MAX_REASONS))
     def reasons(self) -> list[RecommendationReason]:
         return [RecommendationReason(code=r.code, text=r.text, weight=r.weight) for r in self.found.reasons]
 
@@ -197,7 +199,7 @@ class RecommendationFeedbackPayload:
 @strawberry.type
 class RecommendationMutation:
     @strawberry.mutation(description="Keeps feedback; the next feed follows it.")
-    @outcome(RecommendationFeedbackPayload)
+    @outcome(RecommendationFeedbackPayload, stores=Stores(row=500))
     async def send_recommendation_feedback(
         self, info: Info, input: RecommendationFeedbackInput
     ) -> RecommendationFeedbackPayload:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import strawberry
 
 from db.queries import QUERIES
+from domain.pages import MAX_SIZE, size_of
+from schema.bounds import at_most
 from schema.context import Info
 from schema.node import Node, column, listed, row
+
+MAX_RETAILERS = 1000
 
 
 @row("public.retailers")
@@ -19,6 +23,9 @@ class Retailer(Node):
 
 @strawberry.type
 class RetailerQuery:
-    @strawberry.field(description="All retailers, by name.")
-    def retailers(self, info: Info) -> list[Retailer]:
-        return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by="r.name, r.id")
+    @strawberry.field(
+        description=f"All retailers, by name; `first` may be up to {MAX_RETAILERS}.", metadata=at_most(MAX_RETAILERS)
+    )
+    def retailers(self, info: Info, first: int = MAX_SIZE) -> list[Retailer]:
+        size, _ = size_of(first, most=MAX_RETAILERS)
+        return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by="r.name, r.id", size=size)

@@ -10,8 +10,9 @@ import strawberry
 from domain import ids
 from resolvers import second_factors
 from schema.accounts import AuthPayload, auth_payload
+from schema.bounds import at_most
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import load
 from schema.profiles import Profile
 
@@ -68,7 +69,11 @@ class RemoveTotpPayload:
 
 @strawberry.type(description="Codes for the day when the second factor is lost.")
 class CreateRecoveryCodesPayload:
-    codes: list[str] = strawberry.field(description="Ten, shown this once; each works once.", default_factory=list)
+    codes: list[str] = strawberry.field(
+        description="Ten, shown this once; each works once.",
+        default_factory=list,
+        metadata=at_most(second_factors.RECOVERY_CODES),
+    )
     user_errors: list[UserError] = user_errors()
 
 
@@ -83,7 +88,7 @@ class SecondFactorMutation:
         description="Adds a second factor, which counts once verifyTotp has taken a code of it. CONFLICT before the"
         " e-mail is verified. Beside another factor, that has to have been shown."
     )
-    @outcome(EnrolTotpPayload)
+    @outcome(EnrolTotpPayload, stores=Stores(is_essential=True))
     async def enrol_totp(self, info: Info, input: EnrolTotpInput) -> EnrolTotpPayload:
         context = info.context
         enrolled = await second_factors.enrol(
@@ -99,7 +104,7 @@ class SecondFactorMutation:
         description="Takes a code: the first one verifies a new factor, each one is the second step of signing in."
         " Gives new tokens (aal2) in place of the session's earlier ones."
     )
-    @outcome(AuthPayload)
+    @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def verify_totp(self, info: Info, input: VerifyTotpInput) -> AuthPayload:
         key = ids.decode_as("SecondFactor", input.factor_id)
         context = info.context
@@ -111,7 +116,7 @@ class SecondFactorMutation:
         )
 
     @strawberry.mutation(description="Takes a second factor away; a verified one only after it or another was shown.")
-    @outcome(RemoveTotpPayload)
+    @outcome(RemoveTotpPayload, stores=Stores(is_essential=True))
     async def remove_totp(self, info: Info, input: RemoveTotpInput) -> RemoveTotpPayload:
         key = ids.decode_as("SecondFactor", input.factor_id)
         account = await second_factors.remove(info.context.services, info.context.claims, key)
@@ -121,7 +126,7 @@ class SecondFactorMutation:
         description="Makes ten codes, each of which stands in once for a second factor that was lost. Earlier ones are"
         " of no use any more."
     )
-    @outcome(CreateRecoveryCodesPayload)
+    @outcome(CreateRecoveryCodesPayload, stores=Stores(is_essential=True))
     async def create_recovery_codes(self, info: Info) -> CreateRecoveryCodesPayload:
         context = info.context
         codes = await second_factors.create_recovery_codes(context.services, context.claims)
@@ -131,7 +136,7 @@ class SecondFactorMutation:
         description="Takes a recovery code in place of one of the app. Gives new tokens (aal2), with which the lost"
         " factor can be removed."
     )
-    @outcome(AuthPayload)
+    @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def verify_recovery_code(self, info: Info, input: VerifyRecoveryCodeInput) -> AuthPayload:
         context = info.context
         return await auth_payload(

@@ -13,7 +13,7 @@ from domain import ids
 from resolvers import swipes
 from resolvers.swipes import NewSwipe
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import Node, column, load, load_own, row, to_one
 from schema.preferences import Preferences
 from schema.products import Product
@@ -110,7 +110,7 @@ class UndoSwipePayload:
 @strawberry.type
 class SwipeMutation:
     @strawberry.mutation(description="Records a swipe.")
-    @outcome(RecordSwipePayload)
+    @outcome(RecordSwipePayload, stores=Stores(row=700))
     async def record_swipe(self, info: Info, input: SwipeInput) -> RecordSwipePayload:
         (result,) = await swipes.record(info.context.session, info.context.services, [input.plain()])
         if result.error is not None:
@@ -118,7 +118,7 @@ class SwipeMutation:
         return RecordSwipePayload(swipe=load(info, Swipe, result.swipe_id), preferences=load_own(info, Preferences))
 
     @strawberry.mutation(description="Records up to 100 swipes at once.")
-    @outcome(RecordSwipesPayload)
+    @outcome(RecordSwipesPayload, stores=Stores(row=700, each="swipes"))
     async def record_swipes(self, info: Info, input: RecordSwipesInput) -> RecordSwipesPayload:
         context = info.context
         outcomes = await swipes.record(context.session, context.services, [swipe.plain() for swipe in input.swipes])
@@ -133,7 +133,7 @@ class SwipeMutation:
         return RecordSwipesPayload(results=results, preferences=load_own(info, Preferences))
 
     @strawberry.mutation(description="Takes a swipe back; the one before it on the same product counts again.")
-    @outcome(UndoSwipePayload)
+    @outcome(UndoSwipePayload, stores=Stores(row=300))
     async def undo_swipe(self, info: Info, input: UndoSwipeInput) -> UndoSwipePayload:
         await swipes.undo(info.context.session, ids.decode_as("Swipe", input.swipe_id))
         return UndoSwipePayload(undone_swipe_id=input.swipe_id, preferences=load_own(info, Preferences))

@@ -1,6 +1,7 @@
 -- The audit log: one trigger function writes it, nothing changes it but erasure and retention. docs/audit_log.md
 
--- Arguments: the key's columns; the person's column or ''; columns whose values are left out; columns that do not count.
+-- Arguments: the key's columns; the person's column or ''; columns whose values are left out; columns that do not count;
+-- columns that say, in place of the key, what a request does again.
 create or replace function private.audit() returns trigger
 language plpgsql security definer
 set search_path = ''
@@ -13,6 +14,7 @@ declare
   ignored text[] := pg_catalog.string_to_array(tg_argv[3], ',');
   subject uuid := auth.uid();
   person uuid := coalesce(new_row ->> tg_argv[1], old_row ->> tg_argv[1])::uuid;
+  request text := nullif(left(pg_catalog.current_setting('aclue.request_id', true), 64), '');
   is_gone boolean;
   key jsonb;
   changed jsonb;
@@ -30,22 +32,94 @@ begin
   from pg_catalog.unnest(key_columns) k (name);
   -- What goes with an erased person, or is told of them afterwards, is written without their values from the start.
   is_gone := person is not null and not exists (select from public.profiles where id = person);
+  if is_gone then
+    key := private.erased_key(key);
+    changed := private.erased_changes(changed);
+    subject := nullif(subject, person);
+    person := null;
+  end if;
+  if request is not null and private.audit_again(
+    subject, person, request, lower(tg_op), pg_catalog.format('%s.%s', tg_table_schema, tg_table_name), key, changed,
+    pg_catalog.string_to_array(tg_argv[4], ','))
+  then
+    return null;
+  end if;
   insert into public.audit_log (
     actor, person_id, role, app_role, request_id, operation, table_name, row_key, changes, erased_at)
   values (
-    case when not is_gone or subject <> person then subject end,
-    case when not is_gone then person end,
+    subject, person,
     coalesce(nullif(nullif(pg_catalog.current_setting('role'), 'none'), ''), session_user),
     private.app_role(),
-    nullif(left(pg_catalog.current_setting('aclue.request_id', true), 64), ''),
+    request,
     lower(tg_op),
     pg_catalog.format('%s.%s', tg_table_schema, tg_table_name),
-    case when is_gone then private.erased_key(key) else key end,
-    case when is_gone then private.erased_changes(changed) else changed end,
+    key,
+    changed,
     case when is_gone then now() end);
   return null;
 end
 $$;
+
+-- A request that does the same again, by aliases or as one row after the other goes, adds to the entry that it left. Its
+-- entries are the newest of their person, or of nobody; no request takes as long as it is looked back.
+create or replace function private.audit_again(
+  p_actor uuid, p_person uuid, p_request text, p_operation text, p_table text, p_key jsonb, p_changes jsonb,
+  p_same text[]) returns boolean
+language plpgsql
+set search_path = ''
+as $$
+declare
+  since constant uuid := private.uuid_v7_floor(now() - interval '10 minutes');
+  entry uuid;
+begin
+  if p_person is not null then
+    select a.id into entry from public.audit_log a
+    where a.person_id = p_person and a.id > since and a.request_id = p_request
+      and a.operation = p_operation and a.table_name = p_table and a.actor is not distinct from p_actor
+      and private.is_same_change(a.row_key, a.changes, p_key, p_changes, p_same)
+    order by a.id desc limit 1;
+  else
+    select a.id into entry from public.audit_log a
+    where a.person_id is null and a.id > since and a.request_id = p_request
+      and a.operation = p_operation and a.table_name = p_table and a.actor is not distinct from p_actor
+      and private.is_same_change(a.row_key, a.changes, p_key, p_changes, p_same)
+    order by a.id desc limit 1;
+  end if;
+  if entry is null then
+    return false;
+  end if;
+  perform pg_catalog.set_config('aclue.audit_log', 'again', true);
+  update public.audit_log set
+    at = pg_catalog.clock_timestamp(), times = times + 1, row_key = p_key,
+    changes = private.merged_changes(changes, p_changes)
+  where id = entry;
+  perform pg_catalog.set_config('aclue.audit_log', '', true);
+  return true;
+end
+$$;
+
+create or replace function private.is_same_change(
+  p_key jsonb, p_changes jsonb, p_other_key jsonb, p_other_changes jsonb, p_same text[]) returns boolean
+language sql immutable
+set search_path = ''
+as $$
+  select case when p_same = '{}' then p_key = p_other_key else not exists (
+    select from pg_catalog.unnest(p_same) c (name)
+    where p_changes -> c.name is distinct from p_other_changes -> c.name) end
+$$;
+
+create or replace function private.merged_changes(p_first jsonb, p_last jsonb) returns jsonb
+language sql immutable
+set search_path = ''
+as $$
+  select p_first || coalesce((
+    select pg_catalog.jsonb_object_agg(c.name, case
+      when c.value ? 'left_out' or not p_first ? c.name or p_first -> c.name ? 'left_out' then c.value
+      else pg_catalog.jsonb_build_object('old', p_first -> c.name -> 'old', 'new', c.value -> 'new') end)
+    from pg_catalog.jsonb_each(p_last) c (name, value)), '{}')
+$$;
+comment on function private.merged_changes(jsonb, jsonb) is
+  'Per column what it was before the first change, and what it is after the last.';
 
 create or replace function private.erased_key(p_key jsonb) returns jsonb
 language sql immutable
@@ -64,8 +138,8 @@ as $$
 $$;
 comment on function private.erased_changes(jsonb) is 'The names of the columns that changed, without a value.';
 
--- Nobody is granted these verbs. The trigger holds for the owner too: only the two functions below announce themselves
--- by the setting, and as it can be set by anybody it counts only where the owner's rights are at work.
+-- Nobody is granted these verbs. The trigger holds for the owner too: only three functions announce themselves by the
+-- setting, and as it can be set by anybody it counts only where the owner's rights are at work.
 create or replace function private.keep_audit_log() returns trigger
 language plpgsql
 set search_path = ''
@@ -79,12 +153,22 @@ begin
   if tg_op = 'DELETE' and work = 'purge' then
     return old;
   elsif tg_op = 'UPDATE' and work = 'redact' then
-    if (new.id, new.at, new.role, new.app_role, new.request_id, new.operation, new.table_name)
+    if (new.id, new.at, new.times, new.role, new.app_role, new.request_id, new.operation, new.table_name)
         is not distinct from
-        (old.id, old.at, old.role, old.app_role, old.request_id, old.operation, old.table_name)
+        (old.id, old.at, old.times, old.role, old.app_role, old.request_id, old.operation, old.table_name)
       and (new.actor is null or new.actor = old.actor) and (new.person_id is null or new.person_id = old.person_id)
       and new.row_key in (old.row_key, private.erased_key(old.row_key))
       and new.changes in (old.changes, private.erased_changes(old.changes))
+    then
+      return new;
+    end if;
+  elsif tg_op = 'UPDATE' and work = 'again' then
+    if new.times = old.times + 1
+      and (new.id, new.actor, new.person_id, new.role, new.app_role, new.request_id, new.operation, new.table_name,
+        new.erased_at)
+        is not distinct from
+        (old.id, old.actor, old.person_id, old.role, old.app_role, old.request_id, old.operation, old.table_name,
+        old.erased_at)
     then
       return new;
     end if;
@@ -151,8 +235,9 @@ comment on function private.purge_audit_log(integer, integer) is
   'Removes the oldest entries beyond so many days (90 at the least), at most so many; how many.';
 
 -- Attaches the trigger. `p_when` is SQL over old and new; what it does not hold for costs nothing.
+drop function if exists private.audit_table(text, text, text, text, text, text);
 create or replace function private.audit_table(
-  p_table text, p_events text, p_when text, p_person text, p_left_out text, p_ignored text) returns void
+  p_table text, p_events text, p_when text, p_person text, p_left_out text, p_ignored text, p_same text) returns void
 language plpgsql
 set search_path = ''
 as $$
@@ -164,9 +249,9 @@ begin
   join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
   where i.indrelid = p_table::regclass and i.indisprimary;
   execute pg_catalog.format(
-    'create or replace trigger %I after %s on %s for each row when (%s) execute function private.audit(%L, %L, %L, %L)',
+    'create or replace trigger %I after %s on %s for each row when (%s) execute function private.audit(%L, %L, %L, %L, %L)',
     'audit_' || pg_catalog.replace(p_events, ' or ', '_'), p_events, p_table::regclass, p_when,
-    key_columns, coalesce(p_person, ''), p_left_out, p_ignored);
+    key_columns, coalesce(p_person, ''), p_left_out, p_ignored, p_same);
 end
 $$;
 
@@ -182,36 +267,38 @@ begin
   for t in
     select * from (values
       ('auth.users', 'insert or update or delete', 'true', 'id',
-        'encrypted_password,raw_user_meta_data', 'last_sign_in_at,updated_at'),
+        'encrypted_password,raw_user_meta_data', 'last_sign_in_at,updated_at', ''),
       ('auth.mfa_factors', 'insert or update or delete', 'true', 'user_id',
-        'secret,friendly_name', 'last_challenged_at,updated_at'),
-      ('public.profiles', 'insert', 'not new.is_anonymous', 'id', 'preferences', 'updated_at'),
-      ('public.profiles', 'update', 'not (old.is_anonymous and new.is_anonymous)', 'id', 'preferences', 'updated_at'),
-      ('public.profiles', 'delete', 'not old.is_anonymous', 'id', 'preferences', 'updated_at'),
+        'secret,friendly_name', 'last_challenged_at,updated_at', 'user_id,status'),
+      ('public.profiles', 'insert', 'not new.is_anonymous', 'id', 'preferences', 'updated_at', ''),
+      ('public.profiles', 'update', 'not (old.is_anonymous and new.is_anonymous)', 'id', 'preferences', 'updated_at', ''),
+      ('public.profiles', 'delete', 'not old.is_anonymous', 'id', 'preferences', 'updated_at', ''),
       ('public.user_sessions', 'update', 'old.revoked_at is distinct from new.revoked_at', 'user_id',
-        'refresh_token_hash,branch_token_hashes,rotated_token_hashes,user_agent,networks', 'last_used_at,rotated_at'),
-      ('public.consents', 'insert or update or delete', 'true', 'user_id', '', ''),
-      ('public.privacy_requests', 'insert or update or delete', 'true', 'user_id', '', ''),
-      ('public.erasure_tombstones', 'insert or update or delete', 'true', null, '', ''),
-      ('public.affiliate_networks', 'insert or update or delete', 'true', null, '', ''),
-      ('public.commission_rules', 'insert or update or delete', 'true', null, '', 'updated_at'),
-      ('public.conversions', 'insert or update or delete', 'true', 'user_id', '', 'updated_at'),
-      ('public.retailers', 'update', 'true', null, '', 'updated_at'),
-      ('public.retailers', 'insert or delete', by_the_api, null, '', 'updated_at'),
-      ('public.brands', 'insert or update or delete', by_the_api, null, '', 'updated_at'),
-      ('public.categories', 'insert or update or delete', by_the_api, null, '', 'updated_at'),
+        'refresh_token_hash,branch_token_hashes,rotated_token_hashes,user_agent,networks', 'last_used_at,rotated_at', ''),
+      ('public.consents', 'insert or update or delete', 'true', 'user_id', '', '', 'purpose'),
+      ('public.privacy_requests', 'insert or update or delete', 'true', 'user_id', '', '', 'kind'),
+      ('public.erasure_tombstones', 'insert or update or delete', 'true', null, '', '', ''),
+      ('public.affiliate_networks', 'insert or update or delete', 'true', null, '', '', ''),
+      ('public.commission_rules', 'insert or update or delete', 'true', null, '', 'updated_at', ''),
+      ('public.conversions', 'insert or update or delete', 'true', 'user_id', '', 'updated_at', ''),
+      ('public.retailers', 'update', 'true', null, '', 'updated_at', ''),
+      ('public.retailers', 'insert or delete', by_the_api, null, '', 'updated_at', ''),
+      ('public.brands', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),
+      ('public.categories', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.products', 'insert or update or delete', by_the_api, null, 'description',
-        'popularity,search_names,search,updated_at')
-    ) listed (name, events, condition, person, left_out, ignored)
+        'popularity,search_names,search,updated_at', '')
+    ) listed (name, events, condition, person, left_out, ignored, same)
     where pg_catalog.to_regclass(listed.name) is not null
       and (listed.name not like 'auth.%' or private.accounts_are_ours())
   loop
-    perform private.audit_table(t.name, t.events, t.condition, t.person, t.left_out, t.ignored);
+    perform private.audit_table(t.name, t.events, t.condition, t.person, t.left_out, t.ignored, t.same);
   end loop;
 end
 $$;
 
 revoke all on function private.audit(), private.redact_audit_log(uuid), private.redact_deleted_person(),
   private.purge_audit_log(integer, integer), private.erased_key(jsonb), private.erased_changes(jsonb),
-  private.keep_audit_log(), private.audit_table(text, text, text, text, text, text)
+  private.keep_audit_log(), private.audit_table(text, text, text, text, text, text, text),
+  private.audit_again(uuid, uuid, text, text, text, jsonb, jsonb, text[]),
+  private.is_same_change(jsonb, jsonb, jsonb, jsonb, text[]), private.merged_changes(jsonb, jsonb)
   from public, anon, authenticated, service_role;

@@ -13,6 +13,7 @@ declare
   parameters constant jsonb := private.default_model_parameters();
   half_life constant double precision := parameters ->> 'half_life_days';
   prior constant double precision := parameters ->> 'prior_weight';
+  most constant integer := 50;  -- of each kind, those that say most either way; the row is rewritten by every swipe
 begin
   perform private.sync_signals(p_products);
   if not private.has_consent(auth.uid(), 'personalisation') then
@@ -44,15 +45,15 @@ begin
     price_currency, total_swipes, right_swipes, confidence)
   select
     auth.uid(),
-    coalesce((select jsonb_agg(entry) from (
+    coalesce((select jsonb_agg(entry order by entry.score desc, entry.slug) from (
       select c.slug, c.name, a.score from categories a join public.categories c on c.id = a.category_id
-      order by a.score desc, c.slug) entry), '[]'),
-    coalesce((select jsonb_agg(entry) from (
+      order by abs(a.score) desc, c.slug limit most) entry), '[]'),
+    coalesce((select jsonb_agg(entry order by entry.score desc, entry.slug) from (
       select b.slug, b.name, a.score from brands a join public.brands b on b.id = a.brand_id
-      order by a.score desc, b.slug) entry), '[]'),
-    coalesce((select jsonb_agg(entry) from (
+      order by abs(a.score) desc, b.slug limit most) entry), '[]'),
+    coalesce((select jsonb_agg(entry order by entry.score desc, entry.slug) from (
       select tag as slug, initcap(replace(tag, '-', ' ')) as name, score from tags
-      order by score desc, tag) entry), '[]'),
+      order by abs(score) desc, tag limit most) entry), '[]'),
     prices.low, prices.high, prices.currency, counts.total, counts.rights,
     round((select count(*) / (count(*) + 10.0) from signals), 4)::double precision
   from (

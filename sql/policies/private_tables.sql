@@ -43,3 +43,8 @@ alter table private.reset_requests enable row level security;
 revoke all on table private.reset_requests from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.reset_requests;
 create policy nobody on private.reset_requests for all to service_role using (false) with check (false);
+
+alter table private.storage_use enable row level security;
+revoke all on table private.storage_use from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.storage_use;
+create policy nobody on private.storage_use for all to service_role using (false) with check (false);

@@ -1,7 +1,7 @@
 -- Second factors. But for of_person and is_on all of it runs as service_role.
 
--- name: of_person(user_id)
-select id, name, is_verified, created_at from private.second_factors_of(:user_id::uuid)
+-- name: of_person(user_id, most)
+select id, name, is_verified, created_at from private.second_factors_of(:user_id::uuid) limit :most::integer
 
 -- name: is_on(user_id)
 select private.has_mfa(:user_id::uuid)

@@ -18,7 +18,7 @@ from graphql import (
 )
 
 from domain.pages import DEFAULT_SIZE
-from schema.cost import ROOT_LIST, UNPAGED_LIST
+from schema.bounds import declared
 from tests.differential.arguments import Arguments
 from tests.differential.scopes import Chosen, Fragment, Scope
 from tests.differential.values import Values
@@ -96,7 +96,7 @@ class Writer:
             below = [
                 name
                 for name, f in parent.fields.items()
-                if name not in leaves and times * self._times(parent, f, page, 1) <= MOST_AT_ONCE
+                if name not in leaves and times * self._times(f, page, 1) <= MOST_AT_ONCE
             ]
         if below and (not leaves or self._random.random() < 0.5):
             return self._random.choice(below)
@@ -119,7 +119,7 @@ class Writer:
         text = (chosen.call if key == name else f"{key}: {chosen.call}") + self._directives()
         if is_leaf_type(named):
             return text
-        inner = times * self._times(parent, chosen.field, page, chosen.page)
+        inner = times * self._times(chosen.field, page, chosen.page)
         self._objects += inner
         return f"{text} {self._set(named, chosen.below, depth - 1, inner, chosen.page)}"
 
@@ -133,7 +133,7 @@ class Writer:
             return None
         named = get_named_type(own.type)
         if not is_leaf_type(named):
-            more = times * self._times(parent, own, page, chosen.page)
+            more = times * self._times(own, page, chosen.page)
             if depth <= 1 or isinstance(named, GraphQLInterfaceType) or self._objects + more > MOST_OBJECTS:
                 return None
         return self._written(parent, key, chosen, depth, times, page)
@@ -204,15 +204,13 @@ class Writer:
     def _is_list(field_: GraphQLField) -> bool:
         return isinstance(get_nullable_type(field_.type), GraphQLList)
 
-    def _times(self, parent: Any, field_: GraphQLField, page: int, size: int) -> int:
+    def _times(self, field_: GraphQLField, page: int, size: int) -> int:
         """How many objects of this field each parent has, at most."""
         if not self._is_list(field_):
             return 1
         if "first" in field_.args or "ids" in field_.args:
             return size
-        if parent is not None and parent.name.endswith("Connection"):
-            return page
-        return ROOT_LIST if parent is self._schema.query_type else UNPAGED_LIST
+        return declared(field_) or page
 
 
 def _boolean(schema: GraphQLSchema) -> Any:

@@ -21,7 +21,7 @@ query ($first: Int, $after: String, $filter: AuditLogFilter) {
     totalCount
     pageInfo { hasNextPage endCursor }
     nodes {
-      id at actorId personId role appRole requestId operation tableName rowKey changes erasedAt
+      id at actorId personId role appRole requestId operation tableName rowKey changes times erasedAt
     }
   }
 }
@@ -76,6 +76,7 @@ async def test_a_change_of_the_catalogue_says_who_what_and_in_which_request(shop
         "operation": "insert",
         "tableName": "public.products",
         "rowKey": {"id": key(product)},
+        "times": 1,
         "erasedAt": None,
     }
     assert changes["name"] == {"old": None, "new": "A new gift"}
@@ -222,3 +223,46 @@ async def test_the_log_is_for_administrators(shop: Shop, app_role: str | None) -
     assert await shop.client().code(LOG) == "UNAUTHENTICATED"
     assert (await shop.client().ask(node, id=entry["id"]))["node"] is None
     assert (await admin(shop).ask(node, id=entry["id"]))["node"] == {"id": entry["id"]}
+
+
+async def test_a_request_that_does_the_same_many_times_leaves_one_entry(shop: Shop) -> None:
+    anna = await shop.account()
+    me = await anna.my_id()
+    names = ("A", "B", "C")
+    call = "updateProfile(input: {displayName: %s}) { userErrors { code } }"
+    calls = " ".join(f"{name}: " + call.replace("%s", f'"{name}"') for name in names)
+    await anna.ask(f"mutation {{ {calls} }}")
+    await anna.do(RENAME)
+    of_anna = {"tableName": "public.profiles", "subjectId": me}
+    found = (await admin(shop).ask(LOG, filter=of_anna))["auditLog"]["nodes"]
+    updates = [entry for entry in found if entry["operation"] == "update"]
+    assert [(entry["changes"]["display_name"], entry["times"]) for entry in updates] == [
+        ({"old": "C", "new": "Anna"}, 1),
+        ({"old": None, "new": "C"}, 3),
+    ]
+
+
+async def test_decisions_of_one_request_leave_an_entry_per_purpose(shop: Shop) -> None:
+    anna = await shop.account()
+    decide = (
+        'updateConsents(input: {policyVersion: "1", consents: ['
+        "{purpose: MARKETING, granted: %s}, {purpose: ANALYTICS, granted: true}]}) { userErrors { code } }"
+    )
+    calls = " ".join(f"c{n}: {decide % str(n % 2 == 0).lower()}" for n in range(20))
+    await anna.ask(f"mutation {{ {calls} }}")
+    found = await entries(admin(shop), "public.consents")
+    assert sorted((e["changes"]["purpose"]["new"], e["changes"]["granted"]["new"], e["times"]) for e in found) == [
+        ("analytics", True, 20),
+        ("marketing", False, 20),
+    ]
+    assert await shop.owner.fetchval("select count(*) from public.consents") == 40
+
+
+async def test_the_rows_that_go_with_a_person_leave_an_entry_per_table(shop: Shop) -> None:
+    anna = await shop.account()
+    decide = 'updateConsents(input: {policyVersion: "1", consents: [{purpose: MARKETING, granted: true}]})'
+    for _ in range(3):
+        await anna.ask(f"mutation {{ {decide} {{ userErrors {{ code }} }} }}")
+    await anna.do("mutation { deleteMyAccount(input: {confirm: true}) { userErrors { code } } }")
+    (entry,) = [e for e in await entries(admin(shop), "public.consents") if e["operation"] == "delete"]
+    assert (entry["times"], entry["personId"], entry["rowKey"]["id"]) == (3, None, "[erased]")

@@ -107,6 +107,7 @@ async def test_every_table_has_somebody_who_writes_it_and_somebody_who_reads_it(
             "private.auth_attempts",
             "private.one_time_tokens",
             "private.recovery_codes",
+            "private.storage_use",
         }, kind
 
 

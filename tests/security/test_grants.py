@@ -51,6 +51,7 @@ MAY_CALL = {
         "account_app_metadata",
         "account_of_email",
         "accounts_are_ours",
+        "add_storage_use",
         "applied_migrations",
         "change_role",
         "click_earnings",

@@ -1,0 +1,189 @@
+"""How much people store: so many bytes per person, anonymous session and network in a UTC day.
+
+What a mutation is about to write is counted in memory, at no round trip. Each process adds its counts to Postgres every
+second and learns what the others counted; it waits for that only where a subject has used a fiftieth of its limit
+since. So every process may exceed a limit by a fiftieth, and no more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from db.claims import SERVICE, Claims
+from domain.errors import LimitReached
+from domain.networks import networks
+from settings import Settings
+
+if TYPE_CHECKING:
+    from db.pool import Database
+
+log = structlog.get_logger("aclue.storage_use")
+
+UNSHARED = 50  # a process shares its counts at the latest after this part of a limit
+RESERVE = 10  # this part of a limit is there beyond it, for what protects a person: signing out, withdrawing consent
+INTERVAL_SECONDS = 1.0
+LAST_WORDS_SECONDS = 2.0
+MAX_SUBJECTS = 50_000
+
+
+@dataclass(slots=True, eq=False)
+class _Use:
+    """Of a subject on a day. `shared` is the sum in Postgres when it was last seen, `own` what this process has counted
+    and not added to it yet."""
+
+    day: date
+    subject: bytes
+    shared: int = 0
+    own: int = 0
+
+
+@dataclass(slots=True)
+class Taken:
+    """Bytes that were counted for something; `give_back` for what was not stored after all."""
+
+    amount: int
+    uses: Sequence[_Use]
+
+    def give_back(self, part: float = 1.0) -> None:
+        for use in self.uses:
+            use.own -= int(self.amount * part)
+
+
+class StorageUse:
+    """`take` before something is stored. service_role is not limited."""
+
+    def __init__(
+        self, settings: Settings, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self._anonymous = settings.storage_limit_anonymous
+        self._account = settings.storage_limit_account
+        self._network = settings.storage_limit_network
+        self._database = database
+        self._clock = clock
+        self._uses: dict[tuple[date, bytes], _Use] = {}
+        self._day = clock().date()
+        self._sharing = asyncio.Lock()
+        self._has_some = asyncio.Event()
+        self._is_stopping = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def take(self, claims: Claims, address: str, amount: int, *, is_essential: bool = False) -> Taken:
+        """Counts bytes for a caller and their network. Raises LimitReached where either would exceed its limit of the
+        day; then nothing is counted. `is_essential`: a tenth more is there for it."""
+        if claims.role == "service_role":
+            return Taken(0, ())
+        limits = [(_network(network.name), self._network * network.factor) for network in networks(address)]
+        if claims.subject is not None:
+            limits.append((_person(claims.subject), self._limit(claims)))
+        uses = [(self._use(subject), limit) for subject, limit in limits]
+        if any(use.own + amount > limit // UNSHARED for use, limit in uses):
+            await self.share([use for use, _ in uses])
+        for use, limit in uses:
+            most = limit + limit // RESERVE if is_essential else limit
+            if use.shared + use.own + amount > most:
+                raise LimitReached("As much was stored as may be in a day: it goes on at midnight, UTC.")
+        for use, _ in uses:
+            use.own += amount
+        self._has_some.set()
+        return Taken(amount, [use for use, _ in uses])
+
+    async def take_over(self, session: UUID, claims: Claims) -> None:
+        """Counts what an anonymous session stored today as the account's that it becomes a part of. Raises
+        LimitReached, as take() does."""
+        of_session, own = self._use(_person(session)), self._use(_person(claims.subject or session))
+        await self.share([of_session, own])
+        amount = of_session.shared + of_session.own
+        if own.shared + own.own + amount > self._limit(claims):
+            raise LimitReached("Both together stored more than may be stored in a day: merge them tomorrow.")
+        own.own += amount
+        of_session.own -= amount
+        self._has_some.set()
+
+    def _limit(self, claims: Claims) -> int:
+        return self._anonymous if claims.is_anonymous or claims.role == "anon" else self._account
+
+    def _use(self, subject: bytes) -> _Use:
+        day = self._clock().date()
+        use = self._uses.get((day, subject))
+        if use is None:
+            use = self._uses[day, subject] = _Use(day, subject)
+        return use
+
+    async def share(self, wanted: Sequence[_Use] = ()) -> None:
+        """Adds what was counted here to what all have counted, and reads that: of these and of all that changed."""
+        async with self._sharing:
+            batch = {id(use): use for use in (*wanted, *(use for use in self._uses.values() if use.own))}
+            uses = list(batch.values())
+            if not uses:
+                return
+            for use in wanted:
+                self._uses.setdefault((use.day, use.subject), use)
+            added = [use.own for use in uses]
+            async with self._database.session(SERVICE, read_only=False) as session:
+                rows = await session.fetch(
+                    "storage_use.add",
+                    days=[use.day for use in uses],
+                    subjects=[use.subject for use in uses],
+                    bytes=added,
+                )
+            sums = {(row["day"], row["subject"]): row["bytes"] for row in rows}
+            for use, amount in zip(uses, added, strict=True):
+                use.shared = sums[use.day, use.subject]
+                use.own -= amount
+            self._forget(wanted)
+
+    def _forget(self, wanted: Sequence[_Use]) -> None:
+        """Of days that are over; and, of too many subjects, those whose counts Postgres has and nobody waits for."""
+        today = self._clock().date()
+        is_full = len(self._uses) > MAX_SUBJECTS
+        for key, use in list(self._uses.items()) if is_full or self._day != today else ():
+            if not use.own and use not in wanted and (is_full or use.day != today):
+                del self._uses[key]
+        self._day = today
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._share_for_ever())
+
+    async def stop(self) -> None:
+        """Adds what is left, in two seconds at most."""
+        if self._task is None:
+            return
+        self._is_stopping.set()
+        self._has_some.set()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._task, LAST_WORDS_SECONDS)
+
+    async def _share_for_ever(self) -> None:
+        while not self._is_stopping.is_set():
+            await self._has_some.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._is_stopping.wait(), INTERVAL_SECONDS)
+            self._has_some.clear()
+            await self._try_to_share()
+        await self._try_to_share()
+
+    async def _try_to_share(self) -> None:
+        try:
+            await self.share()
+        except Exception as error:  # what was counted stays, and is added with what comes next
+            log.warning("what is stored was not added up", exception=type(error).__name__)
+
+
+@functools.lru_cache(10_000)
+def _network(name: str) -> bytes:
+    return hashlib.sha256(f"network:{name}".encode("utf-8", "surrogatepass")).digest()
+
+
+@functools.lru_cache(10_000)
+def _person(subject: UUID) -> bytes:
+    return hashlib.sha256(f"person:{subject}".encode()).digest()

@@ -1,0 +1,4 @@
+-- The old rows keep to the bounds, too.
+alter table public.quiz_questions validate constraint quiz_questions_position_range;
+alter table public.quiz_texts validate constraint quiz_texts_answer_range;
+alter table public.personality_profiles validate constraint personality_profiles_secondary_types_count;

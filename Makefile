@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases fuzz check bench bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
+.PHONY: help run test test-bases fuzz check bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -61,6 +61,9 @@ check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: 
 
 bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; bench/RESULTS.md (SECONDS=2 ROUNDS=1 for a quick look)
 	@$(BIN)/python bench/compare.py
+
+bench-exports: .venv/dev ## Download one person's 1000 MB (SIZE_MB); fail over 80 MB of memory or 100 ms for a request beside it
+	@$(BIN)/python bench/exports.py --size-mb $(or $(SIZE_MB),1000)
 
 bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail when time grows faster than their logarithm (SWIPES=10000000)
 	@$(BIN)/python bench/growth.py

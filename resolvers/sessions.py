@@ -186,14 +186,31 @@ async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
     return signed_in
 
 
+def _session_of(refresh_token: str) -> UUID | None:
+    """Which session a refresh token says it is of; None for what is no refresh token."""
+    raw = ids.decode_bytes(refresh_token) if len(refresh_token) <= 200 else None
+    return UUID(bytes=raw[:16]) if raw is not None and len(raw) == 48 else None
+
+
+async def live_session_of(session: Session, refresh_token: str) -> asyncpg.Record | None:
+    """The live session (sessions.of_token, locked) whose refresh token this is at present: a proof that the token alone
+    is not. None for any other text. `session` is service_role's and may write."""
+    session_id = _session_of(refresh_token)
+    if session_id is None:
+        return None
+    known = await session.fetchrow("sessions.of_token", session_id=session_id)
+    if known is None or known["is_revoked"] or known["is_expired"]:
+        return None
+    return known if secrets.compare_digest(known["refresh_token_hash"], _hash(refresh_token)) else None
+
+
 async def refresh(services: Services, refresh_token: str) -> SignedIn:
     """Exchanges a refresh token for a new pair. A token that was exchanged before revokes its whole session: either the
     caller or somebody before it has stolen it. Raises InvalidCredentials."""
     refused = InvalidCredentials("The refresh token is not valid.", ("refreshToken",))
-    raw = ids.decode_bytes(refresh_token) if len(refresh_token) <= 200 else None
-    if raw is None or len(raw) != 48:
+    session_id, presented = _session_of(refresh_token), _hash(refresh_token)
+    if session_id is None:
         raise refused
-    session_id, presented = UUID(bytes=raw[:16]), _hash(refresh_token)
     async with services.database.session(SERVICE, read_only=False) as session:
         known = await session.fetchrow("sessions.of_token", session_id=session_id)
         if known is None or known["is_revoked"] or known["is_expired"]:

@@ -47,7 +47,12 @@ UNPAGED_LIST = 10
 ROOT_LIST = 50
 ALIASED_LEAF = 10
 # Values of up to 50,000 characters: 15,000 buy 365 of them, 18 MB, or 55 where a letter takes three bytes.
-LONG_LEAVES = {("Product", "description"): 40, ("AuditEntry", "changes"): 20, ("SystemLog", "context"): 5}
+LONG_LEAVES = {
+    ("Product", "description"): 40,
+    ("AuditEntry", "changes"): 20,
+    ("SystemLog", "context"): 5,
+    ("ExportMyDataPayload", "document"): 1000,  # up to 1 MB
+}
 
 _META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 

@@ -37,7 +37,8 @@ test: .venv/dev ## Run all tests on an embedded Postgres
 ON_BASES = tests/security tests/integration/test_migrations.py tests/integration/test_queries.py tests/http/test_profiles.py \
   tests/http/test_swipes.py tests/http/test_personality.py tests/http/test_recommendations.py \
   tests/http/test_affiliate_clicks.py tests/http/test_products.py tests/http/test_session_merges.py \
-  tests/http/test_subscriptions.py tests/http/test_sse.py tests/http/test_cancelling.py tests/integration/test_changes.py \
+  tests/http/test_subscriptions.py tests/http/test_sse.py tests/http/test_cancelling.py tests/http/test_exports.py \
+  tests/integration/test_changes.py \
   tests/integration/test_verify.py::test_a_sound_database_passes_every_check
 POSTGRES15 ?= /usr/lib/postgresql/15/bin
 

@@ -57,6 +57,7 @@ async def with_events(shop: Shop, many: int, size: int) -> Client:
 # --- what it holds
 
 
+@pytest.mark.usefixtures("own_accounts")
 async def test_an_export_has_all_rows_of_the_person_and_a_header_that_describes_them(shop: Shop) -> None:
     anna, ben = await shop.account("anna@people.example"), await shop.account("ben@people.example")
     for client in (anna, ben):
@@ -125,6 +126,7 @@ async def test_the_file_is_a_download_that_nobody_keeps(shop: Shop) -> None:
 # --- the proof
 
 
+@pytest.mark.usefixtures("own_accounts")
 async def test_a_token_alone_exports_no_account(shop: Shop) -> None:
     await shop.account("ben@people.example", "another horse")
     user = await key_of(await shop.account())
@@ -137,6 +139,7 @@ async def test_a_token_alone_exports_no_account(shop: Shop) -> None:
     assert (await old.do(EXPORT, input={"password": "correct horse"}))["url"]
 
 
+@pytest.mark.usefixtures("own_accounts")
 async def test_a_recent_sign_in_is_a_proof_where_accounts_are_kept_elsewhere(shop: Shop) -> None:
     user = uuid4()
     await shop.owner.execute("insert into public.profiles (id, email) values ($1, 'anna@elsewhere.example')", user)
@@ -256,6 +259,7 @@ async def test_a_forged_address_is_none(shop: Shop) -> None:
         assert response.status_code == 404, forged
 
 
+@pytest.mark.usefixtures("own_accounts")
 async def test_an_address_gives_nothing_once_its_session_has_ended(shop: Shop) -> None:
     anna = await shop.account()
     url = (await asked(anna))["url"]

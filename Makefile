@@ -37,7 +37,8 @@ test: .venv/dev ## Run all tests on an embedded Postgres
 ON_BASES = tests/security tests/integration/test_migrations.py tests/integration/test_queries.py tests/http/test_profiles.py \
   tests/http/test_swipes.py tests/http/test_personality.py tests/http/test_recommendations.py \
   tests/http/test_affiliate_clicks.py tests/http/test_products.py tests/http/test_session_merges.py \
-  tests/http/test_subscriptions.py tests/http/test_sse.py tests/http/test_cancelling.py tests/integration/test_changes.py \
+  tests/http/test_subscriptions.py tests/http/test_sse.py tests/http/test_cancelling.py tests/http/test_exports.py \
+  tests/integration/test_changes.py \
   tests/integration/test_verify.py::test_a_sound_database_passes_every_check
 POSTGRES15 ?= /usr/lib/postgresql/15/bin
 
@@ -67,6 +68,9 @@ check-requirements: .venv/dev ## Fail when a pinned package has no wheel for the
 
 bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; bench/RESULTS.md (SECONDS=2 ROUNDS=1 for a quick look)
 	@$(BIN)/python bench/compare.py
+
+bench-exports: .venv/dev ## Download one person's 1000 MB (SIZE_MB); fail over 80 MB of memory or 100 ms for a request beside it
+	@$(BIN)/python bench/exports.py --size-mb $(or $(SIZE_MB),1000)
 
 bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail when time grows faster than their logarithm (SWIPES=10000000)
 	@$(BIN)/python bench/growth.py

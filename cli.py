@@ -141,7 +141,7 @@ def _group(explanation: str) -> typer.Typer:
 app = _group("Aclue: a GraphQL API over Postgres for gifting.")
 imports = _group("Bring data in.")
 rebuild = _group("Compute derived data anew.")
-erasures = _group("Erasures and retention.")
+erasures = _group("Exports, erasures and retention.")
 trusted = _group("Documents of front ends.")
 app_roles = _group("Admins and analysts.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
@@ -153,7 +153,7 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 imports.command("products")(data.import_products)
 rebuild.command("personalities")(data.rebuild_personalities)
 rebuild.command("preferences")(data.rebuild_preferences)
-for command in (privacy.tombstones, privacy.reapply, privacy.purge):
+for command in (privacy.export, privacy.tombstones, privacy.reapply, privacy.purge):
     erasures.command()(command)
 app_roles.command()(roles.grant)
 app_roles.command()(roles.revoke)

@@ -25,12 +25,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from db.claims import ANONYMOUS, REQUEST_ID
 from db.pool import Database
 from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, RateLimited, TryAgain
-from resolvers import affiliate_clicks, housekeeping, outbox, senders
+from resolvers import affiliate_clicks, exports, housekeeping, outbox, senders
 from resolvers.services import Services
 from resolvers.sessions import Caller
 from schema import trusted_documents
 from schema.execution import Engine
 from settings import Settings, SettingsError
+from transports.exports import Exports
 from transports.http import SECURITY_HEADERS, GraphQL
 from transports.proxies import Proxies
 from transports.streams import Streams, caller_of
@@ -99,6 +100,7 @@ def create_app(
     page = app.routed if settings.serves_graphiql else None
     app.graphql = GraphQL(engine, trusted, settings, lambda: app.state.services, streams, page)
     app.websockets = WebSockets(streams, trusted, settings)
+    app.exports = Exports(streams)
     return app
 
 
@@ -129,11 +131,12 @@ def _stopped_by_signals(streams: Streams) -> Iterator[None]:
 
 
 class _App(Starlette):
-    """Everything but GraphQL is routed; that has one path, many requests and answers of its own making."""
+    """Everything but GraphQL and exports is routed; these make their answers themselves."""
 
     graphql: GraphQL
     websockets: WebSockets
     proxies: Proxies
+    exports: Exports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
@@ -142,6 +145,8 @@ class _App(Starlette):
             await self.graphql(scope, receive, send)
         elif scope["type"] == "websocket":
             await self.websockets(scope, receive, send)
+        elif scope["type"] == "http" and scope["path"].startswith(exports.PATH):
+            await self.exports(scope, receive, send)
         else:
             await self.routed(scope, receive, send)
 

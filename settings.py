@@ -138,6 +138,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     stream_idle_timeout: Annotated[float, Meta(gt=0)] = 30
     stream_send_timeout: Annotated[float, Meta(gt=0)] = 10
     stream_keepalive: Positive = 15
+    export_timeout: Positive = 1800
 
     cors_origins: str = ""
     trusted_proxies: str = ""

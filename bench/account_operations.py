@@ -28,6 +28,7 @@ class AccountTour(Tour):
         session = await self._session(known)
         await self._become("signUp", "SignUpInput", self._credentials())
         await self.person(known)
+        await self.export()
         counts = "swipes clicks views assessments"
         await self._write("mergeSession", "MergeSessionInput", counts, {"refreshToken": session})
         await self._verify_email()

@@ -196,8 +196,11 @@ class Tour:
         events = [{"id": time_id(), "name": name, "properties": {"of": "plans"}} for name in ("opened", "closed")]
         await write("recordEvents", "RecordEventsInput", "recorded", {"events": events})
         await self.decide(granted=True)
-        await write("exportMyData", "", "document", {})
         await self.feed()
+
+    async def export(self) -> None:
+        """What an account with a recent sign-in takes along; the document is read as a download is."""
+        await self._write("exportMyData", "", "url document", {})
 
     async def decide(self, *, granted: bool) -> None:
         """Grants everything, or withdraws it: what was derived from swipes is made anew, or deleted."""

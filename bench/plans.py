@@ -43,6 +43,7 @@ from db.queries import QUERIES  # noqa: E402
 from db.session import Session  # noqa: E402
 from domain.mails import Mail  # noqa: E402
 from resolvers import housekeeping, outbox, preferences  # noqa: E402
+from resolvers.sessions import proof  # noqa: E402
 from server import configure_logging, create_app  # noqa: E402
 
 LARGE = 10_000
@@ -209,9 +210,12 @@ async def tour(dsns: Dsns, say: Callable[[str], None]) -> Watch:
                     await AccountTour(ask, told("a new account"), mailed).life(known)
                     for user, is_anonymous in await people(owner):
                         role = "anon" if is_anonymous else "authenticated"
-                        token, _ = services.tokens.issue(user, role=role, is_anonymous=is_anonymous)
+                        signed_in = [proof("anonymous" if is_anonymous else "password")]
+                        token, _ = services.tokens.issue(user, role=role, is_anonymous=is_anonymous, amr=signed_in)
                         caller = Tour(ask, token, told(role))
                         await caller.person(await caller.catalogue() if number == 0 else known)
+                        if not is_anonymous:
+                            await caller.export()
                     token, _ = services.tokens.issue(user, app_metadata={"role": "admin"})
                     await Tour(ask, token, told("admin")).administrator(known)
                     say(f"round {number + 1} of {ROUNDS}: {watch.statements} statements")

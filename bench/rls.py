@@ -32,6 +32,7 @@ from db import claims as claims_module  # noqa: E402
 from db.claims import Claims  # noqa: E402
 from db.embedded import Dsns  # noqa: E402
 from db.session import Session  # noqa: E402
+from resolvers.sessions import proof  # noqa: E402
 from server import configure_logging, create_app  # noqa: E402
 
 MOST_MS = 10
@@ -75,9 +76,13 @@ async def collect(dsns: Dsns, owner: asyncpg.Connection[Any]) -> list[Asked]:
             some = await people(owner)
             for user, is_anonymous in (some[0], some[len(some) // 2], some[-1]):
                 role = "anon" if is_anonymous else "authenticated"
-                token, _ = app.state.services.tokens.issue(user, role=role, is_anonymous=is_anonymous)
+                signed_in = [proof("anonymous" if is_anonymous else "password")]
+                tokens = app.state.services.tokens
+                token, _ = tokens.issue(user, role=role, is_anonymous=is_anonymous, amr=signed_in)
                 caller = Tour(ask, token, tell)
                 await caller.person(await caller.catalogue())
+                if not is_anonymous:
+                    await caller.export()
                 found.append(dict(asked))
                 asked.clear()
             Session.run, Session.run_last = run, run_last  # type: ignore[method-assign]

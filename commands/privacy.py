@@ -1,19 +1,76 @@
-"""Erasures that outlive a restored backup, and retention: docs/privacy.md."""
+"""Exports, erasures that outlive a restored backup, and retention: docs/privacy.md."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, BinaryIO
+from uuid import UUID
 
+import asyncpg
 import msgspec
 import typer
 
-from commands.terminal import connected_as_owner, databases, fail, load_settings, secret_of
-from db import privacy
+from commands.terminal import connected_as_owner, databases, fail, load_settings, secret_of, uuid_of
+from db import exports, privacy
 from db.embedded import Dsns
+from db.queries import QUERIES
 from domain.tombstones import Tombstones
 from settings import Settings
+
+
+def export(
+    email: Annotated[str, typer.Option(help="Of an account.")] = "",
+    user_id: Annotated[str, typer.Option(help="Of a profile (a uuid).")] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="A file, readable by you alone. Default: standard output.")
+    ] = None,
+) -> None:
+    """Write all that is kept of a person, as JSON lines. A complete file ends with a line that says so."""
+    if bool(email) == bool(user_id):
+        fail("give --email or --user-id")
+    known_id = uuid_of(user_id, "--user-id")
+    with databases(load_settings()) as dsns:
+        try:
+            asyncio.run(_export(dsns, known_id, email, output))
+        except OSError as error:
+            fail(f"{output or 'standard output'}: {error.strerror or error}")
+
+
+async def _export(dsns: Dsns, user_id: UUID | None, email: str, output: Path | None) -> None:
+    async with connected_as_owner(dsns) as owner:
+        person = await owner.fetchval(QUERIES["exports.person"].sql, user_id, email.strip().lower())
+        if person is None:
+            fail("there is no such person")
+        with _opened(output) as file:
+            await owner.execute(QUERIES["exports.note_by_owner"].sql, person)
+            async with owner.transaction(isolation="repeatable_read", readonly=True):
+                async for page in exports.pages(_OwnersReader(owner), person):
+                    file.write(page)
+            file.flush()
+
+
+def _opened(output: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
+    if output is None:
+        return contextlib.nullcontext(sys.stdout.buffer)
+    return os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+
+
+class _OwnersReader:
+    """See db.exports.Reader. The owner may read everything; the statements name the person."""
+
+    def __init__(self, owner: asyncpg.Connection[Any]) -> None:
+        self._owner = owner
+
+    async def run(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
+        return await self._owner.fetch(sql, *arguments)
+
+    async def switch_to_person(self) -> None:
+        """Not needed."""
 
 
 def tombstones() -> None:

@@ -27,6 +27,7 @@ from domain.seeds import Plan
 VERBS = ("select", "insert", "update", "delete", "with")
 UTILITIES = ("alter", "analyze", "create", "drop")
 _CONDITIONS_OF = {
+    "exports": "public.privacy_requests",
     "recommendations": "public.products",
     "sessions": "public.user_sessions",
 }  # elsewhere the noun is the table

@@ -83,15 +83,3 @@ NOT_EXPORTED: Mapping[str, str] = {
     "private.personality_due": "a mark that the personality is to be computed anew",
     "private.recovery_codes": _KEEPS_SAFE,
 }
-
-
-def export_statement(tables: Mapping[str, Personal], columns: Mapping[str, list[str]]) -> str:
-    """One statement, so one snapshot, for all rows of person $1: name and rows (JSON) per table."""
-    selects = []
-    for name, table in tables.items():
-        order = f"order by {'id' if 'id' in columns[name] else columns[name][0]}"
-        selects.append(
-            f"select '{name}' as name, coalesce(jsonb_agg(to_jsonb(r)), '[]')::text as rows"
-            f" from (select {', '.join(columns[name])} from {name} where {table.person} = $1 {order}) r"
-        )
-    return " union all ".join(selects)

@@ -58,7 +58,12 @@ WRITTEN_BYTES = 100  # bytes of a mutation's input that cost a value
 SIZING_ARGUMENTS = ("first", "last", "ids")
 SIZING_INPUTS = {"recordSwipes": "swipes"}
 # Values of up to 50,000 characters: 15,000 buy 365 of them, 18 MB, or 55 where a letter takes three bytes.
-LONG_LEAVES = {("Product", "description"): 40, ("AuditEntry", "changes"): 20, ("SystemLog", "context"): 5}
+LONG_LEAVES = {
+    ("Product", "description"): 40,
+    ("AuditEntry", "changes"): 20,
+    ("SystemLog", "context"): 5,
+    ("ExportMyDataPayload", "document"): 1000,  # up to 1 MB
+}
 
 _META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 

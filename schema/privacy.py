@@ -1,23 +1,12 @@
-"""One's data: to take along, or to have deleted."""
+"""The end of an account, with all that is its person's."""
 
 from __future__ import annotations
-
-from typing import cast
 
 import strawberry
 
 from resolvers import privacy
 from schema.context import Info
-from schema.errors import NOTHING, Stores, UserError, outcome, user_errors
-from schema.scalars import JSON
-
-
-@strawberry.type(description="What came of asking for one's data.")
-class ExportMyDataPayload:
-    document: JSON | None = strawberry.field(
-        default=None, description="`manifest` says what there is and what is left out; `data` has the rows by table."
-    )
-    user_errors: list[UserError] = user_errors()
+from schema.errors import UserError, outcome, user_errors
 
 
 @strawberry.input(description="The end of an account or an anonymous session.")
@@ -40,14 +29,6 @@ class DeleteMyAccountPayload:
 
 @strawberry.type
 class PrivacyMutation:
-    @strawberry.mutation(
-        description="All that is kept of the caller. Whoever has a second factor must have signed in with it."
-    )
-    @outcome(ExportMyDataPayload, stores=Stores(is_essential=True))
-    async def export_my_data(self, info: Info) -> ExportMyDataPayload:
-        document = await privacy.export(info.context.session, info.context.services)
-        return ExportMyDataPayload(document=cast(JSON, document))
-
     @strawberry.mutation(
         description="Deletes the caller with all that is theirs, at once and for good. Sales already made "
         "stay, without the person. Whoever has a second factor must have signed in with it."

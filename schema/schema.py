@@ -19,6 +19,7 @@ from schema.brands import BrandQuery
 from schema.categories import CategoryQuery
 from schema.consents import ConsentMutation
 from schema.context import Info
+from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
 from schema.node import NODES, Node, load
 from schema.one_time_tokens import OneTimeTokenMutation
@@ -108,6 +109,7 @@ class Mutation(
     ProductViewMutation,
     AnalyticsEventMutation,
     ConsentMutation,
+    ExportMutation,
     PrivacyMutation,
 ):
     pass

@@ -1,6 +1,6 @@
 -- name: request(kind)
 -- As the person: refused to those who have a second factor and have not used it.
-insert into public.privacy_requests (kind) values (:kind) returning id
+insert into public.privacy_requests (kind) values (:kind) returning id, created_at
 
 -- name: person(user_id)
 -- As service_role.
@@ -13,18 +13,6 @@ select session_profile_id as id from public.session_merges where user_id = :user
 -- name: erase(user_id, subject_hashes)
 -- As service_role: whether the log-in is gone too.
 select private.erase_person(:user_id::uuid, :subject_hashes::bytea[])
-
--- name: readable_columns(tables)
--- As whoever asks: the columns they may read.
-select t.name, array_agg(a.attname::text order by a.attnum) as columns
-from unnest(:tables::text[]) t (name)
-join pg_attribute a on a.attrelid = t.name::regclass and a.attnum > 0 and not a.attisdropped
-where has_column_privilege(a.attrelid, a.attnum, 'select')
-group by t.name
-
--- name: export_log_in(user_id)
--- As service_role.
-select private.export_log_in(:user_id::uuid)
 
 -- name: people()
 -- As the owner: everybody, to be compared with the tombstones.

@@ -20,6 +20,7 @@ from db.verification.run import CHECKS
 from domain import ids
 from tests.client import Client
 from tests.e2e.conftest import ROOT, Service, aclue, postmaster_of, served_postgres
+from tests.exports import Export
 
 Database: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -66,6 +67,7 @@ def test_help_of_every_command() -> None:
         ("import",),
         ("import", "products"),
         ("privacy",),
+        ("privacy", "export"),
         ("privacy", "tombstones"),
         ("privacy", "reapply"),
         ("privacy", "purge"),
@@ -443,6 +445,31 @@ async def test_rebuilding_personalities_from_quizzes_and_swipes(
     assert printed(aclue(service.home, "rebuild", "personalities", "--user-id", str(user))).endswith(" rebuilt\n")
     assert await database.fetchval(method, user) == "hybrid"
     assert "not a uuid" in complaint(aclue(service.home, "rebuild", "personalities", "--user-id", "anna"))
+
+
+async def test_the_owner_writes_out_what_is_kept_of_a_person(
+    service: Service, database: Database, caller: Client, tmp_path: Path
+) -> None:
+    await caller.start_session()
+    user = ids.decode_as("Profile", await caller.my_id())
+    export = Export(printed(aclue(service.home, "privacy", "export", "--user-id", str(user))))
+    assert export.header["profileId"] == export.data["public.profiles"][0]["id"] == str(user)
+    noted = "select count(*) from public.audit_log where person_id = $1 and table_name = 'public.privacy_requests'"
+    assert await database.fetchval(noted, user) == 1
+    file = tmp_path / "export.ndjson"
+    file.write_text("something else")
+    assert (
+        printed(aclue(service.home, "privacy", "export", "--email", "DEMO@aclue.example", "--output", str(file))) == ""
+    )
+    assert Export(file.read_text()).data["public.profiles"][0]["email"] == "demo@aclue.example"
+    for wrong, why in (
+        ((), "give --email or --user-id"),
+        (("--user-id", "anna"), "not a uuid"),
+        (("--user-id", str(uuid4())), "no such person"),
+        (("--email", "nobody@people.example"), "no such person"),
+        (("--user-id", str(user), "--output", str(tmp_path / "none" / "x")), "No such file"),
+    ):
+        assert why in complaint(aclue(service.home, "privacy", "export", *wrong))
 
 
 async def test_an_erased_person_who_is_back_with_a_backup_is_erased_again(

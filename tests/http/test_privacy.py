@@ -1,4 +1,4 @@
-"""One's data: handed over whole, or deleted for good."""
+"""One's data, deleted for good."""
 
 from __future__ import annotations
 
@@ -15,14 +15,12 @@ from domain import ids
 from tests.client import Client
 from tests.conftest import SECRET, Shop
 
-EXPORT = "mutation { exportMyData { document userErrors { code message } } }"
 DELETE = """
 mutation ($input: DeleteMyAccountInput!) {
   deleteMyAccount(input: $input) { deleted logInDeleted userErrors { code message field } }
 }
 """
 RENAME = 'mutation { updateProfile(input: {displayName: "Anna"}) { userErrors { code } } }'
-CLICK = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { userErrors { code } } }"
 SIGN_IN = """
 mutation ($input: SignInInput!) { signIn(input: $input) { accessToken userErrors { code } } }
 """
@@ -34,56 +32,13 @@ async def key_of(client: Client) -> UUID:
     return found
 
 
-async def exported(client: Client) -> dict[str, Any]:
-    document: dict[str, Any] = (await client.do(EXPORT))["document"]
-    return document
-
-
 def with_amr(shop: Shop, subject: UUID, *entries: Any, **claims: Any) -> Client:
     """A caller whose token names these sign-ins."""
     payload = jwt.decode(shop.token(subject, **claims), options={"verify_signature": False})
     return shop.client(jwt.encode({**payload, "amr": list(entries)}, SECRET, algorithm="HS256"))
 
 
-async def test_an_export_has_all_rows_of_the_person_and_a_manifest_that_says_so(shop: Shop) -> None:
-    anna, ben = await shop.account("anna@people.example"), await shop.account("ben@people.example")
-    for client in (anna, ben):
-        await client.do(RENAME)
-        product = (await client.products(first=1))[0]["id"]
-        await client.swipe(product, "UP")
-        await client.do(CLICK, id=product)
-        await client.take_quiz({"adv"})
-    document = await exported(anna)
-    manifest, data = document["manifest"], document["data"]
-    anna_id = str(await key_of(anna))
-    assert (manifest["formatVersion"], manifest["profileId"]) == ("1", anna_id)
-    assert {name: table["rows"] for name, table in manifest["tables"].items()} == {
-        name: len(rows) for name, rows in data.items()
-    }
-    for name, table in manifest["tables"].items():
-        for row in data[name]:
-            assert list(row) == table["columns"] or set(row) == set(table["columns"]), name
-            assert not set(row) & set(table["leftOut"]), name
-    assert data["public.profiles"][0]["display_name"] == "Anna"
-    assert data["auth.users"][0]["email"] == "anna@people.example"
-    assert [len(data[f"public.{t}"]) for t in ("swipes", "affiliate_clicks", "personality_profiles")] == [1, 1, 1]
-    assert data["public.privacy_requests"][0]["kind"] == "export"
-    assert {row["table_name"] for row in data["public.audit_log"]} >= {"public.profiles", "auth.users"}
-    assert "refresh_token_hash" in manifest["tables"]["public.user_sessions"]["leftOut"]
-    text = str(document)
-    assert "ben@people.example" not in text
-    assert str(await key_of(ben)) not in text
-    assert "argon2" not in text
-
-
-async def test_an_anonymous_session_may_take_its_data_along(shop: Shop) -> None:
-    visitor = await shop.anonymous()
-    data = (await exported(visitor))["data"]
-    assert (len(data["public.profiles"]), len(data["public.session_analytics"]), data["auth.users"]) == (1, 1, [])
-
-
-async def test_without_a_token_there_is_nothing_to_export_or_delete(shop: Shop) -> None:
-    assert await shop.client().code(EXPORT) == "UNAUTHENTICATED"
+async def test_without_a_token_there_is_nothing_to_delete(shop: Shop) -> None:
     assert await shop.client().code(DELETE, input={"confirm": True}) == "UNAUTHENTICATED"
 
 

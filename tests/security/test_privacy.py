@@ -19,6 +19,7 @@ from domain import ids
 from tests.authenticator import RECOVER, RECOVERY_CODES, enrol
 from tests.bases import Base
 from tests.conftest import SECRET, Shop
+from tests.exports import EXPORT, exported
 from tests.http.test_second_factors import REFRESH
 from tests.security.canaries import (
     ANNA,
@@ -32,7 +33,6 @@ from tests.security.canaries import (
     plant,
 )
 
-EXPORT = "mutation { exportMyData { document userErrors { code } } }"
 DELETE = """
 mutation { deleteMyAccount(input: {confirm: true, password: "correct horse"}) { deleted userErrors { code } } }
 """
@@ -127,7 +127,7 @@ async def test_through_graphql_a_password_alone_neither_exports_nor_deletes(shop
 
     payload = jwt.decode(anna.token or "", options={"verify_signature": False})
     strong = shop.client(jwt.encode({**payload, "aal": "aal2"}, SECRET, algorithm="HS256"))
-    assert (await strong.do(EXPORT))["document"]["data"]["auth.mfa_factors"][0]["status"] == "verified"
+    assert (await exported(strong)).data["auth.mfa_factors"][0]["status"] == "verified"
     assert (await strong.do(DELETE))["deleted"]
     assert await shop.owner.fetchval("select count(*) from auth.mfa_factors") == 0
 
@@ -153,7 +153,7 @@ async def test_a_code_is_no_sign_in(shop: Shop) -> None:
 async def test_a_token_whose_session_has_ended_neither_exports_nor_deletes(shop: Shop, is_account: bool) -> None:
     """Somebody who saw a thief in the list of sessions, and ended theirs."""
     client = await (shop.account() if is_account else shop.anonymous())
-    assert (await client.do(EXPORT))["document"]
+    assert (await exported(client)).data["public.profiles"]
     await client.do("mutation { signOut { userErrors { code } } }")
     for mutation in (EXPORT, DELETE):
         assert await client.code(mutation) == "UNAUTHENTICATED"
@@ -195,19 +195,51 @@ async def test_forgetting_forgets_ones_own(canaries: asyncpg.Connection[Any], lo
 
 async def test_an_export_by_ben_holds_nothing_of_anna(shop: Shop) -> None:
     await plant(shop.owner)
-    document = (await shop.client(shop.token(person_id("ben"))).do(EXPORT))["document"]
-    assert all(document["data"][f"public.{table}"] for table in PERSONAL if f"public.{table}" not in NOT_EXPORTED)
-    text = json.dumps(document)
-    assert "canary-ben" in text
-    assert str(person_id("ben")) in text
-    for name in ("anna", "carol", "visitor"):
-        assert f"canary-{name}" not in text
-        assert str(person_id(name)) not in text
+    ben = shop.client(shop.token(person_id("ben"), amr=[{"method": "password", "timestamp": int(time.time())}]))
+    export = await exported(ben)
+    assert all(export.data[f"public.{table}"] for table in PERSONAL if f"public.{table}" not in NOT_EXPORTED)
+    document = json.dumps((await ben.do("mutation { exportMyData { document userErrors { code } } }"))["document"])
+    for text in (export.text, document):
+        assert "canary-ben" in text
+        assert str(person_id("ben")) in text
+        for name in ("anna", "carol", "visitor"):
+            assert f"canary-{name}" not in text
+            assert str(person_id(name)) not in text
+
+
+async def test_row_level_security_decides_what_an_export_holds(shop: Shop) -> None:
+    """A statement that forgot whose rows it reads would still read nobody else's."""
+    await plant(shop.owner)
+    for table in READ_BY_PERSON:
+        await shop.owner.execute(
+            f"create policy nothing on {table} as restrictive for select to authenticated using (false)"
+        )
+    await shop.owner.execute("drop policy nothing on public.privacy_requests")  # else none could be asked for
+    ben = shop.client(shop.token(person_id("ben"), amr=[{"method": "password", "timestamp": int(time.time())}]))
+    data = (await exported(ben)).data
+    assert {name for name in READ_BY_PERSON if data[name]} == {"public.privacy_requests"}
+
+
+async def test_what_a_token_says_of_its_person_holds_for_the_export(shop: Shop) -> None:
+    """Policies of an installation's own may ask for it, as those of tenants do."""
+    await plant(shop.owner)
+    await shop.owner.execute(
+        "create policy tenant on public.gift_links as restrictive for select to authenticated"
+        " using (auth.jwt() -> 'app_metadata' ->> 'tenant_id' = 'hers')"
+    )
+    for tenant, many in (("hers", 1), ("another", 0)):
+        token = shop.token(
+            person_id("anna"),
+            app_metadata={"tenant_id": tenant},
+            amr=[{"method": "password", "timestamp": int(time.time())}],
+        )
+        assert len((await exported(shop.client(token))).data["public.gift_links"]) == many
 
 
 async def test_the_rights_an_export_borrows_end_with_it(shop: Shop) -> None:
     anna = await shop.account()
-    await anna.do(EXPORT)
+    await exported(anna)
+    await anna.do("mutation { exportMyData { document userErrors { code } } }")
     connections = [await shop.services.database.pool.acquire() for _ in range(4)]
     for connection in connections:
         state = "select current_user, current_setting('role'), current_setting('request.jwt.claims', true)"

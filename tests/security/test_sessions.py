@@ -12,8 +12,9 @@ from resolvers.sessions import MAX_PAIRS
 from tests.authenticator import ENROL, REMOVE, VERIFY, enrol
 from tests.client import Client
 from tests.conftest import Shop
+from tests.exports import EXPORT, exported
 from tests.http.test_one_time_tokens import ASK, CHANGE, NEW, RESET
-from tests.http.test_privacy import DELETE, EXPORT
+from tests.http.test_privacy import DELETE
 from tests.http.test_second_factors import REFRESH
 from tests.http.test_sessions import (
     ANNA,
@@ -81,7 +82,7 @@ async def test_an_access_token_that_outlives_its_session_takes_no_data_along_and
     assert await thief.code(EXPORT) == "UNAUTHENTICATED"
     for given in ({}, {"password": ANNA["password"]}):
         assert await thief.code(DELETE, input={"confirm": True, **given}) == "UNAUTHENTICATED"
-    assert (await anna.do(EXPORT))["document"]
+    assert (await exported(anna)).data["public.profiles"]
 
 
 async def test_enrolling_a_second_factor_is_no_signing_in(shop: Shop) -> None:

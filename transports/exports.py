@@ -1,0 +1,150 @@
+"""Downloads of exports: JSON lines, read from Postgres no faster than the client takes them. docs/privacy.md"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+from starlette.types import Receive, Scope, Send
+
+from db.claims import ANONYMOUS, REQUEST_ID
+from domain.errors import Expired, NotFound, Overloaded, RateLimited, Timeout, TryAgain
+from resolvers import exports
+from resolvers.exports import RETRY_SECONDS, Ticket
+from transports.http import NO_STORE, SECURITY_HEADERS, headers_of
+from transports.streams import End, Ended, Streams, caller_of, drop
+
+log = structlog.get_logger("aclue.transports")
+
+VISIT_COST = 100  # charged to the address against rate limits, as for tracked links
+_TEXT = (b"content-type", b"text/plain; charset=utf-8")
+_FILE = [
+    (b"content-type", b"application/x-ndjson"),
+    (b"content-disposition", b'attachment; filename="aclue-export.ndjson"'),
+    (b"x-accel-buffering", b"no"),  # or nginx takes all of it at once, to a disk
+]
+# What browsers and previews say of a request that nobody made on purpose.
+_PURPOSES = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
+_UNASKED = (b"prefetch", b"preview", b"prerender")
+
+
+class Exports:
+    """The ASGI app of the addresses that exportMyData gives. One download at a time: each holds a connection."""
+
+    def __init__(self, streams: Streams) -> None:
+        self._streams = streams
+        self._is_busy = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        request_id = secrets.token_hex(8)
+        REQUEST_ID.set(request_id)
+        headers = headers_of(scope["headers"])
+        out = _Out(send, request_id)
+        try:
+            if scope["method"] != "GET":  # HEAD too: it would have to use the address up
+                await out.refuse(405, "GET it, once.", [(b"allow", b"GET")])
+            elif any(word in headers.get(name, b"").lower() for name in _PURPOSES for word in _UNASKED):
+                await out.refuse(503, "This address works once, and is not for prefetching.")
+            else:
+                await self._answer(scope, headers.get(b"user-agent"), receive, out)
+        except TryAgain as error:
+            status = 429 if isinstance(error, RateLimited) else 503
+            await out.refuse(status, str(error), [(b"retry-after", str(error.retry_after).encode())])
+        except Expired as error:
+            await out.refuse(410, str(error))
+        except NotFound as error:
+            await out.refuse(404, str(error))
+        except Exception as error:
+            log.error("internal error", request_id=request_id, exc_info=error)
+            await out.refuse(500, "Something went wrong on our side.")
+
+    async def _answer(self, scope: Scope, user_agent: bytes | None, receive: Receive, out: _Out) -> None:
+        services = self._streams.services()
+        caller = caller_of(scope, user_agent)
+        await services.rate_limits.take(ANONYMOUS, caller.address, VISIT_COST)
+        ticket = exports.open_ticket(services, scope["path"].removeprefix(exports.PATH))
+        await exports.check(services, ticket)
+        if self._is_busy:
+            raise Overloaded("Another export is being downloaded: try again shortly.", RETRY_SECONDS)
+        self._is_busy = True
+        try:
+            with self._streams.opened(caller) as stream:
+                await stream.become(ticket.claims)
+                watcher = asyncio.create_task(_until_gone(receive))
+                watcher.add_done_callback(lambda _: stream.end(End.GONE))
+                try:
+                    why = await stream.run(self._send(ticket, out))
+                finally:
+                    watcher.cancel()
+                    await asyncio.gather(watcher, return_exceptions=True)
+            if why is not None:
+                raise Ended(why)
+        except Ended as error:
+            if error.end is End.SIGNED_OUT:
+                raise Expired("The session that asked for this export has ended.") from None
+            if error.end is not End.GONE:
+                raise Overloaded(error.end.reason, RETRY_SECONDS) from None
+        except TimeoutError:
+            raise Timeout("The download took too long.", RETRY_SECONDS) from None
+        finally:
+            self._is_busy = False
+
+    async def _send(self, ticket: Ticket, out: _Out) -> None:
+        """Raises TimeoutError where the client is too slow, and what exports.fetch raises."""
+        settings = self._streams.settings
+        async with asyncio.timeout(settings.export_timeout):
+            async with contextlib.aclosing(exports.fetch(self._streams.services(), ticket)) as pages:
+                async for page in pages:
+                    async with asyncio.timeout(settings.stream_send_timeout):
+                        await out.part(page)
+            async with asyncio.timeout(settings.stream_send_timeout):
+                await out.end()
+
+
+async def _until_gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+class _Out:
+    """Sends one answer."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self._fixed = [
+            NO_STORE,
+            *SECURITY_HEADERS,
+            (b"x-robots-tag", b"noindex"),
+            (b"x-request-id", request_id.encode()),
+        ]
+        self._is_begun = False
+
+    async def refuse(self, status: int, text: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """An answer without data. A download that has begun is cut off instead: its last line is missing."""
+        if self._is_begun:
+            self.drop()
+            return
+        body = f"{text}\n".encode()
+        await self._start(status, [_TEXT, (b"content-length", str(len(body)).encode()), *headers])
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def part(self, page: bytes) -> None:
+        """More of the file."""
+        if not self._is_begun:
+            await self._start(200, _FILE)
+        await self._send({"type": "http.response.body", "body": page, "more_body": True})
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b""})
+
+    def drop(self) -> None:
+        """Ends the connection."""
+        drop(self._send)
+
+    async def _start(self, status: int, headers: Sequence[tuple[bytes, Any]]) -> None:
+        self._is_begun = True
+        await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self._fixed]})

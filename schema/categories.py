@@ -7,12 +7,12 @@ from typing import Annotated
 import strawberry
 
 from db.queries import QUERIES
+from db.rows import BY_NAME_SQL
 from schema.connection import Connection
 from schema.context import Info
 from schema.node import Node, column, listed, row, to_many, to_one
 from schema.products import Product, ProductFilter, ProductOrder, product_page
 
-BY_NAME = "r.name, r.id"
 IS_ACTIVE = QUERIES["categories.is_active"].text
 SUBTREE = QUERIES["categories.subtree"].text
 
@@ -27,7 +27,7 @@ class Category(Node):
         "The category above; null at the top.", "parent_id"
     )
     children: list[Annotated[Category, strawberry.lazy("schema.categories")]] = to_many(
-        "The categories right below, by name.", by="parent_id", order_by=BY_NAME, where=IS_ACTIVE
+        "The categories right below, by name.", by="parent_id", order_by=BY_NAME_SQL, where=IS_ACTIVE
     )
 
     @strawberry.field(description="Products of this category and all below it.")
@@ -55,4 +55,4 @@ class Category(Node):
 class CategoryQuery:
     @strawberry.field(description="The whole tree, flat, by name.")
     def categories(self, info: Info) -> list[Category]:
-        return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME)
+        return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME_SQL)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from db.queries import QUERIES
+from db.rows import BY_NAME_SQL
 from schema.context import Info
 from schema.node import Node, column, listed, row
 
@@ -21,4 +22,4 @@ class Retailer(Node):
 class RetailerQuery:
     @strawberry.field(description="All retailers, by name.")
     def retailers(self, info: Info) -> list[Retailer]:
-        return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by="r.name, r.id")
+        return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by=BY_NAME_SQL)

@@ -32,6 +32,19 @@ class Order:
         return cls(name, (SortKey(expression, cast), SortKey("r.id", "uuid")), descending)
 
 
+# By name as people expect it, without regard to case and accents, alike on every database; equal ones by code point.
+BY_NAME = Order(
+    "NAME",
+    (
+        SortKey('private.search_fold(r.name) collate "C"', "text"),
+        SortKey('r.name collate "C"', "text"),
+        SortKey("r.id", "uuid"),
+    ),
+    descending=False,
+)
+BY_NAME_SQL = ", ".join(key.expression for key in BY_NAME.keys)
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """A field whose value `read` makes of columns; without it, the value is that of the only column. With

@@ -20,11 +20,15 @@ ORDERS = {
     "NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True),
     "PRICE_ASC": Order.by("PRICE_ASC", "r.price_minor", "bigint", descending=False),
     "PRICE_DESC": Order.by("PRICE_DESC", "r.price_minor", "bigint", descending=True),
-    "NAME": Order.by("NAME", "r.name", "text", descending=False),
+    "NAME": Order(
+        "NAME",
+        (SortKey("r.name_key", "text"), SortKey('r.name collate "C"', "text"), SortKey("r.id", "uuid")),
+        descending=False,
+    ),
     "POPULARITY": Order.by("POPULARITY", "r.popularity", "real", descending=True),
     "RELEVANCE": Order(
         "RELEVANCE",
-        (SortKey("ts_rank(r.search, :search::text::tsquery)", "real"), SortKey("r.id", "uuid")),
+        (SortKey("private.search_rank(r.search, :search::text::tsquery)", "real"), SortKey("r.id", "uuid")),
         descending=True,
     ),
 }

@@ -5,13 +5,11 @@ from __future__ import annotations
 import strawberry
 
 from db.queries import QUERIES
-from db.rows import Order
+from db.rows import BY_NAME
 from domain.errors import Invalid
 from schema.connection import Connection, connect
 from schema.context import Info
 from schema.node import Node, column, row
-
-BY_NAME = Order.by("NAME", "r.name", "text", descending=False)
 
 
 @row("public.brands", orders={"NAME": BY_NAME})
@@ -23,7 +21,7 @@ class Brand(Node):
 
 @strawberry.type
 class BrandQuery:
-    @strawberry.field(description="Brands by name; `search` finds a part of it.")
+    @strawberry.field(description="Brands by name; `search` finds a part of it, without regard to case and accents.")
     def brands(
         self, info: Info, first: int | None = None, after: str | None = None, search: str | None = None
     ) -> Connection[Brand]:
@@ -32,6 +30,5 @@ class BrandQuery:
         if len(text) > 100:
             raise Invalid("A search has at most 100 characters.", ("search",))
         if text:
-            escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-            where.append(QUERIES["brands.named_like"].bind(pattern=f"%{escaped}%"))
+            where.append(QUERIES["brands.has_in_name"].bind(part=text))
         return connect(info, Brand.ROW, BY_NAME, first=first, after=after, where=where)

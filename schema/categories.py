@@ -7,6 +7,7 @@ from typing import Annotated
 import strawberry
 
 from db.queries import QUERIES
+from db.rows import BY_NAME_SQL
 from domain.pages import MAX_SIZE, size_of
 from schema.bounds import at_most
 from schema.connection import Connection
@@ -16,7 +17,6 @@ from schema.products import Product, ProductFilter, ProductOrder, product_page
 
 MAX_CATEGORIES = 1000
 MAX_CHILDREN = 30
-BY_NAME = "r.name, r.id"
 IS_ACTIVE = QUERIES["categories.is_active"].text
 SUBTREE = QUERIES["categories.subtree"].text
 
@@ -33,7 +33,7 @@ class Category(Node):
     children: list[Annotated[Category, strawberry.lazy("schema.categories")]] = to_many(
         f"The categories right below, by name, at most {MAX_CHILDREN}.",
         by="parent_id",
-        order_by=BY_NAME,
+        order_by=BY_NAME_SQL,
         most=MAX_CHILDREN,
         where=IS_ACTIVE,
     )
@@ -67,4 +67,4 @@ class CategoryQuery:
     )
     def categories(self, info: Info, first: int = MAX_SIZE) -> list[Category]:
         size, _ = size_of(first, most=MAX_CATEGORIES)
-        return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME, size=size)
+        return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME_SQL, size=size)

@@ -6,7 +6,7 @@ import strawberry
 
 from resolvers import privacy
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
+from schema.errors import NOTHING, UserError, outcome, user_errors
 
 
 @strawberry.input(description="The end of an account or an anonymous session.")

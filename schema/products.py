@@ -189,7 +189,11 @@ class ProductQuery:
     def product(self, info: Info, id: strawberry.ID) -> Product | None:
         return load(info, Product, ids.decode_as("Product", id))
 
-    @strawberry.field(description="The catalogue. A search forgives one typo in a word of five letters or more.")
+    @strawberry.field(
+        description="The catalogue. A search looks for all words, in any case, with accents or without, the last as a "
+        'prefix; `-word` leaves a word out, `"two words"` is a phrase, a whole name finds its product. In a word of '
+        "five letters or more that no product uses one typo is forgiven."
+    )
     def products(
         self,
         info: Info,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import strawberry
 
 from db.queries import QUERIES
+from db.rows import BY_NAME_SQL
 from domain.pages import MAX_SIZE, size_of
 from schema.bounds import at_most
 from schema.context import Info
@@ -28,4 +29,4 @@ class RetailerQuery:
     )
     def retailers(self, info: Info, first: int = MAX_SIZE) -> list[Retailer]:
         size, _ = size_of(first, most=MAX_RETAILERS)
-        return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by="r.name, r.id", size=size)
+        return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by=BY_NAME_SQL, size=size)

@@ -3,5 +3,5 @@
 -- name: is_active()
 r.is_active
 
--- name: named_like(pattern)
-r.name ilike :pattern::text
+-- name: has_in_name(part)
+strpos(private.search_fold(r.name), private.search_fold(:part::text)) > 0

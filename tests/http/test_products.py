@@ -88,7 +88,7 @@ async def test_orders(shop: Shop) -> None:
         ("NEWEST", "created_at desc, id desc"),
         ("PRICE_ASC", "price_minor, id"),
         ("PRICE_DESC", "price_minor desc, id desc"),
-        ("NAME", "name, id"),
+        ("NAME", 'name_key, name collate "C", id'),
         ("POPULARITY", "popularity desc, id desc"),
         ("RELEVANCE", "popularity desc, id desc"),  # without a search there is nothing to be relevant to
     ):

@@ -29,9 +29,9 @@ ORDERS = {
     "NEWEST": "created_at desc, id desc",
     "PRICE_ASC": "price_minor, id",
     "PRICE_DESC": "price_minor desc, id desc",
-    "NAME": "name, id",
+    "NAME": 'name_key, name collate "C", id',
     "POPULARITY": "popularity desc, id desc",
-    "RELEVANCE": "ts_rank(search, private.search_query('present red')) desc, id desc",
+    "RELEVANCE": "private.search_rank(search, private.search_query('present red')) desc, id desc",
 }
 orders = pytest.mark.parametrize("order", ORDERS)
 

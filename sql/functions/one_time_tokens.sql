@@ -4,7 +4,7 @@
 create or replace function private.issue_one_time_token(
   p_kind text, p_email text, p_token_hash bytea, p_payload bytea, p_lifetime interval) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   account uuid := (select u.id from auth.users u where u.email = p_email);
@@ -25,7 +25,7 @@ comment on function private.issue_one_time_token(text, text, bytea, bytea, inter
 create or replace function private.use_one_time_token(p_kind text, p_token_hash bytea, p_holder uuid)
 returns table (account uuid, is_afresh boolean)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   is_confirmed boolean;
@@ -59,7 +59,7 @@ comment on function private.use_one_time_token(text, bytea, uuid) is
 
 create or replace function private.request_reset(p_canonical text, p_spellings text[], p_lifetime interval) returns void
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into private.reset_requests (canonical_email, spellings, expires_at)
   values (p_canonical, p_spellings, now() + p_lifetime)
@@ -67,7 +67,7 @@ $$;
 
 create or replace function private.take_reset_request() returns table (canonical_email text, spellings text[])
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   delete from private.reset_requests r
   where r.id = (

@@ -6,7 +6,7 @@ return '''' || p_lexeme || '''';
 
 create or replace function private.search_corrections(p_word text) returns text
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   -- Only a word of five letters or more that no product uses is corrected: to all known words one edit away.
   select pg_catalog.string_agg(distinct private.search_quoted(coalesce(private.search_stem(v.word), v.word)), ' | ')
@@ -39,7 +39,7 @@ comment on function private.search_phrase(text) is
 
 create or replace function private.search_query(p_search text) returns tsquery
 language plpgsql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   max_words constant integer := 16;

@@ -3,7 +3,7 @@
 create or replace function private.add_storage_use(p_days date[], p_subjects bytea[], p_bytes bigint[])
 returns table (day date, subject bytea, bytes bigint)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 begin

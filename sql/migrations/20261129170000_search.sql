@@ -168,7 +168,7 @@ comment on function private.product_search(text, text, text) is 'What is indexed
 
 create or replace function private.word_variants(p_word text) returns setof text
 language sql immutable strict parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select p_word
   union
@@ -178,7 +178,7 @@ comment on function private.word_variants(text) is 'The word, and the word with 
 
 create or replace function private.add_search_words(p_words text[]) returns void
 language sql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with added as (
     insert into private.search_words (word, stem)

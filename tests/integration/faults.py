@@ -250,7 +250,7 @@ FAULTS = {
     ),
     "functions.pinned": Fault("alter function private.refresh_model() reset search_path", "private.refresh_model()"),
     "functions.private": Fault(
-        "create function public.peek() returns bigint language sql security definer set search_path = ''"
+        "create function public.peek() returns bigint language sql security definer set search_path = pg_catalog, pg_temp"
         " as 'select count(*) from public.swipes'",
         "peek()",
     ),

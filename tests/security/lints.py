@@ -134,7 +134,7 @@ LINTS = [
     ),
     Lint(
         "function_search_path_mutable",
-        f"select p.proname from {FUNCTIONS} where not coalesce(p.proconfig, '{{}}') @> array['search_path=\"\"']",
+        f"select p.proname from {FUNCTIONS} where not coalesce(p.proconfig, '{{}}') @> array['search_path=pg_catalog, pg_temp']",
         "create function private.planted() returns int language sql return 1;",
         "planted",
     ),
@@ -226,7 +226,7 @@ LINTS = [
             f"{role}_security_definer_function_executable",
             f"select n.nspname || '.' || p.proname from {FUNCTIONS}"
             f" where p.prosecdef and has_function_privilege('{role}', p.oid, 'execute')",
-            "create function public.planted() returns int language sql security definer set search_path = '' return 1;"
+            "create function public.planted() returns int language sql security definer set search_path = pg_catalog, pg_temp return 1;"
             f" grant execute on function public.planted() to {role};",
             "public.planted",
         )

@@ -342,7 +342,7 @@ async def test_functions_with_their_owners_rights_pin_their_search_path_and_are_
     )
     assert len(definers) > 5
     assert [d["name"] for d in definers if d["is_public"]] == []
-    assert [d["name"] for d in definers if 'search_path=""' not in d["configuration"]] == []
+    assert [d["name"] for d in definers if 'search_path=pg_catalog, pg_temp' not in d["configuration"]] == []
 
 
 async def test_hashes_of_passwords_pass_only_through_service_role(

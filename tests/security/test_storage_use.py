@@ -250,13 +250,13 @@ async def test_a_process_that_starts_anew_knows_what_was_counted(serve: Serve, s
 async def test_what_a_session_stored_is_its_accounts_after_a_merge(serve: Serve, shop: Shop) -> None:
     http = await serve(anonymous=15_000, account=20_000)
     anna = Client(http, (await shop.account()).token)
-    merge = "mutation ($token: String!) { mergeSession(input: {sessionToken: $token}) { userErrors { code } } }"
+    merge = "mutation ($token: String!) { mergeSession(input: {refreshToken: $token}) { userErrors { code } } }"
     visitors = [await Client(http).start_session() for _ in range(2)]
     for visitor in visitors:
         await fill(visitor, text="x" * 700)
-    await anna.do(merge, token=visitors[0].token)
-    await anna.do(merge, token=visitors[0].token)  # again: counted once
-    assert (await anna.refusal(merge, token=visitors[1].token))["code"] == "LIMIT_REACHED"
+    await anna.do(merge, token=visitors[0].refresh_token)
+    await anna.do(merge, token=visitors[0].refresh_token)  # again: counted once
+    assert (await anna.refusal(merge, token=visitors[1].refresh_token))["code"] == "LIMIT_REACHED"
     assert 0 < await fill(anna, text="x" * 700) < 6
 
 

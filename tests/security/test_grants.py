@@ -35,6 +35,7 @@ EVERYBODY_MAY_CALL = {
     "search_corrections",
     "search_fold",
     "search_joined",
+    "search_lower",
     "search_name",
     "search_normal",
     "search_phrase",

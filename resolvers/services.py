@@ -55,7 +55,7 @@ class Services:
             tokens=Tokens(settings, secret),
             passwords=Passwords(),
             rate_limits=RateLimits(settings),
-            storage_use=StorageUse(settings, database),
+            storage_use=StorageUse(settings, database, Pseudonyms(key, "storage")),
             system_log=SystemLog(database),
             rankings=Rankings(settings.ranking_lifetime),
             refresh_tokens=RefreshTokens(key),

@@ -22,7 +22,7 @@ $$;
 comment on function private.category_tree(text) is 'The same by slug; none for an unknown one.';
 
 create or replace function private.set_search_names() returns trigger
-language plpgsql
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
@@ -73,6 +73,9 @@ create or replace trigger products_search_words_updated after update on public.p
   referencing new table as changed old table as previous
   for each statement execute function private.index_search_words();
 
-revoke all on function private.index_search_words() from public;
+revoke all on function private.set_search_names(), private.index_search_words() from public;
 grant execute on function private.category_tree(text), private.category_subtree(uuid)
   to anon, authenticated, service_role;
+
+-- Products that the release before wrote between the migration that indexed all and the trigger above.
+update public.products set name = name where name_key = '' or search is null;

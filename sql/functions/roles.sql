@@ -56,6 +56,9 @@ begin
   end if;
   return query select 'changed', person.id, new_metadata ->> 'role';
 exception when insufficient_privilege or undefined_table or undefined_column then
+  if private.accounts_are_ours() then
+    raise;
+  end if;
   return query select 'elsewhere', null::uuid, null::text;
 end
 $$;

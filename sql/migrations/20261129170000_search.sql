@@ -56,6 +56,7 @@ comment on function private.search_lower(text) is
 
 create or replace function private.search_fold(p_text text) returns text
 language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
 return case
   when octet_length(p_text) = char_length(p_text) then lower(p_text collate "C")
   else replace(replace(replace(replace(private.search_lower(
@@ -73,6 +74,7 @@ comment on function private.search_fold(text) is
 
 create or replace function private.search_normal(p_text text) returns text
 language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
 return btrim(regexp_replace(private.search_fold(p_text),
   '[\x01-\x2f\x3a-\x40\x5b-\x60\x7b-\x7f\u0080-\u00a9\u00ab-\u00b1\u00b6-\u00b7\u00bb\u00bf\u00d7\u00f7'
   '\u02c2-\u02c5\u02d2-\u02df\u02e5-\u02eb\u02ed\u02ef-\u02ff\u0375\u03f6\u0482\u055a-\u055f'
@@ -97,6 +99,7 @@ comment on function private.search_normal(text) is
 
 create or replace function private.search_spelled(p_text text) returns text
 language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
 return case when octet_length(p_text) = char_length(p_text) then p_text else
   replace(replace(replace(replace(replace(replace(replace(replace(replace(replace(normalize(p_text, nfc),
     'ä', 'ae'), 'ö', 'oe'), 'ü', 'ue'), 'å', 'aa'), 'ø', 'oe'),
@@ -107,6 +110,7 @@ comment on function private.search_spelled(text) is
 
 create or replace function private.search_joined(p_text text) returns text
 language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
 return regexp_replace(private.search_fold(p_text),
   '(?<=[^\s\d])[''’.&/+\-\u2010\u2011]+(?=[^\s\d])', '', 'g');
 comment on function private.search_joined(text) is
@@ -114,6 +118,7 @@ comment on function private.search_joined(text) is
 
 create or replace function private.search_unmarked(p_text text) returns text
 language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
 return regexp_replace(private.search_fold(p_text),
     '[\u0711\u0730-\u074a\u07a6-\u07b0\u07eb-\u07f3\u07fd\u0816-\u0819\u081b-\u0823\u0825-\u0827'
     '\u0829-\u082d\u0859-\u085b\u0898-\u089f\u08ca-\u08e1\u08e3-\u0902\u093a\u093c\u0941-\u0948\u094d'
@@ -141,6 +146,7 @@ comment on function private.search_unmarked(text) is
 
 create or replace function private.search_name(p_text text) returns text
 language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
 return '=' || md5(coalesce(
   nullif(private.search_normal(regexp_replace(
     private.search_unmarked(translate(p_text, '−‐‑–—―﹣－', '--------')), '(^|\s)-(?=[^\s\d])', '\1ꟷ', 'g')), ''),
@@ -151,11 +157,13 @@ comment on function private.search_name(text) is
 
 create or replace function private.search_stem(p_word text) returns text
 language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
 return case when p_word ~ '^[a-z]+$' then (ts_lexize('pg_catalog.english_stem', p_word))[1] else p_word end;
 comment on function private.search_stem(text) is 'The English stem of a folded word; null for a stop word.';
 
 create or replace function private.search_places(p_text text) returns table (word text, place bigint)
 language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
 begin atomic
   with texts as materialized (
     select private.search_normal(p_text) as plain,
@@ -172,6 +180,7 @@ comment on function private.search_places(text) is
 
 create or replace function private.search_vector(p_text text, p_weight "char", p_literally boolean) returns tsvector
 language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
 begin atomic
   select case
     -- Of such words Postgres' parser makes the same ones, in an eighth of the time: descriptions are long.
@@ -200,6 +209,7 @@ comment on function private.search_vector(text, "char", boolean) is
 create or replace function private.product_search(p_name text, p_search_names text, p_description text)
 returns tsvector
 language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
 return private.search_vector(p_name, 'A', true)
   || format('''%s'':1A', private.search_name(p_name))::tsvector
   || private.search_vector(p_search_names, 'B', true)
@@ -236,11 +246,7 @@ $$;
 comment on function private.add_search_words(text[]) is 'Words that a mistyped search may have meant.';
 
 revoke all on function private.word_variants(text), private.add_search_words(text[]) from public;
-grant execute on function private.search_lower(text), private.search_fold(text), private.search_normal(text), private.search_spelled(text),
-  private.search_joined(text), private.search_unmarked(text), private.search_name(text),
-  private.search_stem(text), private.search_places(text),
-  private.search_vector(text, "char", boolean), private.product_search(text, text, text)
-  to anon, authenticated, service_role;
+grant execute on function private.search_fold(text) to anon, authenticated, service_role;
 
 -- The column stays what it was for its readers; a trigger writes it.
 alter table public.products

@@ -171,6 +171,7 @@ async def test_a_refresh_token_that_was_exchanged_or_revoked_is_no_proof(shop: S
     stolen = visitor.refresh_token
     visitor.refresh_token = (await refreshed(shop, stolen))["refreshToken"]
     assert (await exported(visitor)).data["public.profiles"]
+    assert await is_refused(visitor, stolen)  # though it can still be exchanged
     await pass_grace(shop)
     assert await is_refused(visitor, stolen)
     assert await is_refused(visitor, visitor.refresh_token)  # as the exchanged one was shown again

@@ -18,6 +18,7 @@ import pytest
 
 from db.claims import SERVICE, Claims
 from domain.errors import LimitReached
+from domain.pseudonyms import Pseudonyms
 from resolvers.storage_use import StorageUse
 from server import create_app
 from tests.client import SWIPE, Client
@@ -284,7 +285,7 @@ class Clock:
 async def test_a_day_begins_at_midnight_utc(shop: Shop) -> None:
     clock = Clock()
     settings = msgspec.structs.replace(shop.services.settings, storage_limit_anonymous=1000)
-    use = StorageUse(settings, shop.services.database, clock)
+    use = StorageUse(settings, shop.services.database, Pseudonyms(b"key", "storage"), clock)
     anna = Claims(subject=uuid.uuid4(), is_anonymous=True)
     await use.take(anna, "192.0.2.1", 900)
     with pytest.raises(LimitReached):
@@ -312,7 +313,7 @@ async def test_counting_costs_no_statement_of_its_own(shop: Shop) -> None:
 
 async def test_the_service_itself_is_not_limited(shop: Shop) -> None:
     settings = msgspec.structs.replace(shop.services.settings, storage_limit_network=1000)
-    use = StorageUse(settings, shop.services.database)
+    use = StorageUse(settings, shop.services.database, Pseudonyms(b"key", "storage"))
     for _ in range(3):
         await use.take(SERVICE, "192.0.2.1", 900)
 

@@ -76,12 +76,13 @@ async def follow(services: Services, visitor: Caller, token: str, *, is_hit: boo
         return _target(await session.fetchrow("affiliate_clicks.target", click_id=click), click)
 
 
-async def follow_gift_link(services: Services, visitor: Caller, token: str) -> str:
-    """The same for a gift link, whose every visit is a click in its maker's name. Raises NotFound for an unknown or
-    forged token; Expired, LimitReached or ProductNotFound for one that leads nowhere any more."""
+async def follow_gift_link(services: Services, visitor: Caller, token: str, visit: str) -> str:
+    """The same for a gift link, each visit of which is a click in its maker's name, and a use. Raises NotFound for an
+    unknown or forged token; Expired, LimitReached or ProductNotFound for one that leads nowhere any more."""
     link = gift_links.open_token(services, token)
     async with services.database.session(SERVICE, read_only=False) as session:
-        return await _record_hit(session, services, visitor, await gift_links.create_click_of_maker(session, link))
+        click = await gift_links.create_click_of_maker(session, link, visit)
+        return await _record_hit(session, services, visitor, click)
 
 
 async def _record_hit(session: Session, services: Services, visitor: Caller, click: UUID) -> str:

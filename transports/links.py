@@ -1,53 +1,37 @@
-"""Links that leave the app: `/r/<token>`, which leads to a shop, and `/g/<token>`, a gift link."""
+"""Links that leave the app: `/r/<token>`, which leads to a shop, and `/g/<token>`, the page of a gift link."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
 
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from db.claims import ANONYMOUS
+from domain import money
+from domain.affiliate import disclosure
 from domain.devices import is_crawler
-from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, RateLimited, TryAgain
-from resolvers import affiliate_clicks
+from domain.errors import Expired, LimitReached, NotFound
+from resolvers import affiliate_clicks, gift_links
 from resolvers.services import Services
 from resolvers.sessions import Caller
-from transports.streams import caller_of
+from transports.pages import HEADERS, fill, form, limited, notice, page
 
-VISIT_COST = 100  # charged to the address against rate limits: visits may write
-# Nobody may cache the answer of a link, and search engines may not list its address.
-_HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
 _PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
 _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
-
-Answer = Callable[[HttpRequest, Services, Caller], Awaitable[Response]]
+_HOST = re.compile(r"[a-z0-9.-]+(:[0-9]+)?", re.IGNORECASE)
+# Chromium holds form-action against every redirect that follows, and shops are reached through hosts of affiliate
+# networks that we do not know.
+_FORM_ACTION = "'self' https:"
+_SUMMARY_LENGTH = 200
 
 
 def routes() -> list[Route]:
-    gift_link = Route("/g/{token}", limited(_follow_gift_link))
-    gift_link.methods = {"GET"}  # and not HEAD, which Starlette adds: it would use up the link
-    return [Route("/r/{token}", limited(_follow_tracked_link), methods=["GET"]), gift_link]
-
-
-def limited(answer: Answer) -> Callable[[HttpRequest], Awaitable[Response]]:
-    """Charges each visit to its address, and answers in plain text where that is refused."""
-
-    async def limited_answer(http: HttpRequest) -> Response:
-        services: Services = http.app.state.services
-        visitor = caller_of(http.scope, dict(http.scope["headers"]).get(b"user-agent"))
-        try:
-            await services.rate_limits.take(ANONYMOUS, visitor.address, VISIT_COST)
-            return await answer(http, services, visitor)
-        except TryAgain as error:
-            headers = {**_HEADERS, "retry-after": str(error.retry_after)}
-            if isinstance(error, RateLimited):
-                return PlainTextResponse("Too many links were followed from here.", 429, headers=headers)
-            return PlainTextResponse("Try again in a moment.", 503, headers=headers)
-
-    return limited_answer
+    return [
+        Route("/r/{token}", limited(_follow_tracked_link), methods=["GET"]),
+        Route("/g/{token}", limited(_gift_link), methods=["GET", "POST"]),
+    ]
 
 
 async def _follow_tracked_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:
@@ -56,8 +40,8 @@ async def _follow_tracked_link(http: HttpRequest, services: Services, visitor: C
             services, visitor, http.path_params["token"], is_hit=_is_by_a_person(http, visitor)
         )
     except NotFound:
-        return PlainTextResponse("There is no such link.", 404, headers=_HEADERS)
-    return RedirectResponse(target, 302, headers=_HEADERS)
+        return PlainTextResponse("There is no such link.", 404, headers=HEADERS)
+    return RedirectResponse(target, 302, headers=HEADERS)
 
 
 def _is_by_a_person(http: HttpRequest, visitor: Caller) -> bool:
@@ -69,11 +53,64 @@ def _is_by_a_person(http: HttpRequest, visitor: Caller) -> bool:
     )
 
 
-async def _follow_gift_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:
+async def _gift_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:
+    """GET shows what the link is about, to previewers too. Only the page's button, which POSTs, uses the link."""
+    token = http.path_params["token"]
     try:
-        target = await affiliate_clicks.follow_gift_link(services, visitor, http.path_params["token"])
-    except (Expired, LimitReached, ProductNotFound):
-        return PlainTextResponse("This link leads nowhere any more.", 410, headers=_HEADERS)
-    except NotFound:
-        return PlainTextResponse("There is no such link.", 404, headers=_HEADERS)
-    return RedirectResponse(target, 302, headers=_HEADERS)
+        if http.method == "POST":
+            visit = (await form(http)).get("visit", "")
+            if gift_links.is_visit(services, token, visit):
+                target = await affiliate_clicks.follow_gift_link(services, visitor, token, visit)
+                return RedirectResponse(target, 303, headers=HEADERS)
+        return _page(services, token, await gift_links.show(services, token), is_late=http.method == "POST")
+    except (NotFound, Expired, LimitReached):
+        # One answer for all of them: who guesses or keeps links does not learn which there were.
+        return notice(
+            "This link leads nowhere",
+            "It may have expired, been used already, or been copied only in part. Ask the person who sent it for a new "
+            "one.",
+            status=404,
+        )
+
+
+def _page(services: Services, token: str, shown: gift_links.Shown, *, is_late: bool) -> Response:
+    price = f"{money.to_decimal(shown.price_minor, shown.currency)} {shown.currency}"
+    image_url, image_origin = _image(shown.image_url)
+    says = disclosure(shown.network)
+    summary = " · ".join(filter(None, (f"{price} at {shown.retailer}", shown.description)))
+    url = f"{services.settings.base_url}/g/{token}"
+    picture = {"name": shown.name, "image_url": image_url}
+    head = fill(
+        "gift_link_head",
+        name=shown.name,
+        summary=summary if len(summary) <= _SUMMARY_LENGTH else f"{summary[: _SUMMARY_LENGTH - 1]}…",
+        url=url,
+        picture=fill("gift_link_head_picture", **picture) if image_url else "",
+        card="summary_large_image" if image_url else "summary",
+    )
+    body = fill(
+        "gift_link",
+        name=shown.name,
+        price=price,
+        retailer=shown.retailer,
+        picture=fill("gift_link_picture", **picture) if image_url else "",
+        message=fill("gift_link_message", message=shown.message) if shown.message else "",
+        alert=fill("alert", text="Please press the button once more.") if is_late else "",
+        disclosure=fill("gift_link_disclosure", disclosure=says) if says else "",
+        action=urlsplit(url).path,
+        visit=gift_links.new_visit(services, token),
+    )
+    return page(
+        shown.name, body, head=head, status=400 if is_late else 200, form_action=_FORM_ACTION, image=image_origin
+    )
+
+
+def _image(url: str | None) -> tuple[str, str]:
+    """A picture's URL and its origin for a Content-Security-Policy; nothing where a policy cannot name its host."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return "", ""
+    if parts.scheme != "https" or not _HOST.fullmatch(parts.netloc):
+        return "", ""
+    return url or "", f"https://{parts.netloc.lower()}"

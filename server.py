@@ -29,7 +29,7 @@ from resolvers.services import Services
 from schema import trusted_documents
 from schema.execution import Engine
 from settings import Settings, SettingsError
-from transports import links
+from transports import links, mail_links
 from transports.exports import Exports
 from transports.http import SECURITY_HEADERS, GraphQL
 from transports.proxies import Proxies
@@ -85,6 +85,7 @@ def create_app(
         routes=[
             *(_graphiql_routes() if settings.serves_graphiql else ()),
             *links.routes(),
+            *mail_links.routes(),
             Route("/livez", _live, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
         ],

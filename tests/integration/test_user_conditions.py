@@ -27,6 +27,9 @@ from tests.security.canaries import PERSONAL
 
 # Statements that are about more than one person, or find a person by a secret.
 SERVICE = {
+    "affiliate_clicks.target": "a previewer that has a tracked link is redirected: the click's id finds the offer",
+    "gift_links.maker": "who has a link may use it: its id finds the maker, in whose name the click is",
+    "gift_links.show": "who has a link may see its page: its id finds it",
     "idempotency_keys.purge": "a job forgets everybody's keys of the day before",
     "personality.mark_everybody_due": "a command of the owner lets all personalities be computed anew",
     "privacy.people": "a command of the owner compares everybody with the tombstones of a backup",

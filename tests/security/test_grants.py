@@ -70,6 +70,7 @@ MAY_CALL = {
         "finish_mail",
         "follow_affiliate_click",
         "forgive_attempt",
+        "is_one_time_token",
         "issue_one_time_token",
         "merge_session",
         "purge_mail",

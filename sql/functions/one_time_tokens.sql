@@ -27,7 +27,7 @@ comment on function private.issue_one_time_token(text, text, bytea, bytea, inter
 
 create or replace function private.is_one_time_token(p_kind text, p_token_hash bytea) returns boolean
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select exists (
     select from private.one_time_tokens t join auth.users u on u.id = t.user_id and u.email = t.email

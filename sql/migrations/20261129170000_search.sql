@@ -246,7 +246,7 @@ $$;
 comment on function private.add_search_words(text[]) is 'Words that a mistyped search may have meant.';
 
 revoke all on function private.word_variants(text), private.add_search_words(text[]) from public;
-grant execute on function private.search_fold(text) to anon, authenticated, service_role;
+grant execute on function private.search_fold(text), private.search_lower(text) to anon, authenticated, service_role;
 
 -- The column stays what it was for its readers; a trigger writes it.
 alter table public.products

@@ -167,6 +167,11 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
+    def base_path(self) -> str:
+        """The path of that URL, without a slash at the end: empty for most."""
+        return urlsplit(self.base_url).path
+
+    @property
     def app_base_url(self) -> str:
         """Where the app that people see is, without a slash at the end: mails link there."""
         return (self.app_url or self.base_url).rstrip("/")

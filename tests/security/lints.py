@@ -236,8 +236,8 @@ LINTS = [
         "invalid_index",
         f"select x.relname from {TABLES} join pg_index i on i.indrelid = c.oid join pg_class x on x.oid = i.indexrelid"
         " where not i.indisvalid",
-        "update pg_index set indisvalid = false where indexrelid = 'public.brands_name_idx'::regclass;",
-        "brands_name_idx",
+        "update pg_index set indisvalid = false where indexrelid = 'public.products_brand_id_idx'::regclass;",
+        "products_brand_id_idx",
     ),
 ]
 
@@ -251,7 +251,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "private.forget_withdrawn": _CALLED,
         "private.has_mfa": _ASKED,
         "private.mark_personality_due": _CALLED,
-        "private.search_query": _ASKED,
+        "private.search_corrections": _ASKED,
         "private.second_factors_of": _ASKED,
         "private.sync_signals": _CALLED,
         "private.update_preferences": _CALLED,

@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.claims import ANONYMOUS, REQUEST_ID
 from db.pool import Database
-from domain.errors import Expired, LimitReached, NotFound, ProductNotFound, RateLimited, TryAgain
-from resolvers import affiliate_clicks, exports, housekeeping, outbox, senders
+from resolvers import exports, housekeeping, outbox, senders
 from resolvers.services import Services
-from resolvers.sessions import Caller
 from schema import trusted_documents
 from schema.execution import Engine
 from settings import Settings, SettingsError
+from transports import links, mail_links
 from transports.exports import Exports
 from transports.http import SECURITY_HEADERS, GraphQL
 from transports.proxies import Proxies
-from transports.streams import Streams, caller_of
+from transports.streams import Streams
 from transports.websockets import WebSockets
 
 log = structlog.get_logger("aclue.server")
@@ -85,8 +84,8 @@ def create_app(
     app = _App(
         routes=[
             *(_graphiql_routes() if settings.serves_graphiql else ()),
-            _link("/r/{token}", affiliate_clicks.follow),
-            _link("/g/{token}", affiliate_clicks.follow_gift_link),
+            *links.routes(),
+            *mail_links.routes(),
             Route("/livez", _live, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
         ],
@@ -210,36 +209,6 @@ async def _graphiql(http: HttpRequest) -> Response:
 
 async def _home(http: HttpRequest) -> Response:
     return RedirectResponse("/graphql", 302)
-
-
-# A link's answer is nobody's to keep, and its address no search engine's to list.
-_LINK_HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
-VISIT_COST = 100  # charged to the address against rate limits: each visit is written down
-
-
-def _link(path: str, follow: Callable[[Services, Caller, str], Awaitable[str]]) -> Route:
-    """A link that leads to a stored offer, never to anything the request says."""
-
-    async def answer(http: HttpRequest) -> Response:
-        services = _services(http)
-        try:
-            visitor = caller_of(http.scope, dict(http.scope["headers"]).get(b"user-agent"))
-            await services.rate_limits.take(ANONYMOUS, visitor.address, VISIT_COST)
-            target = await follow(services, visitor, http.path_params["token"])
-        except TryAgain as error:
-            headers = {**_LINK_HEADERS, "retry-after": str(error.retry_after)}
-            if isinstance(error, RateLimited):
-                return PlainTextResponse("Too many links were followed from here.", 429, headers=headers)
-            return PlainTextResponse("Try again in a moment.", 503, headers=headers)
-        except (Expired, LimitReached, ProductNotFound):
-            return PlainTextResponse("This link leads nowhere any more.", 410, headers=_LINK_HEADERS)
-        except NotFound:
-            return PlainTextResponse("There is no such link.", 404, headers=_LINK_HEADERS)
-        return RedirectResponse(target, 302, headers=_LINK_HEADERS)
-
-    route = Route(path, answer)
-    route.methods = {"GET"}  # and not HEAD, as it is by itself: a preview is no visit
-    return route
 
 
 async def _live(http: HttpRequest) -> Response:

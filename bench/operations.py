@@ -222,6 +222,10 @@ class Tour:
         update = "mutation ($i: UpdateProductInput!) { updateProduct(input: $i) { userErrors { message } } }"
         changes = {"id": made["product"]["id"], "price": "13.50", "isActive": False}
         await self._do("updateProduct", update, i=changes)
+        someone = {"email": "nobody@plans.invalid", "role": "analyst"}
+        for name, kind in (("grantRole", "GrantRoleInput"), ("revokeRole", "RevokeRoleInput")):
+            document = f"mutation ($i: {kind}!) {{ {name}(input: $i) {{ role userErrors {{ code }} }} }}"
+            await self._do(name, document, i=someone)
         since = "2026-01-01T00:00:00Z"
         await self._do("eventCounts", f'{{ eventCounts(since: "{since}") {{ name events people }} }}')
         whose = (await self._do("me", "{ me { id } }"))["me"]["id"]

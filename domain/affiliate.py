@@ -1,4 +1,4 @@
-"""Tracked links: the token in their URL and the shop's URL with our click id."""
+"""Tracked links: the token in their URL, the shop's URL with our click id, and what readers are told of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,16 @@ import base64
 import binascii
 from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import UUID
+
+_DISCLOSURE = "If you buy through this link, we may earn a commission. It does not change what you pay."
+_DISCLOSURES = {  # where a network prescribes the sentence
+    "amazon": "As an Amazon Associate I earn from qualifying purchases.",
+}
+
+
+def disclosure(network: str | None) -> str | None:
+    """What has to stand beside a link that this affiliate network pays for; None where none does."""
+    return None if network is None else _DISCLOSURES.get(network, _DISCLOSURE)
 
 
 def encode_token(click: UUID) -> str:

@@ -7,14 +7,20 @@ from typing import Literal
 
 DeviceClass = Literal["mobile", "tablet", "desktop", "bot", "other"]
 
+# Search engines and link previews; most of them also claim to be a browser. Cubot makes phones.
+_CRAWLERS = re.compile(
+    r"(?<!cu)bots?\b|bot[/_-]|crawl|spider|slurp|preview|scrap|facebookexternalhit|meta-external|whatsapp/"
+    r"|embedly|iframely|vkshare|mastodon/|imgproxy|mediapartners|google-",
+    re.IGNORECASE,
+)
 # The first that matches. "Mobi" tells a phone (MDN, "Browser detection using the user agent"); Android without it is a
-# tablet. Bots come first, because most of them also claim to be a browser.
+# tablet.
 _SIGNS: tuple[tuple[DeviceClass, re.Pattern[str]], ...] = (
+    ("bot", _CRAWLERS),
     (
         "bot",
         re.compile(
-            r"bot\b|bots\b|bot[/_-]|crawl|spider|slurp|preview|facebookexternalhit|whatsapp/|headless|lighthouse"
-            r"|^(curl|wget|python|go-http|java|okhttp|axios|node|libwww|apache-httpclient)\b",
+            r"headless|lighthouse|^(curl|wget|python|go-http|java|okhttp|axios|node|libwww|apache-httpclient)\b",
             re.IGNORECASE,
         ),
     ),
@@ -22,9 +28,15 @@ _SIGNS: tuple[tuple[DeviceClass, re.Pattern[str]], ...] = (
     ("mobile", re.compile(r"mobi|iphone|ipod|android", re.IGNORECASE)),
     ("desktop", re.compile(r"windows nt|macintosh|x11|cros|linux", re.IGNORECASE)),
 )
+_MAX_LENGTH = 400
+
+
+def is_crawler(user_agent: str | None) -> bool:
+    """Whether it fetches links to index or to preview them, and nobody looks on. A script is none: somebody runs it."""
+    return _CRAWLERS.search((user_agent or "")[:_MAX_LENGTH]) is not None
 
 
 def device_class(user_agent: str | None) -> DeviceClass:
     """Of a User-Agent header; `other` for none, or one that says nothing."""
-    text = (user_agent or "")[:400]
+    text = (user_agent or "")[:_MAX_LENGTH]
     return next((name for name, signs in _SIGNS if signs.search(text)), "other")

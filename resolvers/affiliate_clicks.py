@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from uuid import UUID
 
+import asyncpg
+
 from db.claims import SERVICE
 from db.session import Session
 from domain import affiliate
@@ -62,21 +64,25 @@ async def create(
     return await once(session, "createAffiliateClick", idempotency_key, request, store)
 
 
-async def follow(services: Services, visitor: Caller, token: str) -> str:
-    """The shop's URL with our click id, and the hit recorded. Raises NotFound for an unknown token."""
+async def follow(services: Services, visitor: Caller, token: str, *, is_hit: bool) -> str:
+    """The shop's URL with our click id. A hit is recorded where this is one: a person went there. Raises NotFound for
+    an unknown token."""
     click = affiliate.decode_token(token)
     if click is None:
         raise NotFound("There is no such link.")
-    async with services.database.session(SERVICE, read_only=False) as session:
-        return await _record_hit(session, services, visitor, click)
+    async with services.database.session(SERVICE, read_only=not is_hit) as session:
+        if is_hit:
+            return await _record_hit(session, services, visitor, click)
+        return _target(await session.fetchrow("affiliate_clicks.target", click_id=click), click)
 
 
-async def follow_gift_link(services: Services, visitor: Caller, token: str) -> str:
-    """The same for a gift link, whose every visit is a click in its maker's name. Raises NotFound for an unknown or
-    forged token; Expired, LimitReached or ProductNotFound for one that leads nowhere any more."""
+async def follow_gift_link(services: Services, visitor: Caller, token: str, visit: str) -> str:
+    """The same for a gift link, each visit of which is a click in its maker's name, and a use. Raises NotFound for an
+    unknown or forged token; Expired, LimitReached or ProductNotFound for one that leads nowhere any more."""
     link = gift_links.open_token(services, token)
     async with services.database.session(SERVICE, read_only=False) as session:
-        return await _record_hit(session, services, visitor, await gift_links.create_click_of_maker(session, link))
+        click = await gift_links.create_click_of_maker(session, link, visit)
+        return await _record_hit(session, services, visitor, click)
 
 
 async def _record_hit(session: Session, services: Services, visitor: Caller, click: UUID) -> str:
@@ -88,6 +94,10 @@ async def _record_hit(session: Session, services: Services, visitor: Caller, cli
         visitor_hash=services.visitor_pseudonyms.of(who, time.time()),
         device_class=device_class(visitor.user_agent),
     )
-    if found is None:
+    return _target(found, click)
+
+
+def _target(offer: asyncpg.Record | None, click: UUID) -> str:
+    if offer is None:
         raise NotFound("There is no such link.")
-    return affiliate.tracked_url(found["affiliate_url"], found["click_parameter"], affiliate.encode_token(click))
+    return affiliate.tracked_url(offer["affiliate_url"], offer["click_parameter"], affiliate.encode_token(click))

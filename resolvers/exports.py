@@ -74,7 +74,7 @@ async def _require_refresh_token(services: Services, user: UUID, refresh_token: 
     token = services.refresh_tokens.read(refresh_token)
     async with services.database.session(SERVICE, read_only=False) as session:
         known = None if token is None else await sessions.present(session, services, token)
-    if known is None or known["user_id"] != user:
+    if known is None or not known["is_live"] or known["user_id"] != user:
         raise InvalidCredentials("The refresh token is not valid.", path)
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
+from db.claims import SERVICE
 from db.session import Session
 from domain import gift_links
 from domain.errors import Expired, Invalid, LimitReached, NotFound, ProductNotFound, UserError
@@ -18,6 +21,7 @@ from resolvers.services import Services
 
 MAX_MESSAGE = 1000
 MAX_NAME = 100
+_VISIT = "visitGiftLink"
 
 _TOKEN = ("giftLinkToken",)
 _REFUSALS: dict[str, Callable[[], UserError]] = {  # what private.use_gift_link() says
@@ -83,6 +87,41 @@ async def revoke(session: Session, link: UUID | None) -> UUID:
     return link
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What the page of a link shows. Who made the link, and for whom, is not on it."""
+
+    message: str | None
+    name: str
+    description: str | None
+    image_url: str | None
+    price_minor: int
+    currency: str
+    retailer: str
+    network: str | None
+
+
+async def show(services: Services, token: str) -> Shown:
+    """For everybody who has the link, as often as they like. Raises NotFound, also where it may be used no more."""
+    link = open_token(services, token)
+    async with services.database.session(SERVICE, read_only=True) as session:
+        found = await session.fetchrow("gift_links.show", id=link)
+    if found is None:
+        raise _REFUSALS["unknown"]()
+    return Shown(**found)
+
+
+def new_visit(services: Services, token: str) -> str:
+    """What the form of the link's page sends back. Raises NotFound for a forged token."""
+    link = open_token(services, token)
+    return gift_links.encode_visit(link, services.gift_link_visits, now=time.time(), nonce=uuid4())
+
+
+def is_visit(services: Services, token: str, visit: str) -> bool:
+    """Whether the form of the link's page sent this. Raises NotFound for a forged token."""
+    return gift_links.is_visit(visit, open_token(services, token), services.gift_link_visits, now=time.time())
+
+
 def open_token(services: Services, token: str) -> UUID:
     """The link's id. Raises NotFound for a forged token."""
     link = gift_links.decode_token(token, services.gift_links)
@@ -97,9 +136,21 @@ async def create_click(session: Session, link: UUID, **click: Any) -> UUID:
     return _click(await session.fetchrow("gift_links.create_click", id=link, **click))
 
 
-async def create_click_of_maker(session: Session, link: UUID) -> UUID:
-    """As service_role: a click through a link by somebody without a session. Raises as create_click does."""
-    return _click(await session.fetchrow("gift_links.create_click_of_maker", id=link))
+async def create_click_of_maker(session: Session, link: UUID, visit: str) -> UUID:
+    """As service_role: a click through a link by somebody without a session; the same for the same visit, so that a
+    button that is pressed twice uses the link once. Raises as create_click does."""
+    maker = await session.fetchval("gift_links.maker", id=link)
+    if maker is None:  # the function knows why
+        return _click(await session.fetchrow("gift_links.create_click_of_maker", id=link))
+    identity = {"user_id": maker, "operation": _VISIT, "key": visit}
+    await session.fetch("idempotency_keys.lock", **identity)
+    known = await session.fetchrow("idempotency_keys.find", **identity)
+    if known is not None:
+        earlier: UUID = known["result_id"]
+        return earlier
+    click = _click(await session.fetchrow("gift_links.create_click_of_maker", id=link))
+    await session.fetch("gift_links.remember_visit", **identity, result_id=click)
+    return click
 
 
 def _click(made: asyncpg.Record | None) -> UUID:

@@ -75,9 +75,34 @@ async def verify_email(services: Services, token: str, claims: Claims = ANONYMOU
     return is_afresh
 
 
+async def require(services: Services, kind: str, token: str) -> None:
+    """Looks whether a token may be used, and leaves it. Raises InvalidCredentials or Unavailable."""
+    await accounts.require_ours(services)
+    async with services.database.session(SERVICE, read_only=True) as session:
+        if not await session.fetchval("one_time_tokens.is_valid", kind=kind, token_hash=outbox.hash_of(token)):
+            raise _refusal()
+
+
+async def verify_email_on_page(services: Services, token: str) -> str | None:
+    """As verify_email for somebody who is not signed in. Where the account starts afresh: a token for reset_password,
+    since who has the mail's token owns the address. Raises InvalidCredentials or Unavailable."""
+    await accounts.require_ours(services)
+    async with services.database.session(SERVICE, read_only=False) as session:
+        used = await _use(session, outbox.VERIFY_EMAIL, token)
+        if not used["is_afresh"]:
+            return None
+        known = await session.fetchrow("accounts.by_id", id=used["account"])
+        assert known is not None  # it was made in this transaction
+        return await outbox.issue_token(session, services, outbox.RESET_PASSWORD, known["email"], has_mail=False)
+
+
 async def _use(session: Session, kind: str, token: str, *, holder: UUID | None = None) -> asyncpg.Record:
     """Raises InvalidCredentials. `session` is service_role's."""
     used = await session.fetchrow("one_time_tokens.use", kind=kind, token_hash=outbox.hash_of(token), holder=holder)
     if used is None:
-        raise InvalidCredentials("The token is not valid: used or expired.", ("token",))
+        raise _refusal()
     return used
+
+
+def _refusal() -> InvalidCredentials:
+    return InvalidCredentials("The token is not valid: used or expired.", ("token",))

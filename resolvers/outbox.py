@@ -35,6 +35,11 @@ def hash_of(token: str) -> bytes:
 
 async def queue_token(session: Session, services: Services, kind: str, email: str) -> None:
     """A new one-time token and its mail to an account's address. `session` is service_role's."""
+    await issue_token(session, services, kind, email, has_mail=True)
+
+
+async def issue_token(session: Session, services: Services, kind: str, email: str, *, has_mail: bool) -> str:
+    """A new one-time token for the account of this address. `session` is service_role's."""
     settings = services.settings
     token = secrets.token_urlsafe(32)
     await session.fetch(
@@ -42,11 +47,12 @@ async def queue_token(session: Session, services: Services, kind: str, email: st
         kind=kind,
         email=email,
         token_hash=hash_of(token),
-        payload=services.mail_sealer.seal(token, _about(kind, email)),
+        payload=services.mail_sealer.seal(token, _about(kind, email)) if has_mail else None,
         lifetime_seconds=float(
             settings.reset_token_lifetime if kind == RESET_PASSWORD else settings.verification_token_lifetime
         ),
     )
+    return token
 
 
 async def _answer_reset_requests(services: Services) -> None:

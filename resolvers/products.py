@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -88,7 +89,7 @@ async def search_query(session: Session, search: str | None) -> str | None:
     text = (search or "").strip()
     if not text:
         return None
-    if len(text) > MAX_SEARCH_LENGTH:
+    if len(text) > MAX_SEARCH_LENGTH or len(unicodedata.normalize("NFKD", text)) > 4 * MAX_SEARCH_LENGTH:
         raise Invalid(f"A search has at most {MAX_SEARCH_LENGTH} characters.", ("search",))
     query: str = await session.fetchval("products.search_query", search=text.replace("\0", " "))
     return query

@@ -19,6 +19,7 @@ from domain.errors import (
 )
 from resolvers import accounts, sessions
 from resolvers.services import Services
+from resolvers.sessions import Caller
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def outcome(row: asyncpg.Record, email: str) -> Change:
             raise _unknown(email)
         case "unverified":
             raise Conflict(
-                f"The e-mail {email} is not verified: whoever signed up with it must show first that it is theirs.",
+                f"The e-mail {email} is not verified: its owner must open the link of the verification mail first.",
                 ("email",),
             )
         case "last admin":
@@ -65,9 +66,12 @@ def outcome(row: asyncpg.Record, email: str) -> Change:
     return Change(row["person_id"], email, row["app_role"], row["outcome"] == "changed")
 
 
-async def change(services: Services, claims: Claims, *, email: str, role: str, is_granted: bool) -> Change:
+async def change(
+    services: Services, caller: Caller, claims: Claims, *, email: str, role: str, password: str | None, is_granted: bool
+) -> Change:
     """Grants a role, in place of another one, or revokes it; harmless to repeat. The caller must be admin now, and not
-    only when the token was issued. Raises Unauthenticated, SecondFactorRequired, and what `wanted` and `outcome` do."""
+    only when the token was issued; where there is no second factor to show, by the password or a recent sign-in. Raises
+    Unauthenticated, SecondFactorRequired, and what require_recent_sign_in, `wanted` and `outcome` do."""
     if claims.subject is None:
         raise Unauthenticated("This needs an access token: sign in.")
     if not claims.may_administer:
@@ -78,6 +82,8 @@ async def change(services: Services, claims: Claims, *, email: str, role: str, i
         async with services.database.session(SERVICE, read_only=True) as session:
             if await session.fetchval("second_factors.is_on", user_id=claims.subject):
                 raise SecondFactorRequired("Show the second factor first.")
+        if claims.session_id is not None:
+            await accounts.require_recent_sign_in(services, caller, claims, claims.subject, password)
     tidy, tidy_role = wanted(email, role)
     # A token without a session is from the command line: whoever makes these may do all of this anyway.
     actor = claims.subject if is_person and claims.session_id is not None else None

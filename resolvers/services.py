@@ -37,6 +37,7 @@ class Services:
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
     gift_links: Signer = field(repr=False)
+    gift_link_visits: Signer = field(repr=False)
     exports: Signer = field(repr=False)
     factor_sealer: Sealer = field(repr=False)
     mail_sealer: Sealer = field(repr=False)
@@ -55,13 +56,14 @@ class Services:
             tokens=Tokens(settings, secret),
             passwords=Passwords(),
             rate_limits=RateLimits(settings),
-            storage_use=StorageUse(settings, database),
+            storage_use=StorageUse(settings, database, Pseudonyms(key, "storage")),
             system_log=SystemLog(database),
             rankings=Rankings(settings.ranking_lifetime),
             refresh_tokens=RefreshTokens(key),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),
             gift_links=Signer(key, "gift link"),
+            gift_link_visits=Signer(key, "gift link visit"),
             exports=Signer(key, "export"),
             factor_sealer=Sealer(encryption_key, "second factor"),
             mail_sealer=Sealer(encryption_key, "mail"),

@@ -50,7 +50,7 @@ async def merge(services: Services, claims: Claims, refresh_token: str | None) -
 
 async def _unmerged(services: Services, token: RefreshToken) -> UUID | None:
     """Whose anonymous session this is the refresh token of, where it is not merged yet."""
-    async with services.database.session(SERVICE, read_only=True) as session:
+    async with services.database.session(SERVICE, read_only=False) as session:  # it locks the session
         visitor = await session.fetchrow("session_merges.of_session", session_id=token.session_id)
         known = await sessions.of_token(session, services, token.session_id, token.hash)
     if visitor is None or visitor["is_merged"] or known is None or not known["is_anonymous"]:

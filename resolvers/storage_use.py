@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -22,6 +20,7 @@ import structlog
 from db.claims import SERVICE, Claims
 from domain.errors import LimitReached
 from domain.networks import networks
+from domain.pseudonyms import Pseudonyms
 from settings import Settings
 
 if TYPE_CHECKING:
@@ -63,12 +62,17 @@ class StorageUse:
     """`take` before something is stored. service_role is not limited."""
 
     def __init__(
-        self, settings: Settings, database: Database, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self,
+        settings: Settings,
+        database: Database,
+        pseudonyms: Pseudonyms,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._anonymous = settings.storage_limit_anonymous
         self._account = settings.storage_limit_account
         self._network = settings.storage_limit_network
         self._database = database
+        self._pseudonyms = pseudonyms
         self._clock = clock
         self._uses: dict[tuple[date, bytes], _Use] = {}
         self._day = clock().date()
@@ -82,9 +86,9 @@ class StorageUse:
         day; then nothing is counted. `is_essential`: a tenth more is there for it."""
         if claims.role == "service_role":
             return Taken(0, ())
-        limits = [(_network(network.name), self._network * network.factor) for network in networks(address)]
+        limits = [(self._network_of(network.name), self._network * network.factor) for network in networks(address)]
         if claims.subject is not None:
-            limits.append((_person(claims.subject), self._limit(claims)))
+            limits.append((self._person(claims.subject), self._limit(claims)))
         uses = [(self._use(subject), limit) for subject, limit in limits]
         if any(use.own + amount > limit // UNSHARED for use, limit in uses):
             await self.share([use for use, _ in uses])
@@ -100,7 +104,7 @@ class StorageUse:
     async def take_over(self, session: UUID, claims: Claims) -> None:
         """Counts what an anonymous session stored today as the account's that it becomes a part of. Raises
         LimitReached, as take() does."""
-        of_session, own = self._use(_person(session)), self._use(_person(claims.subject or session))
+        of_session, own = self._use(self._person(session)), self._use(self._person(claims.subject or session))
         await self.share([of_session, own])
         amount = of_session.shared + of_session.own
         if own.shared + own.own + amount > self._limit(claims):
@@ -108,6 +112,12 @@ class StorageUse:
         own.own += amount
         of_session.own -= amount
         self._has_some.set()
+
+    def _network_of(self, name: str) -> bytes:
+        return self._pseudonyms.of(f"network:{name}", self._clock().timestamp())
+
+    def _person(self, subject: UUID) -> bytes:
+        return self._pseudonyms.of(f"person:{subject}", self._clock().timestamp())
 
     def _limit(self, claims: Claims) -> int:
         return self._anonymous if claims.is_anonymous or claims.role == "anon" else self._account
@@ -177,13 +187,3 @@ class StorageUse:
             await self.share()
         except Exception as error:  # what was counted stays, and is added with what comes next
             log.warning("what is stored was not added up", exception=type(error).__name__)
-
-
-@functools.lru_cache(10_000)
-def _network(name: str) -> bytes:
-    return hashlib.sha256(f"network:{name}".encode("utf-8", "surrogatepass")).digest()
-
-
-@functools.lru_cache(10_000)
-def _person(subject: UUID) -> bytes:
-    return hashlib.sha256(f"person:{subject}".encode()).digest()

@@ -11,7 +11,7 @@ from resolvers import accounts, sessions
 from resolvers.profiles import require_subject
 from resolvers.sessions import SignedIn, Visit
 from schema.context import Info
-from schema.errors import Stores, UserError, outcome, user_errors
+from schema.errors import NOTHING, Stores, UserError, outcome, user_errors
 from schema.node import load
 from schema.profiles import Profile
 
@@ -99,7 +99,7 @@ async def auth_payload(info: Info, signed_in: SignedIn) -> AuthPayload:
 @strawberry.type
 class AccountMutation:
     @strawberry.mutation(description="Starts an anonymous session: a profile and its tokens.")
-    @outcome(StartSessionPayload, stores=Stores(row=800, is_essential=True))
+    @outcome(StartSessionPayload, stores=Stores(row=800))
     async def start_session(self, info: Info, input: StartSessionInput) -> StartSessionPayload:
         context = info.context
         visit = Visit(input.landing_page, input.referrer, input.device_type, input.campaign)
@@ -141,7 +141,7 @@ class AccountMutation:
         return await auth_payload(info, await sessions.refresh(info.context.services, input.refresh_token))
 
     @strawberry.mutation(description="Ends the session of the access token: its refresh token is of no use any more.")
-    @outcome(SignOutPayload, stores=Stores(is_essential=True))
+    @outcome(SignOutPayload, stores=NOTHING)
     async def sign_out(self, info: Info) -> SignOutPayload:
         context = info.context
         require_subject(context.session)

@@ -94,7 +94,7 @@ class Stores:
         return self.row * rows + size.bytes + VALUE_BYTES * size.values
 
 
-NOTHING = Stores(row=0)  # an erasure is never refused
+NOTHING = Stores(row=0)  # never refused: an erasure, and what ends a session
 VALUE_BYTES = 4  # what jsonb and a row add to each value
 
 
@@ -123,7 +123,7 @@ def outcome(
                     taken.give_back()
                 context.session.abandon()
                 return payload(user_errors=[UserError.of(error)])
-            except (errors.Unauthenticated, errors.Forbidden, errors.TryAgain):
+            except BaseException:  # nothing of it is stored
                 if taken is not None:
                     taken.give_back()
                 raise

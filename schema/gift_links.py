@@ -39,7 +39,7 @@ class GiftLink(Node):
     created_at: datetime = column("When it was made.")
 
     url: str = column(
-        "What to send; it leads to the shop and needs no session. Each visit is a use.",
+        "What to send: a page that shows the product and needs no session. Going on to the shop from there is a use.",
         "id",
         read=_url,
         with_context=True,

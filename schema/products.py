@@ -15,7 +15,7 @@ from aiodataloader import DataLoader
 
 from db.connections import ROOT
 from db.queries import QUERIES
-from domain import ids, money
+from domain import affiliate, ids, money
 from domain.errors import BadUserInput
 from domain.pages import size_of
 from resolvers import product_offers, products, recommendations
@@ -66,6 +66,15 @@ class Product(Node):
         "Where it stands in the catalogue.", "category_id"
     )
     retailer: Retailer | None = to_one("Who sells it.", "retailer_id")
+
+    @strawberry.field(
+        description="What has to stand beside a link to the shop because an affiliate network may pay for it; null "
+        "where none does."
+    )
+    async def disclosure(self, info: Info) -> str | None:
+        sellers = info.context.session.loaders.one_by(Retailer.ROW, "id")
+        seller = await sellers.load(self.record["retailer_id"])
+        return None if seller is None else affiliate.disclosure(seller.network)
 
     @strawberry.field(
         description="Who asks how much for it now, cheapest first; other currencies than its own last. At most "

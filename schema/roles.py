@@ -14,12 +14,18 @@ from schema.errors import UserError, outcome, user_errors
 class GrantRoleInput:
     email: str = strawberry.field(description="Of the account, which must have verified it. Case does not matter.")
     role: str = strawberry.field(description="`admin` or `analyst`. A person has one role: it replaces another.")
+    password: str | None = strawberry.field(
+        default=None, description="The caller's; not needed within 10 minutes of signing in, or with a second factor."
+    )
 
 
 @strawberry.input(description="A role to take from somebody.")
 class RevokeRoleInput:
     email: str = strawberry.field(description="Of the account. Case does not matter.")
     role: str = strawberry.field(description="`admin` or `analyst`. Nothing changes where the person does not have it.")
+    password: str | None = strawberry.field(
+        default=None, description="The caller's; not needed within 10 minutes of signing in, or with a second factor."
+    )
 
 
 @strawberry.type(description="What came of granting a role.")
@@ -46,7 +52,13 @@ class RoleMutation:
     async def grant_role(self, info: Info, input: GrantRoleInput) -> GrantRolePayload:
         context = info.context
         change = await roles.change(
-            context.services, context.claims, email=input.email, role=input.role, is_granted=True
+            context.services,
+            context.caller,
+            context.claims,
+            email=input.email,
+            role=input.role,
+            password=input.password,
+            is_granted=True,
         )
         return GrantRolePayload(person_id=_profile(change), role=change.role)
 
@@ -58,7 +70,13 @@ class RoleMutation:
     async def revoke_role(self, info: Info, input: RevokeRoleInput) -> RevokeRolePayload:
         context = info.context
         change = await roles.change(
-            context.services, context.claims, email=input.email, role=input.role, is_granted=False
+            context.services,
+            context.caller,
+            context.claims,
+            email=input.email,
+            role=input.role,
+            password=input.password,
+            is_granted=False,
         )
         return RevokeRolePayload(person_id=_profile(change), role=change.role)
 

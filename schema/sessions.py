@@ -12,7 +12,7 @@ from domain import ids
 from resolvers import sessions
 from resolvers.profiles import require_subject
 from schema.context import Context, Info
-from schema.errors import Stores, UserError, outcome, user_errors
+from schema.errors import NOTHING, UserError, outcome, user_errors
 from schema.node import Node, column, load, row
 
 
@@ -61,7 +61,7 @@ class SessionMutation:
         description="Ends one of the caller's sessions; harmless to repeat. Its access token expires by itself, in 15"
         " minutes or less."
     )
-    @outcome(RevokeSessionPayload, stores=Stores(is_essential=True))
+    @outcome(RevokeSessionPayload, stores=NOTHING)
     async def revoke_session(self, info: Info, input: RevokeSessionInput) -> RevokeSessionPayload:
         context = info.context
         require_subject(context.session)
@@ -70,7 +70,7 @@ class SessionMutation:
         return RevokeSessionPayload(session=load(info, Session, ended))
 
     @strawberry.mutation(description="Ends all the caller's sessions but the one that asks.")
-    @outcome(RevokeOtherSessionsPayload, stores=Stores(is_essential=True))
+    @outcome(RevokeOtherSessionsPayload, stores=NOTHING)
     async def revoke_other_sessions(self, info: Info) -> RevokeOtherSessionsPayload:
         context = info.context
         require_subject(context.session)

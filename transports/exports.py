@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from db.claims import ANONYMOUS, REQUEST_ID
 from domain.errors import Expired, NotFound, Overloaded, RateLimited, Timeout, TryAgain
+from domain.networks import networks
 from resolvers import exports
 from resolvers.exports import RETRY_SECONDS, Ticket
 from transports.http import NO_STORE, SECURITY_HEADERS, headers_of
@@ -20,6 +22,11 @@ from transports.streams import End, Ended, Streams, caller_of, drop
 
 log = structlog.get_logger("aclue.transports")
 
+# While somebody waits, a download that is slower than this gives way, after the first seconds.
+MIN_BYTES_PER_SECOND = 256 * 1024
+FIRST_SECONDS = 10
+TURN_SECONDS = 3 * RETRY_SECONDS  # for so long a turn is kept for a network that was refused
+MAX_WAITING = 1_000
 VISIT_COST = 100  # charged to the address against rate limits, as for tracked links
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _FILE = [
@@ -33,11 +40,18 @@ _UNASKED = (b"prefetch", b"preview", b"prerender")
 
 
 class Exports:
-    """The ASGI app of the addresses that exportMyData gives. One download at a time: each holds a connection."""
+    """The ASGI app of the addresses that exportMyData gives. One download at a time: each holds a connection.
 
-    def __init__(self, streams: Streams) -> None:
+    Nobody can keep that place for themselves: a slow download gives way while somebody waits, and the network that had
+    the place last comes after those that were refused meanwhile.
+    """
+
+    def __init__(self, streams: Streams, clock: Callable[[], float] = time.monotonic) -> None:
         self._streams = streams
+        self._clock = clock
         self._is_busy = False
+        self._last_network = ""
+        self._waiting: dict[str, float] = {}  # networks that were refused, and until when their turn is kept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = secrets.token_hex(8)
@@ -68,9 +82,7 @@ class Exports:
         await services.rate_limits.take(ANONYMOUS, caller.address, VISIT_COST)
         ticket = exports.open_ticket(services, scope["path"].removeprefix(exports.PATH))
         await exports.check(services, ticket)
-        if self._is_busy:
-            raise Overloaded("Another export is being downloaded: try again shortly.", RETRY_SECONDS)
-        self._is_busy = True
+        self._take_place(networks(caller.address)[-1].name)
         try:
             with self._streams.opened(caller) as stream:
                 await stream.become(ticket.claims)
@@ -93,14 +105,37 @@ class Exports:
         finally:
             self._is_busy = False
 
+    def _take_place(self, network: str) -> None:
+        """Raises Overloaded while another has the place, or the turn."""
+        others = self._waiting_networks() - {network}
+        if self._is_busy or (others and network == self._last_network):
+            if len(self._waiting) < MAX_WAITING:
+                self._waiting[network] = self._clock() + TURN_SECONDS
+            raise Overloaded("Another export is being downloaded: try again shortly.", RETRY_SECONDS)
+        self._waiting.pop(network, None)
+        self._is_busy, self._last_network = True, network
+
+    def _waiting_networks(self) -> set[str]:
+        now = self._clock()
+        self._waiting = {network: until for network, until in self._waiting.items() if until > now}
+        return set(self._waiting)
+
+    def _gives_way(self, sent: int, seconds: float) -> bool:
+        is_slow = seconds > FIRST_SECONDS and sent < seconds * MIN_BYTES_PER_SECOND
+        return is_slow and bool(self._waiting_networks() - {self._last_network})
+
     async def _send(self, ticket: Ticket, out: _Out) -> None:
         """Raises TimeoutError where the client is too slow, and what exports.fetch raises."""
         settings = self._streams.settings
         async with asyncio.timeout(settings.export_timeout):
             async with contextlib.aclosing(exports.fetch(self._streams.services(), ticket)) as pages:
+                started, sent = self._clock(), 0
                 async for page in pages:
                     async with asyncio.timeout(settings.stream_send_timeout):
                         await out.part(page)
+                    sent += len(page)
+                    if self._gives_way(sent, self._clock() - started):
+                        raise TimeoutError
             async with asyncio.timeout(settings.stream_send_timeout):
                 await out.end()
 

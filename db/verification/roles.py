@@ -92,7 +92,7 @@ CHECKS = (
     Check(
         "functions.pinned",
         "functions with their owner's rights pin their search_path",
-        "alter function … set search_path = ''",
+        "alter function … set search_path = pg_catalog, pg_temp",
         functions(lambda row: row["is_definer"] and not row["is_pinned"]),
     ),
     Check(

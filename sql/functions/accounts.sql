@@ -2,14 +2,14 @@
 
 create or replace function private.accounts_are_ours() returns boolean
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(pg_catalog.obj_description('auth'::regnamespace, 'pg_namespace') = 'aclue', false)
 $$;
 
 create or replace function private.app_role() returns text
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select case when auth.role() = 'authenticated' and coalesce(auth.jwt() ->> 'is_anonymous', '') <> 'true'
     then auth.jwt() -> 'app_metadata' ->> 'role' end
@@ -19,14 +19,14 @@ comment on function private.app_role() is
 
 create or replace function private.is_admin() returns boolean
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(private.app_role() = 'admin', false)
 $$;
 
 create or replace function private.session_id() returns uuid
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select nullif(auth.jwt() ->> 'session_id', '')::uuid
 $$;
@@ -34,7 +34,7 @@ comment on function private.session_id() is 'The session of the caller''s token;
 
 create or replace function private.is_aal2() returns boolean
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(auth.jwt() ->> 'aal' = 'aal2', false)
 $$;
@@ -43,7 +43,7 @@ comment on function private.is_aal2() is 'Whether the caller has shown a second 
 -- The table is Supabase's or ours, and is not there at all where another service keeps the accounts.
 create or replace function private.has_mfa(p_user uuid) returns boolean
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   has_factor boolean := false;
@@ -63,7 +63,7 @@ comment on function private.has_mfa(uuid) is
 create or replace function private.account_of_email(p_canonical text, p_spellings text[])
 returns table (id uuid, email text, password_hash text, app_metadata jsonb)
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query
@@ -80,7 +80,7 @@ comment on function private.account_of_email(text, text[]) is
 create or replace function private.create_account(
   p_email text, p_canonical text, p_spellings text[], p_password_hash text, p_display_name text) returns uuid
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   account uuid;
@@ -102,7 +102,7 @@ comment on function private.create_account(text, text, text[], text, text) is
 
 create or replace function private.start_account_afresh(p_id uuid) returns uuid
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   former record;
@@ -127,7 +127,7 @@ comment on function private.start_account_afresh(uuid) is
 
 create or replace function private.account_app_metadata(p_id uuid) returns jsonb
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return (select u.raw_app_meta_data from auth.users u where u.id = p_id);
@@ -137,7 +137,7 @@ $$;
 create or replace function private.account(p_id uuid)
 returns table (email text, password_hash text, email_confirmed_at timestamptz)
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query
@@ -148,7 +148,7 @@ $$;
 -- Whoever changes the password needs no mail to do so any more.
 create or replace function private.set_password(p_id uuid, p_password_hash text) returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   update auth.users set encrypted_password = p_password_hash, updated_at = now() where id = p_id;
@@ -160,7 +160,7 @@ $$;
 -- the password then: a reset in the meantime ends what the former one could do.
 create or replace function private.replace_password_hash(p_id uuid, p_known_hash text, p_new_hash text) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   update auth.users set encrypted_password = p_new_hash, updated_at = now()
@@ -172,7 +172,7 @@ comment on function private.replace_password_hash(uuid, text, text) is 'False wh
 
 create or replace function private.enter_account(p_id uuid, p_known_hash text) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   update auth.users set last_sign_in_at = now() where id = p_id and encrypted_password = p_known_hash;
@@ -184,7 +184,7 @@ comment on function private.enter_account(uuid, text) is
 
 create or replace function private.count_attempt(p_bucket bytea, p_window interval) returns integer
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with expired as (delete from private.auth_attempts where window_start < now() - interval '1 day')
   insert into private.auth_attempts as a (bucket, window_start, attempts)
@@ -196,7 +196,7 @@ comment on function private.count_attempt(bytea, interval) is 'Counts one attemp
 
 create or replace function private.forgive_attempt(p_bucket bytea, p_window interval) returns void
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   update private.auth_attempts set attempts = attempts - 1
   where bucket = p_bucket and attempts > 0

@@ -5,7 +5,7 @@ create or replace function private.insert_affiliate_click(
   p_gift_link_user uuid default null, p_gift_link uuid default null)
 returns uuid
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into public.affiliate_clicks (
     user_id, product_id, retailer_id, session_id, recommendation_id, source_page, campaign, affiliate_network,
@@ -28,7 +28,7 @@ create or replace function private.create_affiliate_click(
   p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text)
 returns uuid
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select private.insert_affiliate_click(
     auth.uid(), p_product, p_session, p_recommendation, p_source_page, p_campaign)
@@ -39,7 +39,7 @@ comment on function private.create_affiliate_click(uuid, uuid, uuid, text, text)
 create or replace function private.follow_affiliate_click(p_click uuid, p_visitor_hash bytea, p_device_class text)
 returns table (affiliate_url text, click_parameter text)
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with click as (select * from public.affiliate_clicks where id = p_click),
   hit as (
@@ -55,7 +55,7 @@ comment on function private.follow_affiliate_click(uuid, bytea, text) is
 create or replace function private.follow_affiliate_click(p_click uuid, p_user_agent text)
 returns table (affiliate_url text, click_parameter text)
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select affiliate_url, click_parameter from private.follow_affiliate_click(p_click, null::bytea, null::text)
 $$;

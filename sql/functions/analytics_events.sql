@@ -3,7 +3,7 @@
 create or replace function private.count_events(p_since timestamptz, p_until timestamptz)
 returns table (name text, events bigint, people bigint)
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if not coalesce(private.app_role() in ('analyst', 'admin') or auth.role() = 'service_role', false) then

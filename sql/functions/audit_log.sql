@@ -4,7 +4,7 @@
 -- columns that say, in place of the key, what a request does again.
 create or replace function private.audit() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   old_row jsonb := case when tg_op <> 'INSERT' then pg_catalog.to_jsonb(old) end;
@@ -66,7 +66,7 @@ create or replace function private.audit_again(
   p_actor uuid, p_person uuid, p_request text, p_operation text, p_table text, p_key jsonb, p_changes jsonb,
   p_same text[]) returns boolean
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   since constant uuid := private.uuid_v7_floor(now() - interval '10 minutes');
@@ -101,7 +101,7 @@ $$;
 create or replace function private.is_same_change(
   p_key jsonb, p_changes jsonb, p_other_key jsonb, p_other_changes jsonb, p_same text[]) returns boolean
 language sql immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select case when p_same = '{}' then p_key = p_other_key else not exists (
     select from pg_catalog.unnest(p_same) c (name)
@@ -110,7 +110,7 @@ $$;
 
 create or replace function private.merged_changes(p_first jsonb, p_last jsonb) returns jsonb
 language sql immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select p_first || coalesce((
     select pg_catalog.jsonb_object_agg(c.name, case
@@ -123,14 +123,14 @@ comment on function private.merged_changes(jsonb, jsonb) is
 
 create or replace function private.erased_key(p_key jsonb) returns jsonb
 language sql immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(pg_catalog.jsonb_object_agg(name, '[erased]'), '{}') from pg_catalog.jsonb_object_keys(p_key) k (name)
 $$;
 
 create or replace function private.erased_changes(p_changes jsonb) returns jsonb
 language sql immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(pg_catalog.jsonb_object_agg(name, case when value ? 'left_out' then value
     else '{"old": "[erased]", "new": "[erased]"}' end), '{}')
@@ -142,7 +142,7 @@ comment on function private.erased_changes(jsonb) is 'The names of the columns t
 -- setting, and as it can be set by anybody it counts only where the owner's rights are at work.
 create or replace function private.keep_audit_log() returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   work text := case
@@ -184,7 +184,7 @@ create or replace trigger audit_log_not_emptied before truncate on public.audit_
 
 create or replace function private.redact_audit_log(p_person uuid) returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform pg_catalog.set_config('aclue.audit_log', 'redact', true);
@@ -202,7 +202,7 @@ comment on function private.redact_audit_log(uuid) is
 
 create or replace function private.redact_deleted_person() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform private.redact_audit_log(old.id);
@@ -214,7 +214,7 @@ create or replace trigger profiles_redacted after delete on public.profiles
 
 create or replace function private.purge_audit_log(p_days integer, p_most integer) returns integer
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   removed integer;
@@ -239,7 +239,7 @@ drop function if exists private.audit_table(text, text, text, text, text, text);
 create or replace function private.audit_table(
   p_table text, p_events text, p_when text, p_person text, p_left_out text, p_ignored text, p_same text) returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   key_columns text;

@@ -3,7 +3,7 @@
 
 create or replace function private.tell_session_end() returns trigger
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform pg_catalog.pg_notify('aclue_changes', 'sessions ' || old.id);
@@ -14,7 +14,7 @@ $$;
 -- A row per state that a conversion has had: one import tells of each click once.
 create or replace function private.tell_conversions() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform pg_catalog.pg_notify('aclue_changes', 'conversions ' || told.user_id || ' ' || told.click_id)

@@ -2,7 +2,7 @@
 
 create or replace function private.commission_rate(p_retailer uuid, p_category uuid, p_at timestamptz) returns numeric
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with recursive path as (
     select id, parent_id, 0 as distance from public.categories where id = p_category
@@ -25,7 +25,7 @@ comment on function private.commission_rate(uuid, uuid, timestamptz) is
 -- A network knows our click and little else: the rest is taken from the click while it is there.
 create or replace function private.complete_conversion() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   click record;
@@ -44,7 +44,7 @@ $$;
 
 create or replace function private.click_earnings(p_click uuid, p_currency text) returns bigint
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select sum(v.commission_minor)::bigint from public.conversions v
   where v.click_id = p_click and v.currency = p_currency and v.status in ('pending', 'approved', 'paid')
@@ -54,7 +54,7 @@ comment on function private.click_earnings(uuid, text) is
 
 create or replace function private.note_conversion() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if tg_op = 'INSERT' or (new.status, new.sale_minor, new.commission_minor)

@@ -3,7 +3,7 @@
 create or replace function private.has_consent(p_user uuid, p_purpose text, p_at timestamptz default 'infinity')
 returns boolean
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select coalesce(
     (select c.granted from public.consents c
@@ -16,7 +16,7 @@ comment on function private.has_consent(uuid, text, timestamptz) is
 
 create or replace function private.forget_withdrawn() returns void
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   delete from public.user_preferences
   where user_id = auth.uid() and not private.has_consent(auth.uid(), 'personalisation');

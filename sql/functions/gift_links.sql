@@ -4,7 +4,7 @@ create or replace function private.use_gift_link(
   p_link uuid, p_user uuid, p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text,
   p_campaign text, out click_id uuid, out refusal text)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   link public.gift_links;
@@ -36,7 +36,7 @@ create or replace function private.create_gift_link_click(
   p_link uuid, p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text,
   out click_id uuid, out refusal text)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if auth.uid() is null then  -- would be a click in the name of the link's maker

@@ -2,7 +2,7 @@
 
 create or replace function private.applied_migrations() returns table (name text, checksum text)
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select f.name, f.checksum from private.applied_files f
 $$;

@@ -4,7 +4,7 @@
 create or replace function private.issue_one_time_token(
   p_kind text, p_email text, p_token_hash bytea, p_payload bytea, p_lifetime interval) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   account uuid := (select u.id from auth.users u where u.email = p_email);
@@ -14,18 +14,31 @@ begin
   end if;
   insert into private.one_time_tokens (user_id, kind, token_hash, email, expires_at)
   values (account, p_kind, p_token_hash, p_email, now() + p_lifetime);
-  insert into private.outbox (user_id, recipient, template, payload, expires_at)
-  values (account, p_email, p_kind, p_payload, now() + p_lifetime);
+  if p_payload is not null then
+    insert into private.outbox (user_id, recipient, template, payload, expires_at)
+    values (account, p_email, p_kind, p_payload, now() + p_lifetime);
+  end if;
   return true;
 end
 $$;
 comment on function private.issue_one_time_token(text, text, bytea, bytea, interval) is
-  'False, and nothing done, where there is no account with this e-mail. Earlier tokens stay valid.';
+  'False, and nothing done, where there is no account with this e-mail. Without a payload no mail is sent. Earlier '
+  'tokens stay valid.';
+
+create or replace function private.is_one_time_token(p_kind text, p_token_hash bytea) returns boolean
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select exists (
+    select from private.one_time_tokens t join auth.users u on u.id = t.user_id and u.email = t.email
+    where t.token_hash = p_token_hash and t.kind = p_kind and t.expires_at > now())
+$$;
+comment on function private.is_one_time_token(text, bytea) is 'Whether private.use_one_time_token() would take it.';
 
 create or replace function private.use_one_time_token(p_kind text, p_token_hash bytea, p_holder uuid)
 returns table (account uuid, is_afresh boolean)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   is_confirmed boolean;
@@ -59,7 +72,7 @@ comment on function private.use_one_time_token(text, bytea, uuid) is
 
 create or replace function private.request_reset(p_canonical text, p_spellings text[], p_lifetime interval) returns void
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into private.reset_requests (canonical_email, spellings, expires_at)
   values (p_canonical, p_spellings, now() + p_lifetime)
@@ -67,7 +80,7 @@ $$;
 
 create or replace function private.take_reset_request() returns table (canonical_email text, spellings text[])
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   delete from private.reset_requests r
   where r.id = (
@@ -79,7 +92,7 @@ comment on function private.take_reset_request() is
 
 revoke all on function private.issue_one_time_token(text, text, bytea, bytea, interval),
   private.use_one_time_token(text, bytea, uuid), private.request_reset(text, text[], interval),
-  private.take_reset_request() from public, anon, authenticated;
+  private.take_reset_request(), private.is_one_time_token(text, bytea) from public, anon, authenticated;
 grant execute on function private.issue_one_time_token(text, text, bytea, bytea, interval),
   private.use_one_time_token(text, bytea, uuid), private.request_reset(text, text[], interval),
-  private.take_reset_request() to service_role;
+  private.take_reset_request(), private.is_one_time_token(text, bytea) to service_role;

@@ -3,7 +3,7 @@
 create or replace function private.queue_mail(p_user uuid, p_template text, p_recipient text, p_lifetime interval)
 returns void
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   insert into private.outbox (user_id, recipient, template, expires_at)
   values (p_user, p_recipient, p_template, now() + p_lifetime)
@@ -13,7 +13,7 @@ comment on function private.queue_mail(uuid, text, text, interval) is 'A mail th
 create or replace function private.take_mail(p_lease interval)
 returns table (id uuid, recipient text, template text, payload bytea, attempts integer)
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   update private.outbox o set attempts = o.attempts + 1, next_attempt_at = now() + p_lease
   where o.id = (
@@ -29,7 +29,7 @@ comment on function private.take_mail(interval) is
 
 create or replace function private.finish_mail(p_id uuid, p_error text, p_retry_after interval) returns void
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   update private.outbox set
     sent_at = case when p_error is null then now() end,
@@ -44,7 +44,7 @@ comment on function private.finish_mail(uuid, text, interval) is
 -- By its id, which carries the time, a row is found without an index of its own.
 create or replace function private.purge_mail(p_keep interval) returns integer
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   delete from private.one_time_tokens where expires_at < now();
   delete from private.reset_requests where expires_at < now();

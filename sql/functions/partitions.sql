@@ -3,7 +3,7 @@
 -- Rows are reached through the parent, whose policies hold then.
 create or replace function private.seal_partition(p_name text) returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   execute pg_catalog.format('alter table public.%I enable row level security', p_name);
@@ -16,7 +16,7 @@ comment on function private.seal_partition(text) is 'Leaves nobody a way to a pa
 
 create or replace function private.uuid_v7_floor(p_at timestamptz) returns uuid
 language sql immutable strict parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select (pg_catalog.lpad(pg_catalog.to_hex((extract(epoch from p_at) * 1000)::bigint), 12, '0') || pg_catalog.repeat('0', 20))::uuid
 $$;
@@ -24,7 +24,7 @@ comment on function private.uuid_v7_floor(timestamptz) is 'Sorts before every UU
 
 create or replace function private.ensure_partition(p_parent text, p_at timestamptz) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   month timestamptz := pg_catalog.date_trunc('month', p_at, 'UTC');
@@ -44,7 +44,7 @@ comment on function private.ensure_partition(text, timestamptz) is
 
 create or replace function private.ensure_partitions() returns integer
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 as $$
 declare
@@ -71,7 +71,7 @@ comment on function private.ensure_partitions() is 'Makes the partitions of last
 -- would have to be moved first. Counts no further than 1000, so that asking costs nothing when it matters.
 create or replace function private.default_partition_rows() returns table (partition text, rows bigint)
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   found_rows bigint;

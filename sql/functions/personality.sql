@@ -5,7 +5,7 @@
 create or replace function private.number_of(p_object jsonb, p_key text, p_low numeric, p_high numeric)
 returns double precision
 language sql immutable parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return case when jsonb_typeof(p_object -> p_key) = 'number'
   then round(greatest(p_low, least(p_high, (p_object ->> p_key)::numeric)), 30)::double precision end;
 comment on function private.number_of(jsonb, text, numeric, numeric) is
@@ -13,7 +13,7 @@ comment on function private.number_of(jsonb, text, numeric, numeric) is
 
 create or replace function private.category_alignments(p_category uuid) returns jsonb
 language plpgsql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return (
@@ -37,7 +37,7 @@ comment on function private.category_alignments(uuid) is
 -- inlined: only the tags that a mapping names are read.
 create or replace function private.trait_features(p_tags jsonb, p_alignments jsonb) returns double precision[]
 language plpgsql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return (
@@ -74,7 +74,7 @@ create or replace function public.calculate_personality_product_match(
   p_personality_scores jsonb, p_product_tags jsonb, p_category_mappings jsonb)
 returns numeric
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select round((case when a.alignment is null then m.match else 0.8 * m.match + 0.2 * a.alignment end)::numeric, 4)
   from (

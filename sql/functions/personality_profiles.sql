@@ -2,7 +2,7 @@
 
 create or replace function private.mark_personality_due() returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into private.personality_due as d (user_id) select id from public.profiles where id = auth.uid()
@@ -17,7 +17,7 @@ comment on function private.mark_personality_due() is 'The caller''s swipes or q
 create or replace function private.behaviour(p_user uuid)
 returns table (trait text, estimate double precision, evidence double precision, signals bigint)
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with said as materialized (
     select s.lean, s.weight,
@@ -47,7 +47,7 @@ $$;
 -- while its person's profile is written; what people change meanwhile marks them anew, and they stay due.
 create or replace function private.update_personality_from_behaviour(p_limit integer) returns integer
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   parameters constant jsonb := private.default_model_parameters() -> 'behaviour';

@@ -6,7 +6,7 @@
 -- of that statement.
 create or replace function private.update_preferences(p_products uuid[]) returns void
 language plpgsql volatile security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 as $$
 declare

@@ -3,7 +3,7 @@
 -- plpgsql throughout: auth.users may be another service's, or lack columns, or not be there.
 create or replace function private.delete_person(p_user uuid) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   may_delete_log_in boolean := true;
@@ -22,7 +22,7 @@ comment on function private.delete_person(uuid) is
 
 create or replace function private.erase_person(p_user uuid, p_subject_hashes bytea[]) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   insert into public.erasure_tombstones (subject_hash)
@@ -34,7 +34,7 @@ comment on function private.erase_person(uuid, bytea[]) is 'The same, for good: 
 
 create or replace function private.export_log_in(p_user uuid) returns jsonb
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   log_in_columns constant text[] := array['id', 'email', 'canonical_email', 'phone', 'email_confirmed_at', 'is_anonymous',
@@ -65,7 +65,7 @@ comment on function private.export_log_in(uuid) is 'A person''s rows in the auth
 
 create or replace function private.purge_partitioned(p_parent text, p_days integer, p_most integer) returns bigint
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set lock_timeout = '2s'
 as $$
 declare
@@ -101,7 +101,7 @@ comment on function private.purge_partitioned(text, integer, integer) is
 
 create or replace function private.purge_anonymous(p_days integer, p_most integer) returns integer
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   cutoff timestamptz := now() - pg_catalog.make_interval(days => p_days);

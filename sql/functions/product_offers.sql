@@ -4,7 +4,7 @@
 -- offers and not with the old rows: of those nothing need be kept, and what was missed once is made good.
 create or replace function private.sync_product_offers() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan  -- one product needs another plan than thousands
 as $$
 declare
@@ -46,7 +46,7 @@ create or replace trigger products_offers_updated after update on public.product
 -- where retailer_id is not written. Its prices stay in the history.
 create or replace function private.remove_product_offer() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   delete from public.product_offers where product_id = old.id and retailer_id = old.retailer_id;

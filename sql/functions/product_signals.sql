@@ -3,7 +3,7 @@
 -- One plan for any number of products: each is looked up by the index.
 create or replace function private.sync_signals(p_products uuid[]) returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 as $$
 begin
@@ -81,7 +81,7 @@ revoke all on table private.trusted_signals from public, anon, authenticated, se
 -- until the first new one, which is the last of them.
 create or replace function private.swiped_since(p_at timestamptz) returns boolean
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
 as $$
   select exists (select from public.swipes where created_at > p_at)

@@ -2,7 +2,7 @@
 
 create or replace function private.category_subtree(p_id uuid) returns setof uuid
 language sql stable rows 10
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with recursive tree as (
     select p_id as id
@@ -15,15 +15,15 @@ comment on function private.category_subtree(uuid) is 'A category and all below 
 
 create or replace function private.category_tree(p_slug text) returns setof uuid
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select private.category_subtree(id) from public.categories where slug = p_slug
 $$;
 comment on function private.category_tree(text) is 'The same by slug; none for an unknown one.';
 
 create or replace function private.set_search_names() returns trigger
-language plpgsql
-set search_path = ''
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   new.search_names := pg_catalog.concat_ws(' ',
@@ -44,7 +44,7 @@ create or replace trigger products_search_names
 -- touches all of them for their popularity.
 create or replace function private.index_search_words() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   found_words text[];
@@ -73,6 +73,9 @@ create or replace trigger products_search_words_updated after update on public.p
   referencing new table as changed old table as previous
   for each statement execute function private.index_search_words();
 
-revoke all on function private.index_search_words() from public;
+revoke all on function private.set_search_names(), private.index_search_words() from public;
 grant execute on function private.category_tree(text), private.category_subtree(uuid)
   to anon, authenticated, service_role;
+
+-- Products that the release before wrote between the migration that indexed all and the trigger above.
+update public.products set name = name where name_key = '' or search is null;

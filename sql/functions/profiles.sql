@@ -2,7 +2,7 @@
 
 create or replace function private.sync_profile() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   -- Supabase may keep the row of a deleted account, with deleted_at and a hash for an e-mail; our table has no such column.
@@ -51,7 +51,7 @@ create or replace trigger aclue_profile_deleted after delete on auth.users
 -- What a click earned is for nobody to read: this says only how many earned something.
 create or replace function private.count_conversions(p_user uuid, p_since timestamptz) returns bigint
 language sql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select count(actual_commission_minor) from public.affiliate_clicks
   where user_id = p_user and (p_user = auth.uid() or auth.role() = 'service_role')
@@ -64,7 +64,7 @@ returns table (
   swipes bigint, likes bigint, super_likes bigint, views bigint, affiliate_clicks bigint, conversions bigint,
   sessions bigint)
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with asked as (select coalesce(p_user_id, auth.uid()) as id, coalesce(p_since, '-infinity') as since)
   select s.swipes, s.likes, s.super_likes, v.views, c.clicks, private.count_conversions(a.id, a.since), u.sessions

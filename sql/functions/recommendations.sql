@@ -2,14 +2,14 @@
 
 create or replace function private.product_traits(p_category uuid, p_tags text[]) returns real[]
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return private.trait_features(pg_catalog.to_jsonb(p_tags), private.category_alignments(p_category))::real[];
 
 -- The expected strength of a swipe: the mean of its signals, weighted by trust, and of 20 imagined ones at the feed's own
 -- figure (or .5).
 create or replace function private.product_popularity(p_product uuid, p_prior real) returns real
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select ((20 * coalesce(p_prior, 0.5) + coalesce(sum(s.weight * s.preference_strength), 0))
     / (20 + coalesce(sum(s.weight), 0)))::real
@@ -18,7 +18,7 @@ $$;
 
 create or replace function private.default_model_parameters() returns jsonb
 language sql immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select '{
     "discover": {"personality": 0.45, "preference": 0.45, "popularity": 0.10},
@@ -35,7 +35,7 @@ $$;
 -- The lists that a product belongs to, but those of traits.
 create or replace function private.candidate_lists(p_category uuid, p_brand uuid, p_tags text[]) returns setof text
 language sql immutable parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select 'popular'
   union all select 'category:' || p_category where p_category is not null
@@ -47,7 +47,7 @@ $$;
 -- A smaller model needs none, because all of it is ranked.
 create or replace function private.choose_candidates(p_model integer) returns void
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   settings jsonb;
@@ -89,7 +89,7 @@ $$;
 -- An array, so that it is looked up by the index on products however many there are.
 create or replace function private.candidates(p_model integer, p_lists text[]) returns uuid[]
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select array(
     select distinct c.product_id from public.model_candidates c
@@ -100,7 +100,7 @@ comment on function private.candidates(integer, text[]) is 'The products of thes
 -- A new model version from the catalogue, the mappings and everybody's signals; the last three stay served.
 create or replace function private.refresh_model() returns integer
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   model integer;
@@ -139,7 +139,7 @@ comment on function private.refresh_model() is 'Returns the new version.';
 -- A product written by hand joins the newest model at once; does nothing for callers who may not write products.
 create or replace function private.refresh_product_features(p_product uuid) returns void
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   update public.products p set popularity = private.product_popularity(p.id, p.feed_popularity)
   where p.id = p_product and (private.is_admin() or auth.role() = 'service_role')
@@ -171,7 +171,7 @@ $$;
 create or replace function private.signals(p_user uuid, p_until timestamptz, p_with_feedback boolean)
 returns table (product_id uuid, swipe_id uuid, direction public.swipe_direction, strength real, at timestamptz)
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   (select distinct on (s.product_id) s.product_id, s.id, s.direction, s.preference_strength, s.created_at
    from public.swipes s
@@ -199,7 +199,7 @@ returns table (
   category_id uuid, brand_id uuid, tags text[], price_minor bigint, currency char(3),
   lean double precision, weight double precision)
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select s.product_id, s.swipe_id, s.direction, p.name, p.category_id, p.brand_id, p.tags, p.price_minor, p.currency,
     round((2 * s.strength - 1)::numeric, 4)::double precision,

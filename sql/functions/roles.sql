@@ -4,7 +4,7 @@
 create or replace function private.change_role(p_email text, p_role text, p_is_granted boolean, p_actor uuid)
 returns table (outcome text, person_id uuid, app_role text)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   person public.profiles;
@@ -56,6 +56,9 @@ begin
   end if;
   return query select 'changed', person.id, new_metadata ->> 'role';
 exception when insufficient_privilege or undefined_table or undefined_column then
+  if private.accounts_are_ours() then
+    raise;
+  end if;
   return query select 'elsewhere', null::uuid, null::text;
 end
 $$;
@@ -64,7 +67,7 @@ comment on function private.change_role(text, text, boolean, uuid) is
 
 create or replace function private.people_with_roles() returns table (email text, app_role text)
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query

@@ -4,7 +4,7 @@
 create or replace function private.second_factors_of(p_user uuid)
 returns table (id uuid, name text, is_verified boolean, created_at timestamptz)
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if (p_user = auth.uid() or auth.role() = 'service_role') and pg_catalog.to_regclass('auth.mfa_factors') is not null then
@@ -20,7 +20,7 @@ comment on function private.second_factors_of(uuid) is
 create or replace function private.enrol_second_factor(p_user uuid, p_name text, p_secret text, p_most integer)
 returns uuid
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   factor uuid;
@@ -41,7 +41,7 @@ comment on function private.enrol_second_factor(uuid, text, text, integer) is
 create or replace function private.second_factor(p_user uuid, p_id uuid)
 returns table (is_verified boolean, secret text)
 language plpgsql stable security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   return query
@@ -54,7 +54,7 @@ $$;
 create or replace function private.use_second_factor(p_user uuid, p_id uuid, p_step bigint, p_is_aal2 boolean)
 returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform from auth.users where id = p_user for update;
@@ -74,7 +74,7 @@ comment on function private.use_second_factor(uuid, uuid, bigint, boolean) is
 
 create or replace function private.remove_second_factor(p_user uuid, p_id uuid, p_is_aal2 boolean) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform from auth.users where id = p_user for update;
@@ -91,7 +91,7 @@ $$;
 -- They stand in for a factor that there is.
 create or replace function private.replace_recovery_codes(p_user uuid, p_hashes bytea[]) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   perform from auth.users where id = p_user for update;
@@ -105,7 +105,7 @@ $$;
 
 create or replace function private.use_recovery_code(p_user uuid, p_hash bytea) returns boolean
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   delete from private.recovery_codes where user_id = p_user and code_hash = p_hash;

@@ -3,7 +3,7 @@
 create or replace function private.merge_session(p_session uuid)
 returns table (outcome text, swipes integer, clicks integer, views integer, assessments integer)
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   account constant uuid := auth.uid();

@@ -3,7 +3,7 @@
 
 create function private.is_plain_json(p_value jsonb) returns boolean
 language sql immutable parallel safe
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 return not (
   jsonb_path_exists(p_value, 'strict $.**{65}')
   or jsonb_path_exists(p_value,

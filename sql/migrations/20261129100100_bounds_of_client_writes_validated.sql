@@ -13,6 +13,9 @@ update public.gift_links set expires_at = case when expires_at < now() then crea
 where expires_at < timestamptz '0002-01-01 00:00:00Z' or expires_at >= timestamptz '9999-01-01 00:00:00Z';
 update public.gift_links set revoked_at = created_at where not isfinite(revoked_at);
 
+update public.products set description = left(description, 50000) where char_length(description) > 50000;
+update public.products set image_url = null where char_length(image_url) > 2048;
+
 alter table public.profiles validate constraint profiles_preferences_plain;
 alter table public.recipients validate constraint recipients_preferences_plain;
 alter table public.recipients validate constraint recipients_birthday_range;

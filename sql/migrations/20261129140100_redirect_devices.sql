@@ -13,7 +13,7 @@ comment on column public.affiliate_redirects.visitor_hash is
 create or replace function private.follow_affiliate_click(p_click uuid, p_user_agent text)
 returns table (affiliate_url text, click_parameter text)
 language sql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   with click as (select * from public.affiliate_clicks where id = p_click),
   hit as (insert into public.affiliate_redirects (user_id, click_id) select user_id, id from click)

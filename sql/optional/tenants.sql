@@ -6,7 +6,7 @@ set local lock_timeout = '5s';
 
 create or replace function private.tenant_id() returns uuid
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select tenant::uuid
   from (select auth.jwt() -> 'app_metadata' ->> 'tenant_id') token (tenant)
@@ -18,7 +18,7 @@ grant execute on function private.tenant_id() to anon, authenticated, service_ro
 
 create or replace function private.tenant_of_account(p_metadata jsonb) returns uuid
 language sql immutable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select (p_metadata ->> 'tenant_id')::uuid
   where p_metadata ->> 'tenant_id' ~ '^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$'
@@ -28,7 +28,7 @@ revoke all on function private.tenant_of_account(jsonb) from public, anon, authe
 -- A profile is of the tenant of its account, a row of the tenant of its person: no caller has a say in it.
 create or replace function private.set_tenant() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
   if tg_table_name = 'profiles' then
@@ -44,7 +44,7 @@ revoke all on function private.set_tenant() from public, anon, authenticated, se
 -- An account that moves takes its rows along.
 create or replace function private.move_tenant() returns trigger
 language plpgsql security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
   personal regclass;
@@ -63,7 +63,7 @@ revoke all on function private.move_tenant() from public, anon, authenticated, s
 
 create or replace function private.personal_tables() returns regclass[]
 language sql stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
   select pg_catalog.array_agg(c.oid::regclass order by c.relname)
   from pg_catalog.pg_class c join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attname = 'user_id'

@@ -7,6 +7,10 @@ select private.create_affiliate_click(
 select affiliate_url, click_parameter
 from private.follow_affiliate_click(:click_id::uuid, :visitor_hash::bytea, :device_class::text)
 
+-- name: target(click_id)
+-- As service_role: the offer alone, for a visit that is no hit.
+select affiliate_url, click_parameter from public.affiliate_clicks where id = :click_id::uuid
+
 -- name: converted_since(user_id, since, most)
 -- A person's clicks that earned or lost something after a moment, the latest first.
 select v.click_id

@@ -20,3 +20,23 @@ with revoked as (
   where user_id = :user_id::uuid and id = :id::uuid and revoked_at is null
 )
 select id from public.gift_links where user_id = :user_id::uuid and id = :id::uuid
+
+-- name: show(id)
+-- As service_role, for the page of a link that may be used: nothing of its maker or recipient.
+select l.message, p.name, p.description, p.image_url, p.price_minor, p.currency, r.name as retailer,
+  r.affiliate_network as network
+from public.gift_links l
+join public.products p on p.id = l.product_id
+join public.retailers r on r.id = p.retailer_id
+where l.id = :id::uuid and l.revoked_at is null and coalesce(l.expires_at > now(), true)
+  and coalesce(l.clicks < l.max_uses, true) and p.is_active
+
+-- name: maker(id)
+-- As service_role: whose link it is, while it is neither revoked nor expired.
+select user_id from public.gift_links
+where id = :id::uuid and revoked_at is null and coalesce(expires_at > now(), true)
+
+-- name: remember_visit(user_id, operation, key, result_id)
+-- As service_role: the click that a visit made, so that its repeat makes none.
+insert into public.idempotency_keys (user_id, operation, key, request_hash, result_id)
+values (:user_id::uuid, :operation::text, :key::text, sha256(:key::text::bytea), :result_id::uuid)

@@ -4,6 +4,9 @@
 select private.issue_one_time_token(
   :kind::text, :email::text, :token_hash::bytea, :payload::bytea, make_interval(secs => :lifetime_seconds::float8))
 
+-- name: is_valid(kind, token_hash)
+select private.is_one_time_token(:kind::text, :token_hash::bytea)
+
 -- name: use(kind, token_hash, holder)
 select account, is_afresh from private.use_one_time_token(:kind::text, :token_hash::bytea, :holder::uuid)
 

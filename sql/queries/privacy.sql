@@ -45,13 +45,27 @@ select count(*) from gone
 select private.purge_anonymous(:days::int, :most::int)
 
 -- name: purge_sessions(days, most)
--- Sign-ins that ended so long ago, by expiry or by hand.
-with gone as (
-  delete from public.user_sessions where (user_id, id) in (
-    select user_id, id from public.user_sessions
-    where least(expires_at, revoked_at) < now() - make_interval(days => :days::int) limit :most::int)
-  returning 1)
-select count(*) from gone
+-- Sign-ins that ended so long ago, by expiry or by hand. Of each person's first one the hashes of its network stay:
+-- without them everybody would count in popularity as a household of their own (private.trusted_signals).
+with ended as (
+  select * from (
+    select s.user_id, s.id, s.amr = '[]' and s.user_agent is null as is_empty,
+      s.networks is not null and not exists (
+        select from public.user_sessions o where o.user_id = s.user_id and o.networks is not null
+          and (o.created_at, o.id) < (s.created_at, s.id)) as is_first
+    from public.user_sessions s
+    where least(s.expires_at, s.revoked_at) < now() - make_interval(days => :days::int)
+  ) over_for_long where not (is_first and is_empty) limit :most::int
+), gone as (
+  delete from public.user_sessions s using ended e
+  where s.user_id = e.user_id and s.id = e.id and not e.is_first
+  returning 1
+), emptied as (
+  update public.user_sessions s set user_agent = null, amr = '[]', revoked_at = coalesce(s.revoked_at, now())
+  from ended e where s.user_id = e.user_id and s.id = e.id and e.is_first
+  returning 1
+)
+select (select count(*) from gone) + (select count(*) from emptied)
 
 -- name: purge_redirects(days, most)
 with gone as (

@@ -123,7 +123,7 @@ where r.rolname in ('anon', 'authenticated', 'service_role');
 
 -- name: functions(schemas)
 select n.nspname as schema, p.proname as name, p.oid::regprocedure::text as signature, p.prosecdef as is_definer,
-  coalesce('search_path=""' = any (p.proconfig), false) as is_pinned,
+  coalesce('search_path=pg_catalog, pg_temp' = any (p.proconfig), false) as is_pinned,
   has_function_privilege('public', p.oid, 'execute') as is_public,
   array(select role from unnest(array['anon', 'authenticated', 'service_role']) role
     where has_function_privilege(role, p.oid, 'execute')) as callers

@@ -161,6 +161,38 @@ async def test_each_hit_of_a_link_is_recorded_with_its_kind_of_device(shop: Shop
     assert visitors[0] == visitors[1] != visitors[2]
 
 
+PREVIEWERS = [
+    "WhatsApp/2.24.20.89 A",
+    "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)",
+    "TelegramBot (like TwitterBot)",
+    "facebookexternalhit/1.1",
+]
+LOADS_AHEAD = [
+    {"sec-purpose": "prefetch"},
+    {"sec-purpose": "prefetch;prerender"},
+    {"purpose": "prefetch"},
+    {"x-moz": "prefetch"},
+]
+
+
+async def test_previews_and_what_browsers_load_ahead_are_no_hits(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    path = urlsplit((await click(anna, await sold_by(shop, "north-shop")))["redirectUrl"]).path
+    person = {"user-agent": DESK}
+    visits = [("HEAD", person)]
+    visits += [("GET", {"user-agent": agent}) for agent in PREVIEWERS]
+    visits += [("GET", {**person, **more}) for more in LOADS_AHEAD]
+    targets = set()
+    for method, headers in visits:
+        answer = await shop.http.request(method, path, headers=headers)
+        assert answer.status_code == 302, headers
+        targets.add(answer.headers["location"])
+    assert await shop.owner.fetchval("select count(*) from public.affiliate_redirects") == 0
+    assert (await shop.http.get(path, headers=person)).headers["location"] in targets
+    assert len(targets) == 1
+    assert await shop.owner.fetchval("select count(*) from public.affiliate_redirects") == 1
+
+
 async def test_the_offer_may_change_and_the_link_leads_where_it_led(shop: Shop) -> None:
     anna = await shop.anonymous()
     path = urlsplit((await click(anna, await sold_by(shop, "corner-shop")))["redirectUrl"]).path

@@ -226,7 +226,7 @@ async def test_what_was_withdrawn_on_either_side_of_a_merge_is_forgotten(shop: S
     await decide(anna, analytics=False)
     await decide(session, personalisation=False)
     assert await shop.owner.fetchval("select count(*) from public.session_analytics") == 1
-    await anna.do(MERGE, token=session.token)
+    await anna.do(MERGE, token=session.refresh_token)
     me = (await anna.ask(ME))["me"]
     assert granted(me) == {"PERSONALISATION": False, "ANALYTICS": False, "MARKETING": False}
     assert me["preferences"] is None

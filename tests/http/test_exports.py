@@ -23,6 +23,7 @@ from tests.conftest import Shop
 from tests.exports import EXPORT, Download, Export, another_process, asked, downloaded, exported
 from tests.http.test_cancelling import locked, working
 from tests.http.test_privacy import key_of, with_amr
+from tests.http.test_sessions import pass_grace, refreshed
 from tests.integration import waiting
 from tests.streams import app_of, listening, until
 
@@ -161,18 +162,22 @@ async def test_an_anonymous_session_proves_itself_by_its_refresh_token(shop: Sho
 
 
 async def test_a_refresh_token_that_was_exchanged_or_revoked_is_no_proof(shop: Shop) -> None:
+    async def is_refused(visitor: Client, refresh_token: str | None) -> bool:
+        without_session = shop.client(shop.token(await key_of(visitor), role="anon", is_anonymous=True))
+        error = await without_session.refusal(EXPORT, input={"refreshToken": refresh_token})
+        return bool(error["code"] == "INVALID_CREDENTIALS")
+
     visitor = await shop.anonymous()
     stolen = visitor.refresh_token
-    refresh = (
-        "mutation ($t: String!) { refreshSession(input: {refreshToken: $t}) { refreshToken userErrors { code } } }"
-    )
-    visitor.refresh_token = (await visitor.do(refresh, t=stolen))["refreshToken"]
-    assert (await visitor.refusal(EXPORT, input={"refreshToken": stolen}))["code"] == "INVALID_CREDENTIALS"
+    visitor.refresh_token = (await refreshed(shop, stolen))["refreshToken"]
     assert (await exported(visitor)).data["public.profiles"]
-    await visitor.do(SIGN_OUT)
-    without_session = shop.client(shop.token(await key_of(visitor), role="anon", is_anonymous=True))
-    error = await without_session.refusal(EXPORT, input={"refreshToken": visitor.refresh_token})
-    assert error["code"] == "INVALID_CREDENTIALS"
+    assert await is_refused(visitor, stolen)  # though it can still be exchanged
+    await pass_grace(shop)
+    assert await is_refused(visitor, stolen)
+    assert await is_refused(visitor, visitor.refresh_token)  # as the exchanged one was shown again
+    other = await shop.anonymous()
+    await other.do(SIGN_OUT)
+    assert await is_refused(other, other.refresh_token)
 
 
 async def test_without_a_token_there_is_nothing_to_export(shop: Shop) -> None:

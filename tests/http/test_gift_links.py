@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
+import re
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -77,8 +81,25 @@ def token_of(link: dict[str, Any]) -> str:
     return urlsplit(link["url"]).path.removeprefix("/g/")
 
 
-async def visit(shop: Shop, link: dict[str, Any], **headers: str) -> httpx.Response:
+async def see(shop: Shop, link: dict[str, Any], **headers: str) -> httpx.Response:
+    """The page of a link."""
     return await shop.http.get(urlsplit(link["url"]).path, headers=headers)
+
+
+def form_of(page: httpx.Response) -> dict[str, str]:
+    """What its button sends."""
+    (value,) = re.findall(r'<input type="hidden" name="visit" value="([^"]+)">', page.text)
+    return {"visit": value}
+
+
+async def press(shop: Shop, link: dict[str, Any], form: dict[str, str], **headers: str) -> httpx.Response:
+    return await shop.http.post(urlsplit(link["url"]).path, data=form, headers=headers)
+
+
+async def visit(shop: Shop, link: dict[str, Any], **headers: str) -> httpx.Response:
+    """Sees the page and presses its button; the page alone where it has none."""
+    page = await see(shop, link, **headers)
+    return page if page.status_code != 200 else await press(shop, link, form_of(page), **headers)
 
 
 async def uses(shop: Shop) -> tuple[int, int]:
@@ -161,7 +182,7 @@ async def test_a_visit_leads_to_the_shop_with_a_click_in_the_makers_name(
     row = await shop.owner.fetchrow("select * from public.affiliate_clicks")
     assert row is not None
     offer = await shop.owner.fetchval("select affiliate_url from public.products where id = $1", row["product_id"])
-    assert answer.status_code == 302
+    assert answer.status_code == 303
     target = urlsplit(answer.headers["location"])
     assert target._replace(query="") == urlsplit(offer)._replace(query="")
     sent = {parameter: [affiliate.encode_token(row["id"])]} if parameter else {}
@@ -179,11 +200,11 @@ async def test_a_visit_leads_to_the_shop_with_a_click_in_the_makers_name(
 
 async def test_a_visit_is_kept_by_nobody_and_names_nobody(shop: Shop) -> None:
     anna = await shop.account("anna@people.example")
-    link = await make(anna, await product_of(shop), message="For Ben, love Anna", recipientName="Ben")
+    link = await make(anna, await product_of(shop), message="Many happy returns", recipientName="Ben")
     me = str((ids.decode(await anna.my_id()) or ("", ""))[1])
-    open_answer = await visit(shop, link)
+    answers = [await see(shop, link), await visit(shop, link)]
     await anna.do(REVOKE, id=link["id"])
-    for answer in (open_answer, await visit(shop, link)):
+    for answer in (*answers, await see(shop, link)):
         assert answer.headers["cache-control"] == "no-store"
         assert "noindex" in answer.headers["x-robots-tag"]
         assert answer.headers["referrer-policy"] == "no-referrer"
@@ -192,13 +213,134 @@ async def test_a_visit_is_kept_by_nobody_and_names_nobody(shop: Shop) -> None:
         assert [word for word in ("anna", "ben", me, me.replace("-", "")) if word in said] == []
 
 
-async def test_a_head_request_is_no_visit(shop: Shop, anna: Client) -> None:
+PREVIEWERS: list[dict[str, str]] = [
+    {"user-agent": "WhatsApp/2.24.20.89 A"},
+    {"user-agent": "Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)"},
+    {"user-agent": "TelegramBot (like TwitterBot)"},
+    {"user-agent": "facebookexternalhit/1.1"},
+    {"user-agent": "Mozilla/5.0 (Windows NT 10.0; Win64; x64) Chrome/125.0.0.0 Safari/537.36"},
+    {"user-agent": "Mozilla/5.0 (X11; Linux x86_64) Chrome/125.0.0.0", "sec-purpose": "prefetch;prerender"},
+]
+
+
+async def test_previews_of_a_link_leave_its_use_to_the_recipient(shop: Shop, anna: Client) -> None:
     link = await make(anna, await product_of(shop), maxUses=1)
-    answer = await shop.http.head(urlsplit(link["url"]).path)
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
-    assert (await shop.http.post(urlsplit(link["url"]).path)).status_code == 405
+    for headers in PREVIEWERS * 2:
+        assert (await see(shop, link, **headers)).status_code == 200
     assert await uses(shop) == (0, 0)
-    assert (await visit(shop, link)).status_code == 302
+    assert (await visit(shop, link)).status_code == 303
+    assert await uses(shop) == (1, 1)
+    assert (await see(shop, link)).status_code == 404
+
+
+async def test_head_is_the_head_of_the_page(shop: Shop, anna: Client) -> None:
+    link = await make(anna, await product_of(shop), maxUses=1)
+    page, head = await see(shop, link), await shop.http.head(urlsplit(link["url"]).path)
+    for answer in (page, head):
+        del answer.headers["x-request-id"]
+    assert (head.status_code, head.headers, head.content) == (200, page.headers, b"")
+    assert (await shop.http.put(urlsplit(link["url"]).path)).status_code == 405
+    assert await uses(shop) == (0, 0)
+
+
+async def test_the_page_shows_the_product_and_the_message_as_text(shop: Shop, anna: Client) -> None:
+    await shop.owner.execute(
+        "update public.products set name = $1, image_url = $2 where id = $3",
+        'Tea <b>& "Toast"</b> $name',
+        "https://Pictures.example/a.jpg?w=1&h=2",
+        ids.decode_as("Product", product := await product_of(shop)),
+    )
+    link = await make(anna, product, message='<script>alert(1)</script> & "x" $name', recipientName="Ben")
+    page = await see(shop, link)
+    name = "Tea &lt;b&gt;&amp; &quot;Toast&quot;&lt;/b&gt; $name"
+    for part in (
+        '<html lang="en">',
+        '<meta name="robots" content="noindex, nofollow">',
+        f"<title>{name}</title>",
+        f'<meta property="og:title" content="{name}">',
+        '<meta property="og:description" content="',
+        f'<meta property="og:url" content="{link["url"]}">',
+        '<meta property="og:image" content="https://Pictures.example/a.jpg?w=1&amp;h=2">',
+        '<meta name="twitter:card" content="summary_large_image">',
+        f'<img src="https://Pictures.example/a.jpg?w=1&amp;h=2" alt="{name}">',
+        "GBP at North Shop",
+        "&lt;script&gt;alert(1)&lt;/script&gt; &amp; &quot;x&quot; $name",
+        "we may earn a commission",
+    ):
+        assert part in page.text, part
+    assert page.text.count("<button") == 1
+    for absent in ("<script", "<b>", "<link", "Ben"):
+        assert absent not in page.text
+    policy = dict(part.split(" ", 1) for part in page.headers["content-security-policy"].split("; "))
+    assert (policy["default-src"], policy["img-src"]) == ("'none'", "https://pictures.example")
+    assert policy["form-action"] == "'self' https:"
+    (style,) = re.findall("<style>(.*?)</style>", page.text, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    assert policy["style-src"] == f"'sha256-{digest}'"
+
+
+@pytest.mark.parametrize("picture", [None, "https://pictures.example;script-src */a.jpg", "https://bücher.example/a"])
+async def test_a_picture_that_cannot_be_allowed_is_not_shown(shop: Shop, anna: Client, picture: str | None) -> None:
+    await shop.owner.execute("update public.products set image_url = $1", picture)
+    page = await see(shop, await make(anna, await product_of(shop)))
+    assert (page.status_code, "<img" in page.text, "og:image" in page.text) == (200, False, False)
+    assert "img-src" not in page.headers["content-security-policy"]
+    assert '<meta name="twitter:card" content="summary">' in page.text
+
+
+async def test_a_product_of_no_network_needs_no_disclosure(shop: Shop, anna: Client) -> None:
+    corner, north = await product_of(shop, "corner-shop"), await product_of(shop, "north-shop")
+    amazon = "As an Amazon Associate I earn from qualifying purchases."
+    assert "commission" not in (await see(shop, await make(anna, corner))).text
+    ask = "query ($id: ID!) { product(id: $id) { disclosure } }"
+    assert (await anna.ask(ask, id=corner))["product"] == {"disclosure": None}
+    assert "commission" in (await anna.ask(ask, id=north))["product"]["disclosure"]
+    await shop.owner.execute("update public.retailers set affiliate_network = 'amazon'")
+    assert (await anna.ask(ask, id=north))["product"] == {"disclosure": amazon}
+    assert amazon in (await see(shop, await make(anna, north))).text
+
+
+async def test_a_button_that_is_pressed_twice_uses_the_link_once(shop: Shop, anna: Client) -> None:
+    link = await make(anna, await product_of(shop), maxUses=1)
+    form = form_of(await see(shop, link))
+    answers = await asyncio.gather(*(press(shop, link, form) for _ in range(3)))
+    assert {answer.status_code for answer in answers} == {303}
+    assert len({answer.headers["location"] for answer in answers}) == 1
+    assert await uses(shop) == (1, 1)
+    await anna.do(REVOKE, id=link["id"])
+    assert (await press(shop, link, form)).status_code == 404
+
+
+async def test_only_the_form_of_the_page_uses_a_link(shop: Shop, anna: Client) -> None:
+    product = await product_of(shop)
+    link, other = await make(anna, product), await make(anna, product)
+    key = ids.decode_as("GiftLink", link["id"])
+    assert key is not None
+    signer = shop.services.gift_link_visits
+    late = gift_links.encode_visit(key, signer, now=time.time() - gift_links.VISIT_SECONDS - 1, nonce=uuid4())
+    good = form_of(await see(shop, link))["visit"]
+    for wrong in (
+        "",
+        "x",
+        "é",
+        "\ud800".encode("utf-8", "surrogatepass").decode("latin-1"),
+        token_of(link),
+        late,
+        good[:-1],
+        form_of(await see(shop, other))["visit"],
+        "A" * 5000,
+    ):
+        answer = await press(shop, link, {"visit": wrong})
+        assert (answer.status_code, "location" in answer.headers) == (400, False), wrong
+        assert form_of(answer)["visit"] != wrong
+    path = urlsplit(link["url"]).path
+    assert (await press(shop, link, {"visit": good}, **{"sec-fetch-site": "cross-site"})).status_code == 400
+    assert (await shop.http.post(path, json={"visit": good})).status_code == 400
+    assert (await shop.http.post(path)).status_code == 400
+    assert (await shop.http.post(path, data={"visit": "A" * 30_000})).status_code == 413
+    assert (await shop.http.get(f"{path}?visit={good}")).status_code == 200
+    assert await uses(shop) == (0, 0)
+    assert (await press(shop, link, {"visit": good}, **{"sec-fetch-site": "same-origin"})).status_code == 303
 
 
 async def test_unknown_and_forged_tokens_lead_nowhere(shop: Shop, anna: Client) -> None:
@@ -220,18 +362,22 @@ async def test_unknown_and_forged_tokens_lead_nowhere(shop: Shop, anna: Client) 
         "A" * 5000,
         "",
     ):
-        answer = await shop.http.get(f"/g/{wrong}")
-        assert answer.status_code == 404, wrong
-        assert "location" not in answer.headers
+        for answer in (await shop.http.get(f"/g/{wrong}"), await shop.http.post(f"/g/{wrong}", data={"visit": "x"})):
+            assert answer.status_code == 404, wrong
+            assert "location" not in answer.headers
     assert await uses(shop) == (0, 0)
 
 
 async def test_nothing_of_the_request_changes_where_a_link_leads(shop: Shop, anna: Client) -> None:
     link = await make(anna, await product_of(shop, "corner-shop"))
+    path = urlsplit(link["url"]).path
     plain = (await visit(shop, link)).headers["location"]
     headers = {"host": "evil.example", "x-forwarded-host": "evil.example", "referer": "https://evil.example/"}
     for query in ("?url=https://evil.example", "?to=//evil.example", "?%0d%0aset-cookie:a=b"):
-        answer = await shop.http.get(urlsplit(link["url"]).path + query, headers=headers)
+        page = await shop.http.get(path + query, headers=headers)
+        assert "evil" not in page.text
+        more = {"url": "https://evil.example", "to": "//evil.example"}
+        answer = await shop.http.post(path + query, data={**form_of(page), **more}, headers=headers)
         assert answer.headers["location"] == plain
         assert "set-cookie" not in answer.headers
 
@@ -239,25 +385,29 @@ async def test_nothing_of_the_request_changes_where_a_link_leads(shop: Shop, ann
 @pytest.mark.parametrize("closed", ["expired", "revoked", "used up", "not on offer"])
 async def test_a_closed_link_leads_nowhere_any_more(shop: Shop, anna: Client, closed: str) -> None:
     link = await make(anna, await product_of(shop), maxUses=1)
+    form = form_of(await see(shop, link))
     match closed:
         case "expired":
             await expire(shop)
         case "revoked":
             await anna.do(REVOKE, id=link["id"])
         case "used up":
-            assert (await visit(shop, link)).status_code == 302
+            assert (await visit(shop, link)).status_code == 303
         case "not on offer":
             await shop.owner.execute("update public.products set is_active = false")
     before = await uses(shop)
-    answer = await visit(shop, link)
-    assert (answer.status_code, "location" in answer.headers) == (410, False)
+    unknown = await shop.http.get(f"/g/{gift_links.encode_token(uuid4(), shop.services.gift_links)}")
+    for answer in (await see(shop, link), await press(shop, link, form), await shop.http.get("/g/x")):
+        assert (answer.status_code, answer.content) == (404, unknown.content)
+        del answer.headers["x-request-id"]
+        assert answer.headers.items() <= unknown.headers.items()
     assert await uses(shop) == before
 
 
 async def test_a_link_without_a_limit_counts_every_visit(shop: Shop, anna: Client) -> None:
     link = await make(anna, await product_of(shop))
     answers = await asyncio.gather(*(visit(shop, link) for _ in range(5)))
-    assert {answer.status_code for answer in answers} == {302}
+    assert {answer.status_code for answer in answers} == {303}
     assert len({answer.headers["location"] for answer in answers}) == 5  # a click each
     assert await uses(shop) == (5, 5)
 
@@ -265,8 +415,9 @@ async def test_a_link_without_a_limit_counts_every_visit(shop: Shop, anna: Clien
 async def test_of_many_visits_at_once_only_as_many_get_through_as_may(shop: Shop, anna: Client) -> None:
     for most in (1, 3):
         link = await make(anna, await product_of(shop), maxUses=most)
-        answers = await asyncio.gather(*(visit(shop, link) for _ in range(10)))
-        assert sorted(answer.status_code for answer in answers) == [302] * most + [410] * (10 - most)
+        forms = [form_of(await see(shop, link)) for _ in range(10)]
+        answers = await asyncio.gather(*(press(shop, link, form) for form in forms))
+        assert sorted(answer.status_code for answer in answers) == [303] * most + [404] * (10 - most)
     assert await uses(shop) == (4, 4)
 
 
@@ -278,10 +429,10 @@ async def test_of_visits_and_clicks_at_once_one_takes_the_last_use(shop: Shop, a
     async def click() -> bool:
         return (await ben.ask(CLICK, input=given))["createAffiliateClick"]["click"] is not None
 
-    async def see() -> bool:
-        return (await visit(shop, link)).status_code == 302
+    async def go() -> bool:
+        return (await visit(shop, link)).status_code == 303
 
-    assert sum(await asyncio.gather(*(task() for _ in range(5) for task in (click, see)))) == 1
+    assert sum(await asyncio.gather(*(task() for _ in range(5) for task in (click, go)))) == 1
     assert await uses(shop) == (1, 1)
 
 
@@ -361,7 +512,7 @@ async def test_a_link_that_is_not_ones_own_cannot_be_revoked(shop: Shop, anna: C
     for id in (link["id"], ids.encode("GiftLink", uuid4()), ids.encode("Product", key), token_of(link), ""):
         assert await ben.refusal(REVOKE, id=id) == unknown
     assert await shop.client().code(REVOKE, id=link["id"]) == "UNAUTHENTICATED"
-    assert (await visit(shop, link)).status_code == 302
+    assert (await visit(shop, link)).status_code == 303
 
 
 async def test_a_click_outlives_the_link_that_led_to_it(shop: Shop, anna: Client, ben: Client) -> None:

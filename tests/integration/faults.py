@@ -161,12 +161,12 @@ FAULTS = {
     "integrity.constraints_named": Fault("alter table public.brands add check (name <> 'x')", "brands_name_check"),
     "indexes.there": Fault("drop index public.products_newest_idx", "public.products_newest_idx"),
     "indexes.valid": Fault(
-        "update pg_index set indisvalid = false where indexrelid = 'public.brands_name_idx'::regclass",
-        "brands_name_idx",
+        "update pg_index set indisvalid = false where indexrelid = 'public.brands_name_key_idx'::regclass",
+        "brands_name_key_idx",
     ),
     "indexes.no_twins": Fault(
-        "create index brands_name_again on public.brands (name, id)",
-        "brands_name_again and brands_name_idx do the same",
+        "create index products_newest_again on public.products (created_at desc, id desc) where is_active",
+        "products_newest_again and products_newest_idx do the same",
     ),
     "policies.row_level_security": Fault(
         "alter table public.product_views_default disable row level security", "public.product_views_default"
@@ -250,8 +250,8 @@ FAULTS = {
     ),
     "functions.pinned": Fault("alter function private.refresh_model() reset search_path", "private.refresh_model()"),
     "functions.private": Fault(
-        "create function public.peek() returns bigint language sql security definer set search_path = ''"
-        " as 'select count(*) from public.swipes'",
+        "create function public.peek() returns bigint language sql security definer"
+        " set search_path = pg_catalog, pg_temp as 'select count(*) from public.swipes'",
         "peek()",
     ),
     "functions.not_public": Fault(

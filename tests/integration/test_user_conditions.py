@@ -27,6 +27,11 @@ from tests.security.canaries import PERSONAL
 
 # Statements that are about more than one person, or find a person by a secret.
 SERVICE = {
+    "exports.claim": "who fetches an export has its signed address: the id of the request in it, and the person",
+    "exports.is_open": "likewise",
+    "affiliate_clicks.target": "a previewer that has a tracked link is redirected: the click's id finds the offer",
+    "gift_links.maker": "who has a link may use it: its id finds the maker, in whose name the click is",
+    "gift_links.show": "who has a link may see its page: its id finds it",
     "idempotency_keys.purge": "a job forgets everybody's keys of the day before",
     "personality.mark_everybody_due": "a command of the owner lets all personalities be computed anew",
     "privacy.people": "a command of the owner compares everybody with the tombstones of a backup",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
@@ -138,8 +139,11 @@ async def test_who_follows_a_link_is_known_neither_to_its_maker_nor_to_the_datab
     visitor = {"user-agent": "Mozilla/5.0 (iPhone; tell-tale) Mobile", "referer": "https://tell-tale.example/page"}
     transport = httpx.ASGITransport(app, client=("203.0.113.77", 4711))
     async with httpx.AsyncClient(transport=transport, base_url="http://shop") as http:
-        for url in (gift, own):
-            assert (await http.get(urlsplit(url).path, headers=visitor)).status_code == 302
+        page = await http.get(urlsplit(gift).path, headers=visitor)
+        (visit,) = re.findall(r'name="visit" value="([^"]+)"', page.text)
+        answer = await http.post(urlsplit(gift).path, headers=visitor, data={"visit": visit})
+        assert answer.status_code == 303
+        assert (await http.get(urlsplit(own).path, headers=visitor)).status_code == 302
     document = (await maker.do(EXPORT))["document"]
     hits = document["data"]["public.affiliate_redirects"]
     assert [set(hit) for hit in hits] == [{"user_id", "id", "click_id", "redirected_at", "device_class"}] * 2

@@ -26,7 +26,7 @@ from generate_series(1, 405) i join (select *, row_number() over (order by name)
 """
 MERGE = """
 mutation ($token: String!) {
-  mergeSession(input: {sessionToken: $token}) { userErrors { code } }
+  mergeSession(input: {refreshToken: $token}) { userErrors { code } }
 }
 """
 WEEK_OLD = """
@@ -145,7 +145,7 @@ async def test_an_old_account_that_merges_many_sessions_counts_as_one_person(sho
         await visitor.swipe(product, "UP", clientSwipeId=secrets.token_hex(8))
         if n < 3:
             await shop.owner.execute(WEEK_OLD)
-        await account.do(MERGE, token=visitor.token)
+        await account.do(MERGE, token=visitor.refresh_token)
     await shop.owner.execute(WEEK_OLD)
     assert await weight_of(shop, product) == 1
 

@@ -18,6 +18,7 @@ import pytest
 
 from db.claims import SERVICE, Claims
 from domain.errors import LimitReached
+from domain.pseudonyms import Pseudonyms
 from resolvers.storage_use import StorageUse
 from server import create_app
 from tests.client import SWIPE, Client
@@ -250,13 +251,13 @@ async def test_a_process_that_starts_anew_knows_what_was_counted(serve: Serve, s
 async def test_what_a_session_stored_is_its_accounts_after_a_merge(serve: Serve, shop: Shop) -> None:
     http = await serve(anonymous=15_000, account=20_000)
     anna = Client(http, (await shop.account()).token)
-    merge = "mutation ($token: String!) { mergeSession(input: {sessionToken: $token}) { userErrors { code } } }"
+    merge = "mutation ($token: String!) { mergeSession(input: {refreshToken: $token}) { userErrors { code } } }"
     visitors = [await Client(http).start_session() for _ in range(2)]
     for visitor in visitors:
         await fill(visitor, text="x" * 700)
-    await anna.do(merge, token=visitors[0].token)
-    await anna.do(merge, token=visitors[0].token)  # again: counted once
-    assert (await anna.refusal(merge, token=visitors[1].token))["code"] == "LIMIT_REACHED"
+    await anna.do(merge, token=visitors[0].refresh_token)
+    await anna.do(merge, token=visitors[0].refresh_token)  # again: counted once
+    assert (await anna.refusal(merge, token=visitors[1].refresh_token))["code"] == "LIMIT_REACHED"
     assert 0 < await fill(anna, text="x" * 700) < 6
 
 
@@ -284,7 +285,7 @@ class Clock:
 async def test_a_day_begins_at_midnight_utc(shop: Shop) -> None:
     clock = Clock()
     settings = msgspec.structs.replace(shop.services.settings, storage_limit_anonymous=1000)
-    use = StorageUse(settings, shop.services.database, clock)
+    use = StorageUse(settings, shop.services.database, Pseudonyms(b"key", "storage"), clock)
     anna = Claims(subject=uuid.uuid4(), is_anonymous=True)
     await use.take(anna, "192.0.2.1", 900)
     with pytest.raises(LimitReached):
@@ -312,7 +313,7 @@ async def test_counting_costs_no_statement_of_its_own(shop: Shop) -> None:
 
 async def test_the_service_itself_is_not_limited(shop: Shop) -> None:
     settings = msgspec.structs.replace(shop.services.settings, storage_limit_network=1000)
-    use = StorageUse(settings, shop.services.database)
+    use = StorageUse(settings, shop.services.database, Pseudonyms(b"key", "storage"))
     for _ in range(3):
         await use.take(SERVICE, "192.0.2.1", 900)
 

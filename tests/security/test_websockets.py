@@ -218,7 +218,7 @@ async def test_a_session_that_became_part_of_an_account_ends_its_sockets(shop: S
     visitor, anna = await shop.anonymous(), await shop.account()
     async with socket(shop, visitor.token) as client:
         await client.subscribe(PREFERENCES)
-        await anna.do(MERGE, token=visitor.token)
+        await anna.do(MERGE, token=visitor.refresh_token)
         assert await client.close_code() == 4403
 
 

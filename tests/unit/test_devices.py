@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.devices import device_class
+from domain.devices import device_class, is_crawler
 
 _WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
 
@@ -26,6 +26,19 @@ _WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
         ("facebookexternalhit/1.1 (+http://www.facebook.com/externalhit_uatext.php)", "bot"),
         ("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "bot"),
         ("WhatsApp/2.24.20 A", "bot"),
+        ("WhatsApp/2.24.20.89 A", "bot"),
+        ("TelegramBot (like TwitterBot)", "bot"),
+        ("Twitterbot/1.0", "bot"),
+        ("Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)", "bot"),
+        ("LinkedInBot/1.0 (compatible; Mozilla/5.0; Apache-HttpClient +http://www.linkedin.com)", "bot"),
+        ("Mozilla/5.0 (Windows NT 6.1; WOW64) SkypeUriPreview Preview/0.5 skype-url-preview@microsoft.com", "bot"),
+        (f"Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_5) {_WEBKIT} Safari/605.1.15 (Applebot/0.1)", "bot"),
+        ("Mozilla/5.0 (compatible; bingbot/2.0; +http://www.bing.com/bingbot.htm)", "bot"),
+        ("meta-externalagent/1.1 (+https://developers.facebook.com/docs/sharing/webmasters/crawler)", "bot"),
+        ("Mozilla/5.0 (compatible; Iframely/1.3.1; +https://iframely.com/docs/about)", "bot"),
+        ("Mastodon/4.2.10 (http.rb/5.1.1; +https://mastodon.example/)", "bot"),
+        ("Mozilla/5.0 (compatible; vkShare; +http://vk.com/dev/Share)", "bot"),
+        ("Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) Chrome/130.0 Mobile Safari/537.36", "mobile"),
         ("curl/8.5.0", "bot"),
         ("python-requests/2.32", "bot"),
         ("python-httpx/0.28.1", "bot"),
@@ -37,3 +50,19 @@ _WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
 )  # fmt: skip
 def test_the_class_of_a_device(agent: str | None, kind: str) -> None:
     assert device_class(agent) == kind
+
+
+@pytest.mark.parametrize(
+    ("agent", "is_one"),
+    [
+        ("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", True),
+        ("WhatsApp/2.24.20.89 A", True),
+        ("Mozilla/5.0 (Linux; Android 6.0.1) Chrome/130.0 Mobile Safari/537.36 (compatible; Googlebot/2.1)", True),
+        ("Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) Chrome/130.0 Mobile Safari/537.36", False),
+        ("curl/8.5.0", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_crawlers_are_told_from_scripts(agent: str | None, is_one: bool) -> None:
+    assert is_crawler(agent) is is_one

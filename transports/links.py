@@ -1,0 +1,116 @@
+"""Links that leave the app: `/r/<token>`, which leads to a shop, and `/g/<token>`, the page of a gift link."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from starlette.requests import Request as HttpRequest
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from domain import money
+from domain.affiliate import disclosure
+from domain.devices import is_crawler
+from domain.errors import Expired, LimitReached, NotFound
+from resolvers import affiliate_clicks, gift_links
+from resolvers.services import Services
+from resolvers.sessions import Caller
+from transports.pages import HEADERS, fill, form, limited, notice, page
+
+_PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
+_PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
+_HOST = re.compile(r"[a-z0-9.-]+(:[0-9]+)?", re.IGNORECASE)
+# Chromium holds form-action against every redirect that follows, and shops are reached through hosts of affiliate
+# networks that we do not know.
+_FORM_ACTION = "'self' https:"
+_SUMMARY_LENGTH = 200
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/r/{token}", limited(_follow_tracked_link), methods=["GET"]),
+        Route("/g/{token}", limited(_gift_link), methods=["GET", "POST"]),
+    ]
+
+
+async def _follow_tracked_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:
+    try:
+        target = await affiliate_clicks.follow(
+            services, visitor, http.path_params["token"], is_hit=_is_by_a_person(http, visitor)
+        )
+    except NotFound:
+        return PlainTextResponse("There is no such link.", 404, headers=HEADERS)
+    return RedirectResponse(target, 302, headers=HEADERS)
+
+
+def _is_by_a_person(http: HttpRequest, visitor: Caller) -> bool:
+    """Whether somebody asked to see the shop; link previews, crawlers and browsers that load pages ahead did not."""
+    return (
+        http.method == "GET"
+        and not any(_PREFETCH.search(http.headers.get(name, "")) for name in _PREFETCH_HEADERS)
+        and not is_crawler(visitor.user_agent)
+    )
+
+
+async def _gift_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:
+    """GET shows what the link is about, to previewers too. Only the page's button, which POSTs, uses the link."""
+    token = http.path_params["token"]
+    try:
+        if http.method == "POST":
+            visit = (await form(http)).get("visit", "")
+            if gift_links.is_visit(services, token, visit):
+                target = await affiliate_clicks.follow_gift_link(services, visitor, token, visit)
+                return RedirectResponse(target, 303, headers=HEADERS)
+        return _page(services, token, await gift_links.show(services, token), is_late=http.method == "POST")
+    except (NotFound, Expired, LimitReached):
+        # One answer for all of them: who guesses or keeps links does not learn which there were.
+        return notice(
+            "This link leads nowhere",
+            "It may have expired, been used already, or been copied only in part. Ask the person who sent it for a new "
+            "one.",
+            status=404,
+        )
+
+
+def _page(services: Services, token: str, shown: gift_links.Shown, *, is_late: bool) -> Response:
+    price = f"{money.to_decimal(shown.price_minor, shown.currency)} {shown.currency}"
+    image_url, image_origin = _image(shown.image_url)
+    says = disclosure(shown.network)
+    summary = " · ".join(filter(None, (f"{price} at {shown.retailer}", shown.description)))
+    url = f"{services.settings.base_url}/g/{token}"
+    picture = {"name": shown.name, "image_url": image_url}
+    head = fill(
+        "gift_link_head",
+        name=shown.name,
+        summary=summary if len(summary) <= _SUMMARY_LENGTH else f"{summary[: _SUMMARY_LENGTH - 1]}…",
+        url=url,
+        picture=fill("gift_link_head_picture", **picture) if image_url else "",
+        card="summary_large_image" if image_url else "summary",
+    )
+    body = fill(
+        "gift_link",
+        name=shown.name,
+        price=price,
+        retailer=shown.retailer,
+        picture=fill("gift_link_picture", **picture) if image_url else "",
+        message=fill("gift_link_message", message=shown.message) if shown.message else "",
+        alert=fill("alert", text="Please press the button once more.") if is_late else "",
+        disclosure=fill("gift_link_disclosure", disclosure=says) if says else "",
+        action=urlsplit(url).path,
+        visit=gift_links.new_visit(services, token),
+    )
+    return page(
+        shown.name, body, head=head, status=400 if is_late else 200, form_action=_FORM_ACTION, image=image_origin
+    )
+
+
+def _image(url: str | None) -> tuple[str, str]:
+    """A picture's URL and its origin for a Content-Security-Policy; nothing where a policy cannot name its host."""
+    try:
+        parts = urlsplit(url or "")
+    except ValueError:
+        return "", ""
+    if parts.scheme != "https" or not _HOST.fullmatch(parts.netloc):
+        return "", ""
+    return url or "", f"https://{parts.netloc.lower()}"

@@ -1,0 +1,137 @@
+"""HTML pages of this server: templates of `web/pages`, which escape what they are filled with. No page has a script."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import functools
+import hashlib
+import html
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from string import Template
+from urllib.parse import parse_qsl
+
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HttpRequest
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+
+from db.claims import ANONYMOUS
+from domain.errors import RateLimited, TryAgain
+from resolvers.services import Services
+from resolvers.sessions import Caller
+from transports.streams import caller_of
+
+PAGES = Path(__file__).resolve().parents[1] / "web" / "pages"
+VISIT_COST = 100  # charged to the address against rate limits: visits may write
+MAX_FORM_BYTES = 20_000
+MAX_FORM_FIELDS = 10
+FORM_TYPE = "application/x-www-form-urlencoded"
+# Nobody may cache an answer, and search engines may not list its address.
+HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
+
+Answer = Callable[[HttpRequest, Services, Caller], Awaitable[Response]]
+
+
+class Html(str):
+    """Text that is HTML already."""
+
+
+class _FormRefused(Exception):
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+@functools.cache
+def _template(name: str) -> Template:
+    return Template((PAGES / f"{name}.html").read_text(encoding="utf-8"))
+
+
+@functools.cache
+def _style() -> tuple[Html, str]:
+    """The style of all pages, and its source for a Content-Security-Policy."""
+    text = (PAGES / "page.css").read_text(encoding="utf-8")
+    return Html(text), f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def fill(name: str, /, **values: str) -> Html:
+    """The template with these values: as they are where they are Html, else escaped."""
+    escaped = {key: value if isinstance(value, Html) else html.escape(value) for key, value in values.items()}
+    return Html(_template(name).substitute(escaped))
+
+
+def page(
+    title: str, body: Html, *, head: Html = Html(""), status: int = 200, form_action: str = "'self'", image: str = ""
+) -> Response:
+    """The answer with a whole page. `image` is the origin that a picture may come from."""
+    style, style_source = _style()
+    policy = [
+        "default-src 'none'",
+        f"style-src {style_source}",
+        *([f"img-src {image}"] if image else []),
+        f"form-action {form_action}",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    ]
+    text = fill("page", title=title, head=head, style=style, body=body)
+    return HTMLResponse(text, status, headers={**HEADERS, "content-security-policy": "; ".join(policy)})
+
+
+def notice(title: str, text: str, *, status: int = 200) -> Response:
+    """A page that says one thing."""
+    return page(title, fill("notice", title=title, text=text), status=status)
+
+
+def limited(answer: Answer) -> Callable[[HttpRequest], Awaitable[Response]]:
+    """An endpoint that charges each visit to its address. HEAD is answered as GET is, without a body."""
+
+    async def limited_answer(http: HttpRequest) -> Response:
+        services: Services = http.app.state.services
+        visitor = caller_of(http.scope, dict(http.scope["headers"]).get(b"user-agent"))
+        try:
+            await services.rate_limits.take(ANONYMOUS, visitor.address, VISIT_COST)
+            answered = await answer(http, services, visitor)
+        except TryAgain as error:
+            headers = {**HEADERS, "retry-after": str(error.retry_after)}
+            if isinstance(error, RateLimited):
+                answered = PlainTextResponse("Too many visits from here, try again later.", 429, headers=headers)
+            else:
+                answered = PlainTextResponse("Try again in a moment.", 503, headers=headers)
+        except _FormRefused as refused:
+            headers = {**HEADERS, "connection": "close"}
+            answered = PlainTextResponse(str(refused), refused.status, headers=headers)
+        if http.method == "HEAD":
+            answered.body = b""
+        return answered
+
+    return limited_answer
+
+
+async def form(http: HttpRequest) -> dict[str, str]:
+    """The fields of a form that this server's own page sent; none where another site's page sent it."""
+    # Origin says nothing: it is "null" under our Referrer-Policy.
+    is_ours = http.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
+    body = await _body(http)
+    if not is_ours or http.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
+        return {}
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, max_num_fields=MAX_FORM_FIELDS)
+    except ValueError:
+        return {}
+    return dict(pairs)
+
+
+async def _body(http: HttpRequest) -> bytes:
+    body = bytearray()
+    try:
+        async with asyncio.timeout(http.app.state.services.settings.request_timeout):
+            async for part in http.stream():
+                body += part
+                if len(body) > MAX_FORM_BYTES:
+                    raise _FormRefused(413, "The form is too large.")
+    except TimeoutError:
+        raise _FormRefused(408, "The form took too long to come.") from None
+    except ClientDisconnect:
+        raise _FormRefused(400, "The form ended early.") from None
+    return bytes(body)

@@ -10,14 +10,16 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import structlog
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
-from starlette.responses import FileResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -44,6 +46,8 @@ CSP = (
     "font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
+# The same address has JSON for those who prefer that.
+_PAGE_HEADERS = {"content-security-policy": CSP, "cache-control": "no-cache", "vary": "accept"}
 BackgroundWork = Callable[[Services], Coroutine[Any, Any, None]]
 
 
@@ -83,7 +87,7 @@ def create_app(
 
     app = _App(
         routes=[
-            *(_graphiql_routes() if settings.serves_graphiql else ()),
+            *(_graphiql_routes(settings.base_path) if settings.serves_graphiql else ()),
             *links.routes(),
             *mail_links.routes(),
             Route("/livez", _live, methods=["GET"]),
@@ -96,6 +100,7 @@ def create_app(
     app.state.engine = engine
     streams = Streams(engine, settings, lambda: app.state.services)
     app.proxies = Proxies(settings.trusted_networks)
+    app.prefix = unquote(settings.base_path)
     page = app.routed if settings.serves_graphiql else None
     app.graphql = GraphQL(engine, trusted, settings, lambda: app.state.services, streams, page)
     app.websockets = WebSockets(streams, trusted, settings)
@@ -135,11 +140,13 @@ class _App(Starlette):
     graphql: GraphQL
     websockets: WebSockets
     proxies: Proxies
+    prefix: str
     exports: Exports
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             self.proxies.resolve(scope)
+            scope["path"] = self._inner(scope["path"])
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self.graphql(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -148,6 +155,12 @@ class _App(Starlette):
             await self.exports(scope, receive, send)
         else:
             await self.routed(scope, receive, send)
+
+    def _inner(self, path: str) -> str:
+        """A path as routes know it: a proxy may pass the prefix in PUBLIC_URL on or strip it."""
+        if self.prefix and (path == self.prefix or path.startswith(f"{self.prefix}/")):
+            path = path.removeprefix(self.prefix) or "/"
+        return "/graphql" if path == "/graphql/" else path
 
     async def routed(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Middleware, then routes."""
@@ -193,22 +206,20 @@ def _services(http: HttpRequest) -> Services:
     return services
 
 
-def _graphiql_routes() -> list[BaseRoute]:
-    """The page, the way to it, and what it loads: nothing where it was not built."""
+def _graphiql_routes(prefix: str) -> list[BaseRoute]:
+    """The page, the way to it, and what it loads: nothing where it was not built. All of it under the prefix."""
     built = WEB / "dist"
     files = [Mount("/graphiql", StaticFiles(directory=built))] if built.is_dir() else []
-    return [Route("/", _home, methods=["GET"]), Route("/graphql", _graphiql, methods=["GET"]), *files]
 
+    async def page(http: HttpRequest) -> Response:
+        name = "graphiql.html" if (WEB / "dist" / "graphiql.js").exists() else "graphiql-missing.html"
+        html = (WEB / name).read_text().replace('"/graphiql/', f'"{escape(prefix)}/graphiql/')
+        return HTMLResponse(html, headers=_PAGE_HEADERS)
 
-async def _graphiql(http: HttpRequest) -> Response:
-    page = "graphiql.html" if (WEB / "dist" / "graphiql.js").exists() else "graphiql-missing.html"
-    return FileResponse(
-        WEB / page, media_type="text/html", headers={"content-security-policy": CSP, "cache-control": "no-cache"}
-    )
+    async def home(http: HttpRequest) -> Response:
+        return RedirectResponse(f"{prefix}/graphql", 302)
 
-
-async def _home(http: HttpRequest) -> Response:
-    return RedirectResponse("/graphql", 302)
+    return [Route("/", home, methods=["GET"]), Route("/graphql", page, methods=["GET"]), *files]
 
 
 async def _live(http: HttpRequest) -> Response:

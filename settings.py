@@ -141,6 +141,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     export_timeout: Positive = 1800
 
     cors_origins: str = ""
+    cors_headers: str = ""
     trusted_proxies: str = ""
     introspection: bool = False
     public_max_age: Positive = 60
@@ -166,6 +167,11 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
+    def base_path(self) -> str:
+        """The path of that URL, without a slash at the end: empty for most."""
+        return urlsplit(self.base_url).path
+
+    @property
     def app_base_url(self) -> str:
         """Where the app that people see is, without a slash at the end: mails link there."""
         return (self.app_url or self.base_url).rstrip("/")
@@ -173,7 +179,12 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     @property
     def allowed_origins(self) -> list[str]:
         """Origins whose pages may read answers, in lower case."""
-        return [origin.strip().lower() for origin in self.cors_origins.split(",") if origin.strip()]
+        return _listed(self.cors_origins)
+
+    @property
+    def allowed_headers(self) -> list[str]:
+        """Names of headers that these pages may send beside those every client may, in lower case."""
+        return _listed(self.cors_headers)
 
     @property
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
@@ -186,7 +197,14 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
 
 _WIDEST_PROXY_NETWORK = {4: 8, 6: 7}  # prefix lengths: 10.0.0.0/8 and fc00::/7 are somebody's own networks
-_ORIGIN = re.compile(r"https?://[^\s/?#@*:]+(:(\d{1,5}|\*))?")
+_HOST = r"[^\s/?#@*:,]+"
+_ORIGIN = re.compile(
+    # https://host; https://*.domain with more than a top-level domain; both with a port, or :* for any. Or the origin
+    # of an app in a web view, such as capacitor://localhost.
+    rf"https?://({_HOST}|\*\.({_HOST}\.{_HOST}|localhost))(:(\d{{1,5}}|\*))?"
+    rf"|(?!(https?|wss?|ftp|file):)[a-z][a-z0-9+.-]*://{_HOST}(:\d{{1,5}})?"
+)
+_HEADER = re.compile(r"[!#$%&'+.^_`|~0-9a-z-]+")
 
 # Attempts are people typing in development and tests; a tight limit would only be in their way.
 _DEVELOPMENT_DEFAULTS = {
@@ -224,9 +242,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if settings.encryption_secret and len(settings.encryption_secret.encode()) < 32:
         raise SettingsError("ENCRYPTION_SECRET: too short, 32 bytes or more")
     _check_urls(settings)
-    for origin in settings.allowed_origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise SettingsError("CORS_ORIGINS: write https://host, with a port or :* for any, separated by commas")
+    _check_cors(settings)
     _check_proxies(settings)
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
@@ -262,6 +278,23 @@ def _is_web_address(url: str, without: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(without)
     except ValueError:
         return False
+
+
+def _check_cors(settings: Settings) -> None:
+    for origin in settings.allowed_origins:
+        if not _ORIGIN.fullmatch(origin):
+            raise SettingsError(
+                "CORS_ORIGINS: write https://host, https://*.domain.example for its subdomains, both with a port or :* "
+                "for any, or capacitor://localhost for an app; separated by commas"
+            )
+    for name in settings.allowed_headers:
+        if not _HEADER.fullmatch(name):
+            raise SettingsError("CORS_HEADERS: write names of headers, such as x-shop-version, separated by commas")
+
+
+def _listed(text: str) -> list[str]:
+    """What stands between commas, in lower case."""
+    return [each.strip().lower() for each in text.split(",") if each.strip()]
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:

@@ -99,7 +99,7 @@ async def auth_payload(info: Info, signed_in: SignedIn) -> AuthPayload:
 @strawberry.type
 class AccountMutation:
     @strawberry.mutation(description="Starts an anonymous session: a profile and its tokens.")
-    @outcome(StartSessionPayload, stores=Stores(row=800))
+    @outcome(StartSessionPayload, stores=Stores(row=800, is_essential=True))
     async def start_session(self, info: Info, input: StartSessionInput) -> StartSessionPayload:
         context = info.context
         visit = Visit(input.landing_page, input.referrer, input.device_type, input.campaign)

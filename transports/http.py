@@ -22,7 +22,7 @@ from schema.context import Context
 from schema.execution import Answer, Engine, Request
 from schema.trusted_documents import TrustedDocuments
 from settings import Settings
-from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events
+from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events, prefers_html
 from transports.origins import Headers, Origins
 from transports.requests import BadRequest, Reader, charge, discard
 from transports.sse import EventStreams
@@ -67,8 +67,7 @@ class GraphQL:
         REQUEST_ID.set(request_id)
         headers = headers_of(scope["headers"])
         method = scope["method"]
-        explores = method == "GET" and not scope["query_string"] and accepts_html(headers.get(b"accept"))
-        if explores and self._page is not None:
+        if self._page is not None and method in ("GET", "HEAD") and prefers_html(headers.get(b"accept")):
             await self._page(scope, receive, send)
             return
         out = _Out(send, request_id, headers, self._origins)

@@ -49,6 +49,16 @@ def prefers_events(accept: bytes | None) -> bool:
     return accept is not None and accept[:MAX_ACCEPT_LENGTH].lower().lstrip().startswith(EVENTS)
 
 
+@functools.lru_cache(maxsize=KEPT_HEADERS)
+def prefers_html(accept: bytes | None) -> bool:
+    """Whether a page is wanted more than JSON: as browsers do that open an address. Named beside */* it is."""
+    if not accepts_html(accept) or accept is None:
+        return False
+    ranges = _ranges(accept[:MAX_ACCEPT_LENGTH].decode("latin-1"))
+    html, json = ranges.get("text/html", 0.0), max(_quality(name, ranges) for name, _ in _OFFERED)
+    return html > json or (html == json > 0 and not ranges.keys() & {JSON, GRAPHQL_JSON})
+
+
 def accepts_html(accept: bytes | None) -> bool:
     """Whether this is somebody who looks at a page."""
     return accept is not None and b"text/html" in accept[:MAX_ACCEPT_LENGTH]

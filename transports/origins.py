@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -11,12 +12,11 @@ from settings import Settings
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 
 PREFLIGHT_SECONDS = 7200  # browsers keep no answer for longer
-_REQUEST_HEADERS = b", ".join(
-    (
-        b"authorization, content-type, x-aclue-cost, x-aclue-receipt",
-        # Read by nobody here; Apollo Client sends them, and browsers would refuse the whole request.
-        b"apollographql-client-name, apollographql-client-version, apollo-require-preflight",
-    )
+_REQUEST_HEADERS = (
+    *("authorization", "content-type", "x-aclue-cost", "x-aclue-receipt"),
+    # Read by nobody here; Apollo Client, OpenTelemetry and Sentry send them, and browsers would refuse the request.
+    *("apollographql-client-name", "apollographql-client-version", "apollo-require-preflight"),
+    *("traceparent", "tracestate", "baggage", "sentry-trace"),
 )
 _ANSWER_HEADERS = b"etag, retry-after, server-timing, x-request-id"
 
@@ -26,29 +26,29 @@ class Origins:
     ever read."""
 
     def __init__(self, settings: Settings) -> None:
-        self._allowed = frozenset(settings.allowed_origins)
+        self._allowed = [_pattern(origin) for origin in settings.allowed_origins]
+        self._request_headers = ", ".join((*_REQUEST_HEADERS, *settings.allowed_headers)).encode()
         own = urlsplit(settings.base_url)
         self._own = f"{own.scheme}://{own.netloc}".lower().encode()
+        self._trusts_host = not settings.is_production
         self._known = functools.lru_cache(maxsize=256)(self._allows)
 
     def allows(self, origin: bytes) -> bool:
         """Whether pages of this origin may read answers."""
         return self._known(origin)
 
-    def may_connect(self, origin: bytes | None) -> bool:
+    def may_connect(self, origin: bytes | None, reached: bytes) -> bool:
         """Whether pages of this origin may open a WebSocket, where browsers enforce nothing themselves. Ours may, and
-        whatever is no browser."""
-        return origin is None or origin.lower() == self._own or self.allows(origin)
+        whatever is no browser. In development ours are also those of the address that the server was `reached` at, by
+        its Host header: in production a domain of somebody else may lead here (DNS rebinding), and PUBLIC_URL knows."""
+        if origin is None or self.allows(origin):
+            return True
+        given = origin.lower()
+        return given == self._own or (self._trusts_host and given == reached.lower())
 
     def _allows(self, origin: bytes) -> bool:
         text = origin.decode("latin-1").lower()
-        scheme_and_host, colon, port = text.rpartition(":")
-        if text in self._allowed:
-            return True
-        # http://localhost:* is any port, and none.
-        return f"{text}:*" in self._allowed or (
-            colon == ":" and port.isdecimal() and f"{scheme_and_host}:*" in self._allowed
-        )
+        return any(pattern.fullmatch(text) for pattern in self._allowed)
 
     def headers(self, origin: bytes) -> Headers:
         """What an answer to a page of this origin says; nothing where it is not allowed."""
@@ -62,6 +62,13 @@ class Origins:
             return []
         return [
             (b"access-control-allow-methods", b"GET, POST"),
-            (b"access-control-allow-headers", _REQUEST_HEADERS),
+            (b"access-control-allow-headers", self._request_headers),
             (b"access-control-max-age", str(PREFLIGHT_SECONDS).encode()),
         ]
+
+
+def _pattern(origin: str) -> re.Pattern[str]:
+    """Of an entry in CORS_ORIGINS: *. is any subdomain, however deep, and :* any port, or none."""
+    text = re.escape(origin)
+    text = text.replace(r"://\*\.", r"://(?:[a-z0-9_-]+\.)+").replace(r":\*", "(?::[0-9]{1,5})?")
+    return re.compile(text)

@@ -67,7 +67,8 @@ class WebSockets:
         if (await receive())["type"] != "websocket.connect":
             return
         headers = headers_of(scope["headers"])
-        if scope["path"] != PATH or not self._origins.may_connect(headers.get(b"origin")):
+        reached = (b"https://" if scope.get("scheme") == "wss" else b"http://") + headers.get(b"host", b"")
+        if scope["path"] != PATH or not self._origins.may_connect(headers.get(b"origin"), reached):
             await _refuse(scope, send)
             return
         speaks = PROTOCOL in scope["subprotocols"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -35,8 +37,8 @@ fetch(%r, {
 
 
 @pytest.fixture
-def explorable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A server that has GraphiQL, which is built by one worker at a time."""
+def built(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """GraphiQL, which is built by one worker at a time."""
     with (tmp_path_factory.getbasetemp().parent / "graphiql.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = subprocess.run(
@@ -46,6 +48,11 @@ def explorable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         if os.environ.get("CI"):
             pytest.fail(made.stdout + made.stderr)
         pytest.skip(f"GraphiQL was not tried: {made.stdout}")
+
+
+@pytest.fixture
+def explorable(built: None) -> Iterator[Service]:
+    """A server that has it."""
     with data_folder() as folder, served(folder) as running:
         yield running
 
@@ -60,6 +67,32 @@ async def test_graphiql_answers_and_loads_nothing_from_elsewhere(explorable: Ser
         assert '"data"' in await page.until(f"({ANSWER} || '').includes('nodes') && {ANSWER}")
         (tmp_path / "graphiql.png").write_bytes(await page.picture())  # for people to look at
     assert {address(url) for url in page.requests if not url.startswith(("data:", "blob:"))} == {explorable.url}
+    assert page.complaints == []
+
+
+QUERY = "query Linked($n: Int) { products(first: $n) { nodes { name } } }"
+EDITORS = (
+    "[...document.querySelectorAll('.view-lines')].map((each) => each.innerText.replaceAll('\\u00a0', ' ')).join()"
+)
+TABS = "document.querySelectorAll('.graphiql-tab').length"
+
+
+async def test_a_link_fills_graphiql_in_under_a_prefix_too(built: None, home: Path, tmp_path: Path) -> None:
+    with served(home, PUBLIC_URL="https://api.example/gifts") as service:
+        async with browser(tmp_path) as page:
+            link = f"{service.url}/gifts/graphql?{urlencode({'query': QUERY, 'variables': json.dumps({'n': 1})})}"
+            await page.open(link)
+            await page.until(f"{EDITORS}.includes('query Linked') && {EDITORS}.includes('\"n\"')")
+            await page.until(f"{RUN} && !{RUN}.disabled")
+            await page.value(f"{RUN}.click()")
+            await page.until(f"({ANSWER} || '').includes('nodes')")
+            tabs = await page.value(TABS)
+            await page.open(link)
+            await page.until(f"{RUN} && {EDITORS}.includes('query Linked') && {EDITORS}.includes('\"n\"')")
+            assert await page.value(TABS) == tabs  # the tab that has it, not another one
+            (tmp_path / "linked.png").write_bytes(await page.picture())  # for people to look at
+    loaded = [url for url in page.requests if not url.startswith(("data:", "blob:"))]
+    assert [url for url in loaded if not url.startswith(f"{service.url}/gifts/")] == []
     assert page.complaints == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 from uuid import uuid4
 
@@ -49,7 +50,8 @@ async def renewed(shop: Shop, email: str, **claims: Any) -> Client:
     row = await shop.owner.fetchrow("select id, raw_app_meta_data from auth.users where email = $1", email)
     assert row is not None
     metadata = msgspec.json.decode(row["raw_app_meta_data"] or "{}")
-    return shop.client(shop.token(row["id"], email=email, app_metadata=metadata, session_id=uuid4(), **claims))
+    claims = {"session_id": uuid4(), "amr": [{"method": "password", "timestamp": int(time.time())}], **claims}
+    return shop.client(shop.token(row["id"], email=email, app_metadata=metadata, **claims))
 
 
 async def admin(shop: Shop, email: str = ANNA) -> Client:
@@ -80,6 +82,14 @@ async def test_an_admin_makes_an_analyst_and_takes_it_back(shop: Shop) -> None:
 
 
 @pytest.mark.usefixtures("own_accounts")
+async def test_a_token_of_long_after_the_sign_in_makes_nobody_admin(shop: Shop) -> None:
+    await admin(shop)
+    await verified(shop, BEN)
+    long_ago = [{"method": "password", "timestamp": int(time.time()) - 3600}]
+    stolen = await renewed(shop, ANNA, amr=long_ago)
+    assert (await stolen.refusal(GRANT, input={"email": BEN, "role": "admin"}))["code"] == "INVALID_CREDENTIALS"
+
+
 async def test_a_role_is_in_force_with_the_next_access_token(shop: Shop) -> None:
     anna, ben = await admin(shop), await verified(shop, BEN)
     await anna.do(GRANT, email=BEN, role="admin")

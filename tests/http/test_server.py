@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ import server
 from domain import affiliate
 from server import create_app
 from tests.conftest import SECRET, Shop
+from tests.streams import socket
 
 HTML = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
 
@@ -106,9 +108,79 @@ async def test_without_it_nothing_of_the_page_is_served(closed: httpx.AsyncClien
     assert (await closed.get(path, headers=HTML)).status_code == 404
 
 
-async def test_a_query_in_the_address_is_answered_also_in_a_browser(shop: Shop) -> None:
-    answer = await shop.http.get("/graphql", params={"query": "{ __typename }"}, headers=HTML)
-    assert answer.json() == {"data": {"__typename": "Query"}}
+LINKED = {"query": "query ($n: Int) { products(first: $n) { nodes { id } } }", "variables": '{"n":1}'}
+
+
+@pytest.mark.parametrize("params", [{"utm_source": "mail"}, LINKED, {"query": "{"}], ids=["campaign", "query", "half"])
+@pytest.mark.parametrize("accept", [HTML["accept"], "text/html", "text/html,*/*;q=0.8", "text/html, */*"])
+async def test_a_browser_gets_the_page_whatever_the_address_asks(
+    shop: Shop, params: dict[str, str], accept: str
+) -> None:
+    answer = await shop.http.get("/graphql", params=params, headers={"accept": accept})
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert answer.headers["vary"] == "accept"  # caches keep the answer in JSON apart
+
+
+@pytest.mark.parametrize(
+    "accept", ["*/*", "application/json", "application/json, text/html;q=0.9", "*/*, text/html;q=0"]
+)
+async def test_others_get_the_answer(shop: Shop, accept: str) -> None:
+    answer = await shop.http.get("/graphql", params=LINKED, headers={"accept": accept})
+    assert len(answer.json()["data"]["products"]["nodes"]) == 1
+
+
+async def test_a_slash_at_the_end_changes_nothing(shop: Shop) -> None:
+    asked = {"query": "{ __typename }"}
+    answers = [await shop.http.post("/graphql/", json=asked), await shop.http.get("/graphql/", params=asked)]
+    assert [answer.json() for answer in answers] == [{"data": {"__typename": "Query"}}] * 2
+    assert (await shop.http.get("/graphql/", headers=HTML)).headers["content-type"].startswith("text/html")
+    assert (await shop.http.get("/graphql//", headers=HTML)).status_code == 404
+    async with socket(shop, path="/graphql/") as client:
+        assert client.is_open
+
+
+@pytest.fixture
+async def prefixed(shop: Shop, web: Path) -> AsyncIterator[Shop]:
+    """The service under a path of a host that it shares; GraphiQL is built."""
+    (web / "dist").mkdir()
+    (web / "dist" / "graphiql.js").write_text("")
+    settings = msgspec.structs.replace(shop.services.settings, public_url="https://api.example/gifts/")
+    app = create_app(settings, shop.dsns.api, SECRET, background=())
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as client,
+    ):
+        yield replace(shop, http=client, services=app.state.services)
+
+
+@pytest.mark.parametrize("passed", ["", "/gifts"], ids=["the proxy strips it", "the proxy passes it on"])
+async def test_everything_works_under_the_path_of_public_url(prefixed: Shop, passed: str) -> None:
+    http = prefixed.http
+    page = await http.get(f"{passed}/graphql", headers=HTML)
+    assert 'src="/gifts/graphiql/graphiql.js"' in page.text
+    assert 'href="/gifts/graphiql/graphiql.css"' in page.text
+    assert '"/graphiql/' not in page.text
+    assert (await http.get(f"{passed}/graphiql/graphiql.js")).status_code == 200
+    assert (await http.get(f"{passed}/")).headers["location"] == "/gifts/graphql"
+    assert (await http.get(f"{passed}/readyz")).text == "ready"
+    assert (await http.post(f"{passed}/graphql", json={"query": "{ __typename }"})).status_code == 200
+    async with socket(prefixed, path=f"{passed}/graphql/") as client:
+        assert client.is_open
+
+
+async def test_links_under_it_are_followed(prefixed: Shop) -> None:
+    anna = await prefixed.anonymous()
+    (product, *_) = await anna.products()
+    asked = "createAffiliateClick(input: {productId: $id}) { click { redirectUrl } userErrors { code } }"
+    url = (await anna.do(f"mutation ($id: ID!) {{ {asked} }}", id=product["id"]))["click"]["redirectUrl"]
+    assert url.startswith("https://api.example/gifts/r/")
+    assert (await prefixed.http.get(url.removeprefix("https://api.example"))).status_code == 302
+
+
+async def test_only_the_whole_path_is_one(prefixed: Shop) -> None:
+    assert (await prefixed.http.get("/gifts")).headers["location"] == "/gifts/graphql"
+    for path in ("/giftsgraphql", "/gift/graphql", "/gifts/gifts/graphql"):
+        assert (await prefixed.http.post(path, json={"query": "{ __typename }"})).status_code == 404, path
 
 
 async def test_the_files_of_the_page_stay_within_their_folder(shop: Shop) -> None:

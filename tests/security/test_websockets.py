@@ -238,7 +238,11 @@ async def test_a_session_that_ended_while_nothing_was_heard_ends_its_sockets(sho
         assert await client.close_code() == 4403
 
 
-ALLOWED = ["https://app.example", "https://APP.example", "http://localhost:5173", "https://api.example"]
+LISTED = "https://app.example,http://localhost:*,https://*.shop.example,capacitor://localhost"
+ALLOWED = [
+    *("https://app.example", "https://APP.example", "http://localhost:5173", "https://api.example"),
+    *("https://eu.shop.example", "capacitor://localhost"),
+]
 REFUSED = [
     "https://evil.example",
     "https://app.example.evil.example",
@@ -246,13 +250,17 @@ REFUSED = [
     "null",
     "",
     "https://app.example:444",
+    "https://shop.example",
+    "https://evilshop.example",
+    "https://eu.shop.example:8443",
+    "ionic://localhost",
 ]
 
 
 @pytest.fixture
 def origins(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The allow-list of an installation."""
-    given = {"CORS_ORIGINS": "https://app.example,http://localhost:*", "PUBLIC_URL": "https://api.example/aclue"}
+    given = {"CORS_ORIGINS": LISTED, "PUBLIC_URL": "https://api.example/aclue"}
     monkeypatch.setattr(app_of(shop).websockets, "_origins", Origins(settings_module.load(given)))
 
 
@@ -276,6 +284,30 @@ async def test_pages_of_other_origins_do_not(shop: Shop, origin: str) -> None:
 async def test_what_is_no_browser_has_no_origin(shop: Shop) -> None:
     async with socket(shop) as client:
         assert client.is_open
+
+
+PHONE = "http://192.168.1.5:8000"
+
+
+async def test_in_development_the_server_s_own_pages_may_at_any_address(shop: Shop) -> None:
+    async with socket(shop, headers={"host": "192.168.1.5:8000", "origin": PHONE}) as client:
+        assert client.is_open
+
+
+@pytest.mark.parametrize("host", ["192.168.1.6:8000", "192.168.1.5:8001", "192.168.1.5", "", "192.168.1.5:8000.x"])
+async def test_pages_of_another_host_or_port_may_not(shop: Shop, host: str) -> None:
+    with pytest.raises(Closed) as closed:
+        async with socket(shop, headers={"host": host, "origin": PHONE}):
+            pass
+    assert closed.value.code == 403
+
+
+def test_in_production_host_may_say_what_it_likes() -> None:
+    """A page whose domain is made to lead here has it in Origin and in Host alike."""
+    production = {"ENVIRONMENT": "production", "DATABASE_URL": "postgresql://api@/aclue", "JWT_SECRET": "s" * 32}
+    origins = Origins(settings_module.load({**production, "PUBLIC_URL": "https://api.example"}))
+    assert not origins.may_connect(b"https://rebound.example", b"https://rebound.example")
+    assert origins.may_connect(b"https://api.example", b"http://10.0.0.7:8000")
 
 
 async def test_a_fault_of_ours_tells_no_more_than_an_id(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

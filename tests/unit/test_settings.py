@@ -66,6 +66,7 @@ CHECKED = (
     "MIGRATION_DATABASE_URL",
     "LISTEN_DATABASE_URL",
     "CORS_ORIGINS",
+    "CORS_HEADERS",
     "TRUSTED_PROXIES",
 )
 
@@ -90,7 +91,19 @@ def test_a_text_is_read_as_it_is(name: str) -> None:
         ("SMTP_URL", "smtp://:25"),
         ("SMTP_URL", "smtp://mail.example:many"),
         ("CORS_ORIGINS", "*"),
-        ("CORS_ORIGINS", "https://*.shop.example"),
+        ("CORS_ORIGINS", "https://*"),
+        ("CORS_ORIGINS", "https://*.example"),
+        ("CORS_ORIGINS", "https://*shop.example"),
+        ("CORS_ORIGINS", "https://eu.*.example"),
+        ("CORS_ORIGINS", "*://shop.example"),
+        ("CORS_ORIGINS", "wss://shop.example"),
+        ("CORS_ORIGINS", "file://"),
+        ("CORS_ORIGINS", "capacitor://"),
+        ("CORS_ORIGINS", "capacitor://*"),
+        ("CORS_HEADERS", "*"),
+        ("CORS_HEADERS", "x-shop version"),
+        ("CORS_HEADERS", "x-shop: 1"),
+        ("CORS_HEADERS", "x-shop\\r\\nx"),
         ("CORS_ORIGINS", "shop.example"),
         ("CORS_ORIGINS", "https://shop.example/path"),
         ("CORS_ORIGINS", "null"),
@@ -188,6 +201,15 @@ def test_production_tells_pages_of_other_origins_nothing_and_does_not_describe_i
 def test_origins_are_separated_by_commas() -> None:
     given = "https://Shop.example, http://localhost:*,"
     assert load({"CORS_ORIGINS": given}).allowed_origins == ["https://shop.example", "http://localhost:*"]
+
+
+def test_origins_may_be_subdomains_and_apps() -> None:
+    given = ["https://*.shop.example", "http://*.localhost:*", "capacitor://localhost", "ionic://localhost"]
+    assert load({"CORS_ORIGINS": ",".join(given)}).allowed_origins == given
+
+
+def test_headers_are_separated_by_commas() -> None:
+    assert load({"CORS_HEADERS": "X-Shop-Version, x-build,"}).allowed_headers == ["x-shop-version", "x-build"]
 
 
 def test_a_limit_of_attempts_that_is_given_holds_in_development_too() -> None:

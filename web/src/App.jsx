@@ -11,15 +11,21 @@ const NO_HEADERS = '// {"Authorization": "Bearer …"}\n';
 // GraphiQL fills every tab from `defaultTabs` except the variables of the first one on the very first visit.
 const isFirstVisit = storage.getItem('graphiql:tabState') === null;
 
+// ?query= and &variables= of the address: GraphiQL opens a tab for them, or the one that has them already. On the very
+// first visit it takes its tabs from `defaultTabs` alone.
+const address = new URLSearchParams(location.search);
+const linked = address.has('query') && { query: address.get('query'), variables: address.get('variables') ?? '' };
+
 export function App() {
   return (
     <GraphiQL
       fetcher={fetcher}
       storage={storage}
       shouldPersistHeaders
-      defaultTabs={examples}
+      defaultTabs={linked ? [linked, ...examples] : examples}
       defaultHeaders={NO_HEADERS}
-      initialVariables={isFirstVisit ? examples[0].variables : undefined}
+      initialQuery={linked?.query}
+      initialVariables={linked?.variables ?? (isFirstVisit ? examples[0].variables : undefined)}
       defaultEditorToolsVisibility="variables"
       inputValueDeprecation
       schemaDescription

@@ -2,7 +2,8 @@ import { getOperationAST } from 'graphql';
 import { createClient } from 'graphql-ws';
 import { learn } from './placeholders.js';
 
-const ENDPOINT = '/graphql';
+// The page is served at the endpoint itself, whatever prefix that is under.
+const ENDPOINT = location.pathname;
 
 export async function fetcher(params, { headers = {}, documentAST } = {}) {
   if (documentAST && getOperationAST(documentAST, params.operationName)?.operation === 'subscription') {

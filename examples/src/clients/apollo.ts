@@ -2,7 +2,6 @@ import { ApolloClient, ApolloLink, CombinedGraphQLErrors, HttpLink, InMemoryCach
 import { SetContextLink } from '@apollo/client/link/context';
 import { ErrorLink } from '@apollo/client/link/error';
 import { GraphQLWsLink } from '@apollo/client/link/subscriptions';
-import { relayStylePagination } from '@apollo/client/utilities';
 import { OperationTypeNode } from 'graphql';
 import { from, switchMap } from 'rxjs';
 
@@ -32,9 +31,18 @@ export function connect(session: Session): Shop {
     ),
     cache: new InMemoryCache({
       typePolicies: {
-        // Every id is global, so the cache needs no keyFields. Pages of a connection are put together by their edges;
-        // lists that were filtered or ordered otherwise are others.
-        Query: { fields: { products: relayStylePagination(['search', 'filter', 'orderBy']) } },
+        // Every id is global, so the cache needs no keyFields. Pages of a connection are put together by their nodes, which
+        // is what PRODUCTS asks for; of edges relayStylePagination does it. Lists that were filtered or ordered otherwise
+        // are others.
+        Query: {
+          fields: {
+            products: {
+              keyArgs: ['search', 'filter', 'orderBy'],
+              merge: (before, page, { args }) =>
+                args?.after ? { ...page, nodes: [...(before?.nodes ?? []), ...page.nodes] } : page,
+            },
+          },
+        },
       },
     }),
   });

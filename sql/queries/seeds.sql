@@ -126,7 +126,12 @@ lists as (
     ('[' || string_agg(opening || score || '}', ',' order by score desc, key) filter (where kind = 'category') || ']')::jsonb as categories,
     ('[' || string_agg(opening || score || '}', ',' order by score desc, key) filter (where kind = 'brand') || ']')::jsonb as brands,
     ('[' || string_agg(opening || score || '}', ',' order by score desc, key) filter (where kind = 'tag') || ']')::jsonb as tags
-  from affinities a join seeded_keys k using (key)
+  from (
+    select a.user_id, a.key, a.score, k.kind, k.opening,
+      row_number() over (partition by a.user_id, k.kind order by abs(a.score) desc, a.key) as place
+    from affinities a join seeded_keys k using (key)
+  ) a
+  where place <= 50  -- as private.update_preferences() keeps
   group by a.user_id
 ),
 currencies as (

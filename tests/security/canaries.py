@@ -168,7 +168,7 @@ ROWS: dict[str, dict[str, str]] = {
     "quiz_questions": {
         "version": "'1.0'",
         "code": "'{key}'",
-        "position": "100 + {number}",
+        "position": "90 + {number}",
         "trait": "'creative'",
         "is_reversed": "false",
     },

@@ -65,7 +65,7 @@ FAULTS: dict[str, tuple[str, Check]] = {
         lambda owner, login, base: matrix.test_policies_that_write_check_the_new_row(owner),
     ),
     "the owner's column granted": (
-        "grant update (user_id) on public.swipes to authenticated",
+        "grant update (user_id) on public.recipients to authenticated",
         lambda owner, login, base: grants.test_nobody_names_the_owner_of_a_row(owner, login, ANNA),
     ),
     "a column of value granted": (

@@ -112,22 +112,28 @@ async def test_rows_cannot_be_found_by_what_a_foreign_key_answers(
 ) -> None:
     """Ben's row may refer to a row of his alone: Anna's and one that never was are refused in the same words."""
 
-    async def give_feedback(recommendation: Any) -> None:
-        async with login.transaction():
-            await become(login, BEN)
-            await login.execute(
-                "insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type)"
-                " values ($1, $2, 'helpful')",
-                recommendation,
-                canary_id("products", "another"),
-            )
+    give_feedback = (
+        "insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type)"
+        " select $1, id, 'helpful' from public.products where name = 'another'"
+    )
+    note_occasion = "insert into public.occasions (recipient_id, kind, occurs_on) values ($1, 'birthday', '2026-12-24')"
 
-    async def answer(recommendation: Any) -> str:
-        with pytest.raises(asyncpg.ForeignKeyViolationError) as caught:
-            await give_feedback(recommendation)
-        return f"{caught.value} {caught.value.detail}".replace(str(recommendation), "it")
+    async def answer(statement: str, referred: Any) -> str:
+        try:
+            async with login.transaction():
+                await become(login, BEN)
+                await login.execute(statement, referred)
+        except asyncpg.PostgresError as error:
+            return f"{error!r} {error.as_dict().get('detail')}".replace(str(referred), "it")
+        return "taken"
 
-    assert await answer(canary_id("recommendations", "anna")) == await answer(person_id("nobody"))
+    for statement, table, refusal in (
+        (give_feedback, "recommendations", "InsufficientPrivilegeError"),
+        (note_occasion, "recipients", "ForeignKeyViolationError"),
+    ):
+        hers = await answer(statement, canary_id(table, "anna"))
+        assert hers == await answer(statement, person_id("nobody"))
+        assert hers.startswith(refusal)
 
 
 async def test_anna_reaches_what_is_hers_in_these_ways(

@@ -87,9 +87,10 @@ async def test_a_token_of_long_after_the_sign_in_makes_nobody_admin(shop: Shop) 
     await verified(shop, BEN)
     long_ago = [{"method": "password", "timestamp": int(time.time()) - 3600}]
     stolen = await renewed(shop, ANNA, amr=long_ago)
-    assert (await stolen.refusal(GRANT, input={"email": BEN, "role": "admin"}))["code"] == "INVALID_CREDENTIALS"
+    assert (await stolen.refusal(GRANT, email=BEN, role="admin"))["code"] == "INVALID_CREDENTIALS"
 
 
+@pytest.mark.usefixtures("own_accounts")
 async def test_a_role_is_in_force_with_the_next_access_token(shop: Shop) -> None:
     anna, ben = await admin(shop), await verified(shop, BEN)
     await anna.do(GRANT, email=BEN, role="admin")

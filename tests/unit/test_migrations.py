@@ -119,7 +119,8 @@ def test_policies_begin_with_row_level_security_and_a_clean_slate(table: str) ->
 def test_every_policy_is_replaced_when_its_file_runs_again(table: str) -> None:
     made = re.findall(r"create policy (\w+) on", POLICIES[table])
     assert made
-    assert re.findall(r"drop policy if exists (\w+) on", POLICIES[table]) == made
+    dropped = re.findall(r"drop policy if exists (\w+) on", POLICIES[table])
+    assert [policy for policy in dropped if policy in made] == made  # others are those of an earlier release
 
 
 @pytest.mark.parametrize("table", PUBLIC)

@@ -165,11 +165,11 @@ MUTATIONS = {
     # To an e-mail that is nobody's: what it does is in test_roles.py.
     "grantRole": Line(
         _input(email="nobody@canary.example", role="analyst"),
-        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND",
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN INVALID_CREDENTIALS NOT_FOUND",
     ),
     "revokeRole": Line(
         _input(email="nobody@canary.example", role="analyst"),
-        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND",
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN INVALID_CREDENTIALS NOT_FOUND",
     ),
     "recordProductViews": Line(
         lambda w: {"input": {"views": [{"id": w.view_id, "productId": w.product}]}},
@@ -206,7 +206,7 @@ MUTATIONS = {
     ),
     "verifyTotp": Line(
         lambda w: {"input": {"factorId": w.hers["SecondFactor"], "code": "123456"}},
-        "UNAUTHENTICATED FORBIDDEN INVALID_CREDENTIALS NOT_FOUND NOT_FOUND NOT_FOUND FORBIDDEN",
+        "UNAUTHENTICATED FORBIDDEN CONFLICT NOT_FOUND NOT_FOUND NOT_FOUND FORBIDDEN",
         of_accounts=True,
     ),
     "verifyRecoveryCode": Line(

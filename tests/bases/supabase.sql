@@ -104,22 +104,22 @@ grant insert, update, delete, truncate, references, trigger on auth.users, auth.
 grant select on auth.users, auth.sessions, auth.mfa_factors to postgres with grant option;
 
 -- The old spelling of a claim, one setting each, wins over the new one, a setting with all of them.
-create function auth.uid() returns uuid language sql stable set search_path = '' as $$
+create function auth.uid() returns uuid language sql stable as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim.sub', true), ''),
     nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub')::uuid
 $$;
-create function auth.role() returns text language sql stable set search_path = '' as $$
+create function auth.role() returns text language sql stable as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim.role', true), ''),
     nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'role')
 $$;
-create function auth.email() returns text language sql stable set search_path = '' as $$
+create function auth.email() returns text language sql stable as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim.email', true), ''),
     nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'email')
 $$;
-create function auth.jwt() returns jsonb language sql stable set search_path = '' as $$
+create function auth.jwt() returns jsonb language sql stable as $$
   select coalesce(
     nullif(current_setting('request.jwt.claim', true), ''),
     nullif(current_setting('request.jwt.claims', true), ''))::jsonb

@@ -10,7 +10,7 @@ import strawberry
 from schema.node import Node, column, row
 from schema.products import Money
 
-MAX_AFFINITIES = 50  # as private.follow_swipes() keeps
+MAX_AFFINITIES = 50  # as private.update_preferences() keeps
 
 
 @strawberry.type(description="How much somebody likes a category, a brand or a style.")

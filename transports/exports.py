@@ -18,6 +18,8 @@ from domain.networks import networks
 from resolvers import exports
 from resolvers.exports import RETRY_SECONDS, Ticket
 from transports.http import NO_STORE, SECURITY_HEADERS, headers_of
+from transports.pages import VISIT_COST
+from transports.prefetch import is_prefetch
 from transports.streams import End, Ended, Streams, caller_of, drop
 
 log = structlog.get_logger("aclue.transports")
@@ -27,16 +29,12 @@ MIN_BYTES_PER_SECOND = 256 * 1024
 FIRST_SECONDS = 10
 TURN_SECONDS = 3 * RETRY_SECONDS  # for so long a turn is kept for a network that was refused
 MAX_WAITING = 1_000
-VISIT_COST = 100  # charged to the address against rate limits, as for tracked links
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _FILE = [
     (b"content-type", b"application/x-ndjson"),
     (b"content-disposition", b'attachment; filename="aclue-export.ndjson"'),
     (b"x-accel-buffering", b"no"),  # or nginx takes all of it at once, to a disk
 ]
-# What browsers and previews say of a request that nobody made on purpose.
-_PURPOSES = (b"sec-purpose", b"purpose", b"x-purpose", b"x-moz")
-_UNASKED = (b"prefetch", b"preview", b"prerender")
 
 
 class Exports:
@@ -61,7 +59,7 @@ class Exports:
         try:
             if scope["method"] != "GET":  # HEAD too: it would have to use the address up
                 await out.refuse(405, "GET it, once.", [(b"allow", b"GET")])
-            elif any(word in headers.get(name, b"").lower() for name in _PURPOSES for word in _UNASKED):
+            elif is_prefetch(scope["headers"]):
                 await out.refuse(503, "This address works once, and is not for prefetching.")
             else:
                 await self._answer(scope, headers.get(b"user-agent"), receive, out)

@@ -17,9 +17,8 @@ from resolvers import affiliate_clicks, gift_links
 from resolvers.services import Services
 from resolvers.sessions import Caller
 from transports.pages import HEADERS, fill, form, limited, notice, page
+from transports.prefetch import is_prefetch
 
-_PREFETCH_HEADERS = ("sec-purpose", "purpose", "x-purpose", "x-moz")
-_PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 _HOST = re.compile(r"[a-z0-9.-]+(:[0-9]+)?", re.IGNORECASE)
 # Chromium holds form-action against every redirect that follows, and shops are reached through hosts of affiliate
 # networks that we do not know.
@@ -46,11 +45,7 @@ async def _follow_tracked_link(http: HttpRequest, services: Services, visitor: C
 
 def _is_by_a_person(http: HttpRequest, visitor: Caller) -> bool:
     """Whether somebody asked to see the shop; link previews, crawlers and browsers that load pages ahead did not."""
-    return (
-        http.method == "GET"
-        and not any(_PREFETCH.search(http.headers.get(name, "")) for name in _PREFETCH_HEADERS)
-        and not is_crawler(visitor.user_agent)
-    )
+    return http.method == "GET" and not is_prefetch(http.headers.raw) and not is_crawler(visitor.user_agent)
 
 
 async def _gift_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:

@@ -128,14 +128,13 @@ def _is_of(row: Any, item: _Checked) -> bool:
 
 def _outcome(row: Any, item: _Checked) -> Outcome:
     """Of what this request did not store; a row of swipes.known."""
-    if not row["product_exists"]:
+    if row["id"] is not None and _is_of(row, item):
+        return Outcome(row["id"], None)
+    if not row["has_product"]:
         return Outcome(None, ProductNotFound())
     if row["id"] is None:  # erased between two statements
         raise WriteConflict("This swipe was taken away by another request.")
-    if not _is_of(row, item):
-        reused = IdempotencyKeyReused("This clientSwipeId was used for another swipe.", ("clientSwipeId",))
-        return Outcome(None, reused)
-    return Outcome(row["id"], None)
+    return Outcome(None, IdempotencyKeyReused("This clientSwipeId was used for another swipe.", ("clientSwipeId",)))
 
 
 async def undo(session: Session, swipe_id: UUID | None) -> None:

@@ -59,6 +59,7 @@ class Product(Node):
     in_stock: bool = column(
         "Whether it can be bought now.", "in_stock", "is_active", read=lambda stocked, active: stocked and active
     )
+    is_active: bool = column("Whether it is in the catalogue; if not, it takes no new swipes, clicks or gift links.")
     created_at: datetime = column("When it came into the catalogue.")
 
     brand: Brand | None = to_one("Who makes it.", "brand_id")

@@ -4,7 +4,7 @@ select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::
 
 -- name: record(user_id, session_id, client_swipe_ids, product_ids, directions, recommendation_ids, contexts)
 -- Swipes of one request, in order, and all that follows from them, in one round trip. The rows that were stored: not
--- those of an unknown product, nor of a known client_swipe_id; see known().
+-- those of an unknown or inactive product, nor of a known client_swipe_id; see known().
 -- The parts run in the order in which each reads the one before: nothing is written before the lock is held, and what
 -- follows from the swipes is computed by a function that sees what was committed by then, not by this snapshot.
 with locked as materialized (
@@ -19,7 +19,7 @@ stored as (
   cross join unnest(
     :client_swipe_ids::text[], :product_ids::uuid[], :directions::text[], :recommendation_ids::uuid[], :contexts::text[])
     with ordinality i (client_swipe_id, product_id, direction, recommendation_id, context, position)
-  join public.products p on p.id = i.product_id
+  join public.products p on p.id = i.product_id and p.is_active
   order by i.position
   on conflict (user_id, client_swipe_id) do nothing
   returning id, client_swipe_id, product_id, direction
@@ -34,10 +34,10 @@ followed as materialized (
 select s.id, s.client_swipe_id, s.product_id, s.direction from followed cross join stored s
 
 -- name: known(user_id, client_swipe_ids, product_ids)
--- In the order asked for: whether there is such a product, and the first swipe of the id, null where there is none.
-select p.id is not null as product_exists, s.id, s.product_id, s.direction
+-- In the order asked for: whether the catalogue has the product, and the first swipe of the id, null where there is none.
+select p.id is not null as has_product, s.id, s.product_id, s.direction
 from unnest(:client_swipe_ids::text[], :product_ids::uuid[]) with ordinality i (client_swipe_id, product_id, position)
-left join public.products p on p.id = i.product_id
+left join public.products p on p.id = i.product_id and p.is_active
 left join public.swipes s on s.user_id = :user_id::uuid and s.client_swipe_id = i.client_swipe_id
 order by i.position
 

@@ -277,3 +277,42 @@ async def test_the_catalogue_is_not_written_without_a_token(shop: Shop) -> None:
     product = (await shop.client().product("Tools 5"))["id"]
     assert await shop.client().code(CREATE, input=NEW) == "UNAUTHENTICATED"
     assert await shop.client().code(UPDATE, input={"id": product, "isActive": False}) == "UNAUTHENTICATED"
+
+
+async def test_an_inactive_product_says_so_and_what_was_done_with_it_still_shows_it(shop: Shop) -> None:
+    anna, boss = await shop.anonymous(), admin(shop)
+    product = await anna.product("Books 3")
+    acts = """
+    mutation ($product: ID!) {
+      createAffiliateClick(input: {productId: $product}) { userErrors { code } }
+      createGiftLink(input: {productId: $product}) { userErrors { code } }
+    }
+    """
+    seen = """
+    query ($id: ID!) {
+      product(id: $id) { name isActive }
+      node(id: $id) { ... on Product { isActive } }
+      me {
+        affiliateClicks { nodes { product { isActive } } }
+        giftLinks { nodes { product { isActive } } }
+        swipes { nodes { product { isActive } } }
+      }
+    }
+    """
+
+    def shown(*, is_active: bool) -> dict[str, Any]:
+        listed = {"nodes": [{"product": {"isActive": is_active}}]}
+        return {
+            "product": {"name": "Books 3", "isActive": is_active},
+            "node": {"isActive": is_active},
+            "me": {"affiliateClicks": listed, "giftLinks": listed, "swipes": listed},
+        }
+
+    await anna.swipe(product["id"])
+    assert all(payload["userErrors"] == [] for payload in (await anna.ask(acts, product=product["id"])).values())
+    assert await anna.ask(seen, id=product["id"]) == shown(is_active=True)
+
+    await boss.do(UPDATE, input={"id": product["id"], "isActive": False})
+    assert await anna.ask(seen, id=product["id"]) == shown(is_active=False)
+    refused = await anna.ask(acts, product=product["id"])
+    assert [payload["userErrors"][0]["code"] for payload in refused.values()] == ["NOT_FOUND", "NOT_FOUND"]

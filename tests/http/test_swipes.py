@@ -240,3 +240,30 @@ async def test_ones_swipes_newest_first_page_by_page(shop: Shop) -> None:
     assert (first["totalCount"], second["totalCount"], (await history(ben))["totalCount"]) == (5, 5, 1)
     for variables in ({"first": 0}, {"first": 101}, {"after": "forged"}):
         assert await anna.code(HISTORY, **variables) == "BAD_USER_INPUT"
+
+
+async def test_an_inactive_product_takes_no_new_swipes_and_gives_repeats_their_first(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    product, other = await anna.products(first=2)
+    before = {"productId": product["id"], "direction": "RIGHT", "clientSwipeId": "before"}
+    first = await anna.do(SWIPE, input=before)
+    await set_active(shop, product, False)
+
+    after = {**before, "clientSwipeId": "after"}
+    assert (await anna.refusal(SWIPE, input=after))["code"] == "NOT_FOUND"
+    assert (await anna.do(SWIPE, input=before))["swipe"]["id"] == first["swipe"]["id"]
+    batch = [after, {**after, "productId": other["id"], "clientSwipeId": "other"}, before]
+    refused, stored, repeated = (await anna.do(MANY, input={"swipes": batch}))["results"]
+    assert refused["userErrors"][0]["code"] == "NOT_FOUND"
+    assert stored["swipe"]["product"]["id"] == other["id"]
+    assert repeated["swipe"]["id"] == first["swipe"]["id"]
+    assert [swipe["product"]["id"] for swipe in (await history(anna))["nodes"]] == [other["id"], product["id"]]
+
+    await set_active(shop, product, True)
+    assert (await anna.do(SWIPE, input=after))["swipe"]["product"]["id"] == product["id"]
+
+
+async def set_active(shop: Shop, product: dict[str, Any], is_active: bool) -> None:
+    await shop.owner.execute(
+        "update public.products set is_active = $2 where id = $1", ids.decode_as("Product", product["id"]), is_active
+    )

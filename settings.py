@@ -16,6 +16,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from domain.money import EXPONENTS
+
 Positive = Annotated[int, Meta(ge=1)]
 
 
@@ -102,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     retention_audit_log: Annotated[int, Meta(ge=90)] = 730
     retention_system_logs: Positive = 90
 
+    default_currency: str = "GBP"
     model_refresh_interval: Positive = 300
     ranking_lifetime: Annotated[int, Meta(ge=0, le=3600)] = 30
     rate_limit_cost: Positive = 150_000
@@ -243,6 +246,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError("ENCRYPTION_SECRET: too short, 32 bytes or more")
     _check_urls(settings)
     _check_cors(settings)
+    if settings.default_currency not in EXPONENTS:
+        raise SettingsError("DEFAULT_CURRENCY: unknown; write a code of ISO 4217 in capitals, such as GBP")
     _check_proxies(settings)
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:

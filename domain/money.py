@@ -25,12 +25,18 @@ def to_decimal(minor: int, currency: str) -> Decimal:
     return Decimal(minor).scaleb(-EXPONENTS[currency])
 
 
+def exponent_of(currency: str, field: tuple[str, ...]) -> int:
+    """How many decimals a currency has. Raises Invalid for an unknown one."""
+    exponent = EXPONENTS.get(currency)
+    if exponent is None:
+        raise Invalid("Unknown currency; use a code of ISO 4217 such as GBP.", field)
+    return exponent
+
+
 def to_minor(amount: Decimal, currency: str, field: tuple[str, ...]) -> int:
     """Minor units of an amount of zero or more. Raises Invalid for an unknown currency, too many decimals or an absurd
     amount; `field` is the input it came from."""
-    exponent = EXPONENTS.get(currency)
-    if exponent is None:
-        raise Invalid("Unknown currency; use a code of ISO 4217 such as GBP.", (*field[:-1], "currencyCode"))
+    exponent = exponent_of(currency, (*field[:-1], "currencyCode"))
     if not amount.is_finite() or amount < 0:
         raise Invalid("The amount must be zero or more.", field)
     minor = Fraction(amount) * 10**exponent if amount.adjusted() <= 15 else Fraction(MAX_MINOR + 1)

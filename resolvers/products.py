@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -17,10 +18,27 @@ from domain import money
 from domain.errors import Conflict, Invalid, ProductNotFound
 from resolvers.profiles import require_role
 
+
+@cache
+def prices_by_currency(name: str, first_currency: str) -> Order:
+    """PRICE_ASC or PRICE_DESC over several currencies: `first_currency`, then the others by code. All keys of an order
+    run the same way, so PRICE_DESC negates the price: descending keys would reverse the currencies, too."""
+    price = "r.price_minor" if name == "PRICE_ASC" else "(-r.price_minor)"
+    keys = (
+        SortKey(f"(r.currency <> '{first_currency}')", "boolean"),
+        SortKey("r.currency", "char(3)"),
+        SortKey(price, "bigint"),
+        SortKey("r.id", "uuid"),
+    )
+    return Order(f"{name}:{first_currency}", keys, descending=False)
+
+
 ORDERS = {
     "NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True),
-    "PRICE_ASC": Order.by("PRICE_ASC", "r.price_minor", "bigint", descending=False),
-    "PRICE_DESC": Order.by("PRICE_DESC", "r.price_minor", "bigint", descending=True),
+    "PRICE_ASC": prices_by_currency("PRICE_ASC", "GBP"),
+    "PRICE_DESC": prices_by_currency("PRICE_DESC", "GBP"),
+    "PRICE_ASC_IN_CURRENCY": Order.by("PRICE_ASC", "r.price_minor", "bigint", descending=False),
+    "PRICE_DESC_IN_CURRENCY": Order.by("PRICE_DESC", "r.price_minor", "bigint", descending=True),
     "NAME": Order(
         "NAME",
         (SortKey("r.name_key", "text"), SortKey('r.name collate "C"', "text"), SortKey("r.id", "uuid")),
@@ -43,19 +61,33 @@ _TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which products; None leaves a condition out."""
+    """Which products; None leaves a condition out. Price limits need a currency: see currency_of()."""
 
     category_slug: str | None = None
     brand_slugs: Sequence[str] | None = None
     min_price: Decimal | None = None
     max_price: Decimal | None = None
-    currency: str = "GBP"
+    currency: str | None = None
     tags: Sequence[str] | None = None
     in_stock: bool | None = None
 
 
+def currency_of(code: str | None, min_price: Decimal | None, max_price: Decimal | None, default: str) -> str | None:
+    """The currency that a filter asks for: the one given, or else the default where there are price limits."""
+    return default if code is None and (min_price is not None or max_price is not None) else code
+
+
+def order_of(name: str, wanted: Filter | None, default_currency: str) -> Order:
+    """The order of this name for the products of a filter: prices compare within one currency only."""
+    if name not in ("PRICE_ASC", "PRICE_DESC"):
+        return ORDERS[name]
+    if wanted is not None and wanted.currency is not None:
+        return ORDERS[f"{name}_IN_CURRENCY"]
+    return prices_by_currency(name, default_currency)
+
+
 def conditions(wanted: Filter | None) -> list[Fragment]:
-    """The filter as SQL conditions. Raises Invalid for prices that cannot be read."""
+    """The filter as SQL conditions. Raises Invalid for an unknown currency and prices that it does not have."""
     found: list[Fragment] = []
     if wanted is None:
         return found
@@ -67,14 +99,15 @@ def conditions(wanted: Filter | None) -> list[Fragment]:
         found.append(QUERIES["products.has_tags"].bind(tags=_bounded(wanted.tags, "tags")))
     if wanted.in_stock is not None:
         found.append(QUERIES["products.in_stock"].bind(in_stock=wanted.in_stock))
-    if wanted.min_price is not None or wanted.max_price is not None:
+    if wanted.currency is not None:
+        money.exponent_of(wanted.currency, ("filter", "currencyCode"))
         found.append(QUERIES["products.in_currency"].bind(currency=wanted.currency))
-    if wanted.min_price is not None:
-        minor = money.to_minor(wanted.min_price, wanted.currency, ("filter", "minPrice"))
-        found.append(QUERIES["products.costs_at_least"].bind(price_minor=minor))
-    if wanted.max_price is not None:
-        minor = money.to_minor(wanted.max_price, wanted.currency, ("filter", "maxPrice"))
-        found.append(QUERIES["products.costs_at_most"].bind(price_minor=minor))
+        if wanted.min_price is not None:
+            minor = money.to_minor(wanted.min_price, wanted.currency, ("filter", "minPrice"))
+            found.append(QUERIES["products.costs_at_least"].bind(price_minor=minor))
+        if wanted.max_price is not None:
+            minor = money.to_minor(wanted.max_price, wanted.currency, ("filter", "maxPrice"))
+            found.append(QUERIES["products.costs_at_most"].bind(price_minor=minor))
     return found
 
 

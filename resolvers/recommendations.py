@@ -110,7 +110,7 @@ class GiftWishes:
     age: int | None = None
     min_price: Decimal | None = None
     max_price: Decimal | None = None
-    currency: str = "GBP"
+    currency: str | None = None
     category_slugs: Sequence[str] | None = None
     avoid_category_slugs: Sequence[str] | None = None
 

@@ -128,8 +128,14 @@ class Product(Node):
 @strawberry.enum(description="How products are ordered. RELEVANCE needs a search; without one it is POPULARITY.")
 class ProductOrder(Enum):
     NEWEST = strawberry.enum_value("NEWEST", description="Newest first.")
-    PRICE_ASC = strawberry.enum_value("PRICE_ASC", description="Cheapest first.")
-    PRICE_DESC = strawberry.enum_value("PRICE_DESC", description="Dearest first.")
+    PRICE_ASC = strawberry.enum_value(
+        "PRICE_ASC",
+        description="Cheapest first within each currency: the default currency, then the others by code.",
+    )
+    PRICE_DESC = strawberry.enum_value(
+        "PRICE_DESC",
+        description="Dearest first within each currency: the default currency, then the others by code.",
+    )
     NAME = strawberry.enum_value("NAME", description="By name.")
     POPULARITY = strawberry.enum_value("POPULARITY", description="Most liked first.")
     RELEVANCE = strawberry.enum_value("RELEVANCE", description="Best match of the search first.")
@@ -141,17 +147,21 @@ class ProductFilter:
     brand_slugs: list[str] | None = strawberry.field(default=None, description="Any of these brands.")
     min_price: Decimal | None = strawberry.field(default=None, description="At least this much.")
     max_price: Decimal | None = strawberry.field(default=None, description="At most this much.")
-    currency_code: str = strawberry.field(default="GBP", description="Currency of the price limits.")
+    currency_code: str | None = strawberry.field(
+        default=None,
+        description="Only prices in this currency. Without it price limits are in the default currency, GBP unless the "
+        "service is set up otherwise; without limits, too, all currencies are meant.",
+    )
     tags: list[str] | None = strawberry.field(default=None, description="All of these tags.")
     in_stock: bool | None = strawberry.field(default=None, description="Only what can, or cannot, be bought now.")
 
-    def plain(self) -> Filter:
+    def plain(self, default_currency: str) -> Filter:
         return Filter(
             self.category_slug,
             self.brand_slugs,
             self.min_price,
             self.max_price,
-            self.currency_code,
+            products.currency_of(self.currency_code, self.min_price, self.max_price, default_currency),
             self.tags,
             self.in_stock,
         )
@@ -172,7 +182,9 @@ def product_page(
     parent_key: Any = ROOT,
 ) -> Connection[Product]:
     """A page of active products; `query` is what products.search_query makes of a search."""
-    where = [QUERIES["products.is_active"].bind(), *products.conditions(wanted.plain() if wanted else None)]
+    default_currency = info.context.services.settings.default_currency
+    filter = wanted.plain(default_currency) if wanted else None
+    where = [QUERIES["products.is_active"].bind(), *products.conditions(filter)]
     if query is not None:
         where.append(QUERIES["products.matches"].bind(query=query))
     elif order is ProductOrder.RELEVANCE:
@@ -180,7 +192,7 @@ def product_page(
     return connect(
         info,
         Product.ROW,
-        products.ORDERS[cast(str, order.value)],
+        products.order_of(cast(str, order.value), filter, default_currency),
         first=first,
         after=after,
         last=last,

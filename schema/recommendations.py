@@ -11,7 +11,7 @@ import strawberry
 
 from domain.pages import size_of
 from domain.recommendations import MAX_REASONS
-from resolvers import recommendations
+from resolvers import products, recommendations
 from resolvers.recommendations import Feed, GiftWishes, Recommended
 from schema.bounds import at_most
 from schema.connection import PageInfo
@@ -121,7 +121,11 @@ class GiftFinderInput:
     )
     min_price: Decimal | None = strawberry.field(default=None, description="At least this much.")
     max_price: Decimal | None = strawberry.field(default=None, description="At most this much.")
-    currency_code: str = strawberry.field(default="GBP", description="Currency of the price limits.")
+    currency_code: str | None = strawberry.field(
+        default=None,
+        description="Only prices in this currency. Without it price limits are in the default currency, GBP unless the "
+        "service is set up otherwise; without limits, too, all currencies are meant.",
+    )
     category_slugs: list[str] | None = strawberry.field(
         default=None, description="Only these categories and those below them."
     )
@@ -129,7 +133,7 @@ class GiftFinderInput:
         default=None, description="None of these categories or those below them."
     )
 
-    def plain(self) -> GiftWishes:
+    def plain(self, default_currency: str) -> GiftWishes:
         return GiftWishes(
             traits=[cast(str, trait.value) for trait in self.traits or []],
             occasion=self.occasion,
@@ -137,7 +141,7 @@ class GiftFinderInput:
             age=self.age,
             min_price=self.min_price,
             max_price=self.max_price,
-            currency=self.currency_code,
+            currency=products.currency_of(self.currency_code, self.min_price, self.max_price, default_currency),
             category_slugs=self.category_slugs,
             avoid_category_slugs=self.avoid_category_slugs,
         )
@@ -156,7 +160,7 @@ class RecommendationQuery:
         feed = await recommendations.discover(
             info.context.session,
             info.context.services,
-            wanted=filter.plain() if filter else None,
+            wanted=filter.plain(info.context.services.settings.default_currency) if filter else None,
             size=size,
             after=after,
         )
@@ -167,9 +171,9 @@ class RecommendationQuery:
         self, info: Info, input: GiftFinderInput, first: int | None = None, after: str | None = None
     ) -> RecommendationConnection:
         size, _ = size_of(first)
-        feed = await recommendations.find_gifts(
-            info.context.session, info.context.services, input.plain(), size=size, after=after
-        )
+        services = info.context.services
+        wishes = input.plain(services.settings.default_currency)
+        feed = await recommendations.find_gifts(info.context.session, services, wishes, size=size, after=after)
         return RecommendationConnection.of(feed)
 
 

@@ -10,7 +10,13 @@ select * from public.products where category_id = :nothing::uuid order by create
 select id from public.products where is_active order by created_at desc, id desc limit 20;
 
 -- name: cheapest_products()
-select id from public.products where is_active order by price_minor, id limit 20;
+select id from public.products where is_active order by currency <> 'GBP', currency, price_minor, id limit 20;
+
+-- name: dearest_products()
+select id from public.products where is_active order by currency <> 'GBP', currency, -price_minor, id limit 20;
+
+-- name: cheapest_products_in_currency()
+select id from public.products where is_active and currency = 'GBP' order by price_minor, id limit 20;
 
 -- name: popular_products()
 select id from public.products where is_active order by popularity desc, id desc limit 20;

@@ -6,6 +6,9 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
+import msgspec
+import pytest
+
 from domain import ids
 from tests.client import Client
 from tests.conftest import Shop
@@ -87,7 +90,7 @@ async def test_orders(shop: Shop) -> None:
     for order_by, sql in (
         ("NEWEST", "created_at desc, id desc"),
         ("PRICE_ASC", "price_minor, id"),
-        ("PRICE_DESC", "price_minor desc, id desc"),
+        ("PRICE_DESC", "price_minor desc, id"),
         ("NAME", 'name_key, name collate "C", id'),
         ("POPULARITY", "popularity desc, id desc"),
         ("RELEVANCE", "popularity desc, id desc"),  # without a search there is nothing to be relevant to
@@ -107,7 +110,8 @@ async def test_filters(shop: Shop) -> None:
         ({"maxPrice": "10.00"}, "price_minor <= 1000"),
         ({"minPrice": "11.00", "maxPrice": "11.00"}, "price_minor = 1100"),
         ({"minPrice": "0", "currencyCode": "EUR"}, "false"),
-        ({"currencyCode": "EUR"}, "true"),  # the currency is that of the limits; without limits it says nothing
+        ({"currencyCode": "EUR"}, "false"),
+        ({"currencyCode": "GBP"}, "true"),
         ({"tags": ["gift", "art"]}, "tags @> '{gift,art}'"),
         ({"tags": ["art", "reading"]}, "false"),
         ({"inStock": False}, "false"),
@@ -126,6 +130,8 @@ async def test_filters_that_cannot_be(shop: Shop) -> None:
         {"minPrice": "-1"},
         {"minPrice": "1.005"},
         {"maxPrice": "1", "currencyCode": "XXX"},
+        {"currencyCode": "XXX"},
+        {"currencyCode": ""},
         {"brandSlugs": ["a"] * 51},
         {"categorySlug": "\0"},
         {"colour": "red"},
@@ -316,3 +322,60 @@ async def test_an_inactive_product_says_so_and_what_was_done_with_it_still_shows
     assert await anna.ask(seen, id=product["id"]) == shown(is_active=False)
     refused = await anna.ask(acts, product=product["id"])
     assert [payload["userErrors"][0]["code"] for payload in refused.values()] == ["NOT_FOUND", "NOT_FOUND"]
+
+
+IN_CURRENCIES = {"Yen": (1500, "JPY"), "Cheap": (1499, "GBP"), "Dear": (7900, "GBP"), "Dinar": (8000, "KWD")}
+
+
+@pytest.fixture
+async def currencies(shop: Shop) -> Shop:
+    """The shop with four products in stock, in three currencies."""
+    await shop.owner.execute("update public.products set is_active = false")
+    for number, (name, (price, currency)) in enumerate(IN_CURRENCIES.items(), start=1):
+        await shop.owner.execute(
+            "update public.products set name = $1, price_minor = $2, currency = $3, is_active = true where name = $4",
+            name,
+            price,
+            currency,
+            f"Party {number}",
+        )
+    return shop
+
+
+async def test_prices_are_ordered_within_each_currency_the_default_one_first(currencies: Shop) -> None:
+    assert await names(currencies, orderBy="PRICE_ASC") == ["Cheap", "Dear", "Yen", "Dinar"]
+    assert await names(currencies, orderBy="PRICE_DESC") == ["Dear", "Cheap", "Yen", "Dinar"]
+
+
+async def test_another_default_currency_comes_first_and_is_that_of_price_limits(currencies: Shop) -> None:
+    settings = msgspec.structs.replace(currencies.services.settings, default_currency="KWD")
+    object.__setattr__(currencies.services, "settings", settings)
+    assert await names(currencies, orderBy="PRICE_ASC") == ["Dinar", "Cheap", "Dear", "Yen"]
+    assert await names(currencies, orderBy="PRICE_DESC") == ["Dinar", "Dear", "Cheap", "Yen"]
+    assert await names(currencies, filter={"maxPrice": "20"}) == ["Dinar"]
+
+
+async def test_a_filter_has_the_currency_it_names_and_price_limits_the_default_one(currencies: Shop) -> None:
+    assert await names(currencies, filter={"currencyCode": "JPY"}) == ["Yen"]
+    assert await names(currencies, filter={"currencyCode": "JPY"}, orderBy="PRICE_DESC") == ["Yen"]
+    assert await names(currencies, filter={"minPrice": "10"}, orderBy="PRICE_ASC") == ["Cheap", "Dear"]
+    assert await names(currencies, filter={"inStock": True, "currencyCode": None}) == ["Cheap", "Dear", "Dinar", "Yen"]
+
+
+async def test_feeds_filter_by_currency_as_the_catalogue_does(currencies: Shop) -> None:
+    feeds = """
+    query ($filter: ProductFilter, $input: GiftFinderInput!) {
+      recommendations(filter: $filter) { nodes { product { name } } }
+      giftFinder(input: $input) { nodes { product { name } } }
+    }
+    """
+    table: list[tuple[dict[str, Any], set[str]]] = [
+        ({}, set(IN_CURRENCIES)),
+        ({"currencyCode": "JPY"}, {"Yen"}),
+        ({"maxPrice": "100"}, {"Cheap", "Dear"}),
+        ({"maxPrice": "100", "currencyCode": "KWD"}, {"Dinar"}),
+    ]
+    await currencies.owner.execute("select private.refresh_model()")
+    for wanted, expected in table:
+        for feed in (await currencies.client().ask(feeds, filter=wanted, input=wanted)).values():
+            assert {node["product"]["name"] for node in feed["nodes"]} == expected, wanted

@@ -27,8 +27,8 @@ query ($first: Int, $after: String, $last: Int, $before: String, $orderBy: Produ
 """
 ORDERS = {
     "NEWEST": "created_at desc, id desc",
-    "PRICE_ASC": "price_minor, id",
-    "PRICE_DESC": "price_minor desc, id desc",
+    "PRICE_ASC": "currency <> 'GBP', currency, price_minor, id",
+    "PRICE_DESC": "currency <> 'GBP', currency, price_minor desc, id",
     "NAME": 'name_key, name collate "C", id',
     "POPULARITY": "popularity desc, id desc",
     "RELEVANCE": "private.search_rank(search, private.search_query('present red')) desc, id desc",

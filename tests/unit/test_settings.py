@@ -55,6 +55,7 @@ def test_a_number_is_read(name: str) -> None:
 
 
 CHECKED = (
+    "DEFAULT_CURRENCY",
     "JWT_SECRET",
     "ENCRYPTION_SECRET",
     "ERASURE_SECRET",
@@ -112,6 +113,8 @@ def test_a_text_is_read_as_it_is(name: str) -> None:
         ("MIGRATION_DATABASE_URL", "postgresql://owner@/aclue"),
         ("LISTEN_DATABASE_URL", "postgresql://api@/aclue"),
         ("CLAIMS_MODE", "session"),
+        ("DEFAULT_CURRENCY", "gbp"),
+        ("DEFAULT_CURRENCY", "XXX"),
         ("PREPARED_STATEMENTS", "never"),
     ],
 )

@@ -34,15 +34,21 @@ def open_cursor(text: str, scope: str, signer: Signer, argument: str) -> tuple[s
     raise BadUserInput(f"`{argument}` is not a cursor of this connection and order.")
 
 
-def size_of(
-    first: int | None, last: int | None = None, default: int = DEFAULT_SIZE, most: int = MAX_SIZE
-) -> tuple[int, bool]:
-    """(page size, whether backwards). Raises BadUserInput when both are given or one is not 1..`most`."""
+def size_of(first: int | None, last: int | None = None) -> tuple[int, bool]:
+    """(page size, whether backwards) of a connection; a page of 0 says whether there is more and how many there are.
+    Raises BadUserInput when both are given or one is not 0..`MAX_SIZE`."""
     if first is not None and last is not None:
         raise BadUserInput("Give `first` or `last`, not both.")
     for name, value in (("first", first), ("last", last)):
-        if value is not None and not 1 <= value <= most:
-            raise BadUserInput(f"`{name}` must be from 1 to {most}.")
+        if value is not None and not 0 <= value <= MAX_SIZE:
+            raise BadUserInput(f"`{name}` must be from 0 to {MAX_SIZE}.")
     if last is not None:
         return last, True
-    return (default if first is None else first), False
+    return (DEFAULT_SIZE if first is None else first), False
+
+
+def length_of(first: int, most: int = MAX_SIZE) -> int:
+    """How long a plain list may be. Raises BadUserInput when it is not 1..`most`."""
+    if not 1 <= first <= most:
+        raise BadUserInput(f"`first` must be from 1 to {most}.")
+    return first

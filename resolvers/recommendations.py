@@ -134,7 +134,7 @@ async def _start(
     """A new feed frozen now, or an old one where its cursor stands; or the very page, where it is kept and nothing has
     changed. Raises BadUserInput, Stale or Unavailable."""
     request = hashlib.sha256(msgspec.json.encode([context, viewer, wanted], order="sorted")).digest()[:16]
-    if after is None:
+    if not after:
         return await _first(session, services, viewer, request, size)
     payload = services.cursors.open(after)
     try:

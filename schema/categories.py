@@ -8,7 +8,7 @@ import strawberry
 
 from db.queries import QUERIES
 from db.rows import BY_NAME_SQL
-from domain.pages import MAX_SIZE, size_of
+from domain.pages import MAX_SIZE, length_of
 from schema.bounds import at_most
 from schema.connection import Connection
 from schema.context import Info
@@ -66,5 +66,5 @@ class CategoryQuery:
         metadata=at_most(MAX_CATEGORIES),
     )
     def categories(self, info: Info, first: int = MAX_SIZE) -> list[Category]:
-        size, _ = size_of(first, most=MAX_CATEGORIES)
+        size = length_of(first, most=MAX_CATEGORIES)
         return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME_SQL, size=size)

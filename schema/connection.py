@@ -84,10 +84,10 @@ def connect(
     parent_key: Any = ROOT,
     order_values: tuple[tuple[str, Any], ...] = (),
 ) -> Connection[Any]:
-    """A page of rows. `after` goes with `first`, `before` with `last`; connections of one field share one statement.
-    Raises BadUserInput for arguments that no page has."""
+    """A page of rows. `after` goes with `first`, `before` with `last`; an empty cursor counts as not given. Connections
+    of one field share one statement. Raises BadUserInput for arguments that no page has."""
     size, backward = size_of(first, last)
-    if (after if backward else before) is not None:
+    if after if backward else before:
         raise BadUserInput("`after` goes with `first`, `before` with `last`.")
     request = PageRequest(
         row_type=row_type,
@@ -101,6 +101,6 @@ def connect(
         order_values=order_values,
     )
     cursor, argument = (before, "before") if backward else (after, "after")
-    if cursor is not None:
+    if cursor:
         request = replace(request, cursor=open_cursor(cursor, request.scope, info.context.services.cursors, argument))
     return Connection(request=request, parent_key=parent_key)

@@ -17,7 +17,7 @@ from db.connections import ROOT
 from db.queries import QUERIES
 from domain import affiliate, ids, money
 from domain.errors import BadUserInput
-from domain.pages import size_of
+from domain.pages import length_of
 from resolvers import product_offers, products, recommendations
 from resolvers.products import MAX_TAGS, Filter, NewProduct, ProductChanges
 from schema.bounds import at_most
@@ -97,7 +97,7 @@ class Product(Node):
     ) -> list[Annotated[PricePoint, strawberry.lazy("schema.product_offers")]]:
         from schema.product_offers import PricePoint
 
-        size, _ = size_of(first)
+        size = length_of(first)
         session = info.context.session
 
         async def batch(keys: list[UUID]) -> list[list[asyncpg.Record]]:
@@ -112,15 +112,13 @@ class Product(Node):
     ) -> list[Annotated[Recommendation, strawberry.lazy("schema.recommendations")]]:
         from schema.recommendations import Recommendation
 
-        if not 1 <= first <= 100:
-            raise BadUserInput("`first` must be from 1 to 100.")
-        context = info.context
+        size, context = length_of(first), info.context
 
         async def batch(keys: list[UUID]) -> list[list[recommendations.Recommended]]:
-            return await recommendations.similar(context.session, context.services, keys, first)
+            return await recommendations.similar(context.session, context.services, keys, size)
 
         loader: DataLoader[UUID, list[recommendations.Recommended]] = context.session.loaders.custom(
-            ("similar", first), batch
+            ("similar", size), batch
         )
         return [Recommendation.of(found) for found in await loader.load(self.record["id"])]
 

@@ -6,7 +6,7 @@ import strawberry
 
 from db.queries import QUERIES
 from db.rows import BY_NAME_SQL
-from domain.pages import MAX_SIZE, size_of
+from domain.pages import MAX_SIZE, length_of
 from schema.bounds import at_most
 from schema.context import Info
 from schema.node import Node, column, listed, row
@@ -28,5 +28,5 @@ class RetailerQuery:
         description=f"All retailers, by name; `first` may be up to {MAX_RETAILERS}.", metadata=at_most(MAX_RETAILERS)
     )
     def retailers(self, info: Info, first: int = MAX_SIZE) -> list[Retailer]:
-        size, _ = size_of(first, most=MAX_RETAILERS)
+        size = length_of(first, most=MAX_RETAILERS)
         return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by=BY_NAME_SQL, size=size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NewType
 
@@ -20,18 +20,35 @@ def from_jsonb(jsonb: str) -> Any:
         return None
 
 
+# The grammar of section 5.6 in capitals; datetime.fromisoformat() takes much more of ISO 8601.
+_RFC_3339 = re.compile(
+    r"(?P<minute>\d{4}-\d\d-\d\dT([01]\d|2[0-3]):[0-5]\d):(?P<second>[0-5]\d|60)"
+    r"(?P<rest>(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d))",
+    re.ASCII,
+)
+
+
 def _parse_datetime(value: Any) -> datetime:
     if not isinstance(value, str):
         raise ValueError("DateTime takes a string of RFC 3339, such as 2026-01-31T12:00:00Z.")
+    found = _RFC_3339.fullmatch(value.upper())
+    if found is None:
+        raise ValueError("DateTime takes a string of RFC 3339 with an offset, such as 2026-01-31T12:00:00Z.")
+    is_leap_second = found["second"] == "60"
     try:
-        parsed = datetime.fromisoformat(value)
+        parsed = datetime.fromisoformat(
+            f"{found['minute']}:{'59' if is_leap_second else found['second']}{found['rest']}"
+        )
     except ValueError:
-        raise ValueError("DateTime takes a string of RFC 3339, such as 2026-01-31T12:00:00Z.") from None
-    if parsed.tzinfo is None:
-        raise ValueError("DateTime needs an offset, such as Z.")
+        raise ValueError("DateTime takes a date that exists, such as 2026-01-31T12:00:00Z.") from None
     if not 1 < parsed.year < 9999:  # at its ends Python and Postgres mean infinity, or nothing
         raise ValueError("DateTime takes years from 2 to 9998.")
-    return parsed.astimezone(UTC)
+    parsed = parsed.astimezone(UTC)
+    if is_leap_second:
+        if (parsed.hour, parsed.minute) != (23, 59):
+            raise ValueError("DateTime takes a second of 60 at 23:59 UTC alone.")
+        parsed = parsed.replace(microsecond=0) + timedelta(seconds=1)  # Postgres counts it so, too
+    return parsed
 
 
 def _print_datetime(value: datetime) -> str:
@@ -56,7 +73,7 @@ JSON = NewType("JSON", object)
 SCALARS: dict[object, Any] = {
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A moment as RFC 3339 says, in UTC: `2026-01-31T12:00:00Z`.",
+        description="A timestamp of RFC 3339, given back in UTC: `2026-01-31T12:00:00Z`. Nothing else of ISO 8601.",
         serialize=_print_datetime,
         parse_value=_parse_datetime,
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -83,6 +84,7 @@ class Reader:
 
     def from_body(self, body: bytes) -> Request:
         """The request of a POST. Raises BadRequest or DocumentRefused."""
+        body = body.removeprefix(codecs.BOM_UTF8)  # which parsers of JSON may ignore (RFC 8259, 8.1)
         try:
             given = _decode_body(body)
         except _UNREADABLE:

@@ -72,10 +72,8 @@ async def test_an_inactive_brand_is_not_listed(shop: Shop) -> None:
 async def test_arguments_that_cannot_be(shop: Shop) -> None:
     cursor_of_products = (await shop.client().ask("{ products(first: 1) { pageInfo { endCursor } } }"))["products"]
     for variables in (
-        {"first": 0},
         {"first": 101},
         {"first": -3},
-        {"after": ""},
         {"after": "forged"},
         {"after": cursor_of_products["pageInfo"]["endCursor"]},
     ):

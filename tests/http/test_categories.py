@@ -81,5 +81,5 @@ async def test_each_category_pages_on_from_one_cursor(shop: Shop) -> None:
             break
     rows = await shop.owner.fetch("select name from public.products where name like 'Party %' order by name, id")
     assert seen == [row["name"] for row in rows]
-    for variables in ({"first": 0}, {"first": 101}, {"first": -1}, {"after": "forged"}):
+    for variables in ({"first": 101}, {"first": -1}, {"after": "forged"}):
         assert await shop.client().code(ONE, id=key, **variables) == "BAD_USER_INPUT", variables

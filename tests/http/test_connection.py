@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.conftest import Shop
 
 PAGE = """
@@ -105,14 +107,11 @@ async def test_an_empty_page(shop: Shop) -> None:
 
 async def test_arguments_that_cannot_be(shop: Shop) -> None:
     for arguments in (
-        {"first": 0},
         {"first": 101},
         {"first": -1},
-        {"last": 0},
         {"last": 101},
         {"last": -2147483648},
         {"first": 5, "last": 5},
-        {"first": 5, "after": ""},
         {"first": 5, "after": "forged"},
         {"last": 5, "before": "forged"},
         {"after": "é"},
@@ -120,6 +119,38 @@ async def test_arguments_that_cannot_be(shop: Shop) -> None:
         {"after": "x" * 10_000},
     ):
         assert await shop.client().code(PAGE, **arguments) == "BAD_USER_INPUT", arguments
+
+
+@pytest.mark.parametrize(("argument", "more"), [("first", "hasNextPage"), ("last", "hasPreviousPage")])
+async def test_a_page_of_nothing_says_that_there_is_more_and_how_much(shop: Shop, argument: str, more: str) -> None:
+    found = (await shop.client().ask(PAGE.replace("edges", "totalCount edges", 1), **{argument: 0}))["products"]
+    assert (found["totalCount"], found["nodes"], found["edges"]) == (50, [], [])
+    nothing = {"hasNextPage": False, "hasPreviousPage": False, "startCursor": None, "endCursor": None}
+    assert found["pageInfo"] == {**nothing, more: True}
+
+
+async def test_a_page_of_nothing_in_lists_of_ones_own_and_below_others(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    await anna.swipe((await anna.product("Books 1"))["id"])
+    fields = "{ totalCount edges { cursor } pageInfo { hasNextPage endCursor } }"
+    found = await anna.ask(f"""
+      {{
+        me {{ swipes(first: 0) {fields} giftLinks(first: 0) {fields} }} brands(first: 0) {fields}
+        products(first: 1) {{ nodes {{ category {{ products(first: 0) {fields} }} }} }}
+      }}
+    """)
+
+    def nothing_of(total: int) -> dict[str, Any]:
+        return {"totalCount": total, "edges": [], "pageInfo": {"hasNextPage": total > 0, "endCursor": None}}
+
+    assert found["me"] == {"swipes": nothing_of(1), "giftLinks": nothing_of(0)}
+    assert found["brands"] == nothing_of(3)
+    assert found["products"]["nodes"][0]["category"]["products"] == nothing_of(10)
+
+
+async def test_an_empty_cursor_counts_as_none(shop: Shop) -> None:
+    assert await page(shop, first=3, after="", before="") == await page(shop, first=3)
+    assert await page(shop, last=3, after="", before="") == await page(shop, last=3)
 
 
 async def test_the_smallest_and_the_largest_page(shop: Shop) -> None:

@@ -122,7 +122,7 @@ async def test_another_quiz_replaces_the_personality_and_keeps_the_history(shop:
     rest = await personality(anna, first=2, after=found["history"]["pageInfo"]["endCursor"])
     assert [a["id"] for a in rest["history"]["nodes"]] == [first["assessment"]["id"]]
     assert not rest["history"]["pageInfo"]["hasNextPage"]
-    for variables in ({"first": 0}, {"first": 101}, {"after": "forged"}):
+    for variables in ({"first": -1}, {"first": 101}, {"after": "forged"}):
         assert await anna.code(PERSONALITY, **variables) == "BAD_USER_INPUT"
 
 

@@ -238,7 +238,7 @@ async def test_ones_swipes_newest_first_page_by_page(shop: Shop) -> None:
     assert [datetime.fromisoformat(node["createdAt"]) for node in nodes] == [row["created_at"] for row in rows]
     assert (first["pageInfo"]["hasNextPage"], second["pageInfo"]["hasNextPage"]) == (True, False)
     assert (first["totalCount"], second["totalCount"], (await history(ben))["totalCount"]) == (5, 5, 1)
-    for variables in ({"first": 0}, {"first": 101}, {"after": "forged"}):
+    for variables in ({"first": -1}, {"first": 101}, {"after": "forged"}):
         assert await anna.code(HISTORY, **variables) == "BAD_USER_INPUT"
 
 

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 
 from db.session import Session
-from domain.errors import Invalid, LimitReached
+from domain.errors import Invalid, LimitReached, UserError
 from resolvers import client_ids
 from resolvers.profiles import as_jsonb, require_role, require_subject
 
@@ -32,32 +33,51 @@ class NewEvent:
     page: str | None
 
 
-async def record(session: Session, events: Sequence[NewEvent]) -> int:
-    """Stores what is new of these events; how many that were: none where analytics was withdrawn. Raises LimitReached
-    or Invalid, then nothing is stored."""
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    id: UUID
+    name: str
+    properties: str
+    page: str | None
+
+
+async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime | None) -> tuple[int, list[UserError]]:
+    """Stores what is new of these events: how many that were (none where analytics was withdrawn), and why others
+    cannot be stored. `sent_at` is the client's clock at sending. Raises LimitReached."""
     user = require_subject(session)
     if len(events) > MAX_EVENTS:
         raise LimitReached(f"At most {MAX_EVENTS} events at once.", ("events",))
-    ids, properties = [], []
+    skew = client_ids.skew_of(sent_at)
+    checked: list[_Checked] = []
+    errors: list[UserError] = []
     for position, event in enumerate(events):
-        field = ("events", str(position))
-        ids.append(client_ids.recent(event.id, (*field, "id")))
-        if not 1 <= len(event.name) <= MAX_NAME or "\0" in event.name:
-            raise Invalid(f"Give 1 to {MAX_NAME} characters.", (*field, "name"))
-        if event.page is not None and (len(event.page) > MAX_PAGE or "\0" in event.page):
-            raise Invalid(f"At most {MAX_PAGE} characters.", (*field, "page"))
-        properties.append(_properties(event.properties, (*field, "properties")))
+        try:
+            checked.append(_check(event, ("events", str(position)), skew))
+        except UserError as error:
+            errors.append(error)
+    if sent_at is not None:
+        await session.fetch("analytics_events.lock", user_id=user)
     stored = await session.fetch(
         "analytics_events.record",
         user_id=user,
-        ids=ids,
-        names=[event.name for event in events],
-        properties=properties,
-        pages=[event.page for event in events],
+        may_repeat_corrected=sent_at is not None,
+        ids=[item.id for item in checked],
+        names=[item.name for item in checked],
+        properties=[item.properties for item in checked],
+        pages=[item.page for item in checked],
         session_id=session.claims.session_id,
     )
     session.stored_part = len(stored) / max(1, len(events))
-    return len(stored)
+    return len(stored), errors
+
+
+def _check(event: NewEvent, field: tuple[str, ...], skew: int) -> _Checked:
+    found = client_ids.recent(event.id, (*field, "id"), skew)
+    if not 1 <= len(event.name) <= MAX_NAME or "\0" in event.name:
+        raise Invalid(f"Give 1 to {MAX_NAME} characters.", (*field, "name"))
+    if event.page is not None and (len(event.page) > MAX_PAGE or "\0" in event.page):
+        raise Invalid(f"At most {MAX_PAGE} characters.", (*field, "page"))
+    return _Checked(found, event.name, _properties(event.properties, (*field, "properties")), event.page)
 
 
 def _properties(value: Any, field: tuple[str, ...]) -> str:

@@ -1,26 +1,41 @@
 """Ids that clients choose, so that sending something twice stores it once. A UUID of version 7 carries its time, which
-says into which partition the row belongs: one that cannot be is refused."""
+says into which partition the row belongs: one that cannot be is refused.
+
+A client whose clock is wrong says what it shows (`sentAt`). The time of its ids is corrected by the difference. Their
+other 80 bits stay, and a repeat is known by these: each sending computes a slightly different correction."""
 
 from __future__ import annotations
 
 import time
+from datetime import datetime
 from uuid import UUID
 
 from domain.errors import Invalid
 
 OLDEST_SECONDS = 30 * 24 * 3600
 CLOCK_SKEW_SECONDS = 5 * 60
+_REST = (1 << 80) - 1
 
 
-def recent(text: str, field: tuple[str, ...]) -> UUID:
-    """The id as a UUIDv7 of a time that can be: not in the future, not older than 30 days. Raises Invalid."""
+def skew_of(sent_at: datetime | None) -> int:
+    """By how many milliseconds the client's clock is ahead; 0 for what needs no correction."""
+    if sent_at is None:
+        return 0
+    ahead = sent_at.timestamp() - time.time()
+    return int(ahead * 1000) if abs(ahead) > CLOCK_SKEW_SECONDS else 0
+
+
+def recent(text: str, field: tuple[str, ...], skew: int) -> UUID:
+    """The id as a UUIDv7 of the server's time, which has to be one that can be: not in the future, not older than 30
+    days. Raises Invalid."""
     try:
         found = UUID(text)
     except ValueError:
         found = None
     if found is None or found.version != 7:
         raise Invalid("Give a UUID of version 7, made at the moment it stands for.", field)
-    age = time.time() - (found.int >> 80) / 1000
+    milliseconds = (found.int >> 80) - skew
+    age = time.time() - milliseconds / 1000
     if not -CLOCK_SKEW_SECONDS <= age <= OLDEST_SECONDS:
-        raise Invalid("The time of this id is in the future or more than 30 days ago.", field)
-    return found
+        raise Invalid("The time of this id is in the future or more than 30 days ago; see `sentAt`.", field)
+    return UUID(int=milliseconds << 80 | found.int & _REST)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from db.session import Session
-from domain.errors import Invalid, LimitReached
+from domain.errors import Invalid, LimitReached, UserError
 from resolvers import client_ids
 from resolvers.profiles import require_subject
 
@@ -25,28 +26,41 @@ class NewView:
     duration_seconds: int | None
 
 
-async def record(session: Session, views: Sequence[NewView]) -> int:
-    """Stores what is new of these views; how many that were, which is none after analytics were withdrawn. Raises
-    LimitReached or Invalid, then nothing is stored."""
+async def record(session: Session, views: Sequence[NewView], sent_at: datetime | None) -> tuple[int, list[UserError]]:
+    """Stores what is new of these views: how many that were (none after analytics were withdrawn), and why others
+    cannot be stored. `sent_at` is the client's clock at sending. Raises LimitReached."""
     user = require_subject(session)
     if len(views) > MAX_VIEWS:
         raise LimitReached(f"At most {MAX_VIEWS} views at once.", ("views",))
-    ids = []
+    skew = client_ids.skew_of(sent_at)
+    checked: list[tuple[UUID, NewView]] = []
+    errors: list[UserError] = []
     for position, view in enumerate(views):
-        field = ("views", str(position))
-        ids.append(client_ids.recent(view.id, (*field, "id")))
-        if view.source_page is not None and (len(view.source_page) > 200 or "\0" in view.source_page):
-            raise Invalid("At most 200 characters.", (*field, "sourcePage"))
-        if view.duration_seconds is not None and not 0 <= view.duration_seconds <= MAX_DURATION_SECONDS:
-            raise Invalid("From 0 seconds to a day.", (*field, "durationSeconds"))
+        try:
+            checked.append((_check(view, ("views", str(position)), skew), view))
+        except UserError as error:
+            errors.append(error)
+    if sent_at is not None:
+        await session.fetch("product_views.lock", user_id=user)
     stored = await session.fetch(
         "product_views.record",
         user_id=user,
-        ids=ids,
-        product_ids=[view.product_id for view in views],
-        sources=[view.source_page for view in views],
-        durations=[view.duration_seconds for view in views],
+        may_repeat_corrected=sent_at is not None,
+        ids=[id for id, _ in checked],
+        product_ids=[view.product_id for _, view in checked],
+        sources=[view.source_page for _, view in checked],
+        durations=[view.duration_seconds for _, view in checked],
         session_id=session.claims.session_id,
     )
     session.stored_part = len(stored) / max(1, len(views))
-    return len(stored)
+    return len(stored), errors
+
+
+def _check(view: NewView, field: tuple[str, ...], skew: int) -> UUID:
+    """Its id."""
+    found = client_ids.recent(view.id, (*field, "id"), skew)
+    if view.source_page is not None and (len(view.source_page) > 200 or "\0" in view.source_page):
+        raise Invalid("At most 200 characters.", (*field, "sourcePage"))
+    if view.duration_seconds is not None and not 0 <= view.duration_seconds <= MAX_DURATION_SECONDS:
+        raise Invalid("From 0 seconds to a day.", (*field, "durationSeconds"))
+    return found

@@ -10,7 +10,7 @@ from resolvers import analytics_events
 from resolvers.analytics_events import MAX_COUNTS, NewEvent
 from schema.bounds import at_most
 from schema.context import Info
-from schema.errors import Stores, UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome
 from schema.scalars import JSON
 
 
@@ -29,12 +29,20 @@ class EventInput:
 @strawberry.input(description="Things that happened.")
 class RecordEventsInput:
     events: list[EventInput] = strawberry.field(description="At most 100.")
+    sent_at: datetime | None = strawberry.field(
+        default=None,
+        description="The client's clock at sending. When it is wrong by more than five minutes, what happened "
+        "is stored at the server's time; a repeat is still known by its ids, whatever `sentAt` it comes with.",
+    )
 
 
 @strawberry.type(description="What came of recording events.")
 class RecordEventsPayload:
     recorded: int = strawberry.field(default=0, description="How many were new.")
-    user_errors: list[UserError] = user_errors()
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list,
+        description="One per item that cannot be stored, with its place in `field`; the others are stored.",
+    )
 
 
 @strawberry.type(description="How often something happened.")
@@ -65,4 +73,5 @@ class AnalyticsEventMutation:
             NewEvent(id=event.id, name=event.name, properties=event.properties, page=event.page)
             for event in input.events
         ]
-        return RecordEventsPayload(recorded=await analytics_events.record(info.context.session, events))
+        recorded, errors = await analytics_events.record(info.context.session, events, input.sent_at)
+        return RecordEventsPayload(recorded=recorded, user_errors=[UserError.of(error) for error in errors])

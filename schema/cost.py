@@ -56,7 +56,7 @@ WRITTEN_ITEM = 10  # values that an item of an input list costs
 WRITTEN_BYTES = 100  # bytes of a mutation's input that cost a value
 # Arguments that say how long a list below their field is: by name, and of `input` the list within it, by field.
 SIZING_ARGUMENTS = ("first", "last", "ids")
-SIZING_INPUTS = {"recordSwipes": "swipes"}
+SIZING_INPUTS = {"recordSwipes": "swipes", "recordEvents": "events", "recordProductViews": "views"}
 # Values of up to 50,000 characters: 15,000 buy 365 of them, 18 MB, or 55 where a letter takes three bytes.
 LONG_LEAVES = {
     ("Product", "description"): 40,

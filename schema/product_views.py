@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import strawberry
 
 from domain import ids
 from resolvers import product_views
 from resolvers.product_views import NewView
 from schema.context import Info
-from schema.errors import Stores, UserError, outcome, user_errors
+from schema.errors import Stores, UserError, outcome
 
 
 @strawberry.input(description="A product looked at.")
@@ -24,12 +26,20 @@ class ProductViewInput:
 @strawberry.input(description="Products looked at.")
 class RecordProductViewsInput:
     views: list[ProductViewInput] = strawberry.field(description="At most 100.")
+    sent_at: datetime | None = strawberry.field(
+        default=None,
+        description="The client's clock at sending. When it is wrong by more than five minutes, what happened "
+        "is stored at the server's time; a repeat is still known by its ids, whatever `sentAt` it comes with.",
+    )
 
 
 @strawberry.type(description="What came of recording views.")
 class RecordProductViewsPayload:
     recorded: int = strawberry.field(default=0, description="How many were new; none after analytics were withdrawn.")
-    user_errors: list[UserError] = user_errors()
+    user_errors: list[UserError] = strawberry.field(
+        default_factory=list,
+        description="One per item that cannot be stored, with its place in `field`; the others are stored.",
+    )
 
 
 @strawberry.type
@@ -46,4 +56,5 @@ class ProductViewMutation:
             )
             for view in input.views
         ]
-        return RecordProductViewsPayload(recorded=await product_views.record(info.context.session, views))
+        recorded, errors = await product_views.record(info.context.session, views, input.sent_at)
+        return RecordProductViewsPayload(recorded=recorded, user_errors=[UserError.of(error) for error in errors])

@@ -16,7 +16,6 @@ from aiodataloader import DataLoader
 from db.connections import ROOT
 from db.queries import QUERIES
 from domain import affiliate, ids, money
-from domain.errors import BadUserInput
 from domain.pages import length_of
 from resolvers import product_offers, products, recommendations
 from resolvers.products import MAX_TAGS, Filter, NewProduct, ProductChanges

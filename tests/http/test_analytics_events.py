@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -15,14 +16,15 @@ from tests.client_ids import uuid7
 from tests.conftest import Shop
 
 RECORD = """
-mutation ($events: [EventInput!]!) {
-  recordEvents(input: {events: $events}) { recorded userErrors { code message field } }
+mutation ($events: [EventInput!]!, $sentAt: DateTime) {
+  recordEvents(input: {events: $events, sentAt: $sentAt}) { recorded userErrors { code message field } }
 }
 """
 COUNTS = (
     "query ($since: DateTime!, $until: DateTime) { eventCounts(since: $since, until: $until) { name events people } }"
 )
-DAY = 24 * 3600
+HOUR = 3600
+DAY = 24 * HOUR
 
 
 def event(name: str = "quiz_opened", age_seconds: float = 0, **more: Any) -> dict[str, Any]:
@@ -85,13 +87,35 @@ async def test_the_same_id_of_two_people_is_two_events(shop: Shop) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-async def test_what_cannot_be_stored_is_refused_with_its_place_and_nothing_is_stored(
+async def test_what_cannot_be_stored_is_refused_with_its_place_and_the_others_are_stored(
     shop: Shop, wrong: dict[str, Any], field: str
 ) -> None:
     anna = await shop.anonymous()
-    refused = await anna.refusal(RECORD, events=[event(), event() | wrong])
-    assert (refused["code"], refused["field"]) == ("INVALID", ["events", "1", field])
-    assert await shop.owner.fetchval("select count(*) from public.analytics_events") == 0
+    payload = (await anna.ask(RECORD, events=[event(), event() | wrong, event()]))["recordEvents"]
+    assert [(error["code"], error["field"]) for error in payload["userErrors"]] == [("INVALID", ["events", "1", field])]
+    assert payload["recorded"] == 2
+    assert await shop.owner.fetchval("select count(*) from public.analytics_events") == 2
+
+
+@pytest.mark.parametrize("slow", [-HOUR, 21 * DAY], ids=["an hour ahead", "three weeks slow"])
+async def test_what_a_wrong_clock_recorded_is_stored_at_the_servers_time(shop: Shop, slow: float) -> None:
+    anna = await shop.anonymous()
+    events = [event("opened", slow + 60), event("closed", slow)]
+    assert (await anna.do(RECORD, events=events, sentAt=ago(seconds=slow)))["recorded"] == 2
+    assert await counts(staff(shop, "analyst"), ago(minutes=2), ago(seconds=30)) == [("opened", 1, 1)]
+    assert (await anna.do(RECORD, events=events, sentAt=ago(seconds=slow - 7)))["recorded"] == 0, "a later sending"
+
+
+async def test_a_clock_that_was_put_right_between_two_sendings_makes_no_new_events(shop: Shop) -> None:
+    anna, events = await shop.anonymous(), [event(age_seconds=21 * DAY)]
+    assert (await anna.do(RECORD, events=events, sentAt=ago(days=21)))["recorded"] == 1
+    assert (await anna.do(RECORD, events=events, sentAt=ago(seconds=0)))["recorded"] == 0
+
+
+async def test_a_batch_sent_twice_at_once_with_a_wrong_clock_is_stored_once(shop: Shop) -> None:
+    anna, events = await shop.anonymous(), [event(age_seconds=21 * DAY) for _ in range(5)]
+    sent = [anna.do(RECORD, events=events, sentAt=ago(days=21, seconds=number)) for number in range(4)]
+    assert sorted([payload["recorded"] for payload in await asyncio.gather(*sent)]) == [0, 0, 0, 5]
 
 
 async def test_numbers_that_grow_when_written_out_are_refused_too(shop: Shop) -> None:

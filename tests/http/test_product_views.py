@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 from tests.client_ids import uuid7
 from tests.conftest import Shop
 
 RECORD = """
-mutation ($views: [ProductViewInput!]!) {
-  recordProductViews(input: {views: $views}) { recorded userErrors { code message field } }
+mutation ($views: [ProductViewInput!]!, $sentAt: DateTime) {
+  recordProductViews(input: {views: $views, sentAt: $sentAt}) { recorded userErrors { code message field } }
 }
 """
 COUNT = "{ me { analytics { views } } }"
@@ -40,15 +42,26 @@ async def test_the_same_id_of_two_people_is_two_views(shop: Shop) -> None:
     assert (await ben.ask(COUNT))["me"]["analytics"]["views"] == 1
 
 
-async def test_ids_of_another_kind_or_time_are_refused_and_nothing_is_stored(shop: Shop) -> None:
+async def test_ids_of_another_kind_or_time_are_refused_and_the_others_are_stored(shop: Shop) -> None:
     anna = await shop.anonymous()
     product = (await anna.products(first=1))[0]["id"]
-    good = {"id": uuid7(), "productId": product}
+    bad = ["nonsense", str(uuid.uuid4()), uuid7(-DAY), uuid7(31 * DAY)]
 
-    for bad in ("nonsense", str(uuid.uuid4()), uuid7(-DAY), uuid7(31 * DAY)):
-        refused = await anna.refusal(RECORD, views=[good, {"id": bad, "productId": product}])
-        assert (refused["code"], refused["field"]) == ("INVALID", ["views", "1", "id"])
-    assert (await anna.ask(COUNT))["me"]["analytics"]["views"] == 0
+    views = [{"id": id, "productId": product} for id in (uuid7(), *bad)]
+    payload = (await anna.ask(RECORD, views=views))["recordProductViews"]
+    assert [error["field"] for error in payload["userErrors"]] == [["views", str(i), "id"] for i in range(1, 5)]
+    assert payload["recorded"] == 1
+    assert (await anna.ask(COUNT))["me"]["analytics"]["views"] == 1
+
+
+async def test_views_of_a_wrong_clock_are_stored_once_at_the_servers_time(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    views = [{"id": uuid7(-DAY), "productId": (await anna.products(first=1))[0]["id"]}]
+    for later, recorded in ((0, 1), (7, 0)):
+        clock = (datetime.now(UTC) + timedelta(days=1, seconds=later)).isoformat()
+        assert (await anna.do(RECORD, views=views, sentAt=clock))["recorded"] == recorded
+    (stored,) = await shop.owner.fetch("select id from public.product_views")
+    assert abs(time.time() - (stored["id"].int >> 80) / 1000) < 60
 
 
 async def test_views_need_somebody_and_are_limited(shop: Shop) -> None:

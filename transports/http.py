@@ -192,9 +192,15 @@ class GraphQL:
         return Context(services, claims, caller)
 
 
+def has_no_token(authorization: bytes) -> bool:
+    """Whether a header holds nothing, or `Bearer` and nothing: what clients send that have no token yet."""
+    return authorization.strip().lower() in (b"", b"bearer")
+
+
 async def authenticate(services: Services, authorization: bytes | None) -> Claims:
-    """The claims of an Authorization header. None: anon. Anything but a valid bearer token raises Unauthenticated."""
-    if authorization is None:
+    """The claims of an Authorization header; anon without a token. Anything else but a valid bearer token raises
+    Unauthenticated."""
+    if authorization is None or has_no_token(authorization):
         return ANONYMOUS
     scheme, _, token = authorization.decode("latin-1").partition(" ")
     token = token.strip()

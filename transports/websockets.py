@@ -19,7 +19,7 @@ from resolvers.subscriptions import Subscription
 from schema.execution import Request
 from schema.trusted_documents import TrustedDocuments
 from settings import Settings
-from transports.http import SECURITY_HEADERS, authenticate, headers_of
+from transports.http import SECURITY_HEADERS, authenticate, has_no_token, headers_of
 from transports.media_types import LEGACY
 from transports.origins import Origins
 from transports.problems import PROBLEMS, errors_of, problems
@@ -309,13 +309,16 @@ def _payload(message: _Message) -> dict[str, Any]:
 
 
 def _authorization(payload: dict[str, Any]) -> bytes | None:
-    """As the header of HTTP says it: `authorization` in any case, or a bare `token`."""
+    """As an HTTP header would say it: `authorization` in any case, a bare `token`, or `headers` with one of these. None
+    without a token."""
     given = {name.lower(): value for name, value in payload.items()}
-    found = given.get("authorization")
-    if found is None and given.get("token") is not None:
-        found = f"Bearer {given['token']}" if isinstance(given["token"], str) else given["token"]
-    if found is None:
-        return None
-    if not isinstance(found, str):
-        raise Violation(4400, "Invalid message")
-    return found.encode("latin-1", "replace")
+    headers = given.get("headers")
+    for found, scheme in ((given.get("authorization"), ""), (given.get("token"), "Bearer ")):
+        if found is None:
+            continue
+        if not isinstance(found, str):
+            raise Violation(4400, "Invalid message")
+        authorization = (scheme + found).encode("latin-1", "replace")
+        if not has_no_token(authorization):
+            return authorization
+    return _authorization(headers) if isinstance(headers, dict) else None

@@ -84,6 +84,13 @@ async def test_whoever_shows_a_bad_token_gets_no_stream(shop: Shop) -> None:
     assert await status_of(Events(shop, PREFERENCES, "no token")) == (401, "UNAUTHENTICATED")
 
 
+@pytest.mark.parametrize("token", ["", " "])
+async def test_an_event_stream_with_an_empty_token_is_anonymous(shop: Shop, token: str) -> None:
+    stream = Events(shop, "{ me { id } }", token)
+    assert (await stream.start())[0] == 200
+    assert await stream.event() == {"data": {"me": None}}
+
+
 async def test_whoever_shows_none_has_nothing_to_listen_to(shop: Shop) -> None:
     assert await status_of(Events(shop, PREFERENCES, None)) == (401, "UNAUTHENTICATED")
 

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import httpx
 import msgspec
+import pytest
 
 from tests.conftest import Shop
 
@@ -212,9 +213,10 @@ async def test_which_operation_to_run(shop: Shop) -> None:
 async def test_a_bad_token_is_refused_and_never_anonymous(shop: Shop) -> None:
     good = shop.token(uuid4())
     for header in (
-        "Bearer",
-        "Bearer ",
         "Bearer x",
+        "Bearer null",
+        "Bearer x.y.z",
+        "Basic",
         f"Basic {good}",
         good,
         f"Bearer {good}x",
@@ -227,6 +229,14 @@ async def test_a_bad_token_is_refused_and_never_anonymous(shop: Shop) -> None:
         assert answer.headers["www-authenticate"].startswith("Bearer")
     answer = await post(shop, {"query": "{ __typename }"}, authorization=f"bearer {good}")
     assert answer.json() == {"data": {"__typename": "Query"}}
+
+
+@pytest.mark.parametrize("header", ["", " ", "Bearer", "Bearer ", "bearer  "])
+async def test_an_empty_authorization_header_is_anonymous(shop: Shop, header: str) -> None:
+    answer = await post(shop, {"query": "{ me { id } }"}, authorization=header)
+    assert (answer.status_code, answer.json()) == (200, {"data": {"me": None}})
+    start = "mutation { startSession(input: {}) { accessToken } }"
+    assert (await post(shop, {"query": start}, authorization=header)).json()["data"]["startSession"]["accessToken"]
 
 
 async def test_every_answer_has_a_request_id_of_its_own(shop: Shop) -> None:

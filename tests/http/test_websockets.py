@@ -53,13 +53,59 @@ async def test_the_acknowledgement_says_when_the_token_expires(shop: Shop) -> No
         assert acknowledgement["payload"] == {"expiresAt": claims.expires_at}
 
 
-@pytest.mark.parametrize("payload", [{"token": "{token}"}, {"Authorization": "Bearer {token}"}])
-async def test_tokens_are_taken_in_every_usual_spelling(shop: Shop, payload: dict[str, str]) -> None:
+SPELLINGS: list[Callable[[str], dict[str, Any]]] = [
+    lambda token: {"token": token},
+    lambda token: {"Authorization": f"Bearer {token}"},
+    lambda token: {"headers": {"Authorization": f"Bearer {token}"}},
+    lambda token: {"authorization": "", "token": "", "headers": {"authorization": f"bearer {token}"}},
+]
+
+
+@pytest.mark.parametrize("payload", SPELLINGS)
+async def test_tokens_are_taken_in_every_usual_spelling(shop: Shop, payload: Callable[[str], dict[str, Any]]) -> None:
     anna = await shop.anonymous()
-    given = {name: value.format(token=anna.token) for name, value in payload.items()}
     async with socket(shop, init=False) as client:
-        client.say("connection_init", payload=given)
+        client.say("connection_init", payload=payload(anna.token or ""))
         assert (await client.hear())["type"] == "connection_ack"
+        assert (await client.ask(ME))["data"]["me"] is not None
+
+
+@pytest.mark.parametrize("payload", SPELLINGS)
+async def test_a_bad_token_is_refused_in_every_usual_spelling(
+    shop: Shop, payload: Callable[[str], dict[str, Any]]
+) -> None:
+    async with socket(shop, init=False) as client:
+        client.say("connection_init", payload=payload("x.y.z"))
+        with pytest.raises(Closed) as closed:
+            await client.hear()
+        assert closed.value.code == 4403
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"authorization": ""},
+        {"authorization": "Bearer"},
+        {"authorization": "Bearer "},
+        {"token": ""},
+        {"token": None},
+        {"headers": {"Authorization": "Bearer "}},
+        {"headers": {}},
+        {"headers": "none"},
+    ],
+)
+async def test_a_client_without_a_token_is_anonymous(shop: Shop, payload: dict[str, Any]) -> None:
+    async with socket(shop, init=False) as client:
+        client.say("connection_init", payload=payload)
+        assert (await client.hear())["type"] == "connection_ack"
+        assert (await client.ask(ME))["data"] == {"me": None}
+
+
+async def test_a_ping_without_a_token_changes_nothing(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as client:
+        client.say("ping", payload={"authorization": "Bearer "})
+        assert await client.hear() == {"type": "pong"}
         assert (await client.ask(ME))["data"]["me"] is not None
 
 

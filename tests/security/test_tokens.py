@@ -195,9 +195,9 @@ async def test_garbage_is_refused(shop: Shop) -> None:
     assert await not_refused(shop, bearers(GARBAGE)) == {}
 
 
-async def test_other_schemes_and_empty_ones_are_refused(shop: Shop) -> None:
+async def test_other_schemes_are_refused(shop: Shop) -> None:
     good = shop.token(uuid4())
-    headers = ["", "Bearer", "Bearer ", "Bearer    ", f"Basic {encoded('anna:secret')}", f"Basic {good}", good]
+    headers = ["Bearer null", "Basic", f"Basic {encoded('anna:secret')}", f"Basic {good}", good]
     headers += [f"Bearer: {good}", f"Token {good}", f"Bearer {good} {good}", f"Bearer {good}, Bearer {good}"]
     assert await not_refused(shop, {header: header for header in headers}) == {}
     assert list(await not_refused(shop, {"lower case": f"bearer {good}"})) == ["lower case"]

@@ -13,6 +13,7 @@ from domain import affiliate
 from domain.devices import device_class
 from domain.errors import Invalid, NotFound, ProductNotFound
 from domain.networks import network
+from domain.texts import require_no_nul
 from resolvers import gift_links, recommendations
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
@@ -37,7 +38,8 @@ async def create(
     if product_id is None:
         raise ProductNotFound
     for name, value in (("sourcePage", source_page), ("campaign", campaign)):
-        if value is not None and (len(value) > 200 or "\0" in value):
+        require_no_nul(value, (name,))
+        if value is not None and len(value) > 200:
             raise Invalid("At most 200 characters.", (name,))
     shown = None if recommendation is None else recommendations.open_id(session, services, recommendation)
     if shown is not None and shown.product_id != product_id:

@@ -12,6 +12,7 @@ import asyncpg
 
 from db.session import Session
 from domain.errors import Invalid, LimitReached, UserError
+from domain.texts import require_no_nul
 from resolvers import client_ids
 from resolvers.profiles import as_jsonb, require_role, require_subject
 
@@ -73,9 +74,11 @@ async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime
 
 def _check(event: NewEvent, field: tuple[str, ...], skew: int) -> _Checked:
     found = client_ids.recent(event.id, (*field, "id"), skew)
-    if not 1 <= len(event.name) <= MAX_NAME or "\0" in event.name:
+    require_no_nul(event.name, (*field, "name"))
+    require_no_nul(event.page, (*field, "page"))
+    if not 1 <= len(event.name) <= MAX_NAME:
         raise Invalid(f"Give 1 to {MAX_NAME} characters.", (*field, "name"))
-    if event.page is not None and (len(event.page) > MAX_PAGE or "\0" in event.page):
+    if event.page is not None and len(event.page) > MAX_PAGE:
         raise Invalid(f"At most {MAX_PAGE} characters.", (*field, "page"))
     return _Checked(found, event.name, _properties(event.properties, (*field, "properties")), event.page)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from db.session import Session
 from domain.errors import Invalid
+from domain.texts import require_no_nul
 from resolvers import preferences
 from resolvers.profiles import require_subject
 
@@ -25,7 +26,8 @@ async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy
     purposes = [purpose for purpose, _ in decisions]
     if not purposes or len(set(purposes)) != len(purposes):
         raise Invalid("Decide on one purpose or more, on each once.", ("consents",))
-    if not 1 <= len(policy_version) <= MAX_VERSION or "\0" in policy_version:
+    require_no_nul(policy_version, ("policyVersion",))
+    if not 1 <= len(policy_version) <= MAX_VERSION:
         raise Invalid(f"Give the version of the policy shown, 1 to {MAX_VERSION} characters.", ("policyVersion",))
     await session.fetch("swipes.lock", user_id=user)  # a swipe at the same moment computes preferences, too
     await session.fetch(

@@ -15,6 +15,7 @@ from db.claims import SERVICE
 from db.session import Session
 from domain import gift_links
 from domain.errors import Expired, Invalid, LimitReached, NotFound, ProductNotFound, UserError
+from domain.texts import require_no_nul
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
 from resolvers.services import Services
@@ -53,7 +54,8 @@ async def create(
         ("recipientName", recipient_name, MAX_NAME),
         ("occasion", occasion, MAX_NAME),
     ):
-        if text is not None and (len(text) > most or "\0" in text):
+        require_no_nul(text, (name,))
+        if text is not None and len(text) > most:
             raise Invalid(f"At most {most} characters.", (name,))
     if max_uses is not None and max_uses < 1:
         raise Invalid("A link is used at least once.", ("maxUses",))

@@ -11,6 +11,7 @@ import msgspec
 
 from db.session import Session
 from domain.errors import IdempotencyKeyReused, Invalid
+from domain.texts import require_no_nul
 
 
 async def once(
@@ -22,6 +23,7 @@ async def once(
     """
     if key is None:
         return await do()
+    require_no_nul(key, ("idempotencyKey",))
     if not 1 <= len(key) <= 200:
         raise Invalid("An idempotency key has 1 to 200 characters.", ("idempotencyKey",))
     identity = {"user_id": session.claims.subject, "operation": operation, "key": key}

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from db.session import Session
 from domain.errors import Invalid, LimitReached, UserError
+from domain.texts import require_no_nul
 from resolvers import client_ids
 from resolvers.profiles import require_subject
 
@@ -59,7 +60,8 @@ async def record(session: Session, views: Sequence[NewView], sent_at: datetime |
 def _check(view: NewView, field: tuple[str, ...], skew: int) -> UUID:
     """Its id."""
     found = client_ids.recent(view.id, (*field, "id"), skew)
-    if view.source_page is not None and (len(view.source_page) > 200 or "\0" in view.source_page):
+    require_no_nul(view.source_page, (*field, "sourcePage"))
+    if view.source_page is not None and len(view.source_page) > 200:
         raise Invalid("At most 200 characters.", (*field, "sourcePage"))
     if view.duration_seconds is not None and not 0 <= view.duration_seconds <= MAX_DURATION_SECONDS:
         raise Invalid("From 0 seconds to a day.", (*field, "durationSeconds"))

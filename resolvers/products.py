@@ -16,6 +16,7 @@ from db.rows import Order, SortKey
 from db.session import Session
 from domain import money
 from domain.errors import Conflict, Invalid, ProductNotFound
+from domain.texts import require_no_nul
 from resolvers.profiles import require_role
 
 
@@ -150,13 +151,15 @@ def _require_administrator(session: Session) -> None:
 
 def _text(value: str, name: str, most: int) -> str:
     value = value.strip()
-    if not 1 <= len(value) <= most or "\0" in value:
+    require_no_nul(value, (name,))
+    if not 1 <= len(value) <= most:
         raise Invalid(f"Give 1 to {most} characters.", (name,))
     return value
 
 
 def _description(text: str | None) -> str | None:
-    if text is not None and (len(text) > MAX_DESCRIPTION or "\0" in text):
+    require_no_nul(text, ("description",))
+    if text is not None and len(text) > MAX_DESCRIPTION:
         raise Invalid(f"At most {MAX_DESCRIPTION} characters.", ("description",))
     return text
 

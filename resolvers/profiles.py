@@ -11,6 +11,7 @@ import msgspec
 
 from db.session import Session
 from domain.errors import Forbidden, Invalid, Unauthenticated
+from domain.texts import has_escaped_nul, nul_error
 
 MAX_PREFERENCES_BYTES = 16_384
 MAX_NAME = 100
@@ -66,8 +67,8 @@ def as_jsonb(value: Any, name: str, most_bytes: int) -> str:
         raise Invalid("This JSON cannot be stored.", (name,)) from None
     if len(encoded) > most_bytes:
         raise Invalid(f"At most {most_bytes} bytes of JSON.", (name,))
-    if b"\\u0000" in encoded:
-        raise Invalid("NUL characters cannot be stored.", (name,))
+    if has_escaped_nul(encoded):
+        raise nul_error((name,))
     return encoded.decode()
 
 

@@ -19,6 +19,7 @@ from domain import recommendations as domain
 from domain.errors import BadUserInput, Invalid, NotFound, Stale, Unavailable
 from domain.personality import TRAITS
 from domain.recommendations import NOBODY, Because, Reason, Shown, viewer_of
+from domain.texts import require_no_nul
 from resolvers import products
 from resolvers.profiles import require_subject
 from resolvers.services import Services
@@ -506,7 +507,8 @@ async def send_feedback(
     shown = open_id(session, services, recommendation)
     if rating is not None and not 1 <= rating <= 5:
         raise Invalid("A rating is from 1 to 5.", ("rating",))
-    if comment is not None and (len(comment) > MAX_COMMENT or "\0" in comment):
+    require_no_nul(comment, ("comment",))
+    if comment is not None and len(comment) > MAX_COMMENT:
         raise Invalid(f"A comment has at most {MAX_COMMENT} characters.", ("comment",))
     (recommendation_id,) = await store(session, [shown])
     if recommendation_id is None:

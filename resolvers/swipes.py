@@ -18,6 +18,7 @@ from domain.errors import (
     WriteConflict,
 )
 from domain.recommendations import Shown
+from domain.texts import require_no_nul
 from resolvers import preferences, recommendations
 from resolvers.profiles import as_jsonb, require_subject
 from resolvers.services import Services
@@ -55,7 +56,8 @@ class _Checked:
 
 
 def _check(session: Session, services: Services, position: int, new: NewSwipe) -> _Checked:
-    if not 1 <= len(new.client_swipe_id) <= 200 or "\0" in new.client_swipe_id:
+    require_no_nul(new.client_swipe_id, ("clientSwipeId",))
+    if not 1 <= len(new.client_swipe_id) <= 200:
         raise Invalid("Give 1 to 200 characters, chosen once per swipe.", ("clientSwipeId",))
     if new.product_id is None:
         raise ProductNotFound

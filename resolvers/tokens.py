@@ -19,6 +19,7 @@ import jwt
 
 from db.claims import ROLES, Claims
 from domain.errors import Unauthenticated
+from domain.texts import has_escaped_nul
 from resolvers.keys import ALGORITHMS, KeySet, PublishedKeys
 from settings import Settings
 
@@ -226,7 +227,7 @@ def _bytes(part: str) -> bytes:
 def _json(text: bytes) -> dict[str, Any]:
     """An object, in which no name stands twice: Python and Postgres might take different ones."""
     value = json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_no_number)
-    if not isinstance(value, dict) or b"\\u0000" in text:  # Postgres reads no NUL
+    if not isinstance(value, dict) or has_escaped_nul(text):  # Postgres reads no NUL
         raise ValueError("no object")
     return value
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
+import json
+import re
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
@@ -24,6 +27,7 @@ DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both 
 PARAMETERS = ("query", *DOCUMENT_IDS, "variables", "operationName", "extensions")
 
 _NOTHING = msgspec.Raw(b"null")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class BadRequest(Exception):
@@ -137,7 +141,7 @@ def _explained(body: bytes) -> BadRequest:
     try:
         given = _decode_anything(body)
     except _UNREADABLE:
-        return BadRequest(400, "The body is not JSON.")
+        return _not_json(body)
     if isinstance(given, list):
         return BadRequest(400, "Send one request at a time: a JSON object, not an array.")
     if not isinstance(given, dict):
@@ -152,7 +156,24 @@ def _json(text: bytes, name: str) -> Any:
     try:
         return _decode_anything(text)
     except _UNREADABLE:
-        raise BadRequest(400, f"`{name}` is not JSON.") from None
+        raise _not_json(text, name) from None
+
+
+def _not_json(text: bytes, name: str | None = None) -> BadRequest:
+    """Why a body, or a parameter of this name, cannot be read: it is not JSON, or it holds a lone surrogate."""
+    with contextlib.suppress(ValueError, RecursionError):
+        given = json.loads(text)  # unlike msgspec, it takes lone surrogates
+        request = given if name is None else {name: given}
+        places = [(f"`{member}`", member, value) for member, value in request.items()] if type(request) is dict else []
+        if places and isinstance(request.get("variables"), dict):
+            variables = request["variables"].items()
+            places = [*((f"The variable `{member}`", member, value) for member, value in variables), *places]
+        for place, member, value in places:
+            found = _SURROGATE.search(json.dumps([member, value], ensure_ascii=False))
+            if found is not None:
+                problem = f"{place} holds a lone surrogate, \\u{ord(found[0]):x}, which is no Unicode character."
+                return BadRequest(400, problem.encode("utf-8", "backslashreplace").decode())
+    return BadRequest(400, f"`{name}` is not JSON." if name else "The body is not JSON.")
 
 
 def _is_deeper_than(value: Any, most: int) -> bool:

@@ -161,6 +161,14 @@ async def test_links_that_cannot_be(shop: Shop, anna: Client) -> None:
     assert await shop.owner.fetchval("select count(*) from public.gift_links") == 0
 
 
+@pytest.mark.parametrize("field", ["message", "recipientName", "occasion", "idempotencyKey"])
+async def test_a_nul_is_refused_by_name(shop: Shop, anna: Client, field: str) -> None:
+    query = "mutation ($input: GiftLinkInput!) { createGiftLink(input: $input) { userErrors { message field } } }"
+    refused = await anna.refusal(query, input={"productId": await product_of(shop), field: "a\0b"})
+    assert refused["field"] == [field]
+    assert "NUL" in refused["message"] and field in refused["message"]
+
+
 async def test_a_repeat_with_the_same_key_is_the_same_link(shop: Shop, anna: Client, ben: Client) -> None:
     product = await product_of(shop)
     made = await asyncio.gather(*(make(anna, product, idempotencyKey="k", maxUses=2) for _ in range(4)))

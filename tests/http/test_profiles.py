@@ -103,6 +103,24 @@ async def test_profiles_that_cannot_be(shop: Shop) -> None:
     assert tuple(row or ()) == (None, "{}")
 
 
+async def test_the_escape_of_a_nul_is_text_like_any_other(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    for text in ("[^\\u0000-\\u007F]+", "\\\\u0000", "\\\\\\u0000", "\U0001f381"):
+        kept = {"re": text, text: 1}
+        changed = await anna.do(UPDATE, input={"statedPreferences": kept})
+        assert changed["profile"]["statedPreferences"] == kept
+
+
+async def test_a_nul_in_json_is_named(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    update = "mutation ($input: UpdateProfileInput!) { updateProfile(input: $input) { userErrors { code message } } }"
+    for preferences in ({"s": "\0"}, {"\0": 1}, {"s": "\\\0"}, {"s": ["\\u0000", "a\0b"]}):
+        payload = (await anna.ask(update, input={"statedPreferences": preferences}))["updateProfile"]
+        (error,) = payload["userErrors"]
+        assert error["code"] == "INVALID"
+        assert "NUL" in error["message"] and "statedPreferences" in error["message"]
+
+
 async def test_nobody_cannot_be_changed(shop: Shop) -> None:
     assert await shop.client().code(UPDATE, input={"displayName": "Anna"}) == "UNAUTHENTICATED"
 

@@ -161,6 +161,37 @@ async def test_bodies_that_are_no_request(shop: Shop) -> None:
         assert (answer.status_code, code_of(answer)) == (400, "BAD_REQUEST"), body
 
 
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b'{"query": "{ __typename }", "variables": {"prefs": {"a": "\\ud83c"}}}', ("`prefs`", "\\ud83c")),
+        (b'{"query": "{ __typename }", "variables": {"a": 1, "b": ["\\udf81\\ud83c"]}}', ("`b`", "\\udf81")),
+        (b'{"query": "{ __typename }", "variables": {"a": {"\\uDC00": 1}}}', ("`a`", "\\udc00")),
+        (b'{"query": "{ __typename }", "variables": {"prefs": "\xed\xa0\xbc"}}', ("`prefs`", "\\ud83c")),
+        (b'{"query": "{ __typename \\ud83c }"}', ("`query`", "\\ud83c")),
+        (b'{"query": "{ __typename }", "extensions": {"a": "\\ud83c"}}', ("`extensions`", "\\ud83c")),
+    ],
+)
+async def test_a_lone_surrogate_is_named(shop: Shop, body: bytes, named: tuple[str, str]) -> None:
+    answer = await post(shop, body)
+    assert (answer.status_code, code_of(answer)) == (400, "BAD_REQUEST")
+    message = answer.json()["errors"][0]["message"]
+    assert "surrogate" in message and all(each in message for each in named)
+
+
+async def test_a_lone_surrogate_in_a_query_string_is_named(shop: Shop) -> None:
+    parameters = {"query": "{ __typename }", "variables": '{"prefs": "\\ud83c"}'}
+    answer = await shop.http.get("/graphql", params=parameters)
+    assert answer.status_code == 400
+    message = answer.json()["errors"][0]["message"]
+    assert "`prefs`" in message and "\\ud83c" in message
+
+
+@pytest.mark.parametrize("body", [b'{"a": "\\ud83c"', b'"\\ud83c', b'{"query": "\xff"}', "{}".encode("utf-16")])
+async def test_what_is_not_json_is_said_to_be_none(shop: Shop, body: bytes) -> None:
+    assert (await post(shop, body)).json()["errors"][0]["message"] == "The body is not JSON."
+
+
 async def test_a_hash_of_no_known_document_asks_for_the_document(shop: Shop) -> None:
     answer = await post(shop, {"extensions": {"persistedQuery": {"version": 1, "sha256Hash": "0" * 64}}})
     assert (answer.status_code, code_of(answer)) == (200, "PERSISTED_QUERY_NOT_FOUND")

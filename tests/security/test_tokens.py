@@ -195,6 +195,14 @@ async def test_garbage_is_refused(shop: Shop) -> None:
     assert await not_refused(shop, bearers(GARBAGE)) == {}
 
 
+@pytest.mark.parametrize("text", ["\\u0000", "\\\\u0000", "[^\\u0000-\\u007F]+", "\U0001f381"])
+async def test_the_escape_of_a_nul_is_text_like_any_other(shop: Shop, text: str) -> None:
+    token = signed(HS256, claims(user_metadata={"bio": text, text: 1}))
+    assert (
+        await shop.http.post("/graphql", json={"query": "{ me { id } }"}, headers={"authorization": f"Bearer {token}"})
+    ).is_success
+
+
 async def test_other_schemes_are_refused(shop: Shop) -> None:
     good = shop.token(uuid4())
     headers = ["Bearer null", "Basic", f"Basic {encoded('anna:secret')}", f"Basic {good}", good]

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Iterable
 from typing import Any
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 MAX_HEAD_BYTES = 65_536  # request line and headers
@@ -78,7 +79,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._has_ended = False
-        super().data_received(data)
+        self._parse(data)
         if not self._is_in_head:
             self._bytes_beside += len(data)
             if self._bytes_beside > MAX_BYTES_BESIDE:
@@ -91,6 +92,40 @@ class BoundedProtocol(HttpToolsProtocol):
         elif self._patience is None:
             self._wait()
 
+    def _parse(self, data: bytes) -> None:
+        """As uvicorn does; but an upgrade that is not taken is ignored (RFC 9110, 7.8). The parser assumes that each
+        one is taken, and so that no body follows."""
+        self._unset_keepalive_if_required()
+        rest: bytes | memoryview = memoryview(data)
+        try:
+            while True:
+                try:
+                    self.parser.feed_data(rest)
+                    return
+                except httptools.HttpParserUpgrade as upgrade:
+                    if self._should_upgrade():
+                        self.handle_websocket_upgrade()
+                        return
+                    if not self._ignores_upgrade():
+                        return
+                    rest = rest[upgrade.args[0] :]
+                    self._parse_again_without_upgrade()
+        except httptools.HttpParserError:
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _ignores_upgrade(self) -> bool:
+        """Whether the request asks for an upgrade that is not taken. CONNECT is an upgrade of its own kind."""
+        is_upgrade: bool = self.parser.should_upgrade()
+        return is_upgrade and self.parser.get_method() != b"CONNECT" and not self._should_upgrade()
+
+    def _parse_again_without_upgrade(self) -> None:
+        """The head of the request, which is complete, by a parser that goes on with its body."""
+        lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn makes it
+        self.parser.feed_data(b"\r\n".join(lines) + b"\r\n\r\n")
+
     def on_message_begin(self) -> None:
         self._is_in_head = True
         super().on_message_begin()
@@ -101,6 +136,8 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
+        if self._ignores_upgrade():
+            return
         self._is_in_head = False
         self._head_bytes = self._bytes_beside = 0
         self._stop_waiting()
@@ -111,6 +148,8 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self._ignores_upgrade():
+            return
         self._has_ended = True
         super().on_message_complete()
 

@@ -205,3 +205,37 @@ async def test_headers_after_a_body_have_an_end(port: int, part: bytes) -> None:
             await asyncio.sleep(0.005)
     assert sent < 2 * protocol.MAX_BYTES_BESIDE
     writer.close()
+
+
+H2C = b"connection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAEAAEAAAAIAAAAB\r\nupgrade: h2c\r\n"
+TLS = b"upgrade: TLS/1.0\r\nconnection: upgrade\r\n"
+BODY = b'{"query":"{ __typename }"}'
+
+
+@pytest.mark.parametrize("upgrade", [H2C, TLS], ids=["h2c", "TLS"])
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["a length", "chunks"])
+@pytest.mark.parametrize("cut", [0, 1, 2], ids=["one packet", "two packets", "single bytes"])
+async def test_an_upgrade_that_is_not_taken_is_ignored(port: int, upgrade: bytes, is_chunked: bool, cut: int) -> None:
+    framing = b"transfer-encoding: chunked" if is_chunked else b"content-length: 26"
+    head = b"POST / HTTP/1.1\r\nhost: shop\r\n" + upgrade + framing + b"\r\n\r\n"
+    body = b"1a\r\n" + BODY + b"\r\n0\r\n\r\n" if is_chunked else BODY
+    parts = [[head + body], [head, body], [bytes([each]) for each in head + body]][cut]
+    found = await answer(port, *parts, *parts, GET + CLOSE, pause=0.0 if cut == 2 else 0.01)
+    assert found.count(b"HTTP/1.1 200") == 3
+    assert [each[-2:] for each in found.split(b"HTTP/1.1 ")[1:]] == [b"26", b"26", b"\n0"]
+
+
+async def test_upgrades_that_are_not_taken_may_be_pipelined(port: int) -> None:
+    found = await answer(port, (GET + H2C + b"\r\n") * 2000 + GET + CLOSE)
+    assert found.count(b"HTTP/1.1 200") == 2001
+
+
+async def test_a_broken_request_that_asks_for_an_upgrade_is_refused(port: int) -> None:
+    request = b"POST / HTTP/1.1\r\nhost: shop\r\n" + H2C + b"transfer-encoding: chunked\r\n\r\nnothing\r\n"
+    assert (await answer(port, request)).startswith(b"HTTP/1.1 400")
+
+
+async def test_a_socket_opens_in_spite_of_upgrades_before_it(port: int) -> None:
+    request = b"GET /drop HTTP/1.1\r\nhost: shop\r\n" + UPGRADE + b"\r\n"
+    found = await answer(port, GET + H2C + b"\r\n", request, pause=0.1)
+    assert found.startswith(b"HTTP/1.1 200") and b"HTTP/1.1 101" in found

@@ -113,6 +113,7 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         "access_log": False,
         "server_header": False,
         "log_level": "warning",
+        "timeout_keep_alive": settings.keep_alive,
         "timeout_graceful_shutdown": settings.shutdown_timeout,
         "ws_max_size": settings.max_body_bytes,
         "ws_per_message_deflate": False,  # what it keeps per connection is more than all the rest

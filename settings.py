@@ -132,6 +132,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_cost: Positive = 15_000
     request_timeout: Annotated[float, Meta(gt=0)] = 30
     shutdown_timeout: Positive = 10
+    keep_alive: Positive = 75
     listen_database_url: str = ""
     max_streams: Positive = 1_000
     max_streams_per_address: Positive = 100

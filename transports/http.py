@@ -24,7 +24,7 @@ from schema.trusted_documents import TrustedDocuments
 from settings import Settings
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events, prefers_html
 from transports.origins import Headers, Origins
-from transports.requests import BadRequest, Reader, charge, discard
+from transports.requests import BadRequest, Reader, charge
 from transports.sse import EventStreams
 from transports.streams import Streams, caller_of, drop
 from transports.watching import Ended, Watch, Watches
@@ -158,8 +158,6 @@ class GraphQL:
         most = self._max_body_bytes
         declared = headers.get(b"content-length")
         if declared is not None and len(declared) < 20 and declared.isdigit() and int(declared) > most:
-            if b"expect" not in headers:  # else it waits to be told
-                await discard(receive, most, {"more_body": True})
             raise self._too_large()
         message = await receive()
         body: bytes = message.get("body", b"")
@@ -172,12 +170,11 @@ class GraphQL:
         if message["type"] == "http.disconnect":
             return None
         if len(body) > most:
-            await discard(receive, most, message)
             raise self._too_large()
         return body
 
     def _too_large(self) -> BadRequest:
-        # What still comes of the body would stand where the next request is expected.
+        # transports/protocol.py drops what still comes of the body, and closes.
         return BadRequest(413, f"A request has at most {self._max_body_bytes} bytes.", headers=[CLOSE])
 
     async def _context(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> Context:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import httptools
@@ -15,18 +15,24 @@ MAX_HEAD_BYTES = 65_536  # request line and headers
 MAX_BYTES_BESIDE = 1_048_576  # sizes of chunks, what stands beside these, and trailers
 HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later request, to the end of its headers
 
+MAX_LINGER_BYTES = 10_000_000
+LINGER_SECONDS = 10.0
+
 _BAD = b"HTTP/1.1 400 Bad Request"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
 
 
-class _JoinedWrites:
-    """A transport that sends the head of an answer together with its body, where that follows at once: uvicorn writes
-    them apart, and each write is a call of the system that may wake the client."""
+class _Transport:
+    """Sends the head of an answer together with its body, where that follows at once: uvicorn writes them apart, and
+    each write is a call of the system that may wake the client. Asks `lingers` before it closes."""
 
-    __slots__ = ("_head", "_loop", "_transport", "_write", "is_closing")
+    __slots__ = ("_head", "_lingers", "_loop", "_transport", "_write", "is_closing")
 
-    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]
+    ) -> None:
         self._transport = transport
+        self._lingers = lingers
         self._write = transport.write
         self._loop = loop
         self._head = b""
@@ -48,7 +54,12 @@ class _JoinedWrites:
 
     def close(self) -> None:
         self._flush()
-        self._transport.close()
+        if self._transport.is_closing() or not self._lingers():
+            self._transport.close()
+            return
+        self.is_closing = _yes
+        if self._transport.can_write_eof():
+            self._transport.write_eof()
 
     def _flush(self) -> None:
         head, self._head = self._head, b""
@@ -57,6 +68,10 @@ class _JoinedWrites:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
+
+
+def _yes() -> bool:
+    return True
 
 
 class BoundedProtocol(HttpToolsProtocol):
@@ -68,16 +83,25 @@ class BoundedProtocol(HttpToolsProtocol):
         self._has_ended = False  # a request in the piece that is being read
         self._head_bytes = self._bytes_beside = 0
         self._patience: asyncio.TimerHandle | None = None
+        self._lingering: asyncio.TimerHandle | None = None
+        self._linger_bytes = MAX_LINGER_BYTES
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(_JoinedWrites(transport, self.loop))  # type: ignore[arg-type]
+        super().connection_made(_Transport(transport, self.loop, self._linger))  # type: ignore[arg-type]
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
+        if self._lingering is not None:
+            self._lingering.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering is not None:
+            self._linger_bytes -= len(data)
+            if self._linger_bytes < 0:
+                self.transport.close()
+            return
         self._has_ended = False
         self._parse(data)
         if not self._is_in_head:
@@ -164,6 +188,17 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._patience is not None:
             self._patience.cancel()
             self._patience = None
+
+    def _linger(self) -> bool:
+        """Whether to close later: a client that has its answer may still be sending the body. If the connection were
+        closed at once, the client would be reset, often before it has read the answer. So what it sends is read and
+        dropped, up to a limit of bytes and seconds (as nginx's lingering_close)."""
+        cycle = self.cycle
+        if self._lingering is not None or cycle is None or not (cycle.response_complete and cycle.more_body):
+            return False
+        self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        self.flow.resume_reading()
+        return True
 
     def _owes_an_answer(self) -> bool:
         """Whether the next thing to be sent is an answer to another request than the one that came last."""

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
-from starlette.types import Message, Receive
 
 from db.claims import Claims
 from resolvers.services import Services
@@ -20,7 +19,6 @@ from schema.execution import Engine, Request
 from schema.trusted_documents import TrustedDocuments
 from settings import Settings
 
-READ_ON = 10  # times the most that a body may have
 MAX_PARAMETERS = 20
 MAX_VALUES = 10_000  # of variables, judged by their commas; each is looked at several times
 DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both are seen
@@ -52,15 +50,6 @@ async def charge(engine: Engine, services: Services, claims: Claims, address: st
     if reading:
         await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
     await services.rate_limits.take(claims, address, price)
-
-
-async def discard(receive: Receive, most: int, message: Message) -> None:
-    """Reads on in a body that is refused, after this message: to close the connection on a client that still sends
-    would take the answer from it. Not for ever: whoever sends ten times what a body may have can lose it."""
-    left = READ_ON * most
-    while left > 0 and message.get("more_body", False):
-        message = await receive()
-        left -= len(message.get("body", b""))
 
 
 class _Body(msgspec.Struct, rename="camel", gc=False):

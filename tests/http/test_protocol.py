@@ -30,6 +30,10 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/head":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.Event().wait()
+    if scope["path"] == "/refused":
+        await send({"type": "http.response.start", "status": 413, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body"})
+        return
     body = b""
     while (message := await receive()).get("more_body"):
         body += message["body"]
@@ -104,13 +108,13 @@ async def test_a_request_is_answered_however_it_is_cut(port: int) -> None:
 
 async def test_an_answer_is_one_write(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
-    make = protocol._JoinedWrites.__init__
+    make = protocol._Transport.__init__
 
-    def spied(self: Any, transport: Any, loop: Any) -> None:
-        make(self, transport, loop)
+    def spied(self: Any, transport: Any, *others: Any) -> None:
+        make(self, transport, *others)
         self._write = lambda data: (written.append(data), transport.write(data))
 
-    monkeypatch.setattr(protocol._JoinedWrites, "__init__", spied)
+    monkeypatch.setattr(protocol._Transport, "__init__", spied)
     found = await answer(port, GET + CLOSE)
     assert written == [found]
 
@@ -168,6 +172,50 @@ async def test_whoever_sends_too_much_still_gets_the_answer(service: Service, le
     parts = [b"13880\r\n" + chunk + b"\r\n" if b"chunked" in length else chunk] * 100
     found = await answer(service.port, head, *parts, b"0\r\n\r\n" if b"chunked" in length else b"")
     assert found.startswith(b"HTTP/1.1 413")
+
+
+TOO_LARGE = (
+    b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\ncontent-length: 1000000000\r\n\r\n"
+)
+
+
+async def test_a_body_that_is_announced_as_too_large_is_refused_at_once(service: Service) -> None:
+    """The client sends a part and waits."""
+    found = await answer(service.port, TOO_LARGE, b"z" * 100_000)
+    assert found.startswith(b"HTTP/1.1 413")
+
+
+async def test_whoever_goes_on_sending_is_cut_off(service: Service) -> None:
+    _, writer = await asyncio.open_connection("127.0.0.1", service.port)
+    writer.write(TOO_LARGE)
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < 1_000_000_000:
+            writer.write(b"z" * 100_000)
+            await writer.drain()
+            sent += 100_000
+    assert sent < 10 * protocol.MAX_LINGER_BYTES
+    writer.close()
+
+
+async def test_whoever_sends_slowly_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"POST /refused HTTP/1.1\r\nhost: shop\r\ncontent-length: 1000000000\r\n\r\n")
+    assert (await reader.read()).startswith(b"HTTP/1.1 413")
+    async with asyncio.timeout(10):
+        with contextlib.suppress(ConnectionError):
+            while True:
+                writer.write(b"z")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+    writer.close()
+
+
+async def test_nothing_is_served_after_the_last_answer_of_a_connection(port: int) -> None:
+    request = b"POST /refused HTTP/1.1\r\nhost: shop\r\ncontent-length: 2\r\n\r\n"
+    found = await answer(port, request, b"{}" + GET + CLOSE, pause=0.1)
+    assert found.count(b"HTTP/1.1 ") == 1
 
 
 async def test_whoever_asks_before_sending_too_much_is_told_at_once(service: Service) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+from db import dsn
 from domain.money import EXPONENTS
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -253,6 +254,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
         raise SettingsError("ERASURE_SECRET: too short, 32 bytes or more")
+    settings = _with_parameters(settings, given)
     if settings.claims_mode is ClaimsMode.PIPELINED and not settings.prepared_statements:
         if "CLAIMS_MODE" in given:
             raise SettingsError("CLAIMS_MODE: pipelined needs prepared statements; PREPARED_STATEMENTS says false")
@@ -263,6 +265,23 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError("LISTEN_DATABASE_URL: needs DATABASE_URL beside it")
     if settings.trusted_documents_mode is not DocumentsMode.OPEN and not settings.trusted_documents:
         raise SettingsError("TRUSTED_DOCUMENTS_MODE: needs a manifest in TRUSTED_DOCUMENTS beside it")
+    return settings
+
+
+def _with_parameters(settings: Settings, given: Mapping[str, str]) -> Settings:
+    """What the parameters of DATABASE_URL say where no variable does."""
+    parsed = {}
+    for name in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "LISTEN_DATABASE_URL"):
+        try:
+            parsed[name] = dsn.parse(given.get(name, ""))
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
+    api = parsed["DATABASE_URL"]
+    if not api.prepared_statements and "PREPARED_STATEMENTS" not in given:
+        settings = msgspec.structs.replace(settings, prepared_statements=False)
+    if api.connection_limit and not {"DATABASE_POOL_SIZE", "DATABASE_MAX_OVERFLOW"} & given.keys():
+        limit = api.connection_limit
+        settings = msgspec.structs.replace(settings, database_pool_size=limit, database_max_overflow=0)
     return settings
 
 

@@ -13,6 +13,7 @@ import typer
 
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, owner_of, progress
 from db import embedded, migrations, programs, rollbacks, secrets
+from db.dsn import for_libpq
 from db.embedded import Dsns
 from db.migrations import MigrationError, Plan
 from db.verification import report as verification_report
@@ -140,7 +141,7 @@ def psql(context: typer.Context) -> None:
     """Open psql as the owner of the schema; further arguments go to psql."""
     with databases(load_settings()) as dsns:
         try:
-            parts = urlsplit(owner_of(dsns))
+            parts = urlsplit(for_libpq(owner_of(dsns)))
             # The password goes by the environment: everybody on the machine can read a command line.
             environment = {**os.environ, "PGPASSWORD": unquote(parts.password or "")}
             address = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 import settings as settings_module
 from db import embedded, secrets
+from db.dsn import connect, parse
 from db.embedded import Dsns, EmbeddedServer
 from settings import Settings, SettingsError
 
@@ -73,9 +74,11 @@ def databases(settings: Settings, *, owning: bool = False) -> Iterator[Dsns]:
 @contextlib.asynccontextmanager
 async def connected(dsn: str, variable: str) -> AsyncIterator[asyncpg.Connection[Any]]:
     try:
-        connection = await asyncpg.connect(dsn, timeout=10)
+        connection = await connect(dsn, seconds=10)
     except (OSError, ValueError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         fail(f"{variable}: cannot connect: {error or type(error).__name__}")
+    if warning := parse(dsn).warning:
+        note(f"{variable}: {warning}", "yellow")
     try:
         yield connection
     finally:

@@ -21,6 +21,8 @@ from typing import Any, TypeAlias
 import asyncpg
 import structlog
 
+from db.dsn import connect as connect_to
+
 log = structlog.get_logger("aclue.changes")
 
 CHANNEL = "aclue_changes"
@@ -119,11 +121,11 @@ class Changes:
         pause = PAUSES[0]
         while True:
             try:
-                connection = await asyncpg.connect(
+                connection = await connect_to(
                     self._dsn,
                     statement_cache_size=0,
-                    timeout=ANSWERS_WITHIN,
-                    server_settings={"application_name": "aclue changes"},
+                    seconds=ANSWERS_WITHIN,
+                    application_name="aclue changes",
                 )
                 try:
                     await self._greet(connection)

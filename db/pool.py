@@ -20,6 +20,8 @@ import structlog
 
 from db.changes import Changes
 from db.claims import Claims
+from db.dsn import connect as connect_to
+from db.dsn import parse as parse_dsn
 from db.pipeline import MOST_STATEMENTS, Pipeline, WiredLoop
 from db.session import Session
 from domain.errors import Overloaded
@@ -278,6 +280,8 @@ class Database:
 
         pool = Pool(connect, settings)
         pool.release(await pool.open())
+        if warning := parse_dsn(dsn).warning:
+            log.warning(warning)
         return cls(pool, settings, Changes(settings.listen_database_url or dsn))
 
     async def close(self) -> None:
@@ -298,19 +302,19 @@ class Database:
 
 
 async def _connect(dsn: str, settings: Settings) -> ApiConnection:
-    server_settings = {"application_name": "aclue", "timezone": "UTC"}
+    server_settings = {"timezone": "UTC"}
     if settings.prepared_statements:  # poolers that know none refuse other parameters too
         # A terminated connection's statement ends within this time instead of running on.
         server_settings["client_connection_check_interval"] = "500ms"
     is_pipelined = settings.claims_mode is ClaimsMode.PIPELINED
-    connection: ApiConnection = await asyncpg.connect(
+    connection: ApiConnection = await connect_to(
         dsn,
         loop=cast("asyncio.AbstractEventLoop", WiredLoop()) if is_pipelined else None,
         statement_cache_size=MOST_STATEMENTS if settings.prepared_statements else 0,
         max_cached_statement_lifetime=0,
         connection_class=ApiConnection,
-        server_settings=server_settings,
-        timeout=settings.database_pool_timeout,
+        settings=server_settings,
+        seconds=settings.database_pool_timeout,
     )
     if is_pipelined:
         try:

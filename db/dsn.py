@@ -1,0 +1,124 @@
+"""URLs of Postgres as libpq and Prisma write them, for asyncpg: it sends each parameter that it does not know to the
+server, which refuses the connection."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+import asyncpg
+
+CHANNEL_BINDING = "channel_binding=require is ignored: no channel binding here; set sslmode=verify-full"
+_NUMBERS = (
+    "connect_timeout",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+    "connection_limit",
+)
+_WORDS = {
+    "channel_binding": ("disable", "prefer", "require"),
+    "gssencmode": ("disable", "prefer"),
+    "pgbouncer": ("true", "false"),
+}
+_NAMES = ("application_name", "fallback_application_name")
+_PRISMA = ("pgbouncer", "connection_limit")
+_TCP_OPTIONS = {  # not every system has all of them
+    "keepalives_idle": "TCP_KEEPIDLE",
+    "keepalives_interval": "TCP_KEEPINTVL",
+    "keepalives_count": "TCP_KEEPCNT",
+    "tcp_user_timeout": "TCP_USER_TIMEOUT",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """A URL, taken apart. `url` is what asyncpg understands of it; `connect_timeout` and `connection_limit` are None
+    where it does not say; `socket_options` are arguments of setsockopt."""
+
+    url: str
+    application_name: str | None
+    connect_timeout: int | None
+    connection_limit: int | None
+    prepared_statements: bool
+    socket_options: tuple[tuple[int, int, int], ...]
+    warning: str | None
+
+
+def parse(url: str) -> Dsn:
+    """Raises ValueError, which names the parameter, for a value that cannot be used."""
+    rest, given = _split(url, (*_NUMBERS, *_WORDS, *_NAMES))
+    numbers = {name: _number(name, given[name]) for name in _NUMBERS if name in given}
+    for name, words in _WORDS.items():
+        if name in given and given[name] not in words:
+            raise ValueError(f"{name}={given[name]} cannot be used, only {', '.join(words)}")
+    return Dsn(
+        url=rest,
+        application_name=given.get("application_name") or given.get("fallback_application_name"),
+        connect_timeout=numbers.get("connect_timeout") or None,  # 0: no limit of its own
+        connection_limit=numbers.get("connection_limit") or None,
+        prepared_statements=given.get("pgbouncer") != "true",
+        socket_options=_socket_options(numbers),
+        warning=CHANNEL_BINDING if given.get("channel_binding") == "require" else None,
+    )
+
+
+def for_libpq(url: str) -> str:
+    """Without what only Prisma knows."""
+    return _split(url, _PRISMA)[0]
+
+
+async def connect(
+    url: str, *, seconds: float, application_name: str = "aclue", settings: dict[str, str] | None = None, **options: Any
+) -> Any:
+    """asyncpg.connect to a URL of libpq's, whose own timeout and application name come first."""
+    dsn = parse(url)
+    if not dsn.prepared_statements:
+        options["statement_cache_size"] = 0
+    connection = await asyncpg.connect(
+        dsn.url,
+        timeout=dsn.connect_timeout or seconds,
+        server_settings={**(settings or {}), "application_name": dsn.application_name or application_name},
+        **options,
+    )
+    its_socket = connection._transport.get_extra_info("socket")  # noqa: SLF001  asyncpg has no public name for it
+    if its_socket is not None and its_socket.family in (socket.AF_INET, socket.AF_INET6):
+        for option in dsn.socket_options:
+            its_socket.setsockopt(*option)
+    return connection
+
+
+def _split(url: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
+    """The URL without these parameters, and their values: of several the last."""
+    base, _, query = url.partition("?")
+    left, found = [], {}
+    for part in query.split("&"):
+        name, _, value = part.partition("=")
+        if unquote_plus(name) in names:
+            found[unquote_plus(name)] = unquote_plus(value)
+        elif part:
+            left.append(part)
+    return (f"{base}?{'&'.join(left)}" if left else base), found
+
+
+def _number(name: str, text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 9:
+        raise ValueError(f"{name}={text} is not a whole number")
+    return int(text)
+
+
+def _socket_options(numbers: dict[str, int]) -> tuple[tuple[int, int, int], ...]:
+    """Zero is what the system does by itself, and `keepalives=0` turns keepalives off."""
+    is_kept_alive = numbers.get("keepalives", 1) != 0
+    found = []
+    if is_kept_alive and any(name.startswith("keepalives") for name in numbers):
+        found.append((socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1))
+    for name, option in _TCP_OPTIONS.items():
+        applies = is_kept_alive or not name.startswith("keepalives")
+        if applies and numbers.get(name) and hasattr(socket, option):
+            found.append((socket.IPPROTO_TCP, getattr(socket, option), numbers[name]))
+    return tuple(found)

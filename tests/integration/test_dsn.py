@@ -1,0 +1,52 @@
+"""Connections by URLs as libpq and Prisma write them."""
+
+from __future__ import annotations
+
+import pytest
+
+import settings as settings_module
+from commands.terminal import connected
+from db.claims import ANONYMOUS
+from db.embedded import Dsns
+from db.pool import Database
+from tests.conftest import SECRET
+
+PARAMETERS = {
+    "channel_binding=require": "aclue",
+    "connect_timeout=10": "aclue",
+    "keepalives=1": "aclue",
+    "keepalives_idle=30": "aclue",
+    "keepalives_interval=10": "aclue",
+    "keepalives_count=3": "aclue",
+    "tcp_user_timeout=10000": "aclue",
+    "gssencmode=disable": "aclue",
+    "pgbouncer=true": "aclue",
+    "connection_limit=5": "aclue",
+    "fallback_application_name=x": "x",
+    "application_name=x": "x",
+    "application_name=x&fallback_application_name=y": "x",
+    "target_session_attrs=read-write": "aclue",
+    "options=-c%20geqo%3Doff": "aclue",
+}
+NAME = "select current_setting('application_name')"
+
+
+def with_parameter(url: str, parameter: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{parameter}"
+
+
+@pytest.mark.parametrize(("parameter", "name"), PARAMETERS.items())
+async def test_the_pool_connects(dsns: Dsns, parameter: str, name: str) -> None:
+    url = with_parameter(dsns.api, parameter)
+    database = await Database.connect(url, settings_module.load({"DATABASE_URL": url, "JWT_SECRET": SECRET}))
+    try:
+        async with database.session(ANONYMOUS, read_only=True) as session:
+            assert [row[0] for row in await session.run(NAME, [])] == [name]
+    finally:
+        await database.close()
+
+
+@pytest.mark.parametrize(("parameter", "name"), PARAMETERS.items())
+async def test_commands_connect(dsns: Dsns, parameter: str, name: str) -> None:
+    async with connected(with_parameter(dsns.owner or dsns.api, parameter), "MIGRATION_DATABASE_URL") as owner:
+        assert await owner.fetchval(NAME) == name

@@ -21,8 +21,9 @@ from db.queries import QUERIES
 from db.seeds import Seeded, SeedRefused
 from domain.feeds import ImportFailed
 from domain.seeds import Plan as SeedPlan
-from resolvers import personality, preferences
-from resolvers.services import Services
+from resolvers import preferences
+from services import personality
+from services.services import Services
 from settings import Settings
 
 

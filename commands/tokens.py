@@ -13,7 +13,7 @@ from db import demo, embedded, secrets
 from db.claims import APP_ROLES
 from db.embedded import Dsns
 from db.queries import QUERIES
-from resolvers.tokens import Tokens
+from services.tokens import Tokens
 from settings import Settings
 
 ROLES = ("anon", "authenticated", "service_role", *APP_ROLES)

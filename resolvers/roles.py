@@ -8,6 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from db.claims import APP_ROLES, SERVICE, Claims, service_for
+from domain.callers import Caller
 from domain.errors import (
     Conflict,
     Forbidden,
@@ -18,8 +19,7 @@ from domain.errors import (
     UserNotFound,
 )
 from resolvers import accounts, sessions
-from resolvers.services import Services
-from resolvers.sessions import Caller
+from services.services import Services
 
 
 @dataclass(frozen=True, slots=True)

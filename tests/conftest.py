@@ -28,9 +28,9 @@ import settings as settings_module
 from db.embedded import Dsns
 from db.pool import Database
 from domain import ids
-from resolvers.services import Services
-from schema.execution import Engine
+from engine.execution import Engine
 from server import create_app
+from services.services import Services
 from settings import ClaimsMode, Settings
 from tests import bases
 from tests.bases import Base, to_database

@@ -17,10 +17,10 @@ from starlette.types import Receive, Scope, Send
 
 from db.claims import ANONYMOUS, REQUEST_ID, Claims
 from domain.errors import DocumentRefused, Overloaded, RateLimited, Timeout, TryAgain, Unauthenticated
-from resolvers.services import Services
+from engine.execution import Answer, Engine, Request
+from engine.trusted_documents import TrustedDocuments
 from schema.context import Context
-from schema.execution import Answer, Engine, Request
-from schema.trusted_documents import TrustedDocuments
+from services.services import Services
 from settings import Settings
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events, prefers_html
 from transports.origins import Headers, Origins

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from domain.errors import AclueError, RequestError, TryAgain
-from schema.execution import Answer
+from engine.execution import Answer
 from transports.requests import BadRequest
 
 

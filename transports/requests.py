@@ -14,9 +14,9 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from db.claims import Claims
-from resolvers.services import Services
-from schema.execution import Engine, Request
-from schema.trusted_documents import TrustedDocuments
+from engine.execution import Engine, Request
+from engine.trusted_documents import TrustedDocuments
+from services.services import Services
 from settings import Settings
 
 MAX_PARAMETERS = 20

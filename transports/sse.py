@@ -13,10 +13,10 @@ from typing import Protocol
 from starlette.types import Receive
 
 from db.claims import Claims
+from domain.callers import Caller
 from domain.errors import Overloaded, Unauthenticated
-from resolvers.sessions import Caller
-from resolvers.subscriptions import Subscription
-from schema.execution import Request
+from engine.execution import Request
+from services.subscriptions import Subscription
 from transports.problems import PROBLEMS, Refused, problems
 from transports.streams import End, Ended, Stream, Streams
 

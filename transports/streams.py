@@ -19,14 +19,14 @@ import structlog
 from starlette.types import Send
 
 from db.claims import ANONYMOUS, REQUEST_ID, SERVICE, Claims
+from domain.callers import Caller
 from domain.errors import RequestError, Timeout, Unauthenticated
 from domain.networks import networks
+from engine.execution import Answer, Engine, Request
 from resolvers import sessions
-from resolvers.services import Services
-from resolvers.sessions import Caller
-from resolvers.subscriptions import Change, Subscription
 from schema.context import Context
-from schema.execution import Answer, Engine, Request
+from services.services import Services
+from services.subscriptions import Change, Subscription
 from settings import Settings
 from transports.problems import Broken, Refused
 from transports.requests import charge

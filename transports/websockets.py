@@ -15,9 +15,9 @@ import structlog
 from starlette.types import Receive, Scope, Send
 
 from domain.errors import Forbidden, Overloaded, Unauthenticated
-from resolvers.subscriptions import Subscription
-from schema.execution import Request
-from schema.trusted_documents import TrustedDocuments
+from engine.execution import Request
+from engine.trusted_documents import TrustedDocuments
+from services.subscriptions import Subscription
 from settings import Settings
 from transports.http import SECURITY_HEADERS, authenticate, has_no_token, headers_of
 from transports.media_types import LEGACY

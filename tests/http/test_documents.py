@@ -6,8 +6,8 @@ import asyncio
 
 from graphql import get_introspection_query
 
+from engine.execution import Engine, Request
 from schema.context import Context
-from schema.execution import Engine, Request
 from tests.conftest import Shop
 
 HANGS = 60  # seconds; far more than any answer takes

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from domain import ids
-from resolvers import housekeeping
-from resolvers.subscriptions import MAX_WAITING
+from services import housekeeping
+from services.subscriptions import MAX_WAITING
 from tests.client import Client
 from tests.conftest import Shop
 from tests.streams import CONVERSIONS, FEED, PREFERENCES, app_of, convert, heard, listening, socket, until

@@ -8,7 +8,7 @@ import argon2
 import pytest
 
 from domain.passwords import MAX_LENGTH, fits, normalise, spellings
-from resolvers.passwords import Passwords
+from services.passwords import Passwords
 
 PASSWORD = "Schl\u00fcssel-\u00e7\u00e9dille-\u00c5"
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 from db.claims import ANONYMOUS, SERVICE, Claims
 from domain.errors import RateLimited
-from resolvers import rate_limits
-from resolvers.rate_limits import Buckets, RateLimits, seconds_until
-from schema.cost import LONG_LEAVES
-from schema.execution import Engine, Request
-from schema.root_fields import SURCHARGES
+from engine.cost import LONG_LEAVES
+from engine.execution import Engine, Request
+from engine.root_fields import SURCHARGES
+from services import rate_limits
+from services.rate_limits import Buckets, RateLimits, seconds_until
 from settings import SettingsError, load
 
 

@@ -15,10 +15,10 @@ from graphql import (
 
 from domain.pages import MAX_SIZE
 from domain.trusted_documents import TrustedDocument
+from engine.documents import Document, Operation
+from engine.execution import Engine
+from engine.root_fields import root_fields
 from plan.errors import NotPlanned
-from schema.documents import Document, Operation
-from schema.execution import Engine
-from schema.root_fields import root_fields
 
 
 class Report(msgspec.Struct, frozen=True):

@@ -12,8 +12,8 @@ from strawberry.types import get_object_definition
 from strawberry.types.field import StrawberryField
 
 from db.rows import RowType
+from engine.arguments import Arguments
 from plan.fields import Attribute, Field, Resolver
-from schema.arguments import Arguments
 from schema.connection import Connection
 from schema.node import Row
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from db.usage import USAGE, Usage
-from schema.cost import Cost
+from engine.cost import Cost
 
 
 class Receipt:

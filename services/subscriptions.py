@@ -9,7 +9,7 @@ from uuid import UUID
 
 from db.claims import SERVICE, Claims
 from domain.errors import Overloaded, Unauthenticated
-from resolvers.services import Services
+from services.services import Services
 
 # By field: the topics of db/changes.py that it follows. The person's preferences are what their feed is made from.
 TOPICS = {

@@ -24,13 +24,13 @@ from graphql import (
     validate,
 )
 
+from engine import limits
+from engine.caching import is_public
+from engine.cost import Cost, CostCounter
+from engine.root_fields import root_fields, surcharge
+from engine.variables import Coercions, Variables
 from plan.fields import Fields
 from plan.operations import Plans
-from schema import limits
-from schema.caching import is_public
-from schema.cost import Cost, CostCounter
-from schema.root_fields import root_fields, surcharge
-from schema.variables import Coercions, Variables
 from settings import Settings
 
 KEPT_REFUSED = 500  # texts that do not fit, with up to twenty errors each

@@ -26,15 +26,15 @@ from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import Path
 
 from domain.errors import TryAgain
+from engine.cost import Cost
+from engine.documents import Document, Documents, Operation
+from engine.fields import SchemaFields, info_of
+from engine.receipts import Receipt
 from plan.errors import NotPlanned
 from plan.operations import Plan
 from plan.values import Run, settled_one
 from schema.context import Context
-from schema.cost import Cost
-from schema.documents import Document, Documents, Operation
 from schema.errors import formatted
-from schema.plans import SchemaFields, info_of
-from schema.receipts import Receipt
 from schema.schema import build
 from settings import Settings
 

@@ -5,20 +5,18 @@ A type that is not named here has no public fields; a field that is added to a n
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from graphql import (
     FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
+    GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
     OperationDefinitionNode,
     OperationType,
-    SelectionSetNode,
     get_named_type,
     is_composite_type,
 )
+
+from plan.walker import Fragments, Walker
 
 PUBLIC_ROOTS = frozenset({"product", "products", "categories", "brands", "retailers", "quiz"})
 PUBLIC_TYPES = frozenset(
@@ -42,36 +40,23 @@ PUBLIC_TYPES = frozenset(
 )
 
 
-def is_public(
-    schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], operation: OperationDefinitionNode
-) -> bool:
+def is_public(schema: GraphQLSchema, fragments: Fragments, operation: OperationDefinitionNode) -> bool:
     """Whether a valid query asks for nothing but public fields."""
-    checked: set[str] = set()
 
-    def are_public(selections: SelectionSetNode | None, parent: object) -> bool:
-        return all(of(selection, parent) for selection in (selections.selections if selections else ()))
-
-    def of(selection: object, parent: object) -> bool:
-        if isinstance(selection, FragmentSpreadNode):
-            name = selection.name.value
-            if name in checked:
-                return True
-            checked.add(name)
-            fragment = fragments[name]
-            return are_public(fragment.selection_set, schema.get_type(fragment.type_condition.name.value))
-        if not isinstance(selection, FieldNode):
-            condition = selection.type_condition  # type: ignore[attr-defined]
-            inner = schema.get_type(condition.name.value) if condition else parent
-            return are_public(selection.selection_set, inner)  # type: ignore[attr-defined]
-        if selection.name.value == "__typename":
+    def of_field(node: FieldNode, parent: GraphQLNamedType | None) -> bool:
+        name = node.name.value
+        if name == "__typename":
             return True
-        if not isinstance(parent, GraphQLObjectType) or selection.name.value not in parent.fields:
+        if not isinstance(parent, GraphQLObjectType) or name not in parent.fields:
             return False  # an interface, which may be anything, or introspection
-        if parent is schema.query_type and selection.name.value not in PUBLIC_ROOTS:
+        if parent is schema.query_type and name not in PUBLIC_ROOTS:
             return False
-        type_ = get_named_type(parent.fields[selection.name.value].type)
+        type_ = get_named_type(parent.fields[name].type)
         if is_composite_type(type_) and type_.name not in PUBLIC_TYPES:
             return False
-        return are_public(selection.selection_set, type_)
+        return walker.fold(node.selection_set, type_)
 
-    return operation.operation is OperationType.QUERY and are_public(operation.selection_set, schema.query_type)
+    walker: Walker[GraphQLNamedType | None, bool] = Walker(
+        fragments, of_field, all, cyclic=True, narrow=lambda _, condition: schema.get_type(condition.name.value)
+    )
+    return operation.operation is OperationType.QUERY and walker.fold(operation.selection_set, schema.query_type)

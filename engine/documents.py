@@ -11,14 +11,10 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
-    SelectionSetNode,
     parse,
     specified_rules,
     validate,
@@ -31,6 +27,7 @@ from engine.root_fields import root_fields, surcharge
 from engine.variables import Coercions, Variables
 from plan.fields import Fields
 from plan.operations import Plans
+from plan.walker import fragments_of
 from settings import Settings
 
 KEPT_REFUSED = 500  # texts that do not fit, with up to twenty errors each
@@ -49,7 +46,7 @@ class Operation:
         tree: DocumentNode,
         node: OperationDefinitionNode,
     ) -> None:
-        fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
+        fragments = fragments_of(tree)
         self.node = node
         self.variables = Variables(schema, coercions, node)
         self.plans = Plans(schema, fields, node, fragments)
@@ -133,8 +130,6 @@ class Documents:
             return Document(None, (limits.too(f"longer than {most} bytes", "GRAPHQL_PARSE_FAILED"),))
         try:
             tree = parse(text, max_tokens=settings.max_document_tokens)
-            if measure_depth(tree, settings.max_document_depth) > settings.max_document_depth:
-                raise limits.too(f"nested deeper than {settings.max_document_depth} fields")
             limits.check(tree, settings)
             errors = validate(
                 self._schema, tree, self._rules, max_errors=20, hide_suggestions=not settings.introspection
@@ -167,33 +162,3 @@ def _without_nodes(error: GraphQLError) -> GraphQLError:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def measure_depth(tree: DocumentNode, limit: int) -> int:
-    """The deepest field, fragments followed. Each fragment is measured once, so the time is linear; a spread within
-    itself counts as too deep."""
-    fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
-    measured: dict[str, int] = {}
-    too_deep = limit + 1
-
-    def of_fragment(name: str) -> int:
-        if name not in measured:
-            measured[name] = too_deep  # until it is known: a cycle
-            fragment = fragments.get(name)
-            measured[name] = of_selections(fragment.selection_set) if fragment else 0
-        return measured[name]
-
-    def of_selections(selections: SelectionSetNode | None) -> int:
-        deepest = 0
-        for selection in selections.selections if selections else ():
-            if isinstance(selection, FieldNode):
-                depth = 1 + of_selections(selection.selection_set)
-            elif isinstance(selection, FragmentSpreadNode):
-                depth = of_fragment(selection.name.value)
-            else:
-                depth = of_selections(selection.selection_set)  # type: ignore[attr-defined]
-            deepest = max(deepest, depth)
-        return deepest
-
-    operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
-    return max((of_selections(operation.selection_set) for operation in operations), default=0)

@@ -1,55 +1,62 @@
-"""What a document may hold, counted right after it is parsed: validating and running take time that grows with it.
+"""What a document may hold, measured right after it is parsed: validating and running take time that grows with it.
 
-Fields and aliases are counted as they are answered, fragments followed; each fragment is counted once, so the time is
-linear in the document.
+Fields and aliases are counted as they are answered, fragments followed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 
 from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     OperationDefinitionNode,
-    SelectionNode,
-    SelectionSetNode,
-    VariableDefinitionNode,
 )
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
+from plan.walker import Walker, fragments_of, selections_within
 from settings import Settings
 
 # Comparing fields of the same name is quadratic; graphql-core gives up here, after a few hundredths of a second.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Size:
-    """Of selections with all that is spread in them."""
-
-    fields: int = 0
-    aliases: int = 0
-
-    def __add__(self, other: _Size) -> _Size:
-        return _Size(self.fields + other.fields, self.aliases + other.aliases)
-
-
 def check(tree: DocumentNode, settings: Settings) -> None:
     """Raises GraphQLError for a document that holds more than the settings allow."""
-    operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
+    operations = [each for each in tree.definitions if isinstance(each, OperationDefinitionNode)]
+    if measure_depth(tree, settings.max_document_depth) > settings.max_document_depth:
+        raise too(f"nested deeper than {settings.max_document_depth} fields")
     _limit("operations", len(operations), settings.max_document_operations)
     _check_directives(tree, settings)
-    measure = _Measure({d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)})
+    fragments = fragments_of(tree)
+    sizes: Walker[None, tuple[int, int]] = Walker(
+        fragments,
+        lambda node, _: _added([(1, int(node.alias is not None)), sizes.fold(node.selection_set, None)]),
+        _added,
+        cyclic=(0, 0),
+    )
+    roots: Walker[None, int] = Walker(fragments, lambda node, _: 1, sum, cyclic=0)
     for operation in operations:
-        size = measure.of(operation.selection_set)
-        _limit("fields", size.fields, settings.max_document_fields)
-        _limit("aliases", size.aliases, settings.max_document_aliases)
-        _limit("root fields", measure.roots(operation.selection_set), settings.max_root_fields)
+        fields, aliases = sizes.fold(operation.selection_set, None)
+        _limit("fields", fields, settings.max_document_fields)
+        _limit("aliases", aliases, settings.max_document_aliases)
+        _limit("root fields", roots.fold(operation.selection_set, None), settings.max_root_fields)
+
+
+def measure_depth(tree: DocumentNode, limit: int) -> int:
+    """The deepest field of an operation, fragments followed; a fragment within itself counts as deeper than the
+    limit."""
+
+    def of_field(node: FieldNode, state: None) -> int:
+        return 1 + walker.fold(node.selection_set, None)
+
+    walker: Walker[None, int] = Walker(
+        fragments_of(tree), of_field, lambda depths: max(depths, default=0), cyclic=limit + 1
+    )
+    operations = (each for each in tree.definitions if isinstance(each, OperationDefinitionNode))
+    return max((walker.fold(operation.selection_set, None) for operation in operations), default=0)
 
 
 def too(what: str, code: str = "GRAPHQL_VALIDATION_FAILED") -> GraphQLError:
@@ -57,55 +64,20 @@ def too(what: str, code: str = "GRAPHQL_VALIDATION_FAILED") -> GraphQLError:
     return GraphQLError(f"The document is {what}.", extensions={"code": code})
 
 
-def _limit(what: str, count: int, most: int) -> None:
-    if count > most:
+def _limit(what: str, count: int, maximum: int) -> None:
+    if count > maximum:
         raise GraphQLError(
-            f"The document has more than {most} {what}.", extensions={"code": "GRAPHQL_VALIDATION_FAILED"}
+            f"The document has more than {maximum} {what}.", extensions={"code": "GRAPHQL_VALIDATION_FAILED"}
         )
 
 
-class _Measure:
-    def __init__(self, fragments: dict[str, FragmentDefinitionNode]) -> None:
-        self._fragments = fragments
-        self._sizes: dict[str, _Size] = {}
-        self._roots: dict[str, int] = {}
-
-    def of(self, selections: SelectionSetNode | None) -> _Size:
-        size = _Size()
-        for selection in selections.selections if selections else ():
-            if isinstance(selection, FieldNode):
-                size += _Size(1, selection.alias is not None) + self.of(selection.selection_set)
-            elif isinstance(selection, FragmentSpreadNode):
-                size += self._of_fragment(selection.name.value)
-            else:
-                size += self.of(selection.selection_set)  # type: ignore[attr-defined]
-        return size
-
-    def _of_fragment(self, name: str) -> _Size:
-        if name not in self._sizes:
-            self._sizes[name] = _Size()  # a cycle, which validation refuses
-            fragment = self._fragments.get(name)
-            self._sizes[name] = self.of(fragment.selection_set if fragment else None)
-        return self._sizes[name]
-
-    def roots(self, selections: SelectionSetNode) -> int:
-        """Fields of the operation itself."""
-        count = 0
-        for selection in selections.selections:
-            if isinstance(selection, FieldNode):
-                count += 1
-            elif isinstance(selection, FragmentSpreadNode):
-                count += self._roots_of_fragment(selection.name.value)
-            else:
-                count += self.roots(selection.selection_set)  # type: ignore[attr-defined]
-        return count
-
-    def _roots_of_fragment(self, name: str) -> int:
-        if name not in self._roots:
-            self._roots[name] = 0
-            fragment = self._fragments.get(name)
-            self._roots[name] = self.roots(fragment.selection_set) if fragment else 0
-        return self._roots[name]
+def _added(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Numbers of fields and aliases, added up."""
+    fields = aliases = 0
+    for more_fields, more_aliases in sizes:
+        fields += more_fields
+        aliases += more_aliases
+    return fields, aliases
 
 
 def _check_directives(tree: DocumentNode, settings: Settings) -> None:
@@ -118,15 +90,10 @@ def _check_directives(tree: DocumentNode, settings: Settings) -> None:
 
 def _directives(tree: DocumentNode) -> Iterator[int]:
     """How many directives each place of the document has."""
-    waiting: list[SelectionNode | VariableDefinitionNode] = []
     for definition in tree.definitions:
         if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
             yield len(definition.directives or ())
-            waiting.extend(definition.variable_definitions or ())
-            waiting.extend(definition.selection_set.selections)
-    while waiting:
-        node = waiting.pop()
-        yield len(node.directives or ())
-        below: SelectionSetNode | None = getattr(node, "selection_set", None)
-        if below is not None:
-            waiting.extend(below.selections)
+            for variable in definition.variable_definitions or ():
+                yield len(variable.directives or ())
+            for selection in selections_within(definition.selection_set):
+                yield len(selection.directives or ())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 
-from graphql import FieldNode, FragmentDefinitionNode, FragmentSpreadNode, OperationDefinitionNode, SelectionSetNode
+from graphql import FieldNode, OperationDefinitionNode
+
+from plan.walker import Fragments, Walker
 
 # Operations that are dearer than what they answer: they hash passwords, make rows for somebody unknown, or rank a
 # catalogue. In values.
@@ -20,31 +22,27 @@ SURCHARGES = {
 
 
 def root_fields(
-    operation: OperationDefinitionNode,
-    fragments: Mapping[str, FragmentDefinitionNode],
-    *,
-    without_conditions: bool = False,
+    operation: OperationDefinitionNode, fragments: Fragments, *, without_conditions: bool = False
 ) -> dict[str, str]:
     """Names by response key. `without_conditions` leaves out what stands under a directive."""
-    found: dict[str, str] = {}
-    seen: set[str] = set()
 
-    def walk(selections: SelectionSetNode) -> None:
-        for selection in selections.selections:
-            if without_conditions and selection.directives:
-                continue
-            if isinstance(selection, FieldNode):
-                found[(selection.alias or selection.name).value] = selection.name.value
-            elif not isinstance(selection, FragmentSpreadNode):
-                walk(selection.selection_set)  # type: ignore[attr-defined]
-            elif selection.name.value not in seen:
-                seen.add(selection.name.value)
-                walk(fragments[selection.name.value].selection_set)
+    def of_field(node: FieldNode, state: None) -> dict[str, str]:
+        return {(node.alias or node.name).value: node.name.value}
 
-    walk(operation.selection_set)
-    return found
+    walker: Walker[None, dict[str, str]] = Walker(
+        fragments,
+        of_field,
+        _merged,
+        cyclic={},
+        includes=(lambda selection: not selection.directives) if without_conditions else None,
+    )
+    return walker.fold(operation.selection_set, None)
 
 
-def surcharge(operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]) -> int:
+def _merged(found: Iterable[dict[str, str]]) -> dict[str, str]:
+    return {key: name for names in found for key, name in names.items()}
+
+
+def surcharge(operation: OperationDefinitionNode, fragments: Fragments) -> int:
     """What an operation is charged beside the values of its answer, for each time that such a field stands in it."""
     return sum(SURCHARGES.get(name, 0) for name in root_fields(operation, fragments).values())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import secrets
 import signal
 import sys
 import threading
@@ -24,10 +23,11 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.claims import ANONYMOUS, REQUEST_ID
+from db.claims import ANONYMOUS
 from db.pool import Database
+from domain.errors import INTERNAL_MESSAGE
 from engine import trusted_documents
-from engine.execution import Engine
+from engine.engine import Engine
 from resolvers import exports
 from services import jobs
 from services.jobs import Job
@@ -37,6 +37,7 @@ from transports import links, mail_links
 from transports.exports import Exports
 from transports.http import SECURITY_HEADERS, GraphQL
 from transports.proxies import Proxies
+from transports.request_ids import new_request_id
 from transports.streams import Streams
 from transports.websockets import WebSockets
 
@@ -178,9 +179,8 @@ class _Headers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = secrets.token_hex(8)
+        request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
-        REQUEST_ID.set(request_id)
         fixed = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
 
         is_begun = False
@@ -198,7 +198,7 @@ class _Headers:
             log.error("internal error", request_id=request_id, exc_info=error)
             if is_begun:
                 raise
-            answer = PlainTextResponse("Something went wrong on our side.", 500, headers={"cache-control": "no-store"})
+            answer = PlainTextResponse(INTERNAL_MESSAGE, 500, headers={"cache-control": "no-store"})
             await answer(scope, receive, send_with_headers)
 
 

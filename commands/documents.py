@@ -89,7 +89,7 @@ def docs() -> None:
 def require_manifest(settings: Settings) -> None:
     """Fails with a clear line where the manifest of the settings cannot be used, before anything is started."""
     from engine import trusted_documents
-    from engine.execution import Engine
+    from engine.engine import Engine
 
     try:
         trusted_documents.load(settings, Engine(settings))
@@ -107,7 +107,7 @@ def check(
     runs at least. Exit code 1 for one that does not fit or is over a budget. Needs no database."""
     from engine import trusted_documents
     from engine.document_reports import report
-    from engine.execution import Engine
+    from engine.engine import Engine
 
     settings = load_settings()
     try:

@@ -15,7 +15,7 @@ from graphql import (
 from domain.pages import MAX_SIZE
 from domain.trusted_documents import TrustedDocument
 from engine.documents import Document, Operation
-from engine.execution import Engine
+from engine.engine import Engine
 from engine.root_fields import root_fields
 from plan.errors import NotPlanned
 from plan.walker import fragments_of

@@ -53,12 +53,8 @@ class Operation:
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
-        self._surcharge = surcharge(node, fragments)
+        self.surcharge = surcharge(node, fragments)
         self._counter = CostCounter(schema, fragments, node)
-
-    def price(self, variables: Mapping[str, Any]) -> int:
-        """What a request is charged against rate limits: 1, its cost, and what some of its fields cost more."""
-        return 1 + self.cost(variables).values + self._surcharge
 
     def cost(self, variables: Mapping[str, Any]) -> Cost:
         """The most that an answer may hold."""

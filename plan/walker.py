@@ -1,4 +1,4 @@
-"""The walk over what an operation selects. Whoever measures, prices or judges documents says what a field is worth; how
+"""The walk over what an operation selects. What measures, prices or judges documents says what a field is worth; how
 selections nest, and how fragments are followed, stands here alone."""
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ class Walker(Generic[State, Value]):
     """Folds selections into one value, fragments followed.
 
     `of_field(node, state)` is the value of a field; it calls `fold` for what is below. `combine` makes one value of
-    those of a selection set. `cyclic` is the value of a fragment within itself: validation refuses that, but some walks come
-    before it, and one that is missing counts as empty. `narrow(state, condition)` is the state within a fragment on a type;
-    `includes(selection)` says whether to look at a selection at all.
+    those of a selection set. `cyclic` is the value of a fragment within itself: validation refuses that, but some walks
+    come before it. A fragment that is missing counts as empty. `narrow(state, condition)` is the state within a
+    fragment on a type; `includes(selection)` says whether to look at a selection at all.
 
     A fragment is folded once for each state it is spread under, so the time is linear in the document.
     """

@@ -28,7 +28,7 @@ import settings as settings_module
 from db.embedded import Dsns
 from db.pool import Database
 from domain import ids
-from engine.execution import Engine
+from engine.engine import Engine
 from server import create_app
 from services.services import Services
 from settings import ClaimsMode, Settings

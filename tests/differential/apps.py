@@ -13,7 +13,7 @@ import msgspec
 from graphql import GraphQLSchema
 from starlette.applications import Starlette
 
-from engine.execution import Engine
+from engine.engine import Engine
 from server import create_app
 from services.services import Services
 from settings import Settings

@@ -13,7 +13,7 @@ from domain.errors import DocumentNotTrusted, HashMismatch, PersistedQueryNotFou
 from domain.trusted_documents import BadManifest, TrustedDocument, read_manifest
 from engine import trusted_documents
 from engine.document_reports import report
-from engine.execution import Engine
+from engine.engine import Engine
 from engine.trusted_documents import TrustedDocuments
 from settings import DocumentsMode, SettingsError, load
 

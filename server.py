@@ -24,7 +24,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.claims import ANONYMOUS
-from db.pool import Database
+from db.database import Database
 from domain.errors import INTERNAL_MESSAGE
 from engine import trusted_documents
 from engine.engine import Engine

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from db.claims import SERVICE
-from db.pool import Database
+from db.database import Database
 
 BATCH = 50  # people of one transaction
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from db.pool import Database
+from db.database import Database
 from domain.pseudonyms import Pseudonyms
 from domain.refresh_tokens import RefreshTokens
 from domain.sealing import Sealer

@@ -20,7 +20,7 @@ from db.claims import SERVICE
 from db.session import Session
 
 if TYPE_CHECKING:
-    from db.pool import Database
+    from db.database import Database
 
 log = structlog.get_logger("aclue.system_logs")
 

@@ -26,8 +26,8 @@ import httpx
 import pytest
 
 import settings as settings_module
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import Database
 from domain import ids
 from engine.engine import Engine
 from server import create_app

@@ -12,8 +12,9 @@ import pytest
 import structlog
 
 import db.pool
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import ApiConnection, Database, Pool
+from db.pool import ApiConnection, Pool
 from domain.errors import Overloaded
 from settings import Settings
 from tests.integration.waiting import until

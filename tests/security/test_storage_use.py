@@ -28,6 +28,9 @@ from tests.streams import socket
 EVENTS = (
     "mutation ($events: [EventInput!]!) { recordEvents(input: {events: $events}) { recorded userErrors { code } } }"
 )
+ERASE = """
+mutation ($proof: String) { deleteMyAccount(input: {confirm: true, refreshToken: $proof}) { userErrors { code } } }
+"""
 NOTED = "select count(*) from public.analytics_events"
 Serve = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -222,7 +225,7 @@ async def test_who_is_erased_and_begins_anew_is_in_the_same_network(serve: Serve
     for _ in range(3):
         anna = await Client(http).start_session()
         last = await fill(anna, text="x" * 2000)
-        await anna.do("mutation { deleteMyAccount(input: {confirm: true}) { userErrors { code } } }")
+        await anna.do(ERASE, proof=anna.refresh_token)
     assert last == 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -63,7 +64,15 @@ async def _export(dsns: Dsns, user_id: UUID | None, address: Email | None, outpu
 def _opened(output: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
     if output is None:
         return contextlib.nullcontext(sys.stdout.buffer)
-    return os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    file = os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT, 0o600), "wb")
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode):  # a device or a pipe keeps its mode
+        if found.st_uid != os.geteuid():
+            file.close()
+            fail(f"{output}: belongs to another user, who could read it")
+        os.fchmod(file.fileno(), 0o600)
+        file.truncate()
+    return file
 
 
 class _OwnersReader:

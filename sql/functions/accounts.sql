@@ -58,6 +58,11 @@ $$;
 comment on function private.has_mfa(uuid) is
   'Whether the caller has a verified second factor; only service_role may ask of somebody else.';
 
+-- Of an earlier release.
+drop function if exists private.account_credentials(text);
+drop function if exists private.create_account(text, text, text);
+drop function if exists private.note_sign_in(uuid);
+
 -- plpgsql: the body is not looked at before it runs, so it may name columns that another auth schema lacks.
 
 create or replace function private.account_of_email(p_canonical text, p_spellings text[])

@@ -210,6 +210,24 @@ async def test_a_person_at_the_limit_can_still_withdraw_leave_and_be_erased(serv
     await anna.do("mutation { deleteMyAccount(input: {confirm: true}) { userErrors { code } } }")
 
 
+START = """
+mutation ($page: String) { startSession(input: {landingPage: $page}) { accessToken userErrors { code } } }
+"""
+RESET = "mutation ($email: String!) { requestPasswordReset(input: {email: $email}) { userErrors { code } } }"
+
+
+@pytest.mark.usefixtures("own_accounts")
+async def test_long_texts_without_a_token_do_not_use_up_the_reserve_of_a_network(serve: Serve) -> None:
+    """Nearly nothing of them is stored."""
+    http = await serve(network=300_000)
+    stranger = Client(http)
+    for _ in range(5):
+        await stranger.do(START, page="x" * 200_000)
+        await stranger.do(RESET, email="x" * 200_000)
+    anna = await Client(http).start_session()
+    assert await fill(anna, text="x" * 2000) > 50
+
+
 async def test_deciding_over_and_over_has_an_end_too(serve: Serve, shop: Shop) -> None:
     anna, _ = await full_of(serve, shop)
     decide = (

@@ -146,9 +146,10 @@ FORMER_FUNCTIONS = [
     "private.note_sign_in(uuid)",
     "private.use_one_time_token(text, bytea)",
 ]
-FUNCTIONS = (
-    "select array_agg(oid::regprocedure::text order by 1) from pg_proc where pronamespace = 'private'::regnamespace"
-)
+FUNCTIONS = """
+select array_agg(oid::regprocedure::text order by oid::regprocedure::text) from pg_proc
+where pronamespace = 'private'::regnamespace
+"""
 
 
 async def test_functions_of_an_earlier_release_are_dropped(owner: Connection) -> None:

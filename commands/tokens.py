@@ -14,7 +14,7 @@ from db.claims import APP_ROLES
 from db.embedded import Dsns
 from db.queries import QUERIES
 from domain import emails
-from resolvers.tokens import Tokens
+from services.tokens import Tokens
 from settings import Settings
 
 ROLES = ("anon", "authenticated", "service_role", *APP_ROLES)

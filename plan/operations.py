@@ -46,13 +46,13 @@ class Plan:
     texts: Sequence[str]  # of the answer's members: fixed, or with %s for a root's
     roots: Sequence[Root]
 
-    async def answer(self, run: Run) -> str:
-        """The answer's `data`. Raises Mismatch, or what a resolver or Postgres raised."""
-        written = []
+    async def run(self, run: Run) -> list[str]:
+        """A text per root field. Raises Mismatch, or what a resolver or Postgres raised."""
+        written: list[str] = []
         for number, root in enumerate(self.roots, 1):
             value = await settled_one(root.get(run))
             written += await root.value.texts(run, [value], is_last=number == len(self.roots))
-        return self.written(written)
+        return written
 
     def written(self, texts: Sequence[str]) -> str:
         """The answer's `data`, of a text for each root field."""

@@ -17,11 +17,12 @@ from db import exports
 from db.claims import SERVICE, Claims, service_for
 from db.queries import QUERIES, Composed
 from db.session import Session
+from domain.callers import Caller
 from domain.errors import Expired, LimitReached, NotFound, Overloaded
-from resolvers import attempts, privacy
+from resolvers import privacy
 from resolvers.profiles import require_subject
-from resolvers.services import Services
-from resolvers.sessions import Caller
+from services import attempts
+from services.services import Services
 
 PATH = "/exports/"
 LIFETIME_SECONDS = 10 * 60

@@ -10,11 +10,11 @@ import structlog
 
 from db.claims import SERVICE, Claims, service_for
 from db.session import Session
+from domain.callers import Caller
 from domain.errors import Forbidden, Invalid, InvalidCredentials, Unauthenticated
 from resolvers import accounts, sessions
 from resolvers.profiles import require_subject
-from resolvers.services import Services
-from resolvers.sessions import Caller
+from services.services import Services
 
 log = structlog.get_logger("aclue.privacy")
 

@@ -22,7 +22,7 @@ from domain.recommendations import NOBODY, Because, Reason, Shown, viewer_of
 from domain.texts import require_no_nul
 from resolvers import products
 from resolvers.profiles import require_subject
-from resolvers.services import Services
+from services.services import Services
 
 MAX_COMMENT = 2000
 POPULARITY_SHARE = 0.05  # half of the weight of popularity in every context's parameters, at the least
@@ -176,7 +176,8 @@ async def _first(session: Session, services: Services, viewer: bytes, request: b
     if kept is not None and is_hit:
         if session.usage is not None:
             session.usage.rankings += 1
-        return kept.page
+        page: Feed = kept.page
+        return page
     return _Start(
         request, newest["version"], newest["until"], newest["is_large"], is_personal=newest["is_personal"], state=state
     )

@@ -9,6 +9,7 @@ import asyncpg
 
 from db.claims import APP_ROLES, SERVICE, Claims, service_for
 from domain import emails
+from domain.callers import Caller
 from domain.emails import Email
 from domain.errors import (
     Conflict,
@@ -20,8 +21,7 @@ from domain.errors import (
     UserNotFound,
 )
 from resolvers import accounts, sessions
-from resolvers.services import Services
-from resolvers.sessions import Caller
+from services.services import Services
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from pyotp.exceptions import OTPVerificationError
 
 from db.claims import SERVICE, Claims
 from db.session import Session
+from domain.callers import Caller
 from domain.errors import (
     Conflict,
     Invalid,
@@ -27,9 +28,10 @@ from domain.errors import (
     Unauthenticated,
 )
 from domain.refresh_tokens import pair_id
-from resolvers import accounts, attempts, sessions
-from resolvers.services import Services
-from resolvers.sessions import Caller, SignedIn
+from resolvers import accounts, sessions
+from resolvers.sessions import SignedIn
+from services import attempts
+from services.services import Services
 
 log = structlog.get_logger("aclue.accounts")
 

@@ -9,7 +9,7 @@ from db.claims import SERVICE, Claims, service_for
 from domain.errors import Conflict, Invalid, InvalidCredentials, Unauthenticated
 from domain.refresh_tokens import RefreshToken
 from resolvers import preferences, sessions
-from resolvers.services import Services
+from services.services import Services
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ import msgspec
 
 from db.claims import SERVICE, Claims
 from db.session import Session
+from domain.callers import Caller
 from domain.errors import InvalidCredentials, NotFound, RateLimited, Unauthenticated
 from domain.networks import ranges
 from domain.refresh_tokens import NONCE_BYTES, RefreshToken, pair_id
-from resolvers import attempts
-from resolvers.services import Services
+from services import attempts
+from services.services import Services
 
 # Live refresh tokens of a session, and pairs that it may give while a token that gave one may still be presented again.
 MAX_PAIRS = 100
@@ -38,14 +39,6 @@ class Visit:
     referrer: str | None = None
     device_type: str | None = None
     campaign: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """What is known of the other end of the connection."""
-
-    address: str = ""
-    user_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

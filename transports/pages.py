@@ -17,9 +17,9 @@ from starlette.requests import Request as HttpRequest
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
 from db.claims import ANONYMOUS
+from domain.callers import Caller
 from domain.errors import RateLimited, TryAgain
-from resolvers.services import Services
-from resolvers.sessions import Caller
+from services.services import Services
 from transports.streams import caller_of
 
 PAGES = Path(__file__).resolve().parents[1] / "web" / "pages"

@@ -14,9 +14,10 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from db.claims import Claims
-from resolvers.services import Services
-from schema.execution import Engine, Request
-from schema.trusted_documents import TrustedDocuments
+from engine.engine import Engine
+from engine.requests import Prepared, Request
+from engine.trusted_documents import TrustedDocuments
+from services.services import Services
 from settings import Settings
 
 MAX_PARAMETERS = 20
@@ -40,16 +41,16 @@ class BadRequest(Exception):
         self.headers = headers
 
 
-async def charge(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> None:
-    """Takes what a request costs from its caller's limits: for reading its text, before that is done, and for running
-    it. Raises RateLimited."""
-    reading = engine.price_of_reading(request)
+async def prepare(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> Prepared:
+    """Reads a request's text, and takes what that and running it cost from its caller's limits. Raises RateLimited."""
+    reading = engine.price_of_reading(request.query)
     if reading:
         await services.rate_limits.take(claims, address, reading)
-    price = engine.price(request)
+    prepared = engine.prepare(request)
     if reading:
         await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
-    await services.rate_limits.take(claims, address, price)
+    await services.rate_limits.take(claims, address, prepared.price)
+    return prepared
 
 
 class _Body(msgspec.Struct, rename="camel", gc=False):

@@ -24,7 +24,7 @@ import msgspec
 from domain import ids
 from domain.recommendations import Shown
 from resolvers.recommendations import FeedCursor
-from resolvers.services import Services
+from services.services import Services
 from tests.differential.apps import Answer
 
 TOLERANCE = 1e-4

@@ -13,9 +13,9 @@ import msgspec
 from graphql import GraphQLSchema
 from starlette.applications import Starlette
 
-from resolvers.services import Services
-from schema.execution import Engine
+from engine.engine import Engine
 from server import create_app
+from services.services import Services
 from settings import Settings
 from tests.conftest import SECRET
 from tests.differential.documents import Document

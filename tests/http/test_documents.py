@@ -6,8 +6,6 @@ import asyncio
 
 from graphql import get_introspection_query
 
-from schema.context import Context
-from schema.execution import Engine, Request
 from tests.conftest import Shop
 
 HANGS = 60  # seconds; far more than any answer takes
@@ -176,10 +174,3 @@ async def test_introspection_as_tools_ask_it(shop: Shop) -> None:
     assert schema["queryType"]["name"] == "Query"
     assert schema["mutationType"]["name"] == "Mutation"
     assert {"Product", "Recommendation", "Profile"} <= {entry["name"] for entry in schema["types"]}
-
-
-async def test_a_request_that_stays_keeps_nothing_but_its_text(shop: Shop) -> None:
-    """As that of a subscription does, for as long as its stream."""
-    request = Request("{ me { id } }")
-    await Engine(shop.services.settings).answer(request, Context(shop.services), "x")
-    assert request.document is None

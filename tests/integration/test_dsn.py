@@ -7,8 +7,8 @@ import pytest
 import settings as settings_module
 from commands.terminal import connected
 from db.claims import ANONYMOUS
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import Database
 from tests.conftest import SECRET
 
 PARAMETERS = {

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from db.claims import Claims
-from db.pool import Database
+from db.database import Database
 from domain.errors import IdempotencyKeyReused, Invalid
 from resolvers.idempotency_keys import once
 from tests.conftest import Shop

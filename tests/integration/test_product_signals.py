@@ -10,7 +10,7 @@ import pytest
 from db import privacy
 from domain.networks import ranges
 from domain.trust import Vote, ripeness, weights
-from resolvers import housekeeping
+from services import housekeeping
 from tests.conftest import Shop
 from tests.crowds import Person, come, swipe
 

@@ -19,8 +19,8 @@ import pytest
 from db.claims import SERVICE, Claims
 from domain.errors import LimitReached
 from domain.pseudonyms import Pseudonyms
-from resolvers.storage_use import StorageUse
 from server import create_app
+from services.storage_use import StorageUse
 from tests.client import SWIPE, Client
 from tests.conftest import SECRET, Shop
 from tests.streams import socket

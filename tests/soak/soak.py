@@ -24,7 +24,7 @@ import settings as settings_module
 from bench.processes import private_memory
 from db import secrets
 from db.embedded import running_dsns
-from resolvers.tokens import Tokens
+from services.tokens import Tokens
 from settings import ClaimsMode
 from tests.client import Client
 from tests.e2e.conftest import HANGS, Service, served

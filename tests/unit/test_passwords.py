@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import unicodedata
 
 import argon2
 import pytest
 
 from domain.passwords import MAX_LENGTH, fits, normalise, spellings
-from resolvers.passwords import Passwords
+from services.passwords import Passwords
 
 PASSWORD = "Schl\u00fcssel-\u00e7\u00e9dille-\u00c5"
 
@@ -81,3 +82,12 @@ async def test_as_much_is_compared_for_an_account_that_does_not_exist(monkeypatc
         compared.clear()
         assert await passwords.verify(None, password) is None
         assert compared == for_known
+
+
+def test_what_a_server_hashes_with() -> None:
+    """Tests hash cheaply (tests/conftest.py); this is the module as a server imports it."""
+    spec = importlib.util.find_spec("services.passwords")
+    assert spec is not None and spec.loader is not None
+    fresh = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fresh)
+    assert fresh._hasher().hash("correct horse").startswith("$argon2id$v=19$m=65536,t=3,p=4$")

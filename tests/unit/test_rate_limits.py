@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 
 from db.claims import ANONYMOUS, SERVICE, Claims
 from domain.errors import RateLimited
-from resolvers import rate_limits
-from resolvers.rate_limits import Buckets, RateLimits, seconds_until
-from schema.cost import LONG_LEAVES
-from schema.execution import Engine, Request
-from schema.root_fields import SURCHARGES
+from engine.cost import LONG_LEAVES
+from engine.engine import Engine
+from engine.requests import Request
+from engine.root_fields import SURCHARGES
+from services import rate_limits
+from services.rate_limits import Buckets, RateLimits, seconds_until
 from settings import SettingsError, load
 
 
@@ -173,7 +174,7 @@ def engine() -> Engine:
     ],
 )
 def test_the_price_of_a_request(engine: Engine, query: str, price: int) -> None:
-    assert engine.price(Request(query)) == price
+    assert engine.prepare(Request(query)).price == price
 
 
 def test_surcharges_are_for_fields_there_are(engine: Engine) -> None:
@@ -190,10 +191,9 @@ def test_long_values_are_of_fields_there_are(engine: Engine) -> None:
 
 def test_a_text_is_charged_before_it_is_read_unless_it_is_known(engine: Engine) -> None:
     for text in ("{ categories { parent { name } } }", "{ nothingMuch }", "{ { {"):
-        request = Request(text)
-        assert engine.price_of_reading(request) == 1 + len(text) // 2
-        engine.price(request)
-        assert engine.price_of_reading(request) == 0
+        assert engine.price_of_reading(text) == 1 + len(text) // 2
+        engine.prepare(Request(text))
+        assert engine.price_of_reading(text) == 0
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://redis.example", "memory://"])

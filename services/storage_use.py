@@ -24,7 +24,7 @@ from domain.pseudonyms import Pseudonyms
 from settings import Settings
 
 if TYPE_CHECKING:
-    from db.pool import Database
+    from db.database import Database
 
 log = structlog.get_logger("aclue.storage_use")
 

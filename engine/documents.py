@@ -11,26 +11,23 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
-    SelectionSetNode,
     parse,
     specified_rules,
     validate,
 )
 
+from engine import limits
+from engine.caching import is_public
+from engine.cost import Cost, CostCounter
+from engine.root_fields import root_fields, surcharge
+from engine.variables import Coercions, Variables
 from plan.fields import Fields
 from plan.operations import Plans
-from schema import limits
-from schema.caching import is_public
-from schema.cost import Cost, CostCounter
-from schema.root_fields import root_fields, surcharge
-from schema.variables import Coercions, Variables
+from plan.walker import fragments_of
 from settings import Settings
 
 KEPT_REFUSED = 500  # texts that do not fit, with up to twenty errors each
@@ -49,19 +46,15 @@ class Operation:
         tree: DocumentNode,
         node: OperationDefinitionNode,
     ) -> None:
-        fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
+        fragments = fragments_of(tree)
         self.node = node
         self.variables = Variables(schema, coercions, node)
         self.plans = Plans(schema, fields, node, fragments)
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
-        self._surcharge = surcharge(node, fragments)
+        self.surcharge = surcharge(node, fragments)
         self._counter = CostCounter(schema, fragments, node)
-
-    def price(self, variables: Mapping[str, Any]) -> int:
-        """What a request is charged against rate limits: 1, its cost, and what some of its fields cost more."""
-        return 1 + self.cost(variables).values + self._surcharge
 
     def cost(self, variables: Mapping[str, Any]) -> Cost:
         """The most that an answer may hold."""
@@ -133,8 +126,6 @@ class Documents:
             return Document(None, (limits.too(f"longer than {most} bytes", "GRAPHQL_PARSE_FAILED"),))
         try:
             tree = parse(text, max_tokens=settings.max_document_tokens)
-            if measure_depth(tree, settings.max_document_depth) > settings.max_document_depth:
-                raise limits.too(f"nested deeper than {settings.max_document_depth} fields")
             limits.check(tree, settings)
             errors = validate(
                 self._schema, tree, self._rules, max_errors=20, hide_suggestions=not settings.introspection
@@ -167,33 +158,3 @@ def _without_nodes(error: GraphQLError) -> GraphQLError:
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def measure_depth(tree: DocumentNode, limit: int) -> int:
-    """The deepest field, fragments followed. Each fragment is measured once, so the time is linear; a spread within
-    itself counts as too deep."""
-    fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
-    measured: dict[str, int] = {}
-    too_deep = limit + 1
-
-    def of_fragment(name: str) -> int:
-        if name not in measured:
-            measured[name] = too_deep  # until it is known: a cycle
-            fragment = fragments.get(name)
-            measured[name] = of_selections(fragment.selection_set) if fragment else 0
-        return measured[name]
-
-    def of_selections(selections: SelectionSetNode | None) -> int:
-        deepest = 0
-        for selection in selections.selections if selections else ():
-            if isinstance(selection, FieldNode):
-                depth = 1 + of_selections(selection.selection_set)
-            elif isinstance(selection, FragmentSpreadNode):
-                depth = of_fragment(selection.name.value)
-            else:
-                depth = of_selections(selection.selection_set)  # type: ignore[attr-defined]
-            deepest = max(deepest, depth)
-        return deepest
-
-    operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
-    return max((of_selections(operation.selection_set) for operation in operations), default=0)

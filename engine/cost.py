@@ -12,19 +12,18 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 from graphql import (
     FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLField,
     GraphQLInterfaceType,
+    GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
-    InlineFragmentNode,
     IntValueNode,
     ListValueNode,
     NullValueNode,
@@ -47,6 +46,7 @@ from graphql.type.introspection import SchemaMetaFieldDef, TypeMetaFieldDef
 
 from domain.pages import DEFAULT_SIZE, MAX_SIZE
 from domain.sizes import size_of
+from plan.walker import Fragments, Walker, selections_within
 from schema.bounds import declared
 
 KEPT_COUNTS = 100
@@ -78,70 +78,56 @@ class Cost:
     objects: int
 
 
+class _State(NamedTuple):
+    """Where the walk stands. `page` is the size that the field above says of the lists right below it; `is_one_type`:
+    below `__type`, and not among all types."""
+
+    parent: GraphQLNamedType | None
+    page: int
+    is_one_type: bool = False
+
+
 class _Counter:
     """Counts objects, and `leaf` for each value below which there is nothing. `sizes` are those that arguments of
     fields say, by the id of the field's node; None where an argument says nothing."""
 
-    def __init__(
-        self,
-        schema: GraphQLSchema,
-        fragments: Mapping[str, FragmentDefinitionNode],
-        sizes: Mapping[int, int | None],
-        leaf: int,
-    ) -> None:
+    def __init__(self, schema: GraphQLSchema, fragments: Fragments, sizes: Mapping[int, int | None], leaf: int) -> None:
         self._leaf = leaf
         self._schema = schema
         self._sizes = sizes
-        self._fragments = fragments
-        self._measured: dict[tuple[str, int, bool], int] = {}
-        self._is_one_type = False  # below __type, and not among all types
+        self._walker: Walker[_State, int] = Walker(
+            fragments,
+            self._of_field,
+            sum,
+            cyclic=0,
+            narrow=lambda state, condition: state._replace(parent=schema.get_type(condition.name.value)),
+        )
 
-    def of(self, selections: SelectionSetNode | None, parent: Any, page: int) -> int:
-        """Objects below one `parent`; `page` is the size that the field above says of the lists right below it."""
-        if selections is None or not isinstance(parent, _Composite):
+    def count(self, selections: SelectionSetNode, root: GraphQLNamedType | None) -> int:
+        """Of an operation."""
+        return self._walker.fold(selections, _State(root, DEFAULT_SIZE))
+
+    def _of_field(self, node: FieldNode, state: _State) -> int:
+        parent = state.parent
+        if not isinstance(parent, _Composite):
             return 0
-        total = 0
-        for selection in selections.selections:
-            if isinstance(selection, FieldNode):
-                total += self._of_field(selection, parent, page)
-            elif isinstance(selection, FragmentSpreadNode):
-                total += self._of_fragment(selection.name.value, page)
-            elif isinstance(selection, InlineFragmentNode):
-                condition = selection.type_condition
-                inner = self._schema.get_type(condition.name.value) if condition else parent
-                total += self.of(selection.selection_set, inner, page)
-        return total
-
-    def _of_fragment(self, name: str, page: int) -> int:
-        key = (name, page, self._is_one_type)
-        if key not in self._measured:
-            self._measured[key] = 0  # a cycle, which validation refuses
-            fragment = self._fragments[name]
-            inner = self._schema.get_type(fragment.type_condition.name.value)
-            self._measured[key] = self.of(fragment.selection_set, inner, page)
-        return self._measured[key]
-
-    def _of_field(self, node: FieldNode, parent: _Composite, page: int) -> int:
         field = parent.fields.get(node.name.value) or _META_FIELDS.get(node.name.value)
         if field is None:  # __typename
             return self._leaf * (ALIASED_LEAF if node.alias is not None else 1)
         if parent.name.startswith("__"):
-            return self._of_description(node, field, parent, page)
+            return self._of_description(node, field, parent, state)
         size = self._size(node, field)
         times = 1
         if is_list_type(get_nullable_type(field.type)):
             # What its own argument says, or what the argument of the field above does, or the field itself.
-            times = size if size is not None else (declared(field) or page)
+            times = size if size is not None else (declared(field) or state.page)
         if not is_composite_type(get_named_type(field.type)):
             # Many aliases of one long text make a large answer of a small one.
             weight = ALIASED_LEAF if node.alias is not None else 1
             return self._leaf * max(weight, times, LONG_LEAVES.get((parent.name, node.name.value), 1))
-        if field is TypeMetaFieldDef:
-            self._is_one_type = True
-        below = 1 + self.of(node.selection_set, get_named_type(field.type), DEFAULT_SIZE if size is None else size)
-        if field is TypeMetaFieldDef:
-            self._is_one_type = False
-        return times * below
+        is_one_type = state.is_one_type or field is TypeMetaFieldDef
+        below = _State(get_named_type(field.type), DEFAULT_SIZE if size is None else size, is_one_type)
+        return times * (1 + self._walker.fold(node.selection_set, below))
 
     def _size(self, node: FieldNode, field: GraphQLField) -> int | None:
         """What the field's arguments say; None for a field that takes none of those. More than is allowed is refused
@@ -155,13 +141,14 @@ class _Counter:
             return default if isinstance(default, int) else DEFAULT_SIZE
         return most if "ids" in field.args or node.name.value in SIZING_INPUTS else None
 
-    def _of_description(self, node: FieldNode, field: GraphQLField, parent: _Composite, page: int) -> int:
-        sizes = _longest_descriptions if self._is_one_type else _average_descriptions
+    def _of_description(self, node: FieldNode, field: GraphQLField, parent: _Composite, state: _State) -> int:
+        sizes = _longest_descriptions if state.is_one_type else _average_descriptions
         times = sizes(self._schema).get((parent.name, node.name.value), 1)
         if not is_composite_type(get_named_type(field.type)):
             return self._leaf * max(ALIASED_LEAF if node.alias is not None else 1, math.ceil(times))
         is_null = 0 if is_non_null_type(field.type) else self._leaf  # a value too, where there is nothing below
-        return math.ceil(times * (1 + self.of(node.selection_set, get_named_type(field.type), page))) + is_null
+        below = state._replace(parent=get_named_type(field.type))
+        return math.ceil(times * (1 + self._walker.fold(node.selection_set, below))) + is_null
 
 
 @functools.cache
@@ -206,7 +193,7 @@ class CostCounter:
     def __init__(
         self,
         schema: GraphQLSchema,
-        fragments: Mapping[str, FragmentDefinitionNode],
+        fragments: Fragments,
         operation: OperationDefinitionNode,
     ) -> None:
         self._schema = schema
@@ -219,11 +206,11 @@ class CostCounter:
         self._sizing = {
             id(node): found
             for selections in (operation.selection_set, *(f.selection_set for f in fragments.values()))
-            for node in _fields(selections)
-            if (found := _sizing(node))
+            for node in selections_within(selections)
+            if isinstance(node, FieldNode) and (found := _sizing(node))
         }
         is_mutation = operation.operation is OperationType.MUTATION
-        self._written = list(self._root_arguments(operation.selection_set)) if is_mutation else []
+        self._written = self._root_arguments() if is_mutation else []
         self._known: dict[Hashable, Cost] = {}
 
     def count(self, variables: Mapping[str, Any]) -> Cost:
@@ -236,9 +223,7 @@ class CostCounter:
             given = dict(zip(self._sizing, sizes, strict=True))
             root = self._schema.get_root_type(self._operation.operation)
             values, objects = (
-                _Counter(self._schema, self._fragments, given, leaf).of(
-                    self._operation.selection_set, root, DEFAULT_SIZE
-                )
+                _Counter(self._schema, self._fragments, given, leaf).count(self._operation.selection_set, root)
                 for leaf in (1, 0)
             )
             cost = self._known[sizes] = Cost(values, objects)
@@ -267,15 +252,15 @@ class CostCounter:
             return int(node.value[:MAX_DIGITS])
         return len(node.values) if isinstance(node, ListValueNode) else 1  # a single item stands for a list of one
 
-    def _root_arguments(self, selections: SelectionSetNode) -> Iterator[ValueNode]:
+    def _root_arguments(self) -> list[ValueNode]:
         """Of the operation's own fields, once for each time that a field stands there."""
-        for selection in selections.selections:
-            if isinstance(selection, FieldNode):
-                yield from (argument.value for argument in selection.arguments or ())
-            elif isinstance(selection, FragmentSpreadNode):
-                yield from self._root_arguments(self._fragments[selection.name.value].selection_set)
-            elif isinstance(selection, InlineFragmentNode):
-                yield from self._root_arguments(selection.selection_set)
+        walker: Walker[None, list[ValueNode]] = Walker(
+            self._fragments,
+            lambda node, _: [argument.value for argument in node.arguments or ()],
+            lambda found: list(chain.from_iterable(found)),
+            cyclic=[],
+        )
+        return walker.fold(self._operation.selection_set, None)
 
     def _of_writing(self, variables: Mapping[str, Any]) -> int:
         values = 0
@@ -297,16 +282,6 @@ class CostCounter:
         if isinstance(node, ObjectValueNode):
             return {field.name.value: self._plain(field.value, variables) for field in node.fields}
         return getattr(node, "value", None)
-
-
-def _fields(selections: SelectionSetNode) -> Iterator[FieldNode]:
-    """All of them, without following fragments."""
-    for selection in selections.selections:
-        if isinstance(selection, FieldNode):
-            yield selection
-        below = getattr(selection, "selection_set", None)
-        if below is not None:
-            yield from _fields(below)
 
 
 def _sizing(node: FieldNode) -> list[tuple[ValueNode, tuple[str, ...]]]:

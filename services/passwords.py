@@ -6,20 +6,27 @@ import asyncio
 from functools import cache
 
 import argon2
+import argon2.profiles
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from domain.passwords import fits, normalise, spellings
+
+PARAMETERS = argon2.profiles.RFC_9106_LOW_MEMORY
+
+
+def _hasher() -> argon2.PasswordHasher:
+    return argon2.PasswordHasher.from_parameters(PARAMETERS)
 
 
 @cache
 def _nobodys_hash() -> str:
     """What the password of an account that does not exist is compared with; made before it is needed."""
-    return argon2.PasswordHasher().hash("nobody")
+    return _hasher().hash("nobody")
 
 
 class Passwords:
     def __init__(self) -> None:
-        self._hasher = argon2.PasswordHasher()
+        self._hasher = _hasher()
         self._slots = asyncio.Semaphore(2)
         self._nobodys_hash = _nobodys_hash()
 

@@ -118,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     trusted_documents: str = ""
     trusted_documents_mode: DocumentsMode = DocumentsMode.OPEN
     max_body_bytes: Positive = 1_000_000
+    max_bodies_bytes: Positive = 32_000_000
     max_variables_bytes: Positive = 250_000
     max_variables_depth: Positive = 20
     max_document_bytes: Positive = 50_000

@@ -196,6 +196,14 @@ async def test_there_is_one_account_per_address_however_it_is_spelled(shop: Shop
     assert await shop.owner.fetchval("select count(*) from auth.users") == 3
 
 
+async def test_letters_that_full_case_folding_makes_one_are_two_addresses(shop: Shop) -> None:
+    for address in ("gro\u00df@people.example", "gross@people.example"):
+        await shop.client().do(UP, input={"email": address, "password": f"correct {address}"})
+    for address, typed in (("gro\u00df@people.example", "GRO\u1e9e@"), ("gross@people.example", "GROSS@")):
+        given = {"email": f"{typed}people.example", "password": f"correct {address}"}
+        assert (await shop.client().do(IN, input=given))["profile"]["email"] == address
+
+
 async def test_accounts_of_before_are_entered_by_what_was_typed_then(shop: Shop) -> None:
     """Even two of what is one address by now; there is no third."""
     password_hash = argon2.PasswordHasher().hash(ANNA["password"])

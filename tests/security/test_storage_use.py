@@ -28,6 +28,9 @@ from tests.streams import socket
 EVENTS = (
     "mutation ($events: [EventInput!]!) { recordEvents(input: {events: $events}) { recorded userErrors { code } } }"
 )
+ERASE = """
+mutation ($proof: String) { deleteMyAccount(input: {confirm: true, refreshToken: $proof}) { userErrors { code } } }
+"""
 NOTED = "select count(*) from public.analytics_events"
 Serve = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -207,6 +210,24 @@ async def test_a_person_at_the_limit_can_still_withdraw_leave_and_be_erased(serv
     await anna.do("mutation { deleteMyAccount(input: {confirm: true}) { userErrors { code } } }")
 
 
+START = """
+mutation ($page: String) { startSession(input: {landingPage: $page}) { accessToken userErrors { code } } }
+"""
+RESET = "mutation ($email: String!) { requestPasswordReset(input: {email: $email}) { userErrors { code } } }"
+
+
+@pytest.mark.usefixtures("own_accounts")
+async def test_long_texts_without_a_token_do_not_use_up_the_reserve_of_a_network(serve: Serve) -> None:
+    """Nearly nothing of them is stored."""
+    http = await serve(network=300_000)
+    stranger = Client(http)
+    for _ in range(5):
+        await stranger.do(START, page="x" * 200_000)
+        await stranger.do(RESET, email="x" * 200_000)
+    anna = await Client(http).start_session()
+    assert await fill(anna, text="x" * 2000) > 50
+
+
 async def test_deciding_over_and_over_has_an_end_too(serve: Serve, shop: Shop) -> None:
     anna, _ = await full_of(serve, shop)
     decide = (
@@ -222,7 +243,7 @@ async def test_who_is_erased_and_begins_anew_is_in_the_same_network(serve: Serve
     for _ in range(3):
         anna = await Client(http).start_session()
         last = await fill(anna, text="x" * 2000)
-        await anna.do("mutation { deleteMyAccount(input: {confirm: true}) { userErrors { code } } }")
+        await anna.do(ERASE, proof=anna.refresh_token)
     assert last == 0
 
 

@@ -7,6 +7,7 @@ other 80 bits stay, and a repeat is known by these: each sending computes a slig
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -23,6 +24,13 @@ def skew_of(sent_at: datetime | None) -> int:
         return 0
     ahead = sent_at.timestamp() - time.time()
     return int(ahead * 1000) if abs(ahead) > CLOCK_SKEW_SECONDS else 0
+
+
+def may_repeat_corrected(sent_at: datetime | None, ids: Iterable[UUID]) -> bool:
+    """Whether some of these ids may be of an earlier sending whose `sentAt` corrected them. Without `sentAt` that takes
+    an old id: what has just happened was not sent before, and is not searched for."""
+    earliest = (time.time() - CLOCK_SKEW_SECONDS) * 1000
+    return sent_at is not None or any(id.int >> 80 < earliest for id in ids)
 
 
 def recent(text: str, field: tuple[str, ...], skew: int) -> UUID:

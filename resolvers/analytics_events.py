@@ -70,7 +70,7 @@ async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime
         session_id=session.claims.session_id,
     )
     session.stored_part = len(stored) / max(1, len(events))
-    return len(stored), errors
+    return len(stored), await client_ids.without_repeats(session, "analytics_events.known", user, errors)
 
 
 def _check(event: NewEvent, field: tuple[str, ...], skew: int) -> _Checked:

@@ -55,7 +55,7 @@ async def record(session: Session, views: Sequence[NewView], sent_at: datetime |
         session_id=session.claims.session_id,
     )
     session.stored_part = len(stored) / max(1, len(views))
-    return len(stored), errors
+    return len(stored), await client_ids.without_repeats(session, "product_views.known", user, errors)
 
 
 def _check(view: NewView, field: tuple[str, ...], skew: int) -> UUID:

@@ -70,6 +70,10 @@ async def test_views_sent_again_without_the_clock_are_no_new_ones(shop: Shop) ->
     clock = (datetime.now(UTC) - timedelta(days=1)).isoformat()
     assert (await anna.do(RECORD, views=views, sentAt=clock))["recorded"] == 1
     assert (await anna.do(RECORD, views=views))["recorded"] == 0
+    early = [{**views[0], "id": uuid7(-DAY)}]
+    clock = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert (await anna.do(RECORD, views=early, sentAt=clock))["recorded"] == 1
+    assert (await anna.do(RECORD, views=early))["recorded"] == 0
 
 
 async def test_views_need_somebody_and_are_limited(shop: Shop) -> None:

@@ -283,6 +283,8 @@ def _with_parameters(settings: Settings, given: Mapping[str, str]) -> Settings:
     if api.connection_limit and not {"DATABASE_POOL_SIZE", "DATABASE_MAX_OVERFLOW"} & given.keys():
         limit = api.connection_limit
         settings = msgspec.structs.replace(settings, database_pool_size=limit, database_max_overflow=0)
+    if api.pool_timeout and "DATABASE_POOL_TIMEOUT" not in given:
+        settings = msgspec.structs.replace(settings, database_pool_timeout=api.pool_timeout)
     return settings
 
 

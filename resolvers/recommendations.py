@@ -333,7 +333,7 @@ def _plain(wanted: Any) -> Any:
 
 
 async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *, size: int, after: str | None) -> Feed:
-    """Gifts for somebody else: the same for every caller. Raises Invalid for an age or price that cannot be."""
+    """Gifts for somebody else: the same for every caller. Raises Invalid for an age, price or text that cannot be."""
     if wishes.age is not None and not 0 <= wishes.age <= 130:
         raise Invalid("An age is from 0 to 130.", ("input", "age"))
     start = await _start(session, services, "gift_finder", NOBODY, _plain(wishes), size, after)
@@ -349,10 +349,15 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
     conditions = products.conditions(
         products.Filter(min_price=wishes.min_price, max_price=wishes.max_price, currency=wishes.currency)
     )
-    for name, slugs in (("in_categories", wishes.category_slugs), ("not_in_categories", wishes.avoid_category_slugs)):
+    for name, field, slugs in (
+        ("in_categories", "categorySlugs", wishes.category_slugs),
+        ("not_in_categories", "avoidCategorySlugs", wishes.avoid_category_slugs),
+    ):
         if slugs:
             if len(slugs) > products.MAX_LIST:
-                raise Invalid(f"At most {products.MAX_LIST} categories.", ("input",))
+                raise Invalid(f"At most {products.MAX_LIST} categories.", ("input", field))
+            for slug in slugs:
+                require_no_nul(slug, ("input", field))
             conditions.append(QUERIES[f"products.{name}"].bind(slugs=list(slugs)))
     leanings = [1.0 if trait in wishes.traits else 0.0 for trait in TRAITS]
     lists: list[str] = []

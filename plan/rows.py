@@ -14,12 +14,12 @@ import msgspec
 from graphql import FieldNode, GraphQLObjectType, get_nullable_type, is_list_type, is_non_null_type
 
 from db.connections import PageRequest
+from db.queries import NumberedSql, prefixed
 from db.rows import Column, RowType, ToMany, ToOne
 from db.sources import Listing, Reference
 from plan import leaves
 from plan.errors import Mismatch, NotPlanned
 from plan.fields import Resolver
-from plan.sql import MAX_COLUMNS, Statement, named
 from plan.values import NonNull, Object, Run, Value, settled, settled_one
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ Extras = Sequence[str] | None
 Write = Callable[[Row, Run, Extras], str]
 
 KEPT_STATEMENTS = 200
+MAX_COLUMNS = 100  # arguments of json_build_array
 
 # By id of a page or list below: its number among all of them, and what a page was described as.
 _Requests: TypeAlias = Mapping[int, tuple[int, Any]]
@@ -108,7 +109,7 @@ class Rows:
         self._never_null: dict[str, str] = {}  # a column asked for that is null in no row, by alias
         self._below: list[_Below] = []
         self._every_below: list[_Below] | None = None
-        self._statements: dict[Any, Statement] = {}
+        self._statements: dict[Any, NumberedSql] = {}
 
     def position(self, expression: str) -> int:
         """Where an expression stands among the columns."""
@@ -318,9 +319,9 @@ class Rows:
         rows: list[Row] = await run_statement(statement.sql, statement.arguments(given))
         return rows
 
-    def _statement(self, source: Source, requests: _Requests) -> Statement:
+    def _statement(self, source: Source, requests: _Requests) -> NumberedSql:
         columns = self._select_list(requests) + source.last
-        return Statement.of(f"select {columns} from {source.tables}{self.joined}{source.rest}")
+        return NumberedSql.of(f"select {columns} from {source.tables}{self.joined}{source.rest}")
 
     def _all_below(self) -> list[_Below]:
         if self._every_below is None:
@@ -347,7 +348,7 @@ class Rows:
             if below.total is not None:
                 index, (request, parent) = requests[id(below)]
                 counted = request.count_text(f"{below.scope.alias}.{parent.name}")
-                columns[below.total] = f"({named(counted, f'n{index}_')})"
+                columns[below.total] = f"({prefixed(counted, f'n{index}_')})"
         return ", ".join(columns)
 
     def _inner(self, below: _Below, requests: _Requests) -> str:
@@ -357,7 +358,7 @@ class Rows:
         columns = row_type.select_list("r")
         if described is not None:
             request, parent = described
-            return named(request.page_text(columns, f"{below.scope.alias}.{parent.name}"), f"n{index}_")
+            return prefixed(request.page_text(columns, f"{below.scope.alias}.{parent.name}"), f"n{index}_")
         assert below.many is not None
         many = below.many
         # The list's own table has the alias r, as its condition and order say; what is above has others.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from db.connections import PageRequest
 from db.rows import Column, RowType, ToMany, ToOne
 
 
@@ -28,6 +29,13 @@ class Resolver:
 Field: TypeAlias = Column | ToOne | ToMany | Attribute | Resolver
 
 
+class Page(Protocol):
+    """A page to read, as a connection over rows gives it."""
+
+    request: PageRequest
+    parent_key: Any  # of a row, ROOT without one, or a plan's stand-in for a column
+
+
 class Fields(Protocol):
     """The declarations behind a schema."""
 
@@ -38,7 +46,7 @@ class Fields(Protocol):
         """The rows that a type is backed by."""
 
     def is_page(self, type_name: str) -> bool:
-        """Whether a type is a connection over rows: its values have a `request` and a `parent_key`."""
+        """Whether a type is a connection over rows: its values are each a Page."""
 
     def type_name(self, value: Any) -> str:
         """The GraphQL type of an object, where its field's type is an interface."""

@@ -16,8 +16,8 @@ from plan.errors import Mismatch
 
 NULL = "null"
 MAX_INT = 2_147_483_647
-REMEMBERED = 4096
-REMEMBERED_BY_ALL = 200_000
+MAX_MEMO_ENTRIES = 4096
+MAX_MEMO_ENTRIES_IN_ALL = 200_000
 _UTC = "+00:00"
 _WITH_MICROSECONDS = len("2026-01-31T12:00:00.123456+00:00")  # Postgres leaves out zeros at the end
 
@@ -60,7 +60,7 @@ def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], str]:
         case "Boolean":
             return boolean
         case "DateTime":
-            return moment
+            return timestamp
         case "ID":
             return identifier
     serialize = type_.serialize
@@ -82,8 +82,8 @@ def identifier(value: Any) -> str:
     return string(value)
 
 
-def moment(value: Any) -> str:
-    """A moment, of Postgres' JSON as text; all in UTC."""
+def timestamp(value: Any) -> str:
+    """A timestamp in UTC: a datetime, or the text that Postgres puts into JSON."""
     if type(value) is str:
         if len(value) == _WITH_MICROSECONDS and value.endswith(_UTC):
             return f'"{value[:-6]}Z"'
@@ -96,28 +96,28 @@ def moment(value: Any) -> str:
     return f'"{text[:-6]}Z"'
 
 
-class Remembered(dict[Any, str]):
+class Memo(dict[Any, str]):
     """What a pure function of one argument, or of a tuple of several, gave for its latest ones: `remembered[x]`. It
     forgets everything when that is much, and all of them do when it is much together: documents have many. A hit costs
     no call of Python's."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
-    _all: ClassVar[weakref.WeakSet[Remembered]] = weakref.WeakSet()
+    _all: ClassVar[weakref.WeakSet[Memo]] = weakref.WeakSet()
     _added: ClassVar[int] = 0
 
     def __init__(self, function: Callable[[Any], str]) -> None:
         super().__init__()
         self._function = function
-        Remembered._all.add(self)
+        Memo._all.add(self)
 
     def __missing__(self, argument: Any) -> str:
         text = self._function(argument)
-        if len(self) >= REMEMBERED:
+        if len(self) >= MAX_MEMO_ENTRIES:
             self.clear()
-        Remembered._added += 1
-        if Remembered._added > REMEMBERED_BY_ALL:
-            Remembered._added = 0
-            for each in Remembered._all:
+        Memo._added += 1
+        if Memo._added > MAX_MEMO_ENTRIES_IN_ALL:
+            Memo._added = 0
+            for each in Memo._all:
                 each.clear()
         self[argument] = text
         return text

@@ -25,7 +25,7 @@ from graphql import (
 )
 
 from plan.fields import Fields
-from plan.operations import Plans
+from plan.operations import OperationPlans
 from schema import limits
 from schema.caching import is_public
 from schema.cost import Cost, CostCounter
@@ -52,7 +52,7 @@ class Operation:
         fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
         self.node = node
         self.variables = Variables(schema, coercions, node)
-        self.plans = Plans(schema, fields, node, fragments)
+        self.plans = OperationPlans(schema, fields, node, fragments)
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())

@@ -27,8 +27,8 @@ from graphql.pyutils import Path
 
 from domain.errors import TryAgain
 from plan.errors import NotPlanned
-from plan.operations import Plan
-from plan.values import Run, settled_one
+from plan.operations import OperationPlan
+from plan.values import Run, await_if_awaitable
 from schema.context import Context
 from schema.cost import Cost
 from schema.documents import Document, Documents, Operation
@@ -249,19 +249,19 @@ class Engine:
         return Answer(f'{{"data":{text}}}'.encode())
 
     async def _mutated(
-        self, plan: Plan, run: Run, tree: DocumentNode, request: Request, context: Context, request_id: str
+        self, plan: OperationPlan, run: Run, tree: DocumentNode, request: Request, context: Context, request_id: str
     ) -> Answer | str:
         """By a plan with one root field, whose resolver runs once, whatever becomes of the payload."""
         (root,) = plan.roots
         context.begin_write()
         try:
-            waiting = root.get(run)
+            waiting = root.get(run, None)
         except GraphQLError:  # of arguments: before anything was done
             return "arguments"
         try:
-            payload = [await settled_one(waiting)]
+            payload = [await await_if_awaitable(waiting)]
             try:
-                data = plan.written(await root.value.texts(run, payload))
+                data = plan.render(await root.value.render(run, payload))
             except Exception:
                 if context.session.failure is not None:
                     raise
@@ -274,7 +274,7 @@ class Engine:
         return Answer(f'{{"data":{data}}}'.encode())
 
     async def _completed(
-        self, plan: Plan, payload: Any, tree: DocumentNode, request: Request, context: Context, request_id: str
+        self, plan: OperationPlan, payload: Any, tree: DocumentNode, request: Request, context: Context, request_id: str
     ) -> Answer:
         """What was done is done: ordinary execution writes the payload, with what may be null where it failed."""
 
@@ -322,7 +322,7 @@ class Engine:
         return result if isinstance(result, ExecutionResult) else await result
 
 
-def _failed(plan: Plan, error: Exception, context: Context, request_id: str) -> Answer:
+def _failed(plan: OperationPlan, error: Exception, context: Context, request_id: str) -> Answer:
     """The answer of a plan whose root fields all failed alike."""
     errors = [located_error(error, root.nodes, Path(None, root.key, None).as_list()) for root in plan.roots]
     if not plan.is_nullable:

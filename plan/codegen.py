@@ -1,0 +1,91 @@
+"""Generates the function that renders an object from a row.
+
+One generated function takes 0.7 microseconds for a row of fifteen fields; a loop over a closure per field, which does
+the same, takes 1.6: for a page of fifty rows a tenth more CPU time of the whole request.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, NewType, TypeAlias
+
+from plan import leaves
+from plan.values import Run
+
+Row: TypeAlias = Any  # an asyncpg.Record, or a list out of a nested select's JSON: read by position
+Resolved: TypeAlias = Sequence[str] | None  # per row, what fields of resolvers were rendered to
+Render: TypeAlias = Callable[[Row, Run, Resolved], str]
+
+Expression = NewType("Expression", str)
+"""Python over `row`, `run`, `resolved`, `null`, bound names and integers."""
+
+_EXPRESSION = re.compile(r"(?:row|run|resolved|null|if|else|is not None|b\d+|\d+|[ (),\[\]])+")
+
+
+class RenderFunction:
+    """A function in the making: members are added in order, then it is compiled.
+
+    Nothing of a request becomes source: response keys, and all other text and values, are bound to names made here."""
+
+    def __init__(self) -> None:
+        self._bound: dict[str, object] = {"null": leaves.NULL}
+        self._pieces: list[Expression] = []
+        self._fixed = "{"
+
+    def bind(self, value: object) -> Expression:
+        """A name for this value in expressions."""
+        name = f"b{len(self._bound)}"
+        self._bound[name] = value
+        return Expression(name)
+
+    def add(self, key: str, expression: Expression, *, is_plain: bool = False) -> None:
+        """A member whose JSON text the expression gives; with `is_plain`, one that is a string in need of quotes but
+        of no escaping."""
+        quote = '"' if is_plain else ""
+        self._add_fixed(f'"{key}":{quote}')
+        self._pieces += [self.bind(self._fixed), expression]
+        self._fixed = quote
+
+    def add_fixed(self, key: str, text: str) -> None:
+        """A member with the same JSON text in every object."""
+        self._add_fixed(f'"{key}":{text}')
+
+    def compile(self) -> Render:
+        """The function. It raises what the functions bound to it do. Raises ValueError for an expression of anything
+        but names and positions."""
+        for piece in self._pieces:
+            if not _EXPRESSION.fullmatch(piece):
+                raise ValueError(f"not an expression of bound names: {piece}")
+        end = self.bind(self._fixed + "}")
+        text = "".join([f"{{{piece}}}" for piece in [*self._pieces, end]])
+        render: Render = eval(f"lambda row, run, resolved: f'{text}'", {"__builtins__": {}, **self._bound})  # noqa: S307
+        return render
+
+    def _add_fixed(self, text: str) -> None:
+        self._fixed += text if self._fixed == "{" and not self._pieces else f",{text}"
+
+
+def output(position: int) -> Expression:
+    """The output of a row at this position."""
+    return Expression(f"row[{position}]")
+
+
+def resolved_field(index: int) -> Expression:
+    """The text of a field of a resolver."""
+    return Expression(f"resolved[{index}]")
+
+
+def call(function: Expression, *arguments: Expression | str) -> Expression:
+    """A bound function's result; arguments may be `row`, `run` and `resolved`."""
+    return Expression(f"{function}({','.join(arguments)})")
+
+
+def look_up(memo: Expression, *keys: Expression) -> Expression:
+    """What a bound memo has for a key, or for a tuple of several."""
+    return Expression(f"{memo}[{','.join(keys)}]")
+
+
+def unless_null(test: Expression, expression: Expression, otherwise: Expression = Expression("null")) -> Expression:
+    """The expression where `test` is not None."""
+    return Expression(f"({expression} if {test} is not None else {otherwise})")

@@ -75,6 +75,18 @@ class _Column(_Output):
 
 
 @dataclass(frozen=True, slots=True)
+class _SortValue(_Output):
+    """A sort value of the select's own page; null where the page's order has fewer: orders of a type differ."""
+
+    root: Table
+    index: int
+
+    def sql(self, pages: Pages) -> str:
+        is_there = self.index < len(pages[self.root.alias].request.order.keys)
+        return self.root.column(f"sort_{self.index}") if is_there else "null"
+
+
+@dataclass(frozen=True, slots=True)
 class _NestedList(_Output):
     """The rows of a to-many relation, as JSON."""
 
@@ -139,7 +151,7 @@ class Select:
 
     def sort_value(self, index: int) -> int:
         """Where a sort value of the page that the select reads stands in a row."""
-        return self.column(self.root, f"sort_{index}")
+        return self._output(f"sort {index}", _SortValue(self.root, index))
 
     def join(self, table: Table, to_one: ToOne) -> Table:
         """The table of a to-one relation; the same one when it is asked for again."""

@@ -10,7 +10,7 @@ import pytest
 
 from db.connections import PageRequest
 from db.queries import Fragment
-from db.rows import Order, RowType, ToMany, ToOne
+from db.rows import BY_NAME, Order, RowType, ToMany, ToOne
 from plan.errors import NotPlanned
 from plan.select import MAX_NESTED_OUTPUTS, ParentColumn, Select, Source
 
@@ -136,6 +136,17 @@ def test_a_page_within_a_page_goes_over_the_row_above_it(products: Select, alias
     text = products.text(SOURCE, {"p1": page_of_brands(), "p2": page_of_brands()})
     assert "r.maker_id = p0.maker_id" in text
     assert "r.maker_id = p1.maker_id" in text
+
+
+def test_an_order_that_is_shorter_than_others_has_nulls_for_the_rest(products: Select, aliases: Aliases) -> None:
+    brands = Select(BRANDS, aliases)
+    for index in range(3):
+        brands.sort_value(index)
+    products.nest_page(products.root, brands)
+    page = page_of_brands()
+    assert "json_build_array(p1.sort_0, p1.sort_1, null)" in products.text(SOURCE, {"p1": page})
+    by_name = Connection(replace(page.request, order=BY_NAME), page.parent_key)
+    assert "json_build_array(p1.sort_0, p1.sort_1, p1.sort_2)" in products.text(SOURCE, {"p1": by_name})
 
 
 def test_more_outputs_than_a_json_array_takes_are_refused_before_anything_runs(

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 QUERY_FOLDER = Path(__file__).resolve().parent.parent / "sql" / "queries"
 
@@ -43,7 +42,7 @@ class NumberedSql:
         sql = _PARAM.sub(lambda match: f"${numbers.setdefault(match.group(1), len(numbers) + 1)}", text)
         return cls(sql, tuple(numbers))
 
-    def arguments(self, values: Mapping[str, Any]) -> list[Any]:
+    def arguments(self, values: Mapping[str, object]) -> list[object]:
         """The values in the order of `names`; there may be others among them. Raises UnknownParameter for a name
         without a value."""
         try:
@@ -62,7 +61,7 @@ class Fragment:
     """SQL text with `:name` placeholders and the values to bind."""
 
     text: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class Query:
     params: tuple[str, ...]
     sql: str
 
-    def bind(self, **values: Any) -> Fragment:
+    def bind(self, **values: object) -> Fragment:
         """The block as a fragment of another one; its values are given now."""
         if set(values) != set(self.params):
             raise UnknownParameter(f"{self.name} takes {self.params}, got {tuple(values)}")
@@ -96,9 +95,9 @@ class Composed:
     """A statement composed of blocks: its own parameters are still `:names`."""
 
     text: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
-    def statement(self, **values: Any) -> tuple[str, list[Any]]:
+    def statement(self, **values: object) -> tuple[str, list[object]]:
         """SQL with $n and the arguments in their order. Raises UnknownParameter for a name without a value."""
         numbered = NumberedSql.of(self.text)
         return numbered.sql, numbered.arguments({**self.values, **values})
@@ -107,7 +106,7 @@ class Composed:
 def compose(text: str, slots: Mapping[str, Fragment | str]) -> Composed:
     """Fills `{slots}`; the values of each fragment get names of their own, so that blocks can be used twice. Raises
     KeyError for a slot that is not among them."""
-    values: dict[str, Any] = {}
+    values: dict[str, object] = {}
 
     def insert(match: re.Match[str]) -> str:
         name = match.group(1)

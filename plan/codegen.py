@@ -8,14 +8,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, NewType, TypeAlias
+from typing import Any, NewType, Protocol, TypeAlias
 
 from plan import leaves
 from plan.values import Run
 
-Row: TypeAlias = Any  # an asyncpg.Record, or a list out of a nested select's JSON: read by position
-Resolved: TypeAlias = Sequence[str] | None  # per row, what fields of resolvers were rendered to
+
+class Row(Protocol):
+    """The outputs of a row by position: an asyncpg.Record, or a list of a nested select's JSON."""
+
+    def __getitem__(self, position: int, /) -> Any:
+        """A value of whatever type asyncpg or JSON gives it."""
+
+
+Resolved: TypeAlias = Sequence[str] | None
+"""The texts of a row's fields that resolvers gave; None without such fields."""
+
 Render: TypeAlias = Callable[[Row, Run, Resolved], str]
+"""The JSON text of an object."""
 
 Expression = NewType("Expression", str)
 """Python over `row`, `run`, `resolved`, `null`, bound names and integers."""

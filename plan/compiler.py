@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
-from typing import Any, TypeAlias
+from typing import Any
 
 from graphql import (
     FieldNode,
@@ -21,15 +21,13 @@ from graphql.execution.values import get_argument_values
 from db.rows import RowType
 from plan.errors import NotPlanned
 from plan.fields import Attribute, Fields, Resolver
-from plan.leaves import NULL, leaf
+from plan.leaves import NULL, RenderValue, leaf
 from plan.objects import ObjectPlan
 from plan.pages import PagePlan
 from plan.rows import RowPlan
 from plan.selections import Selections, has_variables
 from plan.templates import template
 from plan.values import Get, Leaf, List, NonNull, Object, Run, Value
-
-RenderValue: TypeAlias = Callable[[Any], str]
 
 
 class Compiler:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -19,8 +19,9 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """A field that a function gives: a value, a source (db/sources.py), a page, or something to await that gives one
-    of these. `call(source, info, arguments)` takes arguments as `convert` makes them of coerced ones."""
+    """A field that a function gives: a value, a source (db/sources.py), a Page, or something to await that gives one of
+    these. `call(object, info, arguments)` takes arguments as `convert` makes them of coerced ones. Objects and values
+    are Any: only their GraphQL type says what they are."""
 
     call: Callable[[Any, Any, Mapping[str, Any]], Any]
     convert: Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -33,7 +34,7 @@ class Page(Protocol):
     """A page to read, as a connection over rows gives it."""
 
     request: PageRequest
-    parent_key: Any  # of a row, ROOT without one, or a plan's stand-in for a column
+    parent_key: Hashable  # of a row, ROOT without one, or a plan's stand-in for a column
 
 
 class Fields(Protocol):

@@ -1,4 +1,7 @@
-"""JSON text of single values. Each function refuses what its GraphQL type does not allow, null included."""
+"""JSON text of single values: a function for each scalar and enum, and memos of pure functions.
+
+Each function refuses what its GraphQL type does not allow, null included: it raises Mismatch, but `string` TypeError.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from datetime import datetime
 from json.encoder import encode_basestring
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from graphql import GraphQLEnumType, GraphQLError, GraphQLScalarType
@@ -21,17 +24,22 @@ MAX_MEMO_ENTRIES_IN_ALL = 200_000
 _UTC = "+00:00"
 _WITH_MICROSECONDS = len("2026-01-31T12:00:00.123456+00:00")  # Postgres leaves out zeros at the end
 
+RenderValue: TypeAlias = Callable[[Any], str]
+"""The JSON text of a value of one type; it refuses others."""
+
 string: Callable[[str], str] = encode_basestring  # C, where CPython has it; refuses all but str
 encode = msgspec.json.encode
 
 
-def integer(value: Any) -> str:
+def integer(value: object) -> str:
+    """An Int: 32 bits."""
     if type(value) is not int or not -MAX_INT - 1 <= value <= MAX_INT:
         raise Mismatch("Int")
     return str(value)
 
 
-def floating(value: Any) -> str:
+def floating(value: object) -> str:
+    """A Float: finite."""
     if type(value) is float and math.isfinite(value):
         return repr(value)
     if type(value) is int and abs(value) <= MAX_INT:
@@ -42,14 +50,15 @@ def floating(value: Any) -> str:
 _BOOLEANS = {True: "true", False: "false"}
 
 
-def boolean(value: Any) -> str:
+def boolean(value: object) -> str:
+    """A Boolean."""
     if type(value) is not bool:
         raise Mismatch("Boolean")
     return _BOOLEANS[value]
 
 
-def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], str]:
-    """The function for a type. It raises Mismatch for a value that the type does not allow."""
+def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> RenderValue:
+    """The function for a type."""
     match type_.name:
         case "String":
             return string
@@ -65,7 +74,7 @@ def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], str]:
             return identifier
     serialize = type_.serialize
 
-    def serialized(value: Any) -> str:
+    def serialized(value: object) -> str:
         if value is None:
             raise Mismatch(type_.name)
         try:
@@ -76,13 +85,14 @@ def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], str]:
     return serialized
 
 
-def identifier(value: Any) -> str:
+def identifier(value: object) -> str:
+    """An ID: text."""
     if type(value) is not str:
         raise Mismatch("ID")
     return string(value)
 
 
-def timestamp(value: Any) -> str:
+def timestamp(value: object) -> str:
     """A timestamp in UTC: a datetime, or the text that Postgres puts into JSON."""
     if type(value) is str:
         if len(value) == _WITH_MICROSECONDS and value.endswith(_UTC):
@@ -90,22 +100,24 @@ def timestamp(value: Any) -> str:
         if value[19:20] == "." and value[-6:] == _UTC and len(value) <= _WITH_MICROSECONDS:
             return f'"{value[:-6]:0<26}Z"'
         value = datetime.fromisoformat(value)
-    text = value.isoformat()
+    text = value.isoformat() if isinstance(value, datetime) else ""
     if not text.endswith(_UTC):
         raise Mismatch("DateTime")
     return f'"{text[:-6]}Z"'
 
 
 class Memo(dict[Any, str]):
-    """What a pure function of one argument, or of a tuple of several, gave for its latest ones: `remembered[x]`. It
-    forgets everything when that is much, and all of them do when it is much together: documents have many. A hit costs
-    no call of Python's."""
+    """Caches a pure function of one argument, or of a tuple of several: `memo[x]`. A hit is a lookup in a dict, without
+    a call in Python.
+
+    A memo with MAX_MEMO_ENTRIES is emptied, and all are when MAX_MEMO_ENTRIES_IN_ALL were added to them: every compiled
+    document has some."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
     _all: ClassVar[weakref.WeakSet[Memo]] = weakref.WeakSet()
     _added: ClassVar[int] = 0
 
-    def __init__(self, function: Callable[[Any], str]) -> None:
+    def __init__(self, function: RenderValue) -> None:
         super().__init__()
         self._function = function
         Memo._all.add(self)

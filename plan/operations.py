@@ -29,7 +29,7 @@ INTROSPECTION = ("__schema", "__type")
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A root field. `get` gives its value of None, or something to await that does."""
+    """A root field. `get` is called with None as the object."""
 
     key: str
     nodes: Sequence[FieldNode]

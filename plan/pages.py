@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+import asyncpg
 from graphql import FieldNode, GraphQLNamedType, GraphQLObjectType, get_named_type
 
 from db import connections
@@ -61,7 +62,7 @@ class PagePlan:
         """A text per page; those that differ in their parent alone come in one statement. Raises as Value.render
         does."""
         texts = [NULL] * len(pages)
-        groups: dict[Any, list[int]] = {}
+        groups: dict[Hashable, list[int]] = {}
         for number, page in enumerate(pages):
             groups.setdefault(page.request.identity, []).append(number)
         while groups:
@@ -84,7 +85,7 @@ class PagePlan:
             totals = [found[0]["page_total"]] * len(keys)
             found = [row for row in found if row["page_row"] is not None]
         resolved = await self.step.resolve(run, found)
-        of_key: dict[Any, list[int]] = {key: [] for key in keys}
+        of_key: dict[Hashable, list[int]] = {key: [] for key in keys}
         for number, row in enumerate(found):
             of_key[row["page_key"] or ROOT].append(number)
         texts = []
@@ -94,7 +95,7 @@ class PagePlan:
             texts.append(self.render_page(rows, total, request, run, beside))
         return texts
 
-    async def _fetch(self, run: Run, page: Page, keys: Sequence[Any], *, is_last: bool) -> list[Row]:
+    async def _fetch(self, run: Run, page: Page, keys: Sequence[Hashable], *, is_last: bool) -> list[asyncpg.Record]:
         """The rows of one page per key, with the key as `page_key`, null without a parent. With a total and without a
         parent there are `page_total` and `page_row`, too: a page without rows is one row then, and its number null."""
         request = page.request

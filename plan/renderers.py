@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 from graphql import (
@@ -161,7 +161,7 @@ class RowRenderer:
             return self._resolved(table, type_, related(to_many), self._compiler.value(type_of_field, nodes))
         position = self._step.nest_list(table, to_many, step)
 
-        def render_list(rows: Any, run: Run) -> str:
+        def render_list(rows: str | Sequence[Row], run: Run) -> str:
             return f"[{','.join([render(row, run, None) for row in _decoded(rows)])}]"
 
         return call(function.bind(render_list), output(position), "run")
@@ -173,7 +173,7 @@ class RowRenderer:
         position = self._step.nest_page(table, page.step, lambda run: get(run, stand_in))
         alias = page.step.select.root.alias
 
-        def render_page(run: Run, rows: Any, total: int | None = None) -> str:
+        def render_page(run: Run, rows: str | Sequence[Row], total: int | None = None) -> str:
             return page.render_page(_decoded(rows), total, run.pages[alias].request, run, None)
 
         bound = function.bind(render_page)
@@ -192,10 +192,12 @@ def render_rows(render: Render, rows: Sequence[Row], run: Run, resolved: Sequenc
     return [render(row, run, each) for row, each in zip(rows, resolved, strict=True)]
 
 
-def _decoded(rows: Any) -> Sequence[Row]:
+def _decoded(rows: str | Sequence[Row]) -> Sequence[Row]:
     """The rows of a nested select: text in a row of the statement, already a list in a row of another nested one."""
-    decoded: Sequence[Row] = msgspec.json.decode(rows) if type(rows) is str else rows
-    return decoded
+    if isinstance(rows, str):
+        decoded: Sequence[Row] = msgspec.json.decode(rows)
+        return decoded
+    return rows
 
 
 def _missing() -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
+
+import asyncpg
 
 from db.queries import NumberedSql
 from db.rows import RowType, ToMany
@@ -18,6 +20,9 @@ from plan.select import Select, Source, Table, prefix_of
 from plan.values import Get, Run, Value, await_if_awaitable, gather_awaitables
 
 MAX_STATEMENTS = 200  # of one step: one per shape of its pages
+
+Describe: TypeAlias = Callable[[Run], Any]
+"""Gives the Page to read in a run, or something to await that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +42,7 @@ class RowStep:
         """`new_alias`: see Select."""
         self.row_type = row_type
         self.select = Select(row_type, new_alias)
-        self._pages: dict[str, Callable[[Run], Any]] = {}  # what describes each nested page, by alias; outer ones first
+        self._pages: dict[str, Describe] = {}  # of nested pages by alias, outer ones first
         self._resolved: list[_ResolvedField] = []
         self._statements: dict[Hashable, NumberedSql] = {}
 
@@ -47,9 +52,8 @@ class RowStep:
         self._pages.update(step._pages)
         return position
 
-    def nest_page(self, outer: Table, step: RowStep, describe: Callable[[Run], Any]) -> int:
-        """Makes that step's rows, of a page, an output of these. `describe` gives the Page in a run, or something to
-        await that does. Gives the position; raises NotPlanned."""
+    def nest_page(self, outer: Table, step: RowStep, describe: Describe) -> int:
+        """Makes that step's rows, of a page, an output of these. Gives its position; raises NotPlanned."""
         position = self.select.nest_page(outer, step.select)
         self._pages[step.select.root.alias] = describe
         self._pages.update(step._pages)
@@ -91,15 +95,15 @@ class RowStep:
         run: Run,
         identity: Hashable,
         source: Callable[[], Source],
-        values: Mapping[str, Any],
+        values: Mapping[str, object],
         *,
         is_last: bool = False,
-    ) -> list[Row]:
-        """The rows of a source. `identity` names the source among those of this step, whatever `values` its parameters
-        have. `is_last`: no other statement of the run comes after it, but those of fields that a resolver gives. Raises
-        what a resolver or Postgres raised."""
+    ) -> list[asyncpg.Record]:
+        """The rows of a source, with its outputs by name. `identity` names the source among those of this step,
+        whatever `values` its parameters have. `is_last`: no other statement of the run comes after it, except those of
+        fields that resolvers give. Raises what a resolver or Postgres raised."""
         session = run.context.session
-        given: dict[str, Any] = {"subject": session.claims.subject, **values}
+        given: dict[str, object] = {"subject": session.claims.subject, **values}
         if self._pages:
             shapes = [identity]
             for alias, describe in self._pages.items():
@@ -116,8 +120,7 @@ class RowStep:
             statement = self._statements[identity] = NumberedSql.of(self.select.text(source(), run.pages))
         is_over = is_last and not self._resolved and session.read_only
         run_statement = session.run_last if is_over else session.run
-        rows: list[Row] = await run_statement(statement.sql, statement.arguments(given))
-        return rows
+        return await run_statement(statement.sql, statement.arguments(given))
 
 
 def related(to_many: ToMany) -> Get:

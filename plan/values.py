@@ -1,4 +1,7 @@
-"""How values of a GraphQL type become JSON text: many at a time, so that the rows they need come in one statement."""
+"""How values of a GraphQL type become JSON text: many at a time, so that the rows they need come in one statement.
+
+Values are Any here: resolvers give them, and only their GraphQL type says what they are.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from db.sources import Listing, Reference
 from domain.signing import Signer
 from plan.errors import Mismatch
 from plan.fields import Page
-from plan.leaves import NULL
+from plan.leaves import NULL, RenderValue
 
 if TYPE_CHECKING:
     from db.session import Session
@@ -77,7 +80,7 @@ class Leaf(Value):
 
     is_leaf = True
 
-    def __init__(self, render_value: Callable[[Any], str]) -> None:
+    def __init__(self, render_value: RenderValue) -> None:
         self._render_value = render_value
 
     async def render(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
@@ -146,7 +149,7 @@ class Object(Value):
                 self._object(type_.name)
 
     def rows(self, row_type: RowType) -> RowPlan:
-        """The plan for rows of this type."""
+        """The plan for rows of this type, compiled on first use. Raises NotPlanned."""
         if row_type.name not in self._rows:
             self._rows[row_type.name] = self._compiler.rows(row_type, self._nodes)
         return self._rows[row_type.name]

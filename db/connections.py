@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -20,8 +20,7 @@ R = TypeVar("R")
 ROOT = UUID(int=0)  # the parent key of a connection without a parent
 
 
-@dataclass(frozen=True, slots=True)
-class Window(Generic[R]):
+class Window(NamedTuple, Generic[R]):
     """The rows of a page in the connection's order, and whether there are more on either side of them."""
 
     rows: Sequence[R]

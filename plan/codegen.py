@@ -30,7 +30,9 @@ Render: TypeAlias = Callable[[Row, Run, Resolved], str]
 Expression = NewType("Expression", str)
 """Python over `row`, `run`, `resolved`, `null`, bound names and integers."""
 
-_EXPRESSION = re.compile(r"(?:row|run|resolved|null|if|else|is not None|b\d+|\d+|[ (),\[\]])+")
+_SOURCE = re.compile(r"[\w \[\](),{}]*")  # neither texts nor attributes
+_WORD = re.compile(r"[^\W\d]\w*")
+_WORDS = {"row", "run", "resolved", "if", "is", "not", "None", "else"}
 
 
 class RenderFunction:
@@ -63,13 +65,13 @@ class RenderFunction:
 
     def compile(self) -> Render:
         """The function. It raises what the functions bound to it do. Raises ValueError for an expression of anything
-        but names and positions."""
-        for piece in self._pieces:
-            if not _EXPRESSION.fullmatch(piece):
-                raise ValueError(f"not an expression of bound names: {piece}")
-        end = self.bind(self._fixed + "}")
-        text = "".join([f"{{{piece}}}" for piece in [*self._pieces, end]])
-        render: Render = eval(f"lambda row, run, resolved: f'{text}'", {"__builtins__": {}, **self._bound})  # noqa: S307
+        but names made here, arguments and positions."""
+        source = "}{".join([*self._pieces, self.bind(self._fixed + "}")])
+        if not _SOURCE.fullmatch(source) or not self._bound.keys() | _WORDS >= set(_WORD.findall(source)):
+            raise ValueError(f"more than expressions of bound names: {source}")
+        names = {"__builtins__": {}, **self._bound}
+        # Faster than to join a tuple, though Python takes longer to compile it.
+        render: Render = eval(f"lambda row, run, resolved: f'{{{source}}}'", names)  # noqa: S307
         return render
 
     def _add_fixed(self, text: str) -> None:

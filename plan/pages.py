@@ -84,7 +84,7 @@ class PagePlan:
         elif self.has_total:
             totals = [found[0]["page_total"]] * len(keys)
             found = [row for row in found if row["page_row"] is not None]
-        resolved = await self.step.resolve(run, found)
+        resolved = await self.step.resolve(run, found) if self.step.has_resolved else None
         of_key: dict[Hashable, list[int]] = {key: [] for key in keys}
         for number, row in enumerate(found):
             of_key[row["page_key"] or ROOT].append(number)

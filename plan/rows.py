@@ -64,4 +64,5 @@ class RowPlan:
         return await self._render(run, rows)
 
     async def _render(self, run: Run, rows: Sequence[Row]) -> list[str]:
-        return render_rows(self._render_row, rows, run, await self._step.resolve(run, rows))
+        resolved = await self._step.resolve(run, rows) if self._step.has_resolved else None
+        return render_rows(self._render_row, rows, run, resolved)

@@ -146,8 +146,9 @@ class Select:
 
     def column(self, table: Table, name: str, *, as_text: bool = False) -> int:
         """Where a column of the root or of a joined table stands in a row."""
-        text = table.column(name) + ("::text" if as_text else "")
-        return self._output(text, _Column(text))
+        text = f"{table.alias}.{name}::text" if as_text else f"{table.alias}.{name}"
+        known = self._positions.get(text)  # runs ask for keys
+        return self._output(text, _Column(text)) if known is None else known
 
     def sort_value(self, index: int) -> int:
         """Where a sort value of the page that the select reads stands in a row."""

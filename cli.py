@@ -20,8 +20,8 @@ from db import demo, migrations, releases
 from db.embedded import Dsns
 from db.migrations import MigrationError
 from db.queries import QUERIES
-from resolvers.tokens import Tokens
 from server import configure_logging, create_app, settle_memory
+from services.tokens import Tokens
 from settings import Settings
 from transports.protocol import BoundedProtocol
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import secrets
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -24,17 +23,21 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.claims import ANONYMOUS, REQUEST_ID
-from db.pool import Database
-from resolvers import exports, housekeeping, outbox, senders
-from resolvers.services import Services
-from schema import trusted_documents
-from schema.execution import Engine
+from db.database import Database
+from domain.errors import INTERNAL_MESSAGE
+from engine import trusted_documents
+from engine.engine import Engine
+from resolvers import exports
+from services import jobs
+from services.jobs import Job
+from services.services import Services
 from settings import Settings, SettingsError
 from transports import links, mail_links
 from transports.exports import Exports
+from transports.health import Health
 from transports.http import SECURITY_HEADERS, GraphQL
 from transports.proxies import Proxies
+from transports.request_ids import new_request_id
 from transports.streams import Streams
 from transports.websockets import WebSockets
 
@@ -48,14 +51,13 @@ CSP = (
 )
 # The same address has JSON for those who prefer that.
 _PAGE_HEADERS = {"content-security-policy": CSP, "cache-control": "no-cache", "vary": "accept"}
-BackgroundWork = Callable[[Services], Coroutine[Any, Any, None]]
 
 
 def create_app(
-    settings: Settings, database_url: str, secret: str, *, background: Sequence[BackgroundWork] | None = None
+    settings: Settings, database_url: str, secret: str, *, background: Sequence[Job] = jobs.JOBS
 ) -> Starlette:
     """The service on one database. `secret` signs tokens, cursors and links. `background` is what it does beside
-    answering (housekeeping and mails by default), until it is cancelled."""
+    answering."""
     engine = Engine(settings)
     trusted = trusted_documents.load(settings, engine)
 
@@ -67,16 +69,16 @@ def create_app(
         services.system_log.start()
         services.storage_use.start()
         database.changes.start()
-        works = (_keep_house, _deliver_mails) if background is None else background
-        tasks = [asyncio.create_task(work(services)) for work in works]
+        if services.sender is None:
+            log.warning("mails wait in the outbox: SMTP_URL is not set")
+        working = asyncio.create_task(jobs.run_forever(services, background))
         try:
             with _stopped_by_signals(streams):
                 yield
         finally:
             streams.stop()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
             await services.system_log.stop()
             await services.storage_use.stop()
             await services.rate_limits.close()
@@ -90,8 +92,7 @@ def create_app(
             *(_graphiql_routes(settings.base_path) if settings.serves_graphiql else ()),
             *links.routes(),
             *mail_links.routes(),
-            Route("/livez", _live, methods=["GET"]),
-            Route("/readyz", _ready, methods=["GET"]),
+            *Health(lambda: app.state.services).routes(),
         ],
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
@@ -177,9 +178,8 @@ class _Headers:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        request_id = secrets.token_hex(8)
+        request_id = new_request_id()
         scope.setdefault("state", {})["request_id"] = request_id
-        REQUEST_ID.set(request_id)
         fixed = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
 
         is_begun = False
@@ -197,13 +197,8 @@ class _Headers:
             log.error("internal error", request_id=request_id, exc_info=error)
             if is_begun:
                 raise
-            answer = PlainTextResponse("Something went wrong on our side.", 500, headers={"cache-control": "no-store"})
+            answer = PlainTextResponse(INTERNAL_MESSAGE, 500, headers={"cache-control": "no-store"})
             await answer(scope, receive, send_with_headers)
-
-
-def _services(http: HttpRequest) -> Services:
-    services: Services = http.app.state.services
-    return services
 
 
 def _graphiql_routes(prefix: str) -> list[BaseRoute]:
@@ -220,41 +215,6 @@ def _graphiql_routes(prefix: str) -> list[BaseRoute]:
         return RedirectResponse(f"{prefix}/graphql", 302)
 
     return [Route("/", home, methods=["GET"]), Route("/graphql", page, methods=["GET"]), *files]
-
-
-async def _live(http: HttpRequest) -> Response:
-    return PlainTextResponse("alive")
-
-
-async def _ready(http: HttpRequest) -> Response:
-    try:
-        async with _services(http).database.session(ANONYMOUS, read_only=True) as session:
-            is_ready = await asyncio.wait_for(session.fetchval("health.ready"), timeout=5)
-    except Exception:
-        log.warning("not ready", exc_info=True)
-        is_ready = False
-    return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)
-
-
-async def _keep_house(services: Services) -> None:
-    """What is to be done now and then; of several workers the first to look does it."""
-    while True:
-        await housekeeping.keep_house(services)
-        await asyncio.sleep(services.settings.model_refresh_interval)
-
-
-async def _deliver_mails(services: Services) -> None:
-    """Looks into the outbox now and then; any worker may."""
-    sender = senders.from_settings(services.settings)
-    if sender is None:
-        log.warning("mails wait in the outbox: SMTP_URL is not set")
-        return
-    while True:
-        try:
-            await outbox.deliver(services, sender)
-        except Exception:
-            log.exception("the outbox could not be emptied")
-        await asyncio.sleep(services.settings.mail_interval)
 
 
 def configure_logging(settings: Settings) -> None:

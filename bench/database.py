@@ -22,7 +22,7 @@ import settings as settings_module
 from bench import peer_functions
 from db import embedded, secrets
 from db.embedded import Dsns, EmbeddedServer
-from resolvers.tokens import Tokens
+from services.tokens import Tokens
 
 ROOT = Path(__file__).resolve().parent.parent
 HOME = Path(os.environ.get("BENCH_HOME") or ROOT / ".aclue-bench").resolve()

@@ -44,7 +44,7 @@ _END = re.compile(r"\s*(commit|rollback|end)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Statement:
+class LoggedStatement:
     """As Postgres logged it; None is NULL."""
 
     sql: str
@@ -60,22 +60,22 @@ def picks_of(server: str, prepared: Prepared) -> list[str]:
     return [global_id("Product", key) if server == ACLUE else str(key) for key in prepared.products]
 
 
-def parse(log: str) -> dict[int, list[Statement]]:
+def parse(log: str) -> dict[int, list[LoggedStatement]]:
     """The statements of a log, per server process."""
-    found: dict[int, list[Statement]] = {}
+    found: dict[int, list[LoggedStatement]] = {}
     entries = list(_ENTRY.finditer(log))
     for number, entry in enumerate(entries):
         end = entries[number + 1].start() if number + 1 < len(entries) else len(log)
         text = log[entry.end() : end].rstrip("\n").replace("\n\t", "\n")
         statements = found.setdefault(int(entry[1]), [])
         if entry[2] == "LOG" and (match := _STATEMENT.match(text)):
-            statements.append(Statement(match[1], ()))
+            statements.append(LoggedStatement(match[1], ()))
         elif entry[2] == "DETAIL" and text.lower().startswith("parameters:") and statements:
             values = {
                 int(n): None if value == "NULL" else value[1:-1].replace("''", "'") for n, value in _VALUE.findall(text)
             }
             arguments = tuple(values[n] for n in sorted(values))
-            statements[-1] = Statement(statements[-1].sql, arguments)
+            statements[-1] = LoggedStatement(statements[-1].sql, arguments)
     return found
 
 
@@ -95,10 +95,10 @@ def _logging(prepared: Prepared) -> Iterator[None]:
         asyncio.run(say("reset log_statement"))
 
 
-def record(questions: list[Question], prepared: Prepared) -> dict[str, list[Statement]]:
+def record(questions: list[Question], prepared: Prepared) -> dict[str, list[LoggedStatement]]:
     """What this server runs for each question, begin and commit included."""
     log = prepared.home / "postgres" / "log"
-    found: dict[str, list[Statement]] = {}
+    found: dict[str, list[LoggedStatement]] = {}
     with _logging(prepared), peers.all_of([ACLUE], prepared) as servers:
         for question in questions:
             server = servers[peers.ACLUE_ANEW if question.ranks_anew else ACLUE]
@@ -119,9 +119,9 @@ def record(questions: list[Question], prepared: Prepared) -> dict[str, list[Stat
     return found
 
 
-def transactions(statements: list[Statement]) -> list[list[Statement]]:
+def transactions(statements: list[LoggedStatement]) -> list[list[LoggedStatement]]:
     """The statements of one server process, by transaction; what was in none is taken for one."""
-    found: list[list[Statement]] = [[]]
+    found: list[list[LoggedStatement]] = [[]]
     for statement in statements:
         if _BEGIN.match(statement.sql):
             found.append([])
@@ -131,7 +131,7 @@ def transactions(statements: list[Statement]) -> list[list[Statement]]:
     return found
 
 
-def _is_of(statements: list[Statement], person: Person) -> bool:
+def _is_of(statements: list[LoggedStatement], person: Person) -> bool:
     return any(_is_claims_of(value or "", person) for statement in statements for value in statement.arguments)
 
 
@@ -146,7 +146,9 @@ def filled_body(question: Question, server: str, prepared: Prepared, mark: str =
     return json.loads(body)
 
 
-def script(statements: list[Statement], person: Person, *, people: int, pipelined: bool) -> tuple[str, dict[str, str]]:
+def script(
+    statements: list[LoggedStatement], person: Person, *, people: int, pipelined: bool
+) -> tuple[str, dict[str, str]]:
     """A pgbench script and its variables. Each client takes the place of another person now and then."""
     variables: dict[str, str] = {"n": "0", "place": "0"}
     lines = [
@@ -199,7 +201,7 @@ class Limit:
 
 
 def run(
-    question: Question, statements: list[Statement], prepared: Prepared, *,
+    question: Question, statements: list[LoggedStatement], prepared: Prepared, *,
     pipelined: bool, connections: int, seconds: float, postgres: int,
 ) -> Limit:  # fmt: skip
     """pgbench with as many connections as the servers' pools have, at the most. Its first second is not counted."""

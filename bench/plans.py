@@ -42,9 +42,11 @@ from db.embedded import Dsns, EmbeddedServer  # noqa: E402
 from db.queries import QUERIES  # noqa: E402
 from db.session import Session  # noqa: E402
 from domain.mails import Mail  # noqa: E402
-from resolvers import housekeeping, outbox, preferences  # noqa: E402
+from resolvers import preferences  # noqa: E402
 from resolvers.sessions import proof  # noqa: E402
 from server import configure_logging, create_app  # noqa: E402
+from services import outbox  # noqa: E402
+from services.jobs import JOBS  # noqa: E402
 
 LARGE = 10_000
 ROUNDS = 7  # five custom plans, then the generic one where it looks cheaper
@@ -227,9 +229,9 @@ async def tour(dsns: Dsns, say: Callable[[str], None]) -> Watch:
 
 async def jobs(services: Any, watch: Watch, user: UUID) -> None:
     """All housekeeping, whether due or not, and one rebuild of preferences."""
-    for task in housekeeping.TASKS:
-        watch.operation = f"job: {task.__name__}"
-        await task(services)
+    for job in JOBS:
+        watch.operation = f"job: {job.name}"
+        await job.run(services)
     watch.operation = "job: needs_refresh"
     async with services.database.session(SERVICE, read_only=True) as session:
         for seconds in (0, 1):

@@ -37,8 +37,8 @@ import settings as settings_module  # noqa: E402
 from db import claims as claims_module  # noqa: E402
 from db import migrations, secrets  # noqa: E402
 from db.claims import Claims  # noqa: E402
+from db.database import Database  # noqa: E402
 from db.embedded import Dsns, EmbeddedServer  # noqa: E402
-from db.pool import Database  # noqa: E402
 from settings import ClaimsMode  # noqa: E402
 
 ROUNDS = 5

@@ -20,9 +20,10 @@ from db.migrations import MigrationError
 from db.queries import QUERIES
 from db.seeds import Seeded, SeedRefused
 from domain.feeds import ImportFailed
-from domain.seeds import Plan as SeedPlan
-from resolvers import personality, preferences
-from resolvers.services import Services
+from domain.seeds import SeedPlan
+from resolvers import preferences
+from services import personality
+from services.services import Services
 from settings import Settings
 
 
@@ -83,7 +84,7 @@ def rebuild_personalities(
 
 
 async def _rebuild_personalities(settings: Settings, dsns: Dsns, subject: UUID | None) -> int:
-    from db.pool import Database
+    from db.database import Database
 
     async with connected_as_owner(dsns) as owner:
         await owner.execute(QUERIES["personality.mark_everybody_due"].sql, subject)
@@ -106,7 +107,7 @@ def rebuild_preferences(
 
 
 async def _rebuild_preferences(settings: Settings, dsns: Dsns, subject: UUID | None) -> int:
-    from db.pool import Database
+    from db.database import Database
 
     async with connected_as_owner(dsns) as owner:
         swiped = "select distinct user_id from public.swipes where $1::uuid is null or user_id = $1"

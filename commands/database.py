@@ -15,7 +15,7 @@ from commands.terminal import connected, connected_as_owner, databases, fail, lo
 from db import embedded, migrations, programs, rollbacks, secrets
 from db.dsn import for_libpq
 from db.embedded import Dsns
-from db.migrations import MigrationError, Plan
+from db.migrations import MigrationError, MigrationPlan
 from db.verification import report as verification_report
 from db.verification.check import Result
 from db.verification.run import CHECKS
@@ -23,7 +23,7 @@ from db.verification.run import verify as run_checks
 from settings import Settings
 
 
-async def bring_up_to_date(dsns: Dsns, to: str = "") -> Plan:
+async def bring_up_to_date(dsns: Dsns, to: str = "") -> MigrationPlan:
     """Applies what is pending; what that was."""
     async with connected_as_owner(dsns) as owner:
         with progress("Migrating") as advance:

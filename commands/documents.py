@@ -47,7 +47,7 @@ def diff(
 ) -> None:
     """Say what has changed since an earlier schema.graphql that clients may notice. Exit code 1 for breaking changes.
     Dangerous ones, such as a new value of an enum, break clients that do not reckon with them. Needs no database."""
-    from schema.compatibility import changes_since
+    from engine.compatibility import changes_since
 
     try:
         changes = changes_since(old.read_text())
@@ -88,8 +88,8 @@ def docs() -> None:
 
 def require_manifest(settings: Settings) -> None:
     """Fails with a clear line where the manifest of the settings cannot be used, before anything is started."""
-    from schema import trusted_documents
-    from schema.execution import Engine
+    from engine import trusted_documents
+    from engine.engine import Engine
 
     try:
         trusted_documents.load(settings, Engine(settings))
@@ -105,9 +105,9 @@ def check(
 ) -> None:
     """Check every operation of a manifest: whether it fits the schema, what it may cost, how many SQL statements it
     runs at least. Exit code 1 for one that does not fit or is over a budget. Needs no database."""
-    from schema import trusted_documents
-    from schema.document_reports import report
-    from schema.execution import Engine
+    from engine import trusted_documents
+    from engine.document_reports import report
+    from engine.engine import Engine
 
     settings = load_settings()
     try:

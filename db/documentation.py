@@ -22,7 +22,7 @@ from db.connections import PageRequest
 from db.queries import QUERIES, Fragment, Query, compose
 from db.rows import RowType
 from db.verification.expected import DOCUMENTS, RENAMED
-from domain.seeds import Plan
+from domain.seeds import SeedPlan
 
 VERBS = ("select", "insert", "update", "delete", "with")
 UTILITIES = ("alter", "analyze", "create", "drop")
@@ -86,7 +86,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Statement:
+class LabelledSql:
     """Something that runs, and what it is called in the documentation."""
 
     label: str
@@ -113,20 +113,22 @@ async def tables(connection: asyncpg.Connection[Any], row_types: Iterable[RowTyp
     return found
 
 
-async def statements(connection: asyncpg.Connection[Any], row_types: Iterable[RowType]) -> list[Statement]:
+async def statements(connection: asyncpg.Connection[Any], row_types: Iterable[RowType]) -> list[LabelledSql]:
     """Everything whose plan can be asked for."""
-    found = [Statement(f"`{query.name}`", statement_of(query)) for query in _served() if _verb(query) not in UTILITIES]
+    found = [
+        LabelledSql(f"`{query.name}`", statement_of(query)) for query in _served() if _verb(query) not in UTILITIES
+    ]
     for row in await connection.fetch(_FUNCTIONS):
-        found += [Statement(f"`{row['name']}()`", sql) for sql in _bodies(row)]
+        found += [LabelledSql(f"`{row['name']}()`", sql) for sql in _bodies(row)]
     for row_type in row_types:
         own = f" and r.{row_type.owner} = $2::uuid" if row_type.owner else ""
         look_up = f"select 1 from {row_type.table} r where r.id = any($1::uuid[]){own}"
-        found.append(Statement(f"look-up of `{row_type.name}`", look_up))
-        found += [Statement(label, sql) for label, sql in _pages(row_type)]
+        found.append(LabelledSql(f"look-up of `{row_type.name}`", look_up))
+        found += [LabelledSql(label, sql) for label, sql in _pages(row_type)]
     return found
 
 
-async def explain(connection: asyncpg.Connection[Any], asked: Iterable[Statement]) -> dict[str, list[str]]:
+async def explain(connection: asyncpg.Connection[Any], asked: Iterable[LabelledSql]) -> dict[str, list[str]]:
     """{index: labels of the statements whose plan uses it}. What cannot be planned by itself is passed over: it needs
     the variables of its function, or a table that exists only meanwhile."""
     await connection.execute(_EXPLAIN)
@@ -143,10 +145,10 @@ async def explain(connection: asyncpg.Connection[Any], asked: Iterable[Statement
     return users
 
 
-async def foreign_keys(connection: asyncpg.Connection[Any]) -> list[Statement]:
+async def foreign_keys(connection: asyncpg.Connection[Any]) -> list[LabelledSql]:
     """What Postgres looks for when a row that others refer to is deleted."""
     return [
-        Statement(
+        LabelledSql(
             f"deleting from {row['referred']}",
             f"select 1 from {row['relation']} x where "
             + " and ".join(f"x.{column} = ${n}::{kind}" for n, (column, kind) in enumerate(row["columns"], 1)),
@@ -157,7 +159,7 @@ async def foreign_keys(connection: asyncpg.Connection[Any]) -> list[Statement]:
 
 async def fill(owner: asyncpg.Connection[Any]) -> None:
     """Made-up rows, always the same: the plans of empty tables would say nothing."""
-    await seeds.load(owner, Plan(2_000, 2_000, 50_000, 1, datetime(2026, 1, 1, tzinfo=UTC)))
+    await seeds.load(owner, SeedPlan(2_000, 2_000, 50_000, 1, datetime(2026, 1, 1, tzinfo=UTC)))
     await owner.execute(_EVENTS)
 
 

@@ -43,7 +43,7 @@ class SqlFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class MigrationPlan:
     """What a run would do, in its order."""
 
     migrations: list[SqlFile] = field(default_factory=list)
@@ -78,7 +78,7 @@ async def check_version(connection: asyncpg.Connection[Any]) -> None:
         raise MigrationError(f"PostgreSQL {version.major} is too old: aclue needs {OLDEST_POSTGRES} or newer")
 
 
-async def plan(connection: asyncpg.Connection[Any], folder: Path = SQL_FOLDER, *, to: str = "") -> Plan:
+async def plan(connection: asyncpg.Connection[Any], folder: Path = SQL_FOLDER, *, to: str = "") -> MigrationPlan:
     """Compares sql/ with what the database says was applied; changes nothing. `to` names the last migration that may
     run. Repeatable files are written for the newest tables, so they wait where that is not the newest migration.
 
@@ -101,9 +101,9 @@ async def plan(connection: asyncpg.Connection[Any], folder: Path = SQL_FOLDER, *
         if done and max(done) > target:
             raise MigrationError(f"{max(done)} was applied already, which comes after {target}; --rollback goes back")
         if target != files[-1].name:
-            return Plan([file for file in pending if file.name <= target], stops_short=True)
+            return MigrationPlan([file for file in pending if file.name <= target], stops_short=True)
     repeatables = [file for file in repeatable_files(folder) if applied.get(file.name) != file.checksum]
-    return Plan(pending, repeatables)
+    return MigrationPlan(pending, repeatables)
 
 
 def _named(name: str, files: list[SqlFile]) -> str:
@@ -124,7 +124,7 @@ async def migrate(
     folder: Path = SQL_FOLDER,
     to: str = "",
     on_applied: Callable[[str], None] = lambda name: None,
-) -> Plan:
+) -> MigrationPlan:
     """Applies what is pending, as the owner. Returns what was applied. One transaction per forward file; all repeatable
     files share one, so that nobody sees a table between its old policies and its new ones. Then the planner's
     statistics are brought up to date: autovacuum never does that for a partitioned table."""

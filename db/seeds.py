@@ -21,7 +21,7 @@ from db import demo
 from db.bulk import without_indexes
 from db.queries import QUERIES
 from domain import seeds
-from domain.seeds import Plan
+from domain.seeds import SeedPlan
 
 BULK_SWIPES = 100_000  # from here on it pays to build the indexes anew
 PEOPLE_AT_ONCE = 20_000
@@ -56,7 +56,7 @@ class Seeded(msgspec.Struct):
 class _Load:
     """The steps on one connection, timed and told."""
 
-    def __init__(self, connection: asyncpg.Connection[Any], plan: Plan, on_step: Callable[[str], None]) -> None:
+    def __init__(self, connection: asyncpg.Connection[Any], plan: SeedPlan, on_step: Callable[[str], None]) -> None:
         self._connection = connection
         self._plan = plan
         self._on_step = on_step
@@ -148,7 +148,7 @@ class _Load:
 
 
 async def load(
-    connection: asyncpg.Connection[Any], plan: Plan, on_step: Callable[[str], None] = lambda step: None
+    connection: asyncpg.Connection[Any], plan: SeedPlan, on_step: Callable[[str], None] = lambda step: None
 ) -> Seeded:
     """As the owner. Raises SeedRefused when this seed is there already, or when others hold the tables."""
     if plan.swipes and not (plan.users and plan.products):
@@ -191,7 +191,7 @@ async def _ensure_partitions(connection: asyncpg.Connection[Any], until: datetim
         month += timedelta(days=28)
 
 
-async def _made(plan: Plan) -> AsyncIterator[bytes]:
+async def _made(plan: SeedPlan) -> AsyncIterator[bytes]:
     """All swipes, made in a process of their own one chunk ahead of Postgres."""
     yield seeds.COPY_HEADER
     chunks = range(-(-plan.swipes // seeds.CHUNK))
@@ -208,7 +208,7 @@ async def _made(plan: Plan) -> AsyncIterator[bytes]:
 _swipes: seeds.Swipes
 
 
-def _prepare(plan: Plan) -> None:
+def _prepare(plan: SeedPlan) -> None:
     global _swipes
     _swipes = seeds.Swipes(plan)
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("aclue.db")
 
-PATIENCE = 15  # seconds for a commit; a connection that is silent for longer is lost
+COMMIT_TIMEOUT_SECONDS = 15  # a connection that is silent for longer is lost
 
 
 class Session:
@@ -297,7 +297,7 @@ class Session:
     async def _finish(self, connection: ApiConnection) -> None:
         is_commit = not self._failed
         try:
-            await connection.execute("commit" if is_commit else "rollback", timeout=PATIENCE)
+            await connection.execute("commit" if is_commit else "rollback", timeout=COMMIT_TIMEOUT_SECONDS)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             self._break(connection)
             if is_commit and isinstance(error, asyncpg.PostgresError) and not _is_lost(error):

@@ -34,6 +34,8 @@ In a query, where there is no payload, a UserError travels in errors[] with its 
 
 from __future__ import annotations
 
+INTERNAL_MESSAGE = "Something went wrong on our side."  # what a caller is told of a fault of ours, whatever it was
+
 
 class AclueError(Exception):
     """`str(error)` is fit for a caller to read."""

@@ -45,7 +45,7 @@ ANONYMOUS_SHARE = 0.35
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SeedPlan:
     """What to make. Another seed makes other rows with other ids, so they can be added to the same database."""
 
     users: int
@@ -102,7 +102,7 @@ PRODUCT_COLUMNS = (
 )  # fmt: skip
 
 
-def products(plan: Plan, models: Sequence[Model]) -> Iterator[tuple[object, ...]]:
+def products(plan: SeedPlan, models: Sequence[Model]) -> Iterator[tuple[object, ...]]:
     """Variants of the models, with their words, tags and categories, and prices around theirs."""
     rng = plan.rng("products")
     for position, key in enumerate(plan.ids("products")):
@@ -124,7 +124,7 @@ def products(plan: Plan, models: Sequence[Model]) -> Iterator[tuple[object, ...]
 PROFILE_COLUMNS = ("id", "is_anonymous", "email", "display_name", "created_at", "updated_at")
 
 
-def profiles(plan: Plan) -> Iterator[tuple[UUID, bool, str | None, str | None, datetime, datetime]]:
+def profiles(plan: SeedPlan) -> Iterator[tuple[UUID, bool, str | None, str | None, datetime, datetime]]:
     """People: anonymous sessions, and accounts whose addresses nobody can have."""
     rng = plan.rng("profiles")
     for position, key in enumerate(plan.ids("users")):
@@ -148,7 +148,7 @@ class Assessment:
     at: datetime
 
 
-def assessments(plan: Plan) -> Iterator[Assessment]:
+def assessments(plan: SeedPlan) -> Iterator[Assessment]:
     """The quiz of a share of the people."""
     rng = plan.rng("assessments")
     for user in plan.ids("users"):
@@ -176,7 +176,7 @@ class Swipes:
     How much somebody swipes is log-normal; how often a product comes up falls with its rank (Zipf, exponent 0.8).
     """
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: SeedPlan) -> None:
         self._plan = plan
         self._users = [key.bytes for key in plan.ids("users")]
         self._products = [key.bytes for key in plan.ids("products")]

@@ -24,6 +24,7 @@ from plan.templates import Template, members
 from plan.values import Get, Run, Value, await_if_awaitable
 
 MAX_VARIANTS = 32
+MAX_PLANNED_FIELDS = 4_000  # of all variants of an operation together
 INTROSPECTION = ("__schema", "__type")
 
 
@@ -50,13 +51,13 @@ class OperationPlan:
         """The root fields, in the order of the answer."""
         return self.template.parts
 
-    async def answer(self, run: Run) -> str:
-        """The answer's `data`. Raises Mismatch, or what a resolver or Postgres raised."""
-        rendered = []
+    async def run(self, run: Run) -> list[str]:
+        """A text per root field. Raises Mismatch, or what a resolver or Postgres raised."""
+        rendered: list[str] = []
         for number, root in enumerate(self.roots, 1):
             value = await await_if_awaitable(root.get(run, None))
             rendered += await root.value.render(run, [value], is_last=number == len(self.roots))
-        return self.render(rendered)
+        return rendered
 
     def render(self, rendered: Sequence[str]) -> str:
         """The answer's `data`, of a text for each root field."""
@@ -72,13 +73,18 @@ class OperationPlans:
         fields: Fields,
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
+        size: int,
     ) -> None:
+        """`size` is the number of the operation's fields, with fragments in their places."""
         self._schema = schema
         self._fields = fields
         self._operation = operation
         self._fragments = fragments
         self._conditions = condition_variables(operation, fragments)
         self._known: dict[tuple[bool, ...], OperationPlan | NotPlanned] = {}
+        variants = min(2 ** min(len(self._conditions), 5), MAX_VARIANTS)
+        self._max_variants = max(1, min(variants, MAX_PLANNED_FIELDS // max(1, size)))
+        self.planned_fields = size * self._max_variants  # at most
 
     def get(self, variables: Mapping[str, Any]) -> OperationPlan:
         """The plan for these coerced variables. Raises NotPlanned."""
@@ -87,7 +93,7 @@ class OperationPlans:
             raise NotPlanned("condition without a value")
         found = self._known.get(decided)
         if found is None:
-            if len(self._known) >= MAX_VARIANTS:
+            if len(self._known) >= self._max_variants:
                 raise NotPlanned("too many variants")
             try:
                 found = self._compile(dict(zip(self._conditions, decided, strict=True)))

@@ -22,6 +22,7 @@ from graphql import (
 )
 
 from plan.errors import NotPlanned
+from plan.walker import Fragments, selections_within
 
 CONDITIONS = ("skip", "include")
 
@@ -96,13 +97,11 @@ class Selections:
         return value.value
 
 
-def condition_variables(
-    operation: OperationDefinitionNode, fragments: Mapping[str, FragmentDefinitionNode]
-) -> tuple[str, ...]:
+def condition_variables(operation: OperationDefinitionNode, fragments: Fragments) -> tuple[str, ...]:
     """The names of the variables in an operation's @skip and @include: they decide what it selects."""
     found: dict[str, None] = {}
-    for node in _nodes(operation, fragments):
-        for directive in getattr(node, "directives", None) or ():
+    for node in selections_within(operation.selection_set, fragments):
+        for directive in node.directives or ():
             for argument in (directive.arguments or ()) if directive.name.value in CONDITIONS else ():
                 if isinstance(argument.value, VariableNode):
                     found[argument.value.name.value] = None
@@ -124,18 +123,3 @@ def _values(node: Node) -> Iterator[Node]:
         elif isinstance(child, list | tuple):
             for item in child:
                 yield from _values(item)
-
-
-def _nodes(operation: Node, fragments: Mapping[str, FragmentDefinitionNode]) -> Iterator[Node]:
-    """The operation's selections, with those of the fragments that it spreads; each fragment once."""
-    waiting = [operation]
-    followed: set[str] = set()
-    while waiting:
-        node = waiting.pop()
-        yield node
-        if isinstance(node, FragmentSpreadNode) and node.name.value not in followed:
-            followed.add(node.name.value)
-            waiting.append(fragments[node.name.value])
-        selection_set = getattr(node, "selection_set", None)
-        if selection_set is not None:
-            waiting.extend(selection_set.selections)

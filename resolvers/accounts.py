@@ -9,6 +9,7 @@ from uuid import UUID
 from db.claims import SERVICE, Claims
 from db.session import Session
 from domain import emails, passwords
+from domain.callers import Caller
 from domain.errors import (
     Conflict,
     Forbidden,
@@ -18,18 +19,13 @@ from domain.errors import (
     Unauthenticated,
     Unavailable,
 )
-from resolvers import attempts, outbox, profiles, sessions
-from resolvers.services import Services
-from resolvers.sessions import Caller, SignedIn
+from resolvers import profiles, sessions
+from resolvers.sessions import SignedIn
+from services import attempts, outbox
+from services.services import Services
 
 RECENT_SECONDS = 10 * 60
 CLOCK_SKEW_SECONDS = 60
-
-
-def normal_email(email: str) -> str | None:
-    """As an account keeps it; None when it is no e-mail address."""
-    known = emails.parse(email)
-    return known.address if known else None
 
 
 async def require_ours(services: Services) -> None:

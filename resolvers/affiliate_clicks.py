@@ -10,6 +10,7 @@ import asyncpg
 from db.claims import SERVICE
 from db.session import Session
 from domain import affiliate
+from domain.callers import Caller
 from domain.devices import device_class
 from domain.errors import Invalid, NotFound, ProductNotFound
 from domain.networks import network
@@ -17,8 +18,7 @@ from domain.texts import require_no_nul
 from resolvers import gift_links, recommendations
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
-from resolvers.services import Services
-from resolvers.sessions import Caller
+from services.services import Services
 
 
 async def create(

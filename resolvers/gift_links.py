@@ -18,7 +18,7 @@ from domain.errors import Expired, Invalid, LimitReached, NotFound, ProductNotFo
 from domain.texts import require_no_nul
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
-from resolvers.services import Services
+from services.services import Services
 
 MAX_MESSAGE = 1000
 MAX_NAME = 100

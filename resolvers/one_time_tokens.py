@@ -9,10 +9,11 @@ import asyncpg
 from db.claims import ANONYMOUS, SERVICE, Claims
 from db.session import Session
 from domain import emails
+from domain.callers import Caller
 from domain.errors import Conflict, InvalidCredentials, UserNotFound
-from resolvers import accounts, attempts, outbox
-from resolvers.services import Services
-from resolvers.sessions import Caller
+from resolvers import accounts
+from services import attempts, outbox
+from services.services import Services
 
 
 async def request_password_reset(services: Services, caller: Caller, email: str) -> None:

@@ -7,16 +7,12 @@ from uuid import UUID
 
 import msgspec
 
-from db.claims import SERVICE
-from db.pool import Database
 from db.session import Session
 from domain import personality
 from domain.errors import Unavailable
 from domain.personality import Question, Quiz
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
-
-BATCH = 50  # people of one transaction
 
 
 async def current_quiz(session: Session, locale: str) -> Quiz:
@@ -84,16 +80,3 @@ async def _store(session: Session, quiz: Quiz, given: dict[str, int], seconds: i
     await session.fetch("personality.mark_due")
     session.note_change("preferences", str(session.claims.subject))
     return assessment
-
-
-async def update_from_behaviour(database: Database, *, most: int) -> int:
-    """Puts together anew what is due, from quiz and swipes, in small transactions; how many people that were. Stops
-    after about this many, or where another worker is at it."""
-    done = 0
-    while done < most:
-        async with database.session(SERVICE, read_only=False) as session:
-            batch: int = await session.fetchval("personality.update_from_behaviour", size=BATCH)
-        if batch == 0:
-            break
-        done += batch
-    return done

@@ -19,11 +19,13 @@ import msgspec
 
 from db.claims import SERVICE, Claims
 from db.session import Session
+from domain.callers import Caller
 from domain.errors import InvalidCredentials, NotFound, RateLimited, Unauthenticated
 from domain.networks import ranges
 from domain.refresh_tokens import NONCE_BYTES, RefreshToken, pair_id
-from resolvers import attempts
-from resolvers.services import Services
+from domain.texts import require_no_nul
+from services import attempts
+from services.services import Services
 
 # Live refresh tokens of a session, and pairs that it may give while a token that gave one may still be presented again.
 MAX_PAIRS = 100
@@ -38,14 +40,6 @@ class Visit:
     referrer: str | None = None
     device_type: str | None = None
     campaign: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """What is known of the other end of the connection."""
-
-    address: str = ""
-    user_agent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +152,15 @@ async def exchange(
 
 
 async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
-    """An anonymous profile with a session of its own. Raises RateLimited."""
+    """An anonymous profile with a session of its own. Raises Invalid for a NUL, or RateLimited."""
+    noted = (
+        ("landing_page", "landingPage", visit.landing_page),
+        ("referrer", "referrer", visit.referrer),
+        ("device_type", "deviceType", visit.device_type),
+        ("campaign", "campaign", visit.campaign),
+    )
+    for _, field, text in noted:
+        require_no_nul(text, (field,))
     await attempts.count_network(services, caller, "start", services.settings.start_session_attempts)
     async with services.database.session(SERVICE, read_only=False) as session:
         profile: UUID = await session.fetchval("sessions.create_anonymous_profile")
@@ -167,15 +169,7 @@ async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
             "sessions.note_visit",
             user_id=profile,
             session_id=signed_in.claims.session_id,
-            **{
-                name: None if value is None else value.replace("\0", "")[:500]
-                for name, value in (
-                    ("landing_page", visit.landing_page),
-                    ("referrer", visit.referrer),
-                    ("device_type", visit.device_type),
-                    ("campaign", visit.campaign),
-                )
-            },
+            **{column: text and text[:500] for column, _, text in noted},
         )
     return signed_in
 

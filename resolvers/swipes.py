@@ -21,7 +21,7 @@ from domain.recommendations import Shown
 from domain.texts import require_no_nul
 from resolvers import preferences, recommendations
 from resolvers.profiles import as_jsonb, require_subject
-from resolvers.services import Services
+from services.services import Services
 
 MAX_SWIPES = 100
 MAX_CONTEXT_BYTES = 4096

@@ -1,116 +1,11 @@
-"""What the service says of itself, kept in the database for administrators.
-
-Noting something never waits and never fails: entries stand in a bounded queue, from which one task writes them. What
-does not fit is counted and said later; what cannot be written is on stderr already.
-"""
+"""What the service says of itself, read by administrators."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-from collections import deque
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
-
-import msgspec
-import structlog
-
-from db.claims import SERVICE
 from db.queries import QUERIES, Fragment
 from db.session import Session
+from domain.texts import require_no_nul
 from resolvers.profiles import require_role
-
-if TYPE_CHECKING:
-    from db.pool import Database
-
-log = structlog.get_logger("aclue.system_logs")
-
-MAX_WAITING = 1000
-MAX_BATCH = 200
-LAST_WORDS_SECONDS = 2.0
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    level: str
-    component: str
-    message: str
-    context: dict[str, Any]
-    request_id: str | None
-    created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
-class SystemLog:
-    """The queue and the task that empties it."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._waiting: deque[Entry] = deque()
-        self._dropped = 0
-        self._has_some = asyncio.Event()
-        self._writing = asyncio.Lock()
-        self._task: asyncio.Task[None] | None = None
-        self._is_stopping = False
-
-    def note(
-        self, level: str, component: str, message: str, *, request_id: str | None = None, **context: str | int | None
-    ) -> None:
-        """Keeps an entry to be written soon. Say nothing of a person: types and counts, no values."""
-        if len(self._waiting) >= MAX_WAITING:
-            self._dropped += 1
-            return
-        self._waiting.append(Entry(level, component[:100], message[:2000], context, request_id))
-        self._has_some.set()
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._write_for_ever())
-
-    async def stop(self) -> None:
-        """Writes what is left, for two seconds at most."""
-        if self._task is None:
-            return
-        self._is_stopping = True
-        self._has_some.set()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._task, LAST_WORDS_SECONDS)
-
-    async def _write_for_ever(self) -> None:
-        while not self._is_stopping:
-            await self._has_some.wait()
-            await self.flush()
-        await self.flush()
-
-    async def flush(self) -> None:
-        """Writes what is waiting; a batch that cannot be written is dropped. Waits for what another writes."""
-        async with self._writing:
-            await self._write_waiting()
-
-    async def _write_waiting(self) -> None:
-        self._has_some.clear()
-        while self._waiting:
-            batch = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
-            dropped, self._dropped = self._dropped, 0
-            if dropped:
-                batch.append(Entry("warning", "system_logs", "entries were dropped", {"count": dropped}, None))
-            try:
-                async with self._database.session(SERVICE, read_only=False) as session:
-                    await write(session, batch)
-            except Exception as error:
-                log.warning("system logs not written", count=len(batch), exception=type(error).__name__)
-
-
-async def write(session: Session, entries: list[Entry]) -> None:
-    """Stores entries; the session is service_role's."""
-    await session.fetch(
-        "system_logs.write",
-        levels=[entry.level for entry in entries],
-        components=[entry.component for entry in entries],
-        messages=[entry.message for entry in entries],
-        contexts=[msgspec.json.encode(entry.context).decode() for entry in entries],
-        request_ids=[entry.request_id for entry in entries],
-        created_ats=[entry.created_at for entry in entries],
-    )
 
 
 def conditions(session: Session, level: str | None, component: str | None) -> list[Fragment]:
@@ -120,5 +15,6 @@ def conditions(session: Session, level: str | None, component: str | None) -> li
     if level is not None:
         found.append(QUERIES["system_logs.of_level"].bind(level=level))
     if component is not None:
+        require_no_nul(component, ("component",))
         found.append(QUERIES["system_logs.of_component"].bind(component=component))
     return found

@@ -9,9 +9,9 @@ import structlog
 
 from db.claims import ANONYMOUS, Claims
 from db.session import Session
-from resolvers.services import Services
-from resolvers.sessions import Caller
-from resolvers.subscriptions import Change
+from domain.callers import Caller
+from services.services import Services
+from services.subscriptions import Change
 
 log = structlog.get_logger("aclue.schema")
 

@@ -1,5 +1,4 @@
-"""Errors on their way out: expected ones into payloads, the rest into errors[].extensions.code without any inside
-information."""
+"""Expected errors, on their way into the payloads of mutations."""
 
 from __future__ import annotations
 
@@ -10,15 +9,11 @@ from enum import Enum
 from typing import Any, ParamSpec, Protocol, TypeVar
 
 import strawberry
-import structlog
-from graphql import GraphQLError, GraphQLSyntaxError
 
 from domain import errors
 from domain.sizes import size_of
 from schema.bounds import at_most
 from schema.context import Context
-
-log = structlog.get_logger("aclue.schema")
 
 MAX_PATH = 5
 
@@ -91,10 +86,14 @@ class Stores:
         """Bytes, of the mutation's input (None where it takes none)."""
         size = size_of(given)
         rows = len(getattr(given, self.each)) if self.each else 1
-        return self.row * rows + size.bytes + VALUE_BYTES * size.values
+        kept = min(size.bytes, MAX_ESSENTIAL_BYTES) if self.is_essential else size.bytes
+        return self.row * rows + kept + VALUE_BYTES * size.values
 
 
 NOTHING = Stores(row=0)  # never refused: an erasure, and what ends a session
+# No essential mutation keeps more of its input: startSession, which shortens its texts, keeps 4 of 500 characters.
+# Counting all of what is sent would let anybody use up the reserve of a network with a few long texts.
+MAX_ESSENTIAL_BYTES = 8_000
 VALUE_BYTES = 4  # what jsonb and a row add to each value
 
 
@@ -134,38 +133,3 @@ def outcome(
         return resolve_outcome
 
     return decorate
-
-
-def formatted(error: GraphQLError, request_id: str) -> dict[str, Any]:
-    """An error as the answer shows it. What is not meant for callers is logged under the request id instead."""
-    answer: dict[str, Any] = {"message": error.message}
-    if error.locations:
-        answer["locations"] = [location.formatted for location in error.locations]
-    if error.path:
-        answer["path"] = list(error.path)
-    cause = error.original_error
-    extensions: dict[str, Any] = {"code": _code(error)}
-    if isinstance(cause, errors.TryAgain):
-        extensions["retryAfter"] = cause.retry_after
-    if extensions["code"] == "INTERNAL_SERVER_ERROR":
-        log.error("internal error", request_id=request_id, path=error.path, exc_info=cause or error)
-        answer["message"] = "Something went wrong on our side."
-        extensions["requestId"] = request_id
-    answer["extensions"] = extensions
-    return answer
-
-
-def _code(error: GraphQLError) -> str:
-    cause = error.original_error
-    if isinstance(cause, errors.Invalid):
-        return "BAD_USER_INPUT"  # in a query, where there is no payload to say INVALID
-    if isinstance(cause, errors.AclueError):
-        return cause.code
-    if isinstance(error, GraphQLSyntaxError):
-        return "GRAPHQL_PARSE_FAILED"
-    if error.extensions and "code" in error.extensions:
-        return str(error.extensions["code"])
-    # Before any field ran: variables or an operationName that do not fit the document.
-    if error.path is None or error.message.startswith(("Argument ", "Variable ")):
-        return "BAD_USER_INPUT"
-    return "INTERNAL_SERVER_ERROR"

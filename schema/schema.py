@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, cast
 
 import strawberry
@@ -115,7 +116,9 @@ class Mutation(
     pass
 
 
+@functools.cache
 def build() -> strawberry.Schema:
+    """The schema of this code; one object, however often it is asked for."""
     return strawberry.Schema(
         query=Query,
         mutation=Mutation,

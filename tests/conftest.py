@@ -20,22 +20,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import argon2.profiles
 import asyncpg
 import httpx
 import pytest
 
 import settings as settings_module
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import Database
 from domain import ids
-from resolvers.services import Services
-from schema.execution import Engine
+from engine.engine import Engine
 from server import create_app
+from services import passwords
+from services.services import Services
 from settings import ClaimsMode, Settings
 from tests import bases
 from tests.bases import Base, to_database
 from tests.bases.accounts import add_user
-from tests.catalogue import fill_catalogue
 from tests.client import Client
 from tests.mailbox import Mailbox, mail_server
 
@@ -69,9 +70,9 @@ def server(base: Base) -> Dsns:
 
 
 @pytest.fixture
-async def dsns(base: Base) -> AsyncIterator[Dsns]:
-    """Log-ins to a database of this test's own."""
-    async with cloned(base, bases.TEMPLATE) as dsns:
+async def dsns(base: Base, request: pytest.FixtureRequest) -> AsyncIterator[Dsns]:
+    """Log-ins to a database of this test's own; with the catalogue where the test asks for a shop."""
+    async with cloned(base, bases.FILLED if "shop" in request.fixturenames else bases.TEMPLATE) as dsns:
         yield dsns
 
 
@@ -190,7 +191,6 @@ class Shop:
 
 @pytest.fixture
 async def shop(dsns: Dsns, owner: asyncpg.Connection[Any], settings: Settings, base: Base) -> AsyncIterator[Shop]:
-    await fill_catalogue(owner)
     # Tests keep house themselves: what else a round finds to do would come between them and what they read back.
     app = create_app(settings, dsns.api, SECRET, background=())
     async with app.router.lifespan_context(app):
@@ -205,4 +205,5 @@ async def mailbox() -> AsyncIterator[Mailbox]:
         yield box
 
 
+passwords.PARAMETERS = argon2.profiles.CHEAPEST  # tests/unit/test_passwords.py holds what a server hashes with
 os.environ.pop("DATABASE_URL", None)  # tests bring their own server

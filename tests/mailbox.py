@@ -13,9 +13,9 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, Envelope
 
-from resolvers import outbox
-from resolvers.senders import SmtpSender
-from resolvers.services import Services
+from services import outbox
+from services.senders import SmtpSender
+from services.services import Services
 
 SENDER = "Aclue <no-reply@shop.example>"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,14 +11,15 @@ from typing import Any
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from db.claims import ANONYMOUS, REQUEST_ID
-from domain.errors import Expired, NotFound, Overloaded, RateLimited, Timeout, TryAgain
+from db.claims import ANONYMOUS
+from domain.errors import INTERNAL_MESSAGE, Expired, NotFound, Overloaded, RateLimited, Timeout, TryAgain
 from domain.networks import networks
 from resolvers import exports
 from resolvers.exports import RETRY_SECONDS, Ticket
 from transports.http import NO_STORE, SECURITY_HEADERS, headers_of
 from transports.pages import VISIT_COST
 from transports.prefetch import is_prefetch
+from transports.request_ids import new_request_id
 from transports.streams import End, Ended, Streams, caller_of, drop
 
 log = structlog.get_logger("aclue.transports")
@@ -52,8 +52,7 @@ class Exports:
         self._waiting: dict[str, float] = {}  # networks that were refused, and until when their turn is kept
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = secrets.token_hex(8)
-        REQUEST_ID.set(request_id)
+        request_id = new_request_id()
         headers = headers_of(scope["headers"])
         out = _Out(send, request_id)
         try:
@@ -72,7 +71,7 @@ class Exports:
             await out.refuse(404, str(error))
         except Exception as error:
             log.error("internal error", request_id=request_id, exc_info=error)
-            await out.refuse(500, "Something went wrong on our side.")
+            await out.refuse(500, INTERNAL_MESSAGE)
 
     async def _answer(self, scope: Scope, user_agent: bytes | None, receive: Receive, out: _Out) -> None:
         services = self._streams.services()

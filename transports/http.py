@@ -7,27 +7,31 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import msgspec
 import structlog
+from graphql import OperationType
 from starlette.types import Receive, Scope, Send
 
-from db.claims import ANONYMOUS, REQUEST_ID, Claims
-from domain.errors import DocumentRefused, Overloaded, RateLimited, Timeout, TryAgain, Unauthenticated
-from resolvers.services import Services
+from db.claims import ANONYMOUS, Claims
+from domain.errors import INTERNAL_MESSAGE, DocumentRefused, Overloaded, RateLimited, Timeout, TryAgain, Unauthenticated
+from engine.answers import Answer
+from engine.engine import Engine
+from engine.requests import Prepared, Request
+from engine.trusted_documents import TrustedDocuments
 from schema.context import Context
-from schema.execution import Answer, Engine, Request
-from schema.trusted_documents import TrustedDocuments
+from services.services import Services
 from settings import Settings
+from transports.bodies import Bodies, Reservation
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events, prefers_html
 from transports.origins import Headers, Origins
-from transports.requests import BadRequest, Reader, charge
+from transports.request_ids import new_request_id
+from transports.requests import BadRequest, Reader, prepare
 from transports.sse import EventStreams
 from transports.streams import Streams, caller_of, drop
-from transports.watching import Ended, Watch, Watches
+from transports.watching import Abort, Watch, Watches
 
 log = structlog.get_logger("aclue.transports")
 
@@ -59,12 +63,12 @@ class GraphQL:
         self._reader = Reader(settings, trusted)
         self._origins = Origins(settings)
         self._max_body_bytes = settings.max_body_bytes
+        self._bodies = Bodies(settings.max_bodies_bytes, settings.max_body_bytes)
         self._watches = Watches(settings.request_timeout)
         self._public = (b"cache-control", f"public, max-age={settings.public_max_age}".encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        request_id = secrets.token_hex(8)
-        REQUEST_ID.set(request_id)
+        request_id = new_request_id()
         headers = headers_of(scope["headers"])
         method = scope["method"]
         if self._page is not None and method in ("GET", "HEAD") and prefers_html(headers.get(b"accept")):
@@ -89,11 +93,13 @@ class GraphQL:
         except DocumentRefused as error:
             await out.refused(str(error), error.code)
         except TryAgain as error:
-            await out.try_again(error)
+            # transports/protocol.py drops what still comes of a body, and closes.
+            await out.try_again(error, () if watch.has_body else (CLOSE,))
         except asyncio.CancelledError:
-            if watch.ended is not Ended.GONE and not out.is_begun:
-                await out.ended(watch.ended)
-            if watch.ended is None and not (out.is_begun and self._streams.is_stopping):  # a server that stops is told
+            if watch.aborted is not Abort.DISCONNECTED and not out.is_begun:
+                await out.aborted(watch.aborted)
+            is_told = out.is_begun and self._streams.is_stopping
+            if watch.aborted is None and not is_told:
                 raise
         except Exception as error:
             log.error("internal error", request_id=request_id, exc_info=error)
@@ -110,41 +116,41 @@ class GraphQL:
             raise BadRequest(415, "Send application/json, in UTF-8.")
         if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() != b"identity":
             raise BadRequest(415, "Send the body as it is, without Content-Encoding.")
-        body = await self._body(receive, headers)
-        if body is None:
+        request = await self._request(scope, receive, headers)
+        if request is None:
             return
         watch.body_is_read()
-        request = self._reader.from_body(body)
         if is_stream:
             watch.over()  # it may take as long as the client likes
             claims = await authenticate(self._services(), headers.get(b"authorization"))
             await self._events.answer(request, claims, caller_of(scope, headers.get(b"user-agent")), receive, out)
             return
-        context = await self._context(scope, headers, request)
-        answer = await self._engine.answer(request, context, out.request_id)
+        prepared, context = await self._prepare(scope, headers, request)
+        answer = await self._engine.answer(prepared, context, out.request_id)
         watch.over()
-        await out.answer(answer, media_type, NO_STORE)
+        await out.answer(answer, answer.encode(), media_type, NO_STORE)
 
     async def _get(self, scope: Scope, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
         shows_anything = bool(scope["query_string"]) and accepts_html(headers.get(b"accept"))  # a browser: JSON as well
         media_type = accepted(headers.get(b"accept")) or LEGACY if shows_anything else _media_type(headers)
         request = self._reader.from_query_string(scope["query_string"])
-        context = await self._context(scope, headers, request)
-        if self._engine.writes(request):
+        prepared, context = await self._prepare(scope, headers, request)
+        if prepared.kind is OperationType.MUTATION:
             raise BadRequest(405, "A mutation needs POST.", headers=[(b"allow", b"POST")])
-        answer = await self._engine.answer(request, context, out.request_id)
+        answer = await self._engine.answer(prepared, context, out.request_id)
         watch.over()
-        if answer.is_refused or answer.has_errors:
-            await out.answer(answer, media_type, NO_STORE)
+        body = answer.encode()
+        if answer.errors:
+            await out.answer(answer, body, media_type, NO_STORE)
             return
         is_own = b"authorization" in headers or request.wants_cost or request.wants_receipt
-        is_public = not is_own and self._engine.is_public(request)
-        tag = b'"' + hashlib.sha256(media_type.content_type[1] + answer.body).hexdigest()[:32].encode() + b'"'
+        is_public = not is_own and prepared.is_public
+        tag = b'"' + hashlib.sha256(media_type.content_type[1] + body).hexdigest()[:32].encode() + b'"'
         validators = [self._public if is_public else PRIVATE, (b"etag", tag)]
         if _matches(headers.get(b"if-none-match"), tag):
             await out.send(304, b"", validators)
             return
-        await out.answer(answer, media_type, *validators, with_body=scope["method"] == "GET")
+        await out.answer(answer, body, media_type, *validators, with_body=scope["method"] == "GET")
 
     async def _options(self, headers: dict[bytes, bytes], out: _Out) -> None:
         origin = headers.get(b"origin")
@@ -153,40 +159,55 @@ class GraphQL:
             answer += self._origins.preflight(origin)
         await out.send(204, b"", answer)
 
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes | None:
-        """The whole body; None when the client went away before it was there."""
-        most = self._max_body_bytes
-        declared = headers.get(b"content-length")
-        if declared is not None and len(declared) < 20 and declared.isdigit() and int(declared) > most:
+    async def _request(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Request | None:
+        """What the body asks for; None when the client went away before it was there. Raises BadRequest,
+        DocumentRefused or Overloaded."""
+        length = headers.get(b"content-length", b"")
+        declared = int(length) if len(length) < 20 and length.isdigit() else 0
+        if declared > self._max_body_bytes:
             raise self._too_large()
         message = await receive()
-        body: bytes = message.get("body", b"")
-        if message.get("more_body", False):
-            parts = bytearray(body)
-            while message.get("more_body", False) and len(parts) <= most:
-                message = await receive()
-                parts += message.get("body", b"")
-            body = bytes(parts)
         if message["type"] == "http.disconnect":
             return None
-        if len(body) > most:
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            return self._read(body)
+        reservation = Reservation(self._bodies, caller_of(scope, None).address)
+        try:
+            reservation.grow(declared)
+            parts = bytearray()
+            while True:
+                parts += message.get("body", b"")
+                if len(parts) > self._max_body_bytes:
+                    raise self._too_large()
+                reservation.grow(len(parts))
+                if not message.get("more_body", False):
+                    return self._read(bytes(parts))
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+        finally:
+            reservation.release()
+
+    def _read(self, body: bytes) -> Request:
+        if len(body) > self._max_body_bytes:
             raise self._too_large()
-        return body
+        return self._reader.from_body(body)
 
     def _too_large(self) -> BadRequest:
         # transports/protocol.py drops what still comes of the body, and closes.
         return BadRequest(413, f"A request has at most {self._max_body_bytes} bytes.", headers=[CLOSE])
 
-    async def _context(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> Context:
-        """Whose request it is, and charged to them. Raises Unauthenticated, RateLimited or Overloaded."""
+    async def _prepare(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> tuple[Prepared, Context]:
+        """The request, read and charged to whose it is. Raises Unauthenticated, RateLimited or Overloaded."""
         services = self._services()
         claims = await authenticate(services, headers.get(b"authorization"))
         caller = caller_of(scope, headers.get(b"user-agent"))
-        await charge(self._engine, services, claims, caller.address, request)
         request.wants_cost = b"x-aclue-cost" in headers
         if headers.get(b"x-aclue-receipt") == b"1":
             request.wants_receipt = not services.settings.is_production or claims.role == "service_role"
-        return Context(services, claims, caller)
+        prepared = await prepare(self._engine, services, claims, caller.address, request)
+        return prepared, Context(services, claims, caller)
 
 
 def has_no_token(authorization: bytes) -> bool:
@@ -221,14 +242,14 @@ class _Out:
         self.is_begun = False
 
     async def answer(
-        self, answer: Answer, media_type: MediaType, *more: tuple[bytes, bytes], with_body: bool = True
+        self, answer: Answer, body: bytes, media_type: MediaType, *more: tuple[bytes, bytes], with_body: bool = True
     ) -> None:
-        headers = [media_type.content_type, (b"content-length", str(len(answer.body)).encode()), *more]
+        headers = [media_type.content_type, (b"content-length", str(len(body)).encode()), *more]
         if answer.retry_after is not None:
             headers.append((b"retry-after", str(answer.retry_after).encode()))
         if answer.server_timing is not None:
             headers.append((b"server-timing", answer.server_timing.encode()))
-        await self.send(media_type.refused if answer.is_refused else 200, answer.body if with_body else b"", headers)
+        await self.send(media_type.refused if answer.is_refused else 200, body if with_body else b"", headers)
 
     async def error(
         self, status: int, message: str, code: str, headers: Sequence[tuple[bytes, bytes]] = (), **extensions: Any
@@ -242,24 +263,23 @@ class _Out:
         """The document is not to run."""
         await self.error(self._media_type.refused, message, code)
 
-    async def try_again(self, error: TryAgain) -> None:
-        """Too much was asked for lately, or something is not to be had now."""
+    async def try_again(self, error: TryAgain, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Too much was asked for lately, or something is unavailable now."""
         status = 429 if isinstance(error, RateLimited) else 503
-        retry = [(b"retry-after", str(error.retry_after).encode())]
-        await self.error(status, str(error), error.code, retry, retryAfter=error.retry_after)
+        retry = (b"retry-after", str(error.retry_after).encode())
+        await self.error(status, str(error), error.code, [retry, *headers], retryAfter=error.retry_after)
 
-    async def ended(self, why: Ended | None) -> None:
-        """Late, or the server stops."""
-        if why is Ended.SLOW:
+    async def aborted(self, why: Abort | None) -> None:
+        """Too late, or the server stops."""
+        if why is Abort.BODY_TIMED_OUT:
             await self.error(408, "The body took too long to come.", "BAD_REQUEST", [CLOSE])
-        elif why is Ended.LATE:
+        elif why is Abort.TIMED_OUT:
             await self.try_again(Timeout("The request took too long."))
         else:
             await self.try_again(Overloaded("The server is stopping, try again."))
 
     async def internal_error(self) -> None:
-        message = "Something went wrong on our side."
-        await self.error(500, message, "INTERNAL_SERVER_ERROR", requestId=self.request_id)
+        await self.error(500, INTERNAL_MESSAGE, "INTERNAL_SERVER_ERROR", requestId=self.request_id)
 
     async def begin(self, content_type: tuple[bytes, bytes]) -> None:
         """An answer that comes in parts."""

@@ -11,11 +11,11 @@ from starlette.routing import Route
 
 from domain import money
 from domain.affiliate import disclosure
+from domain.callers import Caller
 from domain.devices import is_crawler
 from domain.errors import Expired, LimitReached, NotFound
 from resolvers import affiliate_clicks, gift_links
-from resolvers.services import Services
-from resolvers.sessions import Caller
+from services.services import Services
 from transports.pages import HEADERS, fill, form, limited, notice, page
 from transports.prefetch import is_prefetch
 

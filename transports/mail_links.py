@@ -10,10 +10,11 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from domain import passwords
+from domain.callers import Caller
 from domain.errors import Invalid, InvalidCredentials, Unavailable
-from resolvers import one_time_tokens, outbox
-from resolvers.services import Services
-from resolvers.sessions import Caller
+from resolvers import one_time_tokens
+from services import outbox
+from services.services import Services
 from transports.pages import fill, form, limited, notice, page
 
 

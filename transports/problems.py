@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
-
-from domain.errors import AclueError, RequestError, TryAgain
-from schema.execution import Answer
+from domain.errors import INTERNAL_MESSAGE, AclueError, RequestError, TryAgain
+from engine.answers import Answer, Errors
 from transports.requests import BadRequest
 
 
@@ -20,32 +18,23 @@ class Refused(Exception):
 
 
 class Broken(RequestError):
-    """Something went wrong on our side; it stands in the log under this id."""
+    """A fault of ours; it stands in the log under this id."""
 
     def __init__(self, request_id: str) -> None:
-        super().__init__("Something went wrong on our side.")
+        super().__init__(INTERNAL_MESSAGE)
         self.request_id = request_id
 
 
 PROBLEMS = (BadRequest, AclueError, Refused)
 
 
-def problems(error: BadRequest | AclueError | Refused) -> bytes:
-    """The `errors` of an answer without data, as JSON."""
+def problems(error: BadRequest | AclueError | Refused) -> Errors:
+    """The `errors` of an answer without data."""
     if isinstance(error, Refused):
-        return errors_of(error.answer)
+        return error.answer.errors or []
     extensions: dict[str, Any] = {"code": error.code}
     if isinstance(error, TryAgain):
         extensions["retryAfter"] = error.retry_after
     if isinstance(error, Broken):
         extensions["requestId"] = error.request_id
-    return msgspec.json.encode([{"message": str(error), "extensions": extensions}])
-
-
-class _Body(msgspec.Struct):
-    errors: msgspec.Raw
-
-
-def errors_of(answer: Answer) -> bytes:
-    """The `errors` of an answer that has some, as JSON."""
-    return bytes(msgspec.json.decode(answer.body, type=_Body).errors)
+    return [{"message": str(error), "extensions": extensions}]

@@ -4,12 +4,13 @@ headers are complete."""
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from transports.request_ids import new_request_id
 
 MAX_HEAD_BYTES = 65_536  # request line and headers
 MAX_BYTES_BESIDE = 1_048_576  # sizes of chunks, what stands beside these, and trailers
@@ -137,6 +138,10 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
 
+    def _should_upgrade_to_ws(self) -> bool:
+        """Only GET opens a WebSocket (RFC 6455, 4.1)."""
+        return self.parser.get_method() == b"GET" and super()._should_upgrade_to_ws()
+
     def _ignores_upgrade(self) -> bool:
         """Whether the request asks for an upgrade that is not taken. CONNECT is an upgrade of its own kind."""
         is_upgrade: bool = self.parser.should_upgrade()
@@ -214,7 +219,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         if status and not self._owes_an_answer():
             headers = b"x-request-id: %b\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: %d" % (
-                secrets.token_hex(8).encode(),
+                new_request_id().encode(),
                 len(text),
             )
             self.transport.write(b"%b\r\n%b\r\n\r\n%b" % (status, headers, text))

@@ -14,11 +14,13 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from db.claims import Claims
-from resolvers.services import Services
-from schema.execution import Engine, Request
-from schema.trusted_documents import TrustedDocuments
+from engine.engine import Engine
+from engine.requests import Prepared, Request
+from engine.trusted_documents import TrustedDocuments
+from services.services import Services
 from settings import Settings
 
+PLANNED_FIELD_PRICE = 2  # values that a field costs which a new document may have compiled
 MAX_PARAMETERS = 20
 MAX_VALUES = 10_000  # of variables, judged by their commas; each is looked at several times
 DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both are seen
@@ -40,16 +42,17 @@ class BadRequest(Exception):
         self.headers = headers
 
 
-async def charge(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> None:
-    """Takes what a request costs from its caller's limits: for reading its text, before that is done, and for running
-    it. Raises RateLimited."""
-    reading = engine.price_of_reading(request)
+async def prepare(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> Prepared:
+    """Reads a request's text, and takes what that and running it cost from its caller's limits. Raises RateLimited."""
+    reading = engine.price_of_reading(request.query)
     if reading:
         await services.rate_limits.take(claims, address, reading)
-    price = engine.price(request)
+    prepared = engine.prepare(request)
     if reading:
         await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
-    await services.rate_limits.take(claims, address, price)
+    planning = PLANNED_FIELD_PRICE * prepared.document.planned_fields if reading else 0
+    await services.rate_limits.take(claims, address, prepared.price + planning)
+    return prepared
 
 
 class _Body(msgspec.Struct, rename="camel", gc=False):

@@ -13,11 +13,13 @@ from typing import Protocol
 from starlette.types import Receive
 
 from db.claims import Claims
-from domain.errors import Overloaded, Unauthenticated
-from resolvers.sessions import Caller
-from resolvers.subscriptions import Subscription
-from schema.execution import Request
+from domain.callers import Caller
+from domain.errors import AclueError, Overloaded, Unauthenticated
+from engine.answers import Answer
+from engine.requests import Request
+from services.subscriptions import Subscription
 from transports.problems import PROBLEMS, Refused, problems
+from transports.requests import BadRequest
 from transports.streams import End, Ended, Stream, Streams
 
 CONTENT_TYPE = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -60,7 +62,7 @@ class EventStreams:
             subscription = await stream.begin(request)
         except Refused as error:
             await out.begin(CONTENT_TYPE)
-            await out.part(_next(error.answer.body) + _COMPLETE, is_last=True)
+            await out.part(_next(error.answer) + _COMPLETE, is_last=True)
             return
         events = _Events(stream, out, self._streams.settings.stream_send_timeout)
         try:
@@ -89,11 +91,11 @@ class _Events:
         try:
             while True:
                 answer = await self._stream.answer(request, subscription)
-                await self._say(_next(answer.body))
+                await self._say(_next(answer))
                 if subscription is None or answer.is_refused:
                     return
         except PROBLEMS as error:
-            await self._say(_next(b'{"errors":' + problems(error) + b"}"))
+            await self._say(_next(_refused(error)))
 
     async def keep(self, receive: Receive, interval: float) -> None:
         """Notices that the client goes away, and lets others see that the connection is in use."""
@@ -117,7 +119,7 @@ class _Events:
         last = _COMPLETE if why is None else b""
         if why in _TOKEN_IS_OVER:
             assert why is not None
-            last = _next(b'{"errors":' + problems(Unauthenticated(why.reason)) + b"}") + _COMPLETE
+            last = _next(_refused(Unauthenticated(why.reason))) + _COMPLETE
         try:
             await _within(self._seconds, self._out.part(last, is_last=True))
         except TimeoutError:
@@ -135,5 +137,9 @@ async def _within(seconds: float, doing: Awaitable[None]) -> None:
         await doing
 
 
-def _next(answer: bytes) -> bytes:
-    return b"event: next\ndata: " + answer + b"\n\n"
+def _refused(error: BadRequest | AclueError | Refused) -> Answer:
+    return Answer(errors=problems(error), is_refused=True)
+
+
+def _next(answer: Answer) -> bytes:
+    return b"event: next\ndata: " + answer.encode() + b"\n\n"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterator
@@ -16,26 +15,29 @@ from enum import Enum
 from typing import Any
 
 import structlog
+from graphql import OperationType
 from starlette.types import Send
 
-from db.claims import ANONYMOUS, REQUEST_ID, SERVICE, Claims
+from db.claims import ANONYMOUS, SERVICE, Claims
+from domain.callers import Caller
 from domain.errors import RequestError, Timeout, Unauthenticated
 from domain.networks import networks
+from engine.answers import Answer
+from engine.engine import Engine
+from engine.requests import Prepared, Request
 from resolvers import sessions
-from resolvers.services import Services
-from resolvers.sessions import Caller
-from resolvers.subscriptions import Change, Subscription
 from schema.context import Context
-from schema.execution import Answer, Engine, Request
+from services.services import Services
+from services.subscriptions import Change, Subscription
 from settings import Settings
 from transports.problems import Broken, Refused
-from transports.requests import charge
+from transports.request_ids import new_request_id
+from transports.requests import prepare
 
 log = structlog.get_logger("aclue.transports")
 
 EVENTS_AT_ONCE = 4  # in work at a time: when everybody's feed changes, requests go on being answered
 UNKNOWN_SHARE = 10  # one of so many places is for those who have shown no token
-_NOTHING_TO_SAY = b":null}}"
 
 
 class End(Enum):
@@ -262,18 +264,17 @@ class Stream:
     async def begin(self, request: Request) -> Subscription | None:
         """Charges for a request, and opens its subscription if it is one. Raises Refused, RequestError."""
         engine = self._streams.engine
-        await charge(engine, self._services, self.claims, self._caller.address, request)
-        if not engine.subscribes(request):
+        prepared = await prepare(engine, self._services, self.claims, self._caller.address, request)
+        if prepared.kind is not OperationType.SUBSCRIPTION:
             return None
-        answer = await self._answer(request, None, secrets.token_hex(8))
+        answer = await self._answer(prepared, None, new_request_id())
         if answer.subscribes_to is None:
             raise Refused(answer)
         return Subscription(self._services, self.claims, answer.subscribes_to)
 
     async def answer(self, request: Request, subscription: Subscription | None) -> Answer:
         """The answer to what `begin` has begun, or to its next event. Raises RequestError."""
-        request_id = secrets.token_hex(8)
-        REQUEST_ID.set(request_id)
+        request_id = new_request_id()
         try:
             if subscription is None:
                 return await self._timely(request, None, request_id)
@@ -281,7 +282,7 @@ class Stream:
                 change = await subscription.next()
                 async with self._streams.turns:
                     answer = await self._timely(request, change, request_id)
-                if not (subscription.is_silent_about_nothing and answer.body.endswith(_NOTHING_TO_SAY)):
+                if not (subscription.skips_null_events and answer.is_null):
                     return answer
         except RequestError:
             raise
@@ -292,13 +293,14 @@ class Stream:
     async def _timely(self, request: Request, change: Change | None, request_id: str) -> Answer:
         try:
             async with asyncio.timeout(self._streams.settings.request_timeout):
-                return await self._answer(request, change, request_id)
+                # Prepared for each event: a stream that stays open holds no more than the text of its request.
+                return await self._answer(self._streams.engine.prepare(request), change, request_id)
         except TimeoutError:
             raise Timeout("The request took too long.") from None
 
-    async def _answer(self, request: Request, change: Change | None, request_id: str) -> Answer:
+    async def _answer(self, prepared: Prepared, change: Change | None, request_id: str) -> Answer:
         context = Context(self._services, self.claims, self._caller, change)
-        return await self._streams.engine.answer(request, context, request_id)
+        return await self._streams.engine.answer(prepared, context, request_id)
 
 
 def drop(send: Send) -> None:

@@ -10,21 +10,21 @@ from enum import Enum
 
 from starlette.types import Receive
 
-PATIENCE = 0.02  # seconds between two looks; what has begun since the last one is left alone
+LOOK_SECONDS = 0.02  # between two looks; what has begun since the last one is left alone
 
 
-class Ended(Enum):
+class Abort(Enum):
     """Why a request was ended before its answer."""
 
-    GONE = "the client has gone away"
-    LATE = "the time is up"
-    SLOW = "the time is up, and the body is not there"
+    DISCONNECTED = "the client has disconnected"
+    TIMED_OUT = "the time is up"
+    BODY_TIMED_OUT = "the time is up, and the body is incomplete"
 
 
 class Watch:
-    """Over the task that makes it. When `ended` says why, the task has been cancelled for that reason, once."""
+    """Over the task that makes it. When `aborted` says why, the task has been cancelled for that reason, once."""
 
-    __slots__ = ("_has_body", "_is_slow", "_listener", "_receive", "_task", "_watches", "deadline", "ended")
+    __slots__ = ("_has_body", "_is_slow", "_listener", "_receive", "_task", "_watches", "aborted", "deadline")
 
     def __init__(self, watches: Watches, receive: Receive) -> None:
         task = asyncio.current_task()
@@ -34,8 +34,12 @@ class Watch:
         self._watches = watches
         self._has_body = self._is_slow = False
         self._listener: asyncio.Task[None] | None = None
-        self.ended: Ended | None = None
+        self.aborted: Abort | None = None
         self.deadline = watches.begin(self)
+
+    @property
+    def has_body(self) -> bool:
+        return self._has_body
 
     def body_is_read(self) -> None:
         """From here on nobody else receives: what comes next is that the client goes away."""
@@ -52,7 +56,7 @@ class Watch:
     def look(self, now: float) -> None:
         """The request has taken a while, and this is the time."""
         if now >= self.deadline:
-            self._end(Ended.LATE if self._has_body else Ended.SLOW)
+            self._end(Abort.TIMED_OUT if self._has_body else Abort.BODY_TIMED_OUT)
         elif not self._is_slow:
             self._is_slow = True
             if self._has_body:
@@ -64,11 +68,11 @@ class Watch:
     async def _wait_for_the_end(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._end(Ended.GONE)
+        self._end(Abort.DISCONNECTED)
 
-    def _end(self, why: Ended) -> None:
-        if self in self._watches and self.ended is None:
-            self.ended = why
+    def _end(self, why: Abort) -> None:
+        if self in self._watches and self.aborted is None:
+            self.aborted = why
             self._task.cancel()
 
 
@@ -77,7 +81,7 @@ class Watches:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._interval = min(PATIENCE, seconds)
+        self._interval = min(LOOK_SECONDS, seconds)
         self._running: dict[Watch, bool] = {}  # whether it was there at the last look
         self._looks_in: asyncio.AbstractEventLoop | None = None
 

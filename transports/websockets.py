@@ -7,22 +7,25 @@ A `ping` whose payload holds a token goes on under that token: so a socket outli
 from __future__ import annotations
 
 import asyncio
-import secrets
+import contextlib
+import json
 from typing import Any
 
 import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from domain.errors import Forbidden, Overloaded, Unauthenticated
-from resolvers.subscriptions import Subscription
-from schema.execution import Request
-from schema.trusted_documents import TrustedDocuments
+from domain.errors import INTERNAL_MESSAGE, Forbidden, Overloaded, Unauthenticated
+from engine.answers import Errors
+from engine.requests import Request
+from engine.trusted_documents import TrustedDocuments
+from services.subscriptions import Subscription
 from settings import Settings
 from transports.http import SECURITY_HEADERS, authenticate, has_no_token, headers_of
 from transports.media_types import LEGACY
 from transports.origins import Origins
-from transports.problems import PROBLEMS, errors_of, problems
+from transports.problems import PROBLEMS, problems
+from transports.request_ids import new_request_id
 from transports.requests import Reader
 from transports.streams import End, Ended, Stream, Streams, caller_of, drop
 
@@ -93,7 +96,7 @@ class WebSockets:
             return
         except Exception as error:
             log.error("internal error", exc_info=error)
-            code, reason = 1011, "Something went wrong on our side."
+            code, reason = 1011, INTERNAL_MESSAGE
         try:
             async with asyncio.timeout(CLOSES_WITHIN):
                 await send({"type": "websocket.close", "code": code, "reason": reason})
@@ -107,10 +110,10 @@ async def _refuse(scope: Scope, send: Send) -> None:
     """Before it is open: 403, in the form of all errors where the server can say so."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         return await send({"type": "websocket.close"})
-    body = problems(Forbidden("A WebSocket is opened at /graphql, by pages of allowed origins."))
-    headers = [LEGACY.content_type, (b"x-request-id", secrets.token_hex(8).encode()), *SECURITY_HEADERS]
+    errors = problems(Forbidden("A WebSocket is opened at /graphql, by pages of allowed origins."))
+    headers = [LEGACY.content_type, (b"x-request-id", new_request_id().encode()), *SECURITY_HEADERS]
     await send({"type": "websocket.http.response.start", "status": 403, "headers": headers})
-    await send({"type": "websocket.http.response.body", "body": b'{"errors":' + body + b"}"})
+    await send({"type": "websocket.http.response.body", "body": msgspec.json.encode({"errors": errors})})
 
 
 class _Socket:
@@ -168,11 +171,7 @@ class _Socket:
                 raise Violation(4400, "Send text.")
             if len(text) > self._settings.max_body_bytes:
                 raise Violation(1009, f"A message has at most {self._settings.max_body_bytes} bytes.")
-            try:
-                message = _decode_message(text)
-            except _UNREADABLE:
-                raise Violation(4400, "Invalid message") from None
-            await self._take(message)
+            await self._take(_message(text))
 
     async def _take(self, message: _Message) -> None:
         if message.type == "connection_init":
@@ -266,24 +265,24 @@ class _Socket:
             while True:
                 answer = await self._stream.answer(request, subscription)
                 if answer.is_refused:
-                    await self._finish(id, "error", errors_of(answer))
+                    await self._finish(id, "error", answer.errors)
                     return
-                await self._tell(id, "next", answer.body)
+                await self._tell(id, "next", answer.members)
                 if subscription is None:
                     await self._finish(id, "complete")
                     return
         except PROBLEMS as error:
             await self._finish(id, "error", problems(error))
 
-    async def _finish(self, id: str, type_: str, payload: bytes | None = None) -> None:
+    async def _finish(self, id: str, type_: str, payload: Errors | None = None) -> None:
         """The last message about an operation; its id is free from now on."""
         self._operations.pop(id, None)
         await self._tell(id, type_, payload)
 
-    async def _tell(self, id: str, type_: str, payload: bytes | None = None) -> None:
+    async def _tell(self, id: str, type_: str, payload: dict[str, Any] | Errors | None = None) -> None:
         message: dict[str, Any] = {"id": id, "type": type_}
         if payload is not None:
-            message["payload"] = msgspec.Raw(payload)
+            message["payload"] = payload
         await self._say(message)
 
     async def _say(self, message: dict[str, Any]) -> None:
@@ -293,6 +292,20 @@ class _Socket:
                 await self._send({"type": "websocket.send", "text": text})
         except TimeoutError:
             raise Ended(End.TOO_SLOW) from None
+
+
+def _message(text: str) -> _Message:
+    """Raises Violation. msgspec reads no lone surrogates, but the Reader says in which variable one is."""
+    with contextlib.suppress(*_UNREADABLE):
+        return _decode_message(text)
+    with contextlib.suppress(*_UNREADABLE, ValueError):
+        given = json.loads(text)
+        if isinstance(given, dict):
+            payload = given.pop("payload", None)
+            message = _decode_message(json.dumps(given))
+            message.payload = msgspec.Raw(json.dumps(payload).encode())
+            return message
+    raise Violation(4400, "Invalid message")
 
 
 def _id(message: _Message) -> str:

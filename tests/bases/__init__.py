@@ -21,8 +21,10 @@ from db import embedded, migrations, programs, secrets
 from db.embedded import Dsns, EmbeddedServer
 from db.programs import Programs
 from tests.bases.clusters import Cluster
+from tests.catalogue import fill_catalogue
 
 TEMPLATE = "aclue"  # migrated
+FILLED = "aclue_filled"  # and with the catalogue of tests/catalogue.py
 BLANK = "aclue_blank"  # as it is before the first migration
 _POSTGRES15 = "/usr/lib/postgresql/15/bin"
 _FOLDER = Path(__file__).parent
@@ -73,7 +75,8 @@ def started() -> Iterator[Base]:
 
 
 async def make_templates(base: Base) -> None:
-    """A migrated template and a blank one, from which tests clone theirs. The server stops waiting for the disk."""
+    """A blank template, a migrated one and a filled one, of which tests clone theirs. The server stops waiting for the
+    disk."""
     assert base.dsns.superuser and base.dsns.owner
     superuser = await asyncpg.connect(to_database(base.dsns.superuser, "postgres"))
     for name, value in (("fsync", "off"), ("synchronous_commit", "off"), ("full_page_writes", "off")):
@@ -90,6 +93,12 @@ async def make_templates(base: Base) -> None:
     owner = await asyncpg.connect(to_database(base.dsns.owner, TEMPLATE))
     await migrations.migrate(owner)
     await migrations.ensure_api_login(owner, base.dsns.api)
+    await owner.close()
+    superuser = await asyncpg.connect(to_database(base.dsns.superuser, "postgres"))
+    await superuser.execute(f"create database {FILLED} template {TEMPLATE} owner {base.owner}")
+    await superuser.close()
+    owner = await asyncpg.connect(to_database(base.dsns.owner, FILLED))
+    await fill_catalogue(owner)
     await owner.close()
 
 

@@ -23,8 +23,8 @@ import msgspec
 
 from domain import ids
 from domain.recommendations import Shown
-from resolvers.recommendations import FeedCursor
-from resolvers.services import Services
+from resolvers.feeds import FeedCursor
+from services.services import Services
 from tests.differential.apps import Answer
 
 TOLERANCE = 1e-4

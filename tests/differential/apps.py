@@ -13,9 +13,9 @@ import msgspec
 from graphql import GraphQLSchema
 from starlette.applications import Starlette
 
-from resolvers.services import Services
-from schema.execution import Engine
+from engine.engine import Engine
 from server import create_app
+from services.services import Services
 from settings import Settings
 from tests.conftest import SECRET
 from tests.differential.documents import Document
@@ -107,7 +107,7 @@ def engine_of(app: Starlette) -> Engine:
 
 def schema_of(app: Starlette) -> GraphQLSchema:
     """The schema that this service runs."""
-    return engine_of(app)._core
+    return engine_of(app).core
 
 
 async def ask(app: Starlette, document: Document, token: str | None) -> Answer:

@@ -37,8 +37,9 @@ _WORDS = (
     "a present about tools",
     "gift -art",
     "🎁",
+    "a\0b",
 )
-_TAGS = ("gift", "outdoors", "art", "reading", "ünï", "nothing-has-this", 'quo"te', "")
+_TAGS = ("gift", "outdoors", "art", "reading", "ünï", "nothing-has-this", 'quo"te', "", "a\0b")
 _TEXTS = ("plain", 'ünï "q" \\ 🎁', "", "x" * 90, "line\nbreak\ttab", "\u2028\u0001")
 _OBJECTS: tuple[Any, ...] = ({}, {"a": 1, "b": [None, True, "ü"], "c": {"d": 1.5}}, {"z": "", "": 0}, {'é"': "\\"})
 _CURRENCIES = ("GBP", "EUR", "JPY", "BHD", "XXX", "gbp")
@@ -213,7 +214,7 @@ _PURPOSES = {  # names that mean something else here
 }
 _CHOICES: dict[str, Sequence[Any]] = {
     "search": _WORDS,
-    "brandSearch": ("al", "bir", "null", "", "Alder", "zzz"),
+    "brandSearch": ("al", "bir", "null", "", "Alder", "zzz", "a\0b"),
     "url": ("https://shop.example/x", "https://shop.example/y", "http://shop.example"),
     "imageUrl": ("https://img.example/ü", "https://img.example/1", "nonsense"),
     "tags": _TAGS[:3] * 3 + _TAGS,

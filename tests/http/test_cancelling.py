@@ -86,9 +86,9 @@ async def working(shop: Shop, count: int) -> None:
 def path(request: pytest.FixtureRequest, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> str:
     """How a query is answered."""
     app: Any = shop.http._transport.app  # type: ignore[attr-defined]
-    engine = app.graphql._engine
-    changed = msgspec.structs.replace(engine._settings, plans=request.param == "by plan")
-    monkeypatch.setattr(engine, "_settings", changed)
+    runtime = app.graphql._engine._runtime
+    changed = msgspec.structs.replace(runtime.settings, plans=request.param == "by plan")
+    monkeypatch.setattr(runtime, "settings", changed)
     return str(request.param)
 
 

@@ -6,8 +6,7 @@ import asyncio
 
 from graphql import get_introspection_query
 
-from schema.context import Context
-from schema.execution import Engine, Request
+from engine.errors import MAX_MESSAGE
 from tests.conftest import Shop
 
 HANGS = 60  # seconds; far more than any answer takes
@@ -135,7 +134,8 @@ async def test_fragments_spread_twice_each_are_measured_without_following_each(s
 async def test_a_number_that_is_too_long_for_python_is_refused_in_our_words(shop: Shop) -> None:
     digits = "9" * 5000
     (error,) = (await shop.client().post(f"{{ products(first: {digits}) {{ totalCount }} }}")).json()["errors"]
-    assert error["message"] == f"Expected value of type 'Int', found: {digits}."
+    assert error["message"].startswith("Expected value of type 'Int', found: 999")
+    assert len(error["message"]) == MAX_MESSAGE
 
 
 async def test_fragments_that_multiply_fields_are_refused(shop: Shop) -> None:
@@ -176,10 +176,3 @@ async def test_introspection_as_tools_ask_it(shop: Shop) -> None:
     assert schema["queryType"]["name"] == "Query"
     assert schema["mutationType"]["name"] == "Mutation"
     assert {"Product", "Recommendation", "Profile"} <= {entry["name"] for entry in schema["types"]}
-
-
-async def test_a_request_that_stays_keeps_nothing_but_its_text(shop: Shop) -> None:
-    """As that of a subscription does, for as long as its stream."""
-    request = Request("{ me { id } }")
-    await Engine(shop.services.settings).answer(request, Context(shop.services), "x")
-    assert request.document is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import asyncpg
@@ -9,8 +10,9 @@ import msgspec
 import pytest
 
 from domain import ids
-from resolvers import housekeeping
-from resolvers.subscriptions import MAX_WAITING
+from engine.requests import Prepared
+from services import housekeeping
+from services.subscriptions import MAX_WAITING
 from tests.client import Client
 from tests.conftest import Shop
 from tests.streams import CONVERSIONS, FEED, PREFERENCES, app_of, convert, heard, listening, socket, until
@@ -37,9 +39,9 @@ async def click_of(client: Client, product: str = "Books 1") -> tuple[str, str]:
 @pytest.fixture(params=["by plan", "by loaders"])
 def path(request: pytest.FixtureRequest, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """How an event is read."""
-    engine = app_of(shop).graphql._engine
-    changed = msgspec.structs.replace(engine._settings, plans=request.param == "by plan")
-    monkeypatch.setattr(engine, "_settings", changed)
+    runtime = app_of(shop).graphql._engine._runtime
+    changed = msgspec.structs.replace(runtime.settings, plans=request.param == "by plan")
+    monkeypatch.setattr(runtime, "settings", changed)
 
 
 @pytest.mark.usefixtures("path")
@@ -49,6 +51,16 @@ async def test_preferences_are_told_after_a_swipe(shop: Shop) -> None:
         await events.subscribe(PREFERENCES)
         await anna.swipe((await anna.product("Books 1"))["id"])
         assert await events.event() == {"preferencesUpdated": {"totalSwipes": 1, "rightSwipes": 1}}
+
+
+async def test_a_stream_that_waits_keeps_nothing_of_its_request_but_the_text(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as events:
+        await events.subscribe(PREFERENCES)
+        await anna.swipe((await anna.product("Books 1"))["id"])
+        await events.event()
+        gc.collect()
+        assert not any(isinstance(each, Prepared) for each in gc.get_objects())
 
 
 @pytest.mark.usefixtures("path")

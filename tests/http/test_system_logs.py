@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 
 from domain import ids
-from resolvers import housekeeping, system_logs
-from resolvers.system_logs import SystemLog
+from services import jobs, system_logs
+from services.system_logs import SystemLog
 from tests.client import Client
 from tests.conftest import Shop
 from tests.integration.waiting import until
@@ -59,16 +59,16 @@ async def test_errors_of_the_callers_are_not_noted(shop: Shop) -> None:
     assert await entries(shop, component="graphql") == []
 
 
-async def test_housekeeping_notes_what_it_did_and_what_failed(shop: Shop) -> None:
+async def test_jobs_note_what_they_did_and_what_failed(shop: Shop) -> None:
     await shop.owner.execute("delete from public.recommendation_models")
     await shop.owner.execute("alter table public.idempotency_keys rename to hidden_keys")
-    await housekeeping.keep_house(shop.services)
+    await jobs.run_all(shop.services)
     found: dict[str, Any] = {}
     await shop.services.system_log.flush()
-    for entry in await entries(shop, component="housekeeping"):
-        found[entry["context"]["task"]] = (entry["level"], entry["context"])
-    assert found["refresh_model"] == ("INFO", {"task": "refresh_model", "count": 1})
-    assert found["purge_keys"] == ("ERROR", {"task": "purge_keys", "exception": "UndefinedTableError"})
+    for entry in await entries(shop, component="jobs"):
+        found[entry["context"]["job"]] = (entry["level"], entry["context"])
+    assert found["refresh_model"] == ("INFO", {"job": "refresh_model", "count": 1})
+    assert found["purge_keys"] == ("ERROR", {"job": "purge_keys", "exception": "UndefinedTableError"})
     assert "ensure_partitions" not in found, "it had nothing to do"
 
 
@@ -157,3 +157,9 @@ async def test_clients_write_nothing_into_it(shop: Shop, role: str) -> None:
                         )
     finally:
         await login.close()
+
+
+async def test_a_nul_in_a_component_is_named(shop: Shop) -> None:
+    admin = shop.client(shop.token(uuid.uuid4(), app_metadata={"role": "admin"}))
+    (error,) = (await admin.post(LOGS, component="a\0b")).json()["errors"]
+    assert "`component` holds a NUL" in error["message"]

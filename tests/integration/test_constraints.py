@@ -8,7 +8,7 @@ import asyncpg
 from graphql import GraphQLObjectType, is_non_null_type
 
 from db.rows import Column
-from schema.plans import SchemaFields
+from engine.fields import SchemaFields
 from schema.schema import build
 from tests.security.canaries import CHANGES, plant
 

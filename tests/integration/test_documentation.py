@@ -13,7 +13,7 @@ import asyncpg
 import pytest
 
 from db import documentation
-from db.documentation import Statement, Table
+from db.documentation import LabelledSql, Table
 from schema.schema import row_types
 from tests.bases import TEMPLATE, Base, to_database
 from tests.conftest import cloned
@@ -88,7 +88,7 @@ async def test_an_index_without_a_use_is_found(examined: list[Table], owner: asy
 
 
 async def test_the_plans_are_those_of_the_statements(owner: asyncpg.Connection[Any], examined: list[Table]) -> None:
-    asked = [Statement("one", "select 1 from public.swipes where user_id = $1 and product_id = $2")]
+    asked = [LabelledSql("one", "select 1 from public.swipes where user_id = $1 and product_id = $2")]
     await owner.execute("set enable_seqscan = off")
     assert await documentation.explain(owner, asked) == {"swipes_user_product_idx": ["one"]}
 

@@ -19,8 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from db.claims import Claims
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import Database
 from settings import Settings
 
 SOMEBODY = Claims("authenticated", UUID(int=1), raw=f'{{"role":"authenticated","sub":"{UUID(int=1)}"}}')

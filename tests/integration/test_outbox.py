@@ -17,9 +17,9 @@ from structlog.testing import capture_logs
 import settings as settings_module
 from db.claims import SERVICE
 from domain.mails import Mail
-from resolvers import housekeeping, outbox
-from resolvers.senders import LogSender, SmtpSender
 from server import create_app
+from services import housekeeping, outbox
+from services.senders import LogSender, SmtpSender
 from settings import Settings
 from tests.client import Client
 from tests.conftest import SECRET, Shop

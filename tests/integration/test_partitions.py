@@ -10,7 +10,7 @@ from typing import Any
 import asyncpg
 import structlog
 
-from resolvers import housekeeping
+from services import housekeeping
 from tests.conftest import Shop
 
 LATE = "2009-06-15T12:00Z"

@@ -12,8 +12,8 @@ import pytest
 from db import migrations
 from db.claims import SERVICE
 from domain import ids
-from resolvers import housekeeping
-from resolvers.personality import update_from_behaviour
+from services import housekeeping
+from services.personality import update_from_behaviour
 from tests.client import Client
 from tests.conftest import Shop
 from tests.integration.waiting import until

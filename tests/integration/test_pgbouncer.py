@@ -20,8 +20,8 @@ import msgspec
 import pytest
 
 from db.claims import ANONYMOUS, Claims
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import Database
 from domain.errors import Timeout
 from settings import ClaimsMode, Settings
 from tests.security.endings import BARE, STATE

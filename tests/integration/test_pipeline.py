@@ -15,8 +15,9 @@ import pytest
 
 from db import pipeline
 from db.claims import ANONYMOUS, REQUEST_ID, Claims
+from db.database import Database
 from db.pipeline import Pipeline
-from db.pool import ApiConnection, Database
+from db.pool import ApiConnection
 
 ROOT = Path(pipeline.__file__).resolve().parents[1]
 SOMEBODY = Claims("authenticated", UUID(int=1), raw=f'{{"role":"authenticated","sub":"{UUID(int=1)}"}}')

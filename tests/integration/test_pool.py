@@ -12,8 +12,9 @@ import pytest
 import structlog
 
 import db.pool
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import ApiConnection, Database, Pool
+from db.pool import ApiConnection, Pool
 from domain.errors import Overloaded
 from settings import Settings
 from tests.integration.waiting import until
@@ -26,7 +27,7 @@ COUNT = "(select count(*) from pg_stat_activity where usename = 'aclue_api' and 
 def settings(settings: Settings) -> Settings:
     """Two connections; two may wait."""
     return msgspec.structs.replace(
-        settings, database_pool_size=1, database_max_overflow=1, database_pool_queue=2, database_pool_timeout=0.2
+        settings, database_pool_size=1, database_max_overflow=1, database_pool_queue=2, database_pool_timeout=1.0
     )
 
 

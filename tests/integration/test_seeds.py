@@ -13,15 +13,15 @@ import pytest
 from db import seeds
 from db.bulk import without_indexes
 from db.claims import Claims
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import Database
 from db.seeds import SeedRefused
-from domain.seeds import Plan
+from domain.seeds import SeedPlan
 from resolvers import preferences
 from tests.conftest import Shop
 
 UNTIL = seeds.midnight(datetime.now(UTC))
-PLAN = Plan(users=60, products=80, swipes=2_000, seed=5, until=UNTIL)
+PLAN = SeedPlan(users=60, products=80, swipes=2_000, seed=5, until=UNTIL)
 SHAPE = """
 select 'constraint', conrelid::regclass::text, conname::text, pg_get_constraintdef(oid), convalidated
 from pg_constraint where connamespace = 'public'::regnamespace and conparentid = 0
@@ -69,7 +69,7 @@ async def test_the_same_options_give_the_same_rows_and_another_seed_others(owner
     await seeds.load(owner, PLAN)
     assert await digest(owner) == first
     await without_rows(owner)
-    await seeds.load(owner, Plan(60, 80, 2_000, 6, UNTIL))
+    await seeds.load(owner, SeedPlan(60, 80, 2_000, 6, UNTIL))
     other = await digest(owner)
     assert not {table for table in FILLED if other[table] == first[table]}
 
@@ -204,4 +204,4 @@ async def test_a_seed_gives_way_to_those_who_use_the_tables(
 
 async def test_swipes_need_somebody_and_something(owner: asyncpg.Connection[Any]) -> None:
     with pytest.raises(SeedRefused, match="users and products"):
-        await seeds.load(owner, Plan(0, 10, 10, 1, UNTIL))
+        await seeds.load(owner, SeedPlan(0, 10, 10, 1, UNTIL))

@@ -14,12 +14,13 @@ import msgspec
 import pytest
 import structlog
 
+import db.database
 import db.pipeline
-import db.pool
 import settings as settings_module
 from db.claims import ANONYMOUS, SERVICE, Claims
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import ApiConnection, Database
+from db.pool import ApiConnection
 from db.session import Session
 from domain.errors import Overloaded, Timeout, Unauthenticated, WriteConflict
 from settings import ClaimsMode, Settings
@@ -402,7 +403,7 @@ async def test_of_many_statements_the_ones_used_last_stay_prepared(
 ) -> None:
     """Without end, they would fill the memory of Postgres."""
     monkeypatch.setattr(db.pipeline, "MOST_STATEMENTS", 10)
-    monkeypatch.setattr(db.pool, "MOST_STATEMENTS", 10)
+    monkeypatch.setattr(db.database, "MOST_STATEMENTS", 10)
     narrow.pool.renew()
     for number in range(30):
         async with reading(narrow) as session:

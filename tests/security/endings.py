@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Generator
 from typing import Any
 
-from db.pool import Database
+from db.database import Database
 
 BARE = {
     "user": "aclue_api",

@@ -19,7 +19,7 @@ import uvloop
 
 import settings as settings_module
 from db.claims import SERVICE
-from db.pool import Database
+from db.database import Database
 from settings import ClaimsMode
 from tests import bases
 from tests.bases import Base

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 
 from db.claims import ANONYMOUS, REQUEST_ID, SERVICE, Claims
+from db.database import Database
 from db.embedded import Dsns
-from db.pool import Database
 from domain.errors import Overloaded, Timeout
 from settings import Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES

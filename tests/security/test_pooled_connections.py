@@ -16,7 +16,7 @@ import pytest
 
 import db.claims
 from db.claims import ANONYMOUS, SERVICE, Claims
-from db.pool import Database
+from db.database import Database
 from domain.errors import Timeout
 from settings import Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES

@@ -14,8 +14,8 @@ import pytest
 
 from domain import ids
 from domain.errors import Unauthenticated
-from resolvers import tokens as tokens_module
-from resolvers.tokens import Tokens
+from services import tokens as tokens_module
+from services.tokens import Tokens
 from settings import Settings
 from tests.client import QUIZ, SUBMIT, SWIPE
 from tests.conftest import SECRET, Shop

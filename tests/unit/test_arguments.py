@@ -8,7 +8,7 @@ import pytest
 from graphql import GraphQLEnumType, GraphQLInputObjectType, get_named_type, get_nullable_type, is_list_type
 from strawberry.types.arguments import convert_arguments
 
-from schema.arguments import Arguments
+from engine.arguments import Arguments
 from schema.schema import build
 
 SCHEMA = build()

@@ -10,7 +10,7 @@ from graphql import DocumentNode, FieldNode, FragmentDefinitionNode, OperationDe
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schema.documents import measure_depth
+from engine.limits import measure_depth
 
 LIMIT = 20
 

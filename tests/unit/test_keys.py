@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from domain.errors import Overloaded
-from resolvers.keys import MAX_SET_BYTES, KeySet, PublishedKeys, Unusable, fetch, read_key
+from services.jwks import MAX_SET_BYTES, KeySet, PublishedKeys, Unusable, fetch, read_key
 
 EC = ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key(), as_dict=True)
 RSA_PRIVATE = RSAAlgorithm.to_jwk(rsa.generate_private_key(65537, 2048), as_dict=True)

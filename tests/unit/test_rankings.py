@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from resolvers.rankings import KEPT, Rankings
+from services.rankings import KEPT, Rankings
 
 
 class Clock:

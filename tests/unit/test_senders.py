@@ -9,7 +9,7 @@ import pytest
 
 import settings
 from domain.mails import Mail, compose
-from resolvers.senders import LogSender, SmtpSender, Undeliverable, from_settings
+from services.senders import LogSender, SmtpSender, Undeliverable, from_settings
 
 SENDER = SmtpSender("smtp://mail.example", "Aclue <no-reply@shop.example>")
 PRODUCTION = {"ENVIRONMENT": "production", "JWT_SECRET": "x" * 32, "DATABASE_URL": "postgresql://api@db.example/aclue"}

@@ -300,7 +300,7 @@ def test_the_example_gives_the_defaults() -> None:
 
 
 def test_nothing_else_reads_the_environment() -> None:
-    folders = ("commands", "transports", "schema", "resolvers", "db", "domain")
+    folders = ("commands", "transports", "engine", "schema", "resolvers", "plan", "services", "db", "domain")
     files = [
         ROOT / "server.py",
         ROOT / "cli.py",

@@ -11,10 +11,10 @@ import pytest
 
 from domain.errors import DocumentNotTrusted, HashMismatch, PersistedQueryNotFound, PersistedQueryNotSupported
 from domain.trusted_documents import BadManifest, TrustedDocument, read_manifest
-from schema import trusted_documents
-from schema.document_reports import report
-from schema.execution import Engine
-from schema.trusted_documents import TrustedDocuments
+from engine import trusted_documents
+from engine.document_reports import report
+from engine.engine import Engine
+from engine.trusted_documents import TrustedDocuments
 from settings import DocumentsMode, SettingsError, load
 
 SLUGS, NAMES = "query Slugs { categories { slug } }", "{ categories { name } }"

@@ -17,8 +17,8 @@ from graphql import (
 )
 from graphql.execution.values import VariableValues, get_variable_values
 
+from engine.variables import Coercions, Variables
 from schema.schema import build
-from schema.variables import Coercions, Variables
 
 CORE = build()._schema
 TYPES = sorted(

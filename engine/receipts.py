@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from db.usage import USAGE, Usage
-from schema.cost import Cost
+from engine.cost import Cost
 
 
 class Receipt:
@@ -17,7 +17,7 @@ class Receipt:
         self._started = time.perf_counter()
         USAGE.set(self._usage)
 
-    def written(
+    def rendered(
         self, cost: Cost, role: str, path: str, reason: str | None, *, is_known_document: bool
     ) -> tuple[dict[str, Any], str]:
         """`extensions.receipt`, and a Server-Timing header: https://www.w3.org/TR/server-timing/. Times in

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from graphql import (
-    FragmentDefinitionNode,
     ListTypeNode,
     NonNullTypeNode,
     TypeNode,
@@ -15,10 +14,11 @@ from graphql import (
 
 from domain.pages import MAX_SIZE
 from domain.trusted_documents import TrustedDocument
+from engine.documents import Document, Operation
+from engine.engine import Engine
+from engine.root_fields import root_fields
 from plan.errors import NotPlanned
-from schema.documents import Document, Operation
-from schema.execution import Engine
-from schema.root_fields import root_fields
+from plan.walker import fragments_of
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -96,6 +96,5 @@ class _Either(Mapping[str, Any]):
 def _statements(document: Document, operation: Operation) -> int:
     """Every root field asks Postgres once; fields below it that resolvers give may ask again."""
     assert document.tree is not None
-    fragments = {d.name.value: d for d in document.tree.definitions if isinstance(d, FragmentDefinitionNode)}
-    names = root_fields(operation.node, fragments, without_conditions=True).values()
+    names = root_fields(operation.node, fragments_of(document.tree), without_conditions=True).values()
     return sum(not name.startswith("__") for name in names)

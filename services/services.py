@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Any
 
-from db.pool import Database
+from db.database import Database
 from domain.pseudonyms import Pseudonyms
 from domain.refresh_tokens import RefreshTokens
 from domain.sealing import Sealer
 from domain.signing import Signer
 from domain.tombstones import Tombstones
-from resolvers.passwords import Passwords
-from resolvers.rankings import Rankings
-from resolvers.rate_limits import RateLimits
-from resolvers.storage_use import StorageUse
-from resolvers.system_logs import SystemLog
-from resolvers.tokens import Tokens
+from services import senders
+from services.passwords import Passwords
+from services.rankings import Rankings
+from services.rate_limits import RateLimits
+from services.senders import Sender
+from services.storage_use import StorageUse
+from services.system_logs import SystemLog
+from services.tokens import Tokens
 from settings import Settings
-
-if TYPE_CHECKING:
-    from resolvers.recommendations import Feed
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,8 @@ class Services:
     rate_limits: RateLimits
     storage_use: StorageUse
     system_log: SystemLog
-    rankings: Rankings[Feed]
+    sender: Sender | None  # None: mails wait in the outbox
+    rankings: Rankings[Any]  # resolvers/feeds.py keeps them here
     refresh_tokens: RefreshTokens = field(repr=False)
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
@@ -58,6 +58,7 @@ class Services:
             rate_limits=RateLimits(settings),
             storage_use=StorageUse(settings, database, Pseudonyms(key, "storage")),
             system_log=SystemLog(database),
+            sender=senders.from_settings(settings),
             rankings=Rankings(settings.ranking_lifetime),
             refresh_tokens=RefreshTokens(key),
             cursors=Signer(key, "cursor"),

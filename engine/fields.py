@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from types import SimpleNamespace
 from typing import Any, cast
 
 import strawberry
@@ -12,9 +11,10 @@ from strawberry.types import get_object_definition
 from strawberry.types.field import StrawberryField
 
 from db.rows import RowType
+from engine.arguments import Arguments
 from plan.fields import Attribute, Field, Resolver
-from schema.arguments import Arguments
 from schema.connection import Connection
+from schema.context import Context
 from schema.node import Row
 
 
@@ -81,6 +81,12 @@ def _resolver(field: StrawberryField, arguments_of: Arguments) -> Resolver:
     return Resolver(call, arguments_of.converter(field.arguments))
 
 
-def info_of(context: Any) -> Any:
-    """What resolvers take as `info`: they look at nothing but its context."""
-    return SimpleNamespace(context=context)
+class PlannedInfo(strawberry.Info[Context, None]):
+    """The info of resolvers that a plan calls: of the whole request it has the context."""
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    @property
+    def context(self) -> Context:
+        return self._context

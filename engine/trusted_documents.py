@@ -12,7 +12,7 @@ import structlog
 
 from domain.errors import DocumentNotTrusted, HashMismatch, PersistedQueryNotFound, PersistedQueryNotSupported
 from domain.trusted_documents import BadManifest, TrustedDocument, read_manifest
-from schema.execution import Engine
+from engine.engine import Engine
 from settings import DocumentsMode, Settings, SettingsError
 
 log = structlog.get_logger("aclue.documents")

@@ -20,7 +20,7 @@ import jwt
 from db.claims import ROLES, Claims
 from domain.errors import Unauthenticated
 from domain.texts import has_escaped_nul
-from resolvers.keys import ALGORITHMS, KeySet, PublishedKeys
+from services.jwks import ALGORITHMS, KeySet, PublishedKeys
 from settings import Settings
 
 OWN_ISSUER = "aclue"

@@ -9,16 +9,13 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from db.claims import SERVICE
 from db.session import Session
+from domain.callers import Caller
 from domain.errors import RateLimited
 from domain.networks import networks
-from resolvers.services import Services
-
-if TYPE_CHECKING:
-    from resolvers.sessions import Caller
+from services.services import Services
 
 TOTAL_FACTOR = 10
 TOTAL_WINDOW_SECONDS = 3600

@@ -11,31 +11,33 @@ from typing import Any
 
 from graphql import (
     DocumentNode,
-    FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLError,
     GraphQLSchema,
     NoSchemaIntrospectionCustomRule,
     OperationDefinitionNode,
-    SelectionSetNode,
     parse,
     specified_rules,
     validate,
 )
 
+from engine import limits
+from engine.caching import is_public
+from engine.cost import Cost, CostCounter
+from engine.errors import MAX_LOCATIONS, code_of, shortened
+from engine.limits import measure_size
+from engine.root_fields import root_fields
+from engine.variables import Coercions, Variables
 from plan.fields import Fields
 from plan.operations import OperationPlans
-from schema import limits
-from schema.caching import is_public
-from schema.cost import Cost, CostCounter
-from schema.root_fields import root_fields, surcharge
-from schema.variables import Coercions, Variables
+from plan.walker import fragments_of
 from settings import Settings
 
-KEPT_REFUSED = 500  # texts that do not fit, with up to twenty errors each
+CACHE_REFUSED = 100  # texts that do not fit, with up to twenty errors each, each of MAX_MESSAGE characters
 _NUMBER_TOO_LONG = re.compile(r", but encountered error 'Exceeds the limit[^']*'; found")  # Python's words, not ours
-CACHED_LENGTH = 500_000  # characters of all texts together; a tree takes about a hundred times its text
+# Of all texts together, in units of about a hundred bytes of memory. A character of a text takes one, with its tree; a
+# field of a plan takes ten.
+CACHE_WEIGHT = 600_000
+PLANNED_FIELD_WEIGHT = 10
 
 
 class Operation:
@@ -49,19 +51,14 @@ class Operation:
         tree: DocumentNode,
         node: OperationDefinitionNode,
     ) -> None:
-        fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
+        fragments = fragments_of(tree)
         self.node = node
         self.variables = Variables(schema, coercions, node)
-        self.plans = OperationPlans(schema, fields, node, fragments)
+        self.plans = OperationPlans(schema, fields, node, fragments, measure_size(node, fragments)[0])
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
-        self._surcharge = surcharge(node, fragments)
         self._counter = CostCounter(schema, fragments, node)
-
-    def price(self, variables: Mapping[str, Any]) -> int:
-        """What a request is charged against rate limits: 1, its cost, and what some of its fields cost more."""
-        return 1 + self.cost(variables).values + self._surcharge
 
     def cost(self, variables: Mapping[str, Any]) -> Cost:
         """The most that an answer may hold."""
@@ -76,6 +73,11 @@ class Document:
     errors: tuple[GraphQLError, ...] = ()
     operations: Mapping[str | None, Operation] = field(default_factory=dict)
     requests: int = 0
+
+    @property
+    def planned_fields(self) -> int:
+        """How many fields its plans have at most, all variants together: compiling them takes time and memory."""
+        return sum(operation.plans.planned_fields for operation in self.operations.values())
 
     def operation(self, name: str | None) -> Operation | None:
         """The operation to run. None when the name does not say which."""
@@ -94,7 +96,7 @@ class Documents:
         self._settings = settings
         self._rules = [*specified_rules, *(() if settings.introspection else (NoSchemaIntrospectionCustomRule,))]
         self._known: OrderedDict[str, Document] = OrderedDict()
-        self._length = 0
+        self._weight = 0
         self._refused: OrderedDict[bytes, Document] = OrderedDict()
 
     def known(self, text: str) -> Document | None:
@@ -115,16 +117,15 @@ class Documents:
             else:
                 document = Document(None, tuple(map(_without_nodes, document.errors)))
                 self._refused[_digest(text)] = document
-                if len(self._refused) > KEPT_REFUSED:
+                if len(self._refused) > CACHE_REFUSED:
                     self._refused.popitem(last=False)
         return document
 
     def _keep(self, text: str, document: Document) -> None:
         self._known[text] = document
-        self._length += len(text)
-        while self._length > CACHED_LENGTH:
-            forgotten, _ = self._known.popitem(last=False)
-            self._length -= len(forgotten)
+        self._weight += _weight(text, document)
+        while self._weight > CACHE_WEIGHT and len(self._known) > 1:
+            self._weight -= _weight(*self._known.popitem(last=False))
 
     def _read(self, text: str) -> Document:
         settings = self._settings
@@ -133,8 +134,6 @@ class Documents:
             return Document(None, (limits.too(f"longer than {most} bytes", "GRAPHQL_PARSE_FAILED"),))
         try:
             tree = parse(text, max_tokens=settings.max_document_tokens)
-            if measure_depth(tree, settings.max_document_depth) > settings.max_document_depth:
-                raise limits.too(f"nested deeper than {settings.max_document_depth} fields")
             limits.check(tree, settings)
             errors = validate(
                 self._schema, tree, self._rules, max_errors=20, hide_suggestions=not settings.introspection
@@ -156,44 +155,17 @@ class Documents:
         return Document(tree, operations=named)
 
 
+def _weight(text: str, document: Document) -> int:
+    return len(text) + PLANNED_FIELD_WEIGHT * document.planned_fields
+
+
 def _without_nodes(error: GraphQLError) -> GraphQLError:
-    """The same to a reader; its nodes would keep the whole tree."""
-    if not error.nodes:
-        return error
-    bare = GraphQLError(error.message, extensions=error.extensions)
-    bare.locations = error.locations
+    """The same to a reader; its nodes and its source would keep the whole text and tree."""
+    extensions = {**(error.extensions or {}), "code": code_of(error)}
+    bare = GraphQLError(shortened(error.message), extensions=extensions)
+    bare.locations = error.locations and error.locations[:MAX_LOCATIONS]
     return bare
 
 
 def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
-
-
-def measure_depth(tree: DocumentNode, limit: int) -> int:
-    """The deepest field, fragments followed. Each fragment is measured once, so the time is linear; a spread within
-    itself counts as too deep."""
-    fragments = {d.name.value: d for d in tree.definitions if isinstance(d, FragmentDefinitionNode)}
-    measured: dict[str, int] = {}
-    too_deep = limit + 1
-
-    def of_fragment(name: str) -> int:
-        if name not in measured:
-            measured[name] = too_deep  # until it is known: a cycle
-            fragment = fragments.get(name)
-            measured[name] = of_selections(fragment.selection_set) if fragment else 0
-        return measured[name]
-
-    def of_selections(selections: SelectionSetNode | None) -> int:
-        deepest = 0
-        for selection in selections.selections if selections else ():
-            if isinstance(selection, FieldNode):
-                depth = 1 + of_selections(selection.selection_set)
-            elif isinstance(selection, FragmentSpreadNode):
-                depth = of_fragment(selection.name.value)
-            else:
-                depth = of_selections(selection.selection_set)  # type: ignore[attr-defined]
-            deepest = max(deepest, depth)
-        return deepest
-
-    operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
-    return max((of_selections(operation.selection_set) for operation in operations), default=0)

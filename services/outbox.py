@@ -15,8 +15,8 @@ import structlog
 from db.claims import SERVICE
 from db.session import Session
 from domain.mails import compose
-from resolvers.senders import Sender, Undeliverable
-from resolvers.services import Services
+from services.senders import Sender, Undeliverable
+from services.services import Services
 
 log = structlog.get_logger("aclue.mail")
 
@@ -78,6 +78,11 @@ async def queue_notice(session: Session, user_id: UUID, template: str, email: st
 
 def _about(template: str, recipient: str) -> str:
     return f"{template}:{recipient}"
+
+
+async def deliver_due(services: Services) -> int:
+    """`deliver` by the installation's own sender; 0 where it has none."""
+    return 0 if services.sender is None else await deliver(services, services.sender)
 
 
 async def deliver(services: Services, sender: Sender) -> int:

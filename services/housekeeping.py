@@ -7,8 +7,8 @@ import structlog
 
 from db.changes import EVERYBODY
 from db.claims import SERVICE
-from resolvers import outbox, personality
-from resolvers.services import Services
+from services import outbox, personality
+from services.services import Services
 
 log = structlog.get_logger("aclue.housekeeping")
 
@@ -67,22 +67,3 @@ async def refresh_model(services: Services) -> int:
             session.note_change("feeds", EVERYBODY)
             return 1
     return 0
-
-
-TASKS = (ensure_partitions, check_default_partitions, purge_keys, purge_mails, refresh_model, update_personalities)
-
-
-async def keep_house(services: Services) -> None:
-    """One round. Each task commits on its own, so that none holds its locks through another or stops another by
-    failing. What was done and what failed is noted in the system's log; a round that found nothing to do is not."""
-    for task in TASKS:
-        try:
-            done = await task(services)
-        except Exception as error:
-            log.exception("housekeeping failed", task=task.__name__)
-            services.system_log.note(
-                "error", "housekeeping", "a task failed", task=task.__name__, exception=type(error).__name__
-            )
-        else:
-            if done:
-                services.system_log.note("info", "housekeeping", "a task was done", task=task.__name__, count=done)

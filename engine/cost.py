@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
+from typing import Any, NamedTuple
 
 from graphql import (
     FieldNode,
-    FragmentDefinitionNode,
-    FragmentSpreadNode,
     GraphQLField,
     GraphQLInterfaceType,
+    GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
-    InlineFragmentNode,
     IntValueNode,
     ListValueNode,
     NullValueNode,
@@ -47,6 +47,7 @@ from graphql.type.introspection import SchemaMetaFieldDef, TypeMetaFieldDef
 
 from domain.pages import DEFAULT_SIZE, MAX_SIZE
 from domain.sizes import size_of
+from plan.walker import Fragments, Walker, selections_within
 from schema.bounds import declared
 
 KEPT_COUNTS = 100
@@ -70,78 +71,99 @@ _META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 _Composite = GraphQLObjectType | GraphQLInterfaceType
 
 
+# What some fields take beside the values they answer with, in values: they hash passwords, make rows for somebody
+# unknown, rank a catalogue or search it. A value stands for some 20 us of CPU in the server and in Postgres.
+SURCHARGES = {
+    ("Mutation", "signIn"): 500,
+    ("Mutation", "signUp"): 500,
+    ("Mutation", "startSession"): 500,
+    ("Mutation", "resetPassword"): 500,
+    ("Mutation", "changePassword"): 500,
+    ("Query", "recommendations"): 500,
+    ("Query", "giftFinder"): 500,
+    ("Product", "similar"): 50,
+}
+SEARCH_ARGUMENT, SEARCH_SURCHARGE = "search", 200
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The most that a valid operation may answer with; to `values` is added what it is given to write."""
+    """The most that a valid operation may answer with; to `values` is added what it is given to write. `work` is what
+    its fields take beside that: rate limits count it, the limit of an answer's size does not."""
 
     values: int
     objects: int
+    work: int = 0
+
+
+class _State(NamedTuple):
+    """Where the walk stands. `page` is the size that the field above says of the lists right below it; `is_one_type`:
+    below `__type`, and not among all types."""
+
+    parent: GraphQLNamedType | None
+    page: int
+    is_one_type: bool = False
 
 
 class _Counter:
-    """Counts objects, and `leaf` for each value below which there is nothing. `sizes` are those that arguments of
-    fields say, by the id of the field's node; None where an argument says nothing."""
+    """Counts `composite` for each object, `leaf` for each value below which there is nothing, and `surcharge` times
+    what a field takes beside. `sizes` are those that arguments of fields say, by the id of the field's node; None
+    where an argument says nothing."""
 
     def __init__(
         self,
         schema: GraphQLSchema,
-        fragments: Mapping[str, FragmentDefinitionNode],
+        fragments: Fragments,
         sizes: Mapping[int, int | None],
-        leaf: int,
+        *,
+        leaf: int = 0,
+        composite: int = 0,
+        surcharge: int = 0,
     ) -> None:
         self._leaf = leaf
+        self._composite = composite
+        self._surcharge = surcharge
         self._schema = schema
         self._sizes = sizes
-        self._fragments = fragments
-        self._measured: dict[tuple[str, int, bool], int] = {}
-        self._is_one_type = False  # below __type, and not among all types
+        self._walker: Walker[_State, int] = Walker(
+            fragments,
+            self._of_field,
+            sum,
+            cyclic=0,
+            narrow=lambda state, condition: state._replace(parent=schema.get_type(condition.name.value)),
+        )
 
-    def of(self, selections: SelectionSetNode | None, parent: Any, page: int) -> int:
-        """Objects below one `parent`; `page` is the size that the field above says of the lists right below it."""
-        if selections is None or not isinstance(parent, _Composite):
+    def count(self, selections: SelectionSetNode, root: GraphQLNamedType | None) -> int:
+        """Of an operation."""
+        return self._walker.fold(selections, _State(root, DEFAULT_SIZE))
+
+    def _of_field(self, node: FieldNode, state: _State) -> int:
+        parent = state.parent
+        if not isinstance(parent, _Composite):
             return 0
-        total = 0
-        for selection in selections.selections:
-            if isinstance(selection, FieldNode):
-                total += self._of_field(selection, parent, page)
-            elif isinstance(selection, FragmentSpreadNode):
-                total += self._of_fragment(selection.name.value, page)
-            elif isinstance(selection, InlineFragmentNode):
-                condition = selection.type_condition
-                inner = self._schema.get_type(condition.name.value) if condition else parent
-                total += self.of(selection.selection_set, inner, page)
-        return total
-
-    def _of_fragment(self, name: str, page: int) -> int:
-        key = (name, page, self._is_one_type)
-        if key not in self._measured:
-            self._measured[key] = 0  # a cycle, which validation refuses
-            fragment = self._fragments[name]
-            inner = self._schema.get_type(fragment.type_condition.name.value)
-            self._measured[key] = self.of(fragment.selection_set, inner, page)
-        return self._measured[key]
-
-    def _of_field(self, node: FieldNode, parent: _Composite, page: int) -> int:
         field = parent.fields.get(node.name.value) or _META_FIELDS.get(node.name.value)
         if field is None:  # __typename
             return self._leaf * (ALIASED_LEAF if node.alias is not None else 1)
         if parent.name.startswith("__"):
-            return self._of_description(node, field, parent, page)
+            return self._of_description(node, field, parent, state)
         size = self._size(node, field)
         times = 1
         if is_list_type(get_nullable_type(field.type)):
             # What its own argument says, or what the argument of the field above does, or the field itself.
-            times = size if size is not None else (declared(field) or page)
+            times = size if size is not None else (declared(field) or state.page)
         if not is_composite_type(get_named_type(field.type)):
             # Many aliases of one long text make a large answer of a small one.
             weight = ALIASED_LEAF if node.alias is not None else 1
             return self._leaf * max(weight, times, LONG_LEAVES.get((parent.name, node.name.value), 1))
-        if field is TypeMetaFieldDef:
-            self._is_one_type = True
-        below = 1 + self.of(node.selection_set, get_named_type(field.type), DEFAULT_SIZE if size is None else size)
-        if field is TypeMetaFieldDef:
-            self._is_one_type = False
-        return times * below
+        is_one_type = state.is_one_type or field is TypeMetaFieldDef
+        below = _State(get_named_type(field.type), DEFAULT_SIZE if size is None else size, is_one_type)
+        return times * (self._composite + self._walker.fold(node.selection_set, below)) + self._beside(node, parent)
+
+    def _beside(self, node: FieldNode, parent: _Composite) -> int:
+        if not self._surcharge:
+            return 0
+        searches = any(argument.name.value == SEARCH_ARGUMENT for argument in node.arguments or ())
+        return SURCHARGES.get((parent.name, node.name.value), 0) + (SEARCH_SURCHARGE if searches else 0)
 
     def _size(self, node: FieldNode, field: GraphQLField) -> int | None:
         """What the field's arguments say; None for a field that takes none of those. More than is allowed is refused
@@ -149,19 +171,20 @@ class _Counter:
         most = declared(field) or MAX_SIZE
         size = self._sizes.get(id(node))
         if size is not None:
-            return max(0, min(size, most))
+            return max(1, min(size, most))  # a page of nothing takes the work of one
         if "first" in field.args:
             default = field.args["first"].default_value
             return default if isinstance(default, int) else DEFAULT_SIZE
         return most if "ids" in field.args or node.name.value in SIZING_INPUTS else None
 
-    def _of_description(self, node: FieldNode, field: GraphQLField, parent: _Composite, page: int) -> int:
-        sizes = _longest_descriptions if self._is_one_type else _average_descriptions
+    def _of_description(self, node: FieldNode, field: GraphQLField, parent: _Composite, state: _State) -> int:
+        sizes = _longest_descriptions if state.is_one_type else _average_descriptions
         times = sizes(self._schema).get((parent.name, node.name.value), 1)
         if not is_composite_type(get_named_type(field.type)):
             return self._leaf * max(ALIASED_LEAF if node.alias is not None else 1, math.ceil(times))
         is_null = 0 if is_non_null_type(field.type) else self._leaf  # a value too, where there is nothing below
-        return math.ceil(times * (1 + self.of(node.selection_set, get_named_type(field.type), page))) + is_null
+        below = state._replace(parent=get_named_type(field.type))
+        return math.ceil(times * (self._composite + self._walker.fold(node.selection_set, below))) + is_null
 
 
 @functools.cache
@@ -206,7 +229,7 @@ class CostCounter:
     def __init__(
         self,
         schema: GraphQLSchema,
-        fragments: Mapping[str, FragmentDefinitionNode],
+        fragments: Fragments,
         operation: OperationDefinitionNode,
     ) -> None:
         self._schema = schema
@@ -219,11 +242,11 @@ class CostCounter:
         self._sizing = {
             id(node): found
             for selections in (operation.selection_set, *(f.selection_set for f in fragments.values()))
-            for node in _fields(selections)
-            if (found := _sizing(node))
+            for node in selections_within(selections)
+            if isinstance(node, FieldNode) and (found := _sizing(node))
         }
         is_mutation = operation.operation is OperationType.MUTATION
-        self._written = list(self._root_arguments(operation.selection_set)) if is_mutation else []
+        self._written = self._root_arguments() if is_mutation else []
         self._known: dict[Hashable, Cost] = {}
 
     def count(self, variables: Mapping[str, Any]) -> Cost:
@@ -235,14 +258,13 @@ class CostCounter:
                 self._known.clear()
             given = dict(zip(self._sizing, sizes, strict=True))
             root = self._schema.get_root_type(self._operation.operation)
-            values, objects = (
-                _Counter(self._schema, self._fragments, given, leaf).of(
-                    self._operation.selection_set, root, DEFAULT_SIZE
-                )
-                for leaf in (1, 0)
+            count = partial(_Counter, self._schema, self._fragments, given)
+            values, objects, work = (
+                counter.count(self._operation.selection_set, root)
+                for counter in (count(leaf=1, composite=1), count(composite=1), count(surcharge=1))
             )
-            cost = self._known[sizes] = Cost(values, objects)
-        return Cost(cost.values + self._of_writing(variables), cost.objects) if self._written else cost
+            cost = self._known[sizes] = Cost(values, objects, work)
+        return replace(cost, values=cost.values + self._of_writing(variables)) if self._written else cost
 
     def _size(self, found: list[tuple[ValueNode, tuple[str, ...]]], variables: Mapping[str, Any]) -> int | None:
         for node, path in found:
@@ -267,15 +289,15 @@ class CostCounter:
             return int(node.value[:MAX_DIGITS])
         return len(node.values) if isinstance(node, ListValueNode) else 1  # a single item stands for a list of one
 
-    def _root_arguments(self, selections: SelectionSetNode) -> Iterator[ValueNode]:
+    def _root_arguments(self) -> list[ValueNode]:
         """Of the operation's own fields, once for each time that a field stands there."""
-        for selection in selections.selections:
-            if isinstance(selection, FieldNode):
-                yield from (argument.value for argument in selection.arguments or ())
-            elif isinstance(selection, FragmentSpreadNode):
-                yield from self._root_arguments(self._fragments[selection.name.value].selection_set)
-            elif isinstance(selection, InlineFragmentNode):
-                yield from self._root_arguments(selection.selection_set)
+        walker: Walker[None, list[ValueNode]] = Walker(
+            self._fragments,
+            lambda node, _: [argument.value for argument in node.arguments or ()],
+            lambda found: list(chain.from_iterable(found)),
+            cyclic=[],
+        )
+        return walker.fold(self._operation.selection_set, None)
 
     def _of_writing(self, variables: Mapping[str, Any]) -> int:
         values = 0
@@ -297,16 +319,6 @@ class CostCounter:
         if isinstance(node, ObjectValueNode):
             return {field.name.value: self._plain(field.value, variables) for field in node.fields}
         return getattr(node, "value", None)
-
-
-def _fields(selections: SelectionSetNode) -> Iterator[FieldNode]:
-    """All of them, without following fragments."""
-    for selection in selections.selections:
-        if isinstance(selection, FieldNode):
-            yield selection
-        below = getattr(selection, "selection_set", None)
-        if below is not None:
-            yield from _fields(below)
 
 
 def _sizing(node: FieldNode) -> list[tuple[ValueNode, tuple[str, ...]]]:

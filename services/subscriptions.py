@@ -9,7 +9,7 @@ from uuid import UUID
 
 from db.claims import SERVICE, Claims
 from domain.errors import Overloaded, Unauthenticated
-from resolvers.services import Services
+from services.services import Services
 
 # By field: the topics of db/changes.py that it follows. The person's preferences are what their feed is made from.
 TOPICS = {
@@ -17,7 +17,7 @@ TOPICS = {
     "recommendationsUpdated": ("preferences", "feeds"),
     "affiliateConversion": ("conversions",),
 }
-SILENT_ABOUT_NOTHING = frozenset({"recommendationsUpdated", "affiliateConversion"})  # their null is no news
+SKIP_NULL_EVENTS = frozenset({"recommendationsUpdated", "affiliateConversion"})  # their null is no news
 MAX_WAITING = 100  # ids that are kept for a subscriber who takes none
 OVERLAP = timedelta(minutes=1)  # of looking back: clocks differ, and transactions take their time
 
@@ -39,7 +39,7 @@ class Subscription:
         """Listens from now on. Raises Unauthenticated where nobody is asking."""
         if claims.subject is None:
             raise Unauthenticated("Sign in or start a session first.")
-        self.is_silent_about_nothing = field in SILENT_ABOUT_NOTHING
+        self.skips_null_events = field in SKIP_NULL_EVENTS
         self._services = services
         self._person = claims.subject
         self._has_ids = field == "affiliateConversion"

@@ -1,0 +1,85 @@
+"""The API's log-in to Postgres: it opens connections and hands out sessions."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import cast
+
+import structlog
+
+from db.changes import Changes
+from db.claims import Claims
+from db.dsn import connect as connect_to
+from db.dsn import parse as parse_dsn
+from db.pipeline import MOST_STATEMENTS, Pipeline, WiredLoop
+from db.pool import ApiConnection, Pool
+from db.session import Session
+from settings import ClaimsMode, Settings
+
+log = structlog.get_logger("aclue.db")
+
+
+class Database:
+    """The API's log-in: hands out sessions, each one transaction under one person's claims."""
+
+    def __init__(self, pool: Pool, settings: Settings, changes: Changes) -> None:
+        self.pool = pool
+        self.changes = changes
+        self._settings = settings
+
+    @classmethod
+    async def connect(cls, dsn: str, settings: Settings) -> Database:
+        """Opens the first connection. Raises OSError or asyncpg.PostgresError when the server cannot be used."""
+
+        async def connect() -> ApiConnection:
+            return await _connect(dsn, settings)
+
+        pool = Pool(connect, settings)
+        pool.release(await pool.open())
+        for warning in {parse_dsn(url).warning for url in (dsn, settings.listen_database_url)} - {None}:
+            log.warning(warning)
+        return cls(pool, settings, Changes(settings.listen_database_url or dsn))
+
+    async def close(self) -> None:
+        await self.pool.close()
+
+    def session(self, claims: Claims, *, read_only: bool, statement_timeout_ms: int | None = None) -> Session:
+        """One transaction, begun by its first statement. Close it (`async with`). A statement may take
+        DATABASE_STATEMENT_TIMEOUT unless said otherwise."""
+        settings = self._settings
+        return Session(
+            self.pool,
+            claims,
+            read_only=read_only,
+            statement_timeout_ms=statement_timeout_ms or settings.database_statement_timeout,
+            slow_ms=settings.database_slow_query_threshold,
+            changes=self.changes,
+        )
+
+
+async def _connect(dsn: str, settings: Settings) -> ApiConnection:
+    server_settings = {"timezone": "UTC"}
+    if settings.prepared_statements:  # poolers that know none refuse other parameters too
+        # A terminated connection's statement ends within this time instead of running on.
+        server_settings["client_connection_check_interval"] = "500ms"
+    is_pipelined = settings.claims_mode is ClaimsMode.PIPELINED
+    connection: ApiConnection = await connect_to(
+        dsn,
+        loop=cast("asyncio.AbstractEventLoop", WiredLoop()) if is_pipelined else None,
+        statement_cache_size=MOST_STATEMENTS if settings.prepared_statements else 0,
+        max_cached_statement_lifetime=0,
+        connection_class=ApiConnection,
+        settings=server_settings,
+        seconds=settings.database_pool_timeout,
+    )
+    if is_pipelined:
+        try:
+            pipeline = Pipeline(connection)
+            await pipeline.open()
+        except BaseException:
+            connection.terminate()
+            raise
+        connection.pipeline = pipeline
+    connection.opened_at = connection.used_at = time.monotonic()
+    return connection

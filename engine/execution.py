@@ -1,0 +1,236 @@
+"""One run of an operation: one snapshot for a query, one transaction for each root field of a mutation."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLObjectType,
+    GraphQLResolveInfo,
+    GraphQLSchema,
+    execute,
+)
+from graphql.error import located_error
+from graphql.execution import ExecutionResult
+from graphql.execution.incremental import IncrementalExecutor
+from graphql.execution.values import VariableValues, get_variable_values
+from graphql.pyutils import Path
+
+from domain.errors import TryAgain
+from engine.answers import Answer, answered, planned, refused
+from engine.documents import Operation
+from engine.fields import PlannedInfo
+from engine.requests import Request
+from plan.errors import NotPlanned
+from plan.operations import OperationPlan
+from plan.values import Run, await_if_awaitable
+from schema.context import Context
+from settings import Settings
+
+MAX_VARIABLE_ERRORS = 50
+CACHE_INTROSPECTIONS = 8
+
+
+class _Executor(IncrementalExecutor):
+    """graphql-core runs the root fields of a mutation one after the other; here each gets a transaction around its
+    resolver *and* its payload's selections."""
+
+    def execute_field(self, parent_type: GraphQLObjectType, *arguments: Any) -> Any:
+        result = super().execute_field(parent_type, *arguments)
+        if parent_type is self.schema.mutation_type and self.is_awaitable(result):
+            return self._in_transaction(result)
+        return result
+
+    async def _in_transaction(self, result: Awaitable[Any]) -> Any:
+        context: Context = self.context_value
+        context.begin_write()
+        try:
+            value = await result
+        except BaseException:
+            await context.end(failed=True)
+            raise
+        try:
+            await context.commit()
+        except Exception as error:
+            raise GraphQLError(str(error), original_error=error) from error
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """No plan answers, and nothing is done yet: something is not compiled, or went wrong in a query."""
+
+    reason: str
+
+
+class Runtime:
+    """What all executions share. `counts` says how many went by plan (`planned`), and why others did not."""
+
+    def __init__(self, core: GraphQLSchema, settings: Settings) -> None:
+        self.core = core
+        self.settings = settings
+        self.counts: Counter[str] = Counter()
+        self.introspections: OrderedDict[tuple[str, str | None], Answer] = OrderedDict()
+
+
+class Execution:
+    """Runs an operation once, for one caller."""
+
+    __slots__ = ("_context", "_operation", "_request", "_request_id", "_runtime", "_tree")
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        request: Request,
+        tree: DocumentNode,
+        operation: Operation,
+        context: Context,
+        request_id: str,
+    ) -> None:
+        self._runtime = runtime
+        self._request = request
+        self._tree = tree
+        self._operation = operation
+        self._context = context
+        self._request_id = request_id
+
+    async def run(self) -> Answer:
+        """The answer. Never raises for what a caller sends."""
+        context = self._context
+        try:
+            answer = await self._by_plan()
+            if isinstance(answer, Answer):
+                return answer
+            self._runtime.counts[answer.reason] += 1
+            await context.end(failed=True)
+            return await self._without_plan(answer)
+        except asyncio.CancelledError:
+            context.cancel()
+            raise
+        finally:
+            await context.finish()
+
+    async def _by_plan(self) -> Answer | Fallback:
+        if not self._runtime.settings.plans:
+            return Fallback("off")
+        variables = self._variables()
+        if variables is None:
+            return Fallback("variables")
+        try:
+            plan = self._operation.plans.get(variables.coerced)
+        except NotPlanned as error:
+            return Fallback(error.reason)
+        run = Run(self._context, PlannedInfo(self._context), variables)
+        if plan.is_mutation:
+            return await self._mutate(plan, run)
+        try:
+            texts = await plan.run(run)
+        except TryAgain as error:  # again at once would be worse
+            return self._failed(plan, error)
+        except Exception:
+            return Fallback("error")
+        self._runtime.counts["planned"] += 1
+        return planned(plan, texts)
+
+    def _variables(self) -> VariableValues | None:
+        """Coerced; None where ordinary execution is to say what is wrong with them."""
+        given = self._request.variables or {}
+        variables = self._operation.variables.values(given)
+        if variables is not None:
+            return variables
+        runtime = self._runtime
+        definitions = self._operation.node.variable_definitions or ()
+        # As execute() does: without a limit, a hundred thousand wrong values are as many explanations.
+        coerced = get_variable_values(
+            runtime.core, definitions, given, MAX_VARIABLE_ERRORS, not runtime.settings.introspection
+        )
+        return coerced if isinstance(coerced, VariableValues) else None
+
+    async def _mutate(self, plan: OperationPlan, run: Run) -> Answer | Fallback:
+        """By a plan with one root field, whose resolver runs once, whatever becomes of the payload."""
+        (root,) = plan.roots
+        context = self._context
+        context.begin_write()
+        try:
+            waiting = root.get(run, None)
+        except GraphQLError:  # of arguments: before anything was done
+            return Fallback("arguments")
+        try:
+            payload = [await await_if_awaitable(waiting)]
+            try:
+                answer = planned(plan, await root.value.render(run, payload))
+            except Exception:
+                if context.session.failure is not None:
+                    raise
+                return await self._complete(payload[0])
+            await context.commit()
+        except Exception as error:
+            await context.end(failed=True)
+            return self._failed(plan, error)
+        self._runtime.counts["planned"] += 1
+        return answer
+
+    async def _complete(self, payload: Any) -> Answer:
+        """What was done is done: ordinary execution writes the payload, with what may be null where it failed."""
+        mutation_type = self._runtime.core.mutation_type
+
+        def resolved(resolve: Callable[..., Any], source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
+            return payload if info.parent_type is mutation_type else resolve(source, info, **arguments)
+
+        result = await self._execute(middleware=[resolved])
+        await self._context.commit()
+        self._runtime.counts["payload"] += 1
+        answer = answered(result, self._context, self._request_id)
+        answer.fallback = "payload"
+        return answer
+
+    async def _without_plan(self, fallback: Fallback) -> Answer:
+        """By graphql-core, Strawberry and the loaders; the schema's own description is written once per text."""
+        key = (self._request.query, self._request.operation_name)
+        is_introspection = self._operation.is_introspection and not self._request.variables
+        known = self._runtime.introspections.get(key) if is_introspection else None
+        if known is not None:
+            return Answer(known.data, fallback=fallback.reason)
+        try:
+            result = await self._execute(executor_class=_Executor)
+        except GraphQLError as error:
+            answer = refused((error,), self._context, self._request_id)
+        else:
+            answer = answered(result, self._context, self._request_id)
+        answer.fallback = fallback.reason
+        if is_introspection and not answer.errors and self._context.is_untouched:
+            self._keep_introspection(key, answer)
+        return answer
+
+    def _keep_introspection(self, key: tuple[str, str | None], answer: Answer) -> None:
+        introspections = self._runtime.introspections
+        introspections[key] = Answer(answer.encoded_data())
+        if len(introspections) > CACHE_INTROSPECTIONS:
+            introspections.popitem(last=False)
+
+    async def _execute(self, **options: Any) -> ExecutionResult:
+        result = execute(
+            self._runtime.core,
+            self._tree,
+            context_value=self._context,
+            variable_values=self._request.variables,
+            operation_name=self._request.operation_name,
+            hide_suggestions=not self._runtime.settings.introspection,
+            **options,
+        )
+        return result if isinstance(result, ExecutionResult) else await result
+
+    def _failed(self, plan: OperationPlan, error: Exception) -> Answer:
+        """The answer of a plan whose root fields all failed alike."""
+        errors = [located_error(error, root.nodes, Path(None, root.key, None).as_list()) for root in plan.roots]
+        if plan.is_nullable:
+            result = ExecutionResult({root.key: None for root in plan.roots}, errors)
+        else:
+            result = ExecutionResult(None, errors[:1])
+        return answered(result, self._context, self._request_id)

@@ -1,0 +1,104 @@
+"""What a document may hold, measured right after it is parsed: validating and running take time that grows with it.
+
+Fields and aliases are counted as they are answered, fragments followed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from graphql import (
+    DocumentNode,
+    FieldNode,
+    FragmentDefinitionNode,
+    GraphQLError,
+    OperationDefinitionNode,
+)
+from graphql.validation.rules import overlapping_fields_can_be_merged
+
+from plan.walker import Fragments, Walker, fragments_of, selections_within
+from settings import Settings
+
+# Comparing fields of the same name is quadratic; graphql-core gives up here, after a few hundredths of a second.
+overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
+
+
+def check(tree: DocumentNode, settings: Settings) -> None:
+    """Raises GraphQLError for a document that holds more than the settings allow."""
+    operations = [each for each in tree.definitions if isinstance(each, OperationDefinitionNode)]
+    if measure_depth(tree, settings.max_document_depth) > settings.max_document_depth:
+        raise too(f"nested deeper than {settings.max_document_depth} fields")
+    _limit("operations", len(operations), settings.max_document_operations)
+    _check_directives(tree, settings)
+    fragments = fragments_of(tree)
+    roots: Walker[None, int] = Walker(fragments, lambda node, _: 1, sum, cyclic=0)
+    for operation in operations:
+        fields, aliases = measure_size(operation, fragments)
+        _limit("fields", fields, settings.max_document_fields)
+        _limit("aliases", aliases, settings.max_document_aliases)
+        _limit("root fields", roots.fold(operation.selection_set, None), settings.max_root_fields)
+
+
+def measure_size(operation: OperationDefinitionNode, fragments: Fragments) -> tuple[int, int]:
+    """How many fields and aliases an operation has, with fragments in their places."""
+    walker: Walker[None, tuple[int, int]] = Walker(
+        fragments,
+        lambda node, _: _added([(1, int(node.alias is not None)), walker.fold(node.selection_set, None)]),
+        _added,
+        cyclic=(0, 0),
+    )
+    return walker.fold(operation.selection_set, None)
+
+
+def measure_depth(tree: DocumentNode, limit: int) -> int:
+    """The deepest field of an operation, fragments followed; a fragment within itself counts as deeper than the
+    limit."""
+
+    def of_field(node: FieldNode, state: None) -> int:
+        return 1 + walker.fold(node.selection_set, None)
+
+    walker: Walker[None, int] = Walker(
+        fragments_of(tree), of_field, lambda depths: max(depths, default=0), cyclic=limit + 1
+    )
+    operations = (each for each in tree.definitions if isinstance(each, OperationDefinitionNode))
+    return max((walker.fold(operation.selection_set, None) for operation in operations), default=0)
+
+
+def too(what: str, code: str = "GRAPHQL_VALIDATION_FAILED") -> GraphQLError:
+    """For a document that is more of something than is allowed."""
+    return GraphQLError(f"The document is {what}.", extensions={"code": code})
+
+
+def _limit(what: str, count: int, maximum: int) -> None:
+    if count > maximum:
+        raise GraphQLError(
+            f"The document has more than {maximum} {what}.", extensions={"code": "GRAPHQL_VALIDATION_FAILED"}
+        )
+
+
+def _added(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Numbers of fields and aliases, added up."""
+    fields = aliases = 0
+    for more_fields, more_aliases in sizes:
+        fields += more_fields
+        aliases += more_aliases
+    return fields, aliases
+
+
+def _check_directives(tree: DocumentNode, settings: Settings) -> None:
+    total = 0
+    for count in _directives(tree):
+        _limit("directives in one place", count, settings.max_node_directives)
+        total += count
+    _limit("directives", total, settings.max_document_directives)
+
+
+def _directives(tree: DocumentNode) -> Iterator[int]:
+    """How many directives each place of the document has."""
+    for definition in tree.definitions:
+        if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
+            yield len(definition.directives or ())
+            for variable in definition.variable_definitions or ():
+                yield len(variable.directives or ())
+            for selection in selections_within(definition.selection_set):
+                yield len(selection.directives or ())

@@ -1,0 +1,58 @@
+"""A GraphQL request, whatever it came in, before and after its text was read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from graphql import GraphQLError, OperationType
+
+from engine.cost import Cost
+from engine.documents import Document, Operation
+
+_NOTHING = Cost(0, 0)
+
+
+@dataclass(slots=True)
+class Request:
+    """`wants_cost`: the answer says what it was judged to cost; `wants_receipt`: and what it took."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operation_name: str | None = None
+    wants_cost: bool = False
+    wants_receipt: bool = False
+
+
+class Prepared:
+    """A request and the operation that it runs: None where it runs none, and `errors` say why. `cost` is the most that
+    the answer may hold."""
+
+    __slots__ = ("cost", "document", "errors", "operation", "request")
+
+    def __init__(self, request: Request, document: Document) -> None:
+        self.request = request
+        self.document = document
+        self.errors = document.errors
+        self.operation: Operation | None = None if document.errors else document.operation(request.operation_name)
+        self.cost = _NOTHING
+        if self.operation is not None:
+            self.cost = self.operation.cost(request.variables or {})
+        elif not document.errors:
+            problem = "Say which operation to run: operationName fits none of the document, or several."
+            self.errors = (GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),)
+
+    @property
+    def price(self) -> int:
+        """What running it is charged against rate limits; 1 where it will not run."""
+        return 1 + self.cost.values + self.cost.work
+
+    @property
+    def kind(self) -> OperationType | None:
+        """Query, mutation or subscription; None where it will not run."""
+        return None if self.operation is None else self.operation.node.operation
+
+    @property
+    def is_public(self) -> bool:
+        """Whether the answer to a caller without a token is the same for everybody."""
+        return self.operation is not None and self.operation.is_public

@@ -30,7 +30,7 @@ from settings import SettingsError
 DATABASE = "aclue"
 OWNER = "aclue_owner"
 API = "aclue_api"
-LOCK_PATIENCE_SECONDS = 30
+LOCK_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class EmbeddedServer:
         # Not to be opened by others, who could hold the lock for ever.
         self._lock = os.open(self._home / "postgres.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         os.fchmod(self._lock, 0o600)
-        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -21,7 +21,7 @@ MAX_PROPERTIES_BYTES = 4096  # jsonb prints with more spaces than it came with; 
 MAX_NAME = 100
 MAX_PAGE = 200
 MAX_COUNTS = 500  # as private.count_events() says
-LONGEST = timedelta(days=366)
+MAX_PERIOD = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,6 @@ async def counts(session: Session, since: datetime, until: datetime | None) -> l
     and administrators, Invalid for a time that is none or longer than a year."""
     require_role(session, session.claims.may_analyse, "Only analysts may count events.")
     until = until or datetime.now(UTC)
-    if not timedelta() <= until - since <= LONGEST:
-        raise Invalid(f"Ask for a time that ends after it begins, of at most {LONGEST.days} days.", ("since",))
+    if not timedelta() <= until - since <= MAX_PERIOD:
+        raise Invalid(f"Ask for a time that ends after it begins, of at most {MAX_PERIOD.days} days.", ("since",))
     return await session.fetch("analytics_events.count", since=since, until=until)

@@ -129,14 +129,14 @@ class _Reader:
         return await self._session.run(sql, arguments)
 
     async def switch_to_person(self) -> None:
-        await self._session.become(self._claims)
+        await self._session.switch_claims(self._claims)
 
 
 async def document(session: Session) -> dict[str, Any]:
     """All that is kept of the caller in one piece, as `exportMyData` answered it before there were addresses. Raises
     LimitReached beyond MAX_DOCUMENT_BYTES."""
     user, claims = require_subject(session), session.claims
-    await session.become(service_for(user))
+    await session.switch_claims(service_for(user))
     parts = bytearray()
     async with contextlib.aclosing(exports.pages(_Reader(session, claims), user)) as pages:
         async for page in pages:

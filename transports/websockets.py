@@ -35,7 +35,7 @@ PROTOCOL = "graphql-transport-ws"
 PATH = "/graphql"
 MAX_ID_LENGTH = 100
 MAX_REASON_BYTES = 123
-CLOSES_WITHIN = 1.0  # seconds that a client who takes nothing gets to take the reason
+CLOSE_TIMEOUT_SECONDS = 1.0  # seconds that a client who takes nothing gets to take the reason
 _NOTHING = msgspec.Raw(b"null")
 
 
@@ -98,7 +98,7 @@ class WebSockets:
             log.error("internal error", exc_info=error)
             code, reason = 1011, INTERNAL_MESSAGE
         try:
-            async with asyncio.timeout(CLOSES_WITHIN):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await send({"type": "websocket.close", "code": code, "reason": reason})
         except TimeoutError:
             drop(send)
@@ -217,7 +217,7 @@ class _Socket:
 
     async def _become(self, authorization: bytes) -> None:
         try:
-            await self._stream.become(await authenticate(self._services, authorization))
+            await self._stream.switch_claims(await authenticate(self._services, authorization))
         except Unauthenticated as error:
             raise Violation(4403, str(error)) from None
         except Overloaded:

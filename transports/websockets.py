@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from domain.errors import INTERNAL_MESSAGE, Forbidden, Overloaded, Unauthenticated
+from domain.errors import INTERNAL_MESSAGE, Forbidden, Overloaded, RateLimited, Unauthenticated
 from engine.answers import Errors
 from engine.requests import Request
 from engine.trusted_documents import TrustedDocuments
@@ -33,6 +33,7 @@ PROTOCOL = "graphql-transport-ws"
 PATH = "/graphql"
 MAX_ID_LENGTH = 100
 MAX_REASON_BYTES = 123
+MESSAGE_COST = 1  # charged for each message but `subscribe`
 CLOSES_WITHIN = 1.0  # seconds that a client who takes nothing gets to take the reason
 _NOTHING = msgspec.Raw(b"null")
 
@@ -125,6 +126,7 @@ class _Socket:
         self._receive = receive
         self._send = send
         self._header: bytes | None = None
+        self._shown: tuple[bytes, bytes] | None = None  # the last scheme and token that were taken
         self._is_initialised = False
         self._is_acknowledged = False
         self._operations: dict[str, asyncio.Task[None]] = {}
@@ -176,6 +178,8 @@ class _Socket:
             await self._take(message)
 
     async def _take(self, message: _Message) -> None:
+        if message.type != "subscribe":  # whose price is another
+            await self._charge(MESSAGE_COST)
         if message.type == "connection_init":
             await self._initialise(_payload(message))
         elif message.type == "ping":
@@ -190,6 +194,16 @@ class _Socket:
                 operation.cancel()
         else:
             raise Violation(4400, "Invalid message")
+
+    async def _charge(self, cost: int) -> None:
+        """Takes this from the limits of whoever sends messages, and where these are used up, reads none until there is
+        something again: subscriptions go on, which a closed socket's client would only begin anew."""
+        while True:
+            try:
+                await self._stream.charge(cost)
+                return
+            except RateLimited as error:
+                await asyncio.sleep(error.retry_after)
 
     async def _initialise(self, payload: dict[str, Any]) -> None:
         if self._is_initialised:
@@ -218,8 +232,13 @@ class _Socket:
         return {"expiresAt": self._stream.claims.expires_at}
 
     async def _become(self, authorization: bytes) -> None:
+        scheme, _, token = authorization.partition(b" ")
+        shown = (scheme.lower(), token.strip())
+        if shown == self._shown:  # the stream ends by itself with this token and its session
+            return
         try:
             await self._stream.become(await authenticate(self._services, authorization))
+            self._shown = shown
         except Unauthenticated as error:
             raise Violation(4403, str(error)) from None
         except Overloaded:

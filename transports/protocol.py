@@ -15,6 +15,7 @@ from transports.connections import Connections
 from transports.request_ids import new_request_id
 
 MAX_HEAD_BYTES = 65_536  # request line and headers
+MAX_HEADERS = 200
 MAX_BYTES_BESIDE = 1_048_576  # sizes of chunks, what stands beside these, and trailers
 HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later request, to the end of its headers
 
@@ -109,7 +110,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     | state | ends after |
     |---|---|
-    | the head of a request is incomplete | HEAD_SECONDS or MAX_HEAD_BYTES |
+    | the head of a request is incomplete | HEAD_SECONDS, MAX_HEAD_BYTES or MAX_HEADERS |
     | a body is incomplete, its request unanswered | what the app allows: REQUEST_TIMEOUT |
     | a body is incomplete, its request answered | LINGER_SECONDS or MAX_LINGER_BYTES |
     | requests wait behind one that is being answered | as the one in front |
@@ -208,11 +209,13 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Those after a body are nobody's: a proxy that sets or takes away headers may let them through."""
-        if self._is_in_head:
+        if self._is_in_head and not self.transport.is_closing():
             super().on_header(name, value)
+            if len(self.headers) > MAX_HEADERS:
+                self._refuse(_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
-        if self._ignores_upgrade():
+        if self.transport.is_closing() or self._ignores_upgrade():
             return
         if self.parser.should_upgrade() and self._should_upgrade() and not self._may_upgrade():
             self._refuse(BAD_REQUEST, b"A request for a WebSocket has no body.")
@@ -223,11 +226,13 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        if self.transport.is_closing():
+            return
         self._bytes_beside -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._ignores_upgrade():
+        if self.transport.is_closing() or self._ignores_upgrade():
             return
         self._has_ended = self._is_between = True
         super().on_message_complete()

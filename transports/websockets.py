@@ -22,9 +22,9 @@ from settings import Settings
 from transports.http import SECURITY_HEADERS, authenticate, has_no_token, headers_of
 from transports.media_types import LEGACY
 from transports.origins import Origins
-from transports.problems import PROBLEMS, problems
+from transports.problems import PROBLEMS, Refused, problems
 from transports.request_ids import new_request_id
-from transports.requests import Reader
+from transports.requests import LARGE_BYTES, Reader, price_of_bytes
 from transports.streams import End, Ended, Stream, Streams, caller_of, drop
 
 log = structlog.get_logger("aclue.transports")
@@ -169,6 +169,8 @@ class _Socket:
             text = frame.get("text")
             if text is None:
                 raise Violation(4400, "Send text.")
+            if len(text) >= LARGE_BYTES:
+                await self._charge(price_of_bytes(len(text)))
             if len(text) > self._settings.max_body_bytes:
                 raise Violation(1009, f"A message has at most {self._settings.max_body_bytes} bytes.")
             try:
@@ -262,6 +264,8 @@ class _Socket:
         except PROBLEMS as error:
             self._over(None)
             await self._finish(id, "error", problems(error))
+            if not isinstance(error, Refused | RateLimited):  # which came after a charge
+                await self._charge(price_of_bytes(len(payload) if len(payload) < LARGE_BYTES else 0))
             return
         operation = asyncio.create_task(self._operate(id, request, subscription))
         operation.add_done_callback(lambda _: self._over(subscription))  # also when it is cancelled before it starts

@@ -399,6 +399,33 @@ async def test_every_message_counts_towards_the_rate_limit(
     assert costs == [1] * 5  # four messages, one of which had to be tried again
 
 
+@pytest.mark.parametrize(
+    ("payload", "costs"),
+    [
+        ({"query": 7}, [1]),
+        ({}, [1]),
+        ({"documentId": "x" * 5_000}, [51]),
+        ({"query": 7, "variables": {"a": "x" * 50_000}}, [501, 1]),
+    ],
+    ids=["no text", "no query", "an unknown document", "a large one"],
+)
+async def test_an_operation_that_is_refused_has_its_price(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, payload: dict[str, Any], costs: list[int]
+) -> None:
+    charged: list[int] = []
+
+    async def take(claims: Any, address: str, cost: int) -> None:
+        charged.append(cost)
+
+    async with socket(shop) as client:
+        monkeypatch.setattr(shop.services.rate_limits, "take", take)
+        client.say("subscribe", id="1", payload=payload)
+        assert (await client.hear())["type"] == "error"
+        client.say("ping")
+        await client.hear()
+    assert charged == [*costs, 1]
+
+
 async def test_a_flood_of_subscriptions_meets_its_cap(shop: Shop) -> None:
     anna = await shop.anonymous()
     most = shop.services.settings.max_stream_operations

@@ -22,6 +22,8 @@ HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later re
 MAX_LINGER_BYTES = 10_000_000  # of a body whose request has been answered
 LINGER_SECONDS = 10.0
 
+SEND_SECONDS = 60.0  # in which a client has to take some of what waits for it; as nginx's send_timeout
+
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request"
 _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
@@ -31,7 +33,7 @@ class _Transport:
     """Sends the head of an answer together with its body, where that follows at once: uvicorn writes them apart, and
     each write is a call of the system that may wake the client. Asks `lingers` before it closes."""
 
-    __slots__ = ("_head", "_leave", "_lingers", "_loop", "_transport", "_write", "is_closing")
+    __slots__ = ("_head", "_leave", "_lingers", "_loop", "_progress", "_transport", "_write", "is_closing")
 
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]
@@ -42,6 +44,7 @@ class _Transport:
         self._loop = loop
         self._head = b""
         self._leave: Callable[[], None] | None = None
+        self._progress: asyncio.TimerHandle | None = None
         self.is_closing = transport.is_closing
 
     def take_place(self, connections: Connections, address: str) -> bool:
@@ -52,8 +55,10 @@ class _Transport:
         self._leave = functools.partial(connections.leave, names)
         return True
 
-    def leave_place(self) -> None:
-        """The connection is over."""
+    def over(self) -> None:
+        """The connection is lost."""
+        if self._progress is not None:
+            self._progress.cancel()
         if self._leave is not None:
             self._leave()
             self._leave = None
@@ -76,10 +81,29 @@ class _Transport:
         self._flush()
         if self._transport.is_closing() or not self._lingers():
             self._transport.close()
+            self.expect_progress()
             return
         self.is_closing = _yes
         if self._transport.can_write_eof():
             self._transport.write_eof()
+
+    def expect_progress(self) -> None:
+        """What waits to be sent has to become less: a transport is closed, or resumes writing, only once the client has
+        taken it."""
+        if self._progress is None and self._transport.get_write_buffer_size():
+            self._look_later()
+
+    def _look_later(self) -> None:
+        left = self._transport.get_write_buffer_size()
+        self._progress = self._loop.call_later(SEND_SECONDS, self._look, left)
+
+    def _look(self, before: int) -> None:
+        self._progress = None
+        left = self._transport.get_write_buffer_size()
+        if left >= before:
+            self._transport.abort()
+        elif left:
+            self._look_later()
 
     def _flush(self) -> None:
         head, self._head = self._head, b""
@@ -114,6 +138,7 @@ class BoundedProtocol(HttpToolsProtocol):
     | a body is incomplete, its request unanswered | what the app allows: REQUEST_TIMEOUT |
     | a body is incomplete, its request answered | LINGER_SECONDS or MAX_LINGER_BYTES |
     | requests wait behind one that is being answered | as the one in front |
+    | an answer is not taken, also while closing | SEND_SECONDS without progress |
     | idle | uvicorn's timeout_keep_alive |
     | a WebSocket's handshake, or an open WebSocket | see transports/websocket_protocol.py |
     """
@@ -138,11 +163,15 @@ class BoundedProtocol(HttpToolsProtocol):
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.transport.leave_place()  # type: ignore[attr-defined]
+        self.transport.over()  # type: ignore[attr-defined]
         self._stop_waiting()
         if self._lingering is not None:
             self._lingering.cancel()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.transport.expect_progress()  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         if self._lingering is not None:

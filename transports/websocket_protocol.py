@@ -38,7 +38,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self._deadline = self.loop.call_later(HANDSHAKE_SECONDS, self._end_handshake)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.transport.leave_place()  # type: ignore[attr-defined]  # transports/protocol.py
+        self.transport.over()  # type: ignore[attr-defined]  # transports/protocol.py
         if self._deadline is not None:
             self._deadline.cancel()
         self._rest = b""
@@ -74,6 +74,16 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
                 self._rest = data[start:]
                 return
             super().data_received(data[start : start + SLICE_BYTES])
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.transport.expect_progress()  # type: ignore[attr-defined]
+
+    def handle_ping(self) -> None:
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()  # is dropped: who takes no pongs is owed none but the latest (RFC 6455, 5.5.3)
 
     def handle_events(self) -> None:
         bare = sum(isinstance(event, Frame) and not _is_message(event) for event in self.conn.events)

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import os
 import resource
+import socket
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 from typing import Any
@@ -30,6 +31,9 @@ UPGRADE = (
 )
 
 
+LONG = bytes(20_000_000)  # more than a kernel keeps
+
+
 async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/drop":
         await begin_and_drop(scope, send)
@@ -37,6 +41,11 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/head":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.Event().wait()
+    if scope["path"] == "/long":
+        headers = [(b"content-length", b"%d" % len(LONG))] + [(b"connection", b"close")] * bool(scope["query_string"])
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": LONG})
+        return
     if scope["path"] == "/early":
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
         await send({"type": "http.response.body", "body": b"early"})
@@ -70,7 +79,8 @@ async def converse(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.Event().wait()
     await send({"type": "websocket.accept"})
     while (message := await receive())["type"] == "websocket.receive":
-        await send({"type": "websocket.send", "text": str(len(message["text"]))})
+        text = LONG.decode() if message["text"] == "long" else str(len(message["text"]))
+        await send({"type": "websocket.send", "text": text})
 
 
 async def begin_and_drop(scope: Any, send: Any) -> None:
@@ -371,6 +381,8 @@ async def end_of(port: int, *parts: bytes) -> bytes:
         [early(b"content-length: 1\r\n"), b"x", b"\r\n"],
         [GET + b"\r\n" + early(b"content-length: 9\r\n")],
         [early(b"content-length: 1\r\n"), b"x" + early(b"content-length: 9\r\n"), b"x"],
+        [b"CONNECT shop:1 HTTP/1.1\r\nhost: shop\r\n\r\n", b"x"],
+        [early(H2C + b"content-length: 9\r\n"), b"x"],
         [GET + UPGRADE + b"content-length: 2\r\n\r\n"],
         [GET + UPGRADE + b"transfer-encoding: chunked\r\n\r\n"],
         [GET + UPGRADE + b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
@@ -395,6 +407,8 @@ async def end_of(port: int, *parts: bytes) -> bytes:
         "idle after a late body, a blank line",
         "pipelined, answered before its body",
         "answered before its body for the second time",
+        "a tunnel",
+        "an upgrade that is not taken, answered before its body",
         "a socket with a body",
         "a socket with chunks",
         "a socket with an empty body",
@@ -529,6 +543,44 @@ async def test_newcomers_are_closed_at_once_where_no_file_is_left(service: Servi
         assert found == b"HTTP/1.1 200"
     finally:
         resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def long(query: bytes = b"") -> bytes:
+    return b"GET /long%b HTTP/1.1\r\nhost: shop\r\n\r\n" % query
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[long()], [long(b"?last")], [long(), long()], [GET + UPGRADE + b"\r\n", b"\x81\x84\0\0\0\0long"]],
+    ids=["idle", "the last answer", "pipelined", "a socket"],
+)
+async def test_a_client_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch, parts: list[bytes]) -> None:
+    monkeypatch.setattr(protocol, "SEND_SECONDS", 0.5)
+    connections = Connections(8, 8)
+    async with listening(monkeypatch, connections) as port:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.setblocking(False)
+            for part in parts:
+                client.send(part)
+                await asyncio.sleep(0.2)
+            assert connections.total == 1
+            async with asyncio.timeout(10):
+                while connections.total:  # noqa: ASYNC110  the client hears of nothing
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_client_that_takes_it_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SEND_SECONDS", 0.5)
+    async with listening(monkeypatch) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(long(b"?last"))
+        await reader.readuntil(b"\r\n\r\n")
+        found = 0
+        while part := await reader.read(2_000_000):
+            found += len(part)
+            await asyncio.sleep(0.01)
+        assert found == len(LONG)
+        writer.close()
 
 
 def frame(opcode: int, data: bytes = b"", *, is_last: bool = True) -> bytes:

@@ -24,6 +24,7 @@ from plan.selections import Selections, condition_variables
 from plan.values import Run, Value, settled_one
 
 MAX_VARIANTS = 32
+MAX_PLANNED_FIELDS = 4_000  # of all variants of an operation together
 INTROSPECTION = ("__schema", "__type")
 
 
@@ -68,13 +69,18 @@ class Plans:
         fields: Fields,
         operation: OperationDefinitionNode,
         fragments: Mapping[str, FragmentDefinitionNode],
+        size: int,
     ) -> None:
+        """`size` is the number of the operation's fields, with fragments in their places."""
         self._schema = schema
         self._fields = fields
         self._operation = operation
         self._fragments = fragments
         self._conditions = condition_variables(operation, fragments)
         self._known: dict[tuple[bool, ...], Plan | NotPlanned] = {}
+        variants = min(2 ** min(len(self._conditions), 5), MAX_VARIANTS)
+        self._max_variants = max(1, min(variants, MAX_PLANNED_FIELDS // max(1, size)))
+        self.planned_fields = size * self._max_variants  # at most
 
     def get(self, variables: Mapping[str, Any]) -> Plan:
         """The plan for these coerced variables. Raises NotPlanned."""
@@ -83,7 +89,7 @@ class Plans:
             raise NotPlanned("condition without a value")
         found = self._known.get(decided)
         if found is None:
-            if len(self._known) >= MAX_VARIANTS:
+            if len(self._known) >= self._max_variants:
                 raise NotPlanned("too many variants")
             try:
                 found = self._compile(dict(zip(self._conditions, decided, strict=True)))

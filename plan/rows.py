@@ -30,7 +30,7 @@ Row = Any  # a Record, or a list from JSON
 Extras = Sequence[str] | None
 Write = Callable[[Row, Run, Extras], str]
 
-KEPT_STATEMENTS = 200
+KEPT_STATEMENTS = 20
 
 # By id of a page or list below: its number among all of them, and what a page was described as.
 _Requests: TypeAlias = Mapping[int, tuple[int, Any]]

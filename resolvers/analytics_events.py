@@ -56,12 +56,13 @@ async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime
             checked.append(_check(event, ("events", str(position)), skew))
         except UserError as error:
             errors.append(error)
-    if sent_at is not None:
+    may_repeat_corrected = client_ids.may_repeat_corrected(sent_at, (item.id for item in checked))
+    if may_repeat_corrected:
         await session.fetch("analytics_events.lock", user_id=user)
     stored = await session.fetch(
         "analytics_events.record",
         user_id=user,
-        may_repeat_corrected=sent_at is not None,
+        may_repeat_corrected=may_repeat_corrected,
         ids=[item.id for item in checked],
         names=[item.name for item in checked],
         properties=[item.properties for item in checked],
@@ -69,7 +70,7 @@ async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime
         session_id=session.claims.session_id,
     )
     session.stored_part = len(stored) / max(1, len(events))
-    return len(stored), errors
+    return len(stored), await client_ids.without_repeats(session, "analytics_events.known", user, errors)
 
 
 def _check(event: NewEvent, field: tuple[str, ...], skew: int) -> _Checked:

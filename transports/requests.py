@@ -20,6 +20,7 @@ from engine.trusted_documents import TrustedDocuments
 from services.services import Services
 from settings import Settings
 
+PLANNED_FIELD_PRICE = 2  # values that a field costs which a new document may have compiled
 MAX_PARAMETERS = 20
 LARGE_BYTES = 10_000  # of a body; smaller ones are parsed in no more time than charging takes
 BYTES_FOR_1 = 100
@@ -64,7 +65,8 @@ async def prepare(engine: Engine, services: Services, claims: Claims, address: s
     prepared = engine.prepare(request)
     if reading:
         await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
-    await services.rate_limits.take(claims, address, prepared.price)
+    planning = PLANNED_FIELD_PRICE * prepared.document.planned_fields if reading else 0
+    await services.rate_limits.take(claims, address, prepared.price + planning)
     return prepared
 
 
@@ -146,6 +148,11 @@ class Reader:
             raise BadRequest(400, f"`variables` are nested at most {most} deep.")
         return variables
 
+    def may_explain(self, text: bytes) -> bool:
+        """Whether something that cannot be read may be parsed once more, to say why: not what is larger than any
+        request that could run."""
+        return len(text) <= self._max_explained_bytes and text.count(b",") <= MAX_VALUES
+
     def _json(self, text: bytes, name: str) -> Any:
         try:
             return _decode_anything(text)
@@ -158,7 +165,7 @@ class Reader:
         what = f"`{name}`" if name else "The body"
         if _MAY_BE_SURROGATE.search(text) is None:
             return BadRequest(400, f"{what} is not JSON.")
-        if len(text) > self._max_explained_bytes or text.count(b",") > MAX_VALUES:
+        if not self.may_explain(text):
             return BadRequest(400, f"{what} is not JSON, or holds a lone surrogate.")
         with contextlib.suppress(ValueError, RecursionError):
             given = json.loads(text)  # unlike msgspec, it takes lone surrogates

@@ -7,6 +7,8 @@ A `ping` whose payload holds a token goes on under that token: so a socket outli
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from typing import Any
 
 import msgspec
@@ -173,11 +175,7 @@ class _Socket:
                 await self._charge(price_of_bytes(len(text)))
             if len(text) > self._settings.max_body_bytes:
                 raise Violation(1009, f"A message has at most {self._settings.max_body_bytes} bytes.")
-            try:
-                message = _decode_message(text)
-            except _UNREADABLE:
-                raise Violation(4400, "Invalid message") from None
-            await self._take(message)
+            await self._take(_message(text, self._reader))
 
     async def _take(self, message: _Message) -> None:
         if message.type != "subscribe":  # whose price is another
@@ -317,6 +315,23 @@ class _Socket:
                 await self._send({"type": "websocket.send", "text": text})
         except TimeoutError:
             raise Ended(End.TOO_SLOW) from None
+
+
+def _message(text: str, reader: Reader) -> _Message:
+    """Raises Violation. msgspec reads no lone surrogates, but the Reader says in which variable one is; of what is not
+    too large for that, which could not run anyhow."""
+    with contextlib.suppress(*_UNREADABLE):
+        return _decode_message(text)
+    if not reader.may_explain(text.encode("utf-8", "surrogatepass")):
+        raise Violation(4400, "Invalid message")
+    with contextlib.suppress(*_UNREADABLE, ValueError):
+        given = json.loads(text)
+        if isinstance(given, dict):
+            payload = given.pop("payload", None)
+            message = _decode_message(json.dumps(given))
+            message.payload = msgspec.Raw(json.dumps(payload).encode())
+            return message
+    raise Violation(4400, "Invalid message")
 
 
 def _id(message: _Message) -> str:

@@ -187,3 +187,20 @@ async def test_the_total_is_of_all_pages(shop: Shop) -> None:
     for size in (1, 10):
         found = (await shop.client().ask(query, n=size))["products"]
         assert (found["totalCount"], len(found["nodes"])) == (10, size)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query ($n: Int!) { categories(first: $n) { id } }",
+        "query ($n: Int!) { retailers(first: $n) { id } }",
+        "query ($n: Int!) { products(first: 1) { nodes { priceHistory(first: $n) { validFrom } } } }",
+        "query ($n: Int!) { products(first: 1) { nodes { similar(first: $n) { id } } } }",
+    ],
+)
+async def test_a_plain_list_may_be_of_nothing(shop: Shop, query: str) -> None:
+    (found,) = (await shop.client().ask(query, n=0)).values()
+    if isinstance(found, dict):
+        ((found,),) = (list(node.values()) for node in found["nodes"])
+    assert found == []
+    assert await shop.client().code(query, n=-1) == "BAD_USER_INPUT"

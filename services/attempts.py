@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from uuid import UUID
 
 from db.claims import SERVICE
 from db.session import Session
@@ -53,6 +54,16 @@ async def count_network(services: Services, caller: Caller, kind: str, most: int
     """Counts an attempt at no account in particular: `most` per window from each network of the caller, times its
     factor. Raises RateLimited."""
     await _count(services, _of_networks(services, caller, kind, "", most))
+
+
+async def count_visit(services: Services, caller: Caller, link: UUID, most: int) -> None:
+    """Counts a visit of a gift link: `most` per hour from each network of the caller, times its factor. Raises
+    RateLimited."""
+    limits = (
+        _Limit(_bucket(services, "gift link", network.name, str(link)), most * network.factor, TOTAL_WINDOW_SECONDS)
+        for network in networks(caller.address)
+    )
+    await _count(services, limits)
 
 
 async def _count(services: Services, limits: Iterator[_Limit]) -> None:

@@ -261,6 +261,10 @@ class Stream:
         except Unauthenticated:
             raise Ended(End.SIGNED_OUT) from None
 
+    async def charge(self, cost: int) -> None:
+        """Takes this from the limits of whose it is. Raises RateLimited."""
+        await self._services.rate_limits.take(self.claims, self._caller.address, cost)
+
     async def begin(self, request: Request) -> Subscription | None:
         """Charges for a request, and opens its subscription if it is one. Raises Refused, RequestError."""
         engine = self._streams.engine

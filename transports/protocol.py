@@ -24,6 +24,11 @@ LINGER_SECONDS = 10.0
 
 SEND_SECONDS = 60.0  # in which a client has to take some of what waits for it; as nginx's send_timeout
 
+# A request that waits behind another takes some seventy times its bytes once it is parsed. So what comes is parsed in
+# pieces, and no further while so many wait.
+PIECE_BYTES = 4096
+MAX_PIPELINED = 16
+
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request"
 _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
@@ -137,7 +142,7 @@ class BoundedProtocol(HttpToolsProtocol):
     | the head of a request is incomplete | HEAD_SECONDS, MAX_HEAD_BYTES or MAX_HEADERS |
     | a body is incomplete, its request unanswered | what the app allows: REQUEST_TIMEOUT |
     | a body is incomplete, its request answered | LINGER_SECONDS or MAX_LINGER_BYTES |
-    | requests wait behind one that is being answered | as the one in front |
+    | requests wait behind one that is being answered | as the one in front; beyond MAX_PIPELINED they are not read |
     | an answer is not taken, also while closing | SEND_SECONDS without progress |
     | idle | uvicorn's timeout_keep_alive |
     | a WebSocket's handshake, or an open WebSocket | see transports/websocket_protocol.py |
@@ -153,6 +158,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._patience: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._linger_bytes = MAX_LINGER_BYTES
+        self._unparsed = bytearray()
 
     def connection_made(self, transport: Any) -> None:
         wrapped = _Transport(transport, self.loop, self._linger)
@@ -174,6 +180,32 @@ class BoundedProtocol(HttpToolsProtocol):
         self.transport.expect_progress()  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
+        if self._lingering is not None and self.transport.is_closing():
+            self._unparsed.clear()
+            self._receive(data)
+        elif len(data) <= PIECE_BYTES and not self._unparsed and not self.pipeline:
+            self._receive(data)
+        else:
+            self._unparsed += data
+            self._receive_pieces()
+
+    def _receive_pieces(self) -> None:
+        """Parses what has come, until too many requests wait. Then nothing more is read."""
+        while self._unparsed and len(self.pipeline) < MAX_PIPELINED and not self.transport.is_closing():
+            piece = bytes(self._unparsed[:PIECE_BYTES])
+            del self._unparsed[:PIECE_BYTES]
+            self._receive(piece)
+        if self.transport.is_closing() and self._lingering is None:
+            self._unparsed.clear()
+        elif self._unparsed:
+            self._stop_waiting()  # for the end of a head: it is here
+            self.flow.pause_reading()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._unparsed.clear()  # nothing may be sent before the handshake is answered
+        super().handle_websocket_upgrade()
+
+    def _receive(self, data: bytes) -> None:
         if self._lingering is not None:
             self._linger_bytes -= len(data)
             if self._linger_bytes < 0:
@@ -280,6 +312,8 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
+        if self._unparsed:
+            self._receive_pieces()
         if not self.transport.is_closing() and self.cycle.response_complete and self.cycle.more_body:
             self._drop_body()
 

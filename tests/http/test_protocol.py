@@ -339,6 +339,41 @@ async def test_upgrades_that_are_not_taken_may_be_pipelined(port: int) -> None:
     assert found.count(b"HTTP/1.1 200") == 2001
 
 
+async def test_requests_behind_one_that_waits_are_not_read(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[BoundedProtocol] = []
+    connect = BoundedProtocol.connection_made
+
+    def spied(self: BoundedProtocol, transport: Any) -> None:
+        made.append(self)
+        connect(self, transport)
+
+    monkeypatch.setattr(BoundedProtocol, "connection_made", spied)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET.replace(b"/ ", b"/head ") + b"\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"GET /a HTTP/1.1\r\n\r\n" * 50_000)
+    (connection,) = made
+    async with asyncio.timeout(10):
+        while connection.flow.read_paused is False or not connection.pipeline:
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert 0 < len(connection.pipeline) < protocol.MAX_PIPELINED + protocol.PIECE_BYTES / 19
+    assert len(connection._unparsed) < 600_000, "two reads at most"
+    writer.close()
+
+
+@pytest.mark.parametrize("cut", [1_000_000, 5_000, 700])
+async def test_pipelined_requests_are_answered_in_their_order(port: int, cut: int) -> None:
+    bodies = [b"x" * (number * 37 % 5_001) for number in range(300)]
+    requests = b"".join(
+        b"POST / HTTP/1.1\r\nhost: shop\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body) for body in bodies
+    )
+    parts = [requests[start : start + cut] for start in range(0, len(requests), cut)]
+    found = await answer(port, *parts, GET + CLOSE)
+    answers = [each.rpartition(b"\r\n\r\n")[2] for each in found.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+    assert answers == [*(str(len(body)).encode() for body in bodies), b"0"]
+
+
 async def test_a_broken_request_that_asks_for_an_upgrade_is_refused(port: int) -> None:
     request = b"POST / HTTP/1.1\r\nhost: shop\r\n" + H2C + b"transfer-encoding: chunked\r\n\r\nnothing\r\n"
     assert (await answer(port, request)).startswith(b"HTTP/1.1 400")

@@ -61,7 +61,8 @@ async def request(
         await _require_refresh_token(services, user, refresh_token)
     else:
         await accounts.require_recent_sign_in(services, caller, claims, user, password)
-    await attempts.count(services, caller, "export", str(user), services.settings.sign_in_attempts)
+    most = services.settings.sign_in_attempts
+    await attempts.count(services, caller, attempts.guesses("export", str(user), most, id=user), most, claims)
     noted = await privacy.note_request(session, "export")
     token = services.exports.sign(noted["id"].bytes + _carried(claims))
     expires_at = noted["created_at"] + timedelta(seconds=LIFETIME_SECONDS)

@@ -13,7 +13,6 @@ from domain.errors import (
     Conflict,
     Forbidden,
     Invalid,
-    SecondFactorRequired,
     Unauthenticated,
     Unavailable,
     UserNotFound,
@@ -80,8 +79,7 @@ async def change(
     is_person = claims.role == "authenticated"
     if is_person and claims.aal != "aal2":
         async with services.database.session(SERVICE, read_only=True) as session:
-            if await session.fetchval("second_factors.is_on", user_id=claims.subject):
-                raise SecondFactorRequired("Show the second factor first.")
+            await sessions.require_second_factor(session, claims)
         if claims.session_id is not None:
             await accounts.require_recent_sign_in(services, caller, claims, claims.subject, password)
     tidy, tidy_role = wanted(email, role)

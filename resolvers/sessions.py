@@ -20,7 +20,7 @@ import msgspec
 from db.claims import SERVICE, Claims
 from db.session import Session
 from domain.callers import Caller
-from domain.errors import InvalidCredentials, NotFound, RateLimited, Unauthenticated
+from domain.errors import InvalidCredentials, NotFound, RateLimited, SecondFactorRequired, Unauthenticated
 from domain.networks import ranges
 from domain.refresh_tokens import NONCE_BYTES, RefreshToken, pair_id
 from services import attempts
@@ -229,6 +229,13 @@ async def require_live(session: Session, claims: Claims) -> None:
         raise Unauthenticated("The session of this token has ended: sign in again.")
 
 
+async def require_second_factor(session: Session, claims: Claims) -> None:
+    """Where the person has a second factor this session must have shown it. Raises SecondFactorRequired. `session` is
+    service_role's."""
+    if claims.aal != "aal2" and await session.fetchval("second_factors.is_on", user_id=claims.subject):
+        raise SecondFactorRequired("Show the second factor first.")
+
+
 async def refuse_ended(services: Services, claims: Claims) -> None:
     """The same where another service may keep the sessions: refuses those of ours that have ended."""
     if claims.session_id is None:
@@ -239,9 +246,12 @@ async def refuse_ended(services: Services, claims: Claims) -> None:
 
 
 async def revoke(services: Services, claims: Claims, session_id: UUID | None) -> UUID:
-    """Ends one of the caller's sessions; harmless to repeat. Raises NotFound or Unauthenticated."""
+    """Ends one of the caller's sessions; harmless to repeat. Another one than this needs the second factor, where there
+    is one. Raises NotFound, SecondFactorRequired or Unauthenticated."""
     await refuse_ended(services, claims)
     async with services.database.session(SERVICE, read_only=False) as session:
+        if session_id is None or session_id != claims.session_id:
+            await require_second_factor(session, claims)
         if session_id is None or not await session.fetchval(
             "sessions.is_own", user_id=claims.subject, session_id=session_id
         ):
@@ -251,9 +261,11 @@ async def revoke(services: Services, claims: Claims, session_id: UUID | None) ->
 
 
 async def revoke_others(services: Services, claims: Claims) -> int:
-    """Ends all the caller's sessions but the one of this token; how many there were. Raises Unauthenticated."""
+    """Ends all the caller's sessions but the one of this token; how many there were. Raises SecondFactorRequired or
+    Unauthenticated."""
     await refuse_ended(services, claims)
     async with services.database.session(SERVICE, read_only=False) as session:
+        await require_second_factor(session, claims)
         ended = await session.fetch("sessions.revoke_others", user_id=claims.subject, session_id=claims.session_id)
     return sum(row["was_live"] for row in ended)
 

@@ -150,7 +150,7 @@ async def sign_in(
             is_anonymous=False,
             method="password",
             email=known["email"],
-            app_metadata=sessions.as_object(known["app_metadata"]),
+            app_metadata=sessions.app_metadata(known, is_aal2=False),
         )
 
 

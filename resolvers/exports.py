@@ -29,7 +29,7 @@ LIFETIME_SECONDS = 10 * 60
 RETRY_SECONDS = 10
 MAX_TOKEN = 16_000  # characters; an access token, whose claims it carries, has 8192 at most
 MAX_DOCUMENT_BYTES = 1_000_000
-_CARRIED_CLAIMS = ("role", "sub", "session_id", "is_anonymous", "app_metadata")  # what policies may ask for
+_CARRIED_CLAIMS = ("role", "sub", "session_id", "is_anonymous", "app_metadata", "aal")  # what policies may ask for
 
 
 @dataclass(frozen=True, slots=True)

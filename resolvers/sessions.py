@@ -117,11 +117,11 @@ async def exchange(
     """A new pair of tokens of a live session, which says of the person what holds now; the refresh token with the hash
     `old` is spent, after a grace or at once. `known` is sessions.of_token, `session` is service_role's."""
     user_id, session_id = known["user_id"], known["id"]
-    metadata = None
-    if not known["is_anonymous"]:
-        metadata = as_object(await session.fetchval("accounts.app_metadata", id=user_id))
     # One tab showed a second factor: tokens that another had before that say nothing of it.
     is_aal2 = is_aal2 and known["aal"] == "aal2"
+    metadata = None
+    if not known["is_anonymous"]:
+        metadata = app_metadata(await session.fetchrow("accounts.app_metadata", id=user_id), is_aal2=is_aal2)
     amr = [entry for entry in as_list(known["amr"]) if is_aal2 or entry.get("method") not in SECOND_FACTORS]
     new_token = _new_refresh_token(services, session_id, is_aal2=is_aal2)
     await session.fetch(
@@ -268,6 +268,17 @@ async def revoke_others(services: Services, claims: Claims) -> int:
         await require_second_factor(session, claims)
         ended = await session.fetch("sessions.revoke_others", user_id=claims.subject, session_id=claims.session_id)
     return sum(row["was_live"] for row in ended)
+
+
+def app_metadata(account: asyncpg.Record | None, *, is_aal2: bool) -> dict[str, Any]:
+    """What a token says of an account: its role only once a second factor was shown, where there is one.
+    private.app_role() sees to tokens of before there was one, and of another issuer."""
+    if account is None:
+        return {}
+    metadata = as_object(account["app_metadata"])
+    if account["has_factor"] and not is_aal2:
+        metadata.pop("role", None)
+    return metadata
 
 
 def as_list(jsonb: str | None) -> list[dict[str, Any]]:

@@ -8,10 +8,11 @@ select private.create_account(
   :email::text, :canonical::text, :spellings::text[], :password_hash::text, :display_name::text)
 
 -- name: by_email(canonical, spellings)
-select id, email, password_hash, app_metadata from private.account_of_email(:canonical::text, :spellings::text[])
+select id, email, password_hash, app_metadata, private.has_mfa(id) as has_factor
+from private.account_of_email(:canonical::text, :spellings::text[])
 
 -- name: app_metadata(id)
-select private.account_app_metadata(:id::uuid)
+select private.account_app_metadata(:id::uuid) as app_metadata, private.has_mfa(:id::uuid) as has_factor
 
 -- name: enter(id, known_hash)
 select private.enter_account(:id::uuid, :known_hash::text)

@@ -238,11 +238,20 @@ async def require_second_factor(session: Session, claims: Claims) -> None:
 
 async def refuse_ended(services: Services, claims: Claims) -> None:
     """The same where another service may keep the sessions: refuses those of ours that have ended."""
+    if await has_ended(services, claims):
+        raise Unauthenticated("The session of this token has ended: sign in again.")
+
+
+async def has_ended(services: Services, claims: Claims) -> bool | None:
+    """Whether the session of a token is over; None where we have no such session: it was deleted, or another service
+    keeps it, or the token names none."""
     if claims.session_id is None:
-        return
+        return None
     async with services.database.session(SERVICE, read_only=True) as session:
-        if await session.fetchval("sessions.has_ended", user_id=claims.subject, session_id=claims.session_id):
-            raise Unauthenticated("The session of this token has ended: sign in again.")
+        ended: bool | None = await session.fetchval(
+            "sessions.has_ended", user_id=claims.subject, session_id=claims.session_id
+        )
+        return ended
 
 
 async def revoke(services: Services, claims: Claims, session_id: UUID | None) -> UUID:

@@ -118,6 +118,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     trusted_documents: str = ""
     trusted_documents_mode: DocumentsMode = DocumentsMode.OPEN
     max_body_bytes: Positive = 1_000_000
+    max_bodies_bytes: Positive = 32_000_000
     max_variables_bytes: Positive = 250_000
     max_variables_depth: Positive = 20
     max_document_bytes: Positive = 50_000
@@ -282,6 +283,8 @@ def _with_parameters(settings: Settings, given: Mapping[str, str]) -> Settings:
     if api.connection_limit and not {"DATABASE_POOL_SIZE", "DATABASE_MAX_OVERFLOW"} & given.keys():
         limit = api.connection_limit
         settings = msgspec.structs.replace(settings, database_pool_size=limit, database_max_overflow=0)
+    if api.pool_timeout and "DATABASE_POOL_TIMEOUT" not in given:
+        settings = msgspec.structs.replace(settings, database_pool_timeout=api.pool_timeout)
     return settings
 
 

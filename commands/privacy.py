@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import stat
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,8 @@ from commands.terminal import connected_as_owner, databases, fail, load_settings
 from db import exports, privacy
 from db.embedded import Dsns
 from db.queries import QUERIES
+from domain import emails
+from domain.emails import Email
 from domain.tombstones import Tombstones
 from settings import Settings
 
@@ -34,16 +37,20 @@ def export(
     if bool(email) == bool(user_id):
         fail("give --email or --user-id")
     known_id = uuid_of(user_id, "--user-id")
+    address = emails.parse(email)
+    if email and address is None:
+        fail("--email: not an e-mail address")
     with databases(load_settings()) as dsns:
         try:
-            asyncio.run(_export(dsns, known_id, email, output))
+            asyncio.run(_export(dsns, known_id, address, output))
         except OSError as error:
             fail(f"{output or 'standard output'}: {error.strerror or error}")
 
 
-async def _export(dsns: Dsns, user_id: UUID | None, email: str, output: Path | None) -> None:
+async def _export(dsns: Dsns, user_id: UUID | None, address: Email | None, output: Path | None) -> None:
     async with connected_as_owner(dsns) as owner:
-        person = await owner.fetchval(QUERIES["exports.person"].sql, user_id, email.strip().lower())
+        canonical, spellings = (address.canonical, address.spellings) if address else (None, ())
+        person = await owner.fetchval(QUERIES["exports.person"].sql, user_id, canonical, spellings)
         if person is None:
             fail("there is no such person")
         with _opened(output) as file:
@@ -57,7 +64,19 @@ async def _export(dsns: Dsns, user_id: UUID | None, email: str, output: Path | N
 def _opened(output: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
     if output is None:
         return contextlib.nullcontext(sys.stdout.buffer)
-    return os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
+    with contextlib.suppress(FileNotFoundError):
+        link = os.lstat(output)
+        if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid()):
+            fail(f"{output}: is a link of another user, who chose where it leads")
+    file = os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT, 0o600), "wb")
+    found = os.fstat(file.fileno())
+    if stat.S_ISREG(found.st_mode):  # a device or a pipe keeps its mode
+        if found.st_uid != os.geteuid():
+            file.close()
+            fail(f"{output}: belongs to another user, who could read it")
+        os.fchmod(file.fileno(), 0o600)
+        file.truncate()
+    return file
 
 
 class _OwnersReader:

@@ -52,11 +52,13 @@ def _run(work: Callable[[Dsns], Coroutine[Any, Any, T]]) -> T:
 
 
 async def _change(dsns: Dsns, email: str, role: str, *, is_granted: bool) -> roles.Change:
-    tidy, tidy_role = roles.wanted(email, role)
+    address, tidy_role = roles.wanted(email, role)
     async with connected_as_owner(dsns) as owner:
-        row = await owner.fetchrow(QUERIES["roles.change"].sql, tidy, tidy_role, is_granted, None)
+        row = await owner.fetchrow(
+            QUERIES["roles.change"].sql, address.canonical, address.spellings, tidy_role, is_granted, None
+        )
     assert row is not None
-    return roles.outcome(row, tidy)
+    return roles.outcome(row, address.address)
 
 
 async def _people(dsns: Dsns) -> list[asyncpg.Record]:

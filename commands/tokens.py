@@ -13,6 +13,7 @@ from db import demo, embedded, secrets
 from db.claims import APP_ROLES
 from db.embedded import Dsns
 from db.queries import QUERIES
+from domain import emails
 from services.tokens import Tokens
 from settings import Settings
 
@@ -55,19 +56,17 @@ def token(
 
 async def _account_of(settings: Settings, dsns: Dsns, email: str) -> tuple[UUID, bool]:
     """Its id, and whether the e-mail is verified."""
-    from resolvers.accounts import normal_email
-
-    tidy = normal_email(email)
-    if tidy is None:
+    address = emails.parse(email)
+    if address is None:
         fail("--email: not an e-mail address")
     async with connected_as_owner(dsns) as owner:
-        known = await owner.fetchrow("select id, email_verified_at from public.profiles where lower(email) = $1", tidy)
+        known = await owner.fetchrow(QUERIES["demo.account"].sql, address.canonical, address.spellings)
         if known is not None:
             return known["id"], known["email_verified_at"] is not None
         if settings.is_production:
-            fail(f"--email: there is no account {tidy}")
-        note(f"made the account {tidy}", "dim")
-        return await demo.ensure_account(owner, tidy), False
+            fail(f"--email: there is no account {address.address}")
+        note(f"made the account {address.address}", "dim")
+        return await demo.ensure_account(owner, address.address), False
 
 
 async def _ensure_profile(settings: Settings, subject: UUID, *, is_anonymous: bool) -> None:

@@ -19,14 +19,20 @@ _NUMBERS = (
     "keepalives_count",
     "tcp_user_timeout",
     "connection_limit",
+    "pool_timeout",
 )
 _WORDS = {
     "channel_binding": ("disable", "prefer", "require"),
     "gssencmode": ("disable", "prefer"),
+    "gssdelegation": ("0",),
+    "load_balance_hosts": ("disable",),
     "pgbouncer": ("true", "false"),
+    "schema": ("public",),
+    "sslcompression": ("0",),
+    "sslsni": ("1",),
 }
 _NAMES = ("application_name", "fallback_application_name")
-_PRISMA = ("pgbouncer", "connection_limit")
+_PRISMA = ("pgbouncer", "connection_limit", "pool_timeout", "schema")
 _TCP_OPTIONS = {  # not every system has all of them
     "keepalives_idle": "TCP_KEEPIDLE",
     "keepalives_interval": "TCP_KEEPINTVL",
@@ -37,13 +43,14 @@ _TCP_OPTIONS = {  # not every system has all of them
 
 @dataclass(frozen=True, slots=True)
 class Dsn:
-    """A URL, taken apart. `url` is what asyncpg understands of it; `connect_timeout` and `connection_limit` are None
-    where it does not say; `socket_options` are arguments of setsockopt."""
+    """A URL, taken apart. `url` is what asyncpg understands of it; `connect_timeout`, `connection_limit` and
+    `pool_timeout` (seconds) are None where it does not say; `socket_options` are arguments of setsockopt."""
 
     url: str
     application_name: str | None
     connect_timeout: int | None
     connection_limit: int | None
+    pool_timeout: int | None
     prepared_statements: bool
     socket_options: tuple[tuple[int, int, int], ...]
     warning: str | None
@@ -61,6 +68,7 @@ def parse(url: str) -> Dsn:
         application_name=given.get("application_name") or given.get("fallback_application_name"),
         connect_timeout=numbers.get("connect_timeout") or None,  # 0: no limit of its own
         connection_limit=numbers.get("connection_limit") or None,
+        pool_timeout=numbers.get("pool_timeout") or None,
         prepared_statements=given.get("pgbouncer") != "true",
         socket_options=_socket_options(numbers),
         warning=CHANNEL_BINDING if given.get("channel_binding") == "require" else None,

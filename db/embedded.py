@@ -31,7 +31,7 @@ DATABASE = "aclue"
 OWNER = "aclue_owner"
 API = "aclue_api"
 LARGE_OBJECTS = "functions/large_objects.sql"
-LOCK_PATIENCE_SECONDS = 30
+LOCK_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class EmbeddedServer:
         # Not to be opened by others, who could hold the lock for ever.
         self._lock = os.open(self._home / "postgres.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         os.fchmod(self._lock, 0o600)
-        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from aiodataloader import DataLoader
 
-from db import connections
-from db.connections import PageRequest, PageRows
-from db.rows import RowType
+from db import pages
+from db.pages import PageRequest, PageRows
+from db.rows import RowType, ToMany
 
 if TYPE_CHECKING:
     from db.session import Session
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_BATCH = 1000
 
 
-def take(done: asyncio.Future[Any]) -> None:
+def consume_exception(done: asyncio.Future[Any]) -> None:
     """Takes a future's error, so that asyncio does not log it where nobody waits for it any more."""
     if not done.cancelled():
         done.exception()
@@ -32,7 +32,7 @@ class _Loader(DataLoader[Any, Any]):
         loaded = super().load(key)
         waiting = asyncio.shield(loaded)
         for future in (loaded, waiting):
-            future.add_done_callback(take)
+            future.add_done_callback(consume_exception)
         return waiting
 
 
@@ -74,11 +74,16 @@ class Loaders:
 
         return self.custom((row_type.name, column, order_by, where), load)
 
+    async def related(self, to_many: ToMany, key: Any) -> list[Any]:
+        """The rows of a to-many relation of the row whose column `to_many.key` is `key`."""
+        rows = await self.many_by(to_many.target(), to_many.by, to_many.order_by, to_many.where).load(key)
+        return rows[: to_many.most]
+
     def page_by(self, request: PageRequest) -> DataLoader[Any, PageRows]:
-        """A page of a connection per parent key (connections.ROOT where there is no parent)."""
+        """A page of a connection per parent key (pages.ROOT where there is no parent)."""
 
         async def load(keys: list[Any]) -> list[Any]:
-            return await connections.load_pages(self._session, request, keys)
+            return await pages.load_pages(self._session, request, keys)
 
         return self.custom(("page", request.identity), load)
 
@@ -86,7 +91,7 @@ class Loaders:
         """How many rows the connection has in all, per parent key."""
 
         async def load(keys: list[Any]) -> list[Any]:
-            return await connections.count(self._session, request, keys)
+            return await pages.count(self._session, request, keys)
 
         return self.custom(("count", request.identity_of_all), load)
 

@@ -128,7 +128,7 @@ async def migrate(
     """Applies what is pending, as the owner. Returns what was applied. One transaction per forward file; all repeatable
     files share one, so that nobody sees a table between its old policies and its new ones. Then the planner's
     statistics are brought up to date: autovacuum never does that for a partitioned table."""
-    async with alone(connection):
+    async with exclusive(connection):
         todo = await plan(connection, folder, to=to)
         release = await connection.fetchval("select coalesce(max(release), 0) + 1 from private.applied_files")
         await connection.execute("set check_function_bodies = off")
@@ -147,7 +147,7 @@ async def migrate(
 
 
 @contextlib.asynccontextmanager
-async def alone(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+async def exclusive(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
     """The only runner meanwhile, on a server that will do, with a history and with little patience for locks."""
     await check_version(connection)
     # Asked for again and again: a statement that waits for the lock would be waited for by a concurrent index build.

@@ -19,7 +19,8 @@ class Secrets(msgspec.Struct, frozen=True):
 
 
 def load_or_create(home: Path) -> Secrets:
-    """The secrets of this data folder. Raises SettingsError when the folder cannot be written or the file not read."""
+    """The secrets of this data folder. Raises SettingsError when the folder cannot be written, or when the file cannot
+    be read or is another user's."""
     path = home / "secrets.json"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -35,8 +36,22 @@ def load_or_create(home: Path) -> Secrets:
                 pass
             finally:
                 draft.unlink()
-        return msgspec.json.decode(path.read_bytes(), type=Secrets)
+        with path.open("rb") as file:
+            _keep_private(file.fileno(), path)
+            return msgspec.json.decode(file.read(), type=Secrets)
     except OSError as error:
         raise SettingsError(f"ACLUE_HOME: {home} cannot be used: {error.strerror or error}") from None
     except msgspec.DecodeError as error:
         raise SettingsError(f"ACLUE_HOME: {path} is damaged ({error}); remove the data folder to start anew") from None
+
+
+def _keep_private(descriptor: int, path: Path) -> None:
+    """Raises SettingsError for a file of another user, who knows these secrets and may have chosen them."""
+    found = os.fstat(descriptor)
+    if found.st_uid != os.geteuid():
+        raise SettingsError(
+            f"ACLUE_HOME: {path} belongs to the user {found.st_uid}, not to {os.geteuid()}, who runs this; "
+            "run it as that user, or remove the data folder to start anew"
+        )
+    if found.st_mode & 0o077:
+        os.fchmod(descriptor, 0o600)

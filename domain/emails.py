@@ -26,8 +26,7 @@ _NOT_SHOWN = {"Cc", "Cf", "Cn", "Co", "Cs"}
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """An address. `canonical` is the same for all its spellings and for comparing alone: mails go to `address`, since
-    folding may turn one mailbox into another (ß into ss)."""
+    """An address. `canonical` is the same for all its spellings and for comparing alone: mails go to `address`."""
 
     address: str
     canonical: str
@@ -41,7 +40,7 @@ def parse(text: str) -> Email | None:
     if len(text) > MAX_TYPED_LENGTH:
         return None
     local, at, domain = unicodedata.normalize("NFKC", text.strip()).partition("@")
-    local = _shown(local).lower()
+    local = _shown(_shown(local).lower())
     ascii_domain = to_ascii(domain)
     if not at or ascii_domain is None or not _LOCAL.fullmatch(local) or not _is_visible(local):
         return None
@@ -81,5 +80,6 @@ def _is_visible(text: str) -> bool:
 
 
 def _fold(local: str) -> str:
-    """NFKC_Casefold of Unicode (UAX #44)."""
-    return _shown(_shown(local.casefold()).casefold())
+    """The two forms of sigma are one letter in one case: which of them a capital becomes depends on its place. Nothing
+    else is folded: full case folding would make ß and ss one, which are two mailboxes (and two domains, UTS #46)."""
+    return _shown(local.replace("ς", "σ"))

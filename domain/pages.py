@@ -48,7 +48,7 @@ def size_of(first: int | None, last: int | None = None) -> tuple[int, bool]:
 
 
 def length_of(first: int, most: int = MAX_SIZE) -> int:
-    """How long a plain list may be. Raises BadUserInput when it is not 1..`most`."""
-    if not 1 <= first <= most:
-        raise BadUserInput(f"`first` must be from 1 to {most}.")
+    """How long a plain list may be. Raises BadUserInput when it is not 0..`most`."""
+    if not 0 <= first <= most:
+        raise BadUserInput(f"`first` must be from 0 to {most}.")
     return first

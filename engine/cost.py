@@ -13,7 +13,8 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -49,7 +50,7 @@ from domain.sizes import size_of
 from plan.walker import Fragments, Walker, selections_within
 from schema.bounds import declared
 
-KEPT_COUNTS = 100
+CACHE_COUNTS = 100
 MAX_DIGITS = 20  # of what is but compared with the size of a page
 ALIASED_LEAF = 10
 WRITTEN_ITEM = 10  # values that an item of an input list costs
@@ -70,12 +71,29 @@ _META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 _Composite = GraphQLObjectType | GraphQLInterfaceType
 
 
+# What some fields take beside the values they answer with, in values: they hash passwords, make rows for somebody
+# unknown, rank a catalogue or search it. A value stands for some 20 us of CPU in the server and in Postgres.
+SURCHARGES = {
+    ("Mutation", "signIn"): 500,
+    ("Mutation", "signUp"): 500,
+    ("Mutation", "startSession"): 500,
+    ("Mutation", "resetPassword"): 500,
+    ("Mutation", "changePassword"): 500,
+    ("Query", "recommendations"): 500,
+    ("Query", "giftFinder"): 500,
+    ("Product", "similar"): 50,
+}
+SEARCH_ARGUMENT, SEARCH_SURCHARGE = "search", 200
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The most that a valid operation may answer with; to `values` is added what it is given to write."""
+    """The most that a valid operation may answer with; to `values` is added what it is given to write. `work` is what
+    its fields take beside that: rate limits count it, the limit of an answer's size does not."""
 
     values: int
     objects: int
+    work: int = 0
 
 
 class _State(NamedTuple):
@@ -88,11 +106,23 @@ class _State(NamedTuple):
 
 
 class _Counter:
-    """Counts objects, and `leaf` for each value below which there is nothing. `sizes` are those that arguments of
-    fields say, by the id of the field's node; None where an argument says nothing."""
+    """Counts `composite` for each object, `leaf` for each value below which there is nothing, and `surcharge` times
+    what a field takes beside. `sizes` are those that arguments of fields say, by the id of the field's node; None
+    where an argument says nothing."""
 
-    def __init__(self, schema: GraphQLSchema, fragments: Fragments, sizes: Mapping[int, int | None], leaf: int) -> None:
+    def __init__(
+        self,
+        schema: GraphQLSchema,
+        fragments: Fragments,
+        sizes: Mapping[int, int | None],
+        *,
+        leaf: int = 0,
+        composite: int = 0,
+        surcharge: int = 0,
+    ) -> None:
         self._leaf = leaf
+        self._composite = composite
+        self._surcharge = surcharge
         self._schema = schema
         self._sizes = sizes
         self._walker: Walker[_State, int] = Walker(
@@ -127,7 +157,13 @@ class _Counter:
             return self._leaf * max(weight, times, LONG_LEAVES.get((parent.name, node.name.value), 1))
         is_one_type = state.is_one_type or field is TypeMetaFieldDef
         below = _State(get_named_type(field.type), DEFAULT_SIZE if size is None else size, is_one_type)
-        return times * (1 + self._walker.fold(node.selection_set, below))
+        return times * (self._composite + self._walker.fold(node.selection_set, below)) + self._beside(node, parent)
+
+    def _beside(self, node: FieldNode, parent: _Composite) -> int:
+        if not self._surcharge:
+            return 0
+        searches = any(argument.name.value == SEARCH_ARGUMENT for argument in node.arguments or ())
+        return SURCHARGES.get((parent.name, node.name.value), 0) + (SEARCH_SURCHARGE if searches else 0)
 
     def _size(self, node: FieldNode, field: GraphQLField) -> int | None:
         """What the field's arguments say; None for a field that takes none of those. More than is allowed is refused
@@ -135,7 +171,7 @@ class _Counter:
         most = declared(field) or MAX_SIZE
         size = self._sizes.get(id(node))
         if size is not None:
-            return max(0, min(size, most))
+            return max(1, min(size, most))  # a page of nothing takes the work of one
         if "first" in field.args:
             default = field.args["first"].default_value
             return default if isinstance(default, int) else DEFAULT_SIZE
@@ -148,7 +184,7 @@ class _Counter:
             return self._leaf * max(ALIASED_LEAF if node.alias is not None else 1, math.ceil(times))
         is_null = 0 if is_non_null_type(field.type) else self._leaf  # a value too, where there is nothing below
         below = state._replace(parent=get_named_type(field.type))
-        return math.ceil(times * (1 + self._walker.fold(node.selection_set, below))) + is_null
+        return math.ceil(times * (self._composite + self._walker.fold(node.selection_set, below))) + is_null
 
 
 @functools.cache
@@ -218,16 +254,17 @@ class CostCounter:
         sizes = tuple([self._size(found, variables) for found in self._sizing.values()])
         cost = self._known.get(sizes)
         if cost is None:
-            if len(self._known) >= KEPT_COUNTS:
+            if len(self._known) >= CACHE_COUNTS:
                 self._known.clear()
             given = dict(zip(self._sizing, sizes, strict=True))
             root = self._schema.get_root_type(self._operation.operation)
-            values, objects = (
-                _Counter(self._schema, self._fragments, given, leaf).count(self._operation.selection_set, root)
-                for leaf in (1, 0)
+            count = partial(_Counter, self._schema, self._fragments, given)
+            values, objects, work = (
+                counter.count(self._operation.selection_set, root)
+                for counter in (count(leaf=1, composite=1), count(composite=1), count(surcharge=1))
             )
-            cost = self._known[sizes] = Cost(values, objects)
-        return Cost(cost.values + self._of_writing(variables), cost.objects) if self._written else cost
+            cost = self._known[sizes] = Cost(values, objects, work)
+        return replace(cost, values=cost.values + self._of_writing(variables)) if self._written else cost
 
     def _size(self, found: list[tuple[ValueNode, tuple[str, ...]]], variables: Mapping[str, Any]) -> int | None:
         for node, path in found:

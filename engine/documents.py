@@ -23,16 +23,21 @@ from graphql import (
 from engine import limits
 from engine.caching import is_public
 from engine.cost import Cost, CostCounter
-from engine.root_fields import root_fields, surcharge
+from engine.errors import MAX_LOCATIONS, code_of, shortened
+from engine.limits import measure_size
+from engine.root_fields import root_fields
 from engine.variables import Coercions, Variables
 from plan.fields import Fields
-from plan.operations import Plans
+from plan.operations import OperationPlans
 from plan.walker import fragments_of
 from settings import Settings
 
-KEPT_REFUSED = 500  # texts that do not fit, with up to twenty errors each
+CACHE_REFUSED = 100  # texts that do not fit, with up to twenty errors each, each of MAX_MESSAGE characters
 _NUMBER_TOO_LONG = re.compile(r", but encountered error 'Exceeds the limit[^']*'; found")  # Python's words, not ours
-CACHED_LENGTH = 500_000  # characters of all texts together; a tree takes about a hundred times its text
+# Of all texts together, in units of about a hundred bytes of memory. A character of a text takes one, with its tree; a
+# field of a plan takes ten.
+CACHE_WEIGHT = 600_000
+PLANNED_FIELD_WEIGHT = 10
 
 
 class Operation:
@@ -49,11 +54,10 @@ class Operation:
         fragments = fragments_of(tree)
         self.node = node
         self.variables = Variables(schema, coercions, node)
-        self.plans = Plans(schema, fields, node, fragments)
+        self.plans = OperationPlans(schema, fields, node, fragments, measure_size(node, fragments)[0])
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
-        self.surcharge = surcharge(node, fragments)
         self._counter = CostCounter(schema, fragments, node)
 
     def cost(self, variables: Mapping[str, Any]) -> Cost:
@@ -69,6 +73,11 @@ class Document:
     errors: tuple[GraphQLError, ...] = ()
     operations: Mapping[str | None, Operation] = field(default_factory=dict)
     requests: int = 0
+
+    @property
+    def planned_fields(self) -> int:
+        """How many fields its plans have at most, all variants together: compiling them takes time and memory."""
+        return sum(operation.plans.planned_fields for operation in self.operations.values())
 
     def operation(self, name: str | None) -> Operation | None:
         """The operation to run. None when the name does not say which."""
@@ -87,7 +96,7 @@ class Documents:
         self._settings = settings
         self._rules = [*specified_rules, *(() if settings.introspection else (NoSchemaIntrospectionCustomRule,))]
         self._known: OrderedDict[str, Document] = OrderedDict()
-        self._length = 0
+        self._weight = 0
         self._refused: OrderedDict[bytes, Document] = OrderedDict()
 
     def known(self, text: str) -> Document | None:
@@ -108,16 +117,15 @@ class Documents:
             else:
                 document = Document(None, tuple(map(_without_nodes, document.errors)))
                 self._refused[_digest(text)] = document
-                if len(self._refused) > KEPT_REFUSED:
+                if len(self._refused) > CACHE_REFUSED:
                     self._refused.popitem(last=False)
         return document
 
     def _keep(self, text: str, document: Document) -> None:
         self._known[text] = document
-        self._length += len(text)
-        while self._length > CACHED_LENGTH:
-            forgotten, _ = self._known.popitem(last=False)
-            self._length -= len(forgotten)
+        self._weight += _weight(text, document)
+        while self._weight > CACHE_WEIGHT and len(self._known) > 1:
+            self._weight -= _weight(*self._known.popitem(last=False))
 
     def _read(self, text: str) -> Document:
         settings = self._settings
@@ -147,12 +155,15 @@ class Documents:
         return Document(tree, operations=named)
 
 
+def _weight(text: str, document: Document) -> int:
+    return len(text) + PLANNED_FIELD_WEIGHT * document.planned_fields
+
+
 def _without_nodes(error: GraphQLError) -> GraphQLError:
-    """The same to a reader; its nodes would keep the whole tree."""
-    if not error.nodes:
-        return error
-    bare = GraphQLError(error.message, extensions=error.extensions)
-    bare.locations = error.locations
+    """The same to a reader; its nodes and its source would keep the whole text and tree."""
+    extensions = {**(error.extensions or {}), "code": code_of(error)}
+    bare = GraphQLError(shortened(error.message), extensions=extensions)
+    bare.locations = error.locations and error.locations[:MAX_LOCATIONS]
     return bare
 
 

@@ -14,6 +14,13 @@ from schema.context import Context
 log = structlog.get_logger("aclue.engine")
 
 INTERNAL = "INTERNAL_SERVER_ERROR"
+MAX_MESSAGE = 500  # characters: messages of validation print what they complain of
+MAX_LOCATIONS = 10
+
+
+def shortened(message: str) -> str:
+    """A message as it is shown and kept."""
+    return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 1]}…"
 
 
 def rendered(found: Sequence[GraphQLError], context: Context, request_id: str) -> list[dict[str, Any]]:
@@ -23,13 +30,13 @@ def rendered(found: Sequence[GraphQLError], context: Context, request_id: str) -
 
 
 def _rendered(error: GraphQLError, context: Context, request_id: str) -> dict[str, Any]:
-    answer: dict[str, Any] = {"message": error.message}
+    answer: dict[str, Any] = {"message": shortened(error.message)}
     if error.locations:
-        answer["locations"] = [location.formatted for location in error.locations]
+        answer["locations"] = [location.formatted for location in error.locations[:MAX_LOCATIONS]]
     if error.path:
         answer["path"] = list(error.path)
     cause = error.original_error
-    extensions: dict[str, Any] = {"code": _code(error)}
+    extensions: dict[str, Any] = {"code": code_of(error)}
     if isinstance(cause, errors.TryAgain):
         extensions["retryAfter"] = cause.retry_after
     if extensions["code"] == INTERNAL:
@@ -44,7 +51,8 @@ def _rendered(error: GraphQLError, context: Context, request_id: str) -> dict[st
     return answer
 
 
-def _code(error: GraphQLError) -> str:
+def code_of(error: GraphQLError) -> str:
+    """`extensions.code` of an error."""
     cause = error.original_error
     if isinstance(cause, errors.Invalid):
         return "BAD_USER_INPUT"  # in a query, where there is no payload to say INVALID

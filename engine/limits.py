@@ -16,7 +16,7 @@ from graphql import (
 )
 from graphql.validation.rules import overlapping_fields_can_be_merged
 
-from plan.walker import Walker, fragments_of, selections_within
+from plan.walker import Fragments, Walker, fragments_of, selections_within
 from settings import Settings
 
 # Comparing fields of the same name is quadratic; graphql-core gives up here, after a few hundredths of a second.
@@ -31,18 +31,23 @@ def check(tree: DocumentNode, settings: Settings) -> None:
     _limit("operations", len(operations), settings.max_document_operations)
     _check_directives(tree, settings)
     fragments = fragments_of(tree)
-    sizes: Walker[None, tuple[int, int]] = Walker(
-        fragments,
-        lambda node, _: _added([(1, int(node.alias is not None)), sizes.fold(node.selection_set, None)]),
-        _added,
-        cyclic=(0, 0),
-    )
     roots: Walker[None, int] = Walker(fragments, lambda node, _: 1, sum, cyclic=0)
     for operation in operations:
-        fields, aliases = sizes.fold(operation.selection_set, None)
+        fields, aliases = measure_size(operation, fragments)
         _limit("fields", fields, settings.max_document_fields)
         _limit("aliases", aliases, settings.max_document_aliases)
         _limit("root fields", roots.fold(operation.selection_set, None), settings.max_root_fields)
+
+
+def measure_size(operation: OperationDefinitionNode, fragments: Fragments) -> tuple[int, int]:
+    """How many fields and aliases an operation has, with fragments in their places."""
+    walker: Walker[None, tuple[int, int]] = Walker(
+        fragments,
+        lambda node, _: _added([(1, int(node.alias is not None)), walker.fold(node.selection_set, None)]),
+        _added,
+        cyclic=(0, 0),
+    )
+    return walker.fold(operation.selection_set, None)
 
 
 def measure_depth(tree: DocumentNode, limit: int) -> int:

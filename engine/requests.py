@@ -45,7 +45,7 @@ class Prepared:
     @property
     def price(self) -> int:
         """What running it is charged against rate limits; 1 where it will not run."""
-        return 1 if self.operation is None else 1 + self.cost.values + self.operation.surcharge
+        return 1 + self.cost.values + self.cost.work
 
     @property
     def kind(self) -> OperationType | None:

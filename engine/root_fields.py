@@ -8,18 +8,6 @@ from graphql import FieldNode, OperationDefinitionNode
 
 from plan.walker import Fragments, Walker
 
-# Operations that are dearer than what they answer: they hash passwords, make rows for somebody unknown, or rank a
-# catalogue. In values.
-SURCHARGES = {
-    "signIn": 500,
-    "signUp": 500,
-    "startSession": 500,
-    "resetPassword": 500,
-    "changePassword": 500,
-    "recommendations": 100,
-    "giftFinder": 100,
-}
-
 
 def root_fields(
     operation: OperationDefinitionNode, fragments: Fragments, *, without_conditions: bool = False
@@ -41,8 +29,3 @@ def root_fields(
 
 def _merged(found: Iterable[dict[str, str]]) -> dict[str, str]:
     return {key: name for names in found for key, name in names.items()}
-
-
-def surcharge(operation: OperationDefinitionNode, fragments: Fragments) -> int:
-    """What an operation is charged beside the values of its answer, for each time that such a field stands in it."""
-    return sum(SURCHARGES.get(name, 0) for name in root_fields(operation, fragments).values())

@@ -29,12 +29,6 @@ RECENT_SECONDS = 10 * 60
 CLOCK_SKEW_SECONDS = 60
 
 
-def normal_email(email: str) -> str | None:
-    """As an account keeps it; None when it is no e-mail address."""
-    known = emails.parse(email)
-    return known.address if known else None
-
-
 async def require_ours(services: Services) -> None:
     """Raises Unavailable where another service keeps the accounts."""
     async with services.database.session(SERVICE, read_only=True) as session:

@@ -21,7 +21,7 @@ MAX_PROPERTIES_BYTES = 4096  # jsonb prints with more spaces than it came with; 
 MAX_NAME = 100
 MAX_PAGE = 200
 MAX_COUNTS = 500  # as private.count_events() says
-LONGEST = timedelta(days=366)
+MAX_PERIOD = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +56,13 @@ async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime
             checked.append(_check(event, ("events", str(position)), skew))
         except UserError as error:
             errors.append(error)
-    if sent_at is not None:
+    may_repeat_corrected = client_ids.may_repeat_corrected(sent_at, (item.id for item in checked))
+    if may_repeat_corrected:
         await session.fetch("analytics_events.lock", user_id=user)
     stored = await session.fetch(
         "analytics_events.record",
         user_id=user,
-        may_repeat_corrected=sent_at is not None,
+        may_repeat_corrected=may_repeat_corrected,
         ids=[item.id for item in checked],
         names=[item.name for item in checked],
         properties=[item.properties for item in checked],
@@ -69,7 +70,7 @@ async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime
         session_id=session.claims.session_id,
     )
     session.stored_part = len(stored) / max(1, len(events))
-    return len(stored), errors
+    return len(stored), await client_ids.without_repeats(session, "analytics_events.known", user, errors)
 
 
 def _check(event: NewEvent, field: tuple[str, ...], skew: int) -> _Checked:
@@ -99,6 +100,6 @@ async def counts(session: Session, since: datetime, until: datetime | None) -> l
     and administrators, Invalid for a time that is none or longer than a year."""
     await require_proven_role(session, session.claims.may_analyse, "Only analysts may count events.")
     until = until or datetime.now(UTC)
-    if not timedelta() <= until - since <= LONGEST:
-        raise Invalid(f"Ask for a time that ends after it begins, of at most {LONGEST.days} days.", ("since",))
+    if not timedelta() <= until - since <= MAX_PERIOD:
+        raise Invalid(f"Ask for a time that ends after it begins, of at most {MAX_PERIOD.days} days.", ("since",))
     return await session.fetch("analytics_events.count", since=since, until=until)

@@ -9,6 +9,7 @@ from uuid import UUID
 from db.queries import QUERIES, Fragment
 from db.rows import Order, SortKey
 from db.session import Session
+from domain.texts import require_no_nul
 from resolvers.profiles import require_role
 
 # The id is a UUIDv7 made with the entry: it carries the order.
@@ -25,11 +26,13 @@ class Filter:
 
 
 def conditions(session: Session, wanted: Filter) -> list[Fragment]:
-    """What to read of the log. Raises Unauthenticated or Forbidden for all but administrators and service_role."""
+    """What to read of the log. Raises Unauthenticated or Forbidden for all but administrators and service_role,
+    Invalid for a NUL."""
     require_role(session, session.claims.may_administer, "Only administrators may read the audit log.")
     found = []
     if wanted.table_name is not None:
-        found.append(QUERIES["audit_log.of_table"].bind(name=wanted.table_name.replace("\0", "")))
+        require_no_nul(wanted.table_name, ("filter", "tableName"))
+        found.append(QUERIES["audit_log.of_table"].bind(name=wanted.table_name))
     if wanted.subject_id is not None:
         found.append(QUERIES["audit_log.of_person"].bind(id=wanted.subject_id))
     if wanted.since is not None:

@@ -7,14 +7,24 @@ other 80 bits stay, and a repeat is known by these: each sending computes a slig
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from domain.errors import Invalid
+from db.session import Session
+from domain.errors import Invalid, UserError
 
 OLDEST_SECONDS = 30 * 24 * 3600
 CLOCK_SKEW_SECONDS = 5 * 60
 _REST = (1 << 80) - 1
+
+
+class Misdated(Invalid):
+    """The time of an id cannot be. `rest` is the text of the other 80 bits."""
+
+    def __init__(self, rest: str, field: tuple[str, ...]) -> None:
+        super().__init__("The time of this id is in the future or more than 30 days ago; see `sentAt`.", field)
+        self.rest = rest
 
 
 def skew_of(sent_at: datetime | None) -> int:
@@ -25,9 +35,16 @@ def skew_of(sent_at: datetime | None) -> int:
     return int(ahead * 1000) if abs(ahead) > CLOCK_SKEW_SECONDS else 0
 
 
+def may_repeat_corrected(sent_at: datetime | None, ids: Iterable[UUID]) -> bool:
+    """Whether some of these ids may be of an earlier sending whose `sentAt` corrected them. Without `sentAt` that takes
+    an old id: what has just happened was not sent before, and is not searched for."""
+    earliest = (time.time() - CLOCK_SKEW_SECONDS) * 1000
+    return sent_at is not None or any(id.int >> 80 < earliest for id in ids)
+
+
 def recent(text: str, field: tuple[str, ...], skew: int) -> UUID:
     """The id as a UUIDv7 of the server's time, which has to be one that can be: not in the future, not older than 30
-    days. Raises Invalid."""
+    days. Raises Invalid, or Misdated."""
     try:
         found = UUID(text)
     except ValueError:
@@ -37,5 +54,15 @@ def recent(text: str, field: tuple[str, ...], skew: int) -> UUID:
     milliseconds = (found.int >> 80) - skew
     age = time.time() - milliseconds / 1000
     if not -CLOCK_SKEW_SECONDS <= age <= OLDEST_SECONDS:
-        raise Invalid("The time of this id is in the future or more than 30 days ago; see `sentAt`.", field)
+        raise Misdated(str(found)[14:], field)
     return UUID(int=milliseconds << 80 | found.int & _REST)
+
+
+async def without_repeats(session: Session, query: str, user: UUID, errors: Sequence[UserError]) -> list[UserError]:
+    """These errors, without those of ids that an earlier sending stored at a corrected time. `query` gives the `rest`
+    of each that is stored."""
+    rests = [error.rest for error in errors if isinstance(error, Misdated)]
+    if not rests:
+        return list(errors)
+    known = {row["rest"] for row in await session.fetch(query, user_id=user, rests=rests)}
+    return [error for error in errors if not (isinstance(error, Misdated) and error.rest in known)]

@@ -18,8 +18,8 @@ from db.claims import SERVICE, Claims, service_for
 from db.queries import QUERIES, Composed
 from db.session import Session
 from domain.callers import Caller
-from domain.errors import Expired, InvalidCredentials, LimitReached, NotFound, Overloaded
-from resolvers import accounts, privacy, sessions
+from domain.errors import Expired, LimitReached, NotFound, Overloaded
+from resolvers import privacy
 from resolvers.profiles import require_subject
 from services import attempts
 from services.services import Services
@@ -56,28 +56,13 @@ async def request(
     RateLimited."""
     user = require_subject(session)
     claims = session.claims
-    await sessions.refuse_ended(services, claims)
-    if await privacy.is_anonymous(services, claims, user):
-        await _require_refresh_token(services, user, refresh_token)
-    else:
-        await accounts.require_recent_sign_in(services, caller, claims, user, password)
+    await privacy.require_proof(services, caller, claims, user, password=password, refresh_token=refresh_token)
     most = services.settings.sign_in_attempts
     await attempts.count(services, caller, attempts.guesses("export", str(user), most, id=user), most, claims)
     noted = await privacy.note_request(session, "export")
     token = services.exports.sign(noted["id"].bytes + _carried(claims))
     expires_at = noted["created_at"] + timedelta(seconds=LIFETIME_SECONDS)
     return Address(f"{services.settings.base_url}{PATH}{token}", expires_at)
-
-
-async def _require_refresh_token(services: Services, user: UUID, refresh_token: str | None) -> None:
-    path = ("refreshToken",)
-    if refresh_token is None:
-        raise InvalidCredentials("Send the refresh token of this session as `refreshToken`.", path)
-    token = services.refresh_tokens.read(refresh_token)
-    async with services.database.session(SERVICE, read_only=False) as session:
-        known = None if token is None else await sessions.present(session, services, token)
-    if known is None or not known["is_live"] or known["user_id"] != user:
-        raise InvalidCredentials("The refresh token is not valid.", path)
 
 
 def _carried(claims: Claims) -> bytes:
@@ -145,14 +130,14 @@ class _Reader:
         return await self._session.run(sql, arguments)
 
     async def switch_to_person(self) -> None:
-        await self._session.become(self._claims)
+        await self._session.switch_claims(self._claims)
 
 
 async def document(session: Session) -> dict[str, Any]:
     """All that is kept of the caller in one piece, as `exportMyData` answered it before there were addresses. Raises
     LimitReached beyond MAX_DOCUMENT_BYTES."""
     user, claims = require_subject(session), session.claims
-    await session.become(service_for(user))
+    await session.switch_claims(service_for(user))
     parts = bytearray()
     async with contextlib.aclosing(exports.pages(_Reader(session, claims), user)) as pages:
         async for page in pages:

@@ -11,7 +11,7 @@ import structlog
 from db.claims import SERVICE, Claims, service_for
 from db.session import Session
 from domain.callers import Caller
-from domain.errors import Forbidden, Invalid, Unauthenticated
+from domain.errors import Forbidden, Invalid, InvalidCredentials, Unauthenticated
 from resolvers import accounts, sessions
 from resolvers.profiles import require_subject
 from services.services import Services
@@ -39,7 +39,39 @@ async def is_anonymous(services: Services, claims: Claims, user: UUID) -> bool:
     return claims.is_anonymous and bool(person["is_anonymous"])
 
 
-async def erase(session: Session, services: Services, caller: Caller, *, password: str | None, confirm: bool) -> bool:
+async def require_proof(
+    services: Services, caller: Caller, claims: Claims, user: UUID, *, password: str | None, refresh_token: str | None
+) -> None:
+    """What an access token alone does not prove, as it may be stolen: an account needs a recent sign-in or its
+    password, an anonymous session its current refresh token. Raises Unauthenticated, InvalidCredentials, Unavailable
+    or RateLimited."""
+    await sessions.refuse_ended(services, claims)
+    if await is_anonymous(services, claims, user):
+        await _require_refresh_token(services, user, refresh_token)
+    else:
+        await accounts.require_recent_sign_in(services, caller, claims, user, password)
+
+
+async def _require_refresh_token(services: Services, user: UUID, refresh_token: str | None) -> None:
+    path = ("refreshToken",)
+    if refresh_token is None:
+        raise InvalidCredentials("Send the refresh token of this session as `refreshToken`.", path)
+    token = services.refresh_tokens.read(refresh_token)
+    async with services.database.session(SERVICE, read_only=False) as session:
+        known = None if token is None else await sessions.present(session, services, token)
+    if known is None or not known["is_live"] or known["user_id"] != user:
+        raise InvalidCredentials("The refresh token is not valid.", path)
+
+
+async def erase(
+    session: Session,
+    services: Services,
+    caller: Caller,
+    *,
+    password: str | None,
+    refresh_token: str | None,
+    confirm: bool,
+) -> bool:
     """Deletes the caller with all that is theirs; whether the log-in is gone, too (it may be another service's).
 
     Raises Invalid, InvalidCredentials, Unavailable, Forbidden, RateLimited or Unauthenticated.
@@ -47,11 +79,9 @@ async def erase(session: Session, services: Services, caller: Caller, *, passwor
     user = require_subject(session)
     if not confirm:
         raise Invalid("Say that you mean it: nothing of this can be brought back.", ("confirm",))
-    await sessions.refuse_ended(services, session.claims)
-    if not await is_anonymous(services, session.claims, user):  # who has nothing but its token
-        await accounts.require_recent_sign_in(services, caller, session.claims, user, password)
+    await require_proof(services, caller, session.claims, user, password=password, refresh_token=refresh_token)
     await note_request(session, "erasure")
-    await session.become(service_for(user))  # the person is named in the audit log
+    await session.switch_claims(service_for(user))  # the person is named in the audit log
     # A backup may hold an anonymous session of theirs as it was before it became part of the account.
     merged = await session.fetch("privacy.merged_sessions", user_id=user)
     subject_hashes = [services.tombstones.of(person) for person in (user, *(row["id"] for row in merged))]

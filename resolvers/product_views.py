@@ -41,12 +41,13 @@ async def record(session: Session, views: Sequence[NewView], sent_at: datetime |
             checked.append((_check(view, ("views", str(position)), skew), view))
         except UserError as error:
             errors.append(error)
-    if sent_at is not None:
+    may_repeat_corrected = client_ids.may_repeat_corrected(sent_at, (id for id, _ in checked))
+    if may_repeat_corrected:
         await session.fetch("product_views.lock", user_id=user)
     stored = await session.fetch(
         "product_views.record",
         user_id=user,
-        may_repeat_corrected=sent_at is not None,
+        may_repeat_corrected=may_repeat_corrected,
         ids=[id for id, _ in checked],
         product_ids=[view.product_id for _, view in checked],
         sources=[view.source_page for _, view in checked],
@@ -54,7 +55,7 @@ async def record(session: Session, views: Sequence[NewView], sent_at: datetime |
         session_id=session.claims.session_id,
     )
     session.stored_part = len(stored) / max(1, len(views))
-    return len(stored), errors
+    return len(stored), await client_ids.without_repeats(session, "product_views.known", user, errors)
 
 
 def _check(view: NewView, field: tuple[str, ...], skew: int) -> UUID:

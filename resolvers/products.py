@@ -88,11 +88,12 @@ def order_of(name: str, wanted: Filter | None, default_currency: str) -> Order:
 
 
 def conditions(wanted: Filter | None) -> list[Fragment]:
-    """The filter as SQL conditions. Raises Invalid for an unknown currency and prices that it does not have."""
+    """The filter as SQL conditions. Raises Invalid for a NUL, an unknown currency and prices that it does not have."""
     found: list[Fragment] = []
     if wanted is None:
         return found
     if wanted.category_slug is not None:
+        require_no_nul(wanted.category_slug, ("filter", "categorySlug"))
         found.append(QUERIES["products.in_category"].bind(slug=wanted.category_slug))
     if wanted.brand_slugs is not None:
         found.append(QUERIES["products.of_brands"].bind(slugs=_bounded(wanted.brand_slugs, "brandSlugs")))
@@ -115,17 +116,21 @@ def conditions(wanted: Filter | None) -> list[Fragment]:
 def _bounded(values: Sequence[str], name: str) -> list[str]:
     if len(values) > MAX_LIST:
         raise Invalid(f"At most {MAX_LIST} values.", ("filter", name))
+    for value in values:
+        require_no_nul(value, ("filter", name))
     return list(values)
 
 
 async def search_query(session: Session, search: str | None) -> str | None:
-    """What the words mean to Postgres; None for no search at all. Raises Invalid for a text that is too long."""
+    """What the words mean to Postgres; None for no search at all. Raises Invalid for a text that is too long or
+    holds a NUL."""
     text = (search or "").strip()
     if not text:
         return None
     if len(text) > MAX_SEARCH_LENGTH or len(unicodedata.normalize("NFKD", text)) > 4 * MAX_SEARCH_LENGTH:
         raise Invalid(f"A search has at most {MAX_SEARCH_LENGTH} characters.", ("search",))
-    query: str = await session.fetchval("products.search_query", search=text.replace("\0", " "))
+    require_no_nul(text, ("search",))
+    query: str = await session.fetchval("products.search_query", search=text)
     return query
 
 
@@ -172,12 +177,15 @@ def _price(amount: Decimal, currency: str) -> int:
 
 
 def _tags(tags: Sequence[str]) -> list[str]:
+    for tag in tags:
+        require_no_nul(tag, ("tags",))
     if len(tags) > MAX_TAGS or not all(len(tag) <= 60 and _TAG.fullmatch(tag) for tag in tags):
         raise Invalid(f"At most {MAX_TAGS} tags, each in lower case with hyphens, such as game-night.", ("tags",))
     return list(dict.fromkeys(tags))
 
 
 def _https(url: str, name: str) -> str:
+    require_no_nul(url, (name,))
     if len(url) > MAX_URL or not re.fullmatch(r"https://[^\s/@\\]+\.[^\s@\\]{1,2000}", url):
         raise Invalid(f"Give an address that starts with https://, of at most {MAX_URL} characters.", (name,))
     return url
@@ -197,6 +205,13 @@ async def create(session: Session, new: NewProduct) -> UUID:
         "external_id": _text(new.external_id, "externalId", 200),
         "url": _https(new.url, "url"),
     }
+    references = (
+        ("category_id", new.category_slug, "categorySlug"),
+        ("brand_id", new.brand_slug, "brandSlug"),
+        ("retailer_id", new.retailer_slug, "retailerSlug"),
+    )
+    for _, given, name in references:
+        require_no_nul(given, (name,))
     known = await session.fetchrow(
         "products.references",
         category_slug=new.category_slug,
@@ -204,11 +219,7 @@ async def create(session: Session, new: NewProduct) -> UUID:
         retailer_slug=new.retailer_slug,
     )
     assert known is not None
-    for column, given, name in (
-        ("category_id", new.category_slug, "categorySlug"),
-        ("brand_id", new.brand_slug, "brandSlug"),
-        ("retailer_id", new.retailer_slug, "retailerSlug"),
-    ):
+    for column, given, name in references:
         if given is not None and known[column] is None:
             raise Invalid("There is none of this name.", (name,))
     product: UUID | None = await session.fetchval("products.create", **values, **dict(known))
@@ -242,6 +253,7 @@ async def update(session: Session, product: UUID | None, changes: ProductChanges
         raise ProductNotFound(("id",))
     category = None
     if changes.category_slug is not None:
+        require_no_nul(changes.category_slug, ("categorySlug",))
         known = await session.fetchrow(
             "products.references", category_slug=changes.category_slug, brand_slug=None, retailer_slug=None
         )

@@ -11,7 +11,7 @@ import msgspec
 
 from db.session import Session
 from domain.errors import Forbidden, Invalid, Unauthenticated
-from domain.texts import has_escaped_nul, nul_error
+from domain.texts import has_escaped_nul, nul_error, require_no_nul
 
 MAX_PREFERENCES_BYTES = 16_384
 MAX_NAME = 100
@@ -46,8 +46,9 @@ async def require_proven_role(session: Session, may: bool, refusal: str) -> None
 
 
 def display_name(name: str | None) -> str | None:
-    """A tidy name; None for none. Raises Invalid when it is too long."""
-    tidy = " ".join((name or "").replace("\0", "").split())
+    """A tidy name; None for none. Raises Invalid when it is too long or holds a NUL."""
+    require_no_nul(name, ("displayName",))
+    tidy = " ".join((name or "").split())
     if len(tidy) > MAX_NAME:
         raise Invalid(f"A name has at most {MAX_NAME} characters.", ("displayName",))
     return tidy or None

@@ -8,7 +8,9 @@ from uuid import UUID
 import asyncpg
 
 from db.claims import APP_ROLES, SERVICE, Claims, service_for
+from domain import emails
 from domain.callers import Caller
+from domain.emails import Email
 from domain.errors import (
     Conflict,
     Forbidden,
@@ -31,15 +33,15 @@ class Change:
     is_new: bool
 
 
-def wanted(email: str, role: str) -> tuple[str, str]:
-    """The e-mail and the role in their one spelling. Raises Invalid or UserNotFound."""
+def wanted(email: str, role: str) -> tuple[Email, str]:
+    """The e-mail, and the role in its one spelling. Raises Invalid or UserNotFound."""
     tidy_role = role.strip().lower()
     if tidy_role not in APP_ROLES:
         raise Invalid(f"There is no role {role[:100]!r}: it is one of {', '.join(APP_ROLES)}.", ("role",))
-    tidy = accounts.normal_email(email)
-    if tidy is None:
+    address = emails.parse(email)
+    if address is None:
         raise _unknown(email)
-    return tidy, tidy_role
+    return address, tidy_role
 
 
 def _unknown(email: str) -> UserNotFound:
@@ -82,10 +84,17 @@ async def change(
     await sessions.refuse_ended(services, claims)
     if is_person and claims.aal != "aal2" and claims.session_id is not None:
         await accounts.require_recent_sign_in(services, caller, claims, claims.subject, password)
-    tidy, tidy_role = wanted(email, role)
+    address, tidy_role = wanted(email, role)
     # A token without a session is from the command line: whoever makes these may do all of this anyway.
     actor = claims.subject if is_person and claims.session_id is not None else None
     async with services.database.session(service_for(claims.subject), read_only=False) as session:
-        row = await session.fetchrow("roles.change", email=tidy, role=tidy_role, is_granted=is_granted, actor=actor)
+        row = await session.fetchrow(
+            "roles.change",
+            canonical=address.canonical,
+            spellings=address.spellings,
+            role=tidy_role,
+            is_granted=is_granted,
+            actor=actor,
+        )
         assert row is not None
-        return outcome(row, tidy)
+        return outcome(row, address.address)

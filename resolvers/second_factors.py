@@ -28,6 +28,7 @@ from domain.errors import (
     Unauthenticated,
 )
 from domain.refresh_tokens import pair_id
+from domain.texts import require_no_nul
 from resolvers import accounts, sessions
 from resolvers.sessions import SignedIn
 from services import attempts
@@ -65,7 +66,8 @@ async def enrol(
     account = await accounts.require_account(services, claims, second_factor=True)
     # A thief's factor would lock the person out, and verifying it turns an access token into a refresh token.
     await accounts.require_recent_sign_in(services, caller, claims, account, password)
-    tidy = " ".join((name or "").replace("\0", "").split()) or None
+    require_no_nul(name, ("name",))
+    tidy = " ".join((name or "").split()) or None
     if tidy and len(tidy) > MAX_NAME:
         raise Invalid(f"A name has at most {MAX_NAME} characters.", ("name",))
     secret = pyotp.random_base32()

@@ -23,6 +23,7 @@ from domain.callers import Caller
 from domain.errors import InvalidCredentials, NotFound, RateLimited, SecondFactorRequired, Unauthenticated
 from domain.networks import ranges
 from domain.refresh_tokens import NONCE_BYTES, RefreshToken, pair_id
+from domain.texts import require_no_nul
 from services import attempts
 from services.services import Services
 
@@ -151,7 +152,15 @@ async def exchange(
 
 
 async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
-    """An anonymous profile with a session of its own. Raises RateLimited."""
+    """An anonymous profile with a session of its own. Raises Invalid for a NUL, or RateLimited."""
+    noted = (
+        ("landing_page", "landingPage", visit.landing_page),
+        ("referrer", "referrer", visit.referrer),
+        ("device_type", "deviceType", visit.device_type),
+        ("campaign", "campaign", visit.campaign),
+    )
+    for _, field, text in noted:
+        require_no_nul(text, (field,))
     await attempts.count_network(services, caller, "start", services.settings.start_session_attempts)
     async with services.database.session(SERVICE, read_only=False) as session:
         profile: UUID = await session.fetchval("sessions.create_anonymous_profile")
@@ -160,15 +169,7 @@ async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
             "sessions.note_visit",
             user_id=profile,
             session_id=signed_in.claims.session_id,
-            **{
-                name: None if value is None else value.replace("\0", "")[:500]
-                for name, value in (
-                    ("landing_page", visit.landing_page),
-                    ("referrer", visit.referrer),
-                    ("device_type", visit.device_type),
-                    ("campaign", visit.campaign),
-                )
-            },
+            **{column: text and text[:500] for column, _, text in noted},
         )
     return signed_in
 

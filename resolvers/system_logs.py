@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from db.queries import QUERIES, Fragment
 from db.session import Session
+from domain.texts import require_no_nul
 from resolvers.profiles import require_role
 
 
@@ -14,5 +15,6 @@ def conditions(session: Session, level: str | None, component: str | None) -> li
     if level is not None:
         found.append(QUERIES["system_logs.of_level"].bind(level=level))
     if component is not None:
+        require_no_nul(component, ("component",))
         found.append(QUERIES["system_logs.of_component"].bind(component=component))
     return found

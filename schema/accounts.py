@@ -87,7 +87,7 @@ class ChangePasswordPayload:
 
 async def auth_payload(info: Info, signed_in: SignedIn) -> AuthPayload:
     """The tokens, and the profile as those who have them see it."""
-    await info.context.become(signed_in.claims)
+    await info.context.switch_claims(signed_in.claims)
     return AuthPayload(
         access_token=signed_in.access_token,
         refresh_token=signed_in.refresh_token,

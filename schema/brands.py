@@ -7,6 +7,7 @@ import strawberry
 from db.queries import QUERIES
 from db.rows import BY_NAME
 from domain.errors import Invalid
+from domain.texts import require_no_nul
 from schema.connection import Connection, connect
 from schema.context import Info
 from schema.node import Node, column, row
@@ -26,7 +27,8 @@ class BrandQuery:
         self, info: Info, first: int | None = None, after: str | None = None, search: str | None = None
     ) -> Connection[Brand]:
         where = [QUERIES["brands.is_active"].bind()]
-        text = (search or "").strip().replace("\0", "")
+        text = (search or "").strip()
+        require_no_nul(text, ("search",))
         if len(text) > 100:
             raise Invalid("A search has at most 100 characters.", ("search",))
         if text:

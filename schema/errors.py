@@ -86,10 +86,14 @@ class Stores:
         """Bytes, of the mutation's input (None where it takes none)."""
         size = size_of(given)
         rows = len(getattr(given, self.each)) if self.each else 1
-        return self.row * rows + size.bytes + VALUE_BYTES * size.values
+        kept = min(size.bytes, MAX_ESSENTIAL_BYTES) if self.is_essential else size.bytes
+        return self.row * rows + kept + VALUE_BYTES * size.values
 
 
 NOTHING = Stores(row=0)  # never refused: an erasure, and what ends a session
+# No essential mutation keeps more of its input: startSession, which shortens its texts, keeps 4 of 500 characters.
+# Counting all of what is sent would let anybody use up the reserve of a network with a few long texts.
+MAX_ESSENTIAL_BYTES = 8_000
 VALUE_BYTES = 4  # what jsonb and a row add to each value
 
 
@@ -116,7 +120,7 @@ def outcome(
             except errors.UserError as error:
                 if taken is not None:
                     taken.give_back()
-                context.session.abandon()
+                context.session.mark_rollback()
                 return payload(user_errors=[UserError.of(error)])
             except BaseException:  # nothing of it is stored
                 if taken is not None:

@@ -13,7 +13,10 @@ from schema.errors import NOTHING, UserError, outcome, user_errors
 class DeleteMyAccountInput:
     confirm: bool = strawberry.field(description="True: nothing of this can be brought back.")
     password: str | None = strawberry.field(
-        default=None, description="Not needed within 10 minutes of signing in, nor by an anonymous session."
+        default=None, description="Of the account; not needed within 10 minutes of signing in."
+    )
+    refresh_token: str | None = strawberry.field(
+        default=None, description="Of an anonymous session, which has no password."
     )
 
 
@@ -31,12 +34,18 @@ class DeleteMyAccountPayload:
 class PrivacyMutation:
     @strawberry.mutation(
         description="Deletes the caller with all that is theirs, at once and for good. Sales already made "
-        "stay, without the person. Whoever has a second factor must have signed in with it."
+        "stay, without the person. Needs the password or a sign-in of the last 10 minutes, or of an anonymous session "
+        "its refresh token; and the second factor of whoever has one."
     )
     @outcome(DeleteMyAccountPayload, stores=NOTHING)
     async def delete_my_account(self, info: Info, input: DeleteMyAccountInput) -> DeleteMyAccountPayload:
         context = info.context
         log_in_deleted = await privacy.erase(
-            context.session, context.services, context.caller, password=input.password, confirm=input.confirm
+            context.session,
+            context.services,
+            context.caller,
+            password=input.password,
+            refresh_token=input.refresh_token,
+            confirm=input.confirm,
         )
         return DeleteMyAccountPayload(deleted=True, log_in_deleted=log_in_deleted)

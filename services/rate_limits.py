@@ -25,7 +25,7 @@ from settings import Settings
 log = structlog.get_logger("aclue.rate_limits")
 
 PERIOD = 60  # seconds that a bucket takes to fill
-KEPT_BUCKETS = 100_000  # per process; those used longest ago are forgotten, and count as full
+MAX_BUCKETS = 100_000  # per process; those used longest ago are forgotten, and count as full
 REDIS_TIMEOUT = 0.25  # seconds; a request waits no longer for Redis
 REDIS_PAUSE = 5  # seconds without Redis after it failed
 
@@ -59,7 +59,7 @@ class Buckets:
         for (name, _), full_at in zip(charges, after, strict=True):
             kept[name] = full_at
             kept.move_to_end(name)
-        while len(kept) > KEPT_BUCKETS:
+        while len(kept) > MAX_BUCKETS:
             kept.popitem(last=False)
         return 0
 

@@ -72,13 +72,13 @@ class Download:
     """One GET, spoken to the app as a server does: the client takes one message after the other, and may go away.
     `process`: the Exports of another process than the shop's."""
 
-    def __init__(self, shop: Shop, url: str, process: Exports | None = None) -> None:
+    def __init__(self, shop: Shop, url: str, process: Exports | None = None, address: str = "192.0.2.1") -> None:
         self._gone = asyncio.Event()
         self._out = Connection()
         self.sizes: list[int] = []
         scope = {"type": "http", "method": "GET", "path": httpx.URL(url).path, "query_string": b"", "headers": []}
         app: Any = process or app_of(shop)
-        self._task = asyncio.create_task(app({**scope, "client": ("192.0.2.1", 1)}, self._receive, self._out.put))
+        self._task = asyncio.create_task(app({**scope, "client": (address, 1)}, self._receive, self._out.put))
 
     @property
     def is_cut_off(self) -> bool:

@@ -1,2 +1,2 @@
 """How requests come in and answers go out: GraphQL over HTTP. What is asked, and who asks, is decided here; what is
-answered is schema.execution's."""
+answered is the engine's."""

@@ -24,6 +24,7 @@ from engine.trusted_documents import TrustedDocuments
 from schema.context import Context
 from services.services import Services
 from settings import Settings
+from transports.bodies import Bodies, Reservation
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events, prefers_html
 from transports.origins import Headers, Origins
 from transports.request_ids import new_request_id
@@ -62,6 +63,7 @@ class GraphQL:
         self._reader = Reader(settings, trusted)
         self._origins = Origins(settings)
         self._max_body_bytes = settings.max_body_bytes
+        self._bodies = Bodies(settings.max_bodies_bytes, settings.max_body_bytes)
         self._watches = Watches(settings.request_timeout)
         self._public = (b"cache-control", f"public, max-age={settings.public_max_age}".encode())
 
@@ -91,7 +93,8 @@ class GraphQL:
         except DocumentRefused as error:
             await out.refused(str(error), error.code)
         except TryAgain as error:
-            await out.try_again(error)
+            # transports/protocol.py drops what still comes of a body, and closes.
+            await out.try_again(error, () if watch.has_body else (CLOSE,))
         except asyncio.CancelledError:
             if watch.aborted is not Abort.DISCONNECTED and not out.is_begun:
                 await out.aborted(watch.aborted)
@@ -113,11 +116,10 @@ class GraphQL:
             raise BadRequest(415, "Send application/json, in UTF-8.")
         if b"content-encoding" in headers and headers[b"content-encoding"].strip().lower() != b"identity":
             raise BadRequest(415, "Send the body as it is, without Content-Encoding.")
-        body = await self._body(receive, headers)
-        if body is None:
+        request = await self._request(scope, receive, headers)
+        if request is None:
             return
         watch.body_is_read()
-        request = self._reader.from_body(body)
         if is_stream:
             watch.over()  # it may take as long as the client likes
             claims = await authenticate(self._services(), headers.get(b"authorization"))
@@ -157,25 +159,40 @@ class GraphQL:
             answer += self._origins.preflight(origin)
         await out.send(204, b"", answer)
 
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes | None:
-        """The whole body; None when the client went away before it was there."""
-        most = self._max_body_bytes
-        declared = headers.get(b"content-length")
-        if declared is not None and len(declared) < 20 and declared.isdigit() and int(declared) > most:
+    async def _request(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Request | None:
+        """What the body asks for; None when the client went away before it was there. Raises BadRequest,
+        DocumentRefused or Overloaded."""
+        length = headers.get(b"content-length", b"")
+        declared = int(length) if len(length) < 20 and length.isdigit() else 0
+        if declared > self._max_body_bytes:
             raise self._too_large()
         message = await receive()
-        body: bytes = message.get("body", b"")
-        if message.get("more_body", False):
-            parts = bytearray(body)
-            while message.get("more_body", False) and len(parts) <= most:
-                message = await receive()
-                parts += message.get("body", b"")
-            body = bytes(parts)
         if message["type"] == "http.disconnect":
             return None
-        if len(body) > most:
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body", False):
+            return self._read(body)
+        reservation = Reservation(self._bodies, caller_of(scope, None).address)
+        try:
+            reservation.grow(declared)
+            parts = bytearray()
+            while True:
+                parts += message.get("body", b"")
+                if len(parts) > self._max_body_bytes:
+                    raise self._too_large()
+                reservation.grow(len(parts))
+                if not message.get("more_body", False):
+                    return self._read(bytes(parts))
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+        finally:
+            reservation.release()
+
+    def _read(self, body: bytes) -> Request:
+        if len(body) > self._max_body_bytes:
             raise self._too_large()
-        return body
+        return self._reader.from_body(body)
 
     def _too_large(self) -> BadRequest:
         # transports/protocol.py drops what still comes of the body, and closes.
@@ -246,11 +263,11 @@ class _Out:
         """The document is not to run."""
         await self.error(self._media_type.refused, message, code)
 
-    async def try_again(self, error: TryAgain) -> None:
-        """Too much was asked for lately, or something is not to be had now."""
+    async def try_again(self, error: TryAgain, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Too much was asked for lately, or something is unavailable now."""
         status = 429 if isinstance(error, RateLimited) else 503
-        retry = [(b"retry-after", str(error.retry_after).encode())]
-        await self.error(status, str(error), error.code, retry, retryAfter=error.retry_after)
+        retry = (b"retry-after", str(error.retry_after).encode())
+        await self.error(status, str(error), error.code, [retry, *headers], retryAfter=error.retry_after)
 
     async def aborted(self, why: Abort | None) -> None:
         """Too late, or the server stops."""

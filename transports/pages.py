@@ -122,14 +122,21 @@ async def form(http: HttpRequest) -> dict[str, str]:
     return dict(pairs)
 
 
+def _too_large() -> _FormRefused:
+    return _FormRefused(413, f"A form has at most {MAX_FORM_BYTES} bytes.")
+
+
 async def _body(http: HttpRequest) -> bytes:
     body = bytearray()
+    declared = http.headers.get("content-length", "")  # the parser refuses what is no number
+    if declared and int(declared) > MAX_FORM_BYTES:
+        raise _too_large()
     try:
         async with asyncio.timeout(http.app.state.services.settings.request_timeout):
             async for part in http.stream():
                 body += part
                 if len(body) > MAX_FORM_BYTES:
-                    raise _FormRefused(413, "The form is too large.")
+                    raise _too_large()
     except TimeoutError:
         raise _FormRefused(408, "The form took too long to come.") from None
     except ClientDisconnect:

@@ -138,6 +138,10 @@ class BoundedProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.send_400_response("Invalid HTTP request received.")
 
+    def _should_upgrade_to_ws(self) -> bool:
+        """Only GET opens a WebSocket (RFC 6455, 4.1)."""
+        return self.parser.get_method() == b"GET" and super()._should_upgrade_to_ws()
+
     def _ignores_upgrade(self) -> bool:
         """Whether the request asks for an upgrade that is not taken. CONNECT is an upgrade of its own kind."""
         is_upgrade: bool = self.parser.should_upgrade()

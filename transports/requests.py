@@ -20,6 +20,7 @@ from engine.trusted_documents import TrustedDocuments
 from services.services import Services
 from settings import Settings
 
+PLANNED_FIELD_PRICE = 2  # values that a field costs which a new document may have compiled
 MAX_PARAMETERS = 20
 MAX_VALUES = 10_000  # of variables, judged by their commas; each is looked at several times
 DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both are seen
@@ -49,7 +50,8 @@ async def prepare(engine: Engine, services: Services, claims: Claims, address: s
     prepared = engine.prepare(request)
     if reading:
         await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
-    await services.rate_limits.take(claims, address, prepared.price)
+    planning = PLANNED_FIELD_PRICE * prepared.document.planned_fields if reading else 0
+    await services.rate_limits.take(claims, address, prepared.price + planning)
     return prepared
 
 

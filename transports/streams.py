@@ -207,7 +207,7 @@ class Stream:
         if self._place:
             self._streams.leave_place(self._place)
 
-    async def become(self, claims: Claims) -> None:
+    async def switch_claims(self, claims: Claims) -> None:
         """From now on it is this caller's, until the token expires or its session ends. Raises Ended."""
         if self.claims.subject not in (None, claims.subject):
             raise Ended(End.SOMEBODY_ELSE)

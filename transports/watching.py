@@ -37,6 +37,10 @@ class Watch:
         self.aborted: Abort | None = None
         self.deadline = watches.begin(self)
 
+    @property
+    def has_body(self) -> bool:
+        return self._has_body
+
     def body_is_read(self) -> None:
         """From here on nobody else receives: what comes next is that the client goes away."""
         self._has_body = True

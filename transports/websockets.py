@@ -7,6 +7,8 @@ A `ping` whose payload holds a token goes on under that token: so a socket outli
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from typing import Any
 
 import msgspec
@@ -33,7 +35,7 @@ PROTOCOL = "graphql-transport-ws"
 PATH = "/graphql"
 MAX_ID_LENGTH = 100
 MAX_REASON_BYTES = 123
-CLOSES_WITHIN = 1.0  # seconds that a client who takes nothing gets to take the reason
+CLOSE_TIMEOUT_SECONDS = 1.0  # seconds that a client who takes nothing gets to take the reason
 _NOTHING = msgspec.Raw(b"null")
 
 
@@ -96,7 +98,7 @@ class WebSockets:
             log.error("internal error", exc_info=error)
             code, reason = 1011, INTERNAL_MESSAGE
         try:
-            async with asyncio.timeout(CLOSES_WITHIN):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await send({"type": "websocket.close", "code": code, "reason": reason})
         except TimeoutError:
             drop(send)
@@ -169,11 +171,7 @@ class _Socket:
                 raise Violation(4400, "Send text.")
             if len(text) > self._settings.max_body_bytes:
                 raise Violation(1009, f"A message has at most {self._settings.max_body_bytes} bytes.")
-            try:
-                message = _decode_message(text)
-            except _UNREADABLE:
-                raise Violation(4400, "Invalid message") from None
-            await self._take(message)
+            await self._take(_message(text))
 
     async def _take(self, message: _Message) -> None:
         if message.type == "connection_init":
@@ -219,7 +217,7 @@ class _Socket:
 
     async def _become(self, authorization: bytes) -> None:
         try:
-            await self._stream.become(await authenticate(self._services, authorization))
+            await self._stream.switch_claims(await authenticate(self._services, authorization))
         except Unauthenticated as error:
             raise Violation(4403, str(error)) from None
         except Overloaded:
@@ -294,6 +292,20 @@ class _Socket:
                 await self._send({"type": "websocket.send", "text": text})
         except TimeoutError:
             raise Ended(End.TOO_SLOW) from None
+
+
+def _message(text: str) -> _Message:
+    """Raises Violation. msgspec reads no lone surrogates, but the Reader says in which variable one is."""
+    with contextlib.suppress(*_UNREADABLE):
+        return _decode_message(text)
+    with contextlib.suppress(*_UNREADABLE, ValueError):
+        given = json.loads(text)
+        if isinstance(given, dict):
+            payload = given.pop("payload", None)
+            message = _decode_message(json.dumps(given))
+            message.payload = msgspec.Raw(json.dumps(payload).encode())
+            return message
+    raise Violation(4400, "Invalid message")
 
 
 def _id(message: _Message) -> str:

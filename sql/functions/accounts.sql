@@ -61,6 +61,11 @@ as $$
   select coalesce(private.app_role() = 'admin', false)
 $$;
 
+-- Of an earlier release.
+drop function if exists private.account_credentials(text);
+drop function if exists private.create_account(text, text, text);
+drop function if exists private.note_sign_in(uuid);
+
 -- plpgsql: the body is not looked at before it runs, so it may name columns that another auth schema lacks.
 
 create or replace function private.account_of_email(p_canonical text, p_spellings text[])
@@ -79,6 +84,23 @@ end
 $$;
 comment on function private.account_of_email(text, text[]) is
   'The account of an address. Some of before the canonical form share an address: the first spelling decides then.';
+
+create or replace function private.person_of_email(p_canonical text, p_spellings text[]) returns uuid
+language plpgsql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  return coalesce(
+    case when private.accounts_are_ours() then
+      (select a.id from private.account_of_email(p_canonical, p_spellings) a) end,
+    (select p.id from public.profiles p
+     where lower(p.email) = any (p_spellings) and not p.is_anonymous
+     order by (lower(p.email) = p_spellings[1]) desc, p.created_at
+     limit 1));
+end
+$$;
+comment on function private.person_of_email(text, text[]) is
+  'Whose address it is, also where another service keeps the accounts: the profile has the e-mail.';
 
 create or replace function private.create_account(
   p_email text, p_canonical text, p_spellings text[], p_password_hash text, p_display_name text) returns uuid
@@ -211,7 +233,7 @@ revoke all on function private.accounts_are_ours(), private.create_account(text,
   private.account_of_email(text, text[]), private.account_app_metadata(uuid), private.enter_account(uuid, text),
   private.replace_password_hash(uuid, text, text), private.start_account_afresh(uuid),
   private.count_attempt(bytea, interval), private.forgive_attempt(bytea, interval), private.account(uuid),
-  private.set_password(uuid, text), private.has_mfa(uuid)
+  private.set_password(uuid, text), private.has_mfa(uuid), private.person_of_email(text, text[])
   from public, anon, authenticated, service_role;
 grant execute on function private.accounts_are_ours(), private.create_account(text, text, text[], text, text),
   private.account_of_email(text, text[]), private.account_app_metadata(uuid), private.enter_account(uuid, text),

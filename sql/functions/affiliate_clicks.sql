@@ -57,12 +57,16 @@ as $$
   with click as (select * from public.affiliate_clicks where id = p_click),
   hit as (
     insert into public.affiliate_redirects (user_id, click_id, visitor_hash, device_class)
-    select user_id, id, p_visitor_hash, p_device_class from click
+    select c.user_id, c.id, p_visitor_hash, p_device_class from click c
+    where not exists (
+      select from public.affiliate_redirects r
+      where r.user_id = c.user_id and r.click_id = c.id and r.visitor_hash = p_visitor_hash
+        and r.redirected_at > now() - interval '1 hour')
   )
   select affiliate_url, click_parameter from click
 $$;
 comment on function private.follow_affiliate_click(uuid, bytea, text) is
-  'Records a hit of a tracked link; no row when unknown.';
+  'Records a hit of a tracked link, once per visitor and hour; no row when unknown.';
 
 -- What the release before this one calls: nothing of the agent is stored.
 create or replace function private.follow_affiliate_click(p_click uuid, p_user_agent text)

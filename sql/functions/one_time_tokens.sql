@@ -35,6 +35,7 @@ as $$
 $$;
 comment on function private.is_one_time_token(text, bytea) is 'Whether private.use_one_time_token() would take it.';
 
+drop function if exists private.use_one_time_token(text, bytea);  -- of an earlier release
 create or replace function private.use_one_time_token(p_kind text, p_token_hash bytea, p_holder uuid)
 returns table (account uuid, is_afresh boolean)
 language plpgsql security definer

@@ -1,7 +1,9 @@
 -- Who is admin or analyst: app_metadata.role of the log-in, ours or Supabase's, from which tokens take it.
 -- plpgsql: the body is not looked at before it runs, so it may name columns that another auth schema lacks.
 
-create or replace function private.change_role(p_email text, p_role text, p_is_granted boolean, p_actor uuid)
+drop function if exists private.change_role(text, text, boolean, uuid);  -- of an earlier release
+create or replace function private.change_role(
+  p_canonical text, p_spellings text[], p_role text, p_is_granted boolean, p_actor uuid)
 returns table (outcome text, person_id uuid, app_role text)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -19,7 +21,8 @@ begin
     return query select 'not admin', null::uuid, null::text;
     return;
   end if;
-  select * into person from public.profiles p where lower(p.email) = lower(p_email) and not p.is_anonymous;
+  select * into person from public.profiles p
+  where p.id = private.person_of_email(p_canonical, p_spellings) and not p.is_anonymous;
   select u.raw_app_meta_data into metadata from auth.users u where u.id = person.id for update;
   if not found then
     return query select 'unknown', null::uuid, null::text;
@@ -62,7 +65,7 @@ exception when insufficient_privilege or undefined_table or undefined_column the
   return query select 'elsewhere', null::uuid, null::text;
 end
 $$;
-comment on function private.change_role(text, text, boolean, uuid) is
+comment on function private.change_role(text, text[], text, boolean, uuid) is
   'Grants or revokes admin or analyst: changed, unchanged, or why not. p_actor must be admin now, whatever their token says; null: the operator.';
 
 create or replace function private.people_with_roles() returns table (email text, app_role text)
@@ -79,6 +82,6 @@ end
 $$;
 comment on function private.people_with_roles() is 'Admins and analysts, for the operator.';
 
-revoke all on function private.change_role(text, text, boolean, uuid), private.people_with_roles()
+revoke all on function private.change_role(text, text[], text, boolean, uuid), private.people_with_roles()
   from public, anon, authenticated, service_role;
-grant execute on function private.change_role(text, text, boolean, uuid) to service_role;
+grant execute on function private.change_role(text, text[], text, boolean, uuid) to service_role;

@@ -18,6 +18,12 @@ where private.has_consent(:user_id::uuid, 'analytics')
 on conflict (user_id, id) do nothing
 returning id
 
+-- name: known(user_id, rests)
+-- Which of these ids, known by all but their time, are stored.
+select substr(k.id::text, 15) as rest from public.analytics_events k
+where k.user_id = :user_id::uuid and k.id >= private.uuid_v7_floor(now() - interval '31 days')
+  and substr(k.id::text, 15) = any(:rests::text[])
+
 -- name: count(since, until)
 -- As an analyst, an administrator or service_role.
 select * from private.count_events(:since::timestamptz, :until::timestamptz)

@@ -35,5 +35,9 @@ with made as (select private.create_account(:email::text, :canonical::text, :spe
 select coalesce(
   (select id from made), (select id from private.account_of_email(:canonical::text, :spellings::text[])))
 
+-- name: account(canonical, spellings)
+select id, email_verified_at from public.profiles
+where id = private.person_of_email(:canonical::text, :spellings::text[])
+
 -- name: ensure_profile(id, is_anonymous)
 insert into public.profiles (id, is_anonymous) values (:id, :is_anonymous) on conflict do nothing returning id

@@ -47,9 +47,10 @@ left join jsonb_array_elements(t.value) r on true
 group by t.key, t.value
 order by t.key desc
 
--- name: person(user_id, email)
+-- name: person(user_id, canonical, spellings)
 -- As the owner: who is meant, by either.
-select id from public.profiles where id = :user_id::uuid or lower(email) = nullif(:email, '')
+select id from public.profiles
+where id = coalesce(:user_id::uuid, private.person_of_email(:canonical::text, :spellings::text[]))
 
 -- name: note_by_owner(user_id)
 -- As the owner, who hands the data over: the audit log says so.

@@ -1,8 +1,9 @@
 -- Admins and analysts.
 
--- name: change(email, role, is_granted, actor)
+-- name: change(canonical, spellings, role, is_granted, actor)
 -- As service_role with the admin as its subject, or as the owner.
-select outcome, person_id, app_role from private.change_role(:email::text, :role::text, :is_granted::boolean, :actor::uuid)
+select outcome, person_id, app_role from private.change_role(
+  :canonical::text, :spellings::text[], :role::text, :is_granted::boolean, :actor::uuid)
 
 -- name: people()
 -- As the owner.

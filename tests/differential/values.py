@@ -37,8 +37,9 @@ _WORDS = (
     "a present about tools",
     "gift -art",
     "🎁",
+    "a\0b",
 )
-_TAGS = ("gift", "outdoors", "art", "reading", "ünï", "nothing-has-this", 'quo"te', "")
+_TAGS = ("gift", "outdoors", "art", "reading", "ünï", "nothing-has-this", 'quo"te', "", "a\0b")
 _TEXTS = ("plain", 'ünï "q" \\ 🎁', "", "x" * 90, "line\nbreak\ttab", "\u2028\u0001")
 _OBJECTS: tuple[Any, ...] = ({}, {"a": 1, "b": [None, True, "ü"], "c": {"d": 1.5}}, {"z": "", "": 0}, {'é"': "\\"})
 _CURRENCIES = ("GBP", "EUR", "JPY", "BHD", "XXX", "gbp")
@@ -157,7 +158,7 @@ class Values:
             return random.choice(world.questions)
         if name in _SLUGS:
             return self._slug(_SLUGS[name])
-        if name in ("since", "until", "expiresAt"):
+        if name in _DAYS:
             return self._moment(name)
         if name == "idempotencyKey" or name == "clientSwipeId":
             return f"key-{random.randint(1, 10**6)}"
@@ -167,8 +168,7 @@ class Values:
         return "no-such-slug" if self._is_odd() else self._random.choice(self._world.slugs[kind])
 
     def _moment(self, name: str) -> str:
-        days = {"since": -20, "until": 1, "expiresAt": 30}[name]
-        moment = self._world.now + timedelta(days=days, minutes=self._random.randint(0, 999))
+        moment = self._world.now + timedelta(days=_DAYS[name], minutes=self._random.randint(0, 999))
         if self._is_odd():
             return (moment - timedelta(days=800)).isoformat()
         return self._random.choice(
@@ -204,6 +204,7 @@ _SLUGS = {
     "brandSlugs": "brands",
     "retailerSlug": "retailers",
 }
+_DAYS = {"since": -20, "until": 1, "expiresAt": 30, "sentAt": 0}  # from now, of what is a timestamp
 _PURPOSES = {  # names that mean something else here
     "product.id": "productId",
     "brands.search": "brandSearch",
@@ -213,7 +214,7 @@ _PURPOSES = {  # names that mean something else here
 }
 _CHOICES: dict[str, Sequence[Any]] = {
     "search": _WORDS,
-    "brandSearch": ("al", "bir", "null", "", "Alder", "zzz"),
+    "brandSearch": ("al", "bir", "null", "", "Alder", "zzz", "a\0b"),
     "url": ("https://shop.example/x", "https://shop.example/y", "http://shop.example"),
     "imageUrl": ("https://img.example/ü", "https://img.example/1", "nonsense"),
     "tags": _TAGS[:3] * 3 + _TAGS,

@@ -477,7 +477,11 @@ async def test_an_erased_person_who_is_back_with_a_backup_is_erased_again(
 ) -> None:
     await caller.start_session()
     user = ids.decode_as("Profile", await caller.my_id())
-    await caller.do("mutation { deleteMyAccount(input: {confirm: true}) { deleted userErrors { code } } }")
+    await caller.do(
+        "mutation ($proof: String) {"
+        " deleteMyAccount(input: {confirm: true, refreshToken: $proof}) { deleted userErrors { code } } }",
+        proof=caller.refresh_token,
+    )
     told = printed(aclue(service.home, "privacy", "tombstones"))
     kept = tmp_path / "tombstones.jsonl"
     kept.write_text(told)

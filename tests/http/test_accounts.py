@@ -49,7 +49,7 @@ async def test_a_session_starts_with_a_profile_and_its_visit(shop: Shop) -> None
         "landingPage": "/x",
         "referrer": "https://r.example/",
         "deviceType": "phone",
-        "campaign": "c\0" + "x" * 600,
+        "campaign": "c" + "x" * 600,
     }
     started = await shop.client().do(START, input=given)
     visit = await shop.owner.fetchrow("select * from public.session_analytics")
@@ -66,6 +66,14 @@ async def test_a_session_starts_with_a_profile_and_its_visit(shop: Shop) -> None
     assert told["session_id"] == str(session["id"])
     assert datetime.fromisoformat(started["expiresAt"]) == datetime.fromtimestamp(told["exp"], UTC)
     assert told["exp"] - told["iat"] == 15 * 60
+
+
+@pytest.mark.parametrize("field", ["landingPage", "referrer", "deviceType", "campaign"])
+async def test_a_nul_in_a_visit_is_named_and_no_session_starts(shop: Shop, field: str) -> None:
+    start = "mutation ($input: StartSessionInput!) { startSession(input: $input) { userErrors { message field } } }"
+    refused = await shop.client().refusal(start, input={field: "a\0b"})
+    assert refused["field"] == [field] and "NUL" in refused["message"]
+    assert await shop.owner.fetchval("select count(*) from public.user_sessions") == 0
 
 
 async def test_signing_up_makes_an_account_that_is_signed_in(shop: Shop) -> None:
@@ -194,6 +202,14 @@ async def test_there_is_one_account_per_address_however_it_is_spelled(shop: Shop
             entered = await shop.client().do(IN, input={"email": spelling, "password": ANNA["password"]})
             assert entered["profile"]["email"] == address
     assert await shop.owner.fetchval("select count(*) from auth.users") == 3
+
+
+async def test_letters_that_full_case_folding_makes_one_are_two_addresses(shop: Shop) -> None:
+    for address in ("gro\u00df@people.example", "gross@people.example"):
+        await shop.client().do(UP, input={"email": address, "password": f"correct {address}"})
+    for address, typed in (("gro\u00df@people.example", "GRO\u1e9e@"), ("gross@people.example", "GROSS@")):
+        given = {"email": f"{typed}people.example", "password": f"correct {address}"}
+        assert (await shop.client().do(IN, input=given))["profile"]["email"] == address
 
 
 async def test_accounts_of_before_are_entered_by_what_was_typed_then(shop: Shop) -> None:

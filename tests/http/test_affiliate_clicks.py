@@ -150,15 +150,24 @@ PHONE = "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/130.
 DESK = "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0"
 
 
-async def test_each_hit_of_a_link_is_recorded_with_its_kind_of_device(shop: Shop) -> None:
+async def test_hits_of_a_link_count_once_per_visitor_and_hour(shop: Shop) -> None:
     anna = await shop.anonymous()
-    path = urlsplit((await click(anna, await sold_by(shop, "north-shop")))["redirectUrl"]).path
-    for agent in (PHONE, PHONE, DESK):
+    first, second = [
+        urlsplit((await click(anna, await sold_by(shop, retailer)))["redirectUrl"]).path
+        for retailer in ("north-shop", "south-shop")
+    ]
+
+    async def follow(path: str, agent: str) -> None:
         assert (await shop.http.get(path, headers={"user-agent": agent})).status_code == 302
+
+    for path, agent in ((first, PHONE), (first, PHONE), (first, DESK), (second, PHONE)):
+        await follow(path, agent)
     hits = await shop.owner.fetch("select * from public.affiliate_redirects order by redirected_at, id")
-    assert [row["device_class"] for row in hits] == ["mobile", "mobile", "desktop"]
-    visitors = [row["visitor_hash"] for row in hits]
-    assert visitors[0] == visitors[1] != visitors[2]
+    assert [row["device_class"] for row in hits] == ["mobile", "desktop", "mobile"]
+    await shop.owner.execute("update public.affiliate_redirects set redirected_at = now() - interval '61 minutes'")
+    await follow(first, PHONE)
+    await follow(first, PHONE)
+    assert await shop.owner.fetchval("select count(*) from public.affiliate_redirects") == 4
 
 
 PREVIEWERS = [

@@ -112,6 +112,24 @@ async def test_a_clock_that_was_put_right_between_two_sendings_makes_no_new_even
     assert (await anna.do(RECORD, events=events, sentAt=ago(seconds=0)))["recorded"] == 0
 
 
+@pytest.mark.parametrize("slow", [HOUR, 21 * DAY], ids=["an hour slow", "three weeks slow"])
+async def test_what_is_sent_again_without_the_clock_makes_no_new_events(shop: Shop, slow: float) -> None:
+    anna, events = await shop.anonymous(), [event(age_seconds=slow)]
+    assert (await anna.do(RECORD, events=events, sentAt=ago(seconds=slow)))["recorded"] == 1
+    assert (await anna.do(RECORD, events=events))["recorded"] == 0
+
+
+@pytest.mark.parametrize("slow", [-HOUR, 40 * DAY], ids=["an hour ahead", "forty days slow"])
+async def test_what_is_stored_is_a_repeat_though_its_own_time_cannot_be(shop: Shop, slow: float) -> None:
+    """The clock was put right, and a new event is among the old ones."""
+    anna, events = await shop.anonymous(), [event(age_seconds=slow)]
+    assert (await anna.do(RECORD, events=events, sentAt=ago(seconds=slow)))["recorded"] == 1
+    assert (await anna.do(RECORD, events=[*events, event()], sentAt=ago()))["recorded"] == 1
+    assert (await anna.do(RECORD, events=events))["recorded"] == 0
+    refused = await (await shop.anonymous()).refusal(RECORD, events=events)
+    assert refused["field"] == ["events", "0", "id"], "somebody else's"
+
+
 async def test_a_batch_sent_twice_at_once_with_a_wrong_clock_is_stored_once(shop: Shop) -> None:
     anna, events = await shop.anonymous(), [event(age_seconds=21 * DAY) for _ in range(5)]
     sent = [anna.do(RECORD, events=events, sentAt=ago(days=21, seconds=number)) for number in range(4)]

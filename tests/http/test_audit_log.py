@@ -208,6 +208,7 @@ async def test_pages_and_filters(shop: Shop) -> None:
     assert await count(since="2020-01-01T00:00:00Z") == 7
     assert await count(since="1900-01-01T00:00:00Z") == 7
     assert await count(since="2999-01-01T00:00:00Z") == 0
+    assert await client.code(LOG, filter={"tableName": "public.products\0"}) == "BAD_USER_INPUT"
     assert await client.code(LOG, filter={"subjectId": "nobody"}) == "BAD_USER_INPUT"
 
 

@@ -75,6 +75,7 @@ async def test_arguments_that_cannot_be(shop: Shop) -> None:
         {"first": 101},
         {"first": -3},
         {"after": "forged"},
+        {"search": "a\0b"},
         {"after": cursor_of_products["pageInfo"]["endCursor"]},
     ):
         assert await shop.client().code(BRANDS, **variables) == "BAD_USER_INPUT", variables

@@ -187,3 +187,29 @@ async def test_the_total_is_of_all_pages(shop: Shop) -> None:
     for size in (1, 10):
         found = (await shop.client().ask(query, n=size))["products"]
         assert (found["totalCount"], len(found["nodes"])) == (10, size)
+
+
+@pytest.mark.parametrize("order", ["NEWEST", "PRICE_ASC", "PRICE_DESC", "NAME", "POPULARITY"])
+async def test_a_page_with_cursors_is_compiled_in_every_order(shop: Shop, order: str) -> None:
+    """Orders differ in how many sort values they have."""
+    before = shop.engine.counts["planned"]
+    await page(shop, first=2, orderBy=order)
+    assert shop.engine.counts["planned"] == before + 1
+    assert not shop.engine.counts["error"]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "query ($n: Int!) { categories(first: $n) { id } }",
+        "query ($n: Int!) { retailers(first: $n) { id } }",
+        "query ($n: Int!) { products(first: 1) { nodes { priceHistory(first: $n) { validFrom } } } }",
+        "query ($n: Int!) { products(first: 1) { nodes { similar(first: $n) { id } } } }",
+    ],
+)
+async def test_a_plain_list_may_be_of_nothing(shop: Shop, query: str) -> None:
+    (found,) = (await shop.client().ask(query, n=0)).values()
+    if isinstance(found, dict):
+        ((found,),) = (list(node.values()) for node in found["nodes"])
+    assert found == []
+    assert await shop.client().code(query, n=-1) == "BAD_USER_INPUT"

@@ -6,6 +6,7 @@ import asyncio
 
 from graphql import get_introspection_query
 
+from engine.errors import MAX_MESSAGE
 from tests.conftest import Shop
 
 HANGS = 60  # seconds; far more than any answer takes
@@ -133,7 +134,8 @@ async def test_fragments_spread_twice_each_are_measured_without_following_each(s
 async def test_a_number_that_is_too_long_for_python_is_refused_in_our_words(shop: Shop) -> None:
     digits = "9" * 5000
     (error,) = (await shop.client().post(f"{{ products(first: {digits}) {{ totalCount }} }}")).json()["errors"]
-    assert error["message"] == f"Expected value of type 'Int', found: {digits}."
+    assert error["message"].startswith("Expected value of type 'Int', found: 999")
+    assert len(error["message"]) == MAX_MESSAGE
 
 
 async def test_fragments_that_multiply_fields_are_refused(shop: Shop) -> None:

@@ -26,6 +26,7 @@ from tests.http.test_privacy import key_of, with_amr
 from tests.http.test_sessions import pass_grace, refreshed
 from tests.integration import waiting
 from tests.streams import app_of, listening, until
+from transports.exports import FIRST_SECONDS, MIN_BYTES_PER_SECOND, TURN_SECONDS, Exports
 
 CLICK = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { userErrors { code } } }"
 RENAME = 'mutation { updateProfile(input: {displayName: "Anna"}) { userErrors { code } } }'
@@ -362,6 +363,100 @@ async def test_one_download_at_a_time_and_the_refused_address_still_works(shop: 
     assert (refused.status_code, refused.headers["retry-after"]) == (503, str(exports.RETRY_SECONDS))
     await download.rest()
     assert (await shop.http.get(url)).status_code == 200
+
+
+class Time:
+    """A clock for a process's Exports."""
+
+    def __init__(self, shop: Shop) -> None:
+        self.seconds = 0.0
+        self.process = Exports(app_of(shop).exports._streams, lambda: self.seconds)
+
+
+SLOW, FAST = "192.0.2.1", "198.51.100.1"
+
+
+async def test_a_slow_download_gives_way_to_another_network_that_waits(shop: Shop) -> None:
+    time = Time(shop)
+    client, other = await with_events(shop, 1_000, 6_000), await shop.anonymous()
+    slow = Download(shop, (await asked(client))["url"], time.process, SLOW)
+    assert await slow.status() == 200
+    url = (await asked(other))["url"]
+    refused = Download(shop, url, time.process, FAST)
+    assert await refused.status() == 503
+    await refused.rest()
+    time.seconds = FIRST_SECONDS + 1
+    await slow.part()
+    await slow.ended()
+    assert slow.is_cut_off
+    again = Download(shop, url, time.process, FAST)
+    assert await again.status() == 200
+    assert Export((await again.rest()).decode()).end["complete"]
+
+
+async def test_a_download_may_be_slow_while_nobody_else_waits(shop: Shop) -> None:
+    time = Time(shop)
+    client = await with_events(shop, 1_000, 6_000)
+    url, second = (await asked(client))["url"], (await asked(client))["url"]
+    slow = Download(shop, url, time.process, SLOW)
+    assert await slow.status() == 200
+    refused = Download(shop, second, time.process, SLOW)  # the network's own wait does not count
+    assert await refused.status() == 503
+    await refused.rest()
+    time.seconds = FIRST_SECONDS + 1
+    assert Export((await slow.rest()).decode()).end["complete"]
+
+
+async def test_a_fast_download_is_finished_though_others_wait(shop: Shop) -> None:
+    time = Time(shop)
+    client, other = await with_events(shop, 1_000, 6_000), await shop.anonymous()
+    fast = Download(shop, (await asked(client))["url"], time.process, SLOW)
+    assert await fast.status() == 200
+    refused = Download(shop, (await asked(other))["url"], time.process, FAST)
+    assert await refused.status() == 503
+    await refused.rest()
+    parts = []
+    while (part := await fast.part()) is not None:
+        parts.append(part)
+        time.seconds = sum(map(len, parts)) / MIN_BYTES_PER_SECOND
+    assert time.seconds > FIRST_SECONDS
+    await fast.ended()
+    assert Export(b"".join(parts).decode()).end["complete"]
+
+
+async def test_the_network_that_had_the_place_comes_after_those_that_were_refused(shop: Shop) -> None:
+    time = Time(shop)
+    client, other = await with_events(shop, 1_000, 6_000), await shop.anonymous()
+    first = Download(shop, (await asked(client))["url"], time.process, SLOW)
+    assert await first.status() == 200
+    url = (await asked(other))["url"]
+    refused = Download(shop, url, time.process, FAST)
+    assert await refused.status() == 503
+    await refused.rest()
+    await first.rest()
+    more = (await asked(client))["url"]
+    greedy = Download(shop, more, time.process, SLOW)
+    assert await greedy.status() == 503
+    await greedy.rest()
+    waited = Download(shop, url, time.process, FAST)
+    assert await waited.status() == 200
+    await waited.rest()
+    greedy = Download(shop, more, time.process, SLOW)
+    assert await greedy.status() == 200
+    await greedy.rest()
+
+
+async def test_a_turn_that_nobody_comes_for_is_given_up(shop: Shop) -> None:
+    time = Time(shop)
+    client, other = await with_events(shop, 1_000, 6_000), await shop.anonymous()
+    first = Download(shop, (await asked(client))["url"], time.process, SLOW)
+    assert await first.status() == 200
+    refused = Download(shop, (await asked(other))["url"], time.process, FAST)
+    assert await refused.status() == 503
+    await refused.rest()
+    await first.rest()
+    time.seconds = TURN_SECONDS + 1
+    assert await Download(shop, (await asked(client))["url"], time.process, SLOW).status() == 200
 
 
 async def test_one_download_of_a_person_at_a_time_over_all_processes(shop: Shop) -> None:

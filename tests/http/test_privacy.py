@@ -14,6 +14,7 @@ from structlog.testing import capture_logs
 from domain import ids
 from tests.client import Client
 from tests.conftest import SECRET, Shop
+from tests.http.test_sessions import refreshed
 
 DELETE = """
 mutation ($input: DeleteMyAccountInput!) {
@@ -128,12 +129,33 @@ async def test_a_sign_in_of_the_last_ten_minutes_will_do(shop: Shop, entries: li
         assert (await client.refusal(DELETE, input={"confirm": True}))["code"] == "INVALID_CREDENTIALS"
 
 
-async def test_an_anonymous_session_needs_nothing_but_its_token(shop: Shop) -> None:
-    visitor = await shop.anonymous()
+async def test_an_anonymous_session_proves_itself_by_its_refresh_token(shop: Shop) -> None:
+    visitor, other = await shop.anonymous(), await shop.anonymous()
     user = await key_of(visitor)
-    old = shop.client(shop.token(user, role="anon", is_anonymous=True))
-    assert (await old.do(DELETE, input={"confirm": True}))["deleted"]
-    assert await shop.owner.fetchval("select count(*) from public.profiles") == 0
+    by_token_alone = shop.client(shop.token(user, role="anon", is_anonymous=True))
+    for thief in (visitor, by_token_alone):
+        for given in ({}, {"password": "x"}, {"refreshToken": "x"}, {"refreshToken": other.refresh_token}):
+            error = await thief.refusal(DELETE, input={"confirm": True, **given})
+            assert (error["code"], error["field"]) == ("INVALID_CREDENTIALS", ["refreshToken"])
+    assert await shop.owner.fetchval("select count(*) from public.profiles") == 2
+    assert (await visitor.do(DELETE, input={"confirm": True, "refreshToken": visitor.refresh_token}))["deleted"]
+    assert await shop.owner.fetchval("select array_agg(id) from public.profiles") == [await key_of(other)]
+
+
+async def test_a_refresh_token_that_was_exchanged_does_not_delete(shop: Shop) -> None:
+    visitor = await shop.anonymous()
+    stolen = visitor.refresh_token
+    await refreshed(shop, stolen)
+    error = await visitor.refusal(DELETE, input={"confirm": True, "refreshToken": stolen})
+    assert (error["code"], error["field"]) == ("INVALID_CREDENTIALS", ["refreshToken"])
+
+
+async def test_an_anonymous_session_of_another_service_has_no_proof(shop: Shop) -> None:
+    user = uuid4()
+    await shop.owner.execute("insert into public.profiles (id, is_anonymous) values ($1, true)", user)
+    now = int(time.time())
+    visitor = with_amr(shop, user, {"method": "anonymous", "timestamp": now}, is_anonymous=True)
+    assert (await visitor.refusal(DELETE, input={"confirm": True}))["code"] == "INVALID_CREDENTIALS"
 
 
 async def test_a_token_from_anonymous_days_does_not_delete_the_account_that_came_of_it(shop: Shop) -> None:

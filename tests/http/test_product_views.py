@@ -64,6 +64,18 @@ async def test_views_of_a_wrong_clock_are_stored_once_at_the_servers_time(shop: 
     assert abs(time.time() - (stored["id"].int >> 80) / 1000) < 60
 
 
+async def test_views_sent_again_without_the_clock_are_no_new_ones(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    views = [{"id": uuid7(DAY), "productId": (await anna.products(first=1))[0]["id"]}]
+    clock = (datetime.now(UTC) - timedelta(days=1)).isoformat()
+    assert (await anna.do(RECORD, views=views, sentAt=clock))["recorded"] == 1
+    assert (await anna.do(RECORD, views=views))["recorded"] == 0
+    early = [{**views[0], "id": uuid7(-DAY)}]
+    clock = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    assert (await anna.do(RECORD, views=early, sentAt=clock))["recorded"] == 1
+    assert (await anna.do(RECORD, views=early))["recorded"] == 0
+
+
 async def test_views_need_somebody_and_are_limited(shop: Shop) -> None:
     anna = await shop.anonymous()
     product = (await anna.products(first=1))[0]["id"]

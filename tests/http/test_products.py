@@ -133,11 +133,37 @@ async def test_filters_that_cannot_be(shop: Shop) -> None:
         {"currencyCode": "XXX"},
         {"currencyCode": ""},
         {"brandSlugs": ["a"] * 51},
-        {"categorySlug": "\0"},
         {"colour": "red"},
     ]
     for wanted in table:
         assert await shop.client().code(NAMES, filter=wanted) == "BAD_USER_INPUT", wanted
+
+
+@pytest.mark.parametrize(
+    ("variables", "named"),
+    [
+        ({"search": "a\0b"}, "search"),
+        ({"filter": {"categorySlug": "a\0"}}, "categorySlug"),
+        ({"filter": {"brandSlugs": ["a", "\0"]}}, "brandSlugs"),
+        ({"filter": {"tags": ["\0"]}}, "tags"),
+    ],
+)
+async def test_a_nul_in_a_search_or_filter_is_named(shop: Shop, variables: dict[str, Any], named: str) -> None:
+    (error,) = (await shop.client().post(NAMES, **variables)).json()["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
+    assert f"`{named}` holds a NUL" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["name", "description", "externalId", "url", "imageUrl", "categorySlug", "brandSlug", "retailerSlug", "tags"],
+)
+async def test_a_nul_in_a_product_is_named(shop: Shop, field: str) -> None:
+    value = "https://north.example/\0" if field in ("url", "imageUrl") else "a\0b"
+    create = "mutation ($input: ProductInput!) { createProduct(input: $input) { userErrors { code message field } } }"
+    refused = await admin(shop).refusal(create, input={**NEW, field: [value] if field == "tags" else value})
+    assert (refused["code"], refused["field"]) == ("INVALID", [field])
+    assert "NUL" in refused["message"]
 
 
 async def test_search_finds_words_stems_and_one_typo(shop: Shop) -> None:

@@ -121,6 +121,13 @@ async def test_a_nul_in_json_is_named(shop: Shop) -> None:
         assert "NUL" in error["message"] and "statedPreferences" in error["message"]
 
 
+async def test_a_nul_in_a_name_is_named(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    update = "mutation ($input: UpdateProfileInput!) { updateProfile(input: $input) { userErrors { message field } } }"
+    refused = await anna.refusal(update, input={"displayName": "An\0na"})
+    assert refused["field"] == ["displayName"] and "NUL" in refused["message"]
+
+
 async def test_nobody_cannot_be_changed(shop: Shop) -> None:
     assert await shop.client().code(UPDATE, input={"displayName": "Anna"}) == "UNAUTHENTICATED"
 

@@ -185,6 +185,15 @@ async def test_a_body_that_is_announced_as_too_large_is_refused_at_once(service:
     assert found.startswith(b"HTTP/1.1 413")
 
 
+FORM_TOO_LARGE = TOO_LARGE.replace(b"application/json", b"application/x-www-form-urlencoded")
+
+
+@pytest.mark.parametrize("path", [b"/reset-password", b"/verify-email", b"/g/unknown"])
+async def test_a_form_that_is_announced_as_too_large_is_refused_at_once(service: Service, path: bytes) -> None:
+    found = await answer(service.port, FORM_TOO_LARGE.replace(b"/graphql", path), b"z" * 1000)
+    assert found.startswith(b"HTTP/1.1 413")
+
+
 async def test_whoever_goes_on_sending_is_cut_off(service: Service) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(TOO_LARGE)
@@ -257,10 +266,11 @@ async def test_headers_after_a_body_have_an_end(port: int, part: bytes) -> None:
 
 H2C = b"connection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAEAAEAAAAIAAAAB\r\nupgrade: h2c\r\n"
 TLS = b"upgrade: TLS/1.0\r\nconnection: upgrade\r\n"
+SOCKET = b"connection: Upgrade\r\nupgrade: websocket\r\n"
 BODY = b'{"query":"{ __typename }"}'
 
 
-@pytest.mark.parametrize("upgrade", [H2C, TLS], ids=["h2c", "TLS"])
+@pytest.mark.parametrize("upgrade", [H2C, TLS, SOCKET], ids=["h2c", "TLS", "a WebSocket by POST"])
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["a length", "chunks"])
 @pytest.mark.parametrize("cut", [0, 1, 2], ids=["one packet", "two packets", "single bytes"])
 async def test_an_upgrade_that_is_not_taken_is_ignored(port: int, upgrade: bytes, is_chunked: bool, cut: int) -> None:

@@ -10,6 +10,9 @@ from uuid import uuid4
 import msgspec
 import pytest
 
+from db.queries import QUERIES
+from domain import ids
+from resolvers import roles
 from tests.client import Client
 from tests.conftest import Shop
 from tests.http.test_audit_log import entries
@@ -40,8 +43,10 @@ async def verified(shop: Shop, email: str) -> Client:
 
 async def by_operator(shop: Shop, email: str, role: str = "admin", *, is_granted: bool = True) -> str:
     """As `aclue roles grant` or `revoke` does it; what came of it."""
-    change = "select outcome from private.change_role($1, $2, $3, null)"
-    outcome: str = await shop.owner.fetchval(change, email, role, is_granted)
+    address, tidy = roles.wanted(email, role)
+    outcome: str = await shop.owner.fetchval(
+        QUERIES["roles.change"].sql, address.canonical, address.spellings, tidy, is_granted, None
+    )
     return outcome
 
 
@@ -88,6 +93,33 @@ async def test_a_token_of_long_after_the_sign_in_makes_nobody_admin(shop: Shop) 
     long_ago = [{"method": "password", "timestamp": int(time.time()) - 3600}]
     stolen = await renewed(shop, ANNA, amr=long_ago)
     assert (await stolen.refusal(GRANT, email=BEN, role="admin"))["code"] == "INVALID_CREDENTIALS"
+
+
+@pytest.mark.usefixtures("own_accounts")
+@pytest.mark.parametrize(
+    ("email", "spelling"),
+    [
+        ("caf\u00e9@people.example", "CAFE\u0301@people.example"),
+        ("ben@b\u00fccher.example", "ben@xn--bcher-kva.example"),
+        ("ben@people.example", "\uff42e\u200bn@people.example"),
+    ],
+)
+async def test_a_role_goes_to_the_account_of_the_address_however_it_is_spelled(
+    shop: Shop, email: str, spelling: str
+) -> None:
+    anna = await admin(shop)
+    insert = "insert into auth.users (id, email, email_confirmed_at) values (private.uuid_v7(), $1, now()) returning id"
+    person = await shop.owner.fetchval(insert, email)
+    payload = await anna.do(GRANT, email=spelling, role="analyst")
+    assert ids.decode_as("Profile", payload["personId"]) == person
+    assert await by_operator(shop, spelling, "analyst", is_granted=False) == "changed"
+
+
+@pytest.mark.usefixtures("own_accounts")
+async def test_a_role_for_an_address_is_not_anothers_whose_letters_fold_alike(shop: Shop) -> None:
+    anna = await admin(shop)
+    await verified(shop, "gross@people.example")
+    assert (await anna.refusal(GRANT, email="gro\u00df@people.example", role="admin"))["code"] == "NOT_FOUND"
 
 
 @pytest.mark.usefixtures("own_accounts")

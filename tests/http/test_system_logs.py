@@ -157,3 +157,9 @@ async def test_clients_write_nothing_into_it(shop: Shop, role: str) -> None:
                         )
     finally:
         await login.close()
+
+
+async def test_a_nul_in_a_component_is_named(shop: Shop) -> None:
+    admin = shop.client(shop.token(uuid.uuid4(), app_metadata={"role": "admin"}))
+    (error,) = (await admin.post(LOGS, component="a\0b")).json()["errors"]
+    assert "`component` holds a NUL" in error["message"]

@@ -320,6 +320,39 @@ async def test_what_is_wrong_with_an_operation_is_an_error_of_it_alone(
         assert "data" in await client.ask(BRANDS)
 
 
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [
+        (r'{"query": "{ __typename }", "variables": {"prefs": {"a": "\ud83c"}}}', "`prefs`"),
+        (r'{"query": "{ __typename }", "variables": {"a": {"\uDC00": 1}}}', "`a`"),
+        (r'{"query": "{ __typename \ud83c }"}', "`query`"),
+    ],
+)
+async def test_a_lone_surrogate_is_named(shop: Shop, payload: str, named: str) -> None:
+    async with socket(shop) as client:
+        client.frame(text=f'{{"type": "subscribe", "id": "1", "payload": {payload}}}')
+        message = await client.hear()
+        assert (message["type"], message["id"]) == ("error", "1")
+        assert "surrogate" in message["payload"][0]["message"] and named in message["payload"][0]["message"]
+        assert "data" in await client.ask(BRANDS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"type": "subscribe", "id": "\ud83c", "payload": {"query": "{ __typename }"}}',
+        r'{"type": "\ud83c"}',
+        r'{"type": "ping", "payload": {"a": "\ud83c"}}',
+        r'["\ud83c"]',
+        r'{"type": "subscribe", "id": "1", "payload": {"query": "\ud83c"',
+    ],
+)
+async def test_a_lone_surrogate_where_no_operation_is_closes_the_socket(shop: Shop, text: str) -> None:
+    async with socket(shop) as client:
+        client.frame(text=text)
+        assert await client.close_code() == 4400
+
+
 async def test_rate_limits_hold_over_sockets(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shop.services.rate_limits, "_per_caller", 100)
     async with socket(shop) as client:

@@ -100,14 +100,6 @@ async def test_a_shop_without_a_network_gets_its_own_url(shop: Shop) -> None:
     assert await follow(shop, made) == offer
 
 
-async def test_every_hit_of_a_link_is_recorded(shop: Shop) -> None:
-    made = await click(await shop.anonymous(), await product_at(shop, "north-shop"))
-    await follow(shop, made)
-    await follow(shop, made)
-    hits = "select count(*) from affiliate_redirects where click_id = $1"
-    assert await shop.owner.fetchval(hits, key(made["id"])) == 2
-
-
 async def test_an_inactive_product_has_no_link(shop: Shop) -> None:
     product = await product_at(shop, "north-shop")
     await shop.owner.execute("update products set is_active = false where id = $1", key(product))

@@ -10,6 +10,7 @@ from db.claims import ANONYMOUS
 from db.database import Database
 from db.embedded import Dsns
 from tests.conftest import SECRET
+from tests.streams import until
 
 PARAMETERS = {
     "channel_binding=require": "aclue",
@@ -22,6 +23,9 @@ PARAMETERS = {
     "gssencmode=disable": "aclue",
     "pgbouncer=true": "aclue",
     "connection_limit=5": "aclue",
+    "pool_timeout=10": "aclue",
+    "schema=public": "aclue",
+    "sslsni=1": "aclue",
     "fallback_application_name=x": "x",
     "application_name=x": "x",
     "application_name=x&fallback_application_name=y": "x",
@@ -50,3 +54,15 @@ async def test_the_pool_connects(dsns: Dsns, parameter: str, name: str) -> None:
 async def test_commands_connect(dsns: Dsns, parameter: str, name: str) -> None:
     async with connected(with_parameter(dsns.owner or dsns.api, parameter), "MIGRATION_DATABASE_URL") as owner:
         assert await owner.fetchval(NAME) == name
+
+
+async def test_the_listener_connects(dsns: Dsns) -> None:
+    url = with_parameter(dsns.api, "&".join(PARAMETERS))
+    settings = settings_module.load({"DATABASE_URL": dsns.api, "LISTEN_DATABASE_URL": url, "JWT_SECRET": SECRET})
+    database = await Database.connect(dsns.api, settings)
+    database.changes.start()
+    try:
+        await until(lambda: database.changes.is_connected)
+    finally:
+        await database.changes.stop()
+        await database.close()

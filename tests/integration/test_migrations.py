@@ -136,6 +136,33 @@ async def test_every_repeatable_file_can_be_applied_again(owner: Connection) -> 
     assert (await migrate(owner)).names == [file.name for file in migrations.repeatable_files()]
 
 
+FORMER_FUNCTIONS = [
+    "private.account_credentials(text)",
+    "private.audit_table(text, text, text, text, text, text)",
+    "private.change_role(text, text, boolean, uuid)",
+    "private.create_account(text, text, text)",
+    "private.follow_swipes(uuid[])",
+    "private.get_user_analytics_summary(timestamptz)",
+    "private.note_sign_in(uuid)",
+    "private.use_one_time_token(text, bytea)",
+]
+FUNCTIONS = """
+select array_agg(oid::regprocedure::text order by oid::regprocedure::text) from pg_proc
+where pronamespace = 'private'::regnamespace
+"""
+
+
+async def test_functions_of_an_earlier_release_are_dropped(owner: Connection) -> None:
+    """Most run with the rights of their owner, and would stay in a database that was migrated from that release."""
+    declared = await owner.fetchval(FUNCTIONS)
+    for function in FORMER_FUNCTIONS:
+        await owner.execute(f"create function {function} returns void language sql as ''")
+    assert len(await owner.fetchval(FUNCTIONS)) == len(declared) + len(FORMER_FUNCTIONS)
+    await owner.execute("delete from private.applied_files where name like 'functions/%'")
+    await migrate(owner)
+    assert await owner.fetchval(FUNCTIONS) == declared
+
+
 SOMEBODY_TRIES = """
 exists (select from pg_stat_activity where query like '%pg_try_advisory_lock%' and pid <> pg_backend_pid())
 """

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from db import privacy
 from domain.networks import ranges
 from domain.trust import Vote, ripeness, weights
 from services import housekeeping
@@ -62,6 +63,28 @@ async def test_sql_weighs_signals_as_the_domain_says(shop: Shop, seed: int) -> N
         )
         found = {row["user_id"]: row["weight"] for row in rows}
         assert [found.get(id, 0) for id, _ in voters] == pytest.approx(expected, abs=1e-4)
+
+
+async def test_people_of_one_household_stay_one_when_their_sessions_are_old(shop: Shop) -> None:
+    people = await come(shop, [Person("192.0.2.1", 8) for _ in range(20)])
+    product = await shop.owner.fetchval("select id from public.products limit 1")
+    await swipe(shop, people, [product], "right")
+    weight = "select sum(weight) from private.trusted_signals"
+    before = await shop.owner.fetchval(weight)
+    await shop.owner.execute(
+        "update public.user_sessions set user_agent = 'x', last_used_at = now(),"
+        " created_at = now() - interval '3 years', expires_at = now() - interval '2 years'"
+    )
+    await shop.owner.execute(  # each came back later from a network of its own, which has ended too
+        "insert into public.user_sessions (user_id, refresh_token_hash, expires_at, networks, created_at)"
+        " select id, sha256(id::text::bytea), now() - interval '2 years',"
+        " array[uuid_send(id), uuid_send(id), uuid_send(id)], now() - interval '30 months' from unnest($1::uuid[]) id",
+        people,
+    )
+    assert (await privacy.purge(shop.owner, shop.services.settings))["sessions"] == 40
+    kept = await shop.owner.fetch("select distinct networks, user_agent from public.user_sessions")
+    assert len(kept) == 1 and kept[0]["networks"] and kept[0]["user_agent"] is None
+    assert await shop.owner.fetchval(weight) == pytest.approx(before) == 1
 
 
 async def test_a_skip_says_nothing_to_others(shop: Shop) -> None:

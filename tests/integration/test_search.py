@@ -279,3 +279,20 @@ async def test_case_is_folded_as_unicode_says(owner: asyncpg.Connection[Any]) ->
         [sign.lower() for sign in cased],
     )
     assert [tuple(row) for row in rows] == []
+
+
+@pytest.mark.parametrize(
+    ("search", "is_answered"),
+    [("\ufdfa" * 44, True), ("\ufdfa" * 45, False), ("\ufdfa" * 200, False), ("한" * 200, True), ("x" * 201, False)],
+    ids=["792", "810", "3600", "600", "too long as typed"],
+)
+async def test_a_search_is_bounded_after_its_characters_are_decomposed(
+    shop: Shop, search: str, is_answered: bool
+) -> None:
+    """U+FDFA is 18 characters under NFKD, a syllable of Hangul three."""
+    body = (await shop.client().post(SEARCH, search=search, orderBy="RELEVANCE", first=1)).json()
+    assert ("errors" not in body) is is_answered
+    if not is_answered:
+        (error,) = body["errors"]
+        assert error["extensions"]["code"] == "BAD_USER_INPUT", error
+        assert error["message"] == "A search has at most 200 characters."

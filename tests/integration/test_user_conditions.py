@@ -53,6 +53,7 @@ FUNCTIONS = {
     "follow_affiliate_click": "whoever has a link may follow it: its click finds the person",
     "mark_personality_due": "the caller's own profile, by its id",
     "merge_session": "two people: every statement names one of them, or both",
+    "person_of_email": "the operator's commands and change_role: the person is found by their e-mail",
     "note_conversion": "a trigger on the ledger: its click is found by its id",
     "people_with_roles": "a command of the owner lists admins and analysts",
     "purge_anonymous": "retention: a command of the owner over all idle sessions",

@@ -233,11 +233,10 @@ MUTATIONS = {
     "revokeOtherSessions": Line(_nothing, "UNAUTHENTICATED ok ok ok ok ok ok"),
     "deleteMyAccount": Line(
         _input(confirm=True),
-        f"UNAUTHENTICATED ok {'INVALID_CREDENTIALS ' * 4} UNAUTHENTICATED",
+        f"UNAUTHENTICATED {'INVALID_CREDENTIALS ' * 5} UNAUTHENTICATED",
     ),
     "revokeSession": Line(
         lambda w: {"input": {"sessionId": w.hers["Session"]}},
-        # The visitor is gone by now, and the session with them.
         "UNAUTHENTICATED NOT_FOUND own NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
     ),
     "signOut": Line(_nothing, "UNAUTHENTICATED ok ok ok ok ok ok"),

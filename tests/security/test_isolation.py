@@ -222,7 +222,7 @@ async def test_forged_cursors_are_refused(anna: Owned) -> None:
     for document, cursor in cursors.items():
         (other,) = set(cursors.values()) - {cursor}
         end, start = ("BA" if cursor.endswith("AA") else "AA"), ("B" if cursor.startswith("A") else "A")
-        for forged in (cursor[:-2] + end, start + cursor[1:], unsigned.decode().rstrip("="), other, "", "' or 1=1 --"):
+        for forged in (cursor[:-2] + end, start + cursor[1:], unsigned.decode().rstrip("="), other, " ", "' or 1=1 --"):
             assert await anna.client.code(document, after=forged) == "BAD_USER_INPUT"
         await anna.client.ask(document, after=cursor)
 

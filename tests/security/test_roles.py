@@ -104,7 +104,7 @@ async def test_nobody_changes_roles_by_sql(shop: Shop, role: str) -> None:
     try:
         await login.execute(f"set role {role}")
         for statement in (
-            f"select private.change_role('{BEN}', 'admin', true, null)",
+            f"select private.change_role('{BEN}', array['{BEN}'], 'admin', true, null)",
             "select private.people_with_roles()",
             'update auth.users set raw_app_meta_data = \'{"role": "admin"}\'',
         ):

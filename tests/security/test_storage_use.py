@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from db.claims import SERVICE, Claims
+from domain import ids
 from domain.errors import LimitReached
 from domain.pseudonyms import Pseudonyms
 from server import create_app
@@ -28,6 +29,9 @@ from tests.streams import socket
 EVENTS = (
     "mutation ($events: [EventInput!]!) { recordEvents(input: {events: $events}) { recorded userErrors { code } } }"
 )
+ERASE = """
+mutation ($proof: String) { deleteMyAccount(input: {confirm: true, refreshToken: $proof}) { userErrors { code } } }
+"""
 NOTED = "select count(*) from public.analytics_events"
 Serve = Callable[..., Awaitable[httpx.AsyncClient]]
 
@@ -207,6 +211,24 @@ async def test_a_person_at_the_limit_can_still_withdraw_leave_and_be_erased(serv
     await anna.do("mutation { deleteMyAccount(input: {confirm: true}) { userErrors { code } } }")
 
 
+START = """
+mutation ($page: String) { startSession(input: {landingPage: $page}) { accessToken userErrors { code } } }
+"""
+RESET = "mutation ($email: String!) { requestPasswordReset(input: {email: $email}) { userErrors { code } } }"
+
+
+@pytest.mark.usefixtures("own_accounts")
+async def test_long_texts_without_a_token_do_not_use_up_the_reserve_of_a_network(serve: Serve) -> None:
+    """Nearly nothing of them is stored."""
+    http = await serve(network=300_000)
+    stranger = Client(http)
+    for _ in range(5):
+        await stranger.do(START, page="x" * 200_000)
+        await stranger.do(RESET, email="x" * 200_000)
+    anna = await Client(http).start_session()
+    assert await fill(anna, text="x" * 2000) > 50
+
+
 async def test_deciding_over_and_over_has_an_end_too(serve: Serve, shop: Shop) -> None:
     anna, _ = await full_of(serve, shop)
     decide = (
@@ -222,7 +244,7 @@ async def test_who_is_erased_and_begins_anew_is_in_the_same_network(serve: Serve
     for _ in range(3):
         anna = await Client(http).start_session()
         last = await fill(anna, text="x" * 2000)
-        await anna.do("mutation { deleteMyAccount(input: {confirm: true}) { userErrors { code } } }")
+        await anna.do(ERASE, proof=anna.refresh_token)
     assert last == 0
 
 
@@ -259,6 +281,18 @@ async def test_what_a_session_stored_is_its_accounts_after_a_merge(serve: Serve,
     await anna.do(merge, token=visitors[0].refresh_token)  # again: counted once
     assert (await anna.refusal(merge, token=visitors[1].refresh_token))["code"] == "LIMIT_REACHED"
     assert 0 < await fill(anna, text="x" * 700) < 6
+
+
+async def test_a_merge_that_fails_moves_nothing(serve: Serve, shop: Shop) -> None:
+    """The account is gone, its access token is still good for a while."""
+    http = await serve(anonymous=15_000)
+    anna, visitor = Client(http, (await shop.account()).token), await Client(http).start_session()
+    await fill(visitor, text="x" * 700)
+    await shop.owner.execute("delete from auth.users where id = $1", ids.decode_as("Profile", await anna.my_id()))
+    merge = "mutation ($token: String!) { mergeSession(input: {refreshToken: $token}) { userErrors { code } } }"
+    body = (await anna.post(merge, token=visitor.refresh_token)).json()
+    assert body.get("errors") or body["data"]["mergeSession"]["userErrors"]
+    assert await fill(visitor, text="x" * 700) == 0
 
 
 async def test_what_comes_over_a_websocket_counts_alike(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

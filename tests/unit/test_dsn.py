@@ -34,6 +34,12 @@ def test_what_asyncpg_understands_stays_as_it_was_written() -> None:
         "fallback_application_name=x",
         "pgbouncer=true",
         "connection_limit=5",
+        "pool_timeout=10",
+        "schema=public",
+        "gssdelegation=0",
+        "load_balance_hosts=disable",
+        "sslcompression=0",
+        "sslsni=1",
     ],
 )
 def test_what_it_does_not_is_taken_away(parameter: str) -> None:
@@ -64,7 +70,14 @@ def test_names_and_limits() -> None:
 
 @pytest.mark.parametrize(
     "parameter",
-    ["connect_timeout=soon", "keepalives_idle=-1", "gssencmode=require", "channel_binding=x", "pgbouncer=yes"],
+    [
+        "connect_timeout=soon",
+        "keepalives_idle=-1",
+        "gssencmode=require",
+        "channel_binding=x",
+        "pgbouncer=yes",
+        "schema=shop",
+    ],
 )
 @pytest.mark.parametrize("variable", ["DATABASE_URL", "MIGRATION_DATABASE_URL", "LISTEN_DATABASE_URL"])
 def test_values_that_cannot_be_used_are_named(parameter: str, variable: str) -> None:
@@ -86,5 +99,15 @@ def test_connection_limit_bounds_the_pool_unless_variables_do() -> None:
     assert loaded.database_pool_size == 7
 
 
+def test_pool_timeout_bounds_the_wait_for_a_connection_unless_a_variable_does() -> None:
+    url = f"{URL}?pool_timeout=7"
+    assert settings_module.load({"DATABASE_URL": url}).database_pool_timeout == 7
+    assert settings_module.load({"DATABASE_URL": url, "DATABASE_POOL_TIMEOUT": "9"}).database_pool_timeout == 9
+    assert settings_module.load({"DATABASE_URL": f"{URL}?pool_timeout=0"}).database_pool_timeout == 30
+
+
 def test_psql_is_given_what_libpq_knows() -> None:
-    assert for_libpq(f"{URL}?pgbouncer=true&connect_timeout=10&connection_limit=5") == f"{URL}?connect_timeout=10"
+    assert (
+        for_libpq(f"{URL}?pgbouncer=true&connect_timeout=10&connection_limit=5&schema=public")
+        == f"{URL}?connect_timeout=10"
+    )

@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from db import data_folder, postmasters, programs
+from db import data_folder, migrations, postmasters, programs
 from db.postmasters import Postmaster
 from db.programs import ProgramError
 from db.secrets import Secrets
@@ -30,6 +30,7 @@ from settings import SettingsError
 DATABASE = "aclue"
 OWNER = "aclue_owner"
 API = "aclue_api"
+LARGE_OBJECTS = "functions/large_objects.sql"
 LOCK_TIMEOUT_SECONDS = 30
 
 
@@ -142,6 +143,13 @@ class EmbeddedServer:
                     await connection.execute(f"{verb} role {role} {options} password '{quoted}'")
             if not await connection.fetchval("select true from pg_database where datname = $1", DATABASE):
                 await connection.execute(f"create database {DATABASE} owner {OWNER}")
+        finally:
+            await connection.close()
+        connection = await asyncpg.connect(dsns.superuser)
+        try:
+            for file in migrations.repeatable_files():
+                if file.name == LARGE_OBJECTS:  # what the owner may not do
+                    await connection.execute(file.text)
         finally:
             await connection.close()
 

@@ -271,11 +271,14 @@ async def applied_files(connection: asyncpg.Connection[Any]) -> dict[str, str]:
 async def ensure_api_login(owner: asyncpg.Connection[Any], api_dsn: str) -> None:
     """Lets the API's log-in become anon, authenticated and service_role; creates it where it is missing.
 
-    A log-in that owns the schema is left alone: it may do so already.
+    A log-in that owns the schema is left alone: it may do so already. What either stores is counted by the API.
     """
     parts = urlsplit(api_dsn)
     name, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if not name or name == await owner.fetchval("select session_user"):
+    if not name:
+        return
+    await owner.execute("insert into private.api_log_ins (name) values ($1) on conflict do nothing", name)
+    if name == await owner.fetchval("select session_user"):
         return
     try:
         await _let_log_in(owner, name, password)

@@ -127,12 +127,22 @@ class AccountMutation:
             ),
         )
 
-    @strawberry.mutation(description="Signs in with e-mail and password.")
+    @strawberry.mutation(
+        description="Signs in with e-mail and password. Where others guessed too often, a request with an access token"
+        " of the account is still taken."
+    )
     @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
         context = info.context
         return await auth_payload(
-            info, await accounts.sign_in(context.services, context.caller, email=input.email, password=input.password)
+            info,
+            await accounts.sign_in(
+                context.services,
+                context.caller,
+                email=input.email,
+                password=input.password,
+                claims=context.claims,
+            ),
         )
 
     @strawberry.mutation(description="Exchanges a refresh token for a new pair of tokens.")

@@ -16,6 +16,7 @@ import pytest
 import settings as settings_module
 from domain import ids
 from domain.errors import RateLimited
+from services.subscriptions import MAX_WAITING
 from tests.client import ME
 from tests.conftest import SECRET, Shop
 from tests.http.test_one_time_tokens import CHANGE, NEW
@@ -227,6 +228,23 @@ async def test_an_erased_person_has_no_socket(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as client:
         await shop.owner.execute("delete from public.profiles")
+        assert await client.close_code() == 4403
+
+
+async def test_a_forged_notification_ends_nobodys_socket(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    person, session = await shop.owner.fetchrow("select user_id, id from public.user_sessions") or (None, None)
+    async with socket(shop, anna.token) as client:
+        await client.subscribe(CONVERSIONS)
+        forged = [f"conversions {person} 00000000-0000-7000-8000-{number:012}" for number in range(2 * MAX_WAITING)]
+        parts = ["\n".join(forged[start : start + 50]) for start in range(0, len(forged), 50)]
+        for payload in (f"sessions {session}", "sessions *", "* *", *parts):
+            await shop.owner.execute("select pg_notify('aclue_changes', $1)", payload)
+            await client.hears_nothing()
+        click, uuid = await click_of(anna)
+        await convert(shop, uuid)
+        assert (await client.event())["affiliateConversion"]["id"] == click
+        await anna.ask(SIGN_OUT)
         assert await client.close_code() == 4403
 
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import os
 import signal
 import socket
 import sys
-from typing import Any
 
 import typer
-import uvicorn
 
 from commands import data, database, documents, privacy, roles, tokens
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, progress, secret_of
@@ -21,12 +17,8 @@ from db import demo, migrations, releases
 from db.embedded import Dsns
 from db.migrations import MigrationError
 from db.queries import QUERIES
-from server import configure_logging, create_app, settle_memory
 from services.tokens import Tokens
 from settings import Settings
-from transports.connections import Connections
-from transports.protocol import BoundedProtocol
-from transports.websocket_protocol import BoundedWebSocketProtocol
 
 DEMO_TOKEN_LIFETIME = 24 * 3600
 
@@ -52,19 +44,6 @@ async def _prepare(settings: Settings, dsns: Dsns, secret: str) -> str | None:
         account = await demo.ensure_account(owner, demo.EMAIL)
     token, _ = Tokens(settings, secret).issue(account, email=demo.EMAIL, lifetime=DEMO_TOKEN_LIFETIME)
     return token
-
-
-class _Server(uvicorn.Server):
-    """Says where it is once it answers."""
-
-    def __init__(self, config: uvicorn.Config, banner: str) -> None:
-        super().__init__(config)
-        self._banner = banner
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        if self.started:
-            print(self._banner, flush=True)
 
 
 def _banner(settings: Settings, token: str | None) -> str:
@@ -93,6 +72,8 @@ def _require_free_port(settings: Settings) -> None:
 def serve() -> None:
     """Serve the API. In development: on the embedded Postgres unless DATABASE_URL is set, migrated, with a demo
     catalogue. Everything is set by the environment; see .env.example."""
+    from server import configure_logging, run  # no other command needs the whole of it
+
     settings = load_settings()
     configure_logging(settings)
     _require_free_port(settings)
@@ -105,38 +86,8 @@ def serve() -> None:
             token = asyncio.run(_prepare(settings, dsns, secret))
         except MigrationError as error:
             fail(str(error))
-        _run_server(settings, dsns, secret, _banner(settings, token))
-
-
-def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> None:
-    options: dict[str, Any] = {
-        "host": settings.host,
-        "port": settings.port,
-        "http": functools.partial(BoundedProtocol, connections=Connections.of(settings)),
-        "ws": BoundedWebSocketProtocol,
-        "access_log": False,
-        "server_header": False,
-        "log_level": "warning",
-        "timeout_keep_alive": settings.keep_alive,
-        "timeout_graceful_shutdown": settings.shutdown_timeout,
-        "ws_max_size": settings.max_body_bytes,
-        "ws_per_message_deflate": False,  # what it keeps per connection is more than all the rest
-        "ws_ping_interval": settings.stream_keepalive,
-        "ws_ping_timeout": settings.stream_keepalive,
-        "proxy_headers": False,  # transports/proxies.py reads them
-    }
-    if settings.workers == 1:
-        served = create_app(settings, dsns.api, secret)
-        settle_memory()
-        server = _Server(uvicorn.Config(served, lifespan="on", **options), banner)
-        server.run()
-        if not server.started:
+        if not run(settings, dsns.api, secret, _banner(settings, token)):
             fail("the server did not start; see the lines above")
-        return
-    os.environ.update(DATABASE_URL=dsns.api, JWT_SECRET=secret)
-    print(banner, flush=True)
-    options["timeout_worker_healthcheck"] = 60  # workers that are still importing are not hung
-    uvicorn.run("server:app_from_environment", factory=True, workers=settings.workers, **options)
 
 
 def _group(explanation: str) -> typer.Typer:

@@ -1,11 +1,14 @@
-"""The ASGI app: routes, middleware, lifespan."""
+"""The ASGI app: routes, middleware, lifespan; and how uvicorn serves it."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import gc
+import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -15,6 +18,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import structlog
+import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request as HttpRequest
@@ -33,12 +37,15 @@ from services.jobs import Job
 from services.services import Services
 from settings import Settings, SettingsError
 from transports import links, mail_links
+from transports.connections import Connections
 from transports.exports import Exports
 from transports.health import Health
 from transports.http import SECURITY_HEADERS, GraphQL
+from transports.protocol import BoundedProtocol
 from transports.proxies import Proxies
 from transports.request_ids import new_request_id
 from transports.streams import Streams
+from transports.websocket_protocol import BoundedWebSocketProtocol
 from transports.websockets import WebSockets
 
 log = structlog.get_logger("aclue.server")
@@ -253,3 +260,48 @@ def app_from_environment() -> Starlette:
     app = create_app(loaded, loaded.database_url, loaded.jwt_secret)
     settle_memory()
     return app
+
+
+class _Server(uvicorn.Server):
+    """Says where it is once it answers."""
+
+    def __init__(self, config: uvicorn.Config, banner: str) -> None:
+        super().__init__(config)
+        self._banner = banner
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(self._banner, flush=True)
+
+
+def run(settings: Settings, database_url: str, secret: str, banner: str) -> bool:
+    """Serves until a signal comes, with WORKERS processes. `banner` is printed once it answers. False where it did not
+    start."""
+    options: dict[str, Any] = {
+        "host": settings.host,
+        "port": settings.port,
+        "http": functools.partial(BoundedProtocol, connections=Connections.of(settings)),
+        "ws": BoundedWebSocketProtocol,
+        "access_log": False,
+        "server_header": False,
+        "log_level": "warning",
+        "timeout_keep_alive": settings.keep_alive,
+        "timeout_graceful_shutdown": settings.shutdown_timeout,
+        "ws_max_size": settings.max_body_bytes,
+        "ws_per_message_deflate": False,  # what it keeps per connection is more than all the rest
+        "ws_ping_interval": settings.stream_keepalive,
+        "ws_ping_timeout": settings.stream_keepalive,
+        "proxy_headers": False,  # transports/proxies.py reads them
+    }
+    if settings.workers == 1:
+        served = create_app(settings, database_url, secret)
+        settle_memory()
+        server = _Server(uvicorn.Config(served, lifespan="on", **options), banner)
+        server.run()
+        return server.started
+    os.environ.update(DATABASE_URL=database_url, JWT_SECRET=secret)
+    print(banner, flush=True)
+    options["timeout_worker_healthcheck"] = 60  # workers that are still importing are not hung
+    uvicorn.run("server:app_from_environment", factory=True, workers=settings.workers, **options)
+    return True

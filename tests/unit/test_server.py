@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import uvicorn
 
-import cli
+import server
 import settings as settings_module
-from db.embedded import Dsns
 
 
 @pytest.mark.parametrize(("given", "seconds"), [({}, 75), ({"KEEP_ALIVE": "2"}, 2)])
@@ -25,8 +24,8 @@ def test_idle_connections_stay_open_for_keep_alive(
         def run(self) -> None:
             pass
 
-    monkeypatch.setattr(cli, "_Server", Server)
-    monkeypatch.setattr(cli, "create_app", lambda *_: None)
-    monkeypatch.setattr(cli, "settle_memory", lambda: None)
-    cli._run_server(settings_module.load(given), Dsns(api="", owner=None), "secret", "")
+    monkeypatch.setattr(server, "_Server", Server)
+    monkeypatch.setattr(server, "create_app", lambda *_: None)
+    monkeypatch.setattr(server, "settle_memory", lambda: None)
+    server.run(settings_module.load(given), "", "secret", "")
     assert [config.timeout_keep_alive for config in configs] == [seconds]

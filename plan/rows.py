@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from db.rows import RowType
 from db.sources import Listing, Reference
@@ -27,7 +27,7 @@ class RowPlan:
         self._step = RowStep(row_type, compiler.new_alias)
         self._render_row = RowRenderer(compiler, self._step).compile(self._step.select.root, row_type.name, nodes)
 
-    async def render_references(self, run: Run, references: Sequence[Reference], *, is_last: bool) -> list[str]:
+    async def render_references(self, run: Run, references: Sequence[Reference[Any]], *, is_last: bool) -> list[str]:
         """A text per reference, all by one column; null where there is no such row. Raises as Value.render does."""
         select, by, first = self._step.select, references[0].by, references[0].key
         root = select.root
@@ -48,7 +48,7 @@ class RowPlan:
         by_key = {row[position]: text for row, text in zip(rows, texts, strict=True)}
         return [by_key.get(each.key, leaves.NULL) for each in references]
 
-    async def render_listing(self, run: Run, listing: Listing, *, is_last: bool) -> list[str]:
+    async def render_listing(self, run: Run, listing: Listing[Any], *, is_last: bool) -> list[str]:
         """A text per row of a listing. Raises as Value.render does."""
         select, row_type = self._step.select, self._step.row_type
 

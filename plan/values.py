@@ -119,7 +119,7 @@ class List(Value):
             NULL if value is None else f"[{','.join([next(rendered) for _ in range(len(value))])}]" for value in values
         ]
 
-    async def _listings(self, run: Run, values: Sequence[Listing], *, is_last: bool) -> list[str]:
+    async def _listings(self, run: Run, values: Sequence[Listing[Any]], *, is_last: bool) -> list[str]:
         of = self.of.of if isinstance(self.of, NonNull) else self.of
         if not isinstance(of, Object):
             raise Mismatch("a listing of no rows")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import strawberry
 
+from db.sources import Reference
 from domain import ids
 from resolvers import accounts, sessions
 from resolvers.profiles import require_subject
@@ -63,7 +64,9 @@ class AuthPayload:
     )
     refresh_token: str | None = strawberry.field(default=None, description="For refreshSession.")
     expires_at: datetime | None = strawberry.field(default=None, description="When the access token expires.")
-    profile: Profile | None = strawberry.field(default=None, description="Who is signed in.")
+    profile: Reference[Profile] | None = strawberry.field(
+        graphql_type=Profile | None, default=None, description="Who is signed in."
+    )
     user_errors: list[UserError] = user_errors()
 
 
@@ -81,7 +84,9 @@ class ChangePasswordInput:
 
 @strawberry.type(description="What came of changing the password.")
 class ChangePasswordPayload:
-    profile: Profile | None = strawberry.field(default=None, description="Whose password it is.")
+    profile: Reference[Profile] | None = strawberry.field(
+        graphql_type=Profile | None, default=None, description="Whose password it is."
+    )
     user_errors: list[UserError] = user_errors()
 
 

@@ -8,11 +8,12 @@ from uuid import UUID
 import strawberry
 
 from db.rows import Order
+from db.sources import Reference
 from domain import affiliate, ids
 from resolvers import affiliate_clicks
 from schema.context import Context, Info
 from schema.errors import UserError, outcome, user_errors
-from schema.node import Node, column, load, row, to_one
+from schema.node import RowNode, column, load, row, to_one
 from schema.products import Product
 
 
@@ -26,7 +27,7 @@ def _redirect_url(context: Context, id: UUID | str) -> str:
     orders={"NEWEST": Order.by("NEWEST", "r.click_timestamp", "timestamptz", descending=True)},
 )
 @strawberry.type(description="A tracked link that somebody asked for.")
-class AffiliateClick(Node):
+class AffiliateClick(RowNode):
     network: str | None = column("The affiliate network that tracks it.", "affiliate_network")
     created_at: datetime = column("When it was asked for.", "click_timestamp")
 
@@ -54,7 +55,9 @@ class AffiliateClickInput:
 
 @strawberry.type(description="What came of asking for a link.")
 class AffiliateClickPayload:
-    click: AffiliateClick | None = strawberry.field(default=None, description="With the URL to send the browser to.")
+    click: Reference[AffiliateClick] | None = strawberry.field(
+        graphql_type=AffiliateClick | None, default=None, description="With the URL to send the browser to."
+    )
     user_errors: list[UserError] = user_errors()
 
 

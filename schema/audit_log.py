@@ -14,7 +14,7 @@ from resolvers import audit_log
 from resolvers.audit_log import Filter
 from schema.connection import Connection, connect
 from schema.context import Info
-from schema.node import Node, column, row
+from schema.node import RowNode, column, row
 from schema.scalars import JSON, from_jsonb
 
 
@@ -24,7 +24,7 @@ def _person(id: UUID | None) -> strawberry.ID | None:
 
 @row("public.audit_log", orders={"NEWEST": audit_log.NEWEST})
 @strawberry.type(description="A change, as the database noted it. Entries stay; values of an erased person do not.")
-class AuditEntry(Node):
+class AuditEntry(RowNode):
     at: datetime = column("When.")
     actor_id: strawberry.ID | None = column(
         "The profile whose token it was; null for the server itself and for erased people.", "actor", read=_person

@@ -10,12 +10,12 @@ from domain.errors import Invalid
 from domain.texts import require_no_nul
 from schema.connection import Connection, connect
 from schema.context import Info
-from schema.node import Node, column, row
+from schema.node import RowNode, column, row
 
 
 @row("public.brands", orders={"NAME": BY_NAME})
 @strawberry.type(description="Who makes a product.")
-class Brand(Node):
+class Brand(RowNode):
     name: str = column("Name as shown to people.")
     slug: str = column("Name in addresses and filters.")
 

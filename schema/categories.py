@@ -8,11 +8,12 @@ import strawberry
 
 from db.queries import QUERIES
 from db.rows import BY_NAME_SQL
+from db.sources import Listing
 from domain.pages import MAX_SIZE, length_of
 from schema.bounds import at_most
 from schema.connection import Connection
 from schema.context import Info
-from schema.node import Node, column, listed, row, to_many, to_one
+from schema.node import RowNode, column, listed, row, to_many, to_one
 from schema.products import Product, ProductFilter, ProductOrder, product_page
 
 MAX_CATEGORIES = 1000
@@ -23,7 +24,7 @@ SUBTREE = QUERIES["categories.subtree"].text
 
 @row("public.categories")
 @strawberry.type(description="A kind of gift.")
-class Category(Node):
+class Category(RowNode):
     name: str = column("Name as shown to people.")
     slug: str = column("Name in addresses and filters.")
 
@@ -64,7 +65,8 @@ class CategoryQuery:
     @strawberry.field(
         description=f"The whole tree, flat, by name; `first` may be up to {MAX_CATEGORIES}.",
         metadata=at_most(MAX_CATEGORIES),
+        graphql_type=list[Category],
     )
-    def categories(self, info: Info, first: int = MAX_SIZE) -> list[Category]:
+    def categories(self, info: Info, first: int = MAX_SIZE) -> Listing[Category]:
         size = length_of(first, most=MAX_CATEGORIES)
         return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME_SQL, size=size)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import strawberry
 
+from db.sources import Reference
 from resolvers import consents
 from schema.context import Info
 from schema.errors import Stores, UserError, outcome, user_errors
@@ -63,8 +64,10 @@ class UpdateConsentsInput:
 
 @strawberry.type(description="What came of deciding.")
 class UpdateConsentsPayload:
-    profile: Annotated[Profile, strawberry.lazy("schema.profiles")] | None = strawberry.field(
-        default=None, description="With its consents as they are now."
+    profile: Reference[Profile] | None = strawberry.field(
+        graphql_type=Annotated["Profile", strawberry.lazy("schema.profiles")] | None,
+        default=None,
+        description="With its consents as they are now.",
     )
     user_errors: list[UserError] = user_errors()
 

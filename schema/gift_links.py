@@ -8,12 +8,13 @@ from uuid import UUID
 import strawberry
 
 from db.rows import Order
+from db.sources import Reference
 from domain import gift_links as tokens
 from domain import ids
 from resolvers import gift_links
 from schema.context import Context, Info
 from schema.errors import Stores, UserError, outcome, user_errors
-from schema.node import Node, column, load, row, to_one
+from schema.node import RowNode, column, load, row, to_one
 from schema.products import Product
 
 
@@ -28,7 +29,7 @@ def _url(context: Context, id: UUID | str) -> str:
     orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
 )
 @strawberry.type(description="A link by which somebody shows a product to somebody else. Only its maker sees it here.")
-class GiftLink(Node):
+class GiftLink(RowNode):
     message: str | None = column("A word to the recipient.")
     recipient_name: str | None = column("Whom it is for.")
     occasion: str | None = column("What it is for.")
@@ -67,7 +68,9 @@ class RevokeGiftLinkInput:
 
 @strawberry.type(description="What came of making or revoking a gift link.")
 class GiftLinkPayload:
-    gift_link: GiftLink | None = strawberry.field(default=None, description="As it is now.")
+    gift_link: Reference[GiftLink] | None = strawberry.field(
+        graphql_type=GiftLink | None, default=None, description="As it is now."
+    )
     user_errors: list[UserError] = user_errors()
 
 

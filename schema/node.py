@@ -4,7 +4,7 @@ A type declares its row once, by its own fields:
 
     @row("public.brands")
     @strawberry.type(description="Who makes a product.")
-    class Brand(Node):
+    class Brand(RowNode):
         name: str = column("Name as shown to people.")
 
 `@row` turns that into a RowType (`Brand.ROW`), from which DataLoaders, connections and compiled plans follow.
@@ -34,6 +34,22 @@ T = TypeVar("T", bound="Row")
 NODES: dict[str, type[Node]] = {}
 
 
+@strawberry.interface(description="Anything with a global id.")
+class Node:
+    @strawberry.field(description="Opaque; carries the type.")
+    def id(self) -> strawberry.ID:
+        return strawberry.ID(self.global_id)
+
+    @property
+    def global_id(self) -> str:
+        raise NotImplementedError
+
+    @classmethod
+    def may_read(cls, claims: Claims) -> bool:
+        """Whether the caller's role holds the privilege to read the table at all; which rows is for Postgres to say."""
+        return True
+
+
 @strawberry.type
 class Row:
     """A type that is backed by rows and has no global id, such as a part of a node."""
@@ -42,16 +58,13 @@ class Row:
     record: strawberry.Private[Mapping[str, Any]]
 
 
-@strawberry.interface(description="Anything with a global id.")
-class Node(Row):
-    @strawberry.field(description="Opaque; carries the type.")
-    def id(self) -> strawberry.ID:
-        return strawberry.ID(ids.encode(type(self).__name__, self.record["id"]))
+@strawberry.type
+class RowNode(Row, Node):
+    """A node that is backed by rows."""
 
-    @classmethod
-    def may_read(cls, claims: Claims) -> bool:
-        """Whether the caller's role holds the privilege to read the table at all; which rows is for Postgres to say."""
-        return True
+    @property
+    def global_id(self) -> str:
+        return ids.encode(type(self).__name__, self.record["id"])
 
 
 def column(
@@ -147,16 +160,16 @@ def row(
     return bind
 
 
-def load(info: Info, cls: type[T], key: Any, by: str = "id") -> T | None:
-    """The row with this key. In truth a source (db/sources.py) of it, which whoever resolves the field awaits."""
-    return cast("T | None", Reference(info.context.session, cls.ROW, key, by))
+def load(info: Info, cls: type[T], key: Any, by: str = "id") -> Reference[T]:
+    """The row with this key."""
+    return Reference(info.context.session, cls.ROW, key, by)
 
 
-def listed(info: Info, cls: type[T], *, where: str, order_by: str, size: int) -> list[T]:
-    """The first rows that meet a condition (SQL over alias `r`), as a source."""
-    return cast("list[T]", Listing(info.context.session, cls.ROW, where, order_by, size))
+def listed(info: Info, cls: type[T], *, where: str, order_by: str, size: int) -> Listing[T]:
+    """The first rows that meet a condition (SQL over alias `r`)."""
+    return Listing(info.context.session, cls.ROW, where, order_by, size)
 
 
-def load_own(info: Info, cls: type[T]) -> T | None:
-    """The caller's only row of a type that each person has one of, as a source."""
+def load_own(info: Info, cls: type[T]) -> Reference[T]:
+    """The caller's only row of a type that each person has one of."""
     return load(info, cls, info.context.session.claims.subject, "user_id")

@@ -10,13 +10,14 @@ from typing import cast
 import strawberry
 
 from db.rows import Order
+from db.sources import Reference
 from domain.personality import MAX_OPTIONS, MAX_QUESTIONS, TRAITS
 from resolvers import personality
 from schema.bounds import at_most
 from schema.connection import Connection, connect
 from schema.context import Info
 from schema.errors import Stores, UserError, outcome, user_errors
-from schema.node import Node, column, load, load_own, row
+from schema.node import RowNode, column, load, load_own, row
 from schema.scalars import from_jsonb
 
 
@@ -97,7 +98,7 @@ def _traits(names: list[str | None]) -> list[Trait]:
     orders={"NEWEST": Order.by("NEWEST", "r.assessment_timestamp", "timestamptz", descending=True)},
 )
 @strawberry.type(description="A quiz taken, or a change that the swipes made.")
-class Assessment(Node):
+class Assessment(RowNode):
     method: AssessmentMethod = column("What it was made from.", "assessment_method", read=AssessmentMethod)
     primary_type: Trait = column("The strongest trait.", read=Trait)
     scores: list[TraitScore] = column(
@@ -112,7 +113,7 @@ class Assessment(Node):
 
 @row("public.personality_profiles", owner="user_id")
 @strawberry.type(description="What the quiz and the swipes say of somebody.")
-class PersonalityProfile(Node):
+class PersonalityProfile(RowNode):
     primary_type: Trait = column("The strongest trait.", read=Trait)
     secondary_types: list[Trait] = column("Traits nearly as strong, strongest first.", read=_traits, most=len(TRAITS))
     scores: list[TraitScore] = column(
@@ -170,8 +171,12 @@ class SubmitQuizInput:
 
 @strawberry.type(description="What came of a quiz.")
 class SubmitQuizPayload:
-    personality: PersonalityProfile | None = strawberry.field(default=None, description="As it is now.")
-    assessment: Assessment | None = strawberry.field(default=None, description="This quiz.")
+    personality: Reference[PersonalityProfile] | None = strawberry.field(
+        graphql_type=PersonalityProfile | None, default=None, description="As it is now."
+    )
+    assessment: Reference[Assessment] | None = strawberry.field(
+        graphql_type=Assessment | None, default=None, description="This quiz."
+    )
     user_errors: list[UserError] = user_errors()
 
 

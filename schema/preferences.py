@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 import strawberry
 
-from schema.node import Node, column, row
+from schema.node import RowNode, column, row
 from schema.products import Money
 
 MAX_AFFINITIES = 50  # as private.update_preferences() keeps
@@ -37,7 +37,7 @@ def _affinities(jsonb: str) -> list[Affinity]:
 
 @row("public.user_preferences", owner="user_id")
 @strawberry.type(description="What somebody's swipes say of them; follows every swipe at once.")
-class Preferences(Node):
+class Preferences(RowNode):
     categories: list[Affinity] = column(
         f"Strongest first; the {MAX_AFFINITIES} that say most.",
         "category_preferences",

@@ -15,6 +15,7 @@ from aiodataloader import DataLoader
 
 from db.pages import ROOT
 from db.queries import QUERIES
+from db.sources import Reference
 from domain import affiliate, ids, money
 from domain.pages import length_of
 from resolvers import product_offers, products, recommendations
@@ -24,7 +25,7 @@ from schema.brands import Brand
 from schema.connection import Connection, connect
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
-from schema.node import Node, column, load, row, to_one
+from schema.node import RowNode, column, load, row, to_one
 from schema.retailers import Retailer
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class Money:
 
 @row("public.products", orders=products.ORDERS)
 @strawberry.type(description="Something one can give.")
-class Product(Node):
+class Product(RowNode):
     name: str = column("Name as the retailer gives it.")
     description: str | None = column("What it is, in plain text.")
     price: Money = column("What it costs at the retailer.", "price_minor", "currency", read=Money.of)
@@ -204,8 +205,8 @@ def product_page(
 
 @strawberry.type
 class ProductQuery:
-    @strawberry.field(description="A product by id; null when there is none.")
-    def product(self, info: Info, id: strawberry.ID) -> Product | None:
+    @strawberry.field(description="A product by id; null when there is none.", graphql_type=Product | None)
+    def product(self, info: Info, id: strawberry.ID) -> Reference[Product]:
         return load(info, Product, ids.decode_as("Product", id))
 
     @strawberry.field(
@@ -263,7 +264,9 @@ class UpdateProductInput:
 
 @strawberry.type(description="What came of writing a product.")
 class ProductPayload:
-    product: Product | None = strawberry.field(default=None, description="As it is now.")
+    product: Reference[Product] | None = strawberry.field(
+        graphql_type=Product | None, default=None, description="As it is now."
+    )
     user_errors: list[UserError] = user_errors()
 
 

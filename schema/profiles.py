@@ -9,6 +9,7 @@ import strawberry
 
 from db.queries import QUERIES
 from db.rows import Order
+from db.sources import Reference
 from resolvers import profiles, second_factors
 from resolvers.second_factors import MAX_FACTORS
 from schema.bounds import at_most
@@ -16,7 +17,7 @@ from schema.connection import Connection, connect
 from schema.consents import Consent, ConsentPurpose, consents_of
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
-from schema.node import Node, column, load, row, to_one
+from schema.node import RowNode, column, load, row, to_one
 from schema.preferences import Preferences
 from schema.scalars import JSON, from_jsonb
 
@@ -42,7 +43,7 @@ class UserAnalyticsSummary:
 
 @row("public.profiles")
 @strawberry.type(description="A person, or an anonymous session.")
-class Profile(Node):
+class Profile(RowNode):
     is_anonymous: bool = column("Whether this is an anonymous session.")
     email: str | None = column("E-mail of the account.")
     email_verified_at: datetime | None = column("When they showed that the e-mail is theirs; null before.")
@@ -132,8 +133,11 @@ class Profile(Node):
 
 @strawberry.type
 class ProfileQuery:
-    @strawberry.field(description="The caller; null without a token. An anonymous session has a profile too.")
-    def me(self, info: Info) -> Profile | None:
+    @strawberry.field(
+        description="The caller; null without a token. An anonymous session has a profile too.",
+        graphql_type=Profile | None,
+    )
+    def me(self, info: Info) -> Reference[Profile]:
         return load(info, Profile, info.context.session.claims.subject)
 
 
@@ -149,7 +153,9 @@ class UpdateProfileInput:
 
 @strawberry.type(description="What came of changing a profile.")
 class UpdateProfilePayload:
-    profile: Profile | None = strawberry.field(default=None, description="As it is now.")
+    profile: Reference[Profile] | None = strawberry.field(
+        graphql_type=Profile | None, default=None, description="As it is now."
+    )
     user_errors: list[UserError] = user_errors()
 
 

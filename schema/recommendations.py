@@ -9,6 +9,7 @@ from typing import cast
 
 import strawberry
 
+from db.sources import Reference
 from domain.pages import size_of
 from domain.recommendations import MAX_REASONS
 from resolvers import feeds, products, recommendations
@@ -46,15 +47,19 @@ class Recommendation(Node):
 
     @strawberry.field(description="Signed. Send it back with swipes, clicks and feedback.")
     def id(self) -> strawberry.ID:
-        return strawberry.ID(self.found.id)
+        return strawberry.ID(self.global_id)
+
+    @property
+    def global_id(self) -> str:
+        return self.found.id
 
     @strawberry.field(description="Where it was shown.")
     def context(self) -> RecommendationContext:
         return RecommendationContext(self.found.context)
 
-    @strawberry.field(description="What is recommended.")
-    def product(self, info: Info) -> Product:
-        return cast(Product, load(info, Product, self.found.product_id))
+    @strawberry.field(description="What is recommended.", graphql_type=Product)
+    def product(self, info: Info) -> Reference[Product]:
+        return load(info, Product, self.found.product_id)
 
     @strawberry.field(description="The terms of the score, heaviest first.", metadata=at_most(MAX_REASONS))
     def reasons(self) -> list[RecommendationReason]:
@@ -63,7 +68,6 @@ class Recommendation(Node):
     @classmethod
     def of(cls, found: Recommended) -> Recommendation:
         return cls(
-            record={},
             found=found,
             score=found.score,
             confidence=found.confidence,

@@ -22,7 +22,7 @@ from schema.consents import ConsentMutation
 from schema.context import Info
 from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
-from schema.node import NODES, Node, load
+from schema.node import NODES, Node, RowNode, load
 from schema.one_time_tokens import OneTimeTokenMutation
 from schema.personality import PersonalityMutation, PersonalityQuery
 from schema.privacy import PrivacyMutation
@@ -49,7 +49,7 @@ def _node(info: Info, id: strawberry.ID) -> Any:
     if decoded is None:
         return _recommendation(info, id)
     cls = NODES.get(decoded[0])
-    if cls is None or cls is Recommendation or not cls.may_read(info.context.claims):
+    if cls is None or not issubclass(cls, RowNode) or not cls.may_read(info.context.claims):
         return None
     return load(info, cls, decoded[1])
 
@@ -130,4 +130,4 @@ def build() -> strawberry.Schema:
 
 def row_types() -> list[RowType]:
     """The declared rows of all types, by name."""
-    return [NODES[name].ROW for name in sorted(NODES) if hasattr(NODES[name], "ROW")]
+    return [node.ROW for _, node in sorted(NODES.items()) if issubclass(node, RowNode)]

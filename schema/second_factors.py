@@ -7,6 +7,7 @@ from datetime import datetime
 import asyncpg
 import strawberry
 
+from db.sources import Reference
 from domain import ids
 from resolvers import second_factors
 from schema.accounts import AuthPayload, auth_payload
@@ -63,7 +64,9 @@ class RemoveTotpInput:
 
 @strawberry.type(description="What came of taking a second factor away.")
 class RemoveTotpPayload:
-    profile: Profile | None = strawberry.field(default=None, description="Whose it was.")
+    profile: Reference[Profile] | None = strawberry.field(
+        graphql_type=Profile | None, default=None, description="Whose it was."
+    )
     user_errors: list[UserError] = user_errors()
 
 

@@ -8,12 +8,13 @@ from uuid import UUID
 import strawberry
 
 from db.rows import Order
+from db.sources import Reference
 from domain import ids
 from resolvers import sessions
 from resolvers.profiles import require_subject
 from schema.context import Context, Info
 from schema.errors import NOTHING, UserError, outcome, user_errors
-from schema.node import Node, column, load, row
+from schema.node import RowNode, column, load, row
 
 
 def _is_current(context: Context, id: UUID | str) -> bool:
@@ -26,7 +27,7 @@ def _is_current(context: Context, id: UUID | str) -> bool:
     orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
 )
 @strawberry.type(description="A sign-in, on one device, until it ends.")
-class Session(Node):
+class Session(RowNode):
     created_at: datetime = column("When it began.")
     last_used_at: datetime = column("When its tokens were last exchanged.")
     expires_at: datetime = column("When it ends by itself unless it is used before.")
@@ -45,7 +46,9 @@ class RevokeSessionInput:
 
 @strawberry.type(description="What came of ending a session.")
 class RevokeSessionPayload:
-    session: Session | None = strawberry.field(default=None, description="As it is now.")
+    session: Reference[Session] | None = strawberry.field(
+        graphql_type=Session | None, default=None, description="As it is now."
+    )
     user_errors: list[UserError] = user_errors()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import strawberry
 
+from db.sources import Reference
 from resolvers import recommendations
 from schema.affiliate_clicks import AffiliateClick
 from schema.context import Info
@@ -16,9 +17,10 @@ from schema.preferences import Preferences
 class Subscription:
     @strawberry.field(
         description="The caller's own preferences, after swipes, quizzes and consents; null while there are none. What "
-        "happens within a moment is told once."
+        "happens within a moment is told once.",
+        graphql_type=Preferences | None,
     )
-    def preferences_updated(self, info: Info) -> Preferences | None:
+    def preferences_updated(self, info: Info) -> Reference[Preferences]:
         return load_own(info, Preferences)
 
     @strawberry.field(
@@ -28,7 +30,10 @@ class Subscription:
     async def recommendations_updated(self, info: Info) -> bool | None:
         return True if await recommendations.are_served(info.context.session) else None
 
-    @strawberry.field(description="One of the caller's tracked links earned something, or lost what it had earned.")
-    def affiliate_conversion(self, info: Info) -> AffiliateClick | None:
+    @strawberry.field(
+        description="One of the caller's tracked links earned something, or lost what it had earned.",
+        graphql_type=AffiliateClick | None,
+    )
+    def affiliate_conversion(self, info: Info) -> Reference[AffiliateClick]:
         change = info.context.change
         return load(info, AffiliateClick, change.id if change else None)

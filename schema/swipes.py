@@ -9,12 +9,13 @@ from typing import cast
 import strawberry
 
 from db.rows import Order
+from db.sources import Reference
 from domain import ids
 from resolvers import swipes
 from resolvers.swipes import NewSwipe
 from schema.context import Info
 from schema.errors import Stores, UserError, outcome, user_errors
-from schema.node import Node, column, load, load_own, row, to_one
+from schema.node import RowNode, column, load, load_own, row, to_one
 from schema.preferences import Preferences
 from schema.products import Product
 from schema.scalars import JSON
@@ -34,7 +35,7 @@ class SwipeDirection(Enum):
     orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
 )
 @strawberry.type(description="A product swiped by somebody.")
-class Swipe(Node):
+class Swipe(RowNode):
     direction: SwipeDirection = column("Which way.", read=SwipeDirection)
     strength: float | None = column(
         "How much it says, 0 to 1; null for a skip.",
@@ -70,8 +71,10 @@ class SwipeInput:
 
 @strawberry.type(description="What came of a swipe.")
 class RecordSwipePayload:
-    swipe: Swipe | None = strawberry.field(default=None, description="As stored.")
-    preferences: Preferences | None = strawberry.field(default=None, description="With this swipe in them.")
+    swipe: Reference[Swipe] | None = strawberry.field(graphql_type=Swipe | None, default=None, description="As stored.")
+    preferences: Reference[Preferences] | None = strawberry.field(
+        graphql_type=Preferences | None, default=None, description="With this swipe in them."
+    )
     user_errors: list[UserError] = user_errors()
 
 
@@ -82,7 +85,7 @@ class RecordSwipesInput:
 
 @strawberry.type(description="What came of one of several swipes.")
 class SwipeResult:
-    swipe: Swipe | None = strawberry.field(default=None, description="As stored.")
+    swipe: Reference[Swipe] | None = strawberry.field(graphql_type=Swipe | None, default=None, description="As stored.")
     user_errors: list[UserError] = user_errors()
 
 
@@ -91,7 +94,9 @@ class RecordSwipesPayload:
     results: list[SwipeResult] = strawberry.field(
         default_factory=list, description="One per swipe, in the order given."
     )
-    preferences: Preferences | None = strawberry.field(default=None, description="With these swipes in them.")
+    preferences: Reference[Preferences] | None = strawberry.field(
+        graphql_type=Preferences | None, default=None, description="With these swipes in them."
+    )
     user_errors: list[UserError] = user_errors()
 
 
@@ -103,7 +108,9 @@ class UndoSwipeInput:
 @strawberry.type(description="What came of taking a swipe back.")
 class UndoSwipePayload:
     undone_swipe_id: strawberry.ID | None = strawberry.field(default=None, description="The swipe taken back.")
-    preferences: Preferences | None = strawberry.field(default=None, description="Without this swipe.")
+    preferences: Reference[Preferences] | None = strawberry.field(
+        graphql_type=Preferences | None, default=None, description="Without this swipe."
+    )
     user_errors: list[UserError] = user_errors()
 
 

@@ -13,7 +13,7 @@ from db.rows import Order
 from resolvers import system_logs
 from schema.connection import Connection, connect
 from schema.context import Info
-from schema.node import Node, column, row
+from schema.node import RowNode, column, row
 from schema.scalars import JSON, from_jsonb
 
 
@@ -31,7 +31,7 @@ class LogLevel(Enum):
     orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
 )
 @strawberry.type(description="An entry of the system's log: what housekeeping did, or an error of ours. Nobody's data.")
-class SystemLog(Node):
+class SystemLog(RowNode):
     level: LogLevel = column("How much it matters.", read=LogLevel)
     component: str = column("Which part speaks.")
     message: str = column("What happened.")

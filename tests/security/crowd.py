@@ -150,7 +150,7 @@ async def read(person: Person, other: Person) -> Seen:
 
 async def read_beside_a_failure(person: Person, other: Person) -> Seen:
     body = (await person.client.post(READ_WITH_FAILURE)).json()
-    assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"]
+    assert [error["extensions"]["code"] for error in body["errors"]] == ["BAD_USER_INPUT"], body["errors"]
     return body["data"], {"me": person.everything, "nothing": None, "broken": None}
 
 

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases fuzz soak check check-requirements bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
+.PHONY: help run test test-bases fuzz soak check check-requirements hooks bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -54,7 +54,10 @@ fuzz: .venv/dev ## Ask DOCUMENTS (50000) of a SEED (any) with compiled plans and
 soak: .venv/dev ## Send REQUESTS (200000) of a crowd to a real server under CPU load, for at least MINUTES (0); fail on a foreign row
 	@REQUESTS=$(REQUESTS) MINUTES=$(MINUTES) $(BIN)/python -m tests.soak
 
-check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: what CI runs before the tests
+# Commits up to this one had other rules.
+LINTED_AFTER = 466e4ee54230a49487996d88bf8b89a83417ef58
+
+check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema, commit messages: what CI runs before the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -62,6 +65,12 @@ check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema: 
 	$(BIN)/vulture
 	$(BIN)/squawk --config .squawk.toml sql/migrations/*.sql
 	$(BIN)/aclue schema --check
+	$(BIN)/aclue schema diff schema.released.graphql
+	@if git cat-file -e $(LINTED_AFTER)^{commit} 2> /dev/null; then $(BIN)/gitlint --commits $(LINTED_AFTER)..HEAD; \
+	else echo "NOT RUN: gitlint; the history here does not reach back to $(LINTED_AFTER)"; fi
+
+hooks: .venv/dev ## Have Git check the message of each commit that you make here
+	git config core.hooksPath .hooks
 
 check-requirements: .venv/dev ## Fail when a pinned package has no wheel for the oldest or newest Python (downloads 370 MB)
 	@$(BIN)/python -m tests.requirements

@@ -23,7 +23,6 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from db.claims import ANONYMOUS
 from db.database import Database
 from domain.errors import INTERNAL_MESSAGE
 from engine import trusted_documents
@@ -35,6 +34,7 @@ from services.services import Services
 from settings import Settings, SettingsError
 from transports import links, mail_links
 from transports.exports import Exports
+from transports.health import Health
 from transports.http import SECURITY_HEADERS, GraphQL
 from transports.proxies import Proxies
 from transports.request_ids import new_request_id
@@ -92,8 +92,7 @@ def create_app(
             *(_graphiql_routes(settings.base_path) if settings.serves_graphiql else ()),
             *links.routes(),
             *mail_links.routes(),
-            Route("/livez", _live, methods=["GET"]),
-            Route("/readyz", _ready, methods=["GET"]),
+            *Health(lambda: app.state.services).routes(),
         ],
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
@@ -202,11 +201,6 @@ class _Headers:
             await answer(scope, receive, send_with_headers)
 
 
-def _services(http: HttpRequest) -> Services:
-    services: Services = http.app.state.services
-    return services
-
-
 def _graphiql_routes(prefix: str) -> list[BaseRoute]:
     """The page, the way to it, and what it loads: nothing where it was not built. All of it under the prefix."""
     built = WEB / "dist"
@@ -221,20 +215,6 @@ def _graphiql_routes(prefix: str) -> list[BaseRoute]:
         return RedirectResponse(f"{prefix}/graphql", 302)
 
     return [Route("/", home, methods=["GET"]), Route("/graphql", page, methods=["GET"]), *files]
-
-
-async def _live(http: HttpRequest) -> Response:
-    return PlainTextResponse("alive")
-
-
-async def _ready(http: HttpRequest) -> Response:
-    try:
-        async with _services(http).database.session(ANONYMOUS, read_only=True) as session:
-            is_ready = await asyncio.wait_for(session.fetchval("health.ready"), timeout=5)
-    except Exception:
-        log.warning("not ready", exc_info=True)
-        is_ready = False
-    return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)
 
 
 def configure_logging(settings: Settings) -> None:

@@ -64,6 +64,10 @@ async def _export(dsns: Dsns, user_id: UUID | None, address: Email | None, outpu
 def _opened(output: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
     if output is None:
         return contextlib.nullcontext(sys.stdout.buffer)
+    with contextlib.suppress(FileNotFoundError):
+        link = os.lstat(output)
+        if stat.S_ISLNK(link.st_mode) and link.st_uid not in (0, os.geteuid()):
+            fail(f"{output}: is a link of another user, who chose where it leads")
     file = os.fdopen(os.open(output, os.O_WRONLY | os.O_CREAT, 0o600), "wb")
     found = os.fstat(file.fileno())
     if stat.S_ISREG(found.st_mode):  # a device or a pipe keeps its mode

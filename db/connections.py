@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -15,7 +15,17 @@ from db.rows import Order, RowType
 if TYPE_CHECKING:
     from db.session import Session
 
+R = TypeVar("R")
+
 ROOT = UUID(int=0)  # the parent key of a connection without a parent
+
+
+class Window(NamedTuple, Generic[R]):
+    """The rows of a page in the connection's order, and whether there are more on either side of them."""
+
+    rows: Sequence[R]
+    has_next: bool
+    has_previous: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,24 @@ class PageRequest:
         parts = f"{self._parts(parent_key)} cross join lateral (select r.* {rest}) r"
         return f"select {columns}, {sorts} from {parts} order by {order} limit {self.size + 1}"
 
+    def pages_text(self) -> str:
+        """SQL of the page of each parent: `page_key`, the columns of the row type, then the sort values. At the root it
+        is one page, and the key null. `:page_keys` are the parents' keys."""
+        page = self.page_text(self.row_type.select_list("r"))
+        if not self.parent:
+            return f"select null::uuid as page_key, page.* from ({page}) page"
+        parents = "unnest(:page_keys::uuid[]) parent (key)"
+        return f"select parent.key as page_key, page.* from {parents} cross join lateral ({page}) page"
+
+    def window(self, found: Sequence[R]) -> Window[R]:
+        """The page among the rows that its statement gave. Behind a cursor there is, or was, a row on the other
+        side."""
+        has_more = len(found) > self.size
+        is_behind_cursor = self.cursor is not None
+        if not self.backward:
+            return Window(found[: self.size] if has_more else found, has_more, is_behind_cursor)
+        return Window(found[: self.size][::-1], is_behind_cursor, has_more)
+
     def count_text(self, parent_key: str = "parent.key") -> str:
         """SQL that counts the rows of the connection, whatever the page."""
         parts = f"{self._parts(parent_key)} cross join " if self.parts else ""
@@ -113,37 +141,24 @@ async def load_pages(session: Session, request: PageRequest, keys: list[Any]) ->
     """One page per parent key, in one statement."""
     found: dict[Any, list[asyncpg.Record]] = {key: [] for key in keys}
     for row in await session.run(*page_statement(request, keys)):
-        found[row["parent_key"] or ROOT].append(row)
+        found[row["page_key"] or ROOT].append(row)
     return [_page(request, found[key]) for key in keys]
 
 
-def _page(request: PageRequest, rows: list[asyncpg.Record]) -> PageRows:
-    has_more = len(rows) > request.size
-    rows = rows[: request.size]
-    if request.backward:
-        rows.reverse()
+def _page(request: PageRequest, found: list[asyncpg.Record]) -> PageRows:
+    window = request.window(found)
     sort_names = [f"sort_{i}" for i in range(len(request.order.keys))]
     return PageRows(
-        rows=[request.row_type.make(row) for row in rows],
-        cursors=[tuple(row[name] for name in sort_names) for row in rows],
-        has_next=(request.cursor is not None) if request.backward else has_more,
-        has_previous=has_more if request.backward else (request.cursor is not None),
+        rows=[request.row_type.make(row) for row in window.rows],
+        cursors=[tuple(row[name] for name in sort_names) for row in window.rows],
+        has_next=window.has_next,
+        has_previous=window.has_previous,
     )
 
 
 def page_statement(request: PageRequest, keys: list[Any]) -> tuple[str, list[Any]]:
-    """A page per key, as rows with `parent_key`; the statement and its arguments."""
-    sorts = ", ".join(f"sort_{i}" for i in range(len(request.order.keys)))
-    columns = ", ".join(f"page.{name}" for name in request.row_type.columns)
-    page = request.page_text(request.row_type.select_list("r"))
-    values = request.values()
-    if request.parent:
-        values["keys"] = keys
-        parents = "unnest(:keys::uuid[]) parent (key)"
-        text = f"select parent.key as parent_key, {columns}, {sorts} from {parents} cross join lateral ({page}) page"
-    else:
-        text = f"select null::uuid as parent_key, {columns}, {sorts} from ({page}) page"
-    return Composed(text, values).statement()
+    """A page per key, as rows with `page_key`; the statement and its arguments."""
+    return Composed(request.pages_text(), {**request.values(), "page_keys": keys}).statement()
 
 
 async def count(session: Session, request: PageRequest, keys: list[Any]) -> list[int]:

@@ -10,7 +10,7 @@ from aiodataloader import DataLoader
 
 from db import connections
 from db.connections import PageRequest, PageRows
-from db.rows import RowType
+from db.rows import RowType, ToMany
 
 if TYPE_CHECKING:
     from db.session import Session
@@ -73,6 +73,11 @@ class Loaders:
             return [found[key] for key in keys]
 
         return self.custom((row_type.name, column, order_by, where), load)
+
+    async def related(self, to_many: ToMany, key: Any) -> list[Any]:
+        """The rows of a to-many relation of the row whose column `to_many.key` is `key`."""
+        rows = await self.many_by(to_many.target(), to_many.by, to_many.order_by, to_many.where).load(key)
+        return rows[: to_many.most]
 
     def page_by(self, request: PageRequest) -> DataLoader[Any, PageRows]:
         """A page of a connection per parent key (connections.ROOT where there is no parent)."""

@@ -1,17 +1,21 @@
-"""Named SQL: every statement stands in sql/queries/<noun>.sql as `-- name: block(a, b)` and uses `:a`, `:b`.
+"""Named SQL, and how statements are composed of trusted parts.
 
+Every statement stands in sql/queries/<noun>.sql as `-- name: block(a, b)` and uses `:a`, `:b`.
 `QUERIES["products.page"]` is a Query: text with $1..$n in the order of the block's parameter list. A block may hold
 `{slots}`, filled by `Query.fill` with other blocks (Fragments of one's filters): a slot's parameters are appended.
+
+A part keeps its parameters as `:names` until the text is complete. `prefixed` renames them, so that a part can be used
+twice in one text; `NumberedSql` turns the names into $1..$n. Of a request, only the size of a page becomes text; its
+values are parameters.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 QUERY_FOLDER = Path(__file__).resolve().parent.parent / "sql" / "queries"
 
@@ -21,7 +25,35 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 class UnknownParameter(ValueError):
-    """A block uses a :name that its header does not list, or lists one that it does not use."""
+    """A block's header and text differ in their :names, or a :name has no value."""
+
+
+@dataclass(frozen=True, slots=True)
+class NumberedSql:
+    """A statement as Postgres takes it: text with $1..$n, and the names of the parameters in that order."""
+
+    sql: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def of(cls, text: str, names: Sequence[str] = ()) -> NumberedSql:
+        """A text with `:names`. `names` come first, in this order; then those not among them, as the text goes on."""
+        numbers = {name: number for number, name in enumerate(names, 1)}
+        sql = _PARAM.sub(lambda match: f"${numbers.setdefault(match.group(1), len(numbers) + 1)}", text)
+        return cls(sql, tuple(numbers))
+
+    def arguments(self, values: Mapping[str, object]) -> list[object]:
+        """The values in the order of `names`; there may be others among them. Raises UnknownParameter for a name
+        without a value."""
+        try:
+            return [values[name] for name in self.names]
+        except KeyError as error:
+            raise UnknownParameter(f":{error.args[0]} has no value") from None
+
+
+def prefixed(text: str, prefix: str) -> str:
+    """The text with `prefix` in front of the name of each parameter."""
+    return _PARAM.sub(rf":{prefix}\1", text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +61,7 @@ class Fragment:
     """SQL text with `:name` placeholders and the values to bind."""
 
     text: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +73,7 @@ class Query:
     params: tuple[str, ...]
     sql: str
 
-    def bind(self, **values: Any) -> Fragment:
+    def bind(self, **values: object) -> Fragment:
         """The block as a fragment of another one; its values are given now."""
         if set(values) != set(self.params):
             raise UnknownParameter(f"{self.name} takes {self.params}, got {tuple(values)}")
@@ -60,38 +92,30 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Composed:
-    """A statement put together from blocks: its own parameters are still `:names`."""
+    """A statement composed of blocks: its own parameters are still `:names`."""
 
     text: str
-    values: Mapping[str, Any]
+    values: Mapping[str, object]
 
-    def statement(self, **values: Any) -> tuple[str, list[Any]]:
-        """SQL with $n and the arguments in their order."""
-        given = {**self.values, **values}
-        order: list[str] = []
-
-        def number(match: re.Match[str]) -> str:
-            name = match.group(1)
-            if name not in given:
-                raise UnknownParameter(f":{name} has no value")
-            if name not in order:
-                order.append(name)
-            return f"${order.index(name) + 1}"
-
-        return _PARAM.sub(number, self.text), [given[name] for name in order]
+    def statement(self, **values: object) -> tuple[str, list[object]]:
+        """SQL with $n and the arguments in their order. Raises UnknownParameter for a name without a value."""
+        numbered = NumberedSql.of(self.text)
+        return numbered.sql, numbered.arguments({**self.values, **values})
 
 
 def compose(text: str, slots: Mapping[str, Fragment | str]) -> Composed:
-    """Fills `{slots}`; the values of each fragment get names of their own, so that blocks can be used twice."""
-    values: dict[str, Any] = {}
+    """Fills `{slots}`; the values of each fragment get names of their own, so that blocks can be used twice. Raises
+    KeyError for a slot that is not among them."""
+    values: dict[str, object] = {}
 
     def insert(match: re.Match[str]) -> str:
-        slot = slots[match.group(1)]
+        name = match.group(1)
+        slot = slots[name]
         if isinstance(slot, str):
             return slot
-        names = {name: f"{match.group(1)}_{name}" for name in slot.values}
-        values.update({names[name]: value for name, value in slot.values.items()})
-        return _PARAM.sub(lambda m: f":{names[m.group(1)]}", slot.text)
+        prefix = f"{name}_"
+        values.update({prefix + parameter: value for parameter, value in slot.values.items()})
+        return prefixed(slot.text, prefix)
 
     return Composed(_SLOT.sub(insert, text), values)
 
@@ -106,8 +130,7 @@ def all_of(fragments: list[Fragment]) -> Fragment:
 @lru_cache(maxsize=1024)
 def _joined(texts: tuple[str, ...]) -> str:
     """The texts joined, the parameters of each renamed by its place."""
-    renamed = [_PARAM.sub(rf":f{i}_\1", text) for i, text in enumerate(texts)]
-    return " and ".join(f"({text})" for text in renamed) or "true"
+    return " and ".join(f"({prefixed(text, f'f{i}_')})" for i, text in enumerate(texts)) or "true"
 
 
 def _parse(noun: str, source: str) -> Iterator[Query]:
@@ -121,8 +144,7 @@ def _parse(noun: str, source: str) -> Iterator[Query]:
         used = set(_PARAM.findall(text))
         if used != set(params):
             raise UnknownParameter(f"{name} lists {sorted(params)} and uses {sorted(used)}")
-        sql = _PARAM.sub(lambda m, params=params: f"${params.index(m.group(1)) + 1}", text)  # type: ignore[misc]
-        yield Query(name, text, params, sql)
+        yield Query(name, text, params, NumberedSql.of(text, params).sql)
 
 
 class Queries(Mapping[str, Query]):

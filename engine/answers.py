@@ -12,7 +12,7 @@ from graphql.execution import ExecutionResult
 
 from engine.errors import rendered
 from plan.leaves import NULL
-from plan.operations import Plan
+from plan.operations import OperationPlan
 from schema.context import Context
 
 Errors = list[dict[str, Any]]
@@ -58,9 +58,9 @@ class Answer:
         return msgspec.Raw(msgspec.json.encode(self.data))
 
 
-def planned(plan: Plan, texts: Sequence[str]) -> Answer:
+def planned(plan: OperationPlan, texts: Sequence[str]) -> Answer:
     """Of what a plan wrote: a text per root field."""
-    return Answer(msgspec.Raw(plan.written(texts).encode()), is_null=texts.count(NULL) == len(texts) > 0)
+    return Answer(msgspec.Raw(plan.render(texts).encode()), is_null=texts.count(NULL) == len(texts) > 0)
 
 
 def refused(errors: Sequence[GraphQLError], context: Context, request_id: str) -> Answer:

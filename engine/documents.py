@@ -28,7 +28,7 @@ from engine.limits import measure_size
 from engine.root_fields import root_fields
 from engine.variables import Coercions, Variables
 from plan.fields import Fields
-from plan.operations import Plans
+from plan.operations import OperationPlans
 from plan.walker import fragments_of
 from settings import Settings
 
@@ -54,7 +54,7 @@ class Operation:
         fragments = fragments_of(tree)
         self.node = node
         self.variables = Variables(schema, coercions, node)
-        self.plans = Plans(schema, fields, node, fragments, measure_size(node, fragments)[0])
+        self.plans = OperationPlans(schema, fields, node, fragments, measure_size(node, fragments)[0])
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())

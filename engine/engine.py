@@ -25,13 +25,14 @@ _NO_STREAM = GraphQLError(
 
 
 class Engine:
-    """One per process. Read a request with `prepare`, then run it with `answer`."""
+    """One per process. Read a request with `prepare`, then run it with `answer`. `core` is the schema as graphql-core
+    knows it."""
 
     def __init__(self, settings: Settings) -> None:
         self.schema: strawberry.Schema = build()
-        core: GraphQLSchema = self.schema._schema  # noqa: SLF001  Strawberry has no public name for it
-        self._runtime = Runtime(core, settings)
-        self._documents = Documents(core, SchemaFields(self.schema), settings)
+        self.core: GraphQLSchema = self.schema._schema  # noqa: SLF001  Strawberry has no public name for it
+        self._runtime = Runtime(self.core, settings)
+        self._documents = Documents(self.core, SchemaFields(self.schema), settings)
         self._settings = settings
 
     @property

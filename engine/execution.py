@@ -28,8 +28,8 @@ from engine.documents import Operation
 from engine.fields import PlannedInfo
 from engine.requests import Request
 from plan.errors import NotPlanned
-from plan.operations import Plan
-from plan.values import Run, settled_one
+from plan.operations import OperationPlan
+from plan.values import Run, await_if_awaitable
 from schema.context import Context
 from settings import Settings
 
@@ -152,19 +152,19 @@ class Execution:
         )
         return coerced if isinstance(coerced, VariableValues) else None
 
-    async def _mutate(self, plan: Plan, run: Run) -> Answer | Fallback:
+    async def _mutate(self, plan: OperationPlan, run: Run) -> Answer | Fallback:
         """By a plan with one root field, whose resolver runs once, whatever becomes of the payload."""
         (root,) = plan.roots
         context = self._context
         context.begin_write()
         try:
-            waiting = root.get(run)
+            waiting = root.get(run, None)
         except GraphQLError:  # of arguments: before anything was done
             return Fallback("arguments")
         try:
-            payload = [await settled_one(waiting)]
+            payload = [await await_if_awaitable(waiting)]
             try:
-                answer = planned(plan, await root.value.texts(run, payload))
+                answer = planned(plan, await root.value.render(run, payload))
             except Exception:
                 if context.session.failure is not None:
                     raise
@@ -226,7 +226,7 @@ class Execution:
         )
         return result if isinstance(result, ExecutionResult) else await result
 
-    def _failed(self, plan: Plan, error: Exception) -> Answer:
+    def _failed(self, plan: OperationPlan, error: Exception) -> Answer:
         """The answer of a plan whose root fields all failed alike."""
         errors = [located_error(error, root.nodes, Path(None, root.key, None).as_list()) for root in plan.roots]
         if plan.is_nullable:

@@ -1,1 +1,1 @@
-"""Compiled plans: a validated operation becomes SQL and functions that write JSON text (docs/plans.md)."""
+"""Compiled plans: a validated operation becomes SQL and functions that render JSON (docs/plans.md)."""

@@ -1,4 +1,4 @@
-"""Compiles what an operation asks for: types and selections into values, rows, pages and objects."""
+"""Compiles what an operation selects: types and selections into values, rows, pages and objects."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from graphql import (
     FieldNode,
     GraphQLEnumType,
     GraphQLObjectType,
+    GraphQLOutputType,
     GraphQLScalarType,
     GraphQLSchema,
     is_list_type,
@@ -20,16 +21,17 @@ from graphql.execution.values import get_argument_values
 from db.rows import RowType
 from plan.errors import NotPlanned
 from plan.fields import Attribute, Fields, Resolver
-from plan.leaves import NULL, leaf
+from plan.leaves import NULL, RenderValue, leaf
 from plan.objects import ObjectPlan
 from plan.pages import PagePlan
 from plan.rows import RowPlan
 from plan.selections import Selections, has_variables
-from plan.values import Leaf, List, NonNull, Object, Run, Value
+from plan.templates import template
+from plan.values import Get, Leaf, List, NonNull, Object, Run, Value
 
 
 class Compiler:
-    """The parts of one plan, made on demand. `number` gives each statement's aliases and each page its own number."""
+    """Makes the parts of one operation's plan on demand."""
 
     def __init__(self, schema: GraphQLSchema, fields: Fields, selections: Selections) -> None:
         self.schema = schema
@@ -37,11 +39,12 @@ class Compiler:
         self.selections = selections
         self._numbers = count()
 
-    def number(self) -> int:
-        return next(self._numbers)
+    def new_alias(self, prefix: str) -> str:
+        """An alias for SQL that no other table of the plan has."""
+        return f"{prefix}{next(self._numbers)}"
 
-    def value(self, type_: Any, nodes: Sequence[FieldNode]) -> Value:
-        """How values of a type are written. Raises NotPlanned."""
+    def value(self, type_: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Value:
+        """How values of a type are rendered. Raises NotPlanned."""
         if is_non_null_type(type_):
             return NonNull(self.value(type_.of_type, nodes))
         if is_list_type(type_):
@@ -50,60 +53,64 @@ class Compiler:
             return Leaf(leaf(type_))
         return Object(self, type_, nodes)
 
-    def pure(self, type_: Any, nodes: Sequence[FieldNode]) -> Callable[[Any], str] | None:
-        """Writes values of a type that need nothing but themselves; None where they need more. The function raises
+    def pure(self, type_: GraphQLOutputType, nodes: Sequence[FieldNode]) -> RenderValue | None:
+        """Renders values of a type that need nothing but themselves; None where they need more. The function raises
         Mismatch."""
         if is_non_null_type(type_):
-            return self._pure(type_.of_type, nodes)
-        write = self._pure(type_, nodes)
-        return None if write is None else lambda value: NULL if value is None else write(value)
+            return self.pure_not_null(type_.of_type, nodes)
+        render = self.pure_not_null(type_, nodes)
+        return None if render is None else lambda value: NULL if value is None else render(value)
 
-    def _pure(self, type_: Any, nodes: Sequence[FieldNode]) -> Callable[[Any], str] | None:
+    def pure_not_null(self, type_: GraphQLOutputType, nodes: Sequence[FieldNode]) -> RenderValue | None:
+        """As `pure`, for values that are not null, of a type without `!`."""
         if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
             return leaf(type_)
         if is_list_type(type_):
             item = self.pure(type_.of_type, nodes)
             return None if item is None else lambda value: f"[{','.join([item(each) for each in value])}]"
-        if not isinstance(type_, GraphQLObjectType):
-            return None
-        texts: list[str] = []
-        parts: list[tuple[str, Callable[[Any], str]]] = []
-        for key, merged in self.selections.below(type_, nodes).items():
-            name = merged[0].name.value
-            if name == "__typename":
-                texts.append(f'"{key}":"{type_.name}"')
-                continue
+        return self._pure_object(type_, nodes) if isinstance(type_, GraphQLObjectType) else None
+
+    def _pure_object(self, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> RenderValue | None:
+        def member(name: str, merged: Sequence[FieldNode]) -> tuple[str, RenderValue] | None:
             field = self.fields.field(type_.name, name)
-            write = self.pure(type_.fields[name].type, merged)
-            if not isinstance(field, Attribute) or write is None:
-                return None
-            texts.append(f'"{key}":%s')
-            parts.append((field.name, write))
-        template = "{" + ",".join(texts) + "}"
-        return lambda value: template % tuple([write(getattr(value, name)) for name, write in parts])
+            render = self.pure(type_.fields[name].type, merged)
+            return None if render is None or not isinstance(field, Attribute) else (field.name, render)
+
+        made = template(self.selections, type_, nodes, member)
+        text, parts = made.text, [part for part in made.parts if part is not None]
+        if len(parts) < len(made.parts):
+            return None
+        return lambda value: text % tuple([render(getattr(value, name)) for name, render in parts])
 
     def rows(self, row_type: RowType, nodes: Sequence[FieldNode]) -> RowPlan:
-        """How rows of a type are read and written."""
+        """How rows of a type are read and rendered. Raises NotPlanned."""
         return RowPlan(self, row_type, nodes)
 
     def page(self, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> PagePlan:
-        """How pages of a connection are read and written."""
+        """How pages of a connection are read and rendered. Raises NotPlanned."""
         return PagePlan(self, type_, nodes)
 
     def object(self, type_name: str, nodes: Sequence[FieldNode]) -> ObjectPlan:
-        """How objects of a type are written."""
+        """How objects of a type are rendered. Raises NotPlanned."""
         return ObjectPlan(self, self.object_type(type_name), nodes)
 
     def object_type(self, name: str) -> GraphQLObjectType:
+        """The object type of this name. Raises NotPlanned for a type of another kind."""
         type_ = self.schema.get_type(name)
         if not isinstance(type_, GraphQLObjectType):
             raise NotPlanned("abstract type")
         return type_
 
-    def arguments(
+    def getter(self, type_: GraphQLObjectType, resolver: Resolver, nodes: Sequence[FieldNode]) -> Get:
+        """What gives a resolver's field of an object. It raises what the resolver does, and GraphQLError for variables
+        that do not fit; this raises GraphQLError for literals that do not."""
+        arguments = self._arguments(type_, nodes[0], resolver)
+        return lambda run, value: resolver.call(value, run.info, arguments(run))
+
+    def _arguments(
         self, type_: GraphQLObjectType, node: FieldNode, resolver: Resolver
     ) -> Callable[[Run], Mapping[str, Any]]:
-        """A resolver's arguments in a run; made once where no variable is among them. May raise GraphQLError."""
+        """A resolver's arguments in a run; made once where no variable is among them."""
         field = type_.fields[node.name.value]
         if not field.args:
             return lambda run: {}

@@ -12,4 +12,5 @@ class NotPlanned(Exception):
 
 
 class Mismatch(Exception):
-    """A value does not fit its type, such as a null where none may be. Ordinary execution says so as GraphQL wants."""
+    """A value does not fit its type, such as null in a non-null field. Ordinary execution reports it in GraphQL's
+    words."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from db.connections import PageRequest
 from db.rows import Column, RowType, ToMany, ToOne
 
 
@@ -18,14 +19,22 @@ class Attribute:
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """A field that a function gives: a value, a source (db/sources.py), a page, or something to await that gives one
-    of these. `call(source, info, arguments)` takes arguments as `convert` makes them of coerced ones."""
+    """A field that a function gives: a value, a source (db/sources.py), a Page, or something to await that gives one of
+    these. `call(object, info, arguments)` takes arguments as `convert` makes them of coerced ones. Objects and values
+    are Any: only their GraphQL type says what they are."""
 
     call: Callable[[Any, Any, Mapping[str, Any]], Any]
     convert: Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 Field: TypeAlias = Column | ToOne | ToMany | Attribute | Resolver
+
+
+class Page(Protocol):
+    """A page to read, as a connection over rows gives it."""
+
+    request: PageRequest
+    parent_key: Hashable  # of a row, ROOT without one, or a plan's stand-in for a column
 
 
 class Fields(Protocol):
@@ -38,7 +47,7 @@ class Fields(Protocol):
         """The rows that a type is backed by."""
 
     def is_page(self, type_name: str) -> bool:
-        """Whether a type is a connection over rows: its values have a `request` and a `parent_key`."""
+        """Whether a type is a connection over rows: its values are each a Page."""
 
     def type_name(self, value: Any) -> str:
         """The GraphQL type of an object, where its field's type is an interface."""

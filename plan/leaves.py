@@ -1,4 +1,7 @@
-"""JSON text of single values. Each function refuses what its GraphQL type does not allow, null included."""
+"""JSON text of single values: a function for each scalar and enum, and memos of pure functions.
+
+Each function refuses what its GraphQL type does not allow, null included: it raises Mismatch, but `string` TypeError.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import weakref
 from collections.abc import Callable
 from datetime import datetime
 from json.encoder import encode_basestring
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from graphql import GraphQLEnumType, GraphQLError, GraphQLScalarType
@@ -16,22 +19,27 @@ from plan.errors import Mismatch
 
 NULL = "null"
 MAX_INT = 2_147_483_647
-REMEMBERED = 4096
-REMEMBERED_BY_ALL = 200_000
+MAX_MEMO_ENTRIES = 4096
+MAX_MEMO_ENTRIES_IN_ALL = 200_000
 _UTC = "+00:00"
 _WITH_MICROSECONDS = len("2026-01-31T12:00:00.123456+00:00")  # Postgres leaves out zeros at the end
+
+RenderValue: TypeAlias = Callable[[Any], str]
+"""The JSON text of a value of one type; it refuses others."""
 
 string: Callable[[str], str] = encode_basestring  # C, where CPython has it; refuses all but str
 encode = msgspec.json.encode
 
 
-def integer(value: Any) -> str:
+def integer(value: object) -> str:
+    """An Int: 32 bits."""
     if type(value) is not int or not -MAX_INT - 1 <= value <= MAX_INT:
         raise Mismatch("Int")
     return str(value)
 
 
-def floating(value: Any) -> str:
+def floating(value: object) -> str:
+    """A Float: finite."""
     if type(value) is float and math.isfinite(value):
         return repr(value)
     if type(value) is int and abs(value) <= MAX_INT:
@@ -42,14 +50,15 @@ def floating(value: Any) -> str:
 _BOOLEANS = {True: "true", False: "false"}
 
 
-def boolean(value: Any) -> str:
+def boolean(value: object) -> str:
+    """A Boolean."""
     if type(value) is not bool:
         raise Mismatch("Boolean")
     return _BOOLEANS[value]
 
 
-def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], str]:
-    """The function for a type. It raises Mismatch for a value that the type does not allow."""
+def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> RenderValue:
+    """The function for a type."""
     match type_.name:
         case "String":
             return string
@@ -60,12 +69,12 @@ def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], str]:
         case "Boolean":
             return boolean
         case "DateTime":
-            return moment
+            return timestamp
         case "ID":
             return identifier
     serialize = type_.serialize
 
-    def serialized(value: Any) -> str:
+    def serialized(value: object) -> str:
         if value is None:
             raise Mismatch(type_.name)
         try:
@@ -76,48 +85,51 @@ def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> Callable[[Any], str]:
     return serialized
 
 
-def identifier(value: Any) -> str:
+def identifier(value: object) -> str:
+    """An ID: text."""
     if type(value) is not str:
         raise Mismatch("ID")
     return string(value)
 
 
-def moment(value: Any) -> str:
-    """A moment, of Postgres' JSON as text; all in UTC."""
+def timestamp(value: object) -> str:
+    """A timestamp in UTC: a datetime, or the text that Postgres puts into JSON."""
     if type(value) is str:
         if len(value) == _WITH_MICROSECONDS and value.endswith(_UTC):
             return f'"{value[:-6]}Z"'
         if value[19:20] == "." and value[-6:] == _UTC and len(value) <= _WITH_MICROSECONDS:
             return f'"{value[:-6]:0<26}Z"'
         value = datetime.fromisoformat(value)
-    text = value.isoformat()
+    text = value.isoformat() if isinstance(value, datetime) else ""
     if not text.endswith(_UTC):
         raise Mismatch("DateTime")
     return f'"{text[:-6]}Z"'
 
 
-class Remembered(dict[Any, str]):
-    """What a pure function of one argument, or of a tuple of several, gave for its latest ones: `remembered[x]`. It
-    forgets everything when that is much, and all of them do when it is much together: documents have many. A hit costs
-    no call of Python's."""
+class Memo(dict[Any, str]):
+    """Caches a pure function of one argument, or of a tuple of several: `memo[x]`. A hit is a lookup in a dict, without
+    a call in Python.
+
+    A memo with MAX_MEMO_ENTRIES is emptied, and all are when MAX_MEMO_ENTRIES_IN_ALL were added to them: every compiled
+    document has some."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
-    _all: ClassVar[weakref.WeakSet[Remembered]] = weakref.WeakSet()
+    _all: ClassVar[weakref.WeakSet[Memo]] = weakref.WeakSet()
     _added: ClassVar[int] = 0
 
-    def __init__(self, function: Callable[[Any], str]) -> None:
+    def __init__(self, function: RenderValue) -> None:
         super().__init__()
         self._function = function
-        Remembered._all.add(self)
+        Memo._all.add(self)
 
     def __missing__(self, argument: Any) -> str:
         text = self._function(argument)
-        if len(self) >= REMEMBERED:
+        if len(self) >= MAX_MEMO_ENTRIES:
             self.clear()
-        Remembered._added += 1
-        if Remembered._added > REMEMBERED_BY_ALL:
-            Remembered._added = 0
-            for each in Remembered._all:
+        Memo._added += 1
+        if Memo._added > MAX_MEMO_ENTRIES_IN_ALL:
+            Memo._added = 0
+            for each in Memo._all:
                 each.clear()
         self[argument] = text
         return text

@@ -1,8 +1,8 @@
-"""The plan of an operation: its root fields, each resolved to a value or a source and written as JSON text."""
+"""The plan of an operation: its root fields, each resolved to a value or a source and rendered as JSON text."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,9 @@ from graphql import (
 from plan.compiler import Compiler
 from plan.errors import NotPlanned
 from plan.fields import Fields, Resolver
-from plan.leaves import string
 from plan.selections import Selections, condition_variables
-from plan.values import Run, Value, settled_one
+from plan.templates import Template, members
+from plan.values import Get, Run, Value, await_if_awaitable
 
 MAX_VARIANTS = 32
 MAX_PLANNED_FIELDS = 4_000  # of all variants of an operation together
@@ -30,37 +30,41 @@ INTROSPECTION = ("__schema", "__type")
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A root field. `get` gives its value, or something to await that does."""
+    """A root field. `get` is called with None as the object."""
 
     key: str
     nodes: Sequence[FieldNode]
-    get: Callable[[Run], Any]
+    get: Get
     value: Value
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class OperationPlan:
     """An operation under one set of conditions."""
 
     is_mutation: bool
     is_nullable: bool  # whether a root field that fails leaves the others
-    texts: Sequence[str]  # of the answer's members: fixed, or with %s for a root's
-    roots: Sequence[Root]
+    template: Template[Root]
+
+    @property
+    def roots(self) -> Sequence[Root]:
+        """The root fields, in the order of the answer."""
+        return self.template.parts
 
     async def run(self, run: Run) -> list[str]:
         """A text per root field. Raises Mismatch, or what a resolver or Postgres raised."""
-        written: list[str] = []
+        rendered: list[str] = []
         for number, root in enumerate(self.roots, 1):
-            value = await settled_one(root.get(run))
-            written += await root.value.texts(run, [value], is_last=number == len(self.roots))
-        return written
+            value = await await_if_awaitable(root.get(run, None))
+            rendered += await root.value.render(run, [value], is_last=number == len(self.roots))
+        return rendered
 
-    def written(self, texts: Sequence[str]) -> str:
+    def render(self, rendered: Sequence[str]) -> str:
         """The answer's `data`, of a text for each root field."""
-        return f"{{{','.join(self.texts)}}}" % tuple(texts)
+        return self.template.text % tuple(rendered)
 
 
-class Plans:
+class OperationPlans:
     """The plans of one operation: one for each set of values that the variables of its directives have had."""
 
     def __init__(
@@ -77,12 +81,12 @@ class Plans:
         self._operation = operation
         self._fragments = fragments
         self._conditions = condition_variables(operation, fragments)
-        self._known: dict[tuple[bool, ...], Plan | NotPlanned] = {}
+        self._known: dict[tuple[bool, ...], OperationPlan | NotPlanned] = {}
         variants = min(2 ** min(len(self._conditions), 5), MAX_VARIANTS)
         self._max_variants = max(1, min(variants, MAX_PLANNED_FIELDS // max(1, size)))
         self.planned_fields = size * self._max_variants  # at most
 
-    def get(self, variables: Mapping[str, Any]) -> Plan:
+    def get(self, variables: Mapping[str, Any]) -> OperationPlan:
         """The plan for these coerced variables. Raises NotPlanned."""
         decided: tuple[bool, ...] = tuple([variables.get(name, None) for name in self._conditions])
         if None in decided:
@@ -104,36 +108,31 @@ class Plans:
             raise NotPlanned(found.reason)
         return found
 
-    def _compile(self, conditions: Mapping[str, bool]) -> Plan:
+    def _compile(self, conditions: Mapping[str, bool]) -> OperationPlan:
         kind = self._operation.operation
         type_ = self._schema.get_root_type(kind)
         if type_ is None:
             raise NotPlanned("kind of operation")
         selections = Selections(self._schema, self._fragments, conditions)
         compiler = Compiler(self._schema, self._fields, selections)
-        texts: list[str] = []
-        roots: list[Root] = []
-        is_nullable = True
-        for key, nodes in selections.fields(type_, [self._operation.selection_set]).items():
-            name = nodes[0].name.value
-            if name == "__typename":
-                texts.append(f"{string(key)}:{string(type_.name)}")
-                continue
+        fields = selections.fields(type_, [self._operation.selection_set])
+
+        def root(name: str, nodes: Sequence[FieldNode]) -> Root:
             if name in INTROSPECTION:
                 raise NotPlanned("introspection")
             resolver = self._fields.field(type_.name, name)
             assert isinstance(resolver, Resolver)
-            field = type_.fields[name]
-            arguments = compiler.arguments(type_, nodes[0], resolver)
-            get = _getter(resolver, arguments)
-            is_nullable = is_nullable and not is_non_null_type(field.type)
-            texts.append(f"{string(key)}:%s")
-            roots.append(Root(key, nodes, get, compiler.value(field.type, nodes)))
+            get = compiler.getter(type_, resolver, nodes)
+            return Root(_key(nodes[0]), nodes, get, compiler.value(type_.fields[name].type, nodes))
+
+        made = members(type_, fields, root)
         is_mutation = kind is OperationType.MUTATION
-        if is_mutation and len(roots) != 1:
+        if is_mutation and len(made.parts) != 1:
             raise NotPlanned("several mutations")
-        return Plan(is_mutation, is_nullable, texts, roots)
+        is_nullable = not any(is_non_null_type(type_.fields[each.nodes[0].name.value].type) for each in made.parts)
+        return OperationPlan(is_mutation, is_nullable, made)
 
 
-def _getter(resolver: Resolver, arguments: Callable[[Run], Mapping[str, Any]]) -> Callable[[Run], Any]:
-    return lambda run: resolver.call(None, run.info, arguments(run))
+def _key(node: FieldNode) -> str:
+    """Under which key the answer has a field."""
+    return (node.alias or node.name).value

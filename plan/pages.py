@@ -1,20 +1,26 @@
-"""Pages of connections as Relay has them, written from rows that carry their sort values."""
+"""Pages of connections as Relay has them, rendered from rows that carry their sort values."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from graphql import FieldNode, GraphQLObjectType, get_named_type
+import asyncpg
+from graphql import FieldNode, GraphQLNamedType, GraphQLObjectType, get_named_type
 
 from db import connections
 from db.connections import ROOT, PageRequest
 from db.rows import RowType
 from domain.pages import Cursor
+from plan.codegen import Render, Resolved, Row
 from plan.errors import NotPlanned
+from plan.fields import Page
 from plan.leaves import NULL, boolean, integer, string
-from plan.rows import Extras, Row, Rows, Source, Write
+from plan.renderers import RowRenderer, render_rows
+from plan.select import Source
+from plan.steps import RowStep
+from plan.templates import template
 from plan.values import Run
 
 if TYPE_CHECKING:
@@ -22,111 +28,166 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class _Page:
-    """A page that is being written."""
+class _PageInRun:
+    """A page that is being rendered."""
 
-    request: PageRequest
     rows: Sequence[Row]
-    extras: Sequence[Extras]
-    has_more: bool
+    resolved: Sequence[Resolved] | None
+    has_next: bool
+    has_previous: bool
     total: int | None
-    cursors: list[str]
+    cursors: Sequence[str]
 
 
-Part = Callable[[_Page, Run], str]
+Part = Callable[[_PageInRun, Run], str]
 
 
 class PagePlan:
-    """A connection and what is asked for of it."""
+    """A connection and what is selected of it."""
 
     def __init__(self, compiler: Compiler, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> None:
-        self.number = compiler.number()
+        """Raises NotPlanned."""
         self.has_total = False
         self._has_cursors = False
         self._compiler = compiler
-        item = get_named_type(type_.fields["nodes"].type)
-        row_type = compiler.fields.row_type(item.name)
+        row_type = compiler.fields.row_type(get_named_type(type_.fields["nodes"].type).name)
         if row_type is None:
             raise NotPlanned("connection over no rows")
-        self.rows = Rows(compiler, row_type)
-        self._template, self._parts = self._object(type_, nodes, self._part)
-        # All orders end with the id; of the others it is the request that says how many sort values there are.
-        self._sorts: tuple[int, ...] = ()
-        if self._has_cursors:
-            self._sorts = tuple(self._sort(row_type, i) for i in range(_longest(row_type)))
+        self.step = RowStep(row_type, compiler.new_alias)
+        self._renderer = RowRenderer(compiler, self.step)
+        self._template = template(compiler.selections, type_, nodes, lambda *field: self._part(type_, *field))
+        self._sorts = [self.step.select.sort_value(i) for i in range(_longest(row_type))] if self._has_cursors else []
 
-    def _sort(self, row_type: RowType, index: int) -> int:
-        return self.rows.position(f"{self.rows.root.alias}.sort_{index}")
+    async def render(self, run: Run, pages: Sequence[Page], *, is_last: bool = False) -> list[str]:
+        """A text per page; those that differ in their parent alone come in one statement. Raises as Value.render
+        does."""
+        texts = [NULL] * len(pages)
+        groups: dict[Hashable, list[int]] = {}
+        for number, page in enumerate(pages):
+            groups.setdefault(page.request.identity, []).append(number)
+        while groups:
+            _, numbers = groups.popitem()
+            group = [pages[number] for number in numbers]
+            for number, text in zip(numbers, await self._render_group(run, group, is_last and not groups), strict=True):
+                texts[number] = text
+        return texts
 
-    def _object(
+    async def _render_group(self, run: Run, pages: Sequence[Page], is_last: bool) -> list[str]:
+        """The same for pages of one request but for their parents."""
+        request = pages[0].request
+        keys = [page.parent_key for page in pages]
+        counts_apart = self.has_total and request.parent is not None
+        found = await self._fetch(run, pages[0], keys, is_last=is_last and not counts_apart)
+        totals: Sequence[int | None] = [None] * len(keys)
+        if counts_apart:
+            totals = await connections.count(run.context.session, request, keys)
+        elif self.has_total:
+            totals = [found[0]["page_total"]] * len(keys)
+            found = [row for row in found if row["page_row"] is not None]
+        resolved = await self.step.resolve(run, found) if self.step.has_resolved else None
+        of_key: dict[Hashable, list[int]] = {key: [] for key in keys}
+        for number, row in enumerate(found):
+            of_key[row["page_key"] or ROOT].append(number)
+        texts = []
+        for key, total in zip(keys, totals, strict=True):
+            rows = [found[number] for number in of_key[key]]
+            beside = None if resolved is None else [resolved[number] for number in of_key[key]]
+            texts.append(self.render_page(rows, total, request, run, beside))
+        return texts
+
+    async def _fetch(self, run: Run, page: Page, keys: Sequence[Hashable], *, is_last: bool) -> list[asyncpg.Record]:
+        """The rows of one page per key, with the key as `page_key`, null without a parent. With a total and without a
+        parent there are `page_total` and `page_row`, too: a page without rows is one row then, and its number null."""
+        request = page.request
+        run.pages[self.step.select.root.alias] = page
+        values = request.values()
+        if request.parent:
+            values["page_keys"] = list(dict.fromkeys(keys))
+        return await self.step.fetch(run, request.shape, lambda: self._source(request), values, is_last=is_last)
+
+    def _source(self, request: PageRequest) -> Source:
+        select = self.step.select
+        rows = select.numbered(request.pages_text())
+        number = select.root.column("row_number")
+        outputs = {"page_key": select.root.column("page_key")}
+        if self.has_total and not request.parent:
+            rows = f"(select) one left join {rows} on true"
+            outputs |= {"page_row": number, "page_total": f"({request.count_text()})"}
+        return Source(rows, f" order by {number}", outputs)
+
+    def render_page(
         self,
-        type_: GraphQLObjectType,
-        nodes: Sequence[FieldNode],
-        part: Callable[[GraphQLObjectType, str, Sequence[FieldNode]], Any],
-    ) -> tuple[str, list[Any]]:
-        """A template of the fields asked for, and what fills it."""
-        texts, parts = [], []
-        for key, merged in self._compiler.selections.below(type_, nodes).items():
-            name = merged[0].name.value
-            if name == "__typename":
-                texts.append(f'"{key}":"{type_.name}"')
-            else:
-                texts.append(f'"{key}":%s')
-                parts.append(part(type_, name, merged))
-        return "{" + ",".join(texts) + "}", parts
+        found: Sequence[Row],
+        total: int | None,
+        request: PageRequest,
+        run: Run,
+        resolved: Sequence[Resolved] | None,
+    ) -> str:
+        """The page as JSON text. `found` are the rows of its statement, which are one more where there is more, and
+        `resolved` what the step resolved for each. Raises Mismatch."""
+        window = request.window(found)
+        rows = window.rows
+        cursors: Sequence[str] = ()
+        if self._has_cursors:
+            signer, scope = run.context.services.cursors, request.scope
+            sorts = self._sorts[: len(request.order.keys)]
+            cursors = [Cursor(scope, tuple([row[at] for at in sorts])).sign(signer) for row in rows]
+        beside = None if resolved is None else request.window(resolved).rows
+        page = _PageInRun(rows, beside, window.has_next, window.has_previous, total, cursors)
+        return self._template.text % tuple([part(page, run) for part in self._template.parts])
 
     def _part(self, type_: GraphQLObjectType, name: str, nodes: Sequence[FieldNode]) -> Part:
+        of = get_named_type(type_.fields[name].type)
         match name:
             case "nodes":
-                return self._nodes(get_named_type(type_.fields[name].type), nodes)
+                return self._nodes(of, nodes)
             case "edges":
-                return self._edges(get_named_type(type_.fields[name].type), nodes)
+                return self._edges(of, nodes)
             case "pageInfo":
-                return self._page_info(get_named_type(type_.fields[name].type), nodes)
+                return self._page_info(of, nodes)
             case "totalCount":
                 self.has_total = True
                 return lambda page, run: integer(page.total)
         raise NotPlanned("field of a connection")
 
-    def _item(self, type_: Any, nodes: Sequence[FieldNode]) -> Write:
-        return self.rows.write(self.rows.root, type_.name, nodes)
+    def _item(self, type_: GraphQLNamedType, nodes: Sequence[FieldNode]) -> Render:
+        return self._renderer.compile(self.step.select.root, type_.name, nodes)
 
-    def _nodes(self, type_: Any, nodes: Sequence[FieldNode]) -> Part:
-        write = self._item(type_, nodes)
+    def _nodes(self, type_: GraphQLNamedType, nodes: Sequence[FieldNode]) -> Part:
+        render = self._item(type_, nodes)
+        return lambda page, run: f"[{','.join(render_rows(render, page.rows, run, page.resolved))}]"
 
-        def part(page: _Page, run: Run) -> str:
-            if not page.extras:
-                return f"[{','.join([write(row, run, None) for row in page.rows])}]"
-            return f"[{','.join([write(row, run, x) for row, x in zip(page.rows, page.extras, strict=True)])}]"
+    def _edges(self, type_: GraphQLNamedType, nodes: Sequence[FieldNode]) -> Part:
+        edge_type = self._compiler.object_type(type_.name)
 
-        return part
-
-    def _edges(self, type_: Any, nodes: Sequence[FieldNode]) -> Part:
-        def field(edge: GraphQLObjectType, name: str, merged: Sequence[FieldNode]) -> Any:
+        def field(name: str, merged: Sequence[FieldNode]) -> Render | None:
             if name == "node":
-                return self._item(get_named_type(edge.fields[name].type), merged)
+                return self._item(get_named_type(edge_type.fields[name].type), merged)
             self._has_cursors = True
             return None
 
-        template, parts = self._object(type_, nodes, field)
+        edge = template(self._compiler.selections, edge_type, nodes, field)
 
-        def part(page: _Page, run: Run) -> str:
-            written = []
-            for position, row in enumerate(page.rows):
-                extra = page.extras[position] if page.extras else None
-                texts = [string(page.cursors[position]) if p is None else p(row, run, extra) for p in parts]
-                written.append(template % tuple(texts))
-            return f"[{','.join(written)}]"
+        def part(page: _PageInRun, run: Run) -> str:
+            columns = [
+                [string(cursor) for cursor in page.cursors]
+                if render is None
+                else render_rows(render, page.rows, run, page.resolved)
+                for render in edge.parts
+            ]
+            if not columns:
+                return f"[{','.join([edge.text] * len(page.rows))}]"
+            return f"[{','.join([edge.text % members for members in zip(*columns, strict=True)])}]"
 
         return part
 
-    def _page_info(self, type_: Any, nodes: Sequence[FieldNode]) -> Part:
-        def field(info: GraphQLObjectType, name: str, merged: Sequence[FieldNode]) -> Any:
+    def _page_info(self, type_: GraphQLNamedType, nodes: Sequence[FieldNode]) -> Part:
+        def field(name: str, merged: Sequence[FieldNode]) -> Callable[[_PageInRun], str]:
             match name:
                 case "hasNextPage":
-                    return lambda page: boolean(_goes_on(page) if page.request.backward else page.has_more)
+                    return lambda page: boolean(page.has_next)
                 case "hasPreviousPage":
-                    return lambda page: boolean(page.has_more if page.request.backward else _goes_on(page))
+                    return lambda page: boolean(page.has_previous)
                 case "startCursor":
                     self._has_cursors = True
                     return lambda page: string(page.cursors[0]) if page.cursors else NULL
@@ -135,85 +196,10 @@ class PagePlan:
                     return lambda page: string(page.cursors[-1]) if page.cursors else NULL
             raise NotPlanned("field of a page's info")
 
-        template, parts = self._object(type_, nodes, field)
-        return lambda page, run: template % tuple([part(page) for part in parts])
-
-    def write(
-        self, rows: Sequence[Row], total: int | None, request: PageRequest, run: Run, extras: Sequence[Extras] | None
-    ) -> str:
-        """The page as JSON text. `rows` has one more where there is more."""
-        has_more = len(rows) > request.size
-        shown = list(rows[: request.size])
-        beside = list(extras[: request.size]) if extras else []
-        if request.backward:
-            shown.reverse()
-            beside.reverse()
-        cursors = []
-        if self._has_cursors:
-            signer, scope = run.context.services.cursors, request.scope
-            sorts = self._sorts[: len(request.order.keys)]
-            cursors = [Cursor(scope, tuple([row[at] for at in sorts])).sign(signer) for row in shown]
-        page = _Page(request, shown, beside, has_more, total, cursors)
-        return self._template % tuple([part(page, run) for part in self._parts])
-
-    async def texts(self, run: Run, pages: Sequence[Any], *, is_last: bool = False) -> list[str]:
-        """A text per page; those that differ in their parent alone come in one statement."""
-        texts = [NULL] * len(pages)
-        groups: dict[Any, list[int]] = {}
-        for position, page in enumerate(pages):
-            groups.setdefault(page.request.identity, []).append(position)
-        while groups:
-            _, positions = groups.popitem()
-            keys = [pages[position].parent_key for position in positions]
-            request: PageRequest = pages[positions[0]].request
-            has_total_apart = self.has_total and request.parent is not None
-            found = await self._fetch(run, request, keys, is_last=is_last and not groups and not has_total_apart)
-            totals: Sequence[int | None] = [None] * len(keys)
-            if has_total_apart:
-                totals = await connections.count(run.context.session, request, keys)
-            elif self.has_total:
-                totals = [found[0][-1]] * len(keys)
-                found = [row for row in found if row[-2] is not None]
-            key_at = -3 if self.has_total and not has_total_apart else -1
-            extras = await self.rows.extras(run, found) if self.rows.has_resolved else None
-            run.pages[self.number] = request
-            of_key: dict[Any, list[int]] = {key: [] for key in keys}
-            for index, row in enumerate(found):
-                of_key[row[key_at] or ROOT].append(index)
-            for position, key, total in zip(positions, keys, totals, strict=True):
-                rows = [found[index] for index in of_key[key]]
-                beside = None if extras is None else [extras[index] for index in of_key[key]]
-                texts[position] = self.write(rows, total, request, run, beside)
-        return texts
-
-    async def _fetch(self, run: Run, request: PageRequest, keys: Sequence[Any], *, is_last: bool) -> list[Row]:
-        """The rows of one page per key; the last column is the key, null where there is no parent. The total of a page
-        without a parent stands behind it in every row, after the row's number: a page without rows is one row of
-        nulls then."""
-        values = request.values()
-        if request.parent:
-            values["parent_keys"] = list(dict.fromkeys(keys))
-        return await self.rows.fetch(run, request.shape, lambda: self._source(request), values, is_last=is_last)
-
-    def _source(self, request: PageRequest) -> Source:
-        rows, alias = self.rows, self.rows.root.alias
-        page = request.page_text(rows.row_type.select_list("r"))
-        if request.parent:
-            parents = "unnest(:parent_keys::uuid[]) parent (key)"
-            tables = rows.numbered(f"select parent.key, page.* from {parents} cross join lateral ({page}) page")
-        else:
-            tables = rows.numbered(f"select null::uuid as key, page.* from ({page}) page")
-        last = f", {alias}.key"
-        if self.has_total and not request.parent:
-            tables = f"(select) one left join {tables} on true"
-            last += f", {alias}.row_number, ({request.count_text()}) as total"
-        return Source(tables, f" order by {alias}.row_number", last)
-
-
-def _goes_on(page: _Page) -> bool:
-    """Whether there is more where the page comes from: there is, or was, when a cursor says so."""
-    return page.request.cursor is not None
+        info = template(self._compiler.selections, self._compiler.object_type(type_.name), nodes, field)
+        return lambda page, run: info.text % tuple([part(page) for part in info.parts])
 
 
 def _longest(row_type: RowType) -> int:
+    """The most sort values that an order of this type has. All end with the id; which one it is the request says."""
     return max(len(order.keys) for order in row_type.orders.values())

@@ -1,4 +1,4 @@
-"""What a selection set asks for of one object type: fields merged, fragments followed, @skip and @include decided."""
+"""What a selection set selects of one object type: fields merged, fragments followed, @skip and @include decided."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ class Selections:
         self._conditions = conditions
 
     def fields(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode | None]) -> dict[str, list[FieldNode]]:
-        """The fields asked for by response key, in the order of the answer; those of one key are to be merged."""
+        """The selected fields by response key, in the order of the answer; those of one key are to be merged. Raises
+        NotPlanned for a directive other than @skip and @include."""
         found: dict[str, list[FieldNode]] = {}
         followed: set[str] = set()
         for selection_set in sets:
@@ -47,7 +48,7 @@ class Selections:
         return found
 
     def below(self, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> dict[str, list[FieldNode]]:
-        """The fields asked for of the value of a field."""
+        """The fields selected of the value of a field. Raises as `fields` does."""
         return self.fields(type_, (node.selection_set for node in nodes))
 
     def _collect(
@@ -97,7 +98,7 @@ class Selections:
 
 
 def condition_variables(operation: OperationDefinitionNode, fragments: Fragments) -> tuple[str, ...]:
-    """The variables that decide what an operation asks for."""
+    """The names of the variables in an operation's @skip and @include: they decide what it selects."""
     found: dict[str, None] = {}
     for node in selections_within(operation.selection_set, fragments):
         for directive in node.directives or ():

@@ -1,4 +1,7 @@
-"""How values of a GraphQL type become JSON text: many at a time, so that the rows they need come in one statement."""
+"""How values of a GraphQL type become JSON text: many at a time, so that the rows they need come in one statement.
+
+Values are Any here: resolvers give them, and only their GraphQL type says what they are.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,70 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from graphql import GraphQLObjectType
+from graphql import FieldNode, GraphQLObjectType, GraphQLOutputType
+from graphql.execution.values import VariableValues
 
-from db.connections import PageRequest
+from db.rows import RowType
 from db.sources import Listing, Reference
+from domain.signing import Signer
 from plan.errors import Mismatch
-from plan.leaves import NULL
+from plan.fields import Page
+from plan.leaves import NULL, RenderValue
 
 if TYPE_CHECKING:
+    from db.session import Session
     from plan.compiler import Compiler
     from plan.objects import ObjectPlan
     from plan.pages import PagePlan
     from plan.rows import RowPlan
 
 
+class Services(Protocol):
+    """What plans need of the service's parts."""
+
+    @property
+    def cursors(self) -> Signer:
+        """Signs cursors."""
+
+
+class Context(Protocol):
+    """What plans need of a request's context."""
+
+    @property
+    def session(self) -> Session:
+        """The open session."""
+
+    @property
+    def services(self) -> Services:
+        """The service's parts."""
+
+
 @dataclass(slots=True)
 class Run:
-    """One run of a plan. `info` is what resolvers take; `variables` are graphql-core's coerced ones; `pages` are the
-    requests of the pages that are being written, by the number of their plan."""
+    """One run of a plan. `info` is what resolvers take; `variables` are graphql-core's coerced ones; `pages` are those
+    that are being rendered, by alias of the select that reads them."""
 
-    context: Any
-    info: Any
-    variables: Any
-    pages: dict[int, PageRequest] = field(default_factory=dict)
+    context: Context
+    info: object
+    variables: VariableValues
+    pages: dict[str, Page] = field(default_factory=dict)
+
+
+Get: TypeAlias = Callable[[Run, Any], Any]
+"""Gives a field's value of an object, a source, or something to await that gives one of these."""
 
 
 class Value(ABC):
-    """A type and what is asked for of it. `is_leaf`: writing its values takes nothing but them."""
+    """A type and what is selected of it. `is_leaf`: rendering its values takes nothing but them."""
 
     is_leaf = False
 
     @abstractmethod
-    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
-        """A text per value. Raises Mismatch. `is_last`: nothing of the run comes after these values."""
+    async def render(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+        """A text per value. `is_last`: nothing of the run comes after these values. Raises Mismatch for a value that
+        the type does not allow, or what a resolver or Postgres raised."""
 
 
 class Leaf(Value):
@@ -48,11 +80,11 @@ class Leaf(Value):
 
     is_leaf = True
 
-    def __init__(self, write: Callable[[Any], str]) -> None:
-        self.write = write
+    def __init__(self, render_value: RenderValue) -> None:
+        self._render_value = render_value
 
-    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
-        return [NULL if value is None else self.write(value) for value in values]
+    async def render(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+        return [NULL if value is None else self._render_value(value) for value in values]
 
 
 class NonNull(Value):
@@ -62,8 +94,8 @@ class NonNull(Value):
         self.of = of
         self.is_leaf = of.is_leaf
 
-    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
-        texts = await self.of.texts(run, values, is_last=is_last)
+    async def render(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+        texts = await self.of.render(run, values, is_last=is_last)
         if NULL in texts:
             raise Mismatch("null")
         return texts
@@ -76,15 +108,15 @@ class List(Value):
         self.of = of
         self.is_leaf = of.is_leaf
 
-    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+    async def render(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
         items: list[Any] = []
         for value in values:
             if isinstance(value, Listing):
                 return await self._listings(run, values, is_last=is_last)
             items.extend(value or ())
-        written = iter(await self.of.texts(run, await settled(items), is_last=is_last))
+        rendered = iter(await self.of.render(run, await gather_awaitables(items), is_last=is_last))
         return [
-            NULL if value is None else f"[{','.join([next(written) for _ in range(len(value))])}]" for value in values
+            NULL if value is None else f"[{','.join([next(rendered) for _ in range(len(value))])}]" for value in values
         ]
 
     async def _listings(self, run: Run, values: Sequence[Listing], *, is_last: bool) -> list[str]:
@@ -94,29 +126,30 @@ class List(Value):
         plan = of.rows(values[0].row_type)
         lists = []
         for number, value in enumerate(values, 1):
-            lists.append(await plan.listed(run, value, is_last=is_last and number == len(values)))
+            lists.append(await plan.render_listing(run, value, is_last=is_last and number == len(values)))
         return [f"[{','.join(texts)}]" for texts in lists]
 
 
 class Object(Value):
     """An object, an interface, or a connection over rows."""
 
-    def __init__(self, compiler: Compiler, type_: Any, nodes: Sequence[Any]) -> None:
+    def __init__(self, compiler: Compiler, type_: GraphQLOutputType, nodes: Sequence[FieldNode]) -> None:
         self._compiler = compiler
         self._type = type_
         self._nodes = nodes
         self._rows: dict[str, RowPlan] = {}
         self._objects: dict[str, ObjectPlan] = {}
-        is_page = isinstance(type_, GraphQLObjectType) and compiler.fields.is_page(type_.name)
-        self.page: PagePlan | None = compiler.page(type_, nodes) if is_page else None
-        if isinstance(type_, GraphQLObjectType) and not is_page:  # what it does not cover is known before it runs
-            if (row_type := compiler.fields.row_type(type_.name)) is not None:
+        self.page: PagePlan | None = None
+        if isinstance(type_, GraphQLObjectType):  # what it does not cover is known before it runs
+            if compiler.fields.is_page(type_.name):
+                self.page = compiler.page(type_, nodes)
+            elif (row_type := compiler.fields.row_type(type_.name)) is not None:
                 self.rows(row_type)
             else:
                 self._object(type_.name)
 
-    def rows(self, row_type: Any) -> RowPlan:
-        """The plan for rows of this type."""
+    def rows(self, row_type: RowType) -> RowPlan:
+        """The plan for rows of this type, compiled on first use. Raises NotPlanned."""
         if row_type.name not in self._rows:
             self._rows[row_type.name] = self._compiler.rows(row_type, self._nodes)
         return self._rows[row_type.name]
@@ -126,9 +159,9 @@ class Object(Value):
             self._objects[type_name] = self._compiler.object(type_name, self._nodes)
         return self._objects[type_name]
 
-    async def texts(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
+    async def render(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
         if self.page is not None:
-            return await self.page.texts(run, values, is_last=is_last)
+            return await self.page.render(run, values, is_last=is_last)
         texts = [NULL] * len(values)
         groups: dict[tuple[str, str], list[int]] = {}
         for position, value in enumerate(values):
@@ -145,9 +178,9 @@ class Object(Value):
             chosen = [values[position] for position in positions]
             last = is_last and not groups
             if by:
-                found = await self.rows(chosen[0].row_type).referenced(run, chosen, is_last=last)
+                found = await self.rows(chosen[0].row_type).render_references(run, chosen, is_last=last)
             else:
-                found = await self._object(name).texts(run, chosen, is_last=last)
+                found = await self._object(name).render(run, chosen, is_last=last)
             for position, text in zip(positions, found, strict=True):
                 texts[position] = text
         return texts
@@ -156,24 +189,25 @@ class Object(Value):
         return self._compiler.fields.type_name(value)
 
 
-async def settled(values: Sequence[Any]) -> list[Any]:
-    """The values, those to be awaited all at once, so that loaders see them together; sources stay what they are."""
-    waiting = [value for value in values if is_awaited(type(value))]
+async def gather_awaitables(values: Sequence[Any]) -> list[Any]:
+    """The values, with what those to be awaited gave in their places: all at once, so that loaders see them together.
+    Sources stay what they are. Raises what the first that fails raises."""
+    waiting = [value for value in values if _is_awaited(type(value))]
     if not waiting:
         return list(values)
     results = iter(await asyncio.gather(*waiting))
-    return [next(results) if is_awaited(type(value)) else value for value in values]
+    return [next(results) if _is_awaited(type(value)) else value for value in values]
 
 
-async def settled_one(value: Any) -> Any:
-    """As `settled`, of one value."""
-    return await value if is_awaited(type(value)) else value
+async def await_if_awaitable(value: Any) -> Any:
+    """As `gather_awaitables`, of one value."""
+    return await value if _is_awaited(type(value)) else value
 
 
 _awaited: dict[type, bool] = {}
 
 
-def is_awaited(kind: type) -> bool:
+def _is_awaited(kind: type) -> bool:
     """Whether values of this type are still to come."""
     known = _awaited.get(kind)
     if known is None:

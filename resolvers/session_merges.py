@@ -40,11 +40,16 @@ async def merge(services: Services, claims: Claims, refresh_token: str | None) -
         raise Invalid("Send `refreshToken`, the anonymous session's refresh token: its access token is no proof.", path)
     await sessions.refuse_ended(services, claims)
     token = services.refresh_tokens.read(refresh_token)
-    if token is not None and (visitor := await _unmerged(services, token)) is not None:
-        await services.storage_use.take_over(visitor, claims)
-    merged = token and await _merge(services, claims.subject, token)
-    if not merged:
-        raise InvalidCredentials("The refresh token is not valid.", path)
+    visitor = await _unmerged(services, token) if token is not None else None
+    undo = await services.storage_use.take_over(visitor, claims) if visitor is not None else None
+    try:
+        merged = await _merge(services, claims.subject, token) if token is not None else None
+        if merged is None:
+            raise InvalidCredentials("The refresh token is not valid.", path)
+    except BaseException:
+        if undo is not None:
+            undo()
+        raise
     return merged
 
 

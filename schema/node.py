@@ -93,8 +93,7 @@ def to_many(description: str, *, key: str = "id", by: str, order_by: str, most: 
     """A field that is a list of the first `most` rows whose column `by` is this row's `key`. See db.rows.ToMany."""
 
     async def resolve(self: Row, info: Info) -> Any:
-        rows = info.context.session.loaders.many_by(declared.target(), by, order_by, where)
-        return (await rows.load(self.record[key]))[:most]
+        return await info.context.session.loaders.related(declared, self.record[key])
 
     declared = ToMany(lambda: _target(field), key, by, order_by, most, where)
     field = strawberry.field(description=description, resolver=resolve, metadata={"row": declared, **at_most(most)})

@@ -11,8 +11,9 @@ import strawberry
 
 from domain.pages import size_of
 from domain.recommendations import MAX_REASONS
-from resolvers import products, recommendations
-from resolvers.recommendations import Feed, GiftWishes, Recommended
+from resolvers import feeds, products, recommendations
+from resolvers.feeds import Feed, GiftWishes
+from resolvers.recommendations import Recommended
 from schema.bounds import at_most
 from schema.connection import PageInfo
 from schema.context import Info
@@ -157,7 +158,7 @@ class RecommendationQuery:
         self, info: Info, first: int | None = None, after: str | None = None, filter: ProductFilter | None = None
     ) -> RecommendationConnection:
         size, _ = size_of(first)
-        feed = await recommendations.discover(
+        feed = await feeds.discover(
             info.context.session,
             info.context.services,
             wanted=filter.plain(info.context.services.settings.default_currency) if filter else None,
@@ -173,7 +174,7 @@ class RecommendationQuery:
         size, _ = size_of(first)
         services = info.context.services
         wishes = input.plain(services.settings.default_currency)
-        feed = await recommendations.find_gifts(info.context.session, services, wishes, size=size, after=after)
+        feed = await feeds.find_gifts(info.context.session, services, wishes, size=size, after=after)
         return RecommendationConnection.of(feed)
 
 

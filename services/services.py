@@ -32,7 +32,7 @@ class Services:
     storage_use: StorageUse
     system_log: SystemLog
     sender: Sender | None  # None: mails wait in the outbox
-    rankings: Rankings[Any]  # resolvers/recommendations.py keeps its feeds here
+    rankings: Rankings[Any]  # resolvers/feeds.py keeps them here
     refresh_tokens: RefreshTokens = field(repr=False)
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)

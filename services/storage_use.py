@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -101,17 +102,22 @@ class StorageUse:
         self._has_some.set()
         return Taken(amount, [use for use, _ in uses])
 
-    async def take_over(self, session: UUID, claims: Claims) -> None:
-        """Counts what an anonymous session stored today as the account's that it becomes a part of. Raises
-        LimitReached, as take() does."""
+    async def take_over(self, session: UUID, claims: Claims) -> Callable[[], None]:
+        """Counts what an anonymous session stored today as the account's that it becomes a part of; the function undoes
+        that. Raises LimitReached, as take() does."""
         of_session, own = self._use(self._person(session)), self._use(self._person(claims.subject or session))
         await self.share([of_session, own])
         amount = of_session.shared + of_session.own
         if own.shared + own.own + amount > self._limit(claims):
             raise LimitReached("Both together stored more than may be stored in a day: merge them tomorrow.")
-        own.own += amount
-        of_session.own -= amount
-        self._has_some.set()
+
+        def move(bytes_: int) -> None:
+            own.own += bytes_
+            of_session.own -= bytes_
+            self._has_some.set()
+
+        move(amount)
+        return partial(move, -amount)
 
     def _network_of(self, name: str) -> bytes:
         return self._pseudonyms.of(f"network:{name}", self._clock().timestamp())

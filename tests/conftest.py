@@ -40,6 +40,15 @@ from tests.bases.accounts import add_user
 from tests.client import Client
 from tests.mailbox import Mailbox, mail_server
 
+SLOW = (
+    "tests/security/test_claims.py::test_thousands",
+    "tests/security/test_schemathesis.py",
+    "tests/e2e/",
+    "tests/integration/test_embedded.py",
+    "tests/integration/test_search.py",
+    "tests/integration/test_product_imports.py",
+    "tests/differential/",
+)
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -49,6 +58,16 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the folder of real data sets (../shared/data) is not here")
     return SHARED_DATA
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first: at the end, one worker would do it while the others have nothing left."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One more than there are cores: tests wait for Postgres and for processes about a third of their time."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_report_header() -> str:

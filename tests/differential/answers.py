@@ -23,7 +23,7 @@ import msgspec
 
 from domain import ids
 from domain.recommendations import Shown
-from resolvers.recommendations import FeedCursor
+from resolvers.feeds import FeedCursor
 from services.services import Services
 from tests.differential.apps import Answer
 

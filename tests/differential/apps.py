@@ -107,7 +107,7 @@ def engine_of(app: Starlette) -> Engine:
 
 def schema_of(app: Starlette) -> GraphQLSchema:
     """The schema that this service runs."""
-    return engine_of(app)._core
+    return engine_of(app).core
 
 
 async def ask(app: Starlette, document: Document, token: str | None) -> Answer:

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
 from db.connections import PageRequest
-from plan import leaves, pages
-from plan.leaves import Remembered
+from plan import leaves
+from plan.leaves import Memo
 from plan.pages import PagePlan
-from plan.rows import Rows
+from plan.renderers import RowRenderer
 from plan.selections import Selections
 
 _AMOUNT = re.compile(r'"(\d+\.\d)\d"')
@@ -34,8 +34,21 @@ class Fault:
         return mock.patch.object(self.owner, self.attribute, self.make(getattr(self.owner, self.attribute)))
 
 
+def _of_request(change: Callable[[PageRequest], PageRequest]) -> Callable[[Any], Any]:
+    """`PagePlan.render_page`, told that the page is of another request."""
+
+    def make(write: Any) -> Any:
+        def changed(plan: PagePlan, found: Any, total: Any, request: PageRequest, run: Any, extras: Any) -> str:
+            text: str = write(plan, found, total, change(request), run, extras)
+            return text
+
+        return changed
+
+    return make
+
+
 def _of_page(change: Callable[[list[Any], PageRequest], list[Any]]) -> Callable[[Any], Any]:
-    """`PagePlan.write`, given other rows."""
+    """`PagePlan.render_page`, given other rows."""
 
     def make(write: Any) -> Any:
         def changed(plan: PagePlan, found: Any, total: Any, request: PageRequest, run: Any, extras: Any) -> str:
@@ -54,7 +67,7 @@ def _without_microseconds(moment: Any) -> Any:
 
 
 def _short_money(missing: Any) -> Any:
-    def changed(memo: Remembered, argument: Any) -> str:
+    def changed(memo: Memo, argument: Any) -> str:
         text: str = missing(memo, argument)
         return _AMOUNT.sub(r'"\1"', text)
 
@@ -62,19 +75,23 @@ def _short_money(missing: Any) -> Any:
 
 
 FAULTS = {
-    "the last row of a page is lost": Fault(PagePlan, "write", _of_page(lambda found, _: found[:-1])),
-    "the first two rows change places": Fault(PagePlan, "write", _of_page(lambda found, _: found[1::-1] + found[2:])),
-    "the next page is not seen": Fault(PagePlan, "write", _of_page(lambda found, request: found[: request.size])),
-    "what came before a page is not seen": Fault(pages, "_goes_on", lambda _: lambda page: False),
+    "the last row of a page is lost": Fault(PagePlan, "render_page", _of_page(lambda found, _: found[:-1])),
+    "the first two rows change places": Fault(
+        PagePlan, "render_page", _of_page(lambda found, _: found[1::-1] + found[2:])
+    ),
+    "the next page is not seen": Fault(PagePlan, "render_page", _of_page(lambda found, request: found[: request.size])),
+    "what came before a page is not seen": Fault(
+        PagePlan, "render_page", _of_request(lambda request: replace(request, cursor=None))
+    ),
     "a null becomes an empty text": Fault(leaves, "NULL", lambda _: '""'),
     "a backslash is not escaped": Fault(leaves, "string", lambda write: lambda text: write(text).replace("\\\\", "\\")),
     "a letter beyond ASCII is lost": Fault(
         leaves, "string", lambda write: lambda text: write(text.encode("ascii", "ignore").decode())
     ),
-    "a moment loses its microseconds": Fault(leaves, "moment", _without_microseconds),
-    "money loses its last digit": Fault(Remembered, "__missing__", _short_money),
+    "a moment loses its microseconds": Fault(leaves, "timestamp", _without_microseconds),
+    "money loses its last digit": Fault(Memo, "__missing__", _short_money),
     "a row that is not there is written": Fault(
-        Rows, "_to_one", lambda to_one: lambda *given: _unguarded(to_one(*given))
+        RowRenderer, "_to_one", lambda to_one: lambda *given: _unguarded(to_one(*given))
     ),
     "@skip and @include are not looked at": Fault(Selections, "_is_included", lambda _: lambda *given: True),
 }

@@ -158,7 +158,7 @@ class Values:
             return random.choice(world.questions)
         if name in _SLUGS:
             return self._slug(_SLUGS[name])
-        if name in ("since", "until", "expiresAt", "sentAt"):
+        if name in _DAYS:
             return self._moment(name)
         if name == "idempotencyKey" or name == "clientSwipeId":
             return f"key-{random.randint(1, 10**6)}"
@@ -168,8 +168,7 @@ class Values:
         return "no-such-slug" if self._is_odd() else self._random.choice(self._world.slugs[kind])
 
     def _moment(self, name: str) -> str:
-        days = {"since": -20, "until": 1, "expiresAt": 30, "sentAt": 0}[name]
-        moment = self._world.now + timedelta(days=days, minutes=self._random.randint(0, 999))
+        moment = self._world.now + timedelta(days=_DAYS[name], minutes=self._random.randint(0, 999))
         if self._is_odd():
             return (moment - timedelta(days=800)).isoformat()
         return self._random.choice(
@@ -205,6 +204,7 @@ _SLUGS = {
     "brandSlugs": "brands",
     "retailerSlug": "retailers",
 }
+_DAYS = {"since": -20, "until": 1, "expiresAt": 30, "sentAt": 0}  # from now, of what is a timestamp
 _PURPOSES = {  # names that mean something else here
     "product.id": "productId",
     "brands.search": "brandSearch",

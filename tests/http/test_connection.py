@@ -189,6 +189,15 @@ async def test_the_total_is_of_all_pages(shop: Shop) -> None:
         assert (found["totalCount"], len(found["nodes"])) == (10, size)
 
 
+@pytest.mark.parametrize("order", ["NEWEST", "PRICE_ASC", "PRICE_DESC", "NAME", "POPULARITY"])
+async def test_a_page_with_cursors_is_compiled_in_every_order(shop: Shop, order: str) -> None:
+    """Orders differ in how many sort values they have."""
+    before = shop.engine.counts["planned"]
+    await page(shop, first=2, orderBy=order)
+    assert shop.engine.counts["planned"] == before + 1
+    assert not shop.engine.counts["error"]
+
+
 @pytest.mark.parametrize(
     "query",
     [

@@ -227,6 +227,16 @@ async def test_not_ready_while_the_database_is_gone_and_ready_again_after(shop: 
         await superuser.close()
 
 
+async def test_asking_often_whether_it_is_ready_costs_one_look_a_second(shop: Shop) -> None:
+    looks = "select xact_commit from pg_stat_database where datname = current_database()"
+    await shop.owner.execute("select pg_stat_force_next_flush()")
+    before = await shop.owner.fetchval(looks)
+    answers = await asyncio.gather(*(shop.http.get("/readyz") for _ in range(200)))
+    assert {answer.text for answer in answers} == {"ready"}
+    await shop.owner.execute("select pg_stat_clear_snapshot()")
+    assert await shop.owner.fetchval(looks) - before < 50
+
+
 async def test_not_ready_before_the_tables_are_there(shop: Shop) -> None:
     await shop.owner.execute("alter table public.categories rename to categories_gone")
     with structlog.testing.capture_logs():

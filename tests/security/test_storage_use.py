@@ -17,6 +17,7 @@ import msgspec
 import pytest
 
 from db.claims import SERVICE, Claims
+from domain import ids
 from domain.errors import LimitReached
 from domain.pseudonyms import Pseudonyms
 from server import create_app
@@ -280,6 +281,18 @@ async def test_what_a_session_stored_is_its_accounts_after_a_merge(serve: Serve,
     await anna.do(merge, token=visitors[0].refresh_token)  # again: counted once
     assert (await anna.refusal(merge, token=visitors[1].refresh_token))["code"] == "LIMIT_REACHED"
     assert 0 < await fill(anna, text="x" * 700) < 6
+
+
+async def test_a_merge_that_fails_moves_nothing(serve: Serve, shop: Shop) -> None:
+    """The account is gone, its access token is still good for a while."""
+    http = await serve(anonymous=15_000)
+    anna, visitor = Client(http, (await shop.account()).token), await Client(http).start_session()
+    await fill(visitor, text="x" * 700)
+    await shop.owner.execute("delete from auth.users where id = $1", ids.decode_as("Profile", await anna.my_id()))
+    merge = "mutation ($token: String!) { mergeSession(input: {refreshToken: $token}) { userErrors { code } } }"
+    body = (await anna.post(merge, token=visitor.refresh_token)).json()
+    assert body.get("errors") or body["data"]["mergeSession"]["userErrors"]
+    assert await fill(visitor, text="x" * 700) == 0
 
 
 async def test_what_comes_over_a_websocket_counts_alike(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

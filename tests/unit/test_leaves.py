@@ -45,17 +45,17 @@ def test_what_json_cannot_hold_is_no_float(value: object) -> None:
 @given(st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC)))
 def test_moments_from_rows_and_from_json_are_printed_as_the_scalar_prints_them(moment: datetime) -> None:
     printed = json.dumps(SCALARS[datetime].serialize(moment))
-    assert leaves.moment(moment) == printed
+    assert leaves.timestamp(moment) == printed
     of_postgres = moment.isoformat()
     if moment.microsecond:  # zeros at the end are left out
         seconds, fraction = of_postgres[:-6].split(".")
         of_postgres = f"{seconds}.{fraction.rstrip('0')}+00:00"
-    assert leaves.moment(of_postgres) == printed
+    assert leaves.timestamp(of_postgres) == printed
 
 
 def test_a_moment_of_another_zone_is_left_to_the_scalar() -> None:
     with pytest.raises(Mismatch):
-        leaves.moment(datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1))))
+        leaves.timestamp(datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1))))
 
 
 def test_what_is_remembered_is_bounded_and_right() -> None:
@@ -65,9 +65,9 @@ def test_what_is_remembered_is_bounded_and_right() -> None:
         asked.append(number)
         return str(number)
 
-    known = leaves.Remembered(text)
+    known = leaves.Memo(text)
     assert [known[1], known[1], known[2]] == ["1", "1", "2"]
     assert asked == [1, 2]
-    for number in range(leaves.REMEMBERED * 2):
+    for number in range(leaves.MAX_MEMO_ENTRIES * 2):
         assert known[number] == str(number)
-    assert len(known) <= leaves.REMEMBERED
+    assert len(known) <= leaves.MAX_MEMO_ENTRIES

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import threading
 import unicodedata
 
 import argon2
 import pytest
 
 from domain.passwords import MAX_LENGTH, fits, normalise, spellings
-from services.passwords import Passwords
+from services.passwords import MAX_AT_ONCE, Passwords
 
 PASSWORD = "Schl\u00fcssel-\u00e7\u00e9dille-\u00c5"
 
@@ -91,3 +93,31 @@ def test_what_a_server_hashes_with() -> None:
     fresh = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(fresh)
     assert fresh._hasher().hash("correct horse").startswith("$argon2id$v=19$m=65536,t=3,p=4$")
+
+
+async def test_who_hangs_up_makes_no_room_for_another_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    running, most, lock, go_on = 0, 0, threading.Lock(), threading.Event()
+    started = threading.Semaphore(0)
+
+    def hash_slowly(self: Passwords, password: str) -> str:
+        nonlocal running, most
+        with lock:
+            running += 1
+            most = max(most, running)
+        started.release()
+        go_on.wait(10)
+        with lock:
+            running -= 1
+        return password
+
+    monkeypatch.setattr(Passwords, "_hash", hash_slowly)
+    hashes = [asyncio.create_task(Passwords().hash("correct horse")) for _ in range(20)]
+    for _ in range(MAX_AT_ONCE):
+        await asyncio.to_thread(started.acquire)
+    for hashing in hashes[:10]:
+        hashing.cancel()
+    await asyncio.sleep(0.01)
+    go_on.set()
+    found = await asyncio.gather(*hashes, return_exceptions=True)
+    assert found[10:] == ["correct horse"] * 10
+    assert most == MAX_AT_ONCE

@@ -40,6 +40,21 @@ def test_an_export_does_not_go_into_a_file_of_another_user(
     assert file.read_text() == "theirs"
 
 
+def test_a_link_of_another_user_is_not_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine").write_text("precious")
+    link = tmp_path / "export.ndjson"
+    link.symlink_to(tmp_path / "mine")
+    found = os.lstat(link)
+    theirs = os.stat_result((*found[:4], os.geteuid() + 1, *found[5:10]))
+    monkeypatch.setattr(os, "lstat", lambda path: theirs)
+    with pytest.raises(typer.Exit):
+        _opened(link)
+    assert "is a link of another user" in capsys.readouterr().err
+    assert (tmp_path / "mine").read_text() == "precious"
+
+
 def test_a_pipe_keeps_its_mode(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe, 0o640)

@@ -7,7 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from db.queries import QUERIES, QUERY_FOLDER, Fragment, Queries, UnknownParameter, all_of, compose
+from db.queries import (
+    QUERIES,
+    QUERY_FOLDER,
+    Fragment,
+    NumberedSql,
+    Queries,
+    UnknownParameter,
+    all_of,
+    compose,
+    prefixed,
+)
 
 FILES = sorted(QUERY_FOLDER.glob("*.sql"))
 
@@ -92,6 +102,18 @@ def test_two_slots_may_use_the_same_name_for_different_values() -> None:
 def test_a_value_is_never_read_as_sql() -> None:
     composed = compose("select {a}", {"a": Fragment(":x", {"x": "{b} :y $1"})})
     assert composed.statement() == ("select $1", ["{b} :y $1"])
+
+
+def test_a_statement_takes_its_arguments_by_name_and_leaves_the_others() -> None:
+    numbered = NumberedSql.of("r.a = :b and r.c = :a::int and r.d = :b")
+    assert numbered == NumberedSql("r.a = $1 and r.c = $2::int and r.d = $1", ("b", "a"))
+    assert numbered.arguments({"a": 1, "b": 2, "c": 3}) == [2, 1]
+    with pytest.raises(UnknownParameter, match=":b has no value"):
+        numbered.arguments({"a": 1})
+
+
+def test_a_prefix_renames_parameters_and_nothing_else() -> None:
+    assert prefixed("r.a = :a::text or x[1:2] = :b", "p1_") == "r.a = :p1_a::text or x[1:2] = :p1_b"
 
 
 def test_conditions_are_joined_by_and_each_in_its_brackets() -> None:

@@ -1,0 +1,225 @@
+"""The builder of select statements over rows: outputs by name, joins, and nested selects as JSON.
+
+It knows tables, relations and pages, and nothing of GraphQL. A to-one relation is a left join. A list or page below a
+row is a nested select that is aggregated to JSON: one output of the row, a list of lists.
+
+An output is asked for by name and has a position in the row from then on; renderers read it by that. Which page a
+select reads is told only when the text is made, as `Pages`: it may differ from run to run.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from db.queries import prefixed
+from db.rows import RowType, ToMany, ToOne
+from plan.errors import NotPlanned
+from plan.fields import Page
+
+MAX_NESTED_OUTPUTS = 100  # arguments of json_build_array
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table in the statement."""
+
+    alias: str
+    row_type: RowType
+
+    def column(self, name: str) -> str:
+        """SQL of one of its columns."""
+        return f"{self.alias}.{name}"
+
+    @property
+    def owner_condition(self) -> str:
+        """` and ...`, or nothing. Row level security says the same; said here too, the index on the owner is used."""
+        return f" and {self.column(self.row_type.owner)} = :subject::uuid" if self.row_type.owner else ""
+
+
+@dataclass(frozen=True, slots=True)
+class ParentColumn:
+    """A column of the row above, in the place of a page's parent key."""
+
+    name: str
+
+
+Pages = Mapping[str, Page]  # by alias of the root of the select that reads them
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """The rows that a statement reads. `tables` stands after `from` and names the root; `rest` comes after the joins;
+    `outputs` are columns by name, added at the end."""
+
+    tables: str
+    rest: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+
+
+class _Output(ABC):
+    """A column of the result."""
+
+    @abstractmethod
+    def sql(self, pages: Pages) -> str:
+        """What gives it, with `:names`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Column(_Output):
+    text: str
+
+    def sql(self, pages: Pages) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
+class _SortValue(_Output):
+    """A sort value of the select's own page; null where the page's order has fewer: orders of a type differ."""
+
+    root: Table
+    index: int
+
+    def sql(self, pages: Pages) -> str:
+        is_there = self.index < len(pages[self.root.alias].request.order.keys)
+        return self.root.column(f"sort_{self.index}") if is_there else "null"
+
+
+@dataclass(frozen=True, slots=True)
+class _NestedList(_Output):
+    """The rows of a to-many relation, as JSON."""
+
+    outer: Table
+    to_many: ToMany
+    select: Select
+
+    def sql(self, pages: Pages) -> str:
+        # The list's own table has the alias r, as its condition and order say; what is above has others.
+        many, row_type = self.to_many, self.select.root.row_type
+        return self.select.nested(
+            f"select {row_type.select_list('r')} from {row_type.table} r"
+            f" where r.{many.by} = {self.outer.column(many.key)}{Table('r', row_type).owner_condition}"
+            f" and ({many.where}) order by {many.order_by} limit {many.most}",
+            pages,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _NestedPageRows(_Output):
+    """The rows of a page, as JSON."""
+
+    outer: Table
+    select: Select
+
+    def sql(self, pages: Pages) -> str:
+        root = self.select.root
+        page = pages[root.alias]
+        text = page.request.page_text(root.row_type.select_list("r"), _parent_key(self.outer, page))
+        return self.select.nested(prefixed(text, prefix_of(root.alias)), pages)
+
+
+@dataclass(frozen=True, slots=True)
+class _NestedPageTotal(_Output):
+    """How many rows the page's connection has in all."""
+
+    outer: Table
+    root: Table
+
+    def sql(self, pages: Pages) -> str:
+        page = pages[self.root.alias]
+        text = page.request.count_text(_parent_key(self.outer, page))
+        return f"({prefixed(text, prefix_of(self.root.alias))})"
+
+
+class Select:
+    """What is read of one row type: its outputs and what is joined for them."""
+
+    def __init__(self, row_type: RowType, new_alias: Callable[[str], str]) -> None:
+        """`new_alias` gives an alias with this prefix that nothing else in the statement has."""
+        self.root = Table(new_alias("p"), row_type)
+        self._new_alias = new_alias
+        self._outputs: dict[str, _Output] = {}
+        self._positions: dict[str, int] = {}
+        self._joined: dict[tuple[str, str, str, str], Table] = {}
+        self._joins: list[str] = []
+
+    def column(self, table: Table, name: str, *, as_text: bool = False) -> int:
+        """Where a column of the root or of a joined table stands in a row."""
+        text = f"{table.alias}.{name}::text" if as_text else f"{table.alias}.{name}"
+        known = self._positions.get(text)  # runs ask for keys
+        return self._output(text, _Column(text)) if known is None else known
+
+    def sort_value(self, index: int) -> int:
+        """Where a sort value of the page that the select reads stands in a row."""
+        return self._output(f"sort {index}", _SortValue(self.root, index))
+
+    def join(self, table: Table, to_one: ToOne) -> Table:
+        """The table of a to-one relation; the same one when it is asked for again."""
+        row_type = to_one.target()
+        identity = (table.alias, to_one.key, to_one.by, row_type.name)
+        if identity not in self._joined:
+            target = Table(self._new_alias("j"), row_type)
+            on = f"{target.column(to_one.by)} = {table.column(to_one.key)}{target.owner_condition}"
+            self._joins.append(f" left join {row_type.table} {target.alias} on {on}")
+            self._joined[identity] = target
+        return self._joined[identity]
+
+    def nest_list(self, outer: Table, to_many: ToMany, select: Select) -> int:
+        """Where the rows of a to-many relation stand in a row. Raises NotPlanned for too many outputs of theirs."""
+        return self._nest(f"list {select.root.alias}", _NestedList(outer, to_many, select), select)
+
+    def nest_page(self, outer: Table, select: Select) -> int:
+        """Where the rows of a page stand in a row. Raises NotPlanned for too many outputs of theirs."""
+        return self._nest(f"page {select.root.alias}", _NestedPageRows(outer, select), select)
+
+    def nest_total(self, outer: Table, select: Select) -> int:
+        """Where the number of all rows of that page's connection stands in a row."""
+        return self._output(f"total {select.root.alias}", _NestedPageTotal(outer, select.root))
+
+    def text(self, source: Source, pages: Pages) -> str:
+        """The statement, with `:names`; those of a nested page begin with `prefix_of` its alias."""
+        columns = [self._outputs_text(pages)]
+        columns += [f"{expression} as {name}" for name, expression in source.outputs.items()]
+        return f"select {', '.join(columns)} from {source.tables}{self._joins_text}{source.rest}"
+
+    def nested(self, inner: str, pages: Pages) -> str:
+        """The statement as an output of another one: of the rows of `inner`, in their order, a JSON list of lists."""
+        row = f"json_build_array({self._outputs_text(pages)})"
+        return (
+            f"(select coalesce(json_agg({row} order by {self.root.column('row_number')}), '[]')"
+            f" from {self.numbered(inner)}{self._joins_text})"
+        )
+
+    def numbered(self, inner: str) -> str:
+        """A sub-select as the root, with its order kept in `row_number`. Numbered outside the limit, inside the joins:
+        rows that the limit drops are not numbered, and joins need not keep an order."""
+        return f"(select s.*, row_number() over () as row_number from ({inner}) s) {self.root.alias}"
+
+    def _output(self, name: str, expression: _Output) -> int:
+        if name not in self._outputs:
+            self._positions[name] = len(self._outputs)
+            self._outputs[name] = expression
+        return self._positions[name]
+
+    def _nest(self, name: str, expression: _Output, select: Select) -> int:
+        if len(select._outputs) > MAX_NESTED_OUTPUTS:
+            raise NotPlanned("columns")
+        return self._output(name, expression)
+
+    def _outputs_text(self, pages: Pages) -> str:
+        return ", ".join([each.sql(pages) for each in self._outputs.values()]) or "1"
+
+    @property
+    def _joins_text(self) -> str:
+        return "".join(self._joins)
+
+
+def _parent_key(outer: Table, page: Page) -> str:
+    assert isinstance(page.parent_key, ParentColumn)  # it was described with a row of these (plan/rows.py)
+    return outer.column(page.parent_key.name)
+
+
+def prefix_of(alias: str) -> str:
+    """What the names of a nested page's parameters begin with."""
+    return f"{alias}_"

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -23,7 +24,9 @@ from db.queries import QUERIES
 from server import configure_logging, create_app, settle_memory
 from services.tokens import Tokens
 from settings import Settings
+from transports.connections import Connections
 from transports.protocol import BoundedProtocol
+from transports.websocket_protocol import BoundedWebSocketProtocol
 
 DEMO_TOKEN_LIFETIME = 24 * 3600
 
@@ -109,7 +112,8 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,
-        "http": BoundedProtocol,
+        "http": functools.partial(BoundedProtocol, connections=Connections.of(settings)),
+        "ws": BoundedWebSocketProtocol,
         "access_log": False,
         "server_header": False,
         "log_level": "warning",

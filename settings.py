@@ -135,6 +135,8 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     request_timeout: Annotated[float, Meta(gt=0)] = 30
     shutdown_timeout: Positive = 10
     keep_alive: Positive = 75
+    max_connections: Annotated[int, Meta(ge=0)] = 0
+    max_connections_per_address: Annotated[int, Meta(ge=0)] = 0
     listen_database_url: str = ""
     max_streams: Positive = 1_000
     max_streams_per_address: Positive = 100

@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from bench.processes import cpu_seconds, machine_cpu_seconds  # noqa: E402
 
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 UNIQUE = "@UNIQUE@"
 """In a body: a text of 16 characters that no other request has."""
 PICKED = "@PICKED@"
@@ -205,7 +205,7 @@ class Run:
         machine, own = machine_cpu_seconds(), time.process_time()
         await asyncio.sleep(max(self._opens + job.seconds - time.perf_counter(), 0))
         while job.rate is None and len(self._latencies) < job.connections and not self._errors:
-            if time.perf_counter() > self._opens + PATIENCE_SECONDS:
+            if time.perf_counter() > self._opens + TIMEOUT_SECONDS:
                 break
             await asyncio.sleep(0.05)
         self._closes = min(self._closes, time.perf_counter())
@@ -216,7 +216,7 @@ class Run:
         if pacing:
             await pacing
             while self._due or len(self._idle) < len(clients):  # what fell due in time is waited for
-                if self._errors or time.perf_counter() > self._closes + PATIENCE_SECONDS:
+                if self._errors or time.perf_counter() > self._closes + TIMEOUT_SECONDS:
                     break
                 await asyncio.sleep(0.01)
         self._is_over = True

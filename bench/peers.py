@@ -27,7 +27,7 @@ from bench.questions import ACLUE, PLAIN, POSTGRAPHILE
 POOL_SIZE = int(os.environ.get("POOL_SIZE", "20"))
 POSTGRAPHILE_FOLDER = ROOT / "bench" / "postgraphile"
 ISSUER, AUDIENCE = "aclue", "authenticated"
-PATIENCE_SECONDS = 60
+TIMEOUT_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def started(
     with log.open("w") if log else nullcontext() as stderr:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=stderr)
     try:
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + TIMEOUT_SECONDS
         while True:
             if process.poll() is not None or time.monotonic() > deadline:
                 sys.exit(f"{name} did not start; see {log or 'the lines above'}")

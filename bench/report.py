@@ -14,7 +14,7 @@ from typing import Any
 from bench.chart import bars
 from bench.questions import ACLUE, Question
 
-MOST_OTHERS = 0.1
+MAX_OTHERS = 0.1
 """The share of the machine that other work may take before the results say that they cannot be trusted."""
 SHORT = {
     "aclue": "this server",
@@ -257,7 +257,7 @@ def _method(results: Results) -> str:
         seconds=results.seconds,
         generator=results.generator_share,
         others=results.others_share,
-        warning=": **too much for these figures to be trusted**" if results.others_share > MOST_OTHERS else "",
+        warning=": **too much for these figures to be trusted**" if results.others_share > MAX_OTHERS else "",
         plans="not told by the server" if results.plan_share is None else f"{results.plan_share:.1%}",
     )
 

@@ -30,7 +30,7 @@ from bench.processes import memory  # noqa: E402
 from db import secrets  # noqa: E402
 from db.embedded import EmbeddedServer  # noqa: E402
 
-MOST_MB = 50.0
+MAX_MB = 50.0
 START = "mutation { startSession(input: {}) { accessToken } }"
 SUBSCRIPTIONS = (
     "subscription { preferencesUpdated { totalSwipes categories { name score } } }",
@@ -114,8 +114,8 @@ def main() -> int:
             finally:
                 server.terminate()
                 server.wait(30)
-    if sockets == 500 and taken > MOST_MB:
-        print(f"more than {MOST_MB:.0f} MB", file=sys.stderr)
+    if sockets == 500 and taken > MAX_MB:
+        print(f"more than {MAX_MB:.0f} MB", file=sys.stderr)
         return 1
     return 0
 

@@ -27,10 +27,10 @@ log = structlog.get_logger("aclue.changes")
 
 CHANNEL = "aclue_changes"
 EVERYBODY = "*"
-BETWEEN_BATCHES = 0.1  # seconds
-HEARTBEAT = 20.0  # seconds after which a silent connection is tried
-ANSWERS_WITHIN = 5.0  # seconds
-PAUSES = (0.2, 30.0)  # seconds before connecting again: at first, at most
+BATCH_INTERVAL_SECONDS = 0.1  # seconds
+HEARTBEAT_SECONDS = 20.0  # seconds after which a silent connection is tried
+ANSWER_TIMEOUT_SECONDS = 5.0  # seconds
+RECONNECT_SECONDS = (0.2, 30.0)  # seconds before connecting again: at first, at most
 MAX_WAITING = 10_000  # lines; what is more becomes one line, after which everybody looks again
 MAX_PAYLOAD = 7_900  # bytes; Postgres takes a little less than 8,000
 _EVERYTHING = f"{EVERYBODY} {EVERYBODY}"
@@ -63,7 +63,7 @@ class Changes:
         if self._task is None:
             return
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANSWERS_WITHIN if self.is_connected else 0):
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS if self.is_connected else 0):
                 await self._is_said.wait()
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
@@ -118,18 +118,18 @@ class Changes:
                 _call(calls, None)
 
     async def _run(self) -> None:
-        pause = PAUSES[0]
+        pause = RECONNECT_SECONDS[0]
         while True:
             try:
                 connection = await connect_to(
                     self._dsn,
                     statement_cache_size=0,
-                    seconds=ANSWERS_WITHIN,
+                    seconds=ANSWER_TIMEOUT_SECONDS,
                     application_name="aclue changes",
                 )
                 try:
                     await self._greet(connection)
-                    pause = PAUSES[0]
+                    pause = RECONNECT_SECONDS[0]
                     self._look_again()
                     await self._speak(connection)
                 finally:
@@ -138,7 +138,7 @@ class Changes:
             except _FAILURES as error:
                 log.warning("changes of other processes are not heard now", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  so that processes do not come all at once
-            pause = min(2 * pause, PAUSES[1])
+            pause = min(2 * pause, RECONNECT_SECONDS[1])
 
     async def _greet(self, connection: asyncpg.Connection[Any]) -> None:
         """Listens, and hears itself: a pooler takes LISTEN, but lends the connection to somebody else afterwards."""
@@ -147,7 +147,7 @@ class Changes:
         await connection.add_listener(CHANNEL, self._hear)
         await _say(connection, self._greeting)
         try:
-            async with asyncio.timeout(ANSWERS_WITHIN):
+            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
                 await self._was_greeted.wait()
         except TimeoutError:
             raise TimeoutError("notifications do not arrive; through a pooler LISTEN_DATABASE_URL is needed") from None
@@ -156,7 +156,7 @@ class Changes:
         """Says what is noted, until the connection is lost."""
         while True:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT):
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await self._has_some.wait()
             self._has_some.clear()
             lines, self._waiting = self._waiting, {}
@@ -168,11 +168,11 @@ class Changes:
                 raise
             if not self._waiting:
                 self._is_said.set()
-            await asyncio.sleep(BETWEEN_BATCHES)
+            await asyncio.sleep(BATCH_INTERVAL_SECONDS)
 
 
 async def _say(connection: asyncpg.Connection[Any], payload: str) -> None:
-    await connection.execute("select pg_catalog.pg_notify($1, $2)", CHANNEL, payload, timeout=ANSWERS_WITHIN)
+    await connection.execute("select pg_catalog.pg_notify($1, $2)", CHANNEL, payload, timeout=ANSWER_TIMEOUT_SECONDS)
 
 
 def _call(calls: Iterable[Listener], detail: str | None) -> None:

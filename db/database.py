@@ -12,7 +12,7 @@ from db.changes import Changes
 from db.claims import Claims
 from db.dsn import connect as connect_to
 from db.dsn import parse as parse_dsn
-from db.pipeline import MOST_STATEMENTS, Pipeline, WiredLoop
+from db.pipeline import MAX_STATEMENTS, Pipeline, WiredLoop
 from db.pool import ApiConnection, Pool
 from db.session import Session
 from settings import ClaimsMode, Settings
@@ -67,7 +67,7 @@ async def _connect(dsn: str, settings: Settings) -> ApiConnection:
     connection: ApiConnection = await connect_to(
         dsn,
         loop=cast("asyncio.AbstractEventLoop", WiredLoop()) if is_pipelined else None,
-        statement_cache_size=MOST_STATEMENTS if settings.prepared_statements else 0,
+        statement_cache_size=MAX_STATEMENTS if settings.prepared_statements else 0,
         max_cached_statement_lifetime=0,
         connection_class=ApiConnection,
         settings=server_settings,

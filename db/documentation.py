@@ -17,8 +17,8 @@ from typing import Any
 
 import asyncpg
 
-from db import connections, seeds
-from db.connections import PageRequest
+from db import pages, seeds
+from db.pages import PageRequest
 from db.queries import QUERIES, Fragment, Query, compose
 from db.rows import RowType
 from db.verification.expected import DOCUMENTS, RENAMED
@@ -250,7 +250,7 @@ def _pages(row_type: RowType) -> Iterator[tuple[str, str]]:
             request = PageRequest(row_type, order, 20, False, None, where, parent)
             if row_type.owner and parent is None:
                 continue
-            yield f"pages of `{row_type.name}` by {name}", connections.page_statement(request, [])[0]
+            yield f"pages of `{row_type.name}` by {name}", pages.page_statement(request, [])[0]
 
 
 def _page(found: list[Table]) -> Iterator[str]:

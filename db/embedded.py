@@ -21,7 +21,7 @@ from urllib.parse import quote
 
 import asyncpg
 
-from db import data_folder, postmasters, programs
+from db import data_folder, migrations, postmasters, programs
 from db.postmasters import Postmaster
 from db.programs import ProgramError
 from db.secrets import Secrets
@@ -30,7 +30,8 @@ from settings import SettingsError
 DATABASE = "aclue"
 OWNER = "aclue_owner"
 API = "aclue_api"
-LOCK_PATIENCE_SECONDS = 30
+LARGE_OBJECTS = "functions/large_objects.sql"
+LOCK_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ class EmbeddedServer:
         # Not to be opened by others, who could hold the lock for ever.
         self._lock = os.open(self._home / "postgres.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         os.fchmod(self._lock, 0o600)
-        deadline = time.monotonic() + LOCK_PATIENCE_SECONDS
+        deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
         while True:
             try:
                 fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -142,6 +143,13 @@ class EmbeddedServer:
                     await connection.execute(f"{verb} role {role} {options} password '{quoted}'")
             if not await connection.fetchval("select true from pg_database where datname = $1", DATABASE):
                 await connection.execute(f"create database {DATABASE} owner {OWNER}")
+        finally:
+            await connection.close()
+        connection = await asyncpg.connect(dsns.superuser)
+        try:
+            for file in migrations.repeatable_files():
+                if file.name == LARGE_OBJECTS:  # what the owner may not do
+                    await connection.execute(file.text)
         finally:
             await connection.close()
 

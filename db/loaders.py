@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from aiodataloader import DataLoader
 
-from db import connections
-from db.connections import PageRequest, PageRows
+from db import pages
+from db.pages import PageRequest, PageRows
 from db.rows import RowType, ToMany
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_BATCH = 1000
 
 
-def take(done: asyncio.Future[Any]) -> None:
+def consume_exception(done: asyncio.Future[Any]) -> None:
     """Takes a future's error, so that asyncio does not log it where nobody waits for it any more."""
     if not done.cancelled():
         done.exception()
@@ -32,7 +32,7 @@ class _Loader(DataLoader[Any, Any]):
         loaded = super().load(key)
         waiting = asyncio.shield(loaded)
         for future in (loaded, waiting):
-            future.add_done_callback(take)
+            future.add_done_callback(consume_exception)
         return waiting
 
 
@@ -80,10 +80,10 @@ class Loaders:
         return rows[: to_many.most]
 
     def page_by(self, request: PageRequest) -> DataLoader[Any, PageRows]:
-        """A page of a connection per parent key (connections.ROOT where there is no parent)."""
+        """A page of a connection per parent key (pages.ROOT where there is no parent)."""
 
         async def load(keys: list[Any]) -> list[Any]:
-            return await connections.load_pages(self._session, request, keys)
+            return await pages.load_pages(self._session, request, keys)
 
         return self.custom(("page", request.identity), load)
 
@@ -91,7 +91,7 @@ class Loaders:
         """How many rows the connection has in all, per parent key."""
 
         async def load(keys: list[Any]) -> list[Any]:
-            return await connections.count(self._session, request, keys)
+            return await pages.count(self._session, request, keys)
 
         return self.custom(("count", request.identity_of_all), load)
 

@@ -128,7 +128,7 @@ async def migrate(
     """Applies what is pending, as the owner. Returns what was applied. One transaction per forward file; all repeatable
     files share one, so that nobody sees a table between its old policies and its new ones. Then the planner's
     statistics are brought up to date: autovacuum never does that for a partitioned table."""
-    async with alone(connection):
+    async with exclusive(connection):
         todo = await plan(connection, folder, to=to)
         release = await connection.fetchval("select coalesce(max(release), 0) + 1 from private.applied_files")
         await connection.execute("set check_function_bodies = off")
@@ -147,7 +147,7 @@ async def migrate(
 
 
 @contextlib.asynccontextmanager
-async def alone(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
+async def exclusive(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
     """The only runner meanwhile, on a server that will do, with a history and with little patience for locks."""
     await check_version(connection)
     # Asked for again and again: a statement that waits for the lock would be waited for by a concurrent index build.
@@ -271,11 +271,14 @@ async def applied_files(connection: asyncpg.Connection[Any]) -> dict[str, str]:
 async def ensure_api_login(owner: asyncpg.Connection[Any], api_dsn: str) -> None:
     """Lets the API's log-in become anon, authenticated and service_role; creates it where it is missing.
 
-    A log-in that owns the schema is left alone: it may do so already.
+    A log-in that owns the schema is left alone: it may do so already. What either stores is counted by the API.
     """
     parts = urlsplit(api_dsn)
     name, password = unquote(parts.username or ""), unquote(parts.password or "")
-    if not name or name == await owner.fetchval("select session_user"):
+    if not name:
+        return
+    await owner.execute("insert into private.api_log_ins (name) values ($1) on conflict do nothing", name)
+    if name == await owner.fetchval("select session_user"):
         return
     try:
         await _let_log_in(owner, name, password)

@@ -82,5 +82,5 @@ NOT_EXPORTED: Mapping[str, str] = {
     "private.outbox": "mails on their way, encrypted, to the address of the account; gone after 30 days",
     "private.personality_due": "a mark that the personality is to be computed anew",
     "private.recovery_codes": _KEEPS_SAFE,
-    "private.storage_use": "how many bytes were stored on the last two days, by keyed hashes of people and networks",
+    "private.storage_use": "how many bytes were stored on the last two days, by hashes of people and networks",
 }

@@ -19,9 +19,9 @@ import asyncpg
 
 from db.claims import APPLY, APPLY_READ_ONLY, REQUEST_ID, Claims, int32, text_parameters
 
-MOST_STATEMENTS = 512  # prepared on a connection at once
-MOST_SQL = 400_000  # characters of their texts together; what Postgres keeps of one takes some hundred times its text
-LONGEST_KEPT = 20_000
+MAX_STATEMENTS = 512  # prepared on a connection at once
+MAX_SQL_LENGTH = 400_000  # characters together; what Postgres keeps of one takes some hundred times its text
+MAX_CACHED_SQL_LENGTH = 20_000
 
 BEGIN_READING = "begin isolation level repeatable read read only"
 BEGIN_WRITING = "begin isolation level read committed"
@@ -64,12 +64,12 @@ _apply = _binds("aclue_apply", _APPLY_PARAMETERS)
 _apply_read_only = _binds("aclue_apply_read_only", _APPLY_PARAMETERS)
 
 
-def alone(claims: Claims, statement_timeout_ms: int) -> Messages:
+def single_statement_prefix(claims: Claims, statement_timeout_ms: int) -> Messages:
     """What makes the statement after it a read-only transaction of its own under these claims."""
     return _apply_read_only(_parameters(claims, statement_timeout_ms))
 
 
-def begun(claims: Claims, statement_timeout_ms: int, *, read_only: bool) -> Messages:
+def begin_prefix(claims: Claims, statement_timeout_ms: int, *, read_only: bool) -> Messages:
     """What begins a transaction under these claims."""
     return _BEGIN[read_only] + _apply(_parameters(claims, statement_timeout_ms))
 
@@ -175,10 +175,10 @@ class Pipeline:
         """Prepares a statement. Whoever asks must be in a transaction under this role: names are looked up in its
         name. Raises what asyncpg raises."""
         statement: Statement = await self._connection.prepare(sql)
-        if len(sql) <= LONGEST_KEPT:
+        if len(sql) <= MAX_CACHED_SQL_LENGTH:
             self._statements[role, sql] = statement
             self._length += len(sql)
-            while len(self._statements) > MOST_STATEMENTS or self._length > MOST_SQL:
+            while len(self._statements) > MAX_STATEMENTS or self._length > MAX_SQL_LENGTH:
                 forgotten = next(iter(self._statements))
                 del self._statements[forgotten]
                 self._length -= len(forgotten[1])

@@ -24,9 +24,9 @@ from settings import Settings
 
 log = structlog.get_logger("aclue.db")
 
-TRY_AFTER_IDLE = 30.0
-TRY_FOR = 5.0
-CLOSE_WITHIN = 5.0
+CHECK_IDLE_SECONDS = 30.0
+CHECK_TIMEOUT_SECONDS = 5.0
+CLOSE_TIMEOUT_SECONDS = 5.0
 
 
 def _counted(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -183,7 +183,7 @@ class Pool:
         self._idle.clear()
         if self._lent:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(CLOSE_WITHIN):
+                async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                     await self._all_back.wait()
         for connection in self._lent:
             connection.terminate()
@@ -201,10 +201,10 @@ class Pool:
         if connection.is_closed() or self._is_old(connection, now):
             self._drop(connection)
             return False
-        if not self._settings.database_pool_pre_ping or now - connection.used_at < TRY_AFTER_IDLE:
+        if not self._settings.database_pool_pre_ping or now - connection.used_at < CHECK_IDLE_SECONDS:
             return True
         try:
-            await connection.execute("select 1", timeout=TRY_FOR)
+            await connection.execute("select 1", timeout=CHECK_TIMEOUT_SECONDS)
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._drop(connection)
             return False

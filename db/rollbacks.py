@@ -17,8 +17,8 @@ from db.migrations import (
     SQL_FOLDER,
     MigrationError,
     SqlFile,
-    alone,
     analyze,
+    exclusive,
     execute,
     plan,
 )
@@ -72,7 +72,7 @@ async def rollback(
     Raises MigrationError, and changes nothing, when data would be lost and that is not accepted, or when a table would
     stand without the row level security it had.
     """
-    async with alone(connection):
+    async with exclusive(connection):
         files = await plan_rollback(connection, folder)
         async with connection.transaction():
             if not accept_data_loss and (lost := await _losses(connection, files)):

@@ -19,8 +19,8 @@ import structlog
 
 from db import claims as claims_module
 from db.claims import Claims, service_for
-from db.loaders import Loaders, take
-from db.pipeline import BEGIN_READING, BEGIN_WRITING, END, Pipeline, alone, applied, begun
+from db.loaders import Loaders, consume_exception
+from db.pipeline import BEGIN_READING, BEGIN_WRITING, END, Pipeline, applied, begin_prefix, single_statement_prefix
 from db.queries import QUERIES, Composed
 from db.usage import USAGE
 from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
@@ -97,7 +97,7 @@ class Session:
         await self._lock.acquire()
         statement = asyncio.ensure_future(self._next(sql, arguments))
         statement.add_done_callback(lambda _: self._lock.release())
-        statement.add_done_callback(take)
+        statement.add_done_callback(consume_exception)
         self._statement_at_work = statement
         try:
             return await asyncio.shield(statement)
@@ -179,10 +179,10 @@ class Session:
         if not self._begun and statement is None:  # it can be prepared only once the role is set
             await self._begin(connection)
         elif not self._begun and is_last:
-            before = alone(self.claims, self._statement_timeout_ms)
+            before = single_statement_prefix(self.claims, self._statement_timeout_ms)
         elif not self._begun:
             self._begun = True
-            before = begun(self.claims, self._statement_timeout_ms, read_only=self.read_only)
+            before = begin_prefix(self.claims, self._statement_timeout_ms, read_only=self.read_only)
         elif self._switched and statement is None:
             await self._apply(connection)
         elif self._switched:
@@ -214,7 +214,7 @@ class Session:
         self._switched = False
         await claims_module.apply(connection, self.claims, self._statement_timeout_ms)
 
-    async def become(self, claims: Claims) -> None:
+    async def switch_claims(self, claims: Claims) -> None:
         """The rest of the transaction runs as these claims say. They are set in front of the next statement."""
         async with self._lock:
             if self.failure is not None:
@@ -229,12 +229,12 @@ class Session:
         caller = self.claims
         if caller.subject is None:
             raise RuntimeError("service_role works on behalf of a person")
-        await self.become(service_for(caller.subject))
+        await self.switch_claims(service_for(caller.subject))
         try:
             yield
         finally:
             if self.failure is None:
-                await self.become(caller)
+                await self.switch_claims(caller)
             else:  # no statement can run any more
                 self.claims = caller
 
@@ -249,7 +249,7 @@ class Session:
         if not self._closed and self._connection is not None and self._lock.locked():
             self._break(self._connection)
 
-    def abandon(self) -> None:
+    def mark_rollback(self) -> None:
         """Nothing of this session is to be kept, though no statement failed."""
         self._failed = True
 
@@ -270,7 +270,7 @@ class Session:
         is_ending = self._ending is not None and not self._ending.done()
         if self._connection is not None or is_ending or self._lock.locked():
             closing = asyncio.ensure_future(self._close())
-            closing.add_done_callback(take)
+            closing.add_done_callback(consume_exception)
             await asyncio.shield(closing)
 
     async def _close(self) -> None:
@@ -291,7 +291,7 @@ class Session:
             self._pool.release(connection, self)
             return
         self._ending = asyncio.ensure_future(self._finish(connection))
-        self._ending.add_done_callback(take)  # whoever waited may have been cancelled meanwhile
+        self._ending.add_done_callback(consume_exception)  # whoever waited may have been cancelled meanwhile
         await asyncio.shield(self._ending)
 
     async def _finish(self, connection: ApiConnection) -> None:
@@ -321,7 +321,7 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self.abandon()
+            self.mark_rollback()
         await self.close()
 
 

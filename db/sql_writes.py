@@ -177,6 +177,7 @@ def _page(found: list[Column], removable: list[str], callable_: list[str]) -> It
     yield "preferences, recommendations, outcomes, idempotency keys) is written by functions that compute it, or by"
     yield "service_role."
     yield "Row level security confines every line below to the person's own rows, and `products` to administrators."
+    yield "How much a person writes in a day is bounded by triggers (`private.limit_storage()`, `docs/limits.md`)."
     yield ""
     yield "## Columns"
     yield ""

@@ -50,7 +50,7 @@ from domain.sizes import size_of
 from plan.walker import Fragments, Walker, selections_within
 from schema.bounds import declared
 
-KEPT_COUNTS = 100
+CACHE_COUNTS = 100
 MAX_DIGITS = 20  # of what is but compared with the size of a page
 ALIASED_LEAF = 10
 WRITTEN_ITEM = 10  # values that an item of an input list costs
@@ -254,7 +254,7 @@ class CostCounter:
         sizes = tuple([self._size(found, variables) for found in self._sizing.values()])
         cost = self._known.get(sizes)
         if cost is None:
-            if len(self._known) >= KEPT_COUNTS:
+            if len(self._known) >= CACHE_COUNTS:
                 self._known.clear()
             given = dict(zip(self._sizing, sizes, strict=True))
             root = self._schema.get_root_type(self._operation.operation)

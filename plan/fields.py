@@ -6,7 +6,7 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from db.connections import PageRequest
+from db.pages import PageRequest
 from db.rows import Column, RowType, ToMany, ToOne
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import asyncpg
 from graphql import FieldNode, GraphQLNamedType, GraphQLObjectType, get_named_type
 
-from db import connections
-from db.connections import ROOT, PageRequest
+from db.pages import ROOT, PageRequest, count
 from db.rows import RowType
 from domain.pages import Cursor
 from plan.codegen import Render, Resolved, Row
@@ -80,7 +79,7 @@ class PagePlan:
         found = await self._fetch(run, pages[0], keys, is_last=is_last and not counts_apart)
         totals: Sequence[int | None] = [None] * len(keys)
         if counts_apart:
-            totals = await connections.count(run.context.session, request, keys)
+            totals = await count(run.context.session, request, keys)
         elif self.has_total:
             totals = [found[0]["page_total"]] * len(keys)
             found = [row for row in found if row["page_row"] is not None]

@@ -6,16 +6,17 @@ import time
 from typing import NoReturn
 from uuid import UUID
 
-from db.claims import SERVICE, Claims
+from db.claims import ANONYMOUS, SERVICE, Claims
 from db.session import Session
 from domain import emails, passwords
 from domain.callers import Caller
+from domain.emails import Email
 from domain.errors import (
     Conflict,
     Forbidden,
     Invalid,
     InvalidCredentials,
-    SecondFactorRequired,
+    RateLimited,
     Unauthenticated,
     Unavailable,
 )
@@ -49,12 +50,8 @@ async def require_account(services: Services, claims: Claims, *, second_factor: 
     async with services.database.session(SERVICE, read_only=True) as session:
         await _require_ours(session)
         await sessions.require_live(session, claims)
-        if (
-            second_factor
-            and claims.aal != "aal2"
-            and await session.fetchval("second_factors.is_on", user_id=claims.subject)
-        ):
-            raise SecondFactorRequired("Show the second factor first.")
+        if second_factor:
+            await sessions.require_second_factor(session, claims)
     return claims.subject
 
 
@@ -75,6 +72,7 @@ async def sign_up(
     check_new_password(password, "password")
     name = profiles.display_name(display_name)
     await attempts.count_network(services, caller, "sign-up", services.settings.sign_up_attempts)
+    may_have_mail = await _may_have_mail(services, caller, known)
     password_hash = await services.passwords.hash(password)
     async with services.database.session(SERVICE, read_only=False) as session:
         account = await session.fetchval(
@@ -87,21 +85,42 @@ async def sign_up(
         )
         if account is None:
             raise Conflict("There is an account with this e-mail already.", ("email",))
-        await outbox.queue_token(session, services, outbox.VERIFY_EMAIL, known.address)
+        if may_have_mail:
+            await outbox.queue_token(session, services, outbox.VERIFY_EMAIL, known.address)
         return await sessions.open_session(
             session, services, caller, account, is_anonymous=False, method="password", email=known.address
         )
 
 
-async def sign_in(services: Services, caller: Caller, *, email: str, password: str) -> SignedIn:
-    """Raises InvalidCredentials alike for an unknown e-mail and a wrong password, RateLimited or Unavailable. Only
-    failures count towards the limit of an e-mail."""
+async def _may_have_mail(services: Services, caller: Caller, email: Email) -> bool:
+    """Whether an address may have another mail for having been signed up, over and over perhaps."""
+    try:
+        await count_mail(services, caller, "sign-up e-mail", email.canonical)
+    except RateLimited:
+        return False
+    return True
+
+
+async def count_mail(services: Services, caller: Caller, kind: str, canonical: str) -> None:
+    """Counts a mail to an address that is to be verified. Nobody is recognised as its owner: the mail is to show who
+    that is. Raises RateLimited."""
+    most = services.settings.mail_attempts
+    await attempts.count(services, caller, attempts.mails(kind, canonical, most), most)
+
+
+async def sign_in(
+    services: Services, caller: Caller, *, email: str, password: str, claims: Claims = ANONYMOUS
+) -> SignedIn:
+    """`claims` are those of the request, by which a device is recognised that is signed in already. Raises
+    InvalidCredentials alike for an unknown e-mail and a wrong password, RateLimited or Unavailable. Only failures count
+    towards the limit of an e-mail."""
     await require_ours(services)
     address = emails.parse(email)
     known_as = address.canonical if address else email[: emails.MAX_LENGTH]
     most = services.settings.sign_in_attempts
     await attempts.count_network(services, caller, "sign-in address", most * 10)
-    await attempts.count(services, caller, "sign-in e-mail", known_as, most)
+    target = attempts.guesses("sign-in e-mail", known_as, most, email=address)
+    await attempts.count(services, caller, target, most, claims)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow(
             "accounts.by_email",
@@ -116,7 +135,7 @@ async def sign_in(services: Services, caller: Caller, *, email: str, password: s
         if not await session.fetchval("accounts.enter", id=known["id"], known_hash=known["password_hash"]):
             _refuse()
         await _renew(session, known["id"], known["password_hash"], password_hash)
-        await attempts.forgive(session, services, caller, "sign-in e-mail", known_as)
+        await attempts.forgive(session, services, caller, target, claims)
         return await sessions.open_session(
             session,
             services,
@@ -125,7 +144,7 @@ async def sign_in(services: Services, caller: Caller, *, email: str, password: s
             is_anonymous=False,
             method="password",
             email=known["email"],
-            app_metadata=sessions.as_object(known["app_metadata"]),
+            app_metadata=sessions.app_metadata(known, is_aal2=False),
         )
 
 
@@ -139,17 +158,21 @@ def _refuse() -> NoReturn:
     raise InvalidCredentials("The e-mail or the password is wrong.")
 
 
-async def check_password(services: Services, caller: Caller, user_id: UUID, password: str) -> str | None:
+async def check_password(
+    services: Services, caller: Caller, claims: Claims, user_id: UUID, password: str
+) -> str | None:
     """The hash of an account's password where this is the password, else None. Raises RateLimited after too many wrong
     ones."""
-    await attempts.count(services, caller, "password", str(user_id), services.settings.sign_in_attempts)
+    most = services.settings.sign_in_attempts
+    target = attempts.guesses("password", str(user_id), most, id=user_id)
+    await attempts.count(services, caller, target, most, claims)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow("accounts.by_id", id=user_id)
     password_hash = await services.passwords.verify(known["password_hash"] if known else None, password)
     if known is not None and password_hash is not None:
         async with services.database.session(SERVICE, read_only=False) as session:
             await _renew(session, user_id, known["password_hash"], password_hash)
-            await attempts.forgive(session, services, caller, "password", str(user_id))
+            await attempts.forgive(session, services, caller, target, claims)
     return password_hash
 
 
@@ -167,7 +190,7 @@ async def require_recent_sign_in(
     except Unavailable:
         elsewhere = "Passwords are kept elsewhere: sign in anew and ask within 10 minutes."
         raise Unavailable(elsewhere, ("password",)) from None
-    if await check_password(services, caller, user_id, password) is None:
+    if await check_password(services, caller, claims, user_id, password) is None:
         raise InvalidCredentials("The password is wrong.", ("password",))
 
 
@@ -183,7 +206,7 @@ async def change_password(services: Services, caller: Caller, claims: Claims, *,
     account = await require_account(services, claims, second_factor=True)
     check_new_password(new, "newPassword")
     wrong = InvalidCredentials("The password is wrong.", ("currentPassword",))
-    known_hash = await check_password(services, caller, account, current)
+    known_hash = await check_password(services, caller, claims, account, current)
     if known_hash is None:
         raise wrong
     password_hash = await services.passwords.hash(new)

@@ -7,18 +7,25 @@ from uuid import UUID
 
 import asyncpg
 
-from db.claims import SERVICE
+from db.claims import ANONYMOUS, SERVICE
 from db.session import Session
 from domain import affiliate
 from domain.callers import Caller
 from domain.devices import device_class
-from domain.errors import Invalid, NotFound, ProductNotFound
-from domain.networks import network
+from domain.errors import Invalid, LimitReached, NotFound, ProductNotFound, RateLimited
+from domain.networks import networks
 from domain.texts import require_no_nul
 from resolvers import gift_links, recommendations
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
+from services import attempts
 from services.services import Services
+from services.storage_use import Taken
+
+HIT_BYTES = 200  # of a row of affiliate_redirects and its indexes
+VISIT_BYTES = 1_200  # of a click, an idempotency key and a hit
+MAX_VISITS_PER_HOUR = 20  # of a gift link, from a network
+HOUR_SECONDS = 3600
 
 
 async def create(
@@ -67,36 +74,66 @@ async def create(
 
 
 async def follow(services: Services, visitor: Caller, token: str, *, is_hit: bool) -> str:
-    """The shop's URL with our click id. A hit is recorded where this is one: a person went there. Raises NotFound for
-    an unknown token."""
+    """The shop's URL with our click id. A hit is recorded where this is one (a person went there), unless the visitor's
+    network has stored as much as it may. Raises NotFound for an unknown token."""
     click = affiliate.decode_token(token)
     if click is None:
         raise NotFound("There is no such link.")
-    async with services.database.session(SERVICE, read_only=not is_hit) as session:
-        if is_hit:
-            return await _record_hit(session, services, visitor, click)
-        return _target(await session.fetchrow("affiliate_clicks.target", click_id=click), click)
+    taken = await _count(services, visitor, HIT_BYTES) if is_hit else None
+    if taken is None:
+        async with services.database.session(SERVICE, read_only=True) as session:
+            return _target(await session.fetchrow("affiliate_clicks.target", click_id=click), click)
+    stored = 0
+    try:
+        async with services.database.session(SERVICE, read_only=False) as session:
+            target, is_new = await _record_hit(session, services, visitor, click)
+            stored = HIT_BYTES if is_new else 0
+            return target
+    finally:
+        taken.give_back(1 - stored / HIT_BYTES)
 
 
 async def follow_gift_link(services: Services, visitor: Caller, token: str, visit: str) -> str:
     """The same for a gift link, each visit of which is a click in its maker's name, and a use. Raises NotFound for an
-    unknown or forged token; Expired, LimitReached or ProductNotFound for one that leads nowhere any more."""
+    unknown or forged token; Expired, LimitReached or ProductNotFound for one that leads nowhere any more; RateLimited
+    where the visitor's network has used it, or stored, as much as it may."""
     link = gift_links.open_token(services, token)
-    async with services.database.session(SERVICE, read_only=False) as session:
-        click = await gift_links.create_click_of_maker(session, link, visit)
-        return await _record_hit(session, services, visitor, click)
+    await attempts.count_visit(services, visitor, link, MAX_VISITS_PER_HOUR)
+    taken = await _count(services, visitor, VISIT_BYTES)
+    if taken is None:
+        raise RateLimited("As much was stored as may be in a day.", retry_after=HOUR_SECONDS)
+    stored = 0
+    try:
+        async with services.database.session(SERVICE, read_only=False) as session:
+            click, is_new_click = await gift_links.create_click_of_maker(session, link, visit)
+            target, is_new = await _record_hit(session, services, visitor, click)
+            stored = (VISIT_BYTES - HIT_BYTES) * is_new_click + HIT_BYTES * is_new
+            return target
+    finally:
+        taken.give_back(1 - stored / VISIT_BYTES)
 
 
-async def _record_hit(session: Session, services: Services, visitor: Caller, click: UUID) -> str:
-    """Of the visitor nothing is kept that tells the click's owner, or a reader of the database, who it was."""
-    who = f"{network(visitor.address)} {visitor.user_agent}"
+async def _count(services: Services, visitor: Caller, amount: int) -> Taken | None:
+    """Counts what a visit stores in somebody else's name for the network that it comes from; None where that has
+    stored as much as it may in a day."""
+    try:
+        return await services.storage_use.take(ANONYMOUS, visitor.address, amount)
+    except LimitReached:
+        return None
+
+
+async def _record_hit(session: Session, services: Services, visitor: Caller, click: UUID) -> tuple[str, bool]:
+    """Where the link leads, and whether this hit is the visitor's first within an hour, which is stored. A visitor is a
+    kind of device in a network: of those that say what they like in User-Agent there are few. Of the visitor nothing is
+    kept that tells the click's owner, or a reader of the database, who it was."""
+    device = device_class(visitor.user_agent)
     found = await session.fetchrow(
         "affiliate_clicks.follow",
         click_id=click,
-        visitor_hash=services.visitor_pseudonyms.of(who, time.time()),
-        device_class=device_class(visitor.user_agent),
+        visitor_hash=services.visitor_pseudonyms.of(f"{networks(visitor.address)[-1].name} {device}", time.time()),
+        device_class=device,
     )
-    return _target(found, click)
+    return _target(found, click), found is not None and not found["is_repeat"]
 
 
 def _target(offer: asyncpg.Record | None, click: UUID) -> str:

@@ -14,14 +14,14 @@ from db.session import Session
 from domain.errors import Invalid, LimitReached, UserError
 from domain.texts import require_no_nul
 from resolvers import client_ids
-from resolvers.profiles import as_jsonb, require_role, require_subject
+from resolvers.profiles import as_jsonb, require_proven_role, require_subject
 
 MAX_EVENTS = 100
 MAX_PROPERTIES_BYTES = 4096  # jsonb prints with more spaces than it came with; the table takes 8192
 MAX_NAME = 100
 MAX_PAGE = 200
 MAX_COUNTS = 500  # as private.count_events() says
-LONGEST = timedelta(days=366)
+MAX_PERIOD = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ def _properties(value: Any, field: tuple[str, ...]) -> str:
 async def counts(session: Session, since: datetime, until: datetime | None) -> list[asyncpg.Record]:
     """How often each event happened, and to how many people, commonest first. Raises Forbidden for all but analysts
     and administrators, Invalid for a time that is none or longer than a year."""
-    require_role(session, session.claims.may_analyse, "Only analysts may count events.")
+    await require_proven_role(session, session.claims.may_analyse, "Only analysts may count events.")
     until = until or datetime.now(UTC)
-    if not timedelta() <= until - since <= LONGEST:
-        raise Invalid(f"Ask for a time that ends after it begins, of at most {LONGEST.days} days.", ("since",))
+    if not timedelta() <= until - since <= MAX_PERIOD:
+        raise Invalid(f"Ask for a time that ends after it begins, of at most {MAX_PERIOD.days} days.", ("since",))
     return await session.fetch("analytics_events.count", since=since, until=until)

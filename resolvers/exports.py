@@ -29,7 +29,7 @@ LIFETIME_SECONDS = 10 * 60
 RETRY_SECONDS = 10
 MAX_TOKEN = 16_000  # characters; an access token, whose claims it carries, has 8192 at most
 MAX_DOCUMENT_BYTES = 1_000_000
-_CARRIED_CLAIMS = ("role", "sub", "session_id", "is_anonymous", "app_metadata")  # what policies may ask for
+_CARRIED_CLAIMS = ("role", "sub", "session_id", "is_anonymous", "app_metadata", "aal")  # what policies may ask for
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,8 @@ async def request(
     user = require_subject(session)
     claims = session.claims
     await privacy.require_proof(services, caller, claims, user, password=password, refresh_token=refresh_token)
-    await attempts.count(services, caller, "export", str(user), services.settings.sign_in_attempts)
+    most = services.settings.sign_in_attempts
+    await attempts.count(services, caller, attempts.guesses("export", str(user), most, id=user), most, claims)
     noted = await privacy.note_request(session, "export")
     token = services.exports.sign(noted["id"].bytes + _carried(claims))
     expires_at = noted["created_at"] + timedelta(seconds=LIFETIME_SECONDS)
@@ -129,14 +130,14 @@ class _Reader:
         return await self._session.run(sql, arguments)
 
     async def switch_to_person(self) -> None:
-        await self._session.become(self._claims)
+        await self._session.switch_claims(self._claims)
 
 
 async def document(session: Session) -> dict[str, Any]:
     """All that is kept of the caller in one piece, as `exportMyData` answered it before there were addresses. Raises
     LimitReached beyond MAX_DOCUMENT_BYTES."""
     user, claims = require_subject(session), session.claims
-    await session.become(service_for(user))
+    await session.switch_claims(service_for(user))
     parts = bytearray()
     async with contextlib.aclosing(exports.pages(_Reader(session, claims), user)) as pages:
         async for page in pages:

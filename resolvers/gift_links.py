@@ -138,21 +138,20 @@ async def create_click(session: Session, link: UUID, **click: Any) -> UUID:
     return _click(await session.fetchrow("gift_links.create_click", id=link, **click))
 
 
-async def create_click_of_maker(session: Session, link: UUID, visit: str) -> UUID:
-    """As service_role: a click through a link by somebody without a session; the same for the same visit, so that a
-    button that is pressed twice uses the link once. Raises as create_click does."""
+async def create_click_of_maker(session: Session, link: UUID, visit: str) -> tuple[UUID, bool]:
+    """As service_role: a click through a link by somebody without a session, and whether it is new: the same visit has
+    the same click, so that a button that is pressed twice uses the link once. Raises as create_click does."""
     maker = await session.fetchval("gift_links.maker", id=link)
     if maker is None:  # the function knows why
-        return _click(await session.fetchrow("gift_links.create_click_of_maker", id=link))
+        return _click(await session.fetchrow("gift_links.create_click_of_maker", id=link)), True
     identity = {"user_id": maker, "operation": _VISIT, "key": visit}
     await session.fetch("idempotency_keys.lock", **identity)
     known = await session.fetchrow("idempotency_keys.find", **identity)
     if known is not None:
-        earlier: UUID = known["result_id"]
-        return earlier
+        return known["result_id"], False
     click = _click(await session.fetchrow("gift_links.create_click_of_maker", id=link))
     await session.fetch("gift_links.remember_visit", **identity, result_id=click)
-    return click
+    return click, True
 
 
 def _click(made: asyncpg.Record | None) -> UUID:

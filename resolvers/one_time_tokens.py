@@ -16,7 +16,7 @@ from services import attempts, outbox
 from services.services import Services
 
 
-async def request_password_reset(services: Services, caller: Caller, email: str) -> None:
+async def request_password_reset(services: Services, caller: Caller, email: str, claims: Claims = ANONYMOUS) -> None:
     """Notes that a mail with a token is wanted. Whether there is such an account is looked up when mails are sent, so
     that the answer is the same and takes as long where there is none. Raises RateLimited or Unavailable."""
     await accounts.require_ours(services)
@@ -24,7 +24,9 @@ async def request_password_reset(services: Services, caller: Caller, email: str)
     address = emails.parse(email)
     known_as = address.canonical if address else email[: emails.MAX_LENGTH]
     await attempts.count_network(services, caller, "mail address", settings.mail_attempts * 10)
-    await attempts.count(services, caller, "reset e-mail", known_as, settings.mail_attempts)
+    most = settings.mail_attempts
+    target = attempts.mails("reset e-mail", known_as, most, email=address)
+    await attempts.count(services, caller, target, most, claims)
     if address is not None:
         async with services.database.session(SERVICE, read_only=False) as session:
             await session.fetch(
@@ -52,13 +54,16 @@ async def request_email_verification(services: Services, caller: Caller, claims:
     """Queues a mail with a token. Raises Conflict when the e-mail is verified already, UserNotFound where the token's
     person has no account, RateLimited, and what require_account raises."""
     account = await accounts.require_account(services, claims)
-    await attempts.count(services, caller, "verify e-mail", str(account), services.settings.mail_attempts)
-    async with services.database.session(SERVICE, read_only=False) as session:
+    async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow("accounts.by_id", id=account)
-        if known is None or not known["email"]:
-            raise UserNotFound("There is no account with an e-mail.")
-        if known["email_confirmed_at"] is not None:
-            raise Conflict("The e-mail is verified already.")
+    if known is None or not known["email"]:
+        raise UserNotFound("There is no account with an e-mail.")
+    if known["email_confirmed_at"] is not None:
+        raise Conflict("The e-mail is verified already.")
+    address = emails.parse(known["email"])
+    known_as = address.canonical if address else known["email"]  # and not the account: it is made anew in no time
+    await accounts.count_mail(services, caller, "verify e-mail", known_as)
+    async with services.database.session(SERVICE, read_only=False) as session:
         await outbox.queue_token(session, services, outbox.VERIFY_EMAIL, known["email"])
 
 

@@ -81,7 +81,7 @@ async def erase(
         raise Invalid("Say that you mean it: nothing of this can be brought back.", ("confirm",))
     await require_proof(services, caller, session.claims, user, password=password, refresh_token=refresh_token)
     await note_request(session, "erasure")
-    await session.become(service_for(user))  # the person is named in the audit log
+    await session.switch_claims(service_for(user))  # the person is named in the audit log
     # A backup may hold an anonymous session of theirs as it was before it became part of the account.
     merged = await session.fetch("privacy.merged_sessions", user_id=user)
     subject_hashes = [services.tombstones.of(person) for person in (user, *(row["id"] for row in merged))]

@@ -17,7 +17,7 @@ from db.session import Session
 from domain import money
 from domain.errors import Conflict, Invalid, ProductNotFound
 from domain.texts import require_no_nul
-from resolvers.profiles import require_role
+from resolvers.profiles import require_proven_role
 
 
 @cache
@@ -150,8 +150,8 @@ class NewProduct:
     in_stock: bool
 
 
-def _require_administrator(session: Session) -> None:
-    require_role(session, session.claims.may_administer, "Only administrators may change the catalogue.")
+async def _require_administrator(session: Session) -> None:
+    await require_proven_role(session, session.claims.may_administer, "Only administrators may change the catalogue.")
 
 
 def _text(value: str, name: str, most: int) -> str:
@@ -193,7 +193,7 @@ def _https(url: str, name: str) -> str:
 
 async def create(session: Session, new: NewProduct) -> UUID:
     """The new product's id. Raises Forbidden, Invalid, or Conflict when the retailer already has this external id."""
-    _require_administrator(session)
+    await _require_administrator(session)
     values: dict[str, Any] = {
         "name": _text(new.name, "name", 500),
         "description": _description(new.description),
@@ -247,7 +247,7 @@ class ProductChanges:
 
 async def update(session: Session, product: UUID | None, changes: ProductChanges) -> UUID:
     """Raises Forbidden, Invalid or ProductNotFound."""
-    _require_administrator(session)
+    await _require_administrator(session)
     currency = await session.fetchval("products.currency_of", id=product)
     if currency is None:
         raise ProductNotFound(("id",))

@@ -25,10 +25,24 @@ def require_subject(session: Session) -> UUID:
 
 
 def require_role(session: Session, may: bool, refusal: str) -> None:
-    """`may` is what the claims say of the caller. Raises Forbidden, or Unauthenticated for callers without a token."""
+    """`may` is what the claims say of the caller. For reading: policies show nothing to a person who has a second
+    factor and has not shown it. Raises Forbidden, or Unauthenticated for callers without a token."""
     if not may:
         require_subject(session)
         raise Forbidden(refusal)
+
+
+async def require_proven_role(session: Session, may: bool, refusal: str) -> None:
+    """Also that a second factor was shown, where there is one: a token of another issuer, or of before there was one,
+    does not say. Raises Forbidden or Unauthenticated."""
+    require_role(session, may, refusal)
+    claims = session.claims
+    if (
+        claims.app_role
+        and claims.aal != "aal2"
+        and await session.fetchval("second_factors.is_on", user_id=claims.subject)
+    ):
+        raise Forbidden(f"{refusal} Show your second factor first.")
 
 
 def display_name(name: str | None) -> str | None:

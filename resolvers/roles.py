@@ -15,7 +15,6 @@ from domain.errors import (
     Conflict,
     Forbidden,
     Invalid,
-    SecondFactorRequired,
     Unauthenticated,
     Unavailable,
     UserNotFound,
@@ -76,16 +75,15 @@ async def change(
     Unauthenticated, SecondFactorRequired, and what require_recent_sign_in, `wanted` and `outcome` do."""
     if claims.subject is None:
         raise Unauthenticated("This needs an access token: sign in.")
+    is_person = claims.role == "authenticated"
+    if is_person:  # first: without it the token of an admin may not say that they are one
+        async with services.database.session(SERVICE, read_only=True) as session:
+            await sessions.require_second_factor(session, claims)
     if not claims.may_administer:
         raise Forbidden("Only administrators may grant and revoke roles.")
     await sessions.refuse_ended(services, claims)
-    is_person = claims.role == "authenticated"
-    if is_person and claims.aal != "aal2":
-        async with services.database.session(SERVICE, read_only=True) as session:
-            if await session.fetchval("second_factors.is_on", user_id=claims.subject):
-                raise SecondFactorRequired("Show the second factor first.")
-        if claims.session_id is not None:
-            await accounts.require_recent_sign_in(services, caller, claims, claims.subject, password)
+    if is_person and claims.aal != "aal2" and claims.session_id is not None:
+        await accounts.require_recent_sign_in(services, caller, claims, claims.subject, password)
     address, tidy_role = wanted(email, role)
     # A token without a session is from the command line: whoever makes these may do all of this anyway.
     actor = claims.subject if is_person and claims.session_id is not None else None

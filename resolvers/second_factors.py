@@ -119,7 +119,7 @@ async def _raise(session: Session, services: Services, caller: Caller, claims: C
     known = await sessions.of_token(session, services, claims.session_id)
     if known is None or known["user_id"] != claims.subject or known["is_revoked"] or known["is_expired"]:
         raise Unauthenticated("The session of this token has ended: sign in again.")
-    await attempts.forgive(session, services, caller, "code", str(claims.subject))
+    await attempts.forgive(session, services, caller, _target(services, known["user_id"]), claims)
     amr = [entry for entry in sessions.as_list(known["amr"]) if entry.get("method") != method]
     await session.fetch(
         "sessions.prove",
@@ -136,12 +136,16 @@ async def _raise(session: Session, services: Services, caller: Caller, claims: C
     return await sessions.exchange(session, services, proved, old, is_aal2=True, has_grace=False)
 
 
+def _target(services: Services, account: UUID) -> attempts.Target:
+    return attempts.guesses("code", str(account), services.settings.code_attempts, id=account)
+
+
 async def _count_code(services: Services, caller: Caller, claims: Claims) -> UUID:
     """Who shows a code; of whatever kind, there are so many attempts."""
     account = await accounts.require_account(services, claims)
     if claims.session_id is None:
         raise Unauthenticated("This token has no session: sign in first.")
-    await attempts.count(services, caller, "code", str(account), services.settings.code_attempts)
+    await attempts.count(services, caller, _target(services, account), services.settings.code_attempts, claims)
     return account
 
 

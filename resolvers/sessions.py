@@ -20,7 +20,7 @@ import msgspec
 from db.claims import SERVICE, Claims
 from db.session import Session
 from domain.callers import Caller
-from domain.errors import InvalidCredentials, NotFound, RateLimited, Unauthenticated
+from domain.errors import InvalidCredentials, NotFound, RateLimited, SecondFactorRequired, Unauthenticated
 from domain.networks import ranges
 from domain.refresh_tokens import NONCE_BYTES, RefreshToken, pair_id
 from domain.texts import require_no_nul
@@ -118,11 +118,11 @@ async def exchange(
     """A new pair of tokens of a live session, which says of the person what holds now; the refresh token with the hash
     `old` is spent, after a grace or at once. `known` is sessions.of_token, `session` is service_role's."""
     user_id, session_id = known["user_id"], known["id"]
-    metadata = None
-    if not known["is_anonymous"]:
-        metadata = as_object(await session.fetchval("accounts.app_metadata", id=user_id))
     # One tab showed a second factor: tokens that another had before that say nothing of it.
     is_aal2 = is_aal2 and known["aal"] == "aal2"
+    metadata = None
+    if not known["is_anonymous"]:
+        metadata = app_metadata(await session.fetchrow("accounts.app_metadata", id=user_id), is_aal2=is_aal2)
     amr = [entry for entry in as_list(known["amr"]) if is_aal2 or entry.get("method") not in SECOND_FACTORS]
     new_token = _new_refresh_token(services, session_id, is_aal2=is_aal2)
     await session.fetch(
@@ -230,19 +230,38 @@ async def require_live(session: Session, claims: Claims) -> None:
         raise Unauthenticated("The session of this token has ended: sign in again.")
 
 
+async def require_second_factor(session: Session, claims: Claims) -> None:
+    """Where the person has a second factor this session must have shown it. Raises SecondFactorRequired. `session` is
+    service_role's."""
+    if claims.aal != "aal2" and await session.fetchval("second_factors.is_on", user_id=claims.subject):
+        raise SecondFactorRequired("Show the second factor first.")
+
+
 async def refuse_ended(services: Services, claims: Claims) -> None:
     """The same where another service may keep the sessions: refuses those of ours that have ended."""
+    if await has_ended(services, claims):
+        raise Unauthenticated("The session of this token has ended: sign in again.")
+
+
+async def has_ended(services: Services, claims: Claims) -> bool | None:
+    """Whether the session of a token is over; None where we have no such session: it was deleted, or another service
+    keeps it, or the token names none."""
     if claims.session_id is None:
-        return
+        return None
     async with services.database.session(SERVICE, read_only=True) as session:
-        if await session.fetchval("sessions.has_ended", user_id=claims.subject, session_id=claims.session_id):
-            raise Unauthenticated("The session of this token has ended: sign in again.")
+        ended: bool | None = await session.fetchval(
+            "sessions.has_ended", user_id=claims.subject, session_id=claims.session_id
+        )
+        return ended
 
 
 async def revoke(services: Services, claims: Claims, session_id: UUID | None) -> UUID:
-    """Ends one of the caller's sessions; harmless to repeat. Raises NotFound or Unauthenticated."""
+    """Ends one of the caller's sessions; harmless to repeat. Another one than this needs the second factor, where there
+    is one. Raises NotFound, SecondFactorRequired or Unauthenticated."""
     await refuse_ended(services, claims)
     async with services.database.session(SERVICE, read_only=False) as session:
+        if session_id is None or session_id != claims.session_id:
+            await require_second_factor(session, claims)
         if session_id is None or not await session.fetchval(
             "sessions.is_own", user_id=claims.subject, session_id=session_id
         ):
@@ -252,11 +271,24 @@ async def revoke(services: Services, claims: Claims, session_id: UUID | None) ->
 
 
 async def revoke_others(services: Services, claims: Claims) -> int:
-    """Ends all the caller's sessions but the one of this token; how many there were. Raises Unauthenticated."""
+    """Ends all the caller's sessions but the one of this token; how many there were. Raises SecondFactorRequired or
+    Unauthenticated."""
     await refuse_ended(services, claims)
     async with services.database.session(SERVICE, read_only=False) as session:
+        await require_second_factor(session, claims)
         ended = await session.fetch("sessions.revoke_others", user_id=claims.subject, session_id=claims.session_id)
     return sum(row["was_live"] for row in ended)
+
+
+def app_metadata(account: asyncpg.Record | None, *, is_aal2: bool) -> dict[str, Any]:
+    """What a token says of an account: its role only once a second factor was shown, where there is one.
+    private.app_role() sees to tokens of before there was one, and of another issuer."""
+    if account is None:
+        return {}
+    metadata = as_object(account["app_metadata"])
+    if account["has_factor"] and not is_aal2:
+        metadata.pop("role", None)
+    return metadata
 
 
 def as_list(jsonb: str | None) -> list[dict[str, Any]]:

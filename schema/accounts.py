@@ -87,7 +87,7 @@ class ChangePasswordPayload:
 
 async def auth_payload(info: Info, signed_in: SignedIn) -> AuthPayload:
     """The tokens, and the profile as those who have them see it."""
-    await info.context.become(signed_in.claims)
+    await info.context.switch_claims(signed_in.claims)
     return AuthPayload(
         access_token=signed_in.access_token,
         refresh_token=signed_in.refresh_token,
@@ -127,12 +127,22 @@ class AccountMutation:
             ),
         )
 
-    @strawberry.mutation(description="Signs in with e-mail and password.")
+    @strawberry.mutation(
+        description="Signs in with e-mail and password. Where others guessed too often, a request with an access token"
+        " of the account is still taken."
+    )
     @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
         context = info.context
         return await auth_payload(
-            info, await accounts.sign_in(context.services, context.caller, email=input.email, password=input.password)
+            info,
+            await accounts.sign_in(
+                context.services,
+                context.caller,
+                email=input.email,
+                password=input.password,
+                claims=context.claims,
+            ),
         )
 
     @strawberry.mutation(description="Exchanges a refresh token for a new pair of tokens.")

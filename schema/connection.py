@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import strawberry
 
-from db.connections import ROOT, PageRequest, PageRows
+from db.pages import ROOT, PageRequest, PageRows
 from db.queries import Fragment, all_of
 from db.rows import Order, RowType
 from domain.errors import BadUserInput

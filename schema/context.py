@@ -52,7 +52,7 @@ class Context:
         session, self._session = self._session, None
         if session is not None:
             if failed:
-                session.abandon()
+                session.mark_rollback()
             await session.close()
 
     async def commit(self) -> None:
@@ -76,7 +76,7 @@ class Context:
         except Exception:
             log.warning("a finished session did not close cleanly", exc_info=True)
 
-    async def become(self, claims: Claims) -> None:
+    async def switch_claims(self, claims: Claims) -> None:
         """Goes on as the person who has just signed in, for the rest of this root field."""
         await self.end()
         self._session = self.services.database.session(claims, read_only=False)

@@ -120,7 +120,7 @@ def outcome(
             except errors.UserError as error:
                 if taken is not None:
                     taken.give_back()
-                context.session.abandon()
+                context.session.mark_rollback()
                 return payload(user_errors=[UserError.of(error)])
             except BaseException:  # nothing of it is stored
                 if taken is not None:

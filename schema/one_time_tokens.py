@@ -58,7 +58,8 @@ class OneTimeTokenMutation:
     )
     @outcome(RequestPasswordResetPayload, stores=Stores(is_essential=True))
     async def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> RequestPasswordResetPayload:
-        await one_time_tokens.request_password_reset(info.context.services, info.context.caller, input.email)
+        context = info.context
+        await one_time_tokens.request_password_reset(context.services, context.caller, input.email, context.claims)
         return RequestPasswordResetPayload()
 
     @strawberry.mutation(

@@ -13,7 +13,7 @@ import asyncpg
 import strawberry
 from aiodataloader import DataLoader
 
-from db.connections import ROOT
+from db.pages import ROOT
 from db.queries import QUERIES
 from domain import affiliate, ids, money
 from domain.pages import length_of

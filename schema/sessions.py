@@ -59,7 +59,7 @@ class RevokeOtherSessionsPayload:
 class SessionMutation:
     @strawberry.mutation(
         description="Ends one of the caller's sessions; harmless to repeat. Its access token expires by itself, in 15"
-        " minutes or less."
+        " minutes or less. Another session than this: needs the second factor, where there is one."
     )
     @outcome(RevokeSessionPayload, stores=NOTHING)
     async def revoke_session(self, info: Info, input: RevokeSessionInput) -> RevokeSessionPayload:
@@ -69,7 +69,9 @@ class SessionMutation:
         ended = await sessions.revoke(context.services, context.claims, key)
         return RevokeSessionPayload(session=load(info, Session, ended))
 
-    @strawberry.mutation(description="Ends all the caller's sessions but the one that asks.")
+    @strawberry.mutation(
+        description="Ends all the caller's sessions but the one that asks. Needs the second factor, where there is one."
+    )
     @outcome(RevokeOtherSessionsPayload, stores=NOTHING)
     async def revoke_other_sessions(self, info: Info) -> RevokeOtherSessionsPayload:
         context = info.context

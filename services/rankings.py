@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-KEPT = 500  # pages per process, those used last
+CACHE_PAGES = 500  # pages per process, those used last
 
 Page = TypeVar("Page")
 
@@ -57,5 +57,5 @@ class Rankings(Generic[Page]):
         if self._lifetime:
             self._kept[key] = Kept(page, state, self._clock() + self._lifetime)
             self._kept.move_to_end(key)
-            if len(self._kept) > KEPT:
+            if len(self._kept) > CACHE_PAGES:
                 self._kept.popitem(last=False)

@@ -25,7 +25,7 @@ from settings import Settings
 log = structlog.get_logger("aclue.rate_limits")
 
 PERIOD = 60  # seconds that a bucket takes to fill
-KEPT_BUCKETS = 100_000  # per process; those used longest ago are forgotten, and count as full
+MAX_BUCKETS = 100_000  # per process; those used longest ago are forgotten, and count as full
 REDIS_TIMEOUT = 0.25  # seconds; a request waits no longer for Redis
 REDIS_PAUSE = 5  # seconds without Redis after it failed
 
@@ -59,7 +59,7 @@ class Buckets:
         for (name, _), full_at in zip(charges, after, strict=True):
             kept[name] = full_at
             kept.move_to_end(name)
-        while len(kept) > KEPT_BUCKETS:
+        while len(kept) > MAX_BUCKETS:
             kept.popitem(last=False)
         return 0
 
@@ -129,6 +129,14 @@ class RateLimits:
             else [(nobody, self._per_caller * factor) for nobody, _, factor in names]
         )
         charges += [(everybody, self._per_address * factor) for _, everybody, factor in names]
+        await self._charge(cost, charges)
+
+    async def take_address(self, address: str, cost: int) -> None:
+        """Takes the cost of what is done before a caller is known from the buckets of an address's networks alone.
+        Raises RateLimited."""
+        await self._charge(cost, [(everybody, self._per_address * factor) for _, everybody, factor in _names(address)])
+
+    async def _charge(self, cost: int, charges: Sequence[Charge]) -> None:
         wait = self._own.take(cost, charges) if self._redis is None else await self._shared(self._redis, cost, charges)
         if wait > 0:
             raise RateLimited("Too much was asked for within a minute.", retry_after=math.ceil(wait))

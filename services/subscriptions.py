@@ -45,7 +45,7 @@ class Subscription:
         self._has_ids = field == "affiliateConversion"
         self._waiting: dict[Change, None] = {}
         self._has_some = asyncio.Event()
-        self._is_behind = False
+        self._oldest_at = datetime.now(UTC)
         self._missed_since: datetime | None = None
         self._heard_at = datetime.now(UTC)
         changes = services.database.changes
@@ -57,13 +57,17 @@ class Subscription:
             self._waiting[_STATE] = None
         elif detail is None:
             self._missed_since = self._missed_since or self._heard_at
-        elif len(self._waiting) >= MAX_WAITING:
-            self._is_behind = True
         else:
             try:
-                self._waiting[Change(UUID(detail))] = None
+                change = Change(UUID(detail))
             except ValueError:
                 return  # anybody with a log-in may notify
+            if not self._waiting:
+                self._oldest_at = datetime.now(UTC)
+            self._waiting[change] = None
+            if len(self._waiting) > MAX_WAITING:  # not all of them need be true: what has happened is read
+                self._waiting.clear()
+                self._missed_since = self._missed_since or self._oldest_at
         self._heard_at = datetime.now(UTC)
         self._has_some.set()
 
@@ -71,8 +75,6 @@ class Subscription:
         """The oldest change that was not given yet. Raises Overloaded where more came than is kept."""
         while True:
             await self._has_some.wait()
-            if self._is_behind:
-                raise Overloaded("Events came faster than they were taken: subscribe again.")
             if self._missed_since is not None:
                 since, self._missed_since = self._missed_since, None
                 await self._look_back(since)
@@ -86,8 +88,10 @@ class Subscription:
         """Finds the ids of what happened while this process heard nothing."""
         async with self._services.database.session(SERVICE, read_only=True) as session:
             rows = await session.fetch(
-                "affiliate_clicks.converted_since", user_id=self._person, since=since - OVERLAP, most=MAX_WAITING
+                "affiliate_clicks.converted_since", user_id=self._person, since=since - OVERLAP, most=MAX_WAITING + 1
             )
+        if len(rows) > MAX_WAITING:
+            raise Overloaded("Events came faster than they were taken: subscribe again.")
         self._waiting.update({Change(row["click_id"]): None for row in rows})
 
     def close(self) -> None:

@@ -82,7 +82,7 @@ class Exports:
         self._take_place(networks(caller.address)[-1].name)
         try:
             with self._streams.opened(caller) as stream:
-                await stream.become(ticket.claims)
+                await stream.switch_claims(ticket.claims)
                 watcher = asyncio.create_task(_until_gone(receive))
                 watcher.add_done_callback(lambda _: stream.end(End.GONE))
                 try:

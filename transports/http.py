@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 from graphql import OperationType
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from db.claims import ANONYMOUS, Claims
 from domain.errors import INTERNAL_MESSAGE, DocumentRefused, Overloaded, RateLimited, Timeout, TryAgain, Unauthenticated
@@ -28,7 +28,7 @@ from transports.bodies import Bodies, Reservation
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events, prefers_html
 from transports.origins import Headers, Origins
 from transports.request_ids import new_request_id
-from transports.requests import BadRequest, Reader, prepare
+from transports.requests import LARGE_BYTES, BadRequest, Reader, charge_bytes, prepare
 from transports.sse import EventStreams
 from transports.streams import Streams, caller_of, drop
 from transports.watching import Abort, Watch, Watches
@@ -78,10 +78,11 @@ class GraphQL:
         watch = Watch(self._watches, receive)
         try:
             if method == "POST":
-                await self._post(scope, receive, headers, watch, out)
+                body = _Body(receive, self._services, caller_of(scope, None).address)
+                await self._charging(scope, body, self._post(scope, body, headers, watch, out))
             elif method in ("GET", "HEAD"):
                 watch.body_is_read()
-                await self._get(scope, headers, watch, out)
+                await self._charging(scope, None, self._get(scope, headers, watch, out))
             elif method == "OPTIONS":
                 await self._options(headers, out)
             else:
@@ -108,6 +109,16 @@ class GraphQL:
             await out.internal_error()
         finally:
             watch.over()
+
+    async def _charging(self, scope: Scope, body: _Body | None, doing: Awaitable[None]) -> None:
+        """Does this, and charges what is refused before its caller was: to the address, for what was read in vain.
+        Raises RateLimited in place of the refusal where the address has nothing left."""
+        try:
+            await doing
+        except (BadRequest, DocumentRefused, Unauthenticated):
+            size = body.uncharged if body is not None else len(scope["query_string"])
+            await charge_bytes(self._services(), caller_of(scope, None).address, size)
+            raise
 
     async def _post(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
         is_stream = prefers_events(headers.get(b"accept"))
@@ -227,6 +238,27 @@ async def authenticate(services: Services, authorization: bytes | None) -> Claim
     return await services.tokens.verify(token)
 
 
+class _Body:
+    """Receives a request's body, and charges a large one to its address before anybody parses it."""
+
+    __slots__ = ("_address", "_receive", "_services", "uncharged")
+
+    def __init__(self, receive: Receive, services: Callable[[], Services], address: str) -> None:
+        self._receive = receive
+        self._services = services
+        self._address = address
+        self.uncharged = 0  # bytes that came
+
+    async def __call__(self) -> Message:
+        """Raises RateLimited."""
+        message = await self._receive()
+        self.uncharged += len(message.get("body", b""))
+        if self.uncharged >= LARGE_BYTES and not message.get("more_body", False):
+            await charge_bytes(self._services(), self._address, self.uncharged)
+            self.uncharged = 0
+        return message
+
+
 class _Out:
     """Sends the answer to one request."""
 
@@ -307,11 +339,12 @@ class _Out:
 def headers_of(given: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
     """By name; those given several times are joined, so that none of them is overlooked."""
     headers = dict(given)
-    if len(headers) != len(given):
-        headers = {}
-        for name, value in given:
-            headers[name] = headers[name] + b", " + value if name in headers else value
-    return headers
+    if len(headers) == len(given):
+        return headers
+    values: dict[bytes, list[bytes]] = {}
+    for name, value in given:
+        values.setdefault(name, []).append(value)
+    return {name: b", ".join(each) for name, each in values.items()}
 
 
 def _media_type(headers: dict[bytes, bytes]) -> MediaType:

@@ -9,7 +9,7 @@ JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
 EVENTS = b"text/event-stream"
 MAX_ACCEPT_LENGTH = 2_000
-KEPT_HEADERS = 256
+CACHE_HEADERS = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ CURRENT = MediaType((b"content-type", b"application/graphql-response+json; chars
 _OFFERED = ((JSON, LEGACY), (GRAPHQL_JSON, CURRENT))
 
 
-@functools.lru_cache(maxsize=KEPT_HEADERS)
+@functools.lru_cache(maxsize=CACHE_HEADERS)
 def accepted(accept: bytes | None) -> MediaType | None:
     """The best type for an Accept header; None where none is accepted. Without the header: JSON."""
     if accept is None or not accept.strip():
@@ -49,7 +49,7 @@ def prefers_events(accept: bytes | None) -> bool:
     return accept is not None and accept[:MAX_ACCEPT_LENGTH].lower().lstrip().startswith(EVENTS)
 
 
-@functools.lru_cache(maxsize=KEPT_HEADERS)
+@functools.lru_cache(maxsize=CACHE_HEADERS)
 def prefers_html(accept: bytes | None) -> bool:
     """Whether a page is wanted more than JSON: as browsers do that open an address. Named beside */* it is."""
     if not accepts_html(accept) or accept is None:
@@ -64,7 +64,7 @@ def accepts_html(accept: bytes | None) -> bool:
     return accept is not None and b"text/html" in accept[:MAX_ACCEPT_LENGTH]
 
 
-@functools.lru_cache(maxsize=KEPT_HEADERS)
+@functools.lru_cache(maxsize=CACHE_HEADERS)
 def is_json(content_type: bytes) -> bool:
     """Whether a body of this type is JSON in UTF-8."""
     name, *parameters = content_type[:MAX_ACCEPT_LENGTH].decode("latin-1").lower().split(";")

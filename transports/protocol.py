@@ -4,22 +4,33 @@ headers are complete."""
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from transports.connections import Connections
 from transports.request_ids import new_request_id
 
 MAX_HEAD_BYTES = 65_536  # request line and headers
+MAX_HEADERS = 200
 MAX_BYTES_BESIDE = 1_048_576  # sizes of chunks, what stands beside these, and trailers
 HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later request, to the end of its headers
 
-MAX_LINGER_BYTES = 10_000_000
+MAX_LINGER_BYTES = 10_000_000  # of a body whose request has been answered
 LINGER_SECONDS = 10.0
 
-_BAD = b"HTTP/1.1 400 Bad Request"
+SEND_SECONDS = 60.0  # in which a client has to take some of what waits for it; as nginx's send_timeout
+
+# A request that waits behind another takes some seventy times its bytes once it is parsed. So what comes is parsed in
+# pieces, and no further while so many wait.
+PIECE_BYTES = 4096
+MAX_PIPELINED = 16
+
+BAD_REQUEST = b"HTTP/1.1 400 Bad Request"
+_UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1"
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
 
 
@@ -27,7 +38,7 @@ class _Transport:
     """Sends the head of an answer together with its body, where that follows at once: uvicorn writes them apart, and
     each write is a call of the system that may wake the client. Asks `lingers` before it closes."""
 
-    __slots__ = ("_head", "_lingers", "_loop", "_transport", "_write", "is_closing")
+    __slots__ = ("_head", "_leave", "_lingers", "_loop", "_progress", "_transport", "_write", "is_closing")
 
     def __init__(
         self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]
@@ -37,7 +48,25 @@ class _Transport:
         self._write = transport.write
         self._loop = loop
         self._head = b""
+        self._leave: Callable[[], None] | None = None
+        self._progress: asyncio.TimerHandle | None = None
         self.is_closing = transport.is_closing
+
+    def take_place(self, connections: Connections, address: str) -> bool:
+        """Whether there is one for this connection, whatever protocol it will speak."""
+        names = connections.enter(address)
+        if names is None:
+            return False
+        self._leave = functools.partial(connections.leave, names)
+        return True
+
+    def over(self) -> None:
+        """The connection is lost."""
+        if self._progress is not None:
+            self._progress.cancel()
+        if self._leave is not None:
+            self._leave()
+            self._leave = None
 
     def write(self, data: bytes) -> None:
         if self._head:
@@ -57,10 +86,29 @@ class _Transport:
         self._flush()
         if self._transport.is_closing() or not self._lingers():
             self._transport.close()
+            self.expect_progress()
             return
         self.is_closing = _yes
         if self._transport.can_write_eof():
             self._transport.write_eof()
+
+    def expect_progress(self) -> None:
+        """What waits to be sent has to become less: a transport is closed, or resumes writing, only once the client has
+        taken it."""
+        if self._progress is None and self._transport.get_write_buffer_size():
+            self._look_later()
+
+    def _look_later(self) -> None:
+        left = self._transport.get_write_buffer_size()
+        self._progress = self._loop.call_later(SEND_SECONDS, self._look, left)
+
+    def _look(self, before: int) -> None:
+        self._progress = None
+        left = self._transport.get_write_buffer_size()
+        if left >= before:
+            self._transport.abort()
+        elif left:
+            self._look_later()
 
     def _flush(self) -> None:
         head, self._head = self._head, b""
@@ -75,36 +123,99 @@ def _yes() -> bool:
     return True
 
 
-class BoundedProtocol(HttpToolsProtocol):
-    """For uvicorn's setting `http`. Headers that come in one piece, as most do, cost one comparison."""
+def refusal(status: bytes, text: bytes) -> bytes:
+    """The answer to what no app ever sees, after which the connection is closed."""
+    headers = b"x-request-id: %b\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: %d" % (
+        new_request_id().encode(),
+        len(text),
+    )
+    return b"%b\r\n%b\r\n\r\n%b" % (status, headers, text)
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
+
+class BoundedProtocol(HttpToolsProtocol):
+    """For uvicorn's setting `http`. Headers that come in one piece, as most do, cost one comparison.
+
+    A connection ends by itself in each of its states:
+
+    | state | ends after |
+    |---|---|
+    | the head of a request is incomplete | HEAD_SECONDS, MAX_HEAD_BYTES or MAX_HEADERS |
+    | a body is incomplete, its request unanswered | what the app allows: REQUEST_TIMEOUT |
+    | a body is incomplete, its request answered | LINGER_SECONDS or MAX_LINGER_BYTES |
+    | requests wait behind one that is being answered | as the one in front; beyond MAX_PIPELINED they are not read |
+    | an answer is not taken, also while closing | SEND_SECONDS without progress |
+    | idle | uvicorn's timeout_keep_alive |
+    | a WebSocket's handshake, or an open WebSocket | see transports/websocket_protocol.py |
+    """
+
+    def __init__(self, *arguments: Any, connections: Connections | None = None, **options: Any) -> None:
         super().__init__(*arguments, **options)
+        self._places = connections
         self._is_in_head = True
+        self._is_between = False  # requests: the last one has come completely, the next has not begun
         self._has_ended = False  # a request in the piece that is being read
         self._head_bytes = self._bytes_beside = 0
         self._patience: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._linger_bytes = MAX_LINGER_BYTES
+        self._unparsed = bytearray()
 
     def connection_made(self, transport: Any) -> None:
-        super().connection_made(_Transport(transport, self.loop, self._linger))  # type: ignore[arg-type]
+        wrapped = _Transport(transport, self.loop, self._linger)
+        super().connection_made(wrapped)  # type: ignore[arg-type]
+        if self._places is not None and not wrapped.take_place(self._places, self.client[0] if self.client else ""):
+            self._refuse(_UNAVAILABLE, b"Too many connections: try again shortly.")
+            return
         self._wait()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.transport.over()  # type: ignore[attr-defined]
         self._stop_waiting()
         if self._lingering is not None:
             self._lingering.cancel()
         super().connection_lost(exc)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self.transport.expect_progress()  # type: ignore[attr-defined]
+
     def data_received(self, data: bytes) -> None:
+        if self._lingering is not None and self.transport.is_closing():
+            self._unparsed.clear()
+            self._receive(data)
+        elif len(data) <= PIECE_BYTES and not self._unparsed and not self.pipeline:
+            self._receive(data)
+        else:
+            self._unparsed += data
+            self._receive_pieces()
+
+    def _receive_pieces(self) -> None:
+        """Parses what has come, until too many requests wait. Then nothing more is read."""
+        while self._unparsed and len(self.pipeline) < MAX_PIPELINED and not self.transport.is_closing():
+            piece = bytes(self._unparsed[:PIECE_BYTES])
+            del self._unparsed[:PIECE_BYTES]
+            self._receive(piece)
+        if self.transport.is_closing() and self._lingering is None:
+            self._unparsed.clear()
+        elif self._unparsed:
+            self._stop_waiting()  # for the end of a head: it is here
+            self.flow.pause_reading()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._unparsed.clear()  # nothing may be sent before the handshake is answered
+        super().handle_websocket_upgrade()
+
+    def _receive(self, data: bytes) -> None:
         if self._lingering is not None:
             self._linger_bytes -= len(data)
             if self._linger_bytes < 0:
                 self.transport.close()
-            return
+            if self.transport.is_closing():
+                return
         self._has_ended = False
         self._parse(data)
+        if self._is_between and not self._has_ended and self.cycle.response_complete:
+            self._is_in_head = True  # blank lines before a request: uvicorn's timer of idle connections is off
         if not self._is_in_head:
             self._bytes_beside += len(data)
             if self._bytes_beside > MAX_BYTES_BESIDE:
@@ -129,7 +240,8 @@ class BoundedProtocol(HttpToolsProtocol):
                     return
                 except httptools.HttpParserUpgrade as upgrade:
                     if self._should_upgrade():
-                        self.handle_websocket_upgrade()
+                        if not self.transport.is_closing():
+                            self.handle_websocket_upgrade()
                         return
                     if not self._ignores_upgrade():
                         return
@@ -157,15 +269,21 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._is_in_head = True
+        self._is_between = False
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Those after a body are nobody's: a proxy that sets or takes away headers may let them through."""
-        if self._is_in_head:
+        if self._is_in_head and not self.transport.is_closing():
             super().on_header(name, value)
+            if len(self.headers) > MAX_HEADERS:
+                self._refuse(_TOO_LARGE)
 
     def on_headers_complete(self) -> None:
-        if self._ignores_upgrade():
+        if self.transport.is_closing() or self._ignores_upgrade():
+            return
+        if self.parser.should_upgrade() and self._should_upgrade() and not self._may_upgrade():
+            self._refuse(BAD_REQUEST, b"A request for a WebSocket has no body.")
             return
         self._is_in_head = False
         self._head_bytes = self._bytes_beside = 0
@@ -173,18 +291,42 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        if self.transport.is_closing():
+            return
         self._bytes_beside -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        if self._ignores_upgrade():
+        if self.transport.is_closing() or self._ignores_upgrade():
             return
-        self._has_ended = True
+        self._has_ended = self._is_between = True
         super().on_message_complete()
+        if self._lingering is not None and not self.transport.is_closing():  # the rest of a body is here: idle now
+            self._lingering.cancel()
+            self._lingering = None
+            self.cycle.more_body = False
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._unparsed:
+            self._receive_pieces()
+        if not self.transport.is_closing() and self.cycle.response_complete and self.cycle.more_body:
+            self._drop_body()
+
+    def _may_upgrade(self) -> bool:
+        """Whether the connection may become a WebSocket: not while answers are due, and not with a body, which no
+        handshake has (RFC 6455, 4.1). The parser would wait for it."""
+        length = b"".join(value for name, value in self.headers if name == b"content-length").strip(b"0")
+        has_body = bool(length) or any(name == b"transfer-encoding" for name, _ in self.headers)
+        return not has_body and (self.cycle is None or self.cycle.response_complete)
 
     def send_400_response(self, msg: str) -> None:
         """Uvicorn's, for what is no HTTP; with a request id as every answer."""
-        self._refuse(_BAD, msg.encode())
+        self._refuse(BAD_REQUEST, msg.encode())
 
     def _wait(self) -> None:
         self._patience = self.loop.call_later(HEAD_SECONDS, self._refuse, b"")
@@ -201,9 +343,14 @@ class BoundedProtocol(HttpToolsProtocol):
         cycle = self.cycle
         if self._lingering is not None or cycle is None or not (cycle.response_complete and cycle.more_body):
             return False
-        self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
+        self._drop_body()
         self.flow.resume_reading()
         return True
+
+    def _drop_body(self) -> None:
+        """From here on what comes of the body is dropped, up to the limits."""
+        self._linger_bytes = MAX_LINGER_BYTES
+        self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _owes_an_answer(self) -> bool:
         """Whether the next thing to be sent is an answer to another request than the one that came last."""
@@ -218,9 +365,5 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.transport.is_closing():
             return
         if status and not self._owes_an_answer():
-            headers = b"x-request-id: %b\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: %d" % (
-                new_request_id().encode(),
-                len(text),
-            )
-            self.transport.write(b"%b\r\n%b\r\n\r\n%b" % (status, headers, text))
+            self.transport.write(refusal(status, text))
         self.transport.close()

@@ -10,6 +10,8 @@ from starlette.types import Scope
 
 from domain.networks import Address, parse_address
 
+MAX_HOPS = 20  # proxies that may stand between a client and this server
+
 
 class Proxies:
     """Each proxy appends the address that it was asked by, so the header is read from its end: an entry is believed
@@ -27,7 +29,7 @@ class Proxies:
         if address is None or not self._trusts(address):
             return
         given = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
-        for entry in reversed(given.decode("latin-1").split(",")):
+        for entry in reversed(given.decode("latin-1").rsplit(",", MAX_HOPS)[-MAX_HOPS:]):
             told = parse_address(_without_port(entry.strip()))
             if told is None:
                 break

@@ -7,7 +7,7 @@ import codecs
 import contextlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -22,12 +22,15 @@ from settings import Settings
 
 PLANNED_FIELD_PRICE = 2  # values that a field costs which a new document may have compiled
 MAX_PARAMETERS = 20
-MAX_VALUES = 10_000  # of variables, judged by their commas; each is looked at several times
+LARGE_BYTES = 10_000  # of a body; smaller ones are parsed in no more time than charging takes
+BYTES_FOR_1 = 100
+MAX_VALUES = 10_000  # of variables, and of extensions, judged by their commas; each is looked at several times
 DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both are seen
 PARAMETERS = ("query", *DOCUMENT_IDS, "variables", "operationName", "extensions")
 
 _NOTHING = msgspec.Raw(b"null")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_MAY_BE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")  # an escape; or UTF-8, where it is wrong
 
 
 class BadRequest(Exception):
@@ -40,6 +43,18 @@ class BadRequest(Exception):
         self.status = status
         self.code = code
         self.headers = headers
+
+
+async def charge_bytes(services: Services, address: str, size: int) -> None:
+    """Takes the price of so many bytes from an address's limits: of those who sent them nothing else is known. Raises
+    RateLimited."""
+    await services.rate_limits.take_address(address, price_of_bytes(size))
+
+
+def price_of_bytes(size: int) -> int:
+    """What reading so many bytes costs: before it is done where they are many, and where they are few only if they are
+    refused, as what is answered is charged otherwise."""
+    return 1 + size // BYTES_FOR_1
 
 
 async def prepare(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> Prepared:
@@ -62,7 +77,7 @@ class _Body(msgspec.Struct, rename="camel", gc=False):
     id: str | None = None
     variables: msgspec.Raw = _NOTHING
     operation_name: str | None = None
-    extensions: dict[str, Any] | None = None
+    extensions: msgspec.Raw = _NOTHING
 
 
 _decode_body = msgspec.json.Decoder(_Body).decode
@@ -76,6 +91,7 @@ class Reader:
     def __init__(self, settings: Settings, trusted: TrustedDocuments) -> None:
         self._text = trusted.text
         self._max_variables_bytes = settings.max_variables_bytes
+        self._max_explained_bytes = settings.max_variables_bytes + settings.max_document_bytes
         self._max_variables_depth = settings.max_variables_depth
 
     def from_body(self, body: bytes) -> Request:
@@ -83,9 +99,12 @@ class Reader:
         body = body.removeprefix(codecs.BOM_UTF8)  # which parsers of JSON may ignore (RFC 8259, 8.1)
         try:
             given = _decode_body(body)
+        except msgspec.ValidationError as error:
+            raise _mismatch(str(error)) from None
         except _UNREADABLE:
-            raise _explained(body) from None
-        text = self._text(given.query, given.document_id or given.doc_id or given.id, given.extensions)
+            raise self._not_json(body) from None
+        extensions = None if given.extensions is _NOTHING else self._extensions(bytes(given.extensions))
+        text = self._text(given.query, given.document_id or given.doc_id or given.id, extensions)
         if text is None:
             raise _no_query()
         variables = None if given.variables is _NOTHING else self._variables(given.variables)
@@ -94,9 +113,7 @@ class Reader:
     def from_query_string(self, query_string: bytes) -> Request:
         """The request of a GET. Raises BadRequest or DocumentRefused."""
         given = _parameters(query_string)
-        extensions = _json(given["extensions"].encode(), "extensions") if given.get("extensions") else None
-        if not isinstance(extensions, dict | None):
-            raise BadRequest(400, "`extensions` must be an object.")
+        extensions = self._extensions(given["extensions"].encode()) if given.get("extensions") else None
         ids = (given[name] for name in DOCUMENT_IDS if given.get(name))
         text = self._text(given.get("query"), next(ids, None), extensions)
         if text is None:
@@ -108,64 +125,97 @@ class Reader:
             given.get("operationName") or None,
         )
 
+    def _extensions(self, text: bytes) -> dict[str, Any] | None:
+        if text.count(b",") > MAX_VALUES:
+            raise BadRequest(400, f"`extensions` hold at most {MAX_VALUES} values.")
+        extensions = self._json(text, "extensions")
+        if not isinstance(extensions, dict | None):
+            raise BadRequest(400, "`extensions` must be an object.")
+        return extensions
+
     def _variables(self, raw: msgspec.Raw) -> dict[str, Any] | None:
         text = bytes(raw)
         if len(text) > self._max_variables_bytes:
             raise BadRequest(400, f"`variables` have at most {self._max_variables_bytes} bytes.")
-        variables = _json(text, "variables")
-        if variables is not None and not isinstance(variables, dict):
-            raise BadRequest(400, "`variables` must be an object.")
         if text.count(b",") > MAX_VALUES:
             raise BadRequest(400, f"`variables` hold at most {MAX_VALUES} values.")
+        variables = self._json(text, "variables")
+        if variables is not None and not isinstance(variables, dict):
+            raise BadRequest(400, "`variables` must be an object.")
         # What has few brackets cannot be nested deeply, whatever stands in its strings.
         most = self._max_variables_depth
         if text.count(b"{") + text.count(b"[") > most and _is_deeper_than(variables, most):
             raise BadRequest(400, f"`variables` are nested at most {most} deep.")
         return variables
 
+    def may_explain(self, text: bytes) -> bool:
+        """Whether something that cannot be read may be parsed once more, to say why: not what is larger than any
+        request that could run."""
+        return len(text) <= self._max_explained_bytes and text.count(b",") <= MAX_VALUES
+
+    def _json(self, text: bytes, name: str) -> Any:
+        try:
+            return _decode_anything(text)
+        except _UNREADABLE:
+            raise self._not_json(text, name) from None
+
+    def _not_json(self, text: bytes, name: str | None = None) -> BadRequest:
+        """Why a body, or a parameter of this name, cannot be read: it is not JSON, or it holds a lone surrogate. To say
+        where, it is parsed once more, unless it is larger than any request that could run."""
+        what = f"`{name}`" if name else "The body"
+        if _MAY_BE_SURROGATE.search(text) is None:
+            return BadRequest(400, f"{what} is not JSON.")
+        if not self.may_explain(text):
+            return BadRequest(400, f"{what} is not JSON, or holds a lone surrogate.")
+        with contextlib.suppress(ValueError, RecursionError):
+            given = json.loads(text)  # unlike msgspec, it takes lone surrogates
+            for place, value in _places(given if name is None else {name: given}):
+                found = _surrogate_in(value)
+                if found is not None:
+                    problem = f"{place} holds a lone surrogate, \\u{ord(found):x}, which is no Unicode character."
+                    return BadRequest(400, problem.encode("utf-8", "backslashreplace").decode())
+        return BadRequest(400, f"{what} is not JSON.")
+
 
 def _no_query() -> BadRequest:
     return BadRequest(400, "Give a `query`, or the `documentId` of one.")
 
 
-def _explained(body: bytes) -> BadRequest:
-    """What is wrong with a body."""
-    try:
-        given = _decode_anything(body)
-    except _UNREADABLE:
-        return _not_json(body)
-    if isinstance(given, list):
+def _mismatch(message: str) -> BadRequest:
+    """What is wrong with JSON that is no request, by what msgspec says: "Expected `str`, got `int` - at `$.query`"."""
+    kind, _, place = message.partition(" - at `$.")
+    if place:
+        return BadRequest(400, f"`{place.rstrip('`')}` must be a string.")
+    if kind.endswith("got `array`"):
         return BadRequest(400, "Send one request at a time: a JSON object, not an array.")
-    if not isinstance(given, dict):
-        return BadRequest(400, "Send one request: a JSON object with `query`.")
-    for name in ("query", "operationName", *DOCUMENT_IDS):
-        if not isinstance(given.get(name), str | None):
-            return BadRequest(400, f"`{name}` must be a string.")
-    return BadRequest(400, "`extensions` must be an object.")
+    return BadRequest(400, "Send one request: a JSON object with `query`.")
 
 
-def _json(text: bytes, name: str) -> Any:
-    try:
-        return _decode_anything(text)
-    except _UNREADABLE:
-        raise _not_json(text, name) from None
+def _places(request: Any) -> Iterator[tuple[str, Any]]:
+    """Each variable, then each member, by name."""
+    if not isinstance(request, dict):
+        return
+    variables = request.get("variables")
+    if isinstance(variables, dict):
+        yield from ((f"The variable `{name}`", [name, value]) for name, value in variables.items())
+    yield from ((f"`{name}`", [name, value]) for name, value in request.items())
 
 
-def _not_json(text: bytes, name: str | None = None) -> BadRequest:
-    """Why a body, or a parameter of this name, cannot be read: it is not JSON, or it holds a lone surrogate."""
-    with contextlib.suppress(ValueError, RecursionError):
-        given = json.loads(text)  # unlike msgspec, it takes lone surrogates
-        request = given if name is None else {name: given}
-        places = [(f"`{member}`", member, value) for member, value in request.items()] if type(request) is dict else []
-        if places and isinstance(request.get("variables"), dict):
-            variables = request["variables"].items()
-            places = [*((f"The variable `{member}`", member, value) for member, value in variables), *places]
-        for place, member, value in places:
-            found = _SURROGATE.search(json.dumps([member, value], ensure_ascii=False))
+def _surrogate_in(value: Any) -> str | None:
+    """The first lone surrogate of a decoded value, names of members included."""
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, str):
+            found = _SURROGATE.search(each)
             if found is not None:
-                problem = f"{place} holds a lone surrogate, \\u{ord(found[0]):x}, which is no Unicode character."
-                return BadRequest(400, problem.encode("utf-8", "backslashreplace").decode())
-    return BadRequest(400, f"`{name}` is not JSON." if name else "The body is not JSON.")
+                return found[0]
+        elif isinstance(each, list):
+            waiting.extend(reversed(each))
+        elif isinstance(each, dict):
+            waiting.extend(reversed(each.values()))
+            waiting.extend(reversed(each))
+    return None
 
 
 def _is_deeper_than(value: Any, most: int) -> bool:

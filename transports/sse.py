@@ -49,7 +49,7 @@ class EventStreams:
         RateLimited or Overloaded; what is wrong with the document is an event."""
         try:
             with self._streams.opened(caller) as stream:
-                await stream.become(claims)
+                await stream.switch_claims(claims)
                 await self._begin(request, stream, receive, out)
         except Ended as error:
             if error.end is End.SIGNED_OUT:

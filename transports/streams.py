@@ -20,7 +20,7 @@ from starlette.types import Send
 
 from db.claims import ANONYMOUS, SERVICE, Claims
 from domain.callers import Caller
-from domain.errors import RequestError, Timeout, Unauthenticated
+from domain.errors import RequestError, Timeout
 from domain.networks import networks
 from engine.answers import Answer
 from engine.engine import Engine
@@ -180,6 +180,8 @@ class Stream:
         self._expiry: asyncio.TimerHandle | None = None
         self._forget_session: Callable[[], None] | None = None
         self._look: asyncio.Task[None] | None = None
+        self._is_to_look = False
+        self._has_session = False  # whether the session of the token was among ours
 
     def end(self, why: End) -> None:
         """Ends the connection: what `run` does is cancelled. The first reason counts."""
@@ -205,7 +207,7 @@ class Stream:
         if self._place:
             self._streams.leave_place(self._place)
 
-    async def become(self, claims: Claims) -> None:
+    async def switch_claims(self, claims: Claims) -> None:
         """From now on it is this caller's, until the token expires or its session ends. Raises Ended."""
         if self.claims.subject not in (None, claims.subject):
             raise Ended(End.SOMEBODY_ELSE)
@@ -220,6 +222,7 @@ class Stream:
         self._expire()
         if claims.session_id is not None:  # listens first: the session may end in this moment
             changes = self._services.database.changes
+            self._has_session = False
             self._forget_session = changes.listen("sessions", str(claims.session_id), self._session_told)
             await self._check_session()
 
@@ -230,6 +233,7 @@ class Stream:
             self._forget_session()
         if self._look is not None:
             self._look.cancel()
+            self._look = None
 
     def _expire(self) -> None:
         if self.claims.expires_at is None:
@@ -240,26 +244,32 @@ class Stream:
         else:  # a clock that is set, or a machine that slept, is noticed within a minute
             self._expiry = asyncio.get_running_loop().call_later(min(left, 60), self._expire)
 
-    def _session_told(self, detail: str | None) -> None:
-        if detail is not None:
-            self.end(End.SIGNED_OUT)
-        else:
+    def _session_told(self, _detail: str | None) -> None:
+        """Anybody with a log-in may notify: whether the session has ended is read, and not more than once at a time."""
+        self._is_to_look = True
+        if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._look_again())
 
     async def _look_again(self) -> None:
         try:
-            async with self._streams.turns:
-                await self._check_session()
+            while self._is_to_look:
+                async with self._streams.turns:
+                    self._is_to_look = False
+                    await self._check_session()
         except Ended as error:
             self.end(error.end)
         except Exception:  # not to be known: better that the client comes back
             self.end(End.BUSY)
 
     async def _check_session(self) -> None:
-        try:
-            await sessions.refuse_ended(self._services, self.claims)
-        except Unauthenticated:
-            raise Ended(End.SIGNED_OUT) from None
+        has_ended = await sessions.has_ended(self._services, self.claims)
+        if has_ended or (has_ended is None and self._has_session):  # one that is gone was deleted
+            raise Ended(End.SIGNED_OUT)
+        self._has_session = has_ended is not None
+
+    async def charge(self, cost: int) -> None:
+        """Takes this from the limits of whose it is. Raises RateLimited."""
+        await self._services.rate_limits.take(self.claims, self._caller.address, cost)
 
     async def begin(self, request: Request) -> Subscription | None:
         """Charges for a request, and opens its subscription if it is one. Raises Refused, RequestError."""

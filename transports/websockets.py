@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from domain.errors import INTERNAL_MESSAGE, Forbidden, Overloaded, Unauthenticated
+from domain.errors import INTERNAL_MESSAGE, Forbidden, Overloaded, RateLimited, Unauthenticated
 from engine.answers import Errors
 from engine.requests import Request
 from engine.trusted_documents import TrustedDocuments
@@ -24,9 +24,9 @@ from settings import Settings
 from transports.http import SECURITY_HEADERS, authenticate, has_no_token, headers_of
 from transports.media_types import LEGACY
 from transports.origins import Origins
-from transports.problems import PROBLEMS, problems
+from transports.problems import PROBLEMS, Refused, problems
 from transports.request_ids import new_request_id
-from transports.requests import Reader
+from transports.requests import LARGE_BYTES, Reader, price_of_bytes
 from transports.streams import End, Ended, Stream, Streams, caller_of, drop
 
 log = structlog.get_logger("aclue.transports")
@@ -35,7 +35,8 @@ PROTOCOL = "graphql-transport-ws"
 PATH = "/graphql"
 MAX_ID_LENGTH = 100
 MAX_REASON_BYTES = 123
-CLOSES_WITHIN = 1.0  # seconds that a client who takes nothing gets to take the reason
+MESSAGE_COST = 1  # charged for each message but `subscribe`
+CLOSE_TIMEOUT_SECONDS = 1.0  # for a client that takes nothing to take the reason
 _NOTHING = msgspec.Raw(b"null")
 
 
@@ -98,7 +99,7 @@ class WebSockets:
             log.error("internal error", exc_info=error)
             code, reason = 1011, INTERNAL_MESSAGE
         try:
-            async with asyncio.timeout(CLOSES_WITHIN):
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
                 await send({"type": "websocket.close", "code": code, "reason": reason})
         except TimeoutError:
             drop(send)
@@ -127,6 +128,7 @@ class _Socket:
         self._receive = receive
         self._send = send
         self._header: bytes | None = None
+        self._shown: tuple[bytes, bytes] | None = None  # the last scheme and token that were taken
         self._is_initialised = False
         self._is_acknowledged = False
         self._operations: dict[str, asyncio.Task[None]] = {}
@@ -169,11 +171,15 @@ class _Socket:
             text = frame.get("text")
             if text is None:
                 raise Violation(4400, "Send text.")
+            if len(text) >= LARGE_BYTES:
+                await self._charge(price_of_bytes(len(text)))
             if len(text) > self._settings.max_body_bytes:
                 raise Violation(1009, f"A message has at most {self._settings.max_body_bytes} bytes.")
-            await self._take(_message(text))
+            await self._take(_message(text, self._reader))
 
     async def _take(self, message: _Message) -> None:
+        if message.type != "subscribe":  # whose price is another
+            await self._charge(MESSAGE_COST)
         if message.type == "connection_init":
             await self._initialise(_payload(message))
         elif message.type == "ping":
@@ -188,6 +194,16 @@ class _Socket:
                 operation.cancel()
         else:
             raise Violation(4400, "Invalid message")
+
+    async def _charge(self, cost: int) -> None:
+        """Takes this from the limits of whoever sends messages, and where these are used up, reads none until there is
+        something again: subscriptions go on, which a closed socket's client would only begin anew."""
+        while True:
+            try:
+                await self._stream.charge(cost)
+                return
+            except RateLimited as error:
+                await asyncio.sleep(error.retry_after)
 
     async def _initialise(self, payload: dict[str, Any]) -> None:
         if self._is_initialised:
@@ -216,8 +232,13 @@ class _Socket:
         return {"expiresAt": self._stream.claims.expires_at}
 
     async def _become(self, authorization: bytes) -> None:
+        scheme, _, token = authorization.partition(b" ")
+        shown = (scheme.lower(), token.strip())
+        if shown == self._shown:  # the stream ends by itself with this token and its session
+            return
         try:
-            await self._stream.become(await authenticate(self._services, authorization))
+            await self._stream.switch_claims(await authenticate(self._services, authorization))
+            self._shown = shown
         except Unauthenticated as error:
             raise Violation(4403, str(error)) from None
         except Overloaded:
@@ -241,6 +262,8 @@ class _Socket:
         except PROBLEMS as error:
             self._over(None)
             await self._finish(id, "error", problems(error))
+            if not isinstance(error, Refused | RateLimited):  # which came after a charge
+                await self._charge(price_of_bytes(len(payload) if len(payload) < LARGE_BYTES else 0))
             return
         operation = asyncio.create_task(self._operate(id, request, subscription))
         operation.add_done_callback(lambda _: self._over(subscription))  # also when it is cancelled before it starts
@@ -294,10 +317,13 @@ class _Socket:
             raise Ended(End.TOO_SLOW) from None
 
 
-def _message(text: str) -> _Message:
-    """Raises Violation. msgspec reads no lone surrogates, but the Reader says in which variable one is."""
+def _message(text: str, reader: Reader) -> _Message:
+    """Raises Violation. msgspec reads no lone surrogates, but the Reader says in which variable one is; of what is not
+    too large for that, which could not run anyhow."""
     with contextlib.suppress(*_UNREADABLE):
         return _decode_message(text)
+    if not reader.may_explain(text.encode("utf-8", "surrogatepass")):
+        raise Violation(4400, "Invalid message")
     with contextlib.suppress(*_UNREADABLE, ValueError):
         given = json.loads(text)
         if isinstance(given, dict):

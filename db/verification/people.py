@@ -25,7 +25,7 @@ def faults(**found: bool) -> list[str]:
 
 
 async def _swipes_of(stage: Stage, who: Claims, user: UUID) -> list[str]:
-    await stage.become(who)
+    await stage.switch_claims(who)
     strengths = [
         await stage.do("strength", swipe=await stage.swipe(direction)) for direction in ("left", "right", "up", "down")
     ]
@@ -46,9 +46,9 @@ async def _anonymous_session(stage: Stage) -> list[str]:
 
 
 async def _isolation(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     await stage.swipe()
-    await stage.become(person(stage.ben))
+    await stage.switch_claims(person(stage.ben))
     return faults(
         another_person_sees_a_swipe=await stage.count("swipes", stage.anna) > 0,
         another_person_changes_a_swipe=bool(await stage.do("undo", user=stage.anna)),
@@ -58,20 +58,20 @@ async def _isolation(stage: Stage) -> list[str]:
 
 async def _service(stage: Stage) -> list[str]:
     for user in (stage.anna, stage.ben):
-        await stage.become(person(user))
+        await stage.switch_claims(person(user))
         await stage.swipe()
-    await stage.become(SERVICE)
+    await stage.switch_claims(SERVICE)
     seen = [await stage.count("swipes", user) for user in (stage.anna, stage.ben)]
     return [] if seen == [1, 1] else ["service_role does not see everybody's swipes"]
 
 
 async def _no_claims(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     await stage.swipe()
-    await stage.become(ANONYMOUS)
+    await stage.switch_claims(ANONYMOUS)
     anonymous = await stage.count("swipes", stage.anna)
     can_write = not await stage.is_refused("swipe", key="nobody", product=stage.product, direction="right")
-    await stage.become(Claims(role="authenticated", raw=""))
+    await stage.switch_claims(Claims(role="authenticated", raw=""))
     return faults(
         somebody_without_claims_sees_a_swipe=anonymous + await stage.count("swipes", stage.anna) > 0,
         somebody_without_claims_swipes=can_write,
@@ -79,19 +79,19 @@ async def _no_claims(stage: Stage) -> list[str]:
 
 
 async def _malformed_claims(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     await stage.swipe()
     for raw in ("{sub:", '{"sub":"anna"}', "[]", "null"):
         with contextlib.suppress(asyncpg.DataError):
             async with stage.connection.transaction():
-                await stage.become(Claims(role="authenticated", raw=raw))
+                await stage.switch_claims(Claims(role="authenticated", raw=raw))
                 if await stage.count("swipes", stage.anna):
                     return [f"the claims {raw} see a swipe"]
     return []
 
 
 async def _forgery(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     await stage.swipe()
     return faults(
         a_swipe_can_be_written_for_another=not await stage.is_refused(
@@ -102,7 +102,7 @@ async def _forgery(stage: Stage) -> list[str]:
 
 
 async def _history(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     await stage.swipe()
     return faults(
         the_direction_of_a_swipe_can_be_changed=not await stage.is_refused("turn_swipe"),
@@ -112,15 +112,15 @@ async def _history(stage: Stage) -> list[str]:
 
 
 async def _clicks(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     by_hand = not await stage.is_refused("click_by_hand", product=stage.product)
     click = await stage.do("click", product=stage.product)
     own = await stage.count("affiliate_clicks", stage.anna)
     can_change = not await stage.is_refused("change_click")
     can_delete = not await stage.is_refused("delete_clicks")
-    await stage.become(person(stage.ben))
+    await stage.switch_claims(person(stage.ben))
     others = await stage.count("affiliate_clicks", stage.anna)
-    await stage.become(SERVICE)
+    await stage.switch_claims(SERVICE)
     return faults(
         a_click_can_be_written_by_hand=by_hand,
         a_click_cannot_be_made=click is None or own != 1,
@@ -134,18 +134,18 @@ async def _clicks(stage: Stage) -> list[str]:
 async def _catalogue(stage: Stage) -> list[str]:
     found: dict[str, bool] = {}
     for label, who in (("anon", ANONYMOUS), ("a_person", person(stage.anna))):
-        await stage.become(who)
+        await stage.switch_claims(who)
         found[f"{label}_does_not_see_products"] = not await stage.do("sees_product", product=stage.product)
         found[f"{label}_changes_products"] = not await stage.is_refused(
             "rename_product", product=stage.product
         ) and bool(await stage.do("rename_product", product=stage.product))
-    await stage.become(person(stage.ben, app_metadata={"role": "admin"}))
+    await stage.switch_claims(person(stage.ben, app_metadata={"role": "admin"}))
     found["an_administrator_cannot_change_products"] = not await stage.do("rename_product", product=stage.product)
     return faults(**found)
 
 
 async def _profile(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     renamed = await stage.do("rename")
     return faults(
         one_cannot_name_oneself=renamed is None,
@@ -155,7 +155,7 @@ async def _profile(stage: Stage) -> list[str]:
 
 
 async def _views(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     partition = await stage.do("view", product=stage.product)
     old = not await stage.is_refused("old_view", product=stage.product)
     return faults(
@@ -166,11 +166,11 @@ async def _views(stage: Stage) -> list[str]:
 
 
 async def _preferences(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     by_hand = not await stage.is_refused("prefer")
-    await stage.become(service_for(stage.anna))
+    await stage.switch_claims(service_for(stage.anna))
     kept = await stage.do("prefer")
-    await stage.become(person(stage.ben))
+    await stage.switch_claims(person(stage.ben))
     return faults(
         preferences_can_be_written_by_hand=by_hand,
         preferences_cannot_be_read_back=kept != [10, 7],
@@ -179,13 +179,13 @@ async def _preferences(stage: Stage) -> list[str]:
 
 
 async def _sessions(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     by_hand = not await stage.is_refused("session_by_hand")
-    await stage.become(SERVICE)
+    await stage.switch_claims(SERVICE)
     await stage.do("session", user=stage.anna)
     seen = {}
     for name in ("anna", "ben"):
-        await stage.become(person(getattr(stage, name)))
+        await stage.switch_claims(person(getattr(stage, name)))
         seen[name] = [await stage.count(table, stage.anna) for table in ("user_sessions", "session_analytics")]
     return faults(
         a_session_can_be_written_by_hand=by_hand,
@@ -195,17 +195,17 @@ async def _sessions(stage: Stage) -> list[str]:
 
 
 async def _personality(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     by_hand = not await stage.is_refused("assess")
-    await stage.become(service_for(stage.anna))
+    await stage.switch_claims(service_for(stage.anna))
     profile = await stage.do("assess")
     await stage.do("recommend_by_personality", product=stage.product, profile=profile)
     recommendation = await stage.do("recommend", product=stage.product)
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     feedback = await stage.do("rate", recommendation=recommendation, product=stage.product)
     tables = ("personality_profiles", "personality_recommendations", "recommendation_feedback")
     own = [await stage.count(table, stage.anna) for table in tables]
-    await stage.become(person(stage.ben))
+    await stage.switch_claims(person(stage.ben))
     others = [await stage.count(table, stage.anna) for table in tables]
     return faults(
         a_personality_can_be_written_by_hand=by_hand,
@@ -216,21 +216,21 @@ async def _personality(stage: Stage) -> list[str]:
 
 async def _summary(stage: Stage) -> list[str]:
     for user, swipes in ((stage.anna, 2), (stage.ben, 1)):
-        await stage.become(person(user))
+        await stage.switch_claims(person(user))
         for _ in range(swipes):
             await stage.swipe()
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     return faults(the_summary_counts_wrong=await stage.do("summary") != 2)
 
 
 async def _erasure(stage: Stage) -> list[str]:
-    await stage.become(person(stage.anna))
+    await stage.switch_claims(person(stage.anna))
     await stage.swipe()
     await stage.do("click", product=stage.product)
     await stage.do("view", product=stage.product)
-    await stage.become(service_for(stage.anna))
+    await stage.switch_claims(service_for(stage.anna))
     await stage.do("prefer")
-    await stage.become(None)
+    await stage.switch_claims(None)
     await stage.do("erase", user=stage.anna)
     tables = ("swipes", "affiliate_clicks", "user_preferences", "product_views", "profiles")
     return [f"{table} keeps rows" for table in tables if await stage.count(table, stage.anna)]

@@ -6,7 +6,7 @@ from db.claims import ANONYMOUS, SERVICE
 from db.migrations import OLDEST_POSTGRES, migration_files, repeatable_files
 from db.verification.check import Bench, Check, query
 
-MOST_USE = 0.8
+MAX_USE_SHARE = 0.8
 _MIGRATE = "run `aclue migrate` with MIGRATION_DATABASE_URL set"
 _REFERENCE = "it comes with a migration: insert what is gone, or restore it from a backup"
 _CATALOGUE = "it comes with the catalogue: see catalogue/mappings/README.md"
@@ -89,9 +89,9 @@ CHECKS = (
     ),
     Check(
         "capacity.connections",
-        f"less than {MOST_USE:.0%} of the connections are in use",
+        f"less than {MAX_USE_SHARE:.0%} of the connections are in use",
         "see pg_stat_activity for who holds them; raise max_connections",
-        query("verify_server.connections_used_up", share=MOST_USE),
+        query("verify_server.connections_used_up", share=MAX_USE_SHARE),
     ),
     Check("migrations.applied", "every migration of this code was applied", _MIGRATE, _pending),
     Check(

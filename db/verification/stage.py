@@ -37,7 +37,7 @@ class Stage:
         await self.do("plant_shop", key=self.key)
         await self.do("plant_product", key=self.key, product=self.product)
 
-    async def become(self, who: Claims | None) -> None:
+    async def switch_claims(self, who: Claims | None) -> None:
         """None: the owner again."""
         await self.connection.execute("select set_config('role', 'none', true)")
         if who is not None:
@@ -78,9 +78,9 @@ async def staged(bench: Bench) -> AsyncIterator[Stage]:
             async with stage.connection.transaction():
                 await stage.connection.execute("select set_config('role', $1, true)", role)
         except asyncpg.InsufficientPrivilegeError:
-            await stage.become(None)
+            await stage.switch_claims(None)
             await stage.connection.execute(f"grant {role} to current_user")
-    await stage.become(None)
+    await stage.switch_claims(None)
     await stage.plant()
     yield stage
 

@@ -7,23 +7,6 @@ as $$
   select coalesce(pg_catalog.obj_description('auth'::regnamespace, 'pg_namespace') = 'aclue', false)
 $$;
 
-create or replace function private.app_role() returns text
-language sql stable
-set search_path = pg_catalog, pg_temp
-as $$
-  select case when auth.role() = 'authenticated' and coalesce(auth.jwt() ->> 'is_anonymous', '') <> 'true'
-    then auth.jwt() -> 'app_metadata' ->> 'role' end
-$$;
-comment on function private.app_role() is
-  'analyst, admin or null: what the caller''s token says beside authenticated. Supabase''s anonymous sign-in is neither.';
-
-create or replace function private.is_admin() returns boolean
-language sql stable
-set search_path = pg_catalog, pg_temp
-as $$
-  select coalesce(private.app_role() = 'admin', false)
-$$;
-
 create or replace function private.session_id() returns uuid
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -57,6 +40,26 @@ end
 $$;
 comment on function private.has_mfa(uuid) is
   'Whether the caller has a verified second factor; only service_role may ask of somebody else.';
+
+create or replace function private.app_role() returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select case when auth.role() = 'authenticated' and coalesce(auth.jwt() ->> 'is_anonymous', '') <> 'true'
+      and auth.jwt() -> 'app_metadata' ->> 'role' is not null
+      and (private.is_aal2() or not private.has_mfa(auth.uid()))  -- looked up for a token with a role alone
+    then auth.jwt() -> 'app_metadata' ->> 'role' end
+$$;
+comment on function private.app_role() is
+  'analyst, admin or null: what the caller''s token says beside authenticated. Null where the caller has a second factor '
+  'and has not shown it, and for Supabase''s anonymous sign-in.';
+
+create or replace function private.is_admin() returns boolean
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(private.app_role() = 'admin', false)
+$$;
 
 -- Of an earlier release.
 drop function if exists private.account_credentials(text);

@@ -4,9 +4,20 @@ create or replace function private.insert_affiliate_click(
   p_user uuid, p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text,
   p_gift_link_user uuid default null, p_gift_link uuid default null)
 returns uuid
-language sql security definer
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  click uuid;
+begin
+  -- Looked at before the insert: a constraint that fails shows the whole row, by the owner's rights, with what callers may
+  -- not read, such as the commission and the maker of the gift link.
+  if p_user is null then
+    raise insufficient_privilege using message = 'a click needs a person';
+  end if;
+  if char_length(p_source_page) > 200 or char_length(p_campaign) > 200 then
+    raise string_data_right_truncation using message = 'source_page and campaign have at most 200 characters';
+  end if;
   insert into public.affiliate_clicks (
     user_id, product_id, retailer_id, session_id, recommendation_id, source_page, campaign, affiliate_network,
     click_parameter, affiliate_url, price_minor, currency, commission_rate, expected_commission_minor,
@@ -19,7 +30,9 @@ as $$
   left join public.affiliate_networks n on n.code = r.affiliate_network
   cross join lateral (select private.commission_rate(r.id, p.category_id, now()) as rate) e
   where p.id = p_product and p.is_active
-  returning id
+  returning id into click;
+  return click;
+end
 $$;
 comment on function private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid) is
   'A click of this person; null when the product is not on offer. Only other functions call it.';

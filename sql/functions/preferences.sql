@@ -15,6 +15,9 @@ declare
   prior constant double precision := parameters ->> 'prior_weight';
   most constant integer := 50;  -- of each kind, those that say most either way; the row is rewritten by every swipe
 begin
+  if auth.uid() is null then
+    raise insufficient_privilege using message = 'preferences are of a person';
+  end if;
   perform private.sync_signals(p_products);
   if not private.has_consent(auth.uid(), 'personalisation') then
     return;

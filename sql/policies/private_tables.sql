@@ -48,3 +48,8 @@ alter table private.storage_use enable row level security;
 revoke all on table private.storage_use from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.storage_use;
 create policy nobody on private.storage_use for all to service_role using (false) with check (false);
+
+alter table private.api_log_ins enable row level security;
+revoke all on table private.api_log_ins from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.api_log_ins;
+create policy nobody on private.api_log_ins for all to service_role using (false) with check (false);

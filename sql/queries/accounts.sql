@@ -8,10 +8,11 @@ select private.create_account(
   :email::text, :canonical::text, :spellings::text[], :password_hash::text, :display_name::text)
 
 -- name: by_email(canonical, spellings)
-select id, email, password_hash, app_metadata from private.account_of_email(:canonical::text, :spellings::text[])
+select id, email, password_hash, app_metadata, private.has_mfa(id) as has_factor
+from private.account_of_email(:canonical::text, :spellings::text[])
 
 -- name: app_metadata(id)
-select private.account_app_metadata(:id::uuid)
+select private.account_app_metadata(:id::uuid) as app_metadata, private.has_mfa(:id::uuid) as has_factor
 
 -- name: enter(id, known_hash)
 select private.enter_account(:id::uuid, :known_hash::text)
@@ -24,6 +25,23 @@ select private.count_attempt(:bucket::bytea, make_interval(secs => :window_secon
 
 -- name: forgive_attempt(bucket, window_seconds)
 select private.forgive_attempt(:bucket::bytea, make_interval(secs => :window_seconds::float8))
+
+-- name: recognise(user_id, canonical, spellings, households, session_id)
+-- Whether an account, by its id or e-mail, has signed in from one of these households (is_near), and whether the session
+-- is a live one of it. Where there is a second factor, sessions count that have shown it: a thief of the password has
+-- some, too. Not more than the newest 50, so that who had the password once has no more networks than these.
+with account as materialized (
+  select coalesce(:user_id::uuid,
+    (select a.id from private.account_of_email(:canonical::text, :spellings::text[]) a)) as id
+), trusted as materialized (
+  select s.networks[1] as household, s.id = :session_id::uuid and s.revoked_at is null and s.expires_at > now() as is_this
+  from account a join public.user_sessions s on s.user_id = a.id
+  where s.aal = 'aal2' or not private.has_mfa(a.id)
+  order by s.id desc limit 50
+)
+select coalesce(bool_or(household = any (:households::bytea[])), false) as is_near,
+  coalesce(bool_or(is_this), false) as is_signed_in
+from trusted
 
 -- name: by_id(id)
 select email, password_hash, email_confirmed_at from private.account(:id::uuid)

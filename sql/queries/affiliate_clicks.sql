@@ -3,9 +3,13 @@ select private.create_affiliate_click(
   :product_id::uuid, :session_id::uuid, :recommendation_id::uuid, :source_page::text, :campaign::text)
 
 -- name: follow(click_id, visitor_hash, device_class)
--- As service_role: records the hit and gives the offer.
-select affiliate_url, click_parameter
-from private.follow_affiliate_click(:click_id::uuid, :visitor_hash::bytea, :device_class::text)
+-- As service_role: records the hit, unless it is a repeat of one within the hour, and gives the offer.
+select f.affiliate_url, f.click_parameter, exists (
+  select from public.affiliate_clicks c
+  join public.affiliate_redirects r on r.user_id = c.user_id and r.click_id = c.id
+  where c.id = :click_id::uuid and r.visitor_hash = :visitor_hash::bytea
+    and r.redirected_at > now() - interval '1 hour') as is_repeat
+from private.follow_affiliate_click(:click_id::uuid, :visitor_hash::bytea, :device_class::text) f
 
 -- name: target(click_id)
 -- As service_role: the offer alone, for a visit that is no hit.

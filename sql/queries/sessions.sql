@@ -82,10 +82,10 @@ select exists (
   where r.user_id = :user_id::uuid and r.id = :session_id::uuid and r.revoked_at is null and r.expires_at > now())
 
 -- name: has_ended(user_id, session_id)
--- Unlike is_live, another service's session passes: we do not know of its end.
-select exists (
-  select from public.user_sessions
-  where user_id = :user_id::uuid and id = :session_id::uuid and (revoked_at is not null or expires_at <= now()))
+-- Null for another service's session: we do not know of its end.
+select (
+  select revoked_at is not null or expires_at <= now() from public.user_sessions
+  where user_id = :user_id::uuid and id = :session_id::uuid)
 
 -- name: live()
 r.revoked_at is null and r.expires_at > now()

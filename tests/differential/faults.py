@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
-from db.connections import PageRequest
+from db.pages import PageRequest
 from plan import leaves
 from plan.leaves import Memo
 from plan.pages import PagePlan

@@ -18,7 +18,7 @@ from tests.differential.shrinking import shrink
 from tests.differential.world import World
 
 REPEATS = 100
-MOST_UNSTEADY = 1000  # at most one in so many, and one more
+MAX_UNSTEADY = 1000  # at most one in so many, and one more
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Report:
 
     @property
     def is_sound(self) -> bool:
-        return not self.differences and not self.failures and len(self.unsteady) <= 1 + self.asked // MOST_UNSTEADY
+        return not self.differences and not self.failures and len(self.unsteady) <= 1 + self.asked // MAX_UNSTEADY
 
     @property
     def share_with_data(self) -> float:

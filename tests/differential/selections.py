@@ -24,8 +24,8 @@ from tests.differential.scopes import Chosen, Fragment, Scope
 from tests.differential.values import Values
 from tests.differential.world import Caller, World
 
-MOST_OBJECTS = 1_200  # below the service's limit, with room for fragments that are spread twice
-MOST_AT_ONCE = 600
+MAX_OBJECTS = 1_200  # below the service's limit, with room for fragments that are spread twice
+MAX_AT_ONCE = 600
 
 
 class Writer:
@@ -92,11 +92,11 @@ class Writer:
     def _pick(self, parent: GraphQLObjectType, depth: int, times: int, page: int) -> str:
         leaves = [name for name, f in parent.fields.items() if is_leaf_type(get_named_type(f.type))]
         below = []
-        if depth > 1 and self._objects < MOST_OBJECTS:
+        if depth > 1 and self._objects < MAX_OBJECTS:
             below = [
                 name
                 for name, f in parent.fields.items()
-                if name not in leaves and times * self._times(f, page, 1) <= MOST_AT_ONCE
+                if name not in leaves and times * self._times(f, page, 1) <= MAX_AT_ONCE
             ]
         if below and (not leaves or self._random.random() < 0.5):
             return self._random.choice(below)
@@ -134,7 +134,7 @@ class Writer:
         named = get_named_type(own.type)
         if not is_leaf_type(named):
             more = times * self._times(own, page, chosen.page)
-            if depth <= 1 or isinstance(named, GraphQLInterfaceType) or self._objects + more > MOST_OBJECTS:
+            if depth <= 1 or isinstance(named, GraphQLInterfaceType) or self._objects + more > MAX_OBJECTS:
                 return None
         return self._written(parent, key, chosen, depth, times, page)
 
@@ -165,7 +165,7 @@ class Writer:
         """A named fragment: one that was spread elsewhere where it fits, or a new one."""
         for known in self._arguments.used.fragments:
             fits = known.condition == parent.name and page <= known.page and scope.takes(known.scope)
-            if fits and self._objects + times * known.objects < MOST_OBJECTS and self._random.random() < 0.6:
+            if fits and self._objects + times * known.objects < MAX_OBJECTS and self._random.random() < 0.6:
                 scope.add(known.scope)
                 self._objects += times * known.objects
                 return f"...{known.name}{self._directives()}"

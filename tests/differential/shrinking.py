@@ -31,7 +31,7 @@ from graphql import (
 
 from tests.differential.documents import Document
 
-MOST_TRIES = 600
+MAX_TRIES = 600
 _REMOVABLE = (
     OperationDefinitionNode,
     FieldNode,
@@ -92,7 +92,7 @@ class _Unused(Visitor):
 async def shrink(
     document: Document, schema: GraphQLSchema, still_differs: Callable[[Document], Awaitable[bool]]
 ) -> Document:
-    """A document as small as can be found in MOST_TRIES. One that is refused as invalid stays as it is."""
+    """A document as small as can be found in MAX_TRIES. One that is refused as invalid stays as it is."""
     try:
         tree = parse(document.text)
     except GraphQLSyntaxError:
@@ -100,7 +100,7 @@ async def shrink(
     if validate(schema, tree):
         return document
     tries, number = 0, 1
-    while tries < MOST_TRIES:
+    while tries < MAX_TRIES:
         without = _Without(number)
         smaller = _tidy(visit(tree, without))
         if without.seen < number:

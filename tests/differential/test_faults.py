@@ -11,7 +11,7 @@ from tests.differential.runs import run
 from tests.differential.stage import Stage
 
 SEED = 7
-MOST_CHARACTERS = 600  # of the document that shows the fault; ids and cursors are long
+MAX_CHARACTERS = 600  # of the document that shows the fault; ids and cursors are long
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
@@ -24,4 +24,4 @@ async def test_a_planted_fault_is_found(stage: Stage, name: str) -> None:
     with fault.planted():
         report = await run(pair, stage.world, documents, stage.since, stop_after=1)
     assert report.differences, f"{report.asked} documents did not tell"
-    assert len(report.differences[0].shrunk.text) < MOST_CHARACTERS, str(report)
+    assert len(report.differences[0].shrunk.text) < MAX_CHARACTERS, str(report)

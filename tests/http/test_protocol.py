@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
+import os
+import resource
+import socket
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from typing import Any
 
 import pytest
 import uvicorn
 
+from settings import Settings
 from tests.e2e.conftest import Service
-from transports import protocol
+from transports import protocol, websocket_protocol
+from transports.connections import Connections
 from transports.protocol import MAX_HEAD_BYTES, BoundedProtocol
 from transports.streams import drop
+from transports.websocket_protocol import BoundedWebSocketProtocol
 
 GET = b"GET / HTTP/1.1\r\nhost: shop\r\n"
 BEGUN = b"the beginning"
@@ -23,6 +31,9 @@ UPGRADE = (
 )
 
 
+LONG = bytes(20_000_000)  # more than a kernel keeps
+
+
 async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/drop":
         await begin_and_drop(scope, send)
@@ -30,6 +41,18 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/head":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.Event().wait()
+    if scope["path"] == "/long":
+        headers = [(b"content-length", b"%d" % len(LONG))] + [(b"connection", b"close")] * bool(scope["query_string"])
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": LONG})
+        return
+    if scope["path"] == "/early":
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        await send({"type": "http.response.body", "body": b"early"})
+        return
+    if scope["type"] == "websocket":
+        await converse(scope, receive, send)
+        return
     if scope["path"] == "/refused":
         await send({"type": "http.response.start", "status": 413, "headers": [(b"connection", b"close")]})
         await send({"type": "http.response.body"})
@@ -49,6 +72,17 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": str(len(body)).encode()})
 
 
+async def converse(scope: Any, receive: Any, send: Any) -> None:
+    """Says how long each message is; or never says whether it takes the connection."""
+    await receive()
+    if scope["path"] == "/undecided":
+        await asyncio.Event().wait()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        text = LONG.decode() if message["text"] == "long" else str(len(message["text"]))
+        await send({"type": "websocket.send", "text": text})
+
+
 async def begin_and_drop(scope: Any, send: Any) -> None:
     """Says a little, and has more to say than anybody takes."""
     if scope["type"] == "http":
@@ -61,10 +95,13 @@ async def begin_and_drop(scope: Any, send: Any) -> None:
     await asyncio.Event().wait()
 
 
-@pytest.fixture
-async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.5)
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, http=BoundedProtocol, lifespan="off", log_level="critical")
+@contextlib.asynccontextmanager
+async def listening(monkeypatch: pytest.MonkeyPatch, connections: Connections | None = None) -> AsyncIterator[int]:
+    http: Any = functools.partial(BoundedProtocol, connections=connections)
+    ws: Any = BoundedWebSocketProtocol
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=0, http=http, ws=ws, lifespan="off", log_level="critical", timeout_keep_alive=1
+    )
     server = uvicorn.Server(config)
     monkeypatch.setattr(server, "capture_signals", contextlib.nullcontext)
     task = asyncio.create_task(server.serve())
@@ -73,6 +110,13 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     yield server.servers[0].sockets[0].getsockname()[1]
     server.should_exit = server.force_exit = True
     await task
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.5)
+    async with listening(monkeypatch) as number:
+        yield number
 
 
 async def answer(port: int, *parts: bytes, pause: float = 0.0) -> bytes:
@@ -133,6 +177,13 @@ async def test_headers_have_a_limit(port: int) -> None:
     assert (await answer(port, GET, many, many, many)).startswith(b"HTTP/1.1 431")
     endless = b"GET /" + b"a" * 2 * MAX_HEAD_BYTES
     assert (await answer(port, endless, endless)).startswith(b"HTTP/1.1 431")
+
+
+async def test_headers_are_counted(port: int) -> None:
+    assert (await answer(port, GET + b"x: y\r\n" * 190 + CLOSE)).startswith(b"HTTP/1.1 200")
+    for request in (GET + b"x: y\r\n" * 200 + CLOSE, GET + b"x:\r\n" * 5000 + CLOSE + ASKED):
+        found = await answer(port, request)
+        assert found.startswith(b"HTTP/1.1 431") and found.count(b"HTTP/1.1") == 1
 
 
 async def test_what_no_app_ever_sees_is_answered_with_a_request_id(port: int) -> None:
@@ -288,6 +339,41 @@ async def test_upgrades_that_are_not_taken_may_be_pipelined(port: int) -> None:
     assert found.count(b"HTTP/1.1 200") == 2001
 
 
+async def test_requests_behind_one_that_waits_are_not_read(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[BoundedProtocol] = []
+    connect = BoundedProtocol.connection_made
+
+    def spied(self: BoundedProtocol, transport: Any) -> None:
+        made.append(self)
+        connect(self, transport)
+
+    monkeypatch.setattr(BoundedProtocol, "connection_made", spied)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET.replace(b"/ ", b"/head ") + b"\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(b"GET /a HTTP/1.1\r\n\r\n" * 50_000)
+    (connection,) = made
+    async with asyncio.timeout(10):
+        while not (connection.flow.read_paused and connection.pipeline):  # noqa: ASYNC110  uvicorn has no event for it
+            await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    assert 0 < len(connection.pipeline) < protocol.MAX_PIPELINED + protocol.PIECE_BYTES / 19
+    assert len(connection._unparsed) < 600_000, "two reads at most"
+    writer.close()
+
+
+@pytest.mark.parametrize("cut", [1_000_000, 5_000, 700])
+async def test_pipelined_requests_are_answered_in_their_order(port: int, cut: int) -> None:
+    bodies = [b"x" * (number * 37 % 5_001) for number in range(300)]
+    requests = b"".join(
+        b"POST / HTTP/1.1\r\nhost: shop\r\ncontent-length: %d\r\n\r\n%b" % (len(body), body) for body in bodies
+    )
+    parts = [requests[start : start + cut] for start in range(0, len(requests), cut)]
+    found = await answer(port, *parts, GET + CLOSE)
+    answers = [each.rpartition(b"\r\n\r\n")[2] for each in found.split(b"HTTP/1.1 200 OK\r\n")[1:]]
+    assert answers == [*(str(len(body)).encode() for body in bodies), b"0"]
+
+
 async def test_a_broken_request_that_asks_for_an_upgrade_is_refused(port: int) -> None:
     request = b"POST / HTTP/1.1\r\nhost: shop\r\n" + H2C + b"transfer-encoding: chunked\r\n\r\nnothing\r\n"
     assert (await answer(port, request)).startswith(b"HTTP/1.1 400")
@@ -297,3 +383,323 @@ async def test_a_socket_opens_in_spite_of_upgrades_before_it(port: int) -> None:
     request = b"GET /drop HTTP/1.1\r\nhost: shop\r\n" + UPGRADE + b"\r\n"
     found = await answer(port, GET + H2C + b"\r\n", request, pause=0.1)
     assert found.startswith(b"HTTP/1.1 200") and b"HTTP/1.1 101" in found
+
+
+def early(headers: bytes) -> bytes:
+    return b"POST /early HTTP/1.1\r\nhost: shop\r\n" + headers + b"\r\n"
+
+
+async def end_of(port: int, *parts: bytes) -> bytes:
+    """What a client gets that sends this, and then waits for ever."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    found = b""
+    try:
+        for part in parts:
+            writer.write(part)
+            await writer.drain()
+            await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            while more := await reader.read(4096):
+                found += more
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [],
+        [GET],
+        [b"\r\n"],
+        [GET + b"\r\n"],
+        [GET + b"\r\n", b"\r\n"],
+        [GET + b"\r\n" + GET],
+        [GET + b"\r\n", GET],
+        [early(b"content-length: 100000\r\n")],
+        [early(b"content-length: 100000\r\n"), b"x"],
+        [early(b"transfer-encoding: chunked\r\n"), b"1\r\nx\r\n"],
+        [early(b"transfer-encoding: chunked\r\n"), b"0\r\na: b\r\n"],
+        [early(b"content-length: 1\r\n"), b"x"],
+        [early(b"content-length: 1\r\n"), b"x", b"\r\n"],
+        [GET + b"\r\n" + early(b"content-length: 9\r\n")],
+        [early(b"content-length: 1\r\n"), b"x" + early(b"content-length: 9\r\n"), b"x"],
+        [b"CONNECT shop:1 HTTP/1.1\r\nhost: shop\r\n\r\n", b"x"],
+        [early(H2C + b"content-length: 9\r\n"), b"x"],
+        [GET + UPGRADE + b"content-length: 2\r\n\r\n"],
+        [GET + UPGRADE + b"transfer-encoding: chunked\r\n\r\n"],
+        [GET + UPGRADE + b"transfer-encoding: chunked\r\n\r\n0\r\n\r\n"],
+        [GET + b"connection: upgrade\r\nupgrade: websocket\r\n\r\n"],
+        [GET + UPGRADE + b"a: b\r\n" * 150 + b"\r\n"],
+        [GET + UPGRADE + b"a: " + b"b" * 10_000 + b"\r\n\r\n"],
+        [b"GET /undecided HTTP/1.1\r\nhost: shop\r\n" + UPGRADE + b"\r\n"],
+    ],
+    ids=[
+        "nothing",
+        "a head begun",
+        "a blank line",
+        "idle",
+        "idle, a blank line",
+        "a second head begun at once",
+        "a second head begun later",
+        "answered before its body",
+        "answered before the rest of its body",
+        "answered before the rest of its chunks",
+        "answered before the end of its trailers",
+        "idle after a late body",
+        "idle after a late body, a blank line",
+        "pipelined, answered before its body",
+        "answered before its body for the second time",
+        "a tunnel",
+        "an upgrade that is not taken, answered before its body",
+        "a socket with a body",
+        "a socket with chunks",
+        "a socket with an empty body",
+        "a socket without a key",
+        "a socket with many headers",
+        "a socket with a long header",
+        "a socket nobody decides on",
+    ],
+)
+async def test_a_connection_ends_in_every_state(port: int, monkeypatch: pytest.MonkeyPatch, parts: list[bytes]) -> None:
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.5)
+    monkeypatch.setattr(websocket_protocol, "HANDSHAKE_SECONDS", 0.5)
+    await end_of(port, *parts)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        GET + UPGRADE + b"content-length: 2\r\n\r\n",
+        GET + UPGRADE + b"transfer-encoding: chunked\r\n\r\n",
+        GET + UPGRADE + b"a: b\r\n" * 150 + b"\r\n",
+    ],
+    ids=["a length", "chunks", "many headers"],
+)
+async def test_a_handshake_that_is_none_is_refused(port: int, head: bytes) -> None:
+    assert (await end_of(port, head)).startswith(b"HTTP/1.1 400")
+
+
+async def test_no_socket_opens_while_an_answer_is_due(port: int) -> None:
+    waiting = GET.replace(b"/ ", b"/head ") + b"\r\n"
+    assert b"101" not in await end_of(port, waiting + GET + UPGRADE + b"\r\n")
+
+
+async def test_a_body_after_its_answer_is_dropped_and_the_next_request_answered(port: int) -> None:
+    request = early(b"content-length: 100000\r\n")
+    found = await answer(port, request, b"x" * 50_000, b"x" * 50_000 + GET, CLOSE, pause=0.05)
+    assert found.count(b"HTTP/1.1 200") == 2
+
+
+async def test_a_body_after_its_answer_has_a_limit(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "MAX_LINGER_BYTES", 500_000)
+    _, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(early(b"content-length: 1000000000\r\n"))
+    await asyncio.sleep(0.1)
+    sent = 0
+    with contextlib.suppress(ConnectionError):
+        while sent < 1_000_000_000:
+            writer.write(b"z" * 100_000)
+            await writer.drain()
+            sent += 100_000
+    assert sent < 50_000_000  # the kernel's buffers hold some of it
+    writer.close()
+
+
+async def first_bytes(port: int, address: str, request: bytes = b"") -> tuple[bytes, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0))
+    writer.write(request)
+    async with asyncio.timeout(10):
+        try:
+            return await reader.read(12), writer
+        except ConnectionError:
+            return b"", writer
+
+
+ASKED = GET + b"\r\n"
+HERE, ELSEWHERE = "127.0.0.1", "127.0.0.2"
+
+
+async def test_a_network_has_so_many_connections_and_leaves_the_rest_to_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections = Connections(8, 2)
+    async with listening(monkeypatch, connections) as port:
+        opened = [await first_bytes(port, HERE, ASKED) for _ in range(2)]
+        opened.append(await first_bytes(port, HERE))
+        opened.append(await first_bytes(port, ELSEWHERE, ASKED))
+        assert [found for found, _ in opened] == [*[b"HTTP/1.1 200"] * 2, b"HTTP/1.1 503", b"HTTP/1.1 200"]
+        for _, writer in opened:
+            writer.close()
+        while connections.total:  # noqa: ASYNC110  the server has yet to hear of it
+            await asyncio.sleep(0.01)
+        found, writer = await first_bytes(port, HERE, ASKED)
+        assert found == b"HTTP/1.1 200"
+        writer.close()
+
+
+async def test_a_process_has_so_many_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with listening(monkeypatch, Connections(2, 2)) as port:
+        opened = [await first_bytes(port, address, ASKED) for address in (HERE, ELSEWHERE)]
+        opened.append(await first_bytes(port, "127.0.0.3"))
+        assert [found for found, _ in opened] == [*[b"HTTP/1.1 200"] * 2, b"HTTP/1.1 503"]
+        for _, writer in opened:
+            writer.close()
+
+
+async def test_a_proxy_has_as_many_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    trusted = Connections(3, 1, [ip_network("127.0.0.0/8")])
+    async with listening(monkeypatch, trusted) as port:
+        opened = [await first_bytes(port, HERE, ASKED) for _ in range(3)]
+        assert [found for found, _ in opened] == [b"HTTP/1.1 200"] * 3
+        for _, writer in opened:
+            writer.close()
+
+
+async def test_a_socket_holds_a_place_until_it_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections = Connections(8, 1)
+    async with listening(monkeypatch, connections) as port:
+        found, writer = await first_bytes(port, HERE, GET + UPGRADE + b"\r\n")
+        assert (found, connections.total) == (b"HTTP/1.1 101", 1)
+        writer.close()
+        while connections.total:  # noqa: ASYNC110  the server has yet to hear of it
+            await asyncio.sleep(0.01)
+
+
+async def test_newcomers_are_closed_at_once_where_no_file_is_left(service: Service) -> None:
+    """And the server answers again once there is one."""
+    pid = service.process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (len(os.listdir(f"/proc/{pid}/fd")) + 5, before[1]))
+    try:
+        opened = [await asyncio.open_connection("127.0.0.1", service.port) for _ in range(30)]
+        async with asyncio.timeout(5):  # a head has longer
+            for reader, _ in opened[-20:]:
+                with contextlib.suppress(ConnectionError):
+                    assert await reader.read() == b""
+        for _, writer in opened:
+            writer.close()
+        found = b""
+        while not found:
+            found, writer = await first_bytes(service.port, HERE, ASKED.replace(b"/ ", b"/livez "))
+            writer.close()
+        assert found == b"HTTP/1.1 200"
+    finally:
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+
+
+def long(query: bytes = b"") -> bytes:
+    return b"GET /long%b HTTP/1.1\r\nhost: shop\r\n\r\n" % query
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [[long()], [long(b"?last")], [long(), long()], [GET + UPGRADE + b"\r\n", b"\x81\x84\0\0\0\0long"]],
+    ids=["idle", "the last answer", "pipelined", "a socket"],
+)
+async def test_a_client_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch, parts: list[bytes]) -> None:
+    monkeypatch.setattr(protocol, "SEND_SECONDS", 0.5)
+    connections = Connections(8, 8)
+    async with listening(monkeypatch, connections) as port:
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.setblocking(False)
+            for part in parts:
+                client.send(part)
+                await asyncio.sleep(0.2)
+            assert connections.total == 1
+            async with asyncio.timeout(10):
+                while connections.total:  # noqa: ASYNC110  the client hears of nothing
+                    await asyncio.sleep(0.01)
+
+
+async def test_a_client_that_takes_it_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "SEND_SECONDS", 0.5)
+    async with listening(monkeypatch) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(long(b"?last"))
+        await reader.readuntil(b"\r\n\r\n")
+        found = 0
+        while part := await reader.read(2_000_000):
+            found += len(part)
+            await asyncio.sleep(0.01)
+        assert found == len(LONG)
+        writer.close()
+
+
+def frame(opcode: int, data: bytes = b"", *, is_last: bool = True) -> bytes:
+    """Masked with zeros, as clients have to."""
+    assert len(data) < 65_536
+    length = bytes([0x80 | len(data)]) if len(data) < 126 else b"\xfe" + len(data).to_bytes(2, "big")
+    return bytes([opcode | 0x80 * is_last]) + length + bytes(4) + data
+
+
+CONTINUATION, TEXT, PING, PONG = 0, 1, 9, 10
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [
+        frame(TEXT, is_last=False) + frame(CONTINUATION, is_last=False) * 1300,
+        frame(PING) * 1300,
+        frame(PONG) * 1300,
+        (frame(TEXT, is_last=False) + frame(CONTINUATION)) * 700,
+    ],
+    ids=["empty fragments", "pings", "pongs", "messages in fragments"],
+)
+async def test_a_flood_of_frames_ends_the_socket(port: int, flood: bytes) -> None:
+    assert b"Too many frames" in await end_of(port, GET + UPGRADE + b"\r\n", flood)
+
+
+async def test_a_message_may_come_in_fragments(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET + UPGRADE + b"\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    fragment = b"x" * 1000
+    writer.write(frame(TEXT, fragment, is_last=False) + frame(CONTINUATION, fragment, is_last=False) * 98)
+    writer.write(frame(CONTINUATION, fragment) + frame(TEXT, b"x"))
+    async with asyncio.timeout(10):
+        assert await reader.readexactly(11) == b"\x81\x06100000\x81\x011"
+    writer.close()
+
+
+async def test_messages_are_parsed_as_they_are_taken(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A read of 256 KiB holds 37,000 of them, of which only as many are held as a slice has."""
+    waiting: list[int] = []
+    handle = BoundedWebSocketProtocol.handle_events
+
+    def spied(self: BoundedWebSocketProtocol) -> None:
+        handle(self)
+        waiting.append(self.queue.qsize())
+
+    monkeypatch.setattr(BoundedWebSocketProtocol, "handle_events", spied)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET + UPGRADE + b"\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(frame(TEXT, b"x") * 10_000)
+    async with asyncio.timeout(10):
+        assert await reader.readexactly(30_000) == b"\x81\x011" * 10_000
+    assert max(waiting) < websocket_protocol.SLICE_BYTES / 6
+    writer.close()
+
+
+def test_the_limits_of_connections_follow_from_the_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
+
+    def taken(address: str, **settings: int) -> int:
+        connections = Connections.of(Settings(**settings))
+        return sum(connections.enter(address) is not None for _ in range(2000))
+
+    assert taken("192.0.2.1") == taken("2001:db8::1") == 192
+    assert taken("192.0.2.1", max_connections_per_address=1000) == 768
+    assert taken("192.0.2.1", max_connections=100) == 25
+    assert taken("192.0.2.1", max_connections=5000, max_connections_per_address=5000) == 768
+    assert taken("") == 768  # a Unix socket
+
+
+def test_the_households_of_a_site_leave_half_to_others() -> None:
+    connections = Connections(80, 10)
+    site = [connections.enter(f"2001:db8:1:{number % 16:x}::1") is not None for number in range(100)]
+    assert sum(site) == 40
+    assert connections.enter("2001:db8:2::1") is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import httpx
 import msgspec
@@ -11,6 +12,8 @@ import pytest
 from server import create_app
 from tests.client import START
 from tests.conftest import SECRET, Shop
+from transports import requests
+from transports.requests import Reader
 
 PAGE = {"query": "{ products(first: 100) { nodes { id } } }"}
 
@@ -63,3 +66,97 @@ async def test_following_links_has_its_limit_too(http: httpx.AsyncClient) -> Non
     answers = [await http.get("/r/AAAA") for _ in range(25)]
     assert [answer.status_code for answer in answers] == [404] * 20 + [429] * 5
     assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+JSON = {"content-type": "application/json"}
+LONE = "\\ud800"
+
+
+def body_of(size: int, end: str = "") -> str:
+    """Of many small values, which take the longest to parse."""
+    members = ",".join(f'"{number}":0' for number in range(size // 12))
+    return f'{{"query":"{{__typename}}","variables":{{{members},"z":"{end}"}}}}'
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status"),
+    [
+        ("{", {}, 400),
+        ("[]", {}, 400),
+        ("{}", {}, 400),
+        ('{"query": 7}', {}, 400),
+        ('{"query": "{ __typename }"}', {"authorization": "Bearer x"}, 401),
+        ('{"documentId": "x"}', {}, 200),
+    ],
+    ids=["no JSON", "a list", "no query", "no text", "a bad token", "an unknown document"],
+)
+async def test_what_is_refused_has_its_price(
+    http: httpx.AsyncClient, content: str, headers: dict[str, str], status: int
+) -> None:
+    content += " " * 9_000  # costs 90
+    answers = [await http.post("/graphql", content=content, headers={**JSON, **headers}) for _ in range(80)]
+    assert answers[0].status_code == status
+    assert "errors" in answers[0].json()
+    assert [answer.status_code for answer in answers].index(429) > 50
+
+
+async def test_what_a_get_is_refused_for_has_its_price(http: httpx.AsyncClient) -> None:
+    answers = [await http.get("/graphql", params={"variables": "x" * 30_000}) for _ in range(30)]
+    assert [answers[0].status_code, answers[-1].status_code] == [400, 429]
+
+
+async def test_a_large_body_is_paid_for_before_it_is_parsed(
+    http: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+    read = Reader.from_body
+
+    def counted(self: Reader, body: bytes) -> Any:
+        parsed.append(len(body))
+        return read(self, body)
+
+    monkeypatch.setattr(Reader, "from_body", counted)
+    content = body_of(900_000, LONE)
+    answers = [await http.post("/graphql", content=content, headers=JSON) for _ in range(5)]
+    assert [answer.status_code for answer in answers[1:]] == [429] * 4  # 9,000 of 6,000: the first had all of it
+    assert len(parsed) == 1
+    assert answers[-1].json()["errors"][0]["extensions"]["code"] == "RATE_LIMITED"
+
+
+async def test_a_large_body_is_not_parsed_again_to_say_what_is_wrong(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parsed = []
+    loads = requests.json.loads
+
+    def counted(text: bytes) -> Any:
+        parsed.append(len(text))
+        return loads(text)
+
+    monkeypatch.setattr(requests.json, "loads", counted)
+    messages = []
+    for content in (
+        body_of(980_000, LONE),
+        body_of(240_000, LONE),  # of 20,000 values
+        f'{{"query":"{"x" * 900_000}{LONE}"}}',
+        body_of(500_000) + "x",
+        f"[{body_of(900_000)}]",
+        f'{{"query":7,"variables":{body_of(900_000)}}}',
+        f'{{"query":"{{__typename}}","extensions":{body_of(900_000)}}}',
+        f'{{"query":"{{__typename}}","variables":{{"z":"{LONE}"}}}}',
+    ):
+        answer = await shop.http.post("/graphql", content=content, headers=JSON)
+        assert answer.status_code == 400
+        messages.append(answer.json()["errors"][0]["message"])
+    unclear = "The body is not JSON, or holds a lone surrogate."
+    assert messages == [
+        unclear,
+        unclear,
+        unclear,
+        "The body is not JSON.",
+        "Send one request at a time: a JSON object, not an array.",
+        "`query` must be a string.",
+        "`extensions` hold at most 10000 values.",
+        "The variable `z` holds a lone surrogate, \\ud800, which is no Unicode character.",
+    ]
+    assert max(parsed) < 1000

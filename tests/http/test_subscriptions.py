@@ -29,6 +29,13 @@ mutation { updateConsents(input: {policyVersion: "1", consents: [{purpose: PERSO
   userErrors { message } } }
 """
 
+MORE_CLICKS = """
+insert into public.affiliate_clicks (user_id, product_id, retailer_id, affiliate_url, price_minor, currency)
+select c.user_id, c.product_id, c.retailer_id, c.affiliate_url, c.price_minor, c.currency
+from public.affiliate_clicks c cross join generate_series(1, $1)
+returning id
+"""
+
 
 async def click_of(client: Client, product: str = "Books 1") -> tuple[str, str]:
     """The global id and the uuid of a new click."""
@@ -172,13 +179,15 @@ async def test_whoever_takes_no_conversions_is_told_to_subscribe_again(shop: Sho
         for _ in range(EVENTS_AT_ONCE):
             await streams.turns.acquire()  # nothing is read meanwhile
         person = await shop.owner.fetchval("select id from public.profiles")
-        changes = shop.services.database.changes
-        for number in range(MAX_WAITING + 2):
-            changes.note("conversions", str(person), f"00000000-0000-7000-8000-{number:012}")
-        subscription = changes._listeners["conversions"][str(person)][0].__self__  # type: ignore[attr-defined]
-        await until(lambda: subscription._is_behind)
+        _, first = await click_of(anna)
+        clicks = [first, *(str(row["id"]) for row in await shop.owner.fetch(MORE_CLICKS, MAX_WAITING + 1))]
+        for click in clicks:
+            await convert(shop, click)
+        subscription = shop.services.database.changes._listeners["conversions"][str(person)][0].__self__  # type: ignore[attr-defined]
+        await until(lambda: subscription._missed_since is not None)
         for _ in range(EVENTS_AT_ONCE):
             streams.turns.release()
+        assert (await events.event())["affiliateConversion"]  # it was being told
         message = await events.hear()
         assert (message["type"], message["id"]) == ("error", "events")
         assert message["payload"][0]["extensions"] == {"code": "OVERLOADED", "retryAfter": 1}

@@ -172,7 +172,7 @@ async def test_a_mail_is_not_written_when_its_reason_is_rolled_back(shop: Shop) 
             display_name=None,
         )
         await outbox.queue_token(session, shop.services, outbox.VERIFY_EMAIL, ANNA["email"])
-        session.abandon()
+        session.mark_rollback()
     assert await rows(shop) == []
 
 

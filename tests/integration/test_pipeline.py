@@ -64,7 +64,7 @@ async def test_what_is_written_before_a_query_belongs_to_its_transaction(connect
     rows = await ask(
         connection,
         "select current_user::text, current_setting('request.jwt.claim.sub')",
-        pipeline.alone(SOMEBODY, 1000),
+        pipeline.single_statement_prefix(SOMEBODY, 1000),
     )
     assert [tuple(row) for row in rows] == [("authenticated", str(UUID(int=1)))], (
         BROKEN + "messages in front of a query"
@@ -72,20 +72,20 @@ async def test_what_is_written_before_a_query_belongs_to_its_transaction(connect
 
 
 async def test_it_ends_with_the_query(connection: ApiConnection) -> None:
-    await ask(connection, "select 1", pipeline.alone(SOMEBODY, 1000))
+    await ask(connection, "select 1", pipeline.single_statement_prefix(SOMEBODY, 1000))
     assert not connection.is_in_transaction()
     assert await connection.fetchval("select current_user::text") == "aclue_api"
 
 
 async def test_a_transaction_that_was_begun_so_goes_on(connection: ApiConnection) -> None:
-    await ask(connection, "select 1", pipeline.begun(SOMEBODY, 1000, read_only=True))
+    await ask(connection, "select 1", pipeline.begin_prefix(SOMEBODY, 1000, read_only=True))
     assert connection.is_in_transaction()
     state = (
         "select current_user::text, current_setting('transaction_isolation'), current_setting('transaction_read_only')"
     )
     assert tuple(await connection.fetchrow(state) or ()) == ("authenticated", "repeatable read", "on")
     await connection.execute("rollback")
-    await ask(connection, "select 1", pipeline.begun(SOMEBODY, 1000, read_only=False))
+    await ask(connection, "select 1", pipeline.begin_prefix(SOMEBODY, 1000, read_only=False))
     assert tuple(await connection.fetchrow(state) or ()) == ("authenticated", "read committed", "off")
     await connection.execute("rollback")
 
@@ -97,11 +97,13 @@ async def test_the_query_is_the_only_one_that_asyncpg_counts(connection: ApiConn
     statement = pipe.known("-", "select 1")
     assert statement
     before = protocol.queries_count
-    await pipe.fetch(statement, [], pipeline.alone(SOMEBODY, 1000))
+    await pipe.fetch(statement, [], pipeline.single_statement_prefix(SOMEBODY, 1000))
     assert protocol.queries_count == before + 1
 
 
-@pytest.mark.parametrize("make", [pipeline.alone, lambda *of: pipeline.begun(*of, read_only=False)])
+@pytest.mark.parametrize(
+    "make", [pipeline.single_statement_prefix, lambda *of: pipeline.begin_prefix(*of, read_only=False)]
+)
 async def test_every_setting_arrives(connection: ApiConnection, make: Any) -> None:
     REQUEST_ID.set("Ω")
     person = Claims("anon", UUID(int=7), raw='{"name":"Zoë"}')
@@ -140,15 +142,15 @@ async def test_claims_and_their_query_are_one_write(connection: ApiConnection, m
     monkeypatch.setattr(wire, "_write", lambda data: (written.append(bytes(data)), write(data)))
     statement = pipeline_of(connection).known("-", "select 1")
     assert statement
-    await pipeline_of(connection).fetch(statement, [], pipeline.alone(SOMEBODY, 1000))
+    await pipeline_of(connection).fetch(statement, [], pipeline.single_statement_prefix(SOMEBODY, 1000))
     (sent,) = written
-    assert sent.startswith(pipeline.alone(SOMEBODY, 1000)), BROKEN + "who writes first"
+    assert sent.startswith(pipeline.single_statement_prefix(SOMEBODY, 1000)), BROKEN + "who writes first"
 
 
 async def test_with_a_refused_argument_nothing_is_written(connection: ApiConnection) -> None:
     """The claims are not kept for whatever is asked next; the error looks like one of Postgres."""
     with pytest.raises(asyncpg.PostgresError, match="invalid input for query argument"):
-        await ask(connection, "select $1::int", pipeline.alone(SOMEBODY, 1000), "many")
+        await ask(connection, "select $1::int", pipeline.single_statement_prefix(SOMEBODY, 1000), "many")
     assert await connection.fetchval("select current_user::text") == "aclue_api"
     (row,) = await ask(connection, "select current_user::text")
     assert row[0] == "aclue_api"
@@ -162,6 +164,6 @@ async def test_a_refused_argument_within_a_transaction_ends_nothing(connection: 
 
 async def test_an_error_of_the_claims_is_the_query_s(connection: ApiConnection) -> None:
     with pytest.raises(asyncpg.InvalidParameterValueError):
-        await ask(connection, "select 1", pipeline.alone(ANONYMOUS, 2**40))
+        await ask(connection, "select 1", pipeline.single_statement_prefix(ANONYMOUS, 2**40))
     assert not connection.is_in_transaction()
     assert not connection.is_closed()

@@ -278,7 +278,7 @@ async def test_a_connection_that_was_lost_while_idle_is_replaced(
     connection = await pool.acquire()
     pid = await connection.fetchval(PID)
     pool.release(connection)
-    monkeypatch.setattr(db.pool, "TRY_AFTER_IDLE", 0)
+    monkeypatch.setattr(db.pool, "CHECK_IDLE_SECONDS", 0)
     await superuser.execute("select pg_terminate_backend($1, 5000)", pid)
     fresh = await pool.acquire()
     assert await fresh.fetchval(PID) != pid
@@ -314,7 +314,7 @@ async def test_closing_waits_for_those_that_are_lent(dsns: Dsns, settings: Setti
 
 
 async def test_closing_does_not_wait_for_ever(dsns: Dsns, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(db.pool, "CLOSE_WITHIN", 0.05)
+    monkeypatch.setattr(db.pool, "CLOSE_TIMEOUT_SECONDS", 0.05)
     database = await Database.connect(dsns.api, settings)
     connection = await database.pool.acquire()
     await database.close()

@@ -114,7 +114,7 @@ async def test_a_failed_statement_makes_close_roll_back(database: Database, owne
 async def test_an_abandoned_session_leaves_nothing(database: Database, owner: Connection) -> None:
     async with writing(database) as session:
         await session.run(ADD_BRAND, ["alder"])
-        session.abandon()
+        session.mark_rollback()
     assert await brands(owner) == []
 
 
@@ -260,7 +260,7 @@ async def test_what_is_to_follow_a_commit_follows_nothing_else(database: Databas
     async with database.session(SERVICE, read_only=False) as session:
         await session.run(ADD_BRAND, ["abandoned"])
         session.after_commit(lambda: said.append("abandoned"))
-        session.abandon()
+        session.mark_rollback()
     # Refused at the commit itself: an occasion of a recipient that there is not.
     person = await owner.fetchval("insert into public.profiles default values returning id")
     session = database.session(SERVICE, read_only=False)
@@ -402,8 +402,8 @@ async def test_of_many_statements_the_ones_used_last_stay_prepared(
     narrow: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without end, they would fill the memory of Postgres."""
-    monkeypatch.setattr(db.pipeline, "MOST_STATEMENTS", 10)
-    monkeypatch.setattr(db.database, "MOST_STATEMENTS", 10)
+    monkeypatch.setattr(db.pipeline, "MAX_STATEMENTS", 10)
+    monkeypatch.setattr(db.database, "MAX_STATEMENTS", 10)
     narrow.pool.renew()
     for number in range(30):
         async with reading(narrow) as session:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # Without the limit, a task that never ends would hang the test.
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 
 
 @dataclass
@@ -35,7 +35,7 @@ class LateWakeUp:
         finally:
             _PROBE.reset(token)
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
                 (outcome,) = await asyncio.gather(self.request, return_exceptions=True)
                 while unfinished := [task for task in self.tasks if not task.done()]:
                     await asyncio.wait(unfinished)

@@ -72,7 +72,7 @@ async def test_a_leak_planted_on_purpose_is_noticed(
     """The same requests, with claims (and role) that outlive their transaction and callers without a token who set
     none: in the messages of their own, and in those in front of a query."""
     people = await people_of(shop)
-    proper, begun = db.claims.apply, db.pipeline.begun
+    proper, begun = db.claims.apply, db.pipeline.begin_prefix
 
     async def leaky(connection: Any, claims: Claims, statement_timeout_ms: int) -> None:
         if claims is ANONYMOUS:
@@ -92,7 +92,7 @@ async def test_a_leak_planted_on_purpose_is_noticed(
 
     leaky_apply = db.claims.APPLY.replace("$2, true", "$2, false").replace("'role', $1, true", "'role', $1, false")
     monkeypatch.setattr(db.claims, "apply", leaky)
-    monkeypatch.setattr(db.session, "begun", leaky_messages)
+    monkeypatch.setattr(db.session, "begin_prefix", leaky_messages)
     monkeypatch.setitem(db.pipeline._PREPARED, "aclue_apply", leaky_apply)
     monkeypatch.setitem(db.pipeline._PREPARED, "leaky_anonymous", anonymous_role)
     shop.services.database.pool.renew()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import stat
 import tempfile
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+import asyncpg
 import psutil
 import pytest
 
@@ -136,3 +138,15 @@ def test_a_folder_where_others_can_rename_is_not_used_for_sockets(
         used = socket_folder(dsns)
         assert shared not in used.parents
     assert not used.exists()
+
+
+def test_nobody_makes_large_objects_in_it(folder: Path) -> None:
+    async def make_one(dsn: str) -> None:
+        login = await asyncpg.connect(dsn)
+        try:
+            await login.fetchval("select lo_from_bytea(0, 'x')")
+        finally:
+            await login.close()
+
+    with server(folder / "home") as dsns, pytest.raises(asyncpg.InsufficientPrivilegeError):
+        asyncio.run(make_one(dsns.api))

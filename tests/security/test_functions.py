@@ -148,3 +148,41 @@ async def test_whether_somebody_has_a_second_factor_is_not_for_others_to_know(
         **{caller.label: (False, 0) for caller in OTHERS},
         **{caller.label: (True, 1) for caller in (ANNA, SERVICE)},
     }
+
+
+TOO_LONG = "repeat('x', 201)"
+HOSTILE_CALLS = (
+    f"private.create_affiliate_click('{{product}}', null, null, {TOO_LONG}, null)",
+    f"private.create_affiliate_click('{{product}}', null, null, null, {TOO_LONG})",
+    "private.create_affiliate_click('{product}', '{nobody}', '{nobody}', null, null)",
+    f"private.create_gift_link_click('{{link}}', '{{product}}', null, null, {TOO_LONG}, null)",
+    f"private.create_gift_link_click('{{link}}', '{{product}}', null, null, null, {TOO_LONG})",
+    "private.create_gift_link_click('{link}', '{product}', '{nobody}', '{nobody}', null, null)",
+    *(f"private.{name}({{arguments}})" for name in ("update_preferences", "sync_signals")),
+    "private.mark_personality_due()",
+    "private.forget_withdrawn()",
+    "private.refresh_product_features('{product}')",
+)
+
+
+@pytest.mark.parametrize("caller", [*OTHERS, ANNA], ids=lambda caller: caller.label)
+@pytest.mark.parametrize("statement", HOSTILE_CALLS)
+async def test_an_error_shows_no_row(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller, statement: str
+) -> None:
+    """A constraint that fails by the owner's rights would show all of it, such as commissions and the link's maker."""
+    call = statement.format(
+        product=canary_id("products", "planted"),
+        link=canary_id("gift_links", "anna"),
+        nobody=person_id("nobody"),
+        arguments=f"array['{canary_id('products', 'planted')}', '{person_id('nobody')}']::uuid[]",
+    )
+    told = ""
+    try:
+        async with login.transaction():
+            await become(login, caller)
+            await login.fetch(f"select {call}")
+    except asyncpg.PostgresError as error:
+        told = str(error.as_dict())
+    assert "Failing row" not in told
+    assert str(person_id("anna")) not in told or caller is ANNA

@@ -72,7 +72,7 @@ async def writing_fails(database: Database) -> None:
 async def switches_claims(database: Database) -> None:
     async with database.session(SERVICE, read_only=False) as session:
         await session.run("select 1", [])
-        await session.become(claims_of("anna"))
+        await session.switch_claims(claims_of("anna"))
         await session.run(OWN_ROWS, [])
 
 
@@ -91,7 +91,7 @@ async def hangs_up(database: Database) -> None:
         session.cancel()
         raise
     finally:
-        session.abandon()
+        session.mark_rollback()
         await session.close()
 
 

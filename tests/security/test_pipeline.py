@@ -117,7 +117,7 @@ async def test_without_claims_there_is_no_query(canaries: asyncpg.Connection[Any
     add = "insert into public.brands (slug, name) values ('behind-them', 'x')"
     async with database.session(SERVICE, read_only=False) as session:  # prepared, and rolled back
         await session.run(add, [])
-        session.abandon()
+        session.mark_rollback()
     with pytest.raises(asyncpg.InvalidParameterValueError):
         async with database.session(SERVICE, read_only=False, statement_timeout_ms=2**40) as session:
             await session.run(add, [])

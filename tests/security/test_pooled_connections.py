@@ -214,7 +214,7 @@ async def test_whoever_waits_for_a_statement_of_an_abandoned_session_is_told(can
     session = database.session(claims_of("anna"), read_only=True)
     waiting = asyncio.create_task(session.run("select pg_sleep(5)", []))
     await asyncio.sleep(0.1)
-    session.abandon()
+    session.mark_rollback()
     await session.close()
     async with asyncio.timeout(1):
         with pytest.raises(RuntimeError, match="the session is closed"):

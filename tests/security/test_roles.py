@@ -7,11 +7,33 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from db.claims import Claims
+from domain import ids
 from tests.authenticator import enrol
+from tests.client import Client
 from tests.conftest import Shop
-from tests.http.test_roles import ANNA, BEN, CAROL, GRANT, REVOKE, admin, by_operator, renewed, role_of, verified
+from tests.http.test_roles import (
+    ANNA,
+    BEN,
+    CAROL,
+    COUNTS,
+    GRANT,
+    REVOKE,
+    admin,
+    by_operator,
+    renewed,
+    role_of,
+    verified,
+)
+from tests.http.test_second_factors import claims
 from tests.http.test_sessions import ANNA as CREDENTIALS
-from tests.http.test_sessions import sign_in
+from tests.http.test_sessions import REFRESH_PAIR, sign_in
+from tests.security.test_administration import CREATE, INPUT, UPDATE
+
+FACTOR = """
+insert into auth.mfa_factors (id, user_id, factor_type, status, created_at, updated_at)
+values (gen_random_uuid(), $1, 'totp', $2, now(), now())
+"""
 
 
 async def test_nobody_but_admins_gives_and_takes_roles(shop: Shop) -> None:
@@ -90,3 +112,75 @@ async def test_nobody_changes_roles_by_sql(shop: Shop, role: str) -> None:
                 await login.execute(statement)
     finally:
         await login.close()
+
+
+async def refresh(client: Client) -> None:
+    pair = await client.do(REFRESH_PAIR, t=client.refresh_token)
+    client.token, client.refresh_token = pair["accessToken"], pair["refreshToken"]
+
+
+LOGS = "{ auditLog(first: 1) { nodes { id } } systemLogs(first: 1) { nodes { id } } }"
+
+
+async def admin_with_factor(shop: Shop) -> Client:
+    """Signed in with the factor shown, after the role was granted."""
+    anna = await verified(shop, ANNA)
+    app = await enrol(anna)
+    await app.show(anna)
+    await by_operator(shop, ANNA)
+    return await app.show(await sign_in(shop), 1)
+
+
+@pytest.mark.usefixtures("own_accounts")
+async def test_the_password_of_an_admin_with_a_second_factor_is_that_of_an_ordinary_person(shop: Shop) -> None:
+    anna = await admin_with_factor(shop)
+    product = (await anna.products(first=1))[0]["id"]
+    assert set(await anna.ask(LOGS)) == {"auditLog", "systemLogs"}
+    assert (await anna.do(UPDATE, input={"id": product, "name": "A better gift"}))["product"]
+    thief = await sign_in(shop)
+    await refresh(thief)
+    assert claims(thief)["app_metadata"].get("role") is None
+    for query in ("{ auditLog(first: 1) { nodes { id } } }", "{ systemLogs(first: 1) { nodes { id } } }", COUNTS):
+        assert await thief.code(query) == "FORBIDDEN"
+    assert await thief.code(UPDATE, input={"id": product, "name": "Stolen"}) == "FORBIDDEN"
+    assert await thief.code(CREATE, input=INPUT) == "FORBIDDEN"
+    assert (await thief.refusal(GRANT, email=ANNA, role="admin"))["code"] == "SECOND_FACTOR_REQUIRED"
+    await refresh(anna)
+    assert claims(anna)["app_metadata"]["role"] == "admin"
+    await anna.ask(LOGS)
+
+
+@pytest.mark.parametrize("role", ["admin", "analyst"])
+async def test_a_role_that_a_token_names_needs_the_second_factor_in_sql(shop: Shop, role: str) -> None:
+    """A token of before the factor, or of another issuer."""
+    anna = await verified(shop, ANNA)
+    id = ids.decode_as("Profile", await anna.my_id())
+    for status, aal, found in (
+        (None, "aal1", role),
+        ("unverified", "aal1", role),
+        ("verified", "aal1", None),
+        ("verified", "aal3", None),
+        ("verified", "aal2", role),
+    ):
+        await shop.owner.execute("delete from auth.mfa_factors where user_id = $1", id)
+        if status:
+            await shop.owner.execute(FACTOR, id, status)
+        as_told = Claims.from_payload(
+            {"sub": str(id), "role": "authenticated", "aal": aal, "app_metadata": {"role": role}, "exp": 2e9}
+        )
+        async with shop.services.database.session(as_told, read_only=True) as session:
+            ((app_role, is_admin),) = await session.run("select private.app_role(), private.is_admin()", [])
+        assert (app_role, is_admin) == (found, found == "admin")
+
+
+async def test_a_token_of_before_the_factor_reads_and_writes_nothing_of_an_admins(shop: Shop) -> None:
+    anna = await admin(shop)
+    product = (await anna.products(first=1))[0]["id"]
+    await anna.do(UPDATE, input={"id": product, "name": "A better gift"})
+    assert (await anna.ask("{ auditLog(first: 1) { nodes { id } } }"))["auditLog"]["nodes"]
+    await shop.owner.execute(FACTOR, ids.decode_as("Profile", await anna.my_id()), "verified")
+    assert (await anna.ask("{ auditLog(first: 1) { nodes { id } } }"))["auditLog"]["nodes"] == []
+    assert (await anna.ask("{ systemLogs(first: 1) { nodes { id } } }"))["systemLogs"]["nodes"] == []
+    assert await anna.code(COUNTS) == "FORBIDDEN"
+    assert await anna.code(UPDATE, input={"id": product, "name": "Stolen"}) == "FORBIDDEN"
+    assert await anna.code(CREATE, input=INPUT) == "FORBIDDEN"

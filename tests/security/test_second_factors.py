@@ -17,7 +17,7 @@ from tests.authenticator import ENROL, RECOVER, RECOVERY_CODES, REMOVE, VERIFY, 
 from tests.conftest import SECRET, Shop
 from tests.http.test_one_time_tokens import CHANGE, NEW
 from tests.http.test_second_factors import REFRESH, claims, factors
-from tests.http.test_sessions import ANNA, sign_in
+from tests.http.test_sessions import ANNA, REVOKE, REVOKE_OTHERS, goes_on, sign_in
 from tests.security.test_accounts import dump
 from tests.security.test_privacy import LONG_AGO
 
@@ -103,6 +103,20 @@ async def test_the_password_alone_adds_removes_and_changes_nothing(shop: Shop) -
     assert (await thief.refusal(REMOVE, factor=app.factor_id))["code"] == REQUIRED
     assert (await thief.refusal(CHANGE, current=ANNA["password"], new=NEW))["code"] == REQUIRED
     assert [f["id"] for f in await factors(anna)] == [app.factor_id]
+
+
+async def test_the_password_alone_signs_nobody_else_out(shop: Shop) -> None:
+    app = await enrol(anna := await shop.verified_account(**ANNA))
+    await app.show(anna)
+    thief = await sign_in(shop)
+    mine, theirs = [claims(client)["session_id"] for client in (anna, thief)]
+    assert (await thief.refusal(REVOKE_OTHERS))["code"] == REQUIRED
+    assert (await thief.refusal(REVOKE, id=ids.encode("Session", mine)))["code"] == REQUIRED
+    assert await goes_on(shop, anna)
+    assert (await anna.do(REVOKE, id=ids.encode("Session", theirs)))["session"]["revokedAt"]
+    await (own := await sign_in(shop)).do(REVOKE, id=ids.encode("Session", claims(own)["session_id"]))
+    await sign_in(shop)
+    assert (await anna.do(REVOKE_OTHERS))["revoked"] == 1
 
 
 async def test_a_factor_prepared_before_the_first_was_verified_does_not_count(shop: Shop) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from db.migrations import repeatable_files
 from tests.security.canaries import ADMIN, ANNA, BEN, NOBODY, PERSONAL, VISITOR, Caller, become, canary_id, person_id
 from tests.security.test_grants import is_refused
 from tests.security.test_row_level_security import EXPECTED
@@ -145,3 +146,12 @@ async def test_anna_reaches_what_is_hers_in_these_ways(
         "update public.profiles set display_name = 'x' returning *",
     ):
         assert not await is_refused(login, ANNA, statement)
+
+
+async def test_where_a_superuser_migrates_nobody_makes_large_objects(superuser: asyncpg.Connection[Any]) -> None:
+    """Elsewhere a superuser has to see to it: Postgres lets nobody else take its own functions away."""
+    may = "select has_function_privilege('anon', $1, 'execute')"
+    makers = ("lo_creat(integer)", "lo_create(oid)", "lo_from_bytea(oid, bytea)")
+    (sql,) = [file.text for file in repeatable_files() if file.name == "functions/large_objects.sql"]
+    await superuser.execute(sql)
+    assert [await superuser.fetchval(may, maker) for maker in makers] == [False, False, False]

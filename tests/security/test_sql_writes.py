@@ -182,3 +182,93 @@ async def test_every_personal_table_is_either_listed_or_not_written_by_people(
     listed = {column.table.removeprefix("public.") for column in await sql_writes.columns(owner)}
     assert listed <= set(PERSONAL) | {"products"}
     assert not listed & set(FORGERIES)
+
+
+EVENTS = """
+insert into public.analytics_events (id, event_name, properties)
+select private.uuid_v7(), 'x', jsonb_build_object('a', repeat('x', {size})) from generate_series(1, {rows})
+"""
+LINKS = """
+insert into public.gift_links (product_id, message)
+select '{product}', repeat('x', 1000) from generate_series(1, {rows})
+"""
+CONSENTS = """
+insert into public.consents (purpose, granted, policy_version)
+select 'marketing', true, '1' from generate_series(1, {rows})
+"""
+RENAME = "update public.profiles set display_name = 'x'"
+
+
+async def test_what_people_may_write_is_counted(owner: asyncpg.Connection[Any]) -> None:
+    """All but the catalogue, which administrators write."""
+    counted = {
+        (f"public.{row['tgrelid']}", row["is_insert"])
+        for row in await owner.fetch(
+            "select tgrelid::regclass::text, tgtype & 4 > 0 as is_insert from pg_trigger"
+            " where tgfoid = 'private.limit_storage'::regproc and tgparentid = 0"
+        )
+    }
+    written = await sql_writes.columns(owner)
+    inserted = {(c.table, True) for c in written if c.inserted_by}
+    updated = {(c.table, False) for c in written if c.updated_by}
+    granted = {(table.removeprefix("public."), is_insert) for table, is_insert in inserted | updated}
+    known = {(table.removeprefix("public."), is_insert) for table, is_insert in counted}
+    assert granted - {("products", True), ("products", False)} == known - {("affiliate_clicks", True)}
+    assert ("affiliate_clicks", True) in known
+
+
+@pytest.mark.parametrize("statement", [EVENTS, LINKS, CONSENTS])
+async def test_what_a_person_stores_by_sql_is_bounded(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], statement: str
+) -> None:
+    """As through Supabase's data API, whose log-in is none of this service."""
+    await canaries.execute("delete from private.api_log_ins")
+    many = statement.format(size=7000, rows=3000, product=canary_id("products", "planted"))
+    few = statement.format(size=7000, rows=10, product=canary_id("products", "planted"))
+    is_full = []
+    async with login.transaction():
+        await become(login, VISITOR)
+        for _ in range(10):
+            async with login.transaction():
+                await login.execute(few)
+        for _ in range(8):
+            try:
+                async with login.transaction():
+                    await login.execute(many)
+                is_full.append(False)
+            except asyncpg.ProgramLimitExceededError:
+                is_full.append(True)
+                break
+        assert is_full[-1], "20 MB a day and anonymous session"
+        await become(login, ANNA)
+        await login.execute(few)
+
+
+async def test_rewriting_a_row_over_and_over_counts_too(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
+) -> None:
+    await canaries.execute("delete from private.api_log_ins")
+    async with login.transaction():
+        await become(login, VISITOR)
+        await login.execute(RENAME)
+    used = "select sum(bytes) from private.storage_use"
+    first = await canaries.fetchval(used)
+    async with login.transaction():
+        await become(login, VISITOR)
+        await login.execute(RENAME)
+    assert await canaries.fetchval(used) == 2 * first > 1000
+
+
+async def test_one_statement_under_the_log_in_of_the_api_stores_no_more_than_a_request(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
+) -> None:
+    product = canary_id("products", "planted")
+    for statement in (EVENTS.format(size=7, rows=1001), LINKS.format(product=product, rows=1001)):
+        async with login.transaction():
+            await become(login, VISITOR)
+            with pytest.raises(asyncpg.ProgramLimitExceededError):
+                await login.execute(statement)
+    async with login.transaction():
+        await become(login, VISITOR)
+        await login.execute(EVENTS.format(size=7000, rows=100))
+    assert await canaries.fetchval("select count(*) from private.storage_use") == 0

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import msgspec
@@ -24,6 +25,7 @@ from server import create_app
 from services.storage_use import StorageUse
 from tests.client import SWIPE, Client
 from tests.conftest import SECRET, Shop
+from tests.http.test_gift_links import form_of, make, product_of
 from tests.streams import socket
 
 EVENTS = (
@@ -378,3 +380,83 @@ async def test_what_is_counted_is_about_what_is_stored(serve: Serve, shop: Shop,
         (payload,) = (await anna.ask(EVENTS, events=events)).values()
     grown = await shop.owner.fetchval(SIZE) - before
     assert limit / 2 < grown < limit * 2
+
+
+CLICK = """
+mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { click { redirectUrl } userErrors { code } } }
+"""
+HITS = "select count(*) from public.affiliate_redirects"
+CLICKS = "select count(*) from public.affiliate_clicks"
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:{}.0) Gecko/20100101 Firefox/{}.0"
+
+
+async def tracked_paths(shop: Shop, number: int) -> list[str]:
+    anna = await shop.anonymous()
+    product = await product_of(shop)
+    return [urlsplit((await anna.do(CLICK, id=product))["click"]["redirectUrl"]).path for _ in range(number)]
+
+
+async def press(http: httpx.AsyncClient, path: str, **headers: str) -> int:
+    """Sees the page of a gift link and presses its button: the status."""
+    page = await http.get(path, headers=headers)
+    return (await http.post(path, data=form_of(page), headers=headers)).status_code
+
+
+async def test_hits_of_links_count_for_the_network_that_they_come_from(serve: Serve, shop: Shop) -> None:
+    paths = await tracked_paths(shop, 10)
+    http = await serve(network=1_000)
+    assert [(await http.get(path)).status_code for path in paths] == [302] * 10
+    assert await shop.owner.fetchval(HITS) == 5
+    assert (await (await serve("192.0.2.9", network=1_000)).get(paths[-1])).status_code == 302
+    assert await shop.owner.fetchval(HITS) == 6
+
+
+async def test_hits_that_are_not_stored_do_not_count(serve: Serve, shop: Shop) -> None:
+    first, second = await tracked_paths(shop, 2)
+    http = await serve(network=1_000)
+    for _ in range(20):
+        assert (await http.get(first)).status_code == 302
+        assert (await http.get("/r/" + "A" * 26)).status_code == 404
+    await http.get(second)
+    assert await shop.owner.fetchval(HITS) == 2
+
+
+async def test_a_visitor_who_calls_himself_another_each_time_is_one(serve: Serve, shop: Shop) -> None:
+    (path,) = await tracked_paths(shop, 1)
+    for number in range(20):
+        http = await serve(f"2001:db8:1:{number:x}::1")
+        assert (await http.get(path, headers={"user-agent": AGENT.format(number, number)})).status_code == 302
+    assert await shop.owner.fetchval(HITS) == 1
+
+
+async def test_visits_of_gift_links_count_for_the_network_that_they_come_from(serve: Serve, shop: Shop) -> None:
+    path = urlsplit((await make(await shop.anonymous(), await product_of(shop)))["url"]).path
+    http = await serve(network=5_000)
+    assert [await press(http, path) for _ in range(6)] == [303] * 4 + [429] * 2
+    assert await press(await serve("192.0.2.9", network=5_000), path) == 303
+    assert await shop.owner.fetchval(CLICKS) == 5
+
+
+async def test_a_visit_that_is_repeated_or_refused_does_not_count(serve: Serve, shop: Shop) -> None:
+    anna, product = await shop.anonymous(), await product_of(shop)
+    used = urlsplit((await make(anna, product, maxUses=1))["url"]).path
+    http = await serve(network=2_500)
+    form, late = [form_of(await http.get(used)) for _ in range(2)]
+    assert [(await http.post(used, data=form)).status_code for _ in range(5)] == [303] * 5
+    assert [(await http.post(used, data=late)).status_code for _ in range(5)] == [404] * 5
+    assert await press(http, urlsplit((await make(anna, product))["url"]).path) == 303
+
+
+async def test_a_gift_link_is_used_so_often_in_an_hour_from_a_network(serve: Serve, shop: Shop) -> None:
+    anna, product = await shop.anonymous(), await product_of(shop)
+    path = urlsplit((await make(anna, product))["url"]).path
+    http = await serve()
+    found = [await press(http, path, **{"user-agent": AGENT.format(number, number)}) for number in range(22)]
+    assert found == [303] * 20 + [429] * 2
+    assert await press(http, urlsplit((await make(anna, product))["url"]).path) == 303
+    assert await press(await serve("192.0.2.9"), path) == 303
+    await shop.owner.execute(
+        "update private.auth_attempts set window_start = window_start - interval '1 hour' where attempts = 20"
+    )
+    assert await press(http, path) == 303
+    assert await shop.owner.fetchval(CLICKS) == 23

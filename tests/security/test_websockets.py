@@ -15,6 +15,8 @@ import pytest
 
 import settings as settings_module
 from domain import ids
+from domain.errors import RateLimited
+from services.subscriptions import MAX_WAITING
 from tests.client import ME
 from tests.conftest import SECRET, Shop
 from tests.http.test_one_time_tokens import CHANGE, NEW
@@ -24,6 +26,7 @@ from tests.http.test_subscriptions import click_of
 from tests.security.test_tokens import SIGNATURES, claims
 from tests.streams import CONVERSIONS, FEED, PREFERENCES, Closed, Socket, app_of, convert, heard, listening, socket
 from transports.origins import Origins
+from transports.streams import Stream
 
 SIGN_OUT = "mutation { signOut { userErrors { code } } }"
 TOLD = re.compile(r"((preferences|feeds|sessions|tests|conversions [0-9a-f-]{36}) ([0-9a-f-]{36}|\*|marker))?")
@@ -228,6 +231,23 @@ async def test_an_erased_person_has_no_socket(shop: Shop) -> None:
         assert await client.close_code() == 4403
 
 
+async def test_a_forged_notification_ends_nobodys_socket(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    person, session = await shop.owner.fetchrow("select user_id, id from public.user_sessions") or (None, None)
+    async with socket(shop, anna.token) as client:
+        await client.subscribe(CONVERSIONS)
+        forged = [f"conversions {person} 00000000-0000-7000-8000-{number:012}" for number in range(2 * MAX_WAITING)]
+        parts = ["\n".join(forged[start : start + 50]) for start in range(0, len(forged), 50)]
+        for payload in (f"sessions {session}", "sessions *", "* *", *parts):
+            await shop.owner.execute("select pg_notify('aclue_changes', $1)", payload)
+            await client.hears_nothing()
+        click, uuid = await click_of(anna)
+        await convert(shop, uuid)
+        assert (await client.event())["affiliateConversion"]["id"] == click
+        await anna.ask(SIGN_OUT)
+        assert await client.close_code() == 4403
+
+
 async def test_a_session_that_ended_while_nothing_was_heard_ends_its_sockets(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as client:
@@ -348,6 +368,91 @@ async def test_a_flood_is_answered_in_turn_while_others_are_served(shop: Shop) -
             message = await flooder.hear()
             heard[message["type"]] = heard.get(message["type"], 0) + 1
     assert heard == {"error": 2_000, "pong": 2_000}
+
+
+async def test_a_ping_with_the_token_of_the_stream_looks_nothing_up(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    anna = await shop.anonymous()
+    looks = []
+    check = Stream._check_session
+
+    async def counted(self: Stream) -> None:
+        looks.append(self)
+        await check(self)
+
+    monkeypatch.setattr(Stream, "_check_session", counted)
+    async with socket(shop, anna.token) as client:
+        for payload in ({"authorization": f"Bearer {anna.token}"}, {"token": anna.token}) * 3:
+            client.say("ping", payload=payload)
+            message = await client.hear()
+            assert message["type"] == "pong" and message["payload"]["expiresAt"]
+    assert len(looks) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"type": "ping"}, {"type": "pong"}, {"type": "complete", "id": "x"}, {"type": "ping", "payload": {"a": "b"}}],
+    ids=["ping", "pong", "complete", "a payload"],
+)
+async def test_every_message_counts_towards_the_rate_limit(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, message: dict[str, Any]
+) -> None:
+    """A socket that sends more is read more slowly."""
+    anna = await shop.anonymous()
+    async with socket(shop, anna.token) as client:
+        costs: list[int] = []
+
+        async def take(claims: Any, address: str, cost: int) -> None:
+            costs.append(cost)
+            if len(costs) == 2:
+                raise RateLimited("Too much.", retry_after=0)
+
+        monkeypatch.setattr(shop.services.rate_limits, "take", take)
+        for _ in range(3):
+            client.say(**message)
+        client.say("connection_init")
+        assert await client.close_code() == 4429
+    assert costs == [1] * 5  # four messages, one of which had to be tried again
+
+
+@pytest.mark.parametrize(
+    ("payload", "costs"),
+    [
+        ({"query": 7}, [1]),
+        ({}, [1]),
+        ({"documentId": "x" * 5_000}, [51]),
+        ({"query": 7, "variables": {"a": "x" * 50_000}}, [501, 1]),
+    ],
+    ids=["no text", "no query", "an unknown document", "a large one"],
+)
+async def test_an_operation_that_is_refused_has_its_price(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, payload: dict[str, Any], costs: list[int]
+) -> None:
+    charged: list[int] = []
+
+    async def take(claims: Any, address: str, cost: int) -> None:
+        charged.append(cost)
+
+    async with socket(shop) as client:
+        monkeypatch.setattr(shop.services.rate_limits, "take", take)
+        client.say("subscribe", id="1", payload=payload)
+        assert (await client.hear())["type"] == "error"
+        client.say("ping")
+        await client.hear()
+    assert charged == [*costs, 1]
+
+
+@pytest.mark.parametrize("variables", [{"a": "x" * 400_000}, {"a": [0] * 20_000}], ids=["long", "many values"])
+async def test_what_could_not_run_is_not_parsed_again_to_say_where_a_surrogate_is(
+    shop: Shop, variables: dict[str, Any]
+) -> None:
+    text = msgspec.json.encode(
+        {"type": "subscribe", "id": "1", "payload": {"query": "{ __typename }", "variables": variables, "b": "LONE"}}
+    ).decode()
+    async with socket(shop) as client:
+        client.frame(text=text.replace("LONE", "\\ud800"))
+        assert await client.close_code() == 4400
 
 
 async def test_a_flood_of_subscriptions_meets_its_cap(shop: Shop) -> None:

@@ -73,3 +73,9 @@ def test_a_connection_without_an_address_stays_as_it_is() -> None:
     scope = {"type": "http", "client": None, "headers": [(b"x-forwarded-for", b"9.9.9.1")]}
     Proxies(load({"TRUSTED_PROXIES": PROXIES}).trusted_networks).resolve(scope)
     assert scope["client"] is None
+
+
+def test_no_more_entries_are_read_than_there_may_be_proxies() -> None:
+    """A header of 64 KiB holds 6,000, each of which somebody would have to parse."""
+    assert seen("10.0.0.1", "203.0.113.9, " + "10.0.0.2, " * 18 + "10.0.0.3", trusted="10.0.0.0/8") == "203.0.113.9"
+    assert seen("10.0.0.1", "203.0.113.9, " + "10.0.0.2, " * 19 + "10.0.0.3", trusted="10.0.0.0/8") == "10.0.0.2"

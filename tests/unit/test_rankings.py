@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.rankings import KEPT, Rankings
+from services.rankings import CACHE_PAGES, Rankings
 
 
 class Clock:
@@ -32,9 +32,9 @@ def test_a_lifetime_of_zero_keeps_nothing() -> None:
 
 def test_those_used_last_are_kept() -> None:
     rankings: Rankings[int] = Rankings(30, Clock())
-    for number in range(KEPT):
+    for number in range(CACHE_PAGES):
         rankings.keep(number, "state", number)
     assert rankings.find(0) is not None
-    rankings.keep("one more", "state", KEPT)
+    rankings.keep("one more", "state", CACHE_PAGES)
     assert rankings.find(0) is not None
     assert rankings.find(1) is None

@@ -145,7 +145,7 @@ def test_never_more_than_a_bucket_and_what_flows_in(requests: list[tuple[float, 
 
 
 def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rate_limits, "KEPT_BUCKETS", 10)
+    monkeypatch.setattr(rate_limits, "MAX_BUCKETS", 10)
     buckets = Buckets(Clock())
     for number in range(100):
         buckets.take(1, [(str(number), 600)])

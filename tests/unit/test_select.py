@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from db.connections import PageRequest
+from db.pages import PageRequest
 from db.queries import Fragment
 from db.rows import BY_NAME, Order, RowType, ToMany, ToOne
 from plan.errors import NotPlanned

@@ -43,7 +43,16 @@ def test_a_number_that_cannot_be_used_is_named(name: str, text: str) -> None:
         load({name: text})
 
 
-@pytest.mark.parametrize("name", sorted(set(NUMBERS) - {"DATABASE_MAX_OVERFLOW", "RANKING_LIFETIME", "REFRESH_GRACE"}))
+ZERO_IS_FINE = {
+    "DATABASE_MAX_OVERFLOW",
+    "MAX_CONNECTIONS",
+    "MAX_CONNECTIONS_PER_ADDRESS",
+    "RANKING_LIFETIME",
+    "REFRESH_GRACE",
+}
+
+
+@pytest.mark.parametrize("name", sorted(set(NUMBERS) - ZERO_IS_FINE))
 def test_zero_is_refused_where_it_makes_no_sense(name: str) -> None:
     with pytest.raises(SettingsError, match=f"^{name}: "):
         load({name: "0"})

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from db.connections import PageRequest
+from db.pages import PageRequest
 from db.queries import Fragment
 from db.rows import Order, RowType
 from plan import leaves, steps

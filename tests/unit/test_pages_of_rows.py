@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from db.connections import PageRequest
+from db.pages import PageRequest
 from db.queries import Fragment
 from db.rows import Order, RowType
 

@@ -105,7 +105,7 @@ async def _overhead(bench: Bench) -> list[str]:
 CHECKS = (
     Check(
         "performance.indexes_used",
-        "look-ups use the indexes made for them, under row level security",
+        "look-ups use their indexes, under row level security",
         "see indexes.there and policies.init_plans; explain the look-up as its role",
         _unused_indexes,
     ),

@@ -48,7 +48,7 @@ async def _cannot_become(bench: Bench) -> list[str]:
 CHECKS = (
     Check(
         "roles.login_powers",
-        "the API's log-in has no powers of its own",
+        "the API's log-in has no special powers",
         "alter role … nosuperuser nobypassrls nocreaterole nocreatedb noreplication noinherit",
         query("verify_security.login_powers"),
     ),
@@ -60,19 +60,19 @@ CHECKS = (
     ),
     Check(
         "roles.login_disguises",
-        "the API's log-in may become nobody mighty",
+        "the API's log-in may switch to no powerful role",
         "revoke that role from it",
         query("verify_security.login_disguises"),
     ),
     Check(
         "roles.login_can_serve",
-        "the API's log-in may become anon, authenticated and service_role",
+        "the API's log-in may switch to anon, authenticated and service_role",
         "run `aclue migrate`, or grant anon, authenticated, service_role to it",
         _cannot_become,
     ),
     Check(
         "roles.powers",
-        "anon, authenticated and service_role are mere roles",
+        "anon, authenticated and service_role have no special powers",
         "alter role … nologin nosuperuser nobypassrls nocreaterole nocreatedb noreplication",
         lambda bench: query("verify_security.role_powers", is_ours="auth" in bench.schemas)(bench),
     ),
@@ -82,10 +82,10 @@ CHECKS = (
         "revoke that role from it",
         query("verify_security.role_disguises"),
     ),
-    Check("functions.there", "every function of the files and the documents is there", _MIGRATE, _missing_functions),
+    Check("functions.there", "every function of the files and the documents exists", _MIGRATE, _missing_functions),
     Check(
         "functions.callers",
-        "functions are called by whom the files say, and by nobody else",
+        "only the roles that the files name may call functions",
         _MIGRATE,
         _wrong_callers,
     ),
@@ -97,19 +97,19 @@ CHECKS = (
     ),
     Check(
         "functions.private",
-        "functions with their owner's rights stand in a schema that no client reaches",
+        "functions with their owner's rights are in a schema that no client reaches",
         "alter function … set schema private",
         functions(lambda row: row["is_definer"] and row["schema"] == "public"),
     ),
     Check(
         "functions.not_public",
-        "no function may be called by everybody",
+        "public may call no function",
         "revoke execute on function … from public",
         functions(lambda row: row["is_public"]),
     ),
     Check(
         "views.invoker",
-        "views run with the rights of who reads them",
+        "views run with the rights of the reader",
         "alter view … set (security_invoker = true)",
         query("verify_security.views_of_their_owner"),
     ),

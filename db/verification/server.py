@@ -76,7 +76,7 @@ CHECKS = (
     ),
     Check(
         "server.ids",
-        "new ids are UUIDv7 of this moment",
+        "new ids are UUIDv7 with the current time",
         "set the server's clock; run `aclue migrate`",
         query("verify_server.id_faults", role=SERVICE),
     ),
@@ -102,11 +102,11 @@ CHECKS = (
     ),
     Check(
         "migrations.unchanged",
-        "applied migrations are those of this code, letter by letter",
+        "applied migrations are identical to those of this code",
         "restore the file as it was released; changes go into a new migration",
         _changed,
     ),
-    Check("migrations.repeatables", "functions, views and policies are those of this code", _MIGRATE, _stale),
+    Check("migrations.repeatables", "functions and policies are those of this code", _MIGRATE, _stale),
     Check(
         "reference.currencies",
         "currencies have their exponents",
@@ -127,7 +127,7 @@ CHECKS = (
     ),
     Check(
         "reference.quiz_questions",
-        "the quiz has questions enough on every trait",
+        "the quiz has enough questions for every trait",
         _REFERENCE,
         query("verify_reference.thin_quiz", role=ANONYMOUS),
     ),

@@ -27,19 +27,19 @@ async def _filled_default_partitions(bench: Bench) -> list[str]:
 CHECKS = (
     Check(
         "tables.of_the_documents",
-        "every table that the reference documents name is there",
+        "every table of the reference documents exists",
         _MIGRATE,
         expecting("verify_tables.missing_tables", _document_tables),
     ),
     Check(
         "tables.columns_of_the_documents",
-        "every column that the reference documents name is there",
+        "every column of the reference documents exists",
         _MIGRATE,
         expecting("verify_tables.missing_columns", _document_columns),
     ),
     Check(
         "tables.of_the_migrations",
-        "every table that a migration makes is there",
+        "every table of the migrations exists",
         _MIGRATE,
         expecting("verify_tables.missing_tables", lambda bench: bench.expected.tables),
     ),
@@ -51,13 +51,13 @@ CHECKS = (
     ),
     Check(
         "tables.one_owner",
-        "all tables belong to the one role that migrates",
+        "all tables belong to the role that migrates",
         "alter table … owner to the owner of public.profiles",
         query("verify_tables.several_owners"),
     ),
     Check(
         "tables.logged",
-        "no table is unlogged, to be emptied by a crash",
+        "no table is unlogged, which a crash would empty",
         "alter table … set logged",
         query("verify_tables.unlogged"),
     ),
@@ -81,7 +81,7 @@ CHECKS = (
     ),
     Check(
         "tables.timestamps",
-        "moments are timestamptz",
+        "timestamps are timestamptz",
         "alter the column's type in a migration",
         query("verify_tables.local_timestamps"),
     ),
@@ -105,7 +105,7 @@ CHECKS = (
     ),
     Check(
         "tables.triggers",
-        "every trigger of the files is there, those on auth.users too",
+        "every trigger of the files exists, including those on auth.users",
         _MIGRATE,
         expecting("verify_tables.missing_triggers", lambda bench: bench.expected.triggers),
     ),
@@ -129,7 +129,7 @@ CHECKS = (
     ),
     Check(
         "partitions.default_is_empty",
-        "no row lies in a default partition, where it blocks the partition it belongs to",
+        "no row is in a default partition, where it would block the partition it belongs to",
         "move the rows: detach the default partition, select private.ensure_partitions(), insert them again",
         _filled_default_partitions,
         needs_owner=True,
@@ -148,13 +148,13 @@ CHECKS = (
     ),
     Check(
         "integrity.deletes_decided",
-        "every foreign key says what a delete does",
+        "every foreign key defines what happens on delete",
         "on delete cascade, restrict or set null",
         query("verify_tables.undecided_deletes"),
     ),
     Check(
         "integrity.people_can_go",
-        "nothing keeps a person from being erased",
+        "nothing prevents erasing a person",
         "on delete cascade or set null on the foreign key to profiles",
         query("verify_tables.people_who_cannot_go"),
     ),
@@ -166,7 +166,7 @@ CHECKS = (
     ),
     Check(
         "integrity.constraints",
-        "every constraint that a migration names is there",
+        "every constraint named in a migration exists",
         _MIGRATE,
         expecting("verify_tables.missing_constraints", lambda bench: bench.expected.constraints),
     ),
@@ -178,7 +178,7 @@ CHECKS = (
     ),
     Check(
         "indexes.there",
-        "every index that a migration makes is there",
+        "every index of the migrations exists",
         _MIGRATE,
         expecting("verify_tables.missing_indexes", lambda bench: bench.expected.indexes),
     ),
@@ -190,7 +190,7 @@ CHECKS = (
     ),
     Check(
         "indexes.no_twins",
-        "no two indexes do the same",
+        "no two indexes are the same",
         "drop one of them concurrently",
         query("verify_tables.twin_indexes"),
     ),

@@ -1,4 +1,4 @@
--- The tree is public; admins and service_role write.
+-- The tree is public; service_role writes.
 alter table public.categories enable row level security;
 revoke all on table public.categories from public, anon, authenticated, service_role;
 

@@ -49,8 +49,8 @@ def examples(page: Path) -> list[Example]:
 
 
 def tour() -> list[str]:
-    """What README.md asks, in its order."""
-    found = TOUR.findall((ROOT / "README.md").read_text())
+    """The queries of README.md, and of the page that continues it, in order."""
+    found = [step for page in ("README.md", "docs/links.md") for step in TOUR.findall((ROOT / page).read_text())]
     return [single or double.replace('\\"', '"') for single, double in found if (single or double)[:1] not in ("", "$")]
 
 
@@ -68,7 +68,7 @@ def public() -> GraphQLSchema:
 
 def test_examples_are_found() -> None:
     assert {"docs/pagination.md", "docs/receipts.md", "docs/subscriptions.md"} <= {each.page for each in EXAMPLES}
-    assert len(tour()) >= 7
+    assert len(tour()) >= 9
 
 
 @pytest.mark.parametrize("page", sorted(PAGES), ids=lambda page: str(page.relative_to(ROOT)))

@@ -29,6 +29,7 @@ def settings(settings: Settings) -> Settings:
         settings,
         database_pool_size=CONNECTIONS,
         database_max_overflow=0,
+        database_pool_timeout=60,
         database_statement_timeout=STATEMENT_TIMEOUT_MS,
         database_slow_query_threshold=60_000,
     )

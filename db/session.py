@@ -59,6 +59,7 @@ class Session:
         self._statement_at_work: asyncio.Future[Any] | None = None
         self._after_commit: list[Callable[[], None]] = []
         self.usage = USAGE.get()
+        self.busy_seconds = 0.0  # in which Postgres worked for it, or it waited for that
         self.failure: Exception | None = None
         self.stored_part = 1.0  # of what a mutation was given, how much was not stored before: an event sent again is
         self._begun = False
@@ -153,7 +154,10 @@ class Session:
                 self._pool.renew()
             self._break(connection)
             raise
-        elapsed_ms = (time.perf_counter() - started) * 1000
+        finally:
+            elapsed = time.perf_counter() - started
+            self.busy_seconds += elapsed
+        elapsed_ms = elapsed * 1000
         if self.usage is not None:
             self.usage.statements += 1
             self.usage.rows += len(rows)

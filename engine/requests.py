@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,13 +16,15 @@ _NOTHING = Cost(0, 0)
 
 @dataclass(slots=True)
 class Request:
-    """`wants_cost`: the answer says what it was judged to cost; `wants_receipt`: and what it took."""
+    """`wants_cost`: the answer says what it was judged to cost; `wants_receipt`: and what it took. `on_accepted` is
+    called once its text is charged and valid."""
 
     query: str
     variables: dict[str, Any] | None = None
     operation_name: str | None = None
     wants_cost: bool = False
     wants_receipt: bool = False
+    on_accepted: Callable[[], None] | None = None
 
 
 class Prepared:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from settings import DocumentsMode, Settings, SettingsError
 log = structlog.get_logger("aclue.documents")
 
 STORED_LENGTH = 2_000_000  # characters of all automatically persisted texts together
+ENTRY_LENGTH = 300  # what keeping a text takes beside its characters
 NOTED_STRANGERS = 1_000  # texts outside the manifest that are logged, once each
 
 
@@ -76,8 +78,8 @@ class TrustedDocuments:
             if self.mode is not DocumentsMode.OPEN:
                 raise PersistedQueryNotSupported
             return self._stored_text(digest)
-        if self.mode is DocumentsMode.OPEN and known != query:
-            self._store(digest, query)
+        if self.mode is DocumentsMode.OPEN and known != query and digest != _sha256(query):
+            raise HashMismatch
         return query
 
     def _stored_text(self, digest: str) -> str:
@@ -87,14 +89,21 @@ class TrustedDocuments:
         self._stored.move_to_end(digest)
         return found
 
+    def registration(self, query: str | None, extensions: Mapping[str, Any] | None) -> Callable[[], None] | None:
+        """What keeps the text of a request under the hash that it gives; None where it registers none. To be called
+        once the text has been charged and found valid. `text` has checked the hash."""
+        persisted = extensions.get("persistedQuery") if extensions else None
+        if persisted is None or query is None or self.mode is not DocumentsMode.OPEN:
+            return None
+        digest = persisted["sha256Hash"]
+        return None if digest in self._texts else partial(self._store, digest, query)
+
     def _store(self, digest: str, query: str) -> None:
-        if digest != _sha256(query):
-            raise HashMismatch
-        if digest not in self._stored and len(query) <= STORED_LENGTH // 20:
+        if digest not in self._stored:
             self._stored[digest] = query
-            self._stored_length += len(query)
+            self._stored_length += len(query) + ENTRY_LENGTH
             while self._stored_length > STORED_LENGTH:
-                self._stored_length -= len(self._stored.popitem(last=False)[1])
+                self._stored_length -= len(self._stored.popitem(last=False)[1]) + ENTRY_LENGTH
 
     def _judge(self, query: str) -> None:
         """Counts and notes what is not of the manifest, or refuses it."""

@@ -174,7 +174,10 @@ class Select:
         return self._nest(f"page {select.root.alias}", _NestedPageRows(outer, select), select)
 
     def nest_total(self, outer: Table, select: Select) -> int:
-        """Where the number of all rows of that page's connection stands in a row."""
+        """Where the number of all rows of that page's connection stands in a row. Raises NotPlanned below a to-one
+        relation, whose row many rows may share: a loader counts once for all of them."""
+        if outer != self.root:
+            raise NotPlanned("count below a shared row")
         return self._output(f"total {select.root.alias}", _NestedPageTotal(outer, select.root))
 
     def text(self, source: Source, pages: Pages) -> str:

@@ -25,6 +25,8 @@ class Context:
     claims: Claims = ANONYMOUS
     caller: Caller = field(default_factory=Caller)
     change: Change | None = None
+    paid: int = 0  # what was charged for it beforehand
+    _busy_seconds: float = 0.0
     _session: Session | None = None
     _finished: bool = False
 
@@ -51,6 +53,7 @@ class Context:
         """Commits or, after a failure, rolls back."""
         session, self._session = self._session, None
         if session is not None:
+            self._busy_seconds += session.busy_seconds
             if failed:
                 session.mark_rollback()
             await session.close()
@@ -75,6 +78,7 @@ class Context:
             await self.end(failed=True)
         except Exception:
             log.warning("a finished session did not close cleanly", exc_info=True)
+        await self.services.rate_limits.settle(self.claims, self.caller.address, self.paid, self._busy_seconds)
 
     async def switch_claims(self, claims: Claims) -> None:
         """Goes on as the person who has just signed in, for the rest of this root field."""

@@ -7,6 +7,7 @@ through Redis; where Redis fails, each process goes on with its own.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import math
 import time
@@ -28,6 +29,12 @@ PERIOD = 60  # seconds that a bucket takes to fill
 MAX_BUCKETS = 100_000  # per process; those used longest ago are forgotten, and count as full
 REDIS_TIMEOUT = 0.25  # seconds; a request waits no longer for Redis
 REDIS_PAUSE = 5  # seconds without Redis after it failed
+REDIS_CONNECTIONS = 10  # per process; a burst of requests waits for one of them
+
+# What a request costs is judged before it runs; what it took of Postgres is known afterwards. A value stands for 20 us.
+VALUES_PER_SECOND = 50_000
+FREE_SECONDS = 0.05  # a request that took no longer has paid by its price
+MAX_DEBT_SECONDS = 30  # that a caller may have to wait for the next request, on top of what that costs
 
 Charge = tuple[UUID | str, int]  # a bucket's name and what it holds
 
@@ -56,12 +63,23 @@ class Buckets:
                 wait = full_at - now - PERIOD
         if wait > 0.0005:  # what a float's rounding makes of nothing
             return wait
+        self._keep(charges, after)
+        return 0
+
+    def owe(self, cost: int, charges: Sequence[Charge]) -> None:
+        """Takes a cost that was not known beforehand, also from buckets that do not hold it."""
+        now = self._clock()
+        latest = now + PERIOD + MAX_DEBT_SECONDS
+        after = [min(latest, max(now, self._full_at.get(name, now)) + cost * PERIOD / size) for name, size in charges]
+        self._keep(charges, after)
+
+    def _keep(self, charges: Sequence[Charge], after: Sequence[float]) -> None:
+        kept = self._full_at
         for (name, _), full_at in zip(charges, after, strict=True):
             kept[name] = full_at
             kept.move_to_end(name)
         while len(kept) > MAX_BUCKETS:
             kept.popitem(last=False)
-        return 0
 
 
 class RedisBuckets:
@@ -70,9 +88,15 @@ class RedisBuckets:
     def __init__(self, url: str) -> None:
         from limits.aio.storage import RedisStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
-        from redis.asyncio import ConnectionPool
+        from redis.asyncio import BlockingConnectionPool
 
-        self._pool = ConnectionPool.from_url(url, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)
+        self._pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=REDIS_CONNECTIONS,
+            timeout=REDIS_TIMEOUT,
+            socket_timeout=REDIS_TIMEOUT,
+            socket_connect_timeout=REDIS_TIMEOUT,
+        )
         options: dict[str, Any] = {"implementation": "redispy", "connection_pool": self._pool}
         self._storage = RedisStorage(f"async+{url}", **options)
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
@@ -90,6 +114,17 @@ class RedisBuckets:
                     windows = await self._storage.get_sliding_window(item.key_for(str(name)), PERIOD)
                     return max(seconds_until(size - taken, *windows), 1.0)
             return 0.0
+
+    async def owe(self, cost: int, charges: Sequence[Charge]) -> None:
+        """As Buckets.owe, but no more than the buckets hold."""
+        from limits import RateLimitItemPerMinute
+
+        async with asyncio.timeout(REDIS_TIMEOUT):
+            for name, size in charges:
+                item = RateLimitItemPerMinute(size, namespace="aclue")
+                left = (await self._limiter.get_window_stats(item, str(name))).remaining
+                if left > 0:
+                    await self._limiter.hit(item, str(name), cost=min(cost, left))
 
     async def close(self) -> None:
         await self._pool.aclose()
@@ -116,20 +151,35 @@ class RateLimits:
         if settings.redis_url:
             self._redis = RedisBuckets(settings.redis_url)
         self._redis_from = float("-inf")
+        self._redis_turns = asyncio.Semaphore(REDIS_CONNECTIONS)
 
     async def take(self, claims: Claims, address: str, cost: int) -> None:
         """Takes a request's cost from its caller's bucket and from those of its networks. Raises RateLimited, with the
         seconds after which it could go through."""
-        if claims.role == "service_role":
+        if claims.role != "service_role":
+            await self._charge(cost, self._charges(claims, address))
+
+    async def settle(self, claims: Claims, address: str, paid: int, seconds: float) -> None:
+        """Charges what a request took of Postgres beyond its price. Nothing is refused now; the next request may be."""
+        owed = int(seconds * VALUES_PER_SECOND) - paid
+        if seconds <= FREE_SECONDS or owed <= 0 or claims.role == "service_role":
             return
+        charges = self._charges(claims, address)
+        if self._redis is not None and self._clock() >= self._redis_from:
+            with contextlib.suppress(Exception):  # the next request notices that Redis failed
+                async with self._redis_turns:
+                    await self._redis.owe(owed, charges)
+        else:
+            self._own.owe(owed, charges)
+
+    def _charges(self, claims: Claims, address: str) -> list[Charge]:
         names = _names(address)
         charges: list[Charge] = (
             [(claims.subject, self._per_caller)]
             if claims.subject is not None
             else [(nobody, self._per_caller * factor) for nobody, _, factor in names]
         )
-        charges += [(everybody, self._per_address * factor) for _, everybody, factor in names]
-        await self._charge(cost, charges)
+        return charges + [(everybody, self._per_address * factor) for _, everybody, factor in names]
 
     async def take_address(self, address: str, cost: int) -> None:
         """Takes the cost of what is done before a caller is known from the buckets of an address's networks alone.
@@ -142,12 +192,14 @@ class RateLimits:
             raise RateLimited("Too much was asked for within a minute.", retry_after=math.ceil(wait))
 
     async def _shared(self, redis: RedisBuckets, cost: int, charges: Sequence[Charge]) -> float:
-        if self._clock() >= self._redis_from:
-            try:
-                return await redis.take(cost, charges)
-            except Exception as error:  # whatever it is, the service goes on without
-                self._redis_from = self._clock() + REDIS_PAUSE
-                log.warning("Redis failed: limits hold per process for now", error=f"{type(error).__name__}: {error}")
+        async with self._redis_turns:  # a burst is not mistaken for a Redis that hangs
+            if self._clock() >= self._redis_from:
+                try:
+                    return await redis.take(cost, charges)
+                except Exception as error:  # whatever it is, the service goes on without
+                    self._redis_from = self._clock() + REDIS_PAUSE
+                    error_text = f"{type(error).__name__}: {error}"
+                    log.warning("Redis failed: limits hold per process for now", error=error_text)
         return self._own.take(cost, charges)
 
     async def close(self) -> None:

@@ -218,7 +218,7 @@ class GraphQL:
         if headers.get(b"x-aclue-receipt") == b"1":
             request.wants_receipt = not services.settings.is_production or claims.role == "service_role"
         prepared = await prepare(self._engine, services, claims, caller.address, request)
-        return prepared, Context(services, claims, caller)
+        return prepared, Context(services, claims, caller, paid=prepared.price)
 
 
 def has_no_token(authorization: bytes) -> bool:

@@ -28,6 +28,7 @@ SEND_SECONDS = 60.0  # in which a client has to take some of what waits for it; 
 # pieces, and no further while so many wait.
 PIECE_BYTES = 4096
 MAX_PIPELINED = 16
+MAX_UNPARSED_BYTES = 1_048_576  # a few reads: whoever waits for an event may resume them
 
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request"
 _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1"
@@ -197,6 +198,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._receive(piece)
         if self.transport.is_closing() and self._lingering is None:
             self._unparsed.clear()
+        elif len(self._unparsed) > MAX_UNPARSED_BYTES:
+            self.transport.abort()
         elif self._unparsed:
             self._stop_waiting()  # for the end of a head: it is here
             self.flow.pause_reading()

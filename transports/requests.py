@@ -67,6 +67,8 @@ async def prepare(engine: Engine, services: Services, claims: Claims, address: s
         await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
     planning = PLANNED_FIELD_PRICE * prepared.document.planned_fields if reading else 0
     await services.rate_limits.take(claims, address, prepared.price + planning)
+    if request.on_accepted is not None and not prepared.errors:
+        request.on_accepted()
     return prepared
 
 
@@ -90,6 +92,7 @@ class Reader:
 
     def __init__(self, settings: Settings, trusted: TrustedDocuments) -> None:
         self._text = trusted.text
+        self._registration = trusted.registration
         self._max_variables_bytes = settings.max_variables_bytes
         self._max_explained_bytes = settings.max_variables_bytes + settings.max_document_bytes
         self._max_variables_depth = settings.max_variables_depth
@@ -108,7 +111,8 @@ class Reader:
         if text is None:
             raise _no_query()
         variables = None if given.variables is _NOTHING else self._variables(given.variables)
-        return Request(text, variables, given.operation_name or None)
+        on_accepted = self._registration(given.query, extensions) if extensions else None
+        return Request(text, variables, given.operation_name or None, on_accepted=on_accepted)
 
     def from_query_string(self, query_string: bytes) -> Request:
         """The request of a GET. Raises BadRequest or DocumentRefused."""
@@ -123,6 +127,7 @@ class Reader:
             text,
             self._variables(msgspec.Raw(variables.encode())) if variables else None,
             given.get("operationName") or None,
+            on_accepted=self._registration(given.get("query"), extensions) if extensions else None,
         )
 
     def _extensions(self, text: bytes) -> dict[str, Any] | None:

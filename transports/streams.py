@@ -20,7 +20,7 @@ from starlette.types import Send
 
 from db.claims import ANONYMOUS, SERVICE, Claims
 from domain.callers import Caller
-from domain.errors import RequestError, Timeout
+from domain.errors import RateLimited, RequestError, Timeout
 from domain.networks import networks
 from engine.answers import Answer
 from engine.engine import Engine
@@ -271,6 +271,14 @@ class Stream:
         """Takes this from the limits of whose it is. Raises RateLimited."""
         await self._services.rate_limits.take(self.claims, self._caller.address, cost)
 
+    async def _pay(self, price: int) -> None:
+        """Charges for an event, as soon as the limits allow it: of a state only the latest counts by then."""
+        while True:
+            try:
+                return await self.charge(price)
+            except RateLimited as error:
+                await asyncio.sleep(error.retry_after)
+
     async def begin(self, request: Request) -> Subscription | None:
         """Charges for a request, and opens its subscription if it is one. Raises Refused, RequestError."""
         engine = self._streams.engine
@@ -290,6 +298,7 @@ class Stream:
                 return await self._timely(request, None, request_id)
             while True:
                 change = await subscription.next()
+                await self._pay(self._streams.engine.prepare(request).price)
                 async with self._streams.turns:
                     answer = await self._timely(request, change, request_id)
                 if not (subscription.skips_null_events and answer.is_null):
@@ -309,7 +318,7 @@ class Stream:
             raise Timeout("The request took too long.") from None
 
     async def _answer(self, prepared: Prepared, change: Change | None, request_id: str) -> Answer:
-        context = Context(self._services, self.claims, self._caller, change)
+        context = Context(self._services, self.claims, self._caller, change, paid=prepared.price)
         return await self._streams.engine.answer(prepared, context, request_id)
 
 

@@ -41,6 +41,13 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     if scope["path"] == "/head":
         await send({"type": "http.response.start", "status": 200, "headers": []})
         await asyncio.Event().wait()
+    if scope["path"] == "/listen":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        while True:  # as event streams do between events
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.02):
+                    if (await receive())["type"] == "http.disconnect":
+                        return
     if scope["path"] == "/long":
         headers = [(b"content-length", b"%d" % len(LONG))] + [(b"connection", b"close")] * bool(scope["query_string"])
         await send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -359,6 +366,21 @@ async def test_requests_behind_one_that_waits_are_not_read(port: int, monkeypatc
     await asyncio.sleep(0.1)
     assert 0 < len(connection.pipeline) < protocol.MAX_PIPELINED + protocol.PIECE_BYTES / 19
     assert len(connection._unparsed) < 600_000, "two reads at most"
+    writer.close()
+
+
+async def test_a_connection_whose_requests_pile_up_behind_an_event_stream_ends(port: int) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(GET.replace(b"/ ", b"/listen ") + b"\r\n")
+    await reader.readuntil(b"\r\n\r\n")
+
+    async def go_on() -> None:
+        while True:
+            writer.write((GET + b"x: " + b"y" * 4000 + b"\r\n\r\n") * 20)
+            await writer.drain()
+
+    with pytest.raises(ConnectionError):
+        await asyncio.wait_for(go_on(), 20)
     writer.close()
 
 

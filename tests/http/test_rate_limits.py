@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -10,8 +11,10 @@ import msgspec
 import pytest
 
 from server import create_app
+from services.rate_limits import MAX_DEBT_SECONDS
 from tests.client import START
 from tests.conftest import SECRET, Shop
+from tests.http.test_cancelling import locked, working
 from transports import requests
 from transports.requests import Reader
 
@@ -66,6 +69,30 @@ async def test_following_links_has_its_limit_too(http: httpx.AsyncClient) -> Non
     answers = [await http.get("/r/AAAA") for _ in range(25)]
     assert [answer.status_code for answer in answers] == [404] * 20 + [429] * 5
     assert int(answers[-1].headers["retry-after"]) >= 1
+
+
+@pytest.mark.parametrize("hangs_up", [False, True])
+async def test_what_a_request_took_of_postgres_is_charged_afterwards(
+    http: httpx.AsyncClient, shop: Shop, hangs_up: bool
+) -> None:
+    """Its price is 22; the statement waits for a lock, which takes as long as work would."""
+    query = {"query": "{ brands(first: 10) { nodes { id } } }"}
+    assert (await http.post("/graphql", json=query)).status_code == 200
+    async with locked(shop, "brands"):
+        slow = asyncio.create_task(http.post("/graphql", json=query))
+        await working(shop, 1)
+        await asyncio.sleep(0.3)
+        if hangs_up:
+            slow.cancel()
+            await asyncio.gather(slow, return_exceptions=True)
+    if not hangs_up:
+        assert (await slow).status_code == 200
+    refused = await http.post("/graphql", json=query)
+    assert refused.status_code == 429
+    assert 20 <= int(refused.headers["retry-after"]) <= MAX_DEBT_SECONDS + 2
+    token = (await shop.anonymous()).token
+    other = await http.post("/graphql", json=query, headers={"authorization": f"Bearer {token}"})
+    assert other.status_code == 429, "the network owes as well"
 
 
 JSON = {"content-type": "application/json"}

@@ -10,13 +10,15 @@ import msgspec
 import pytest
 
 from domain import ids
-from engine.requests import Prepared
+from domain.errors import RateLimited
+from engine.requests import Prepared, Request
 from services import housekeeping
 from services.subscriptions import MAX_WAITING
 from tests.client import Client
 from tests.conftest import Shop
 from tests.streams import CONVERSIONS, FEED, PREFERENCES, app_of, convert, heard, listening, socket, until
-from transports.streams import EVENTS_AT_ONCE
+from transports.streams import EVENTS_AT_ONCE, Stream
+from transports.websockets import MESSAGE_COST
 
 CLICK = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { click { id } userErrors { message } } }"
 SWIPES = """
@@ -68,6 +70,28 @@ async def test_a_stream_that_waits_keeps_nothing_of_its_request_but_the_text(sho
         await events.event()
         gc.collect()
         assert not any(isinstance(each, Prepared) for each in gc.get_objects())
+
+
+async def test_events_are_charged_and_wait_for_the_limit(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    charged: list[int] = []
+    charge = Stream.charge
+
+    async def strict(self: Stream, cost: int) -> None:
+        if cost > MESSAGE_COST:
+            charged.append(cost)
+            if len(charged) == 1:
+                raise RateLimited("Too much.", retry_after=1)
+        await charge(self, cost)
+
+    monkeypatch.setattr(Stream, "charge", strict)
+    anna = await shop.anonymous()
+    products = [product["id"] for product in await anna.products(first=2)]
+    async with socket(shop, anna.token) as events:
+        await events.subscribe(PREFERENCES)
+        for swipes, product in enumerate(products, start=1):
+            await anna.swipe(product)
+            assert (await events.event())["preferencesUpdated"]["totalSwipes"] == swipes
+    assert charged == [shop.engine.prepare(Request(PREFERENCES)).price] * 3
 
 
 @pytest.mark.usefixtures("path")

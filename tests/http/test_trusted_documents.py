@@ -120,7 +120,7 @@ async def test_a_hash_hides_no_limits(shop: Shop) -> None:
     deep = "{ categories " + "{ parent " * 30 + "{ id }" + "}" * 30 + "}"
     named = {"persistedQuery": {"version": 1, "sha256Hash": hashlib.sha256(deep.encode()).hexdigest()}}
     assert await outcome(shop.http, query=deep, extensions=named) == "GRAPHQL_VALIDATION_FAILED"
-    assert await outcome(shop.http, extensions=named) == "GRAPHQL_VALIDATION_FAILED"
+    assert await outcome(shop.http, extensions=named) == "PERSISTED_QUERY_NOT_FOUND"
 
 
 async def test_only_documents_of_the_manifest_run_over_sockets(shop: Shop, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 from typing import Any
 
 import pytest
 
+import db.pages
 from engine.documents import CACHE_REFUSED, CACHE_WEIGHT
 from engine.engine import Engine
 from engine.errors import MAX_LOCATIONS, MAX_MESSAGE
@@ -15,6 +17,7 @@ from engine.requests import Request
 from plan.errors import NotPlanned
 from plan.operations import MAX_PLANNED_FIELDS
 from settings import load
+from tests.catalogue import KINDS
 from tests.conftest import Shop
 
 LONG = "x" * 20_000
@@ -96,6 +99,34 @@ def test_documents_are_kept_by_what_their_plans_take(engine: Engine) -> None:
     kept = sum(documents.known(text) is not None for text in texts)
     assert 5 < kept < 30
     assert documents.known(texts[-1]) is not None
+
+
+async def test_a_text_is_not_kept_under_its_hash_before_it_is_valid(shop: Shop) -> None:
+    http = shop.http
+    for text, is_kept in (("{ nothing }", False), ("{ \u4f60", False), ("{ retailers { slug } }", True)):
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        extensions = {"persistedQuery": {"version": 1, "sha256Hash": digest}}
+        await http.post("/graphql", json={"query": text, "extensions": extensions})
+        answer = (await http.post("/graphql", json={"extensions": extensions})).json()
+        codes = [error["extensions"]["code"] for error in answer.get("errors", ())]
+        assert codes == ([] if is_kept else ["PERSISTED_QUERY_NOT_FOUND"])
+
+
+async def test_rows_that_many_share_are_counted_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The categories of a hundred products, and how many products each has."""
+    counted: list[Any] = []
+    count = db.pages.count
+
+    async def spied(session: Any, request: Any, keys: list[Any]) -> list[int]:
+        counted.extend(keys)
+        return await count(session, request, keys)
+
+    monkeypatch.setattr(db.pages, "count", spied)
+    data = await shop.client().ask("{ products(first: 100) { nodes { category { slug products { totalCount } } } } }")
+    found = [node["category"] for node in data["products"]["nodes"]]
+    assert len(found) == 50
+    assert {each["slug"]: each["products"]["totalCount"] for each in found} == dict.fromkeys(KINDS, 10)
+    assert len(counted) == len(KINDS)
 
 
 async def test_variants_without_a_plan_are_answered_all_the_same(shop: Shop) -> None:

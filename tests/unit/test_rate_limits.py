@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 import subprocess
@@ -12,6 +13,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,7 +23,7 @@ from engine.cost import LONG_LEAVES, SURCHARGES
 from engine.engine import Engine
 from engine.requests import Request
 from services import rate_limits
-from services.rate_limits import Buckets, RateLimits, seconds_until
+from services.rate_limits import FREE_SECONDS, MAX_DEBT_SECONDS, Buckets, RateLimits, seconds_until
 from settings import SettingsError, load
 
 
@@ -152,6 +154,29 @@ def test_buckets_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(buckets._full_at) == [str(number) for number in range(90, 100)]
 
 
+async def test_a_debt_is_paid_before_the_next_request() -> None:
+    clock = Clock()
+    caller = Claims("anon", uuid4())
+    strict = limits(clock, RATE_LIMIT_COST="6000", RATE_LIMIT_ADDRESS_COST="60000")
+    await strict.settle(caller, "192.0.2.1", 10, FREE_SECONDS)  # as its price says
+    await strict.settle(caller, "192.0.2.1", 10_000, 0.2)
+    await strict.take(caller, "192.0.2.1", 6000)
+    clock.now += 60
+    await strict.settle(caller, "192.0.2.1", 500, 0.15)  # 7,500 less 500 of 6,000
+    with pytest.raises(RateLimited) as refused:
+        await strict.take(caller, "192.0.2.1", 100)
+    assert refused.value.retry_after == 11
+    await strict.take(Claims("anon", uuid4()), "192.0.2.1", 6000)
+    clock.now += 11
+    await strict.take(caller, "192.0.2.1", 100)
+    await strict.settle(caller, "192.0.2.1", 1, 3600)
+    with pytest.raises(RateLimited) as refused:
+        await strict.take(caller, "192.0.2.1", 1)
+    assert MAX_DEBT_SECONDS <= refused.value.retry_after <= MAX_DEBT_SECONDS + 1
+    await strict.settle(SERVICE, "192.0.2.9", 1, 3600)
+    await strict.take(Claims("anon", uuid4()), "192.0.2.9", 1)
+
+
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     return Engine(load({}))
@@ -173,6 +198,7 @@ def engine() -> Engine:
         ("{ products(first: 10) { nodes { similar(first: 1) { id } } } }", 532),
         ("{ products(first: 0) { nodes { id } } }", 4),
         ("{ recommendations(first: 10) { nodes { id } } }", 522),
+        ("{ products(first: 0) { totalCount } }", 103),
         ("{ nothing }", 1),
         ("{", 1),
     ],
@@ -267,6 +293,19 @@ async def test_processes_share_their_limits_through_redis(redis: tuple[str, subp
             await limited.take(anna, "192.0.2.1", 100)
         assert 60 < raised.value.retry_after <= 70  # the window's end, and what is too much of it fades
         await limited.close()
+
+
+async def test_a_burst_is_no_failure_of_redis(redis: tuple[str, subprocess.Popen[bytes]]) -> None:
+    """Neither is a debt, which takes what the shared bucket holds."""
+    limited = limits(Clock(), REDIS_URL=redis[0], RATE_LIMIT_COST="6000", RATE_LIMIT_ADDRESS_COST="60000")
+    with structlog.testing.capture_logs() as logged:
+        await asyncio.gather(*(limited.take(Claims("anon", uuid4()), f"192.0.2.{n % 250}", 1) for n in range(300)))
+        caller = Claims("anon", uuid4())
+        await limited.settle(caller, "198.51.100.1", 1, 10)
+        with pytest.raises(RateLimited):
+            await limited.take(caller, "198.51.100.1", 10)
+    await limited.close()
+    assert logged == []
 
 
 async def test_without_redis_each_process_goes_on_with_its_own(redis: tuple[str, subprocess.Popen[bytes]]) -> None:

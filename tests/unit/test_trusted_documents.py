@@ -116,11 +116,21 @@ def test_a_text_outside_the_manifest_runs_unless_only_the_manifest_may() -> None
     assert only.counts == {"other": 3}
 
 
+def register(documents: TrustedDocuments, text: str) -> None:
+    documents.text(text, extensions=persisted(sha256(text)))
+    accept = documents.registration(text, persisted(sha256(text)))
+    assert accept is not None
+    accept()
+
+
 def test_a_text_is_registered_under_its_hash() -> None:
     documents = TrustedDocuments()
     with pytest.raises(PersistedQueryNotFound):
         documents.text(extensions=persisted(sha256(NAMES)))
     assert documents.text(NAMES, extensions=persisted(sha256(NAMES))) == NAMES
+    with pytest.raises(PersistedQueryNotFound):  # not before it is charged and valid
+        documents.text(extensions=persisted(sha256(NAMES)))
+    register(documents, NAMES)
     assert documents.text(extensions=persisted(sha256(NAMES))) == NAMES
 
 
@@ -134,14 +144,17 @@ def test_a_hash_that_is_not_the_texts_registers_nothing(digest: str) -> None:
 
 
 def test_a_manifests_own_hash_need_not_be_sha256() -> None:
-    assert TrustedDocuments(BOTH, OPEN).text(SLUGS, extensions=persisted("1")) == SLUGS
+    documents = TrustedDocuments(BOTH, OPEN)
+    assert documents.text(SLUGS, extensions=persisted("1")) == SLUGS
+    assert documents.registration(SLUGS, persisted("1")) is None
 
 
 @pytest.mark.parametrize("mode", [PREFER, ONLY])
 def test_nothing_is_registered_but_in_open(mode: DocumentsMode) -> None:
     documents = TrustedDocuments([*BOTH, TrustedDocument("3", "{ me { id } }")], mode)
-    documents.text("{ me { id } }", extensions=persisted(sha256("{ me { id } }")))
-    assert documents._stored == {}
+    text = "{ me { id } }"
+    documents.text(text, extensions=persisted(sha256(text)))
+    assert documents.registration(text, persisted(sha256(text))) is None
 
 
 @pytest.mark.parametrize(
@@ -153,17 +166,14 @@ def test_other_forms_of_the_extension_are_not_supported(extension: Any) -> None:
 
 
 def test_registered_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trusted_documents, "STORED_LENGTH", 1000)
+    monkeypatch.setattr(trusted_documents, "STORED_LENGTH", 10_000)
     documents = TrustedDocuments()
     texts = [f"{{ a{number:03} }}" for number in range(500)]
     for text in texts:
-        documents.text(text, extensions=persisted(sha256(text)))
-    assert documents._stored_length == sum(map(len, documents._stored.values())) <= 1000
+        register(documents, text)
+    taken = sum(len(text) + trusted_documents.ENTRY_LENGTH for text in documents._stored.values())
+    assert documents._stored_length == taken <= 10_000
     assert documents.text(extensions=persisted(sha256(texts[-1]))) == texts[-1]
-    long = f"{{ {'a' * 60} }}"
-    documents.text(long, extensions=persisted(sha256(long)))
-    with pytest.raises(PersistedQueryNotFound):
-        documents.text(extensions=persisted(sha256(long)))
 
 
 def test_a_request_that_names_nothing() -> None:

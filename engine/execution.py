@@ -22,6 +22,7 @@ from graphql.execution.incremental import IncrementalExecutor
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import Path
 
+from db.claims import SERVICE
 from domain.errors import TryAgain
 from engine.answers import Answer, answered, planned, refused
 from engine.documents import Operation
@@ -103,6 +104,9 @@ class Execution:
     async def run(self) -> Answer:
         """The answer. Never raises for what a caller sends."""
         context = self._context
+        turns = None if context.claims.role == SERVICE.role else context.services.turns
+        if turns is not None:
+            await turns.take(context.caller.address)
         try:
             answer = await self._by_plan()
             if isinstance(answer, Answer):
@@ -114,7 +118,11 @@ class Execution:
             context.cancel()
             raise
         finally:
-            await context.finish()
+            try:
+                await context.finish()
+            finally:
+                if turns is not None:
+                    turns.leave(context.caller.address)
 
     async def _by_plan(self) -> Answer | Fallback:
         if not self._runtime.settings.plans:

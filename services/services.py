@@ -19,6 +19,7 @@ from services.senders import Sender
 from services.storage_use import StorageUse
 from services.system_logs import SystemLog
 from services.tokens import Tokens
+from services.turns import Turns
 from settings import Settings
 
 
@@ -31,6 +32,7 @@ class Services:
     rate_limits: RateLimits
     storage_use: StorageUse
     system_log: SystemLog
+    turns: Turns
     sender: Sender | None  # None: mails wait in the outbox
     rankings: Rankings[Any]  # resolvers/feeds.py keeps them here
     refresh_tokens: RefreshTokens = field(repr=False)
@@ -58,6 +60,7 @@ class Services:
             rate_limits=RateLimits(settings),
             storage_use=StorageUse(settings, database, Pseudonyms(key, "storage")),
             system_log=SystemLog(database),
+            turns=Turns(settings.database_pool_size + settings.database_max_overflow),
             sender=senders.from_settings(settings),
             rankings=Rankings(settings.ranking_lifetime),
             refresh_tokens=RefreshTokens(key),

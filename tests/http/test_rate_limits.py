@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from server import create_app
+from services import rate_limits
 from services.rate_limits import MAX_DEBT_SECONDS
 from tests.client import START
 from tests.conftest import SECRET, Shop
@@ -22,7 +23,8 @@ PAGE = {"query": "{ products(first: 100) { nodes { id } } }"}
 
 
 @pytest.fixture
-async def http(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
+async def http(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[httpx.AsyncClient]:
+    monkeypatch.setattr(rate_limits, "FREE_SECONDS", 3600)  # a busy machine takes long for anything
     settings = msgspec.structs.replace(
         shop.services.settings, rate_limit_cost=2000, rate_limit_address_cost=6000, start_session_attempts=100
     )
@@ -73,11 +75,12 @@ async def test_following_links_has_its_limit_too(http: httpx.AsyncClient) -> Non
 
 @pytest.mark.parametrize("hangs_up", [False, True])
 async def test_what_a_request_took_of_postgres_is_charged_afterwards(
-    http: httpx.AsyncClient, shop: Shop, hangs_up: bool
+    http: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch, hangs_up: bool
 ) -> None:
     """Its price is 22; the statement waits for a lock, which takes as long as work would."""
     query = {"query": "{ brands(first: 10) { nodes { id } } }"}
     assert (await http.post("/graphql", json=query)).status_code == 200
+    monkeypatch.setattr(rate_limits, "FREE_SECONDS", 0.05)
     async with locked(shop, "brands"):
         slow = asyncio.create_task(http.post("/graphql", json=query))
         await working(shop, 1)
@@ -93,6 +96,25 @@ async def test_what_a_request_took_of_postgres_is_charged_afterwards(
     token = (await shop.anonymous()).token
     other = await http.post("/graphql", json=query, headers={"authorization": f"Bearer {token}"})
     assert other.status_code == 429, "the network owes as well"
+
+
+async def test_slow_requests_of_one_network_leave_connections_for_others(shop: Shop) -> None:
+    settings = msgspec.structs.replace(
+        shop.services.settings, database_pool_size=3, database_max_overflow=0, request_timeout=60
+    )
+    app = create_app(settings, shop.dsns.api, SECRET, background=())
+
+    def at(address: str) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.ASGITransport(app=app, client=(address, 1)), base_url="http://shop")
+
+    slow, fast = {"query": "{ brands(first: 10) { nodes { id } } }"}, {"query": "{ retailers { slug } }"}
+    async with app.router.lifespan_context(app), at("192.0.2.1") as crowd, at("198.51.100.1") as other:
+        async with locked(shop, "brands"):
+            waiting = [asyncio.create_task(crowd.post("/graphql", json=slow)) for _ in range(5)]
+            await working(shop, 2)
+            answer = await asyncio.wait_for(other.post("/graphql", json=fast), 20)
+            assert len(answer.json()["data"]["retailers"]) == 3
+        assert [each.status_code for each in await asyncio.gather(*waiting)] == [200] * 5
 
 
 JSON = {"content-type": "application/json"}

@@ -55,6 +55,7 @@ MAX_DIGITS = 20  # of what is but compared with the size of a page
 ALIASED_LEAF = 10
 WRITTEN_ITEM = 10  # values that an item of an input list costs
 WRITTEN_BYTES = 100  # bytes of a mutation's input that cost a value
+TOO_MUCH = 100_000  # to be counted any further: it is refused
 # Arguments that say how long a list below their field is: by name, and of `input` the list within it, by field.
 SIZING_ARGUMENTS = ("first", "last", "ids")
 SIZING_INPUTS = {"recordSwipes": "swipes", "recordEvents": "events", "recordProductViews": "views"}
@@ -253,7 +254,7 @@ class CostCounter:
 
     def count(self, variables: Mapping[str, Any]) -> Cost:
         """The most that a valid operation may answer with, and what it is given to write."""
-        sizes = tuple([self._size(found, variables) for found in self._sizing.values()])
+        sizes = self._sizes(variables)
         cost = self._known.get(sizes)
         if cost is None:
             if len(self._known) >= CACHE_COUNTS:
@@ -267,6 +268,13 @@ class CostCounter:
             )
             cost = self._known[sizes] = Cost(values, objects, work)
         return replace(cost, values=cost.values + self._of_writing(variables)) if self._written else cost
+
+    def is_known(self, variables: Mapping[str, Any]) -> bool:
+        """Whether the answer has been counted for these sizes."""
+        return self._sizes(variables) in self._known
+
+    def _sizes(self, variables: Mapping[str, Any]) -> tuple[int | None, ...]:
+        return tuple([self._size(found, variables) for found in self._sizing.values()])
 
     def _size(self, found: list[tuple[ValueNode, tuple[str, ...]]], variables: Mapping[str, Any]) -> int | None:
         for node, path in found:
@@ -309,6 +317,8 @@ class CostCounter:
             if isinstance(value, dict):
                 lists = (below for below in value.values() if isinstance(below, list))
                 values += WRITTEN_ITEM * sum(isinstance(item, dict) for items in lists for item in items)
+            if values > TOO_MUCH:
+                break
         return values
 
     def _plain(self, node: ValueNode | None, variables: Mapping[str, Any]) -> Any:

@@ -35,9 +35,10 @@ from settings import Settings
 CACHE_REFUSED = 100  # texts that do not fit, with up to twenty errors each, each of MAX_MESSAGE characters
 _NUMBER_TOO_LONG = re.compile(r", but encountered error 'Exceeds the limit[^']*'; found")  # Python's words, not ours
 # Of all texts together, in units of about a hundred bytes of memory. A character of a text takes one, with its tree; a
-# field of a plan takes ten.
+# field of a plan takes twenty, with the statements of its shapes.
 CACHE_WEIGHT = 600_000
-PLANNED_FIELD_WEIGHT = 10
+PLANNED_FIELD_WEIGHT = 20
+FIELDS_COUNTED_FOR_A_VALUE = 10
 
 
 class Operation:
@@ -54,11 +55,16 @@ class Operation:
         fragments = fragments_of(tree)
         self.node = node
         self.variables = Variables(schema, coercions, node)
-        self.plans = OperationPlans(schema, fields, node, fragments, measure_size(node, fragments)[0])
+        self._size = measure_size(node, fragments)[0]
+        self.plans = OperationPlans(schema, fields, node, fragments, self._size)
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
         self._counter = CostCounter(schema, fragments, node)
+
+    def price_of_counting(self, variables: Mapping[str, Any]) -> int:
+        """What is charged before the cost is counted: nothing for sizes that are known."""
+        return 0 if self._counter.is_known(variables) else 1 + self._size // FIELDS_COUNTED_FOR_A_VALUE
 
     def cost(self, variables: Mapping[str, Any]) -> Cost:
         """The most that an answer may hold."""

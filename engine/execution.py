@@ -105,8 +105,9 @@ class Execution:
         """The answer. Never raises for what a caller sends."""
         context = self._context
         turns = None if context.claims.role == SERVICE.role else context.services.turns
+        address, person = context.caller.address, context.claims.subject
         if turns is not None:
-            await turns.take(context.caller.address)
+            await turns.take(address, person)
         try:
             answer = await self._by_plan()
             if isinstance(answer, Answer):
@@ -122,7 +123,7 @@ class Execution:
                 await context.finish()
             finally:
                 if turns is not None:
-                    turns.leave(context.caller.address)
+                    turns.leave(address, person)
 
     async def _by_plan(self) -> Answer | Fallback:
         if not self._runtime.settings.plans:

@@ -28,22 +28,32 @@ class Request:
 
 
 class Prepared:
-    """A request and the operation that it runs: None where it runs none, and `errors` say why. `cost` is the most that
-    the answer may hold."""
+    """A request and the operation that it runs: None where it runs none, and `errors` say why."""
 
-    __slots__ = ("cost", "document", "errors", "operation", "request")
+    __slots__ = ("_cost", "document", "errors", "operation", "request")
 
     def __init__(self, request: Request, document: Document) -> None:
         self.request = request
         self.document = document
         self.errors = document.errors
         self.operation: Operation | None = None if document.errors else document.operation(request.operation_name)
-        self.cost = _NOTHING
-        if self.operation is not None:
-            self.cost = self.operation.cost(request.variables or {})
-        elif not document.errors:
+        self._cost: Cost | None = None
+        if self.operation is None and not document.errors:
             problem = "Say which operation to run: operationName fits none of the document, or several."
             self.errors = (GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),)
+
+    @property
+    def cost(self) -> Cost:
+        """The most that the answer may hold; counted once, when it is asked for."""
+        if self._cost is None:
+            operation = self.operation
+            self._cost = _NOTHING if operation is None else operation.cost(self.request.variables or {})
+        return self._cost
+
+    @property
+    def price_of_counting(self) -> int:
+        """What is charged before the cost is counted."""
+        return 0 if self.operation is None else self.operation.price_of_counting(self.request.variables or {})
 
     @property
     def price(self) -> int:

@@ -19,7 +19,7 @@ from plan.codegen import Row
 from plan.select import Select, Source, Table, prefix_of
 from plan.values import Get, Run, Value, await_if_awaitable, gather_awaitables
 
-MAX_STATEMENTS = 20  # of one step: one per shape of its pages
+MAX_STATEMENTS = 8  # of one step: one per shape of its pages
 
 Describe: TypeAlias = Callable[[Run], Any]
 """Gives the Page to read in a run, or something to await that does."""

@@ -5,43 +5,58 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
+from uuid import UUID
 
 from domain.networks import networks
 
-SHARE = 2 / 3  # of all connections, that requests of one network may use at once
+# Of all connections, what requests of one network, and of one person, may use at once.
+SHARE = 2 / 3
+PERSONAL_SHARE = 1 / 4
+
+Name = str | UUID
 
 
 class Turns:
-    """Per process. Requests of a network that uses its share already wait for each other, in their order, so that some
-    connections are left for everybody else, however long the statements of this network take."""
+    """Per process. Requests of a network, or of a person, that uses its share already wait for each other, in their
+    order, so that some connections are left for everybody else, however long these statements take."""
 
     def __init__(self, connections: int) -> None:
         self._limit = max(1, int(connections * SHARE))
-        self._running: dict[str, int] = {}
-        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
+        self._personal_limit = max(1, int(connections * PERSONAL_SHARE))
+        self._running: dict[Name, int] = {}
+        self._waiting: dict[Name, deque[asyncio.Future[None]]] = {}
 
-    async def take(self, address: str) -> None:
-        """Takes a turn of each of this address's networks; to be given back by `leave`."""
-        taken: list[str] = []
+    async def take(self, address: str, person: UUID | None) -> None:
+        """Takes a turn of the person, if there is one, and of each of this address's networks; to be given back by
+        `leave`."""
+        taken: list[Name] = []
         try:
+            if person is not None:
+                await self._take(person, self._personal_limit)
+                taken.append(person)
             for name in _names(address):
-                running = self._running.get(name, 0)
-                if running < self._limit:
-                    self._running[name] = running + 1
-                else:
-                    await self._wait(name)
+                await self._take(name, self._limit)
                 taken.append(name)
         except BaseException:  # cancelled while waiting
             for name in taken:
                 self._leave(name)
             raise
 
-    def leave(self, address: str) -> None:
+    def leave(self, address: str, person: UUID | None) -> None:
         """Gives back what `take` took."""
+        if person is not None:
+            self._leave(person)
         for name in _names(address):
             self._leave(name)
 
-    async def _wait(self, name: str) -> None:
+    async def _take(self, name: Name, limit: int) -> None:
+        running = self._running.get(name, 0)
+        if running < limit:
+            self._running[name] = running + 1
+        else:
+            await self._wait(name)
+
+    async def _wait(self, name: Name) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(name, deque()).append(waiter)
         try:
@@ -51,7 +66,7 @@ class Turns:
                 self._leave(name)
             raise
 
-    def _leave(self, name: str) -> None:
+    def _leave(self, name: Name) -> None:
         """Hands the turn to the request that has waited longest, if one waits."""
         waiting = self._waiting.get(name)
         while waiting:

@@ -65,6 +65,9 @@ async def prepare(engine: Engine, services: Services, claims: Claims, address: s
     prepared = engine.prepare(request)
     if reading:
         await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
+    counting = prepared.price_of_counting
+    if counting:
+        await services.rate_limits.take(claims, address, counting)
     planning = PLANNED_FIELD_PRICE * prepared.document.planned_fields if reading else 0
     await services.rate_limits.take(claims, address, prepared.price + planning)
     if request.on_accepted is not None and not prepared.errors:

@@ -219,6 +219,22 @@ def test_long_values_are_of_fields_there_are(engine: Engine) -> None:
         assert field in types[type_].fields  # type: ignore[attr-defined]
 
 
+def test_counting_is_charged_unless_the_sizes_are_known(engine: Engine) -> None:
+    fields = " ".join(f"s{number}: similar(first: $first) {{ id }}" for number in range(10))
+    text = f"query ($first: Int) {{ products(first: $first) {{ nodes {{ {fields} }} }} }}"
+    for size in (3, 4):
+        prepared = engine.prepare(Request(text, {"first": size}))
+        assert prepared.price_of_counting == 1 + 22 // 10
+        assert prepared.cost.objects == 1 + size + 10 * size * size
+        assert engine.prepare(Request(text, {"first": size})).price_of_counting == 0
+
+
+def test_what_is_written_is_not_counted_to_the_end_once_it_is_too_much(engine: Engine) -> None:
+    fields = " ".join(f"a{number}: recordEvents(input: {{events: $events}}) {{ recorded }}" for number in range(20))
+    request = Request(f"mutation ($events: [EventInput!]!) {{ {fields} }}", {"events": [{}] * 9000})
+    assert 100_000 < engine.prepare(request).cost.values < 300_000
+
+
 def test_a_text_is_charged_before_it_is_read_unless_it_is_known(engine: Engine) -> None:
     for text in ("{ categories { parent { name } } }", "{ nothingMuch }", "{ { {"):
         assert engine.price_of_reading(text) == 1 + len(text) // 2

@@ -1,29 +1,65 @@
-"""Open connections: how many a process has at most, and how many of them one network has."""
+"""Open connections: how many a process has at most, how many of them one network has, and which of them give way."""
 
 from __future__ import annotations
 
+import asyncio
 import resource
-from collections import Counter
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Protocol
 
-from domain.networks import networks, parse_address
+from domain.networks import Network, networks, parse_address
 from settings import Settings
 
 NETWORK_SHARE = 4  # by default a network has one of so many connections
 SITE_SHARE = 2  # a wider network, an IPv6 /48, has at most one of so many
 
+CROWDED_SHARE = 0.75  # of the places; beyond it connections that do nothing are closed early
+CROWDED_SECONDS = 5.0  # between two looks; a connection that is idle at both is closed
+
+
+class Connection(Protocol):
+    """What gives way, and when. Hashable by identity."""
+
+    @property
+    def cycle(self) -> Any:
+        """Its latest request; each has one of its own."""
+
+    def is_idle(self) -> bool:
+        """Whether no request is there, complete or with complete headers, and nothing is being sent."""
+
+    def is_held_up(self) -> bool:
+        """Whether it waits for its client: for the rest of a body, or to take an answer."""
+
+    def give_way(self) -> None:
+        """Closes it."""
+
 
 class Connections:
     """Counts open connections. Peers in `trusted` networks are proxies, which speak for many: they count towards the
-    total alone, and so do peers without an address (Unix sockets)."""
+    total alone, and so do peers without an address (Unix sockets).
+
+    Where places run out, networks share them evenly: a newcomer takes the place of a connection of the network that
+    holds the most, if that is more than the newcomer's own would and the connection waits for its client. While most
+    places are taken, idle connections are closed early. Those of proxies are neither displaced nor closed early.
+
+    A connection costs an entry for each of its networks, and its requests nothing: who is idle is found out when it
+    matters.
+    """
 
     def __init__(self, limit: int, network_limit: int, trusted: Sequence[IPv4Network | IPv6Network] = ()) -> None:
         self._limit = limit
         self._network_limit = network_limit
         self._trusted = tuple(trusted)
-        self._held: Counter[str] = Counter()
-        self.total = 0
+        self._open: dict[Connection, tuple[Network, ...]] = {}
+        self._held: dict[Network, dict[Connection, None]] = {}  # those that are open longest stand first
+        self._by_share: dict[int, dict[Network, None]] = {}
+        self._idle: dict[Connection, Any] = {}  # at the last look, and after which request
+        self._looks_in: asyncio.AbstractEventLoop | None = None
+
+    @property
+    def total(self) -> int:
+        return len(self._open)
 
     @classmethod
     def of(cls, settings: Settings) -> Connections:
@@ -34,28 +70,89 @@ class Connections:
         network_limit = settings.max_connections_per_address or max(1, limit // NETWORK_SHARE)
         return cls(limit, network_limit, settings.trusted_networks)
 
-    def enter(self, address: str) -> tuple[str, ...] | None:
-        """What the connection counts towards, for `leave`; None where there is no place for it."""
-        if self.total >= self._limit:
-            return None
-        limits = {} if self._is_proxy(address) else self._limits(address)
-        if any(self._held[name] >= limit for name, limit in limits.items()):
-            return None
-        self.total += 1
-        self._held.update(limits.keys())
-        return tuple(limits)
+    def enter(self, address: str, connection: Connection) -> bool:
+        """Whether there is a place for the connection, which it has until `leave`."""
+        its_networks = () if self._is_proxy(address) else networks(address)
+        if any(len(self._held.get(each, ())) >= self._limit_of(each) for each in its_networks):
+            return False
+        if self.total >= self._limit and not self._make_room(its_networks):
+            return False
+        self._open[connection] = its_networks
+        for each in its_networks:
+            held = self._held.setdefault(each, {})
+            self._rank(each, len(held), len(held) + 1)
+            held[connection] = None
+        self._look_later()
+        return True
 
-    def leave(self, names: tuple[str, ...]) -> None:
-        self.total -= 1
-        for name in names:
-            self._held[name] -= 1
-            if not self._held[name]:
-                del self._held[name]
+    def leave(self, connection: Connection) -> None:
+        for each in self._open.pop(connection, ()):  # nothing if it was displaced before
+            held = self._held[each]
+            self._rank(each, len(held), len(held) - 1)
+            del held[connection]
+            if not held:
+                del self._held[each]
 
-    def _limits(self, address: str) -> dict[str, int]:
+    def _make_room(self, newcomers: Sequence[Network]) -> bool:
+        """Closes a connection of the network that holds the most: the oldest idle one, or else the oldest that is held
+        up. Where it has neither, the next network is looked at."""
+        would_hold = max((_share(each, len(self._held.get(each, ())) + 1) for each in newcomers), default=0)
+        for share in sorted(self._by_share, reverse=True):
+            if share <= would_hold:
+                break
+            for network in self._by_share[share]:
+                held = self._held[network]
+                found = next((each for each in held if each.is_idle()), None)
+                found = found or next((each for each in held if each.is_held_up()), None)
+                if found is not None:
+                    self.leave(found)
+                    found.give_way()
+                    return True
+        return False
+
+    def _rank(self, network: Network, before: int, after: int) -> None:
+        """Notes how many it holds, so that no newcomer has to compare all networks."""
+        old, new = _share(network, before), _share(network, after)
+        if old == new:
+            return
+        if old:
+            del self._by_share[old][network]
+            if not self._by_share[old]:
+                del self._by_share[old]
+        if new:
+            self._by_share.setdefault(new, {})[network] = None
+
+    def _look_later(self) -> None:
+        if self._is_crowded():
+            loop = asyncio.get_running_loop()
+            if self._looks_in is not loop:
+                self._looks_in = loop
+                loop.call_later(CROWDED_SECONDS, self._look)
+
+    def _is_crowded(self) -> bool:
+        return self.total > self._limit * CROWDED_SHARE
+
+    def _look(self) -> None:
+        """Closes those that were idle at the last look and have had no request since."""
+        self._looks_in = None
+        before, self._idle = self._idle, {}
+        if not self._is_crowded():
+            return
+        self._idle = {each: each.cycle for each, its in self._open.items() if its and each.is_idle()}
+        for connection, last in self._idle.items():
+            if before.get(connection, self) is last:
+                connection.give_way()
+        self._look_later()
+
+    def _limit_of(self, network: Network) -> int:
         site_limit = max(self._network_limit, self._limit // SITE_SHARE)
-        return {each.name: min(self._network_limit * each.factor, site_limit) for each in networks(address)}
+        return min(self._network_limit * network.factor, site_limit)
 
     def _is_proxy(self, address: str) -> bool:
         found = parse_address(address)
         return found is None or any(found in network for network in self._trusted)
+
+
+def _share(network: Network, held: int) -> int:
+    """What so many connections are for a network, as those of a household."""
+    return -(-held // network.factor)

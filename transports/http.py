@@ -24,7 +24,7 @@ from engine.trusted_documents import TrustedDocuments
 from schema.context import Context
 from services.services import Services
 from settings import Settings
-from transports.bodies import Bodies, Reservation
+from transports.bodies import Bodies
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events, prefers_html
 from transports.origins import Headers, Origins
 from transports.request_ids import new_request_id
@@ -79,10 +79,10 @@ class GraphQL:
         try:
             if method == "POST":
                 body = _Body(receive, self._services, caller_of(scope, None).address)
-                await self._charging(scope, body, self._post(scope, body, headers, watch, out))
+                await self._charging(scope, watch, body, self._post(scope, body, headers, watch, out))
             elif method in ("GET", "HEAD"):
                 watch.body_is_read()
-                await self._charging(scope, None, self._get(scope, headers, watch, out))
+                await self._charging(scope, watch, None, self._get(scope, headers, watch, out))
             elif method == "OPTIONS":
                 await self._options(headers, out)
             else:
@@ -110,15 +110,26 @@ class GraphQL:
         finally:
             watch.over()
 
-    async def _charging(self, scope: Scope, body: _Body | None, doing: Awaitable[None]) -> None:
+    async def _charging(self, scope: Scope, watch: Watch, body: _Body | None, doing: Awaitable[None]) -> None:
         """Does this, and charges what is refused before its caller was: to the address, for what was read in vain.
         Raises RateLimited in place of the refusal where the address has nothing left."""
         try:
             await doing
         except (BadRequest, DocumentRefused, Unauthenticated):
-            size = body.uncharged if body is not None else len(scope["query_string"])
-            await charge_bytes(self._services(), caller_of(scope, None).address, size)
+            await self._charge(scope, body)
             raise
+        except Overloaded:
+            if not watch.has_body:
+                await self._charge(scope, body)
+            raise
+        except asyncio.CancelledError:
+            if watch.aborted is Abort.BODY_TIMED_OUT:
+                await self._charge(scope, body)
+            raise
+
+    async def _charge(self, scope: Scope, body: _Body | None) -> None:
+        size = body.uncharged if body is not None else len(scope["query_string"])
+        await charge_bytes(self._services(), caller_of(scope, None).address, size)
 
     async def _post(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
         is_stream = prefers_events(headers.get(b"accept"))
@@ -183,9 +194,7 @@ class GraphQL:
         body: bytes = message.get("body", b"")
         if not message.get("more_body", False):
             return self._read(body)
-        reservation = Reservation(self._bodies, caller_of(scope, None).address)
-        try:
-            reservation.grow(declared)
+        with self._bodies.receiving(caller_of(scope, None).address) as reservation:
             parts = bytearray()
             while True:
                 parts += message.get("body", b"")
@@ -197,8 +206,6 @@ class GraphQL:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     return None
-        finally:
-            reservation.release()
 
     def _read(self, body: bytes) -> Request:
         if len(body) > self._max_body_bytes:

@@ -11,7 +11,7 @@ from typing import Any
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from transports.connections import Connections
+from transports.connections import Connection, Connections
 from transports.request_ids import new_request_id
 
 MAX_HEAD_BYTES = 65_536  # request line and headers
@@ -32,6 +32,7 @@ MAX_UNPARSED_BYTES = 1_048_576  # a few reads: whoever waits for an event may re
 
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request"
 _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1"
+_TOO_MANY = b"Too many connections: try again shortly."
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
 
 
@@ -53,12 +54,11 @@ class _Transport:
         self._progress: asyncio.TimerHandle | None = None
         self.is_closing = transport.is_closing
 
-    def take_place(self, connections: Connections, address: str) -> bool:
+    def take_place(self, connections: Connections, address: str, connection: Connection) -> bool:
         """Whether there is one for this connection, whatever protocol it will speak."""
-        names = connections.enter(address)
-        if names is None:
+        if not connections.enter(address, connection):
             return False
-        self._leave = functools.partial(connections.leave, names)
+        self._leave = functools.partial(connections.leave, connection)
         return True
 
     def over(self) -> None:
@@ -146,6 +146,7 @@ class BoundedProtocol(HttpToolsProtocol):
     | requests wait behind one that is being answered | as the one in front; beyond MAX_PIPELINED they are not read |
     | an answer is not taken, also while closing | SEND_SECONDS without progress |
     | idle | uvicorn's timeout_keep_alive |
+    | idle or held up, and places run out | see transports/connections.py |
     | a WebSocket's handshake, or an open WebSocket | see transports/websocket_protocol.py |
     """
 
@@ -164,8 +165,9 @@ class BoundedProtocol(HttpToolsProtocol):
     def connection_made(self, transport: Any) -> None:
         wrapped = _Transport(transport, self.loop, self._linger)
         super().connection_made(wrapped)  # type: ignore[arg-type]
-        if self._places is not None and not wrapped.take_place(self._places, self.client[0] if self.client else ""):
-            self._refuse(_UNAVAILABLE, b"Too many connections: try again shortly.")
+        address = self.client[0] if self.client else ""
+        if self._places is not None and not wrapped.take_place(self._places, address, self):
+            self._refuse(_UNAVAILABLE, _TOO_MANY)
             return
         self._wait()
 
@@ -206,6 +208,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def handle_websocket_upgrade(self) -> None:
         self._unparsed.clear()  # nothing may be sent before the handshake is answered
+        self._is_between = False
         super().handle_websocket_upgrade()
 
     def _receive(self, data: bytes) -> None:
@@ -319,6 +322,32 @@ class BoundedProtocol(HttpToolsProtocol):
             self._receive_pieces()
         if not self.transport.is_closing() and self.cycle.response_complete and self.cycle.more_body:
             self._drop_body()
+
+    def is_idle(self) -> bool:
+        """For Connections: whether nothing is due, before a request or within its head."""
+        is_answered = self.cycle is None or self.cycle.response_complete
+        return is_answered and (self._is_in_head or self._is_between) and not self._is_sending()
+
+    def is_held_up(self) -> bool:
+        """For Connections: whether the next step is the client's, which has to send the rest of a body, or to take what
+        was sent. Other requests may wait behind this one."""
+        return self._awaits_body() or self._is_sending()
+
+    def give_way(self) -> None:
+        """For Connections: closes what is idle or held up."""
+        if self._is_sending():
+            self.transport.abort()
+        elif self._awaits_body() and not self.cycle.response_complete:
+            self._refuse(_UNAVAILABLE, _TOO_MANY)
+        else:
+            self._refuse(b"")
+
+    def _awaits_body(self) -> bool:
+        return self.cycle is not None and self.cycle.more_body and not self.pipeline
+
+    def _is_sending(self) -> bool:
+        """Whether the client still has something to take, or the connection is being closed."""
+        return self.transport.is_closing() or self.transport.get_write_buffer_size() > 0
 
     def _may_upgrade(self) -> bool:
         """Whether the connection may become a WebSocket: not while answers are due, and not with a body, which no

@@ -103,11 +103,20 @@ async def begin_and_drop(scope: Any, send: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def listening(monkeypatch: pytest.MonkeyPatch, connections: Connections | None = None) -> AsyncIterator[int]:
+async def listening(
+    monkeypatch: pytest.MonkeyPatch, connections: Connections | None = None, *, keep_alive: int = 1
+) -> AsyncIterator[int]:
     http: Any = functools.partial(BoundedProtocol, connections=connections)
     ws: Any = BoundedWebSocketProtocol
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, http=http, ws=ws, lifespan="off", log_level="critical", timeout_keep_alive=1
+        app,
+        host="127.0.0.1",
+        port=0,
+        http=http,
+        ws=ws,
+        lifespan="off",
+        log_level="critical",
+        timeout_keep_alive=keep_alive,
     )
     server = uvicorn.Server(config)
     monkeypatch.setattr(server, "capture_signals", contextlib.nullcontext)
@@ -706,12 +715,30 @@ async def test_messages_are_parsed_as_they_are_taken(port: int, monkeypatch: pyt
     writer.close()
 
 
-def test_the_limits_of_connections_follow_from_the_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
+class Held:
+    """A connection that is busy, or else idle after its latest request."""
+
+    def __init__(self, *, is_busy: bool = True) -> None:
+        self.cycle = object()
+        self.is_busy = is_busy
+        self.is_closed = False
+
+    def is_idle(self) -> bool:
+        return not self.is_busy
+
+    def is_held_up(self) -> bool:
+        return False
+
+    def give_way(self) -> None:
+        self.is_closed = True
+
+
+async def test_the_limits_of_connections_follow_from_the_open_files(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (1024, 4096))
 
     def taken(address: str, **settings: int) -> int:
         connections = Connections.of(Settings(**settings))
-        return sum(connections.enter(address) is not None for _ in range(2000))
+        return sum(connections.enter(address, Held()) for _ in range(2000))
 
     assert taken("192.0.2.1") == taken("2001:db8::1") == 192
     assert taken("192.0.2.1", max_connections_per_address=1000) == 768
@@ -720,8 +747,167 @@ def test_the_limits_of_connections_follow_from_the_open_files(monkeypatch: pytes
     assert taken("") == 768  # a Unix socket
 
 
-def test_the_households_of_a_site_leave_half_to_others() -> None:
+async def test_the_households_of_a_site_leave_half_to_others() -> None:
     connections = Connections(80, 10)
-    site = [connections.enter(f"2001:db8:1:{number % 16:x}::1") is not None for number in range(100)]
+    site = [connections.enter(f"2001:db8:1:{number % 16:x}::1", Held()) for number in range(100)]
     assert sum(site) == 40
-    assert connections.enter("2001:db8:2::1") is not None
+    assert connections.enter("2001:db8:2::1", Held())
+
+
+def idle_ones(connections: Connections, *addresses: str) -> list[Held]:
+    found = [Held(is_busy=False) for _ in addresses]
+    for address, held in zip(addresses, found, strict=True):
+        assert connections.enter(address, held)
+    return found
+
+
+def closed(connections: list[Held]) -> list[int]:
+    return [number for number, each in enumerate(connections) if each.is_closed]
+
+
+async def test_networks_share_the_places_evenly_where_all_are_taken() -> None:
+    connections = Connections(8, 8)
+    held = idle_ones(connections, *["192.0.2.1"] * 5, *["192.0.2.2"] * 3)
+    assert connections.enter("192.0.2.2", Held()), "4 are fewer than 5"
+    assert not connections.enter("192.0.2.2", Held()), "5 are not fewer than 4"
+    assert closed(held) == [0]
+    for number in range(3, 7):
+        assert connections.enter(f"192.0.2.{number}", Held())
+    assert closed(held) == [0, 1, 2, 5, 6], "of either as many as the other has more"
+    assert connections.total == 8
+
+
+async def test_a_site_counts_as_eight_households() -> None:
+    connections = Connections(32, 32)
+    held = idle_ones(connections, *[f"2001:db8:1:{number:x}::1" for number in range(24)], *["192.0.2.1"] * 8)
+    assert connections.enter("2001:db8:1::1", Held()), "the site holds as much as three households"
+    assert closed(held) == [24]
+    for number in range(3):
+        assert connections.enter(f"192.0.2.{number + 2}", Held())
+    assert closed(held) == [24, 25, 26, 27]
+
+
+async def test_what_is_busy_gives_no_place_away() -> None:
+    connections = Connections(8, 8)
+    for _ in range(5):
+        assert connections.enter("192.0.2.1", Held())
+    held = idle_ones(connections, *["192.0.2.2"] * 3)
+    assert connections.enter("192.0.2.3", Held())
+    assert closed(held) == [0]
+    assert connections.enter("192.0.2.3", Held()) is False, "as many as the next network"
+
+
+async def test_what_left_gives_its_place_back_once() -> None:
+    connections = Connections(4, 4)
+    held = idle_ones(connections, *["192.0.2.1"] * 4)
+    assert connections.enter("192.0.2.2", Held())
+    for each in held:
+        connections.leave(each)
+        connections.leave(each)
+    assert connections.total == 1
+    idle_ones(connections, *["192.0.2.1"] * 3)
+
+
+async def test_proxies_are_neither_displaced_nor_closed_early() -> None:
+    connections = Connections(4, 4, [ip_network("10.0.0.0/8")])
+    proxies = idle_ones(connections, *["10.0.0.1"] * 3)
+    direct = idle_ones(connections, "192.0.2.1")
+    connections._look()
+    connections._look()
+    assert (closed(proxies), closed(direct)) == ([], [0])
+    assert not connections.enter("192.0.2.2", Held())
+    assert connections.enter("10.0.0.1", Held()), "a proxy speaks for many"
+
+
+async def test_idle_connections_are_closed_early_while_most_places_are_taken() -> None:
+    connections = Connections(8, 8)
+    idle, served, waiting, later, *_ = held = idle_ones(connections, *["192.0.2.1"] * 6)
+    connections._look()
+    connections._look()
+    assert closed(held) == [], "three quarters are no crowd"
+    held += idle_ones(connections, "192.0.2.1")
+    later.is_busy = True
+    connections._look()
+    served.cycle = object()
+    waiting.is_busy = True
+    later.is_busy = False
+    connections._look()
+    assert closed(held) == [0, 4, 5, 6]
+    assert idle.is_closed
+
+
+async def open_from(port: int, address: str, *parts: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address, 0), limit=1024)
+    for part in parts:
+        writer.write(part)
+        await writer.drain()
+        await asyncio.sleep(0.05)
+    return reader, writer
+
+
+BODY_BEGUN = b"POST / HTTP/1.1\r\nhost: shop\r\ncontent-length: 9\r\n\r\nx"
+GIVES_WAY = [
+    pytest.param([], b"", id="nothing"),
+    pytest.param([GET], b"", id="a head begun"),
+    pytest.param([ASKED], b"200", id="idle"),
+    pytest.param([ASKED, b"\r\n"], b"200", id="idle, a blank line"),
+    pytest.param([ASKED, GET], b"200", id="a second head begun"),
+    pytest.param([BODY_BEGUN], b"503", id="a body begun"),
+    pytest.param([early(b"content-length: 9\r\n"), b"x"], b"200", id="answered before its body"),
+    pytest.param([long()], b"200", id="an answer that is not taken"),
+    pytest.param([long(b"?last")], b"200", id="a last answer that is not taken"),
+]
+
+
+@pytest.mark.parametrize(("parts", "status"), GIVES_WAY)
+async def test_what_waits_for_its_client_gives_way_to_another_network(
+    monkeypatch: pytest.MonkeyPatch, parts: list[bytes], status: bytes
+) -> None:
+    connections = Connections(2, 2)
+    async with listening(monkeypatch, connections, keep_alive=60) as port:
+        opened = [await open_from(port, HERE, *parts) for _ in range(2)]
+        assert connections.total == 2
+        found, writer = await first_bytes(port, ELSEWHERE, ASKED)
+        assert (found, connections.total) == (b"HTTP/1.1 200", 2)
+        writer.close()
+        answer = bytearray()
+        async with asyncio.timeout(5):
+            with contextlib.suppress(ConnectionError):
+                while part := await opened[0][0].read(1_000_000):
+                    answer += part
+        assert answer[9:12] == status
+        assert answer.count(b"HTTP/1.1") == bool(status)
+        assert len(answer) < len(LONG)
+        for _, writer in opened:
+            writer.close()
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [b"GET /head HTTP/1.1\r\nhost: shop\r\n\r\n"],
+        [b"GET /head HTTP/1.1\r\nhost: shop\r\n\r\n", BODY_BEGUN],
+        [GET + UPGRADE + b"\r\n"],
+        [ASKED, GET + UPGRADE + b"\r\n"],
+    ],
+    ids=["a request", "a request with another behind it", "a socket", "a socket after a request"],
+)
+async def test_what_is_being_answered_does_not(monkeypatch: pytest.MonkeyPatch, parts: list[bytes]) -> None:
+    async with listening(monkeypatch, Connections(2, 2), keep_alive=60) as port:
+        opened = [await open_from(port, HERE, *parts) for _ in range(2)]
+        found, writer = await first_bytes(port, ELSEWHERE, ASKED)
+        assert found == b"HTTP/1.1 503"
+        for each in (writer, *(writer for _, writer in opened)):
+            each.close()
+
+
+async def test_a_crowd_is_not_kept_waiting_by_what_is_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("transports.connections.CROWDED_SECONDS", 0.2)
+    connections = Connections(3, 3)
+    async with listening(monkeypatch, connections, keep_alive=60) as port:
+        opened = [await open_from(port, HERE, *parts) for parts in ([], [GET], [ASKED])]
+        async with asyncio.timeout(5):
+            while connections.total:  # noqa: ASYNC110  two of them are told nothing
+                await asyncio.sleep(0.01)
+        for _, writer in opened:
+            writer.close()

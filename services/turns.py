@@ -34,9 +34,9 @@ class Turns:
             if person is not None:
                 await self._take(person, self._personal_limit)
                 taken.append(person)
-            for name in _names(address):
-                await self._take(name, self._limit)
-                taken.append(name)
+            for network in _names(address):
+                await self._take(network, self._limit)
+                taken.append(network)
         except BaseException:  # cancelled while waiting
             for name in taken:
                 self._leave(name)

@@ -63,10 +63,8 @@ class Connections:
 
     @classmethod
     def of(cls, settings: Settings) -> Connections:
-        """A quarter of the files that the process may open is left to the database, the log and the rest."""
-        files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        most = max(1, files - files // 4)
-        limit = min(settings.max_connections or most, most)
+        """As the settings say."""
+        limit = max_connections(settings)
         network_limit = settings.max_connections_per_address or max(1, limit // NETWORK_SHARE)
         return cls(limit, network_limit, settings.trusted_networks)
 
@@ -151,6 +149,14 @@ class Connections:
     def _is_proxy(self, address: str) -> bool:
         found = parse_address(address)
         return found is None or any(found in network for network in self._trusted)
+
+
+def max_connections(settings: Settings) -> int:
+    """How many may be open at once. A quarter of the files that the process may open is left to the database, the log
+    and the rest."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    available = max(1, files - files // 4)
+    return min(settings.max_connections or available, available)
 
 
 def _share(network: Network, held: int) -> int:

@@ -30,6 +30,7 @@ from schema.context import Context
 from services.services import Services
 from services.subscriptions import Change, Subscription
 from settings import Settings
+from transports.connections import max_connections
 from transports.problems import Broken, Refused
 from transports.request_ids import new_request_id
 from transports.requests import prepare
@@ -88,6 +89,8 @@ class Streams:
         self.services = services
         self.turns = asyncio.Semaphore(EVENTS_AT_ONCE)
         self.is_stopping = False
+        # Streams give way to no request: half of the connections are left for those.
+        self._max_streams = max(1, max_connections(settings) // 2)
         self._open: dict[Stream, None] = {}  # those that are open longest stand first
         self._unknown: dict[Stream, None] = {}  # those of them without a person
         self._places: Counter[str] = Counter()
@@ -133,7 +136,7 @@ class Streams:
         for network in stream.networks:
             if self._places[network.name] >= self.settings.max_streams_per_address * network.factor:
                 raise Ended(End.TOO_MANY)
-        most = self.settings.max_streams
+        most = min(self.settings.max_streams, self._max_streams)
         if len(self._unknown) >= max(1, most // UNKNOWN_SHARE):
             self._make_room(self._unknown, stream, is_contested=True)
         elif len(self._open) >= most:

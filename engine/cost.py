@@ -62,6 +62,10 @@ SIZING_INPUTS = {"recordSwipes": "swipes", "recordEvents": "events", "recordProd
 # Values of up to 50,000 characters: 15,000 buy 365 of them, 18 MB, or 55 where a letter takes three bytes.
 LONG_LEAVES = {
     ("Product", "description"): 40,
+    ("Product", "imageUrl"): 2,
+    ("Profile", "statedPreferences"): 14,
+    ("AffiliateClick", "redirectUrl"): 2,
+    ("SystemLog", "message"): 2,
     ("AuditEntry", "changes"): 20,
     ("SystemLog", "context"): 5,
     ("ExportMyDataPayload", "document"): 1000,  # up to 1 MB

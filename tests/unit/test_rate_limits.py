@@ -14,6 +14,7 @@ from uuid import uuid4
 
 import pytest
 import structlog
+from graphql import GraphQLObjectType, get_named_type
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -233,6 +234,17 @@ def test_what_is_written_is_not_counted_to_the_end_once_it_is_too_much(engine: E
     fields = " ".join(f"a{number}: recordEvents(input: {{events: $events}}) {{ recorded }}" for number in range(20))
     request = Request(f"mutation ($events: [EventInput!]!) {{ {fields} }}", {"events": [{}] * 9000})
     assert 100_000 < engine.prepare(request).cost.values < 300_000
+
+
+def test_documents_of_json_cost_by_their_length(engine: Engine) -> None:
+    found = {
+        (name, field)
+        for name, type_ in engine.core.type_map.items()
+        if isinstance(type_, GraphQLObjectType)
+        for field, declared in type_.fields.items()
+        if get_named_type(declared.type).name == "JSON"
+    }
+    assert found - set(LONG_LEAVES) == {("AuditEntry", "rowKey")}, "the id of a row"
 
 
 def test_a_text_is_charged_before_it_is_read_unless_it_is_known(engine: Engine) -> None:

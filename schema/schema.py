@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Generator
+from dataclasses import dataclass
 from typing import Any, cast
 
 import strawberry
@@ -47,11 +49,22 @@ def _node(info: Info, id: strawberry.ID) -> Any:
     """A source, something to await, or None."""
     decoded = ids.decode(id)
     if decoded is None:
-        return _recommendation(info, id)
+        return _Recommendation(info, id)
     cls = NODES.get(decoded[0])
     if cls is None or not issubclass(cls, RowNode) or not cls.may_read(info.context.claims):
         return None
     return load(info, cls, decoded[1])
+
+
+@dataclass(frozen=True, slots=True)
+class _Recommendation:
+    """Something to await; unlike a coroutine, it may be dropped by a request that is cancelled."""
+
+    info: Info
+    id: strawberry.ID
+
+    def __await__(self) -> Generator[Any, None, Recommendation | None]:
+        return _recommendation(self.info, self.id).__await__()
 
 
 async def _recommendation(info: Info, id: strawberry.ID) -> Recommendation | None:

@@ -106,8 +106,8 @@ class Execution:
         context = self._context
         turns = None if context.claims.role == SERVICE.role else context.services.turns
         address, person = context.caller.address, context.claims.subject
-        if turns is not None:
-            await turns.take(address, person)
+        if turns is not None and (turn := turns.take(address, person)) is not None:
+            await turn
         try:
             answer = await self._by_plan()
             if isinstance(answer, Answer):

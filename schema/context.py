@@ -10,6 +10,7 @@ import structlog
 from db.claims import ANONYMOUS, Claims
 from db.session import Session
 from domain.callers import Caller
+from services.rate_limits import FREE_SECONDS
 from services.services import Services
 from services.subscriptions import Change
 
@@ -78,7 +79,8 @@ class Context:
             await self.end(failed=True)
         except Exception:
             log.warning("a finished session did not close cleanly", exc_info=True)
-        await self.services.rate_limits.settle(self.claims, self.caller.address, self.paid, self._busy_seconds)
+        if self._busy_seconds > FREE_SECONDS:
+            await self.services.rate_limits.settle(self.claims, self.caller.address, self.paid, self._busy_seconds)
 
     async def switch_claims(self, claims: Claims) -> None:
         """Goes on as the person who has just signed in, for the rest of this root field."""

@@ -160,9 +160,10 @@ class RateLimits:
             await self._charge(cost, self._charges(claims, address))
 
     async def settle(self, claims: Claims, address: str, paid: int, seconds: float) -> None:
-        """Charges what a request took of Postgres beyond its price. Nothing is refused now; the next request may be."""
+        """Charges what a request took of Postgres beyond its price, where that was more than FREE_SECONDS. Nothing is
+        refused now; the next request may be."""
         owed = int(seconds * VALUES_PER_SECOND) - paid
-        if seconds <= FREE_SECONDS or owed <= 0 or claims.role == "service_role":
+        if owed <= 0 or claims.role == "service_role":
             return
         charges = self._charges(claims, address)
         if self._redis is not None and self._clock() >= self._redis_from:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections import deque
+from collections.abc import Awaitable, Sequence
 from uuid import UUID
 
 from domain.networks import networks
@@ -26,15 +27,26 @@ class Turns:
         self._running: dict[Name, int] = {}
         self._waiting: dict[Name, deque[asyncio.Future[None]]] = {}
 
-    async def take(self, address: str, person: UUID | None) -> None:
+    def take(self, address: str, person: UUID | None) -> Awaitable[None] | None:
         """Takes a turn of the person, if there is one, and of each of this address's networks; to be given back by
-        `leave`."""
+        `leave`. Where one of them has none, it is to be awaited."""
+        running, names = self._running, _names(address)
+        own = running.get(person, 0) if person is not None else 0
+        if own >= self._personal_limit or any(running.get(name, 0) >= self._limit for name in names):
+            return self._take_all(names, person)
+        if person is not None:
+            running[person] = own + 1
+        for name in names:
+            running[name] = running.get(name, 0) + 1
+        return None
+
+    async def _take_all(self, names: Sequence[str], person: UUID | None) -> None:
         taken: list[Name] = []
         try:
             if person is not None:
                 await self._take(person, self._personal_limit)
                 taken.append(person)
-            for network in _names(address):
+            for network in names:
                 await self._take(network, self._limit)
                 taken.append(network)
         except BaseException:  # cancelled while waiting

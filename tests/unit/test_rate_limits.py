@@ -24,7 +24,7 @@ from engine.cost import LONG_LEAVES, SURCHARGES
 from engine.engine import Engine
 from engine.requests import Request
 from services import rate_limits
-from services.rate_limits import FREE_SECONDS, MAX_DEBT_SECONDS, Buckets, RateLimits, seconds_until
+from services.rate_limits import MAX_DEBT_SECONDS, Buckets, RateLimits, seconds_until
 from settings import SettingsError, load
 
 
@@ -159,7 +159,6 @@ async def test_a_debt_is_paid_before_the_next_request() -> None:
     clock = Clock()
     caller = Claims("anon", uuid4())
     strict = limits(clock, RATE_LIMIT_COST="6000", RATE_LIMIT_ADDRESS_COST="60000")
-    await strict.settle(caller, "192.0.2.1", 10, FREE_SECONDS)  # as its price says
     await strict.settle(caller, "192.0.2.1", 10_000, 0.2)
     await strict.take(caller, "192.0.2.1", 6000)
     clock.now += 60

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from services.turns import Turns
 
 HERE, THERE = "192.0.2.1", "198.51.100.7"
 
 
+async def taken(turns: Turns, address: str, person: UUID | None) -> None:
+    turn = turns.take(address, person)
+    if turn is not None:
+        await turn
+
+
 async def waiting(turns: Turns, address: str, order: list[str], name: str) -> asyncio.Task[None]:
     async def take() -> None:
-        await turns.take(address, None)
+        await taken(turns, address, None)
         order.append(name)
 
     task = asyncio.create_task(take())
@@ -23,10 +29,10 @@ async def waiting(turns: Turns, address: str, order: list[str], name: str) -> as
 async def test_a_network_waits_for_itself_and_nobody_for_it() -> None:
     turns, order = Turns(6), list[str]()
     for _ in range(4):
-        await turns.take(HERE, None)
+        await taken(turns, HERE, None)
     tasks = [await waiting(turns, HERE, order, name) for name in ("first", "second")]
     for _ in range(4):
-        await turns.take(THERE, None)
+        await taken(turns, THERE, None)
     assert order == []
     for _ in range(2):
         turns.leave(HERE, None)
@@ -37,7 +43,7 @@ async def test_a_network_waits_for_itself_and_nobody_for_it() -> None:
 async def test_who_hangs_up_loses_no_turn() -> None:
     turns, order = Turns(3), list[str]()
     for _ in range(2):
-        await turns.take(HERE, None)
+        await taken(turns, HERE, None)
     gone, given_and_gone, last = [await waiting(turns, HERE, order, name) for name in ("gone", "given", "last")]
     gone.cancel()
     await asyncio.gather(gone, return_exceptions=True)
@@ -54,8 +60,8 @@ async def test_who_hangs_up_loses_no_turn() -> None:
 
 async def test_a_household_and_its_site_both_have_a_share() -> None:
     turns, order = Turns(3), list[str]()
-    await turns.take("2001:db8:1:1::1", None)
-    await turns.take("2001:db8:1:2::1", None)
+    await taken(turns, "2001:db8:1:1::1", None)
+    await taken(turns, "2001:db8:1:2::1", None)
     task = await waiting(turns, "2001:db8:1:3::1", order, "a third house of the site")
     assert order == []
     task.cancel()
@@ -68,16 +74,16 @@ async def test_a_household_and_its_site_both_have_a_share() -> None:
 async def test_a_person_waits_for_themselves() -> None:
     """Whatever networks they come from: their writes wait for each other in the database, too."""
     turns, anna, order = Turns(8), uuid4(), list[str]()
-    await turns.take(HERE, anna)
-    await turns.take(THERE, anna)
+    await taken(turns, HERE, anna)
+    await taken(turns, THERE, anna)
 
     async def third() -> None:
-        await turns.take("203.0.113.5", anna)
+        await taken(turns, "203.0.113.5", anna)
         order.append("third")
 
     task = asyncio.create_task(third())
     await asyncio.sleep(0)
-    await turns.take(HERE, uuid4())
+    await taken(turns, HERE, uuid4())
     assert order == []
     turns.leave(HERE, anna)
     await task

@@ -46,8 +46,9 @@ class Answer:
     @property
     def retry_after(self) -> int | None:
         """In how many seconds the caller may try again, where an error says so."""
-        waits = [error["extensions"].get("retryAfter", 0) for error in self.errors or ()]
-        return max(waits, default=0) or None
+        if not self.errors:
+            return None
+        return max(error["extensions"].get("retryAfter", 0) for error in self.errors) or None
 
     def encode(self) -> bytes:
         """As JSON."""

@@ -275,7 +275,7 @@ class CostCounter:
 
     def is_known(self, variables: Mapping[str, Any]) -> bool:
         """Whether the answer has been counted for these sizes."""
-        return self._sizes(variables) in self._known
+        return bool(self._known) and (not self._sizing or self._sizes(variables) in self._known)
 
     def _sizes(self, variables: Mapping[str, Any]) -> tuple[int | None, ...]:
         return tuple([self._size(found, variables) for found in self._sizing.values()])

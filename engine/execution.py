@@ -105,7 +105,7 @@ class Execution:
         """The answer. Never raises for what a caller sends."""
         context = self._context
         turns = None if context.claims.role == SERVICE.role else context.services.turns
-        address, person = context.caller.address, context.claims.subject
+        address, person = context.caller.address, context.claims.subject_text or None
         if turns is not None and (turn := turns.take(address, person)) is not None:
             await turn
         try:

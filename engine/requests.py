@@ -58,7 +58,8 @@ class Prepared:
     @property
     def price(self) -> int:
         """What running it is charged against rate limits; 1 where it will not run."""
-        return 1 + self.cost.values + self.cost.work
+        cost = self.cost
+        return 1 + cost.values + cost.work
 
     @property
     def kind(self) -> OperationType | None:

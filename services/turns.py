@@ -6,15 +6,12 @@ import asyncio
 import functools
 from collections import deque
 from collections.abc import Awaitable, Sequence
-from uuid import UUID
 
 from domain.networks import networks
 
 # Of all connections, what requests of one network, and of one person, may use at once.
 SHARE = 2 / 3
 PERSONAL_SHARE = 1 / 4
-
-Name = str | UUID
 
 
 class Turns:
@@ -24,10 +21,10 @@ class Turns:
     def __init__(self, connections: int) -> None:
         self._limit = max(1, int(connections * SHARE))
         self._personal_limit = max(1, int(connections * PERSONAL_SHARE))
-        self._running: dict[Name, int] = {}
-        self._waiting: dict[Name, deque[asyncio.Future[None]]] = {}
+        self._running: dict[str, int] = {}
+        self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
-    def take(self, address: str, person: UUID | None) -> Awaitable[None] | None:
+    def take(self, address: str, person: str | None) -> Awaitable[None] | None:
         """Takes a turn of the person, if there is one, and of each of this address's networks; to be given back by
         `leave`. Where one of them has none, it is to be awaited."""
         running, names = self._running, _names(address)
@@ -40,8 +37,8 @@ class Turns:
             running[name] = running.get(name, 0) + 1
         return None
 
-    async def _take_all(self, names: Sequence[str], person: UUID | None) -> None:
-        taken: list[Name] = []
+    async def _take_all(self, names: Sequence[str], person: str | None) -> None:
+        taken: list[str] = []
         try:
             if person is not None:
                 await self._take(person, self._personal_limit)
@@ -54,21 +51,21 @@ class Turns:
                 self._leave(name)
             raise
 
-    def leave(self, address: str, person: UUID | None) -> None:
+    def leave(self, address: str, person: str | None) -> None:
         """Gives back what `take` took."""
         if person is not None:
             self._leave(person)
         for name in _names(address):
             self._leave(name)
 
-    async def _take(self, name: Name, limit: int) -> None:
+    async def _take(self, name: str, limit: int) -> None:
         running = self._running.get(name, 0)
         if running < limit:
             self._running[name] = running + 1
         else:
             await self._wait(name)
 
-    async def _wait(self, name: Name) -> None:
+    async def _wait(self, name: str) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(name, deque()).append(waiter)
         try:
@@ -78,7 +75,7 @@ class Turns:
                 self._leave(name)
             raise
 
-    def _leave(self, name: Name) -> None:
+    def _leave(self, name: str) -> None:
         """Hands the turn to the request that has waited longest, if one waits."""
         waiting = self._waiting.get(name)
         while waiting:

@@ -1,5 +1,5 @@
-"""The `aclue` command: what there is, and `serve`. Thin: each command says what it needs and calls the rest of the
-code."""
+"""The `aclue` command: its subcommands, and `serve` itself. Commands are thin: they read their options and call the
+rest of the code."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from db import demo, migrations, releases
 from db.embedded import Dsns
 from db.migrations import MigrationError
 from db.queries import QUERIES
-from server import configure_logging, create_app, settle_memory
+from server import configure_logging, create_app, tune_gc
 from services.tokens import Tokens
 from settings import Settings
 from transports.connections import Connections
@@ -39,7 +39,7 @@ async def _check_schema(dsns: Dsns) -> None:
 
 
 async def _prepare(settings: Settings, dsns: Dsns, secret: str) -> str | None:
-    """Makes the database ready to be served; a demo token in development, where the owner's log-in is at hand."""
+    """Prepares the database for serving. Returns a demo token in development, where the owner's log-in is available."""
     if settings.is_production or dsns.owner is None:
         await _check_schema(dsns)
         return None
@@ -55,7 +55,7 @@ async def _prepare(settings: Settings, dsns: Dsns, secret: str) -> str | None:
 
 
 class _Server(uvicorn.Server):
-    """Says where it is once it answers."""
+    """Prints the banner once it accepts connections."""
 
     def __init__(self, config: uvicorn.Config, banner: str) -> None:
         super().__init__(config)
@@ -120,14 +120,14 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         "timeout_keep_alive": settings.keep_alive,
         "timeout_graceful_shutdown": settings.shutdown_timeout,
         "ws_max_size": settings.max_body_bytes,
-        "ws_per_message_deflate": False,  # what it keeps per connection is more than all the rest
+        "ws_per_message_deflate": False,  # its buffers take more memory per connection than all the rest
         "ws_ping_interval": settings.stream_keepalive,
         "ws_ping_timeout": settings.stream_keepalive,
         "proxy_headers": False,  # transports/proxies.py reads them
     }
     if settings.workers == 1:
         served = create_app(settings, dsns.api, secret)
-        settle_memory()
+        tune_gc()
         server = _Server(uvicorn.Config(served, lifespan="on", **options), banner)
         server.run()
         if not server.started:
@@ -135,7 +135,7 @@ def _run_server(settings: Settings, dsns: Dsns, secret: str, banner: str) -> Non
         return
     os.environ.update(DATABASE_URL=dsns.api, JWT_SECRET=secret)
     print(banner, flush=True)
-    options["timeout_worker_healthcheck"] = 60  # workers that are still importing are not hung
+    options["timeout_worker_healthcheck"] = 60  # a worker that is still importing is not hung
     uvicorn.run("server:app_from_environment", factory=True, workers=settings.workers, **options)
 
 
@@ -144,10 +144,10 @@ def _group(explanation: str) -> typer.Typer:
 
 
 app = _group("Aclue: a GraphQL API over Postgres for gifting.")
-imports = _group("Bring data in.")
-rebuild = _group("Compute derived data anew.")
+imports = _group("Import data.")
+rebuild = _group("Rebuild derived data.")
 erasures = _group("Exports, erasures and retention.")
-trusted = _group("Documents of front ends.")
+trusted = _group("Trusted documents of clients.")
 app_roles = _group("Admins and analysts.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 

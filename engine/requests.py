@@ -1,4 +1,4 @@
-"""A GraphQL request, whatever it came in, before and after its text was read."""
+"""GraphQL requests of any transport, before and after parsing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOTHING = Cost(0, 0)
 
 @dataclass(slots=True)
 class Request:
-    """`wants_cost`: the answer says what it was judged to cost; `wants_receipt`: and what it took."""
+    """`wants_cost`: the answer reports the estimated cost; `wants_receipt`: it reports what the request took."""
 
     query: str
     variables: dict[str, Any] | None = None
@@ -25,8 +25,8 @@ class Request:
 
 
 class Prepared:
-    """A request and the operation that it runs: None where it runs none, and `errors` say why. `cost` is the most that
-    the answer may hold."""
+    """A parsed request. `operation` is None if there is none to run; `errors` then say why. `cost` is an upper bound of
+    the response."""
 
     __slots__ = ("cost", "document", "errors", "operation", "request")
 
@@ -44,15 +44,15 @@ class Prepared:
 
     @property
     def price(self) -> int:
-        """What running it is charged against rate limits; 1 where it will not run."""
+        """The charge against rate limits for running it; 1 if it will not run."""
         return 1 + self.cost.values + self.cost.work
 
     @property
     def kind(self) -> OperationType | None:
-        """Query, mutation or subscription; None where it will not run."""
+        """Query, mutation or subscription; None if it will not run."""
         return None if self.operation is None else self.operation.node.operation
 
     @property
     def is_public(self) -> bool:
-        """Whether the answer to a caller without a token is the same for everybody."""
+        """Whether all callers without a token get the same answer."""
         return self.operation is not None and self.operation.is_public

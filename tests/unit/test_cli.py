@@ -27,6 +27,6 @@ def test_idle_connections_stay_open_for_keep_alive(
 
     monkeypatch.setattr(cli, "_Server", Server)
     monkeypatch.setattr(cli, "create_app", lambda *_: None)
-    monkeypatch.setattr(cli, "settle_memory", lambda: None)
+    monkeypatch.setattr(cli, "tune_gc", lambda: None)
     cli._run_server(settings_module.load(given), Dsns(api="", owner=None), "secret", "")
     assert [config.timeout_keep_alive for config in configs] == [seconds]

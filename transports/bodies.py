@@ -1,4 +1,4 @@
-"""Bodies of requests that are still being received: how many bytes of them a process holds at most."""
+"""Bounds the memory for request bodies that are still being received."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections import Counter
 from domain.errors import Overloaded
 from domain.networks import networks
 
-SHARES = 4  # no network holds more than one of so many parts
+SHARES = 4  # a network may hold at most 1/SHARES of the limit
 
 
 class Bodies:
-    """The bytes of all bodies that this process is receiving, `limit` at most. A network (an IPv6 /48, an IPv4 address)
-    has a part of them, though always room for one body."""
+    """Counts the bytes of all bodies that this process is receiving: at most `limit`. A network (an IPv6 /48, an IPv4
+    address) may hold a share of them, but always one body of maximum size."""
 
     def __init__(self, limit: int, max_body_bytes: int) -> None:
         self._limit = max(limit, max_body_bytes)
@@ -35,7 +35,7 @@ class Bodies:
 
 
 class Reservation:
-    """What one body takes of them."""
+    """The bytes that one body holds."""
 
     __slots__ = ("_bodies", "_network", "_size")
 
@@ -45,7 +45,7 @@ class Reservation:
         self._size = 0
 
     def grow(self, size: int) -> None:
-        """Makes it this size, if it is smaller. Raises Overloaded."""
+        """Grows to this size; never shrinks. Raises Overloaded."""
         if size > self._size:
             self._bodies.add(self._network, size - self._size)
             self._size = size

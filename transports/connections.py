@@ -1,4 +1,4 @@
-"""Open connections: how many a process has at most, and how many of them one network has."""
+"""Limits open connections per process and per network."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from ipaddress import IPv4Network, IPv6Network
 from domain.networks import networks, parse_address
 from settings import Settings
 
-NETWORK_SHARE = 4  # by default a network has one of so many connections
-SITE_SHARE = 2  # a wider network, an IPv6 /48, has at most one of so many
+NETWORK_SHARE = 4  # by default a network may have 1/NETWORK_SHARE of all connections
+SITE_SHARE = 2  # a wider network, an IPv6 /48, may have 1/SITE_SHARE
 
 
 class Connections:
-    """Counts open connections. Peers in `trusted` networks are proxies, which speak for many: they count towards the
-    total alone, and so do peers without an address (Unix sockets)."""
+    """Counts open connections. Peers in `trusted` networks are proxies for many clients: they count towards the total
+    only, as do peers without an address (Unix sockets)."""
 
     def __init__(self, limit: int, network_limit: int, trusted: Sequence[IPv4Network | IPv6Network] = ()) -> None:
         self._limit = limit
@@ -27,15 +27,15 @@ class Connections:
 
     @classmethod
     def of(cls, settings: Settings) -> Connections:
-        """A quarter of the files that the process may open is left to the database, the log and the rest."""
+        """Leaves a quarter of the file descriptors to the database, the log and everything else."""
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        most = max(1, files - files // 4)
-        limit = min(settings.max_connections or most, most)
+        available = max(1, files - files // 4)
+        limit = min(settings.max_connections or available, available)
         network_limit = settings.max_connections_per_address or max(1, limit // NETWORK_SHARE)
         return cls(limit, network_limit, settings.trusted_networks)
 
     def enter(self, address: str) -> tuple[str, ...] | None:
-        """What the connection counts towards, for `leave`; None where there is no place for it."""
+        """The counters that the connection is added to, for `leave`; None if a limit is reached."""
         if self.total >= self._limit:
             return None
         limits = {} if self._is_proxy(address) else self._limits(address)

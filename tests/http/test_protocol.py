@@ -306,12 +306,12 @@ async def test_headers_after_a_body_have_an_end(port: int, part: bytes) -> None:
     writer.write(request)
     sent = 0
     with contextlib.suppress(ConnectionError):
-        while sent < 3 * protocol.MAX_BYTES_BESIDE:
+        while sent < 3 * protocol.MAX_OVERHEAD_BYTES:
             writer.write(part)
             await writer.drain()
             sent += len(part)
             await asyncio.sleep(0.005)
-    assert sent < 2 * protocol.MAX_BYTES_BESIDE
+    assert sent < 2 * protocol.MAX_OVERHEAD_BYTES
     writer.close()
 
 

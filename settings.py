@@ -252,7 +252,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     _check_urls(settings)
     _check_cors(settings)
     if settings.default_currency not in EXPONENTS:
-        raise SettingsError("DEFAULT_CURRENCY: unknown; write a code of ISO 4217 in capitals, such as GBP")
+        raise SettingsError(
+            f"DEFAULT_CURRENCY: {settings.default_currency!r} is unknown; "
+            "write a code of ISO 4217 in capitals, such as GBP"
+        )
     _check_proxies(settings)
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
@@ -346,7 +349,7 @@ def _check_proxies(settings: Settings) -> None:
         raise SettingsError(f"TRUSTED_PROXIES: {error}; {advice}") from None
     for network in trusted:
         if network.prefixlen < _WIDEST_PROXY_NETWORK[network.version]:
-            raise SettingsError(f"TRUSTED_PROXIES: {network} is nearly everybody; {advice}")
+            raise SettingsError(f"TRUSTED_PROXIES: {network} is too wide; {advice}")
 
 
 def _check_mail(settings: Settings) -> None:

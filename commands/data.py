@@ -90,7 +90,7 @@ async def _rebuild_personalities(settings: Settings, dsns: Dsns, subject: UUID |
         await owner.execute(QUERIES["personality.mark_everybody_due"].sql, subject)
     database = await Database.connect(dsns.api, settings)
     try:
-        return await personality.update_from_behaviour(database, most=sys.maxsize)
+        return await personality.update_from_behaviour(database, limit=sys.maxsize)
     finally:
         await database.close()
 

@@ -77,7 +77,7 @@ class Loaders:
     async def related(self, to_many: ToMany, key: Any) -> list[Any]:
         """The rows of a to-many relation of the row whose column `to_many.key` is `key`."""
         rows = await self.many_by(to_many.target(), to_many.by, to_many.order_by, to_many.where).load(key)
-        return rows[: to_many.most]
+        return rows[: to_many.limit]
 
     def page_by(self, request: PageRequest) -> DataLoader[Any, PageRows]:
         """A page of a connection per parent key (pages.ROOT where there is no parent)."""

@@ -76,14 +76,14 @@ class ToOne:
 
 @dataclass(frozen=True, slots=True)
 class ToMany:
-    """The first `most` rows of another type whose column `by` is this row's `key`. `order_by` and `where` are SQL over
+    """The first `limit` rows of another type whose column `by` is this row's `key`. `order_by` and `where` are SQL over
     alias `r`."""
 
     target: Callable[[], RowType]
     key: str
     by: str
     order_by: str
-    most: int
+    limit: int
     where: str = "true"
 
 

@@ -47,8 +47,8 @@ def size_of(first: int | None, last: int | None = None) -> tuple[int, bool]:
     return (DEFAULT_SIZE if first is None else first), False
 
 
-def length_of(first: int, most: int = MAX_SIZE) -> int:
-    """How long a plain list may be. Raises BadUserInput when it is not 0..`most`."""
-    if not 0 <= first <= most:
-        raise BadUserInput(f"`first` must be from 0 to {most}.")
+def length_of(first: int, maximum: int = MAX_SIZE) -> int:
+    """How long a plain list may be. Raises BadUserInput when it is not 0..`maximum`."""
+    if not 0 <= first <= maximum:
+        raise BadUserInput(f"`first` must be from 0 to {maximum}.")
     return first

@@ -54,6 +54,6 @@ def weights(votes: Sequence[Vote]) -> list[float]:
             totals[vote.is_verified, vote.networks[level]] += weight
         for index, vote in enumerate(votes):
             total = totals[vote.is_verified, vote.networks[level]]
-            most = capacity * (VERIFIED_FACTOR if vote.is_verified else 1)
-            found[index] *= min(1.0, most / total) if total else 1.0
+            maximum = capacity * (VERIFIED_FACTOR if vote.is_verified else 1)
+            found[index] *= min(1.0, maximum / total) if total else 1.0
     return found

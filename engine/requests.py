@@ -39,7 +39,7 @@ class Prepared:
         if self.operation is not None:
             self.cost = self.operation.cost(request.variables or {})
         elif not document.errors:
-            problem = "Say which operation to run: operationName fits none of the document, or several."
+            problem = "Set operationName to the name of one operation of the document."
             self.errors = (GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),)
 
     @property

@@ -104,8 +104,8 @@ async def _may_have_mail(services: Services, caller: Caller, email: Email) -> bo
 async def count_mail(services: Services, caller: Caller, kind: str, canonical: str) -> None:
     """Counts a mail to an address that is to be verified. Nobody is recognised as its owner: the mail is to show who
     that is. Raises RateLimited."""
-    most = services.settings.mail_attempts
-    await attempts.count(services, caller, attempts.mails(kind, canonical, most), most)
+    limit = services.settings.mail_attempts
+    await attempts.count(services, caller, attempts.mails(kind, canonical, limit), limit)
 
 
 async def sign_in(
@@ -117,10 +117,10 @@ async def sign_in(
     await require_ours(services)
     address = emails.parse(email)
     known_as = address.canonical if address else email[: emails.MAX_LENGTH]
-    most = services.settings.sign_in_attempts
-    await attempts.count_network(services, caller, "sign-in address", most * 10)
-    target = attempts.guesses("sign-in e-mail", known_as, most, email=address)
-    await attempts.count(services, caller, target, most, claims)
+    limit = services.settings.sign_in_attempts
+    await attempts.count_network(services, caller, "sign-in address", limit * 10)
+    target = attempts.guesses("sign-in e-mail", known_as, limit, email=address)
+    await attempts.count(services, caller, target, limit, claims)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow(
             "accounts.by_email",
@@ -163,9 +163,9 @@ async def check_password(
 ) -> str | None:
     """The hash of an account's password where this is the password, else None. Raises RateLimited after too many wrong
     ones."""
-    most = services.settings.sign_in_attempts
-    target = attempts.guesses("password", str(user_id), most, id=user_id)
-    await attempts.count(services, caller, target, most, claims)
+    limit = services.settings.sign_in_attempts
+    target = attempts.guesses("password", str(user_id), limit, id=user_id)
+    await attempts.count(services, caller, target, limit, claims)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow("accounts.by_id", id=user_id)
     password_hash = await services.passwords.verify(known["password_hash"] if known else None, password)

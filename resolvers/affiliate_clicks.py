@@ -50,7 +50,7 @@ async def create(
             raise Invalid("At most 200 characters.", (name,))
     shown = None if recommendation is None else recommendations.open_id(session, services, recommendation)
     if shown is not None and shown.product_id != product_id:
-        raise Invalid("This recommendation is of another product.", ("recommendationId",))
+        raise Invalid("This recommendation is for another product.", ("recommendationId",))
     gift_link = None if gift_link_token is None else gift_links.open_token(services, gift_link_token)
 
     async def store() -> UUID:
@@ -101,7 +101,7 @@ async def follow_gift_link(services: Services, visitor: Caller, token: str, visi
     await attempts.count_visit(services, visitor, link, MAX_VISITS_PER_HOUR)
     taken = await _count(services, visitor, VISIT_BYTES)
     if taken is None:
-        raise RateLimited("As much was stored as may be in a day.", retry_after=HOUR_SECONDS)
+        raise RateLimited("The storage limit of the day is used up.", retry_after=HOUR_SECONDS)
     stored = 0
     try:
         async with services.database.session(SERVICE, read_only=False) as session:

@@ -57,8 +57,8 @@ async def request(
     user = require_subject(session)
     claims = session.claims
     await privacy.require_proof(services, caller, claims, user, password=password, refresh_token=refresh_token)
-    most = services.settings.sign_in_attempts
-    await attempts.count(services, caller, attempts.guesses("export", str(user), most, id=user), most, claims)
+    limit = services.settings.sign_in_attempts
+    await attempts.count(services, caller, attempts.guesses("export", str(user), limit, id=user), limit, claims)
     noted = await privacy.note_request(session, "export")
     token = services.exports.sign(noted["id"].bytes + _carried(claims))
     expires_at = noted["created_at"] + timedelta(seconds=LIFETIME_SECONDS)

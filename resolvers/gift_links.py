@@ -27,7 +27,7 @@ _VISIT = "visitGiftLink"
 _TOKEN = ("giftLinkToken",)
 _REFUSALS: dict[str, Callable[[], UserError]] = {  # what private.use_gift_link() says
     "unknown": lambda: NotFound("There is no such gift link.", _TOKEN),
-    "another product": lambda: Invalid("This gift link is of another product.", _TOKEN),
+    "another product": lambda: Invalid("This gift link is for another product.", _TOKEN),
     "expired": lambda: Expired("This gift link is no longer open.", _TOKEN),
     "used up": lambda: LimitReached("This gift link has been used as often as it may be.", _TOKEN),
     "not on offer": ProductNotFound,
@@ -49,14 +49,14 @@ async def create(
     require_subject(session)
     if product_id is None:
         raise ProductNotFound
-    for name, text, most in (
+    for name, text, limit in (
         ("message", message, MAX_MESSAGE),
         ("recipientName", recipient_name, MAX_NAME),
         ("occasion", occasion, MAX_NAME),
     ):
         require_no_nul(text, (name,))
-        if text is not None and len(text) > most:
-            raise Invalid(f"At most {most} characters.", (name,))
+        if text is not None and len(text) > limit:
+            raise Invalid(f"At most {limit} characters.", (name,))
     if max_uses is not None and max_uses < 1:
         raise Invalid("A link is used at least once.", ("maxUses",))
 

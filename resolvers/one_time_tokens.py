@@ -24,9 +24,9 @@ async def request_password_reset(services: Services, caller: Caller, email: str,
     address = emails.parse(email)
     known_as = address.canonical if address else email[: emails.MAX_LENGTH]
     await attempts.count_network(services, caller, "mail address", settings.mail_attempts * 10)
-    most = settings.mail_attempts
-    target = attempts.mails("reset e-mail", known_as, most, email=address)
-    await attempts.count(services, caller, target, most, claims)
+    limit = settings.mail_attempts
+    target = attempts.mails("reset e-mail", known_as, limit, email=address)
+    await attempts.count(services, caller, target, limit, claims)
     if address is not None:
         async with services.database.session(SERVICE, read_only=False) as session:
             await session.fetch(
@@ -42,8 +42,8 @@ async def reset_password(services: Services, caller: Caller, *, token: str, new:
     afresh. Raises InvalidCredentials, Invalid, RateLimited or Unavailable."""
     await accounts.require_ours(services)
     accounts.check_new_password(new, "newPassword")
-    most = services.settings.sign_in_attempts * 10
-    await attempts.count_network(services, caller, "reset address", most)
+    limit = services.settings.sign_in_attempts * 10
+    await attempts.count_network(services, caller, "reset address", limit)
     password_hash = await services.passwords.hash(new)  # before the token is looked at: no connection waits for it
     async with services.database.session(SERVICE, read_only=False) as session:
         used = await _use(session, outbox.RESET_PASSWORD, token)

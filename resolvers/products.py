@@ -154,11 +154,11 @@ async def _require_administrator(session: Session) -> None:
     await require_proven_role(session, session.claims.may_administer, "Only administrators may change the catalogue.")
 
 
-def _text(value: str, name: str, most: int) -> str:
+def _text(value: str, name: str, maximum: int) -> str:
     value = value.strip()
     require_no_nul(value, (name,))
-    if not 1 <= len(value) <= most:
-        raise Invalid(f"Give 1 to {most} characters.", (name,))
+    if not 1 <= len(value) <= maximum:
+        raise Invalid(f"Give 1 to {maximum} characters.", (name,))
     return value
 
 

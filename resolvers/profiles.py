@@ -74,14 +74,14 @@ async def update(session: Session, *, name: str | None, set_name: bool, stated_p
     return subject
 
 
-def as_jsonb(value: Any, name: str, most_bytes: int) -> str:
+def as_jsonb(value: Any, name: str, max_bytes: int) -> str:
     """JSON text that jsonb takes. Raises Invalid for what is too large or holds a NUL, which Postgres cannot store."""
     try:
         encoded = msgspec.json.encode(value)
     except (UnicodeEncodeError, OverflowError, RecursionError):
         raise Invalid("This JSON cannot be stored.", (name,)) from None
-    if len(encoded) > most_bytes:
-        raise Invalid(f"At most {most_bytes} bytes of JSON.", (name,))
+    if len(encoded) > max_bytes:
+        raise Invalid(f"At most {max_bytes} bytes of JSON.", (name,))
     if has_escaped_nul(encoded):
         raise nul_error((name,))
     return encoded.decode()

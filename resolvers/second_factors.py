@@ -54,7 +54,7 @@ class Enrolment:
 
 async def listed(session: Session, user_id: UUID) -> list[asyncpg.Record]:
     """A person's factors, oldest first, for themselves to see."""
-    return await session.fetch("second_factors.of_person", user_id=user_id, most=MAX_FACTORS)
+    return await session.fetch("second_factors.of_person", user_id=user_id, maximum=MAX_FACTORS)
 
 
 async def enrol(
@@ -75,7 +75,7 @@ async def enrol(
     async with services.database.session(SERVICE, read_only=False) as session:
         email = await _verified_email(session, account)
         factor_id: UUID | None = await session.fetchval(
-            "second_factors.enrol", user_id=account, name=tidy, secret=sealed, most=MAX_FACTORS
+            "second_factors.enrol", user_id=account, name=tidy, secret=sealed, maximum=MAX_FACTORS
         )
     if factor_id is None:
         raise LimitReached(f"At most {MAX_FACTORS} second factors.")

@@ -34,7 +34,7 @@ class Category(Node):
         f"The categories right below, by name, at most {MAX_CHILDREN}.",
         by="parent_id",
         order_by=BY_NAME_SQL,
-        most=MAX_CHILDREN,
+        limit=MAX_CHILDREN,
         where=IS_ACTIVE,
     )
 
@@ -66,5 +66,5 @@ class CategoryQuery:
         metadata=at_most(MAX_CATEGORIES),
     )
     def categories(self, info: Info, first: int = MAX_SIZE) -> list[Category]:
-        size = length_of(first, most=MAX_CATEGORIES)
+        size = length_of(first, maximum=MAX_CATEGORIES)
         return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME_SQL, size=size)

@@ -28,5 +28,5 @@ class RetailerQuery:
         description=f"All retailers, by name; `first` may be up to {MAX_RETAILERS}.", metadata=at_most(MAX_RETAILERS)
     )
     def retailers(self, info: Info, first: int = MAX_SIZE) -> list[Retailer]:
-        size = length_of(first, most=MAX_RETAILERS)
+        size = length_of(first, maximum=MAX_RETAILERS)
         return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by=BY_NAME_SQL, size=size)

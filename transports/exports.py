@@ -57,7 +57,7 @@ class Exports:
         out = _Out(send, request_id)
         try:
             if scope["method"] != "GET":  # not HEAD either: it would consume the single-use URL
-                await out.refuse(405, "GET it, once.", [(b"allow", b"GET")])
+                await out.refuse(405, "Use GET: this address works once.", [(b"allow", b"GET")])
             elif is_prefetch(scope["headers"]):
                 await out.refuse(503, "This address works once, and is not for prefetching.")
             else:

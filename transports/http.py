@@ -207,7 +207,7 @@ class GraphQL:
 
     def _too_large(self) -> BadRequest:
         # transports/protocol.py discards the rest of the body, and closes.
-        return BadRequest(413, f"A request has at most {self._max_body_bytes} bytes.", headers=[CLOSE])
+        return BadRequest(413, f"The request is larger than {self._max_body_bytes} bytes.", headers=[CLOSE])
 
     async def _prepare(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> tuple[Prepared, Context]:
         """Parses the request and charges its caller. Raises Unauthenticated, RateLimited or Overloaded."""
@@ -304,7 +304,7 @@ class _Out:
     async def aborted(self, why: Abort | None) -> None:
         """Sends a timeout, or that the server is stopping."""
         if why is Abort.BODY_TIMED_OUT:
-            await self.error(408, "The body took too long to come.", "BAD_REQUEST", [CLOSE])
+            await self.error(408, "The body took too long to arrive.", "BAD_REQUEST", [CLOSE])
         elif why is Abort.TIMED_OUT:
             await self.try_again(Timeout("The request took too long."))
         else:

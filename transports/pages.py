@@ -123,7 +123,7 @@ async def form(http: HttpRequest) -> dict[str, str]:
 
 
 def _too_large() -> _FormRefused:
-    return _FormRefused(413, f"A form has at most {MAX_FORM_BYTES} bytes.")
+    return _FormRefused(413, f"The form is larger than {MAX_FORM_BYTES} bytes.")
 
 
 async def _body(http: HttpRequest) -> bytes:
@@ -138,7 +138,7 @@ async def _body(http: HttpRequest) -> bytes:
                 if len(body) > MAX_FORM_BYTES:
                     raise _too_large()
     except TimeoutError:
-        raise _FormRefused(408, "The form took too long to come.") from None
+        raise _FormRefused(408, "The form took too long to arrive.") from None
     except ClientDisconnect:
         raise _FormRefused(400, "The form ended early.") from None
     return bytes(body)

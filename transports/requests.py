@@ -126,7 +126,7 @@ class Reader:
 
     def _extensions(self, text: bytes) -> dict[str, Any] | None:
         if text.count(b",") > MAX_VALUES:
-            raise BadRequest(400, f"`extensions` hold at most {MAX_VALUES} values.")
+            raise BadRequest(400, f"`extensions` hold more than {MAX_VALUES} values.")
         extensions = self._json(text, "extensions")
         if not isinstance(extensions, dict | None):
             raise BadRequest(400, "`extensions` must be an object.")
@@ -135,16 +135,16 @@ class Reader:
     def _variables(self, raw: msgspec.Raw) -> dict[str, Any] | None:
         text = bytes(raw)
         if len(text) > self._max_variables_bytes:
-            raise BadRequest(400, f"`variables` have at most {self._max_variables_bytes} bytes.")
+            raise BadRequest(400, f"`variables` are larger than {self._max_variables_bytes} bytes.")
         if text.count(b",") > MAX_VALUES:
-            raise BadRequest(400, f"`variables` hold at most {MAX_VALUES} values.")
+            raise BadRequest(400, f"`variables` hold more than {MAX_VALUES} values.")
         variables = self._json(text, "variables")
         if variables is not None and not isinstance(variables, dict):
             raise BadRequest(400, "`variables` must be an object.")
         # Cheap pre-check: with few brackets, nesting cannot be deep.
         limit = self._max_variables_depth
         if text.count(b"{") + text.count(b"[") > limit and _is_deeper_than(variables, limit):
-            raise BadRequest(400, f"`variables` are nested at most {limit} deep.")
+            raise BadRequest(400, f"`variables` are nested more than {limit} deep.")
         return variables
 
     def may_explain(self, text: bytes) -> bool:
@@ -236,7 +236,7 @@ def _parameters(query_string: bytes) -> dict[str, str]:
     """Parameters of a query string that GraphQL over HTTP defines, each at most once."""
     parts = query_string.split(b"&")
     if len(parts) > MAX_PARAMETERS:
-        raise BadRequest(400, f"At most {MAX_PARAMETERS} parameters.")
+        raise BadRequest(400, f"The query string has more than {MAX_PARAMETERS} parameters.")
     found: dict[str, str] = {}
     for part in parts:
         name, _, value = part.partition(b"=")

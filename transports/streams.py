@@ -45,7 +45,7 @@ class End(Enum):
 
     GONE = (1005, "")
     STOPPING = (1001, "The server is stopping.")
-    TOO_SLOW = (1013, "Events are not taken fast enough.")
+    TOO_SLOW = (1013, "Events are not read fast enough.")
     TOO_MANY = (1013, "Too many connections.")
     DISPLACED = (1013, "Too many connections from this network.")
     BUSY = (1013, "Try again later.")
@@ -54,7 +54,7 @@ class End(Enum):
     EXPIRED = (4403, "The access token has expired.")
     SIGNED_OUT = (4403, "The session has ended.")
     FORBIDDEN = (4403, "The access token is not valid.")
-    SOMEBODY_ELSE = (4403, "The access token is of somebody else.")
+    SOMEBODY_ELSE = (4403, "The access token belongs to another person.")
 
     @property
     def code(self) -> int:

@@ -174,7 +174,7 @@ class _Socket:
             if len(text) >= LARGE_BYTES:
                 await self._charge(price_of_bytes(len(text)))
             if len(text) > self._settings.max_body_bytes:
-                raise Violation(1009, f"A message has at most {self._settings.max_body_bytes} bytes.")
+                raise Violation(1009, f"The message is larger than {self._settings.max_body_bytes} bytes.")
             await self._take(_message(text, self._reader))
 
     async def _take(self, message: _Message) -> None:

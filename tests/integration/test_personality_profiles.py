@@ -37,7 +37,7 @@ async def swipe_all(client: Client, kinds: Sequence[str], way: str) -> list[str]
 
 
 async def run(shop: Shop) -> int:
-    return await update_from_behaviour(shop.services.database, most=1000)
+    return await update_from_behaviour(shop.services.database, limit=1000)
 
 
 async def personality(client: Client) -> dict[str, Any]:

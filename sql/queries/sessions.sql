@@ -68,7 +68,7 @@ returning id
 
 -- name: revoke_others(user_id, session_id)
 -- All of them where there is no session to be spared; whether each went on until now. The expired ones too: somebody
--- who refreshes one at this very time, a moment before it expires, shall not prolong it.
+-- a refresh that runs at this very time, just before the session expires, must not prolong it.
 update public.user_sessions set revoked_at = now()
 where user_id = :user_id::uuid and id is distinct from :session_id::uuid and revoked_at is null
 returning expires_at > now() as was_live

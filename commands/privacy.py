@@ -107,7 +107,7 @@ async def _tombstones(dsns: Dsns) -> list[privacy.Tombstone]:
 def reapply(
     file: Annotated[Path | None, typer.Option(help="Tombstones that the restored backup is too old to have.")] = None,
 ) -> None:
-    """Erase again whoever was erased, after a backup was restored."""
+    """Repeat all erasures after a backup was restored."""
     settings = load_settings()
     try:
         more = privacy.read_tombstones(file.read_text().splitlines()) if file else []

@@ -1,4 +1,4 @@
-"""Access tokens for whoever runs the service."""
+"""Access tokens for operators."""
 
 from __future__ import annotations
 

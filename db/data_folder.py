@@ -162,7 +162,7 @@ def _take_over(data: Path, runs: Programs) -> None:
         name = str(owner)
     if owner != 0 and name != _OLD_ACCOUNT:
         raise SettingsError(f"ACLUE_HOME: {data} belongs to the user {name}; run aclue as that user")
-    for path in (*data.rglob("*"), data):  # itself at last: an interrupted start begins anew
+    for path in (*data.rglob("*"), data):  # the folder itself last, so that an interrupted start is repeated
         if path.lstat().st_uid == owner:  # nothing that somebody linked here
             runs.give(path)
 

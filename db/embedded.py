@@ -125,7 +125,7 @@ class EmbeddedServer:
         except asyncpg.InvalidPasswordError:
             raise SettingsError(
                 f"ACLUE_HOME: {self._home / 'secrets.json'} has not the passwords of {self.data}; restore that file, "
-                "or remove both to start anew"
+                "or remove both to start over"
             ) from None
         try:
             # On a server left behind, the statement of a killed owner may still run.

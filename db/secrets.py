@@ -42,7 +42,7 @@ def load_or_create(home: Path) -> Secrets:
     except OSError as error:
         raise SettingsError(f"ACLUE_HOME: {home} cannot be used: {error.strerror or error}") from None
     except msgspec.DecodeError as error:
-        raise SettingsError(f"ACLUE_HOME: {path} is damaged ({error}); remove the data folder to start anew") from None
+        raise SettingsError(f"ACLUE_HOME: {path} is damaged ({error}); remove the data folder to start over") from None
 
 
 def _keep_private(descriptor: int, path: Path) -> None:
@@ -51,7 +51,7 @@ def _keep_private(descriptor: int, path: Path) -> None:
     if found.st_uid != os.geteuid():
         raise SettingsError(
             f"ACLUE_HOME: {path} belongs to the user {found.st_uid}, not to {os.geteuid()}, who runs this; "
-            "run it as that user, or remove the data folder to start anew"
+            "run it as that user, or remove the data folder to start over"
         )
     if found.st_mode & 0o077:
         os.fchmod(descriptor, 0o600)

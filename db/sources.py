@@ -1,7 +1,7 @@
-"""What a resolver says of rows without fetching them: which, not how.
+"""Sources: what resolvers return to name rows without fetching them.
 
-A compiled plan makes one statement of a source and the fields asked for. Everybody else awaits it, and gets whole rows
-through the request's DataLoaders.
+A compiled plan turns a source and the selected fields into one statement. graphql-core's execution awaits it instead,
+and gets whole rows through the request's DataLoaders.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The row whose column `by` is `key`; none where the key is None."""
+    """The row whose column `by` is `key`; none if the key is None."""
 
     session: Session
     row_type: RowType
@@ -34,7 +34,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The first `size` rows that meet a condition. `where` and `order_by` are SQL over alias `r`."""
+    """The first `size` rows that satisfy a condition. `where` and `order_by` are SQL over alias `r`."""
 
     session: Session
     row_type: RowType

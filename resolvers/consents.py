@@ -20,8 +20,8 @@ async def current(session: Session, user: Any) -> list[Any]:
 
 
 async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy_version: str) -> None:
-    """Keeps decisions (purpose, granted) and makes them so: what was derived or kept under a withdrawn one is deleted,
-    preferences are computed anew when personalisation is granted. Raises Invalid or Unauthenticated."""
+    """Stores decisions (purpose, granted) and applies them: what was stored or derived under a withdrawn consent is
+    deleted, preferences are rebuilt when personalisation is granted. Raises Invalid or Unauthenticated."""
     user = require_subject(session)
     purposes = [purpose for purpose, _ in decisions]
     if not purposes or len(set(purposes)) != len(purposes):

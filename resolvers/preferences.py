@@ -1,4 +1,4 @@
-"""Preferences follow from the swipes: computed anew from all of one's signals whenever one of them changes."""
+"""Preferences are derived from swipes: recomputed from all signals of the person whenever one of them changes."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ async def erase(
     merged = await session.fetch("privacy.merged_sessions", user_id=user)
     subject_hashes = [services.tombstones.of(person) for person in (user, *(row["id"] for row in merged))]
     is_log_in_deleted: bool = await session.fetchval("privacy.erase", user_id=user, subject_hashes=subject_hashes)
-    # Logs are kept apart from the database: from these lines a lost tombstone can be put together again.
+    # Logs are stored apart from the database: lost tombstones can be restored from these lines.
     for subject_hash in subject_hashes:
         session.after_commit(partial(log.info, "person erased", subject_hash=subject_hash.hex()))
     return is_log_in_deleted

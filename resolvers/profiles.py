@@ -88,7 +88,7 @@ def as_jsonb(value: Any, name: str, max_bytes: int) -> str:
 
 
 async def analytics(session: Session, since: datetime | None) -> asyncpg.Record:
-    """Counts of what the caller did since a moment, or ever."""
+    """Counts of the caller's activity since a timestamp, or ever."""
     row = await session.fetchrow("profiles.analytics", user_id=session.claims.subject, since=since)
     assert row is not None
     return row

@@ -85,7 +85,7 @@ async def change(
     if is_person and claims.aal != "aal2" and claims.session_id is not None:
         await accounts.require_recent_sign_in(services, caller, claims, claims.subject, password)
     address, tidy_role = wanted(email, role)
-    # A token without a session is from the command line: whoever makes these may do all of this anyway.
+    # A token without a session is from the command line, whose users may do all of this anyway.
     actor = claims.subject if is_person and claims.session_id is not None else None
     async with services.database.session(service_for(claims.subject), read_only=False) as session:
         row = await session.fetchrow(

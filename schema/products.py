@@ -229,7 +229,7 @@ class ProductQuery:
         async def found() -> Connection[Product]:
             return page(query=await products.search_query(info.context.session, search))
 
-        return found() if search else page()  # type: ignore[return-value]  # awaited by whoever resolves it
+        return found() if search else page()  # type: ignore[return-value]  # awaited by the executor
 
 
 @strawberry.input(description="A new product.")

@@ -216,7 +216,7 @@ async def test_a_connection_is_dropped_though_its_app_goes_on(port: int, kind: b
 
 
 @pytest.mark.parametrize("length", [b"content-length: 8000000", b"transfer-encoding: chunked"])
-async def test_whoever_sends_too_much_still_gets_the_answer(service: Service, length: bytes) -> None:
+async def test_a_client_that_sends_too_much_still_gets_the_response(service: Service, length: bytes) -> None:
     """Most clients read when they have sent everything; a connection closed before that would be all that they see."""
     head = b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n" + length + b"\r\n\r\n"
     chunk = b"z" * 80_000
@@ -245,7 +245,7 @@ async def test_a_form_that_is_announced_as_too_large_is_refused_at_once(service:
     assert found.startswith(b"HTTP/1.1 413")
 
 
-async def test_whoever_goes_on_sending_is_cut_off(service: Service) -> None:
+async def test_a_client_that_keeps_sending_is_cut_off(service: Service) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(TOO_LARGE)
     sent = 0
@@ -258,7 +258,7 @@ async def test_whoever_goes_on_sending_is_cut_off(service: Service) -> None:
     writer.close()
 
 
-async def test_whoever_sends_slowly_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_sender_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST /refused HTTP/1.1\r\nhost: shop\r\ncontent-length: 1000000000\r\n\r\n")
@@ -278,7 +278,7 @@ async def test_nothing_is_served_after_the_last_answer_of_a_connection(port: int
     assert found.count(b"HTTP/1.1 ") == 1
 
 
-async def test_whoever_asks_before_sending_too_much_is_told_at_once(service: Service) -> None:
+async def test_expect_continue_with_too_large_a_body_is_refused_at_once(service: Service) -> None:
     head = b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n"
     found = await answer(service.port, head + b"content-length: 8000000\r\n\r\n")
     assert found.startswith(b"HTTP/1.1 413")

@@ -1,4 +1,4 @@
-"""What subscribers are told: the three subscriptions, each event read anew for whoever listens."""
+"""The three subscriptions: each event is read under the subscriber's own claims."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ async def test_a_better_feed_is_told_after_a_swipe(shop: Shop) -> None:
 
 
 @pytest.mark.usefixtures("path")
-async def test_a_conversion_is_told_to_whoever_clicked(shop: Shop) -> None:
+async def test_a_conversion_notifies_the_person_who_clicked(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         click, uuid = await click_of(anna)
@@ -171,7 +171,7 @@ async def test_a_subscription_that_was_completed_hears_no_more(shop: Shop) -> No
         await events.hears_nothing()
 
 
-async def test_whoever_takes_no_conversions_is_told_to_subscribe_again(shop: Shop) -> None:
+async def test_a_slow_subscriber_to_conversions_has_to_subscribe_again(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(CONVERSIONS)

@@ -138,7 +138,7 @@ async def test_a_client_that_is_no_browser_may_send_its_token_with_the_handshake
         ("x" * 1_000_001, 1009),
     ],
 )
-async def test_whoever_does_not_keep_to_the_protocol_is_shown_out(shop: Shop, text: str, code: int) -> None:
+async def test_protocol_violations_close_the_socket(shop: Shop, text: str, code: int) -> None:
     async with socket(shop, init=False) as client:
         client.frame(text=text)
         assert await client.close_code() == code
@@ -155,7 +155,7 @@ async def test_whoever_does_not_keep_to_the_protocol_is_shown_out(shop: Shop, te
         ('{"type":"subscribe","id":"' + "1" * 101 + '","payload":{"query":"{ me { id } }"}}', 4400),
     ],
 )
-async def test_so_is_whoever_forgets_it_later(shop: Shop, text: str, code: int) -> None:
+async def test_later_protocol_violations_close_it_too(shop: Shop, text: str, code: int) -> None:
     async with socket(shop) as client:
         client.frame(text=text)
         assert await client.close_code() == code
@@ -195,7 +195,7 @@ async def test_other_paths_have_no_sockets(shop: Shop) -> None:
     assert closed.value.code == 403
 
 
-async def test_whoever_says_nothing_is_shown_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_client_is_disconnected(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     set_settings(shop, monkeypatch, stream_init_timeout=0.05)
     async with socket(shop, init=False) as client:
         assert await client.close_code() == 4408

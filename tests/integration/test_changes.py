@@ -49,7 +49,7 @@ async def test_only_those_hear_it_whom_it_concerns(processes: tuple[Changes, Cha
     assert else_.details == []
 
 
-async def test_whoever_listens_no_more_hears_no_more(processes: tuple[Changes, Changes]) -> None:
+async def test_a_removed_listener_is_not_called(processes: tuple[Changes, Changes]) -> None:
     one, other = processes
     gone, there = Heard(other, "clicks", "anna"), Heard(other, "clicks", "anna")
     gone.forget()

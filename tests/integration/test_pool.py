@@ -67,7 +67,7 @@ async def test_the_connection_that_came_back_last_is_lent_first(pool: Pool) -> N
     pool.release(again)
 
 
-async def test_whoever_has_waited_longest_is_first(dsns: Dsns, settings: Settings) -> None:
+async def test_waiting_tasks_are_served_in_order(dsns: Dsns, settings: Settings) -> None:
     database = await patient(dsns, settings)
     pool = database.pool
     lent = [await pool.acquire(), await pool.acquire()]

@@ -147,7 +147,7 @@ async def test_what_is_there_stays_and_a_seed_is_loaded_once(shop: Shop) -> None
     assert await shop.owner.fetch(mine) == before
 
 
-async def test_a_large_load_builds_indexes_anew_and_leaves_nothing_changed(
+async def test_a_bulk_load_rebuilds_indexes_and_leaves_nothing_changed(
     owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seeds, "BULK_SWIPES", 1)

@@ -165,7 +165,7 @@ async def test_a_statement_that_takes_too_long_is_stopped(narrow: Database) -> N
         assert await session.run("select 1", [])
 
 
-async def test_whoever_finds_no_free_connection_is_told_to_come_back(narrow: Database) -> None:
+async def test_without_a_free_connection_the_caller_has_to_retry(narrow: Database) -> None:
     async with reading(narrow) as session:
         await session.run("select 1", [])
         with pytest.raises(Overloaded) as refused:
@@ -381,7 +381,7 @@ async def test_the_only_statement_that_is_slow_is_logged(dsns: Dsns, settings: S
     await impatient.close()
 
 
-async def test_statements_are_prepared_anew_after_the_schema_has_changed(database: Database, owner: Connection) -> None:
+async def test_statements_are_prepared_again_after_a_schema_change(database: Database, owner: Connection) -> None:
     """Of the connections that there were, one request notices; none after it does."""
     everything = "select * from public.brands where slug = 'alder'"
     sessions = [reading(database) for _ in range(4)]

@@ -348,7 +348,7 @@ def _translated(error: asyncpg.PostgresError) -> AclueError | asyncpg.PostgresEr
     if isinstance(error, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
         return WriteConflict("Another request changed the same data, try again.")
     if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
-        return BadUserInput("A text holds a character that cannot be stored, such as NUL.")
+        return BadUserInput("A text contains a character that cannot be stored, such as NUL.")
     if isinstance(error, asyncpg.ForeignKeyViolationError) and (error.constraint_name or "").endswith(_NO_PROFILE):
         return Unauthenticated("The person of this token no longer exists.")
     if isinstance(error, asyncpg.CheckViolationError) and (error.constraint_name or "").endswith("_size"):

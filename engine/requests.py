@@ -44,7 +44,7 @@ class Prepared:
 
     @property
     def price(self) -> int:
-        """The charge against rate limits for running it; 1 if it will not run."""
+        """The charge against rate limits for running it; 1 if it is not run."""
         return 1 + self.cost.values + self.cost.work
 
     @property

@@ -37,7 +37,7 @@ async def require_ours(services: Services) -> None:
 
 async def _require_ours(session: Session) -> None:
     if not await session.fetchval("accounts.are_ours"):
-        raise Unavailable("Accounts are kept by the project's own sign-in service, not here.")
+        raise Unavailable("Accounts are managed by the project's own sign-in service, not here.")
 
 
 async def require_account(services: Services, claims: Claims, *, second_factor: bool = False) -> UUID:

@@ -92,7 +92,7 @@ async def _start(
     if model is None:
         raise Stale("This feed is too old to continue; start again without `after`.", ("after",))
     if cursor.is_personal and viewer != NOBODY and not model["may_be_personal"]:
-        raise Stale("This feed was personal, which was withdrawn since; start again without `after`.", ("after",))
+        raise Stale("Personalisation was withdrawn after this feed started; start again without `after`.", ("after",))
     return _Start(
         request,
         cursor.model,

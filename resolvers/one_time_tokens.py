@@ -57,7 +57,7 @@ async def request_email_verification(services: Services, caller: Caller, claims:
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow("accounts.by_id", id=account)
     if known is None or not known["email"]:
-        raise UserNotFound("There is no account with an e-mail.")
+        raise UserNotFound("This person has no account with an e-mail.")
     if known["email_confirmed_at"] is not None:
         raise Conflict("The e-mail is verified already.")
     address = emails.parse(known["email"])

@@ -134,8 +134,8 @@ def seed(
     ] = None,
     force: Annotated[bool, typer.Option(help="Even where ENVIRONMENT is production.")] = False,
 ) -> None:
-    """Add made-up people, products and swipes for tests and benchmarks. The same options give the same rows. Nothing
-    that is there is changed; a seed is loaded once. Meanwhile a large one holds the tables, so stop the server."""
+    """Add generated people, products and swipes for tests and benchmarks. The same options give the same rows. Existing
+    rows are not changed; a seed is loaded once. A large one locks the tables, so stop the server first."""
     settings = load_settings()
     if settings.is_production and not force:
         fail("seed: this is production, and made-up people would be among the real ones; --force does it all the same")

@@ -199,7 +199,7 @@ async def test_a_body_counts_for_nothing(port: int) -> None:
     assert (await answer(port, head, b"z" * size)).endswith(str(size).encode())
 
 
-async def test_who_does_not_finish_its_headers_is_dropped(port: int) -> None:
+async def test_incomplete_headers_end_the_connection(port: int) -> None:
     assert await answer(port) == b""
     assert await answer(port, GET, *[b"x: y\r\n"] * 20, pause=0.1) == b""
     once = GET + b"\r\n"
@@ -208,7 +208,7 @@ async def test_who_does_not_finish_its_headers_is_dropped(port: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [b"", UPGRADE], ids=["an answer", "a socket"])
-async def test_a_connection_is_dropped_though_its_app_goes_on(port: int, kind: bytes) -> None:
+async def test_a_connection_is_closed_while_its_app_is_running(port: int, kind: bytes) -> None:
     """Reaches into uvicorn, so a new version of that may break it."""
     found = await answer(port, b"GET /drop HTTP/1.1\r\nhost: shop\r\n" + kind + b"\r\n")
     assert found.startswith((b"HTTP/1.1 200", b"HTTP/1.1 101"))
@@ -324,7 +324,7 @@ BODY = b'{"query":"{ __typename }"}'
 @pytest.mark.parametrize("upgrade", [H2C, TLS, SOCKET], ids=["h2c", "TLS", "a WebSocket by POST"])
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["a length", "chunks"])
 @pytest.mark.parametrize("cut", [0, 1, 2], ids=["one packet", "two packets", "single bytes"])
-async def test_an_upgrade_that_is_not_taken_is_ignored(port: int, upgrade: bytes, is_chunked: bool, cut: int) -> None:
+async def test_an_unsupported_upgrade_is_ignored(port: int, upgrade: bytes, is_chunked: bool, cut: int) -> None:
     framing = b"transfer-encoding: chunked" if is_chunked else b"content-length: 26"
     head = b"POST / HTTP/1.1\r\nhost: shop\r\n" + upgrade + framing + b"\r\n\r\n"
     body = b"1a\r\n" + BODY + b"\r\n0\r\n\r\n" if is_chunked else BODY
@@ -334,7 +334,7 @@ async def test_an_upgrade_that_is_not_taken_is_ignored(port: int, upgrade: bytes
     assert [each[-2:] for each in found.split(b"HTTP/1.1 ")[1:]] == [b"26", b"26", b"\n0"]
 
 
-async def test_upgrades_that_are_not_taken_may_be_pipelined(port: int) -> None:
+async def test_unsupported_upgrades_may_be_pipelined(port: int) -> None:
     found = await answer(port, (GET + H2C + b"\r\n") * 2000 + GET + CLOSE)
     assert found.count(b"HTTP/1.1 200") == 2001
 
@@ -664,7 +664,7 @@ async def test_a_message_may_come_in_fragments(port: int) -> None:
     writer.close()
 
 
-async def test_messages_are_parsed_as_they_are_taken(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_are_parsed_only_as_the_app_receives_them(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A read of 256 KiB holds 37,000 of them, of which only as many are held as a slice has."""
     waiting: list[int] = []
     handle = BoundedWebSocketProtocol.handle_events

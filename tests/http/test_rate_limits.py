@@ -31,7 +31,7 @@ async def http(shop: Shop) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
-async def test_who_asks_for_too_much_has_to_wait(http: httpx.AsyncClient) -> None:
+async def test_a_caller_over_the_limit_has_to_wait(http: httpx.AsyncClient) -> None:
     answers = [await http.post("/graphql", json=PAGE) for _ in range(11)]
     assert [answer.status_code for answer in answers[:9]] == [200] * 9
     refused = answers[-1]

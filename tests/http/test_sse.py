@@ -119,7 +119,7 @@ async def test_a_person_has_so_many_streams(shop: Shop, monkeypatch: pytest.Monk
         "*/*",
     ],
 )
-async def test_events_are_for_those_who_name_them_first(shop: Shop, accept: str) -> None:
+async def test_events_are_sent_only_if_accept_names_them_first(shop: Shop, accept: str) -> None:
     stream = Events(shop, ME, None, accept=accept)
     _, headers = await stream.start()
     assert "json" in headers["content-type"]

@@ -52,7 +52,7 @@ def path(request: pytest.FixtureRequest, shop: Shop, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("path")
-async def test_preferences_are_told_after_a_swipe(shop: Shop) -> None:
+async def test_a_swipe_notifies_of_new_preferences(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(PREFERENCES)
@@ -71,7 +71,7 @@ async def test_a_stream_that_waits_keeps_nothing_of_its_request_but_the_text(sho
 
 
 @pytest.mark.usefixtures("path")
-async def test_a_better_feed_is_told_after_a_swipe(shop: Shop) -> None:
+async def test_a_swipe_notifies_of_a_better_feed(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(FEED)
@@ -92,7 +92,7 @@ async def test_a_conversion_notifies_the_person_who_clicked(shop: Shop) -> None:
         assert await events.event() == told
 
 
-async def test_a_quiz_is_told_too(shop: Shop) -> None:
+async def test_a_quiz_notifies_too(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(PREFERENCES)
@@ -100,7 +100,7 @@ async def test_a_quiz_is_told_too(shop: Shop) -> None:
         assert await events.event() == {"preferencesUpdated": None}  # she has swiped nothing
 
 
-async def test_preferences_that_are_withdrawn_are_told_as_null(shop: Shop) -> None:
+async def test_withdrawn_preferences_are_sent_as_null(shop: Shop) -> None:
     anna = await shop.anonymous()
     await anna.swipe((await anna.product("Books 1"))["id"])
     async with socket(shop, anna.token) as events:
@@ -110,7 +110,7 @@ async def test_preferences_that_are_withdrawn_are_told_as_null(shop: Shop) -> No
         assert await events.event() == {"preferencesUpdated": None}
 
 
-async def test_a_new_model_is_told_to_everybody_who_waits_for_a_better_feed(shop: Shop) -> None:
+async def test_a_new_model_notifies_all_subscribers_to_feeds(shop: Shop) -> None:
     anna, ben = await shop.anonymous(), await shop.anonymous()
     async with socket(shop, anna.token) as hers, socket(shop, ben.token) as his:
         await hers.subscribe(FEED)
@@ -193,7 +193,7 @@ async def test_a_slow_subscriber_to_conversions_has_to_subscribe_again(shop: Sho
         assert message["payload"][0]["extensions"] == {"code": "OVERLOADED", "retryAfter": 1}
 
 
-async def test_what_happened_while_nothing_was_heard_is_told_afterwards(shop: Shop) -> None:
+async def test_missed_notifications_are_caught_up(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         click, uuid = await click_of(anna)
@@ -228,7 +228,7 @@ async def lose_connection(shop: Shop, meanwhile: Any) -> None:
     await listening(shop)
 
 
-async def test_garbage_on_the_channel_is_told_to_nobody(shop: Shop) -> None:
+async def test_garbage_on_the_channel_is_ignored(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(CONVERSIONS)

@@ -211,7 +211,7 @@ async def test_a_run_stops_after_the_migration_named(blank: str, spelled: str) -
     await owner.close()
 
 
-async def test_nothing_stands_open_where_policies_have_to_wait(blank: str) -> None:
+async def test_no_table_is_open_while_policies_are_skipped(blank: str) -> None:
     owner = await asyncpg.connect(blank)
     await migrate(owner, to=OLDER.name)
     tables = await owner.fetch(

@@ -182,7 +182,7 @@ async def test_an_interrupted_load_leaves_everything_as_it_was(
     await seeds.load(owner, PLAN)
 
 
-async def test_indexes_are_taken_off_in_a_transaction_only(owner: asyncpg.Connection[Any]) -> None:
+async def test_indexes_are_dropped_in_a_transaction_only(owner: asyncpg.Connection[Any]) -> None:
     with pytest.raises(RuntimeError, match="transaction"):
         async with without_indexes(owner, ["public.swipes"]):
             pass

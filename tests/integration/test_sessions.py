@@ -228,7 +228,7 @@ async def test_a_connection_that_was_lost_is_replaced(narrow: Database, superuse
         assert (await session.run(PID, []))[0][0] != pid
 
 
-async def test_of_two_who_wait_for_each_other_one_may_try_again(database: Database, owner: Connection) -> None:
+async def test_after_a_deadlock_one_transaction_may_be_retried(database: Database, owner: Connection) -> None:
     await owner.execute("insert into public.brands (slug, name) values ('alder', 'Alder'), ('birch', 'Birch')")
     rename = "update public.brands set name = 'x' where slug = $1"
     met = asyncio.Barrier(2)

@@ -17,7 +17,7 @@ from settings import DocumentsMode, Settings, SettingsError
 
 log = structlog.get_logger("aclue.documents")
 
-STORED_LENGTH = 2_000_000  # characters of all automatically persisted queries together
+CACHE_CHARACTERS = 2_000_000  # characters of all automatically persisted queries together
 MAX_LOGGED_DOCUMENTS = 1_000  # documents outside the manifest, each logged once
 
 
@@ -90,10 +90,10 @@ class TrustedDocuments:
     def _store(self, digest: str, query: str) -> None:
         if digest != _sha256(query):
             raise HashMismatch
-        if digest not in self._stored and len(query) <= STORED_LENGTH // 20:
+        if digest not in self._stored and len(query) <= CACHE_CHARACTERS // 20:
             self._stored[digest] = query
             self._stored_length += len(query)
-            while self._stored_length > STORED_LENGTH:
+            while self._stored_length > CACHE_CHARACTERS:
                 self._stored_length -= len(self._stored.popitem(last=False)[1])
 
     def _check(self, query: str) -> None:

@@ -13,7 +13,7 @@ from services.services import Services
 log = structlog.get_logger("aclue.housekeeping")
 
 MODEL_TIMEOUT_MS = 10 * 60 * 1000
-PERSONALITIES_A_ROUND = 10_000
+PERSONALITIES_PER_ROUND = 10_000
 
 
 async def ensure_partitions(services: Services) -> int:
@@ -46,13 +46,13 @@ async def purge_keys(services: Services) -> int:
 async def purge_mails(services: Services) -> int:
     """Deletes expired one-time tokens, and mails older than a month. Returns the number of mails."""
     async with services.database.session(SERVICE, read_only=False) as session:
-        gone: int = await session.fetchval("outbox.purge", keep_seconds=outbox.KEEP)
+        gone: int = await session.fetchval("outbox.purge", keep_seconds=outbox.KEEP_SECONDS)
         return gone
 
 
 async def update_personalities(services: Services) -> int:
     """Rebuilds personality profiles that are due, a bounded number per round. Returns how many."""
-    return await personality.update_from_behaviour(services.database, limit=PERSONALITIES_A_ROUND)
+    return await personality.update_from_behaviour(services.database, limit=PERSONALITIES_PER_ROUND)
 
 
 async def refresh_model(services: Services) -> int:

@@ -22,11 +22,11 @@ log = structlog.get_logger("aclue.mail")
 
 RESET_PASSWORD, VERIFY_EMAIL, PASSWORD_CHANGED = "reset_password", "verify_email", "password_changed"
 NOTICE_LIFETIME = 24 * 3600.0
-LEASE = 600.0  # seconds after which a mail that was not sent is free for another worker
+LEASE_SECONDS = 600.0  # after which a mail that was not sent is free for another worker
 MAX_ATTEMPTS = 8  # over an hour
-FIRST_RETRY = 30.0  # seconds; doubled for each further attempt
-ROUND = 50  # mails that a worker sends per round
-KEEP = 30 * 24 * 3600.0  # seconds for which the state of a mail is kept
+FIRST_RETRY_SECONDS = 30.0  # doubled for each further attempt
+MAILS_PER_ROUND = 50
+KEEP_SECONDS = 30 * 24 * 3600.0  # for which the state of a mail is kept
 
 
 def hash_of(token: str) -> bytes:
@@ -58,7 +58,7 @@ async def issue_token(session: Session, services: Services, kind: str, email: st
 async def _answer_reset_requests(services: Services) -> None:
     """Queues the mail of each reset request whose address has an account. Done in the background, so that response
     times do not reveal whether it has one."""
-    for _ in range(ROUND):
+    for _ in range(MAILS_PER_ROUND):
         async with services.database.session(SERVICE, read_only=False) as session:
             asked = await session.fetchrow("one_time_tokens.take_reset_request")
             if asked is None:
@@ -90,15 +90,15 @@ async def deliver(services: Services, sender: Sender) -> int:
     """Sends mails that are due, one by one; returns how many. Safe to run in several workers at once. No database
     connection is held while talking to the mail server."""
     await _answer_reset_requests(services)
-    for done in range(ROUND):
+    for done in range(MAILS_PER_ROUND):
         async with services.database.session(SERVICE, read_only=False) as session:
-            mail = await session.fetchrow("outbox.take", lease_seconds=LEASE)
+            mail = await session.fetchrow("outbox.take", lease_seconds=LEASE_SECONDS)
         if mail is None:
             return done
         error, retry_after = await _send(services, sender, mail)
         async with services.database.session(SERVICE, read_only=False) as session:
             await session.fetch("outbox.finish", id=mail["id"], error=error, retry_after_seconds=retry_after)
-    return ROUND
+    return MAILS_PER_ROUND
 
 
 async def _send(services: Services, sender: Sender, mail: asyncpg.Record) -> tuple[str | None, float | None]:
@@ -116,5 +116,5 @@ async def _send(services: Services, sender: Sender, mail: asyncpg.Record) -> tup
             log.error("mail given up", id=str(mail["id"]), template=template, attempts=attempts, error=said)
             return said, None
         log.warning("mail not sent, will be tried again", id=str(mail["id"]), attempts=attempts, error=said)
-        return said, FIRST_RETRY * 2 ** (attempts - 1)
+        return said, FIRST_RETRY_SECONDS * 2 ** (attempts - 1)
     return None, None

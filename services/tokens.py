@@ -26,7 +26,7 @@ from settings import Settings
 OWN_ISSUER = "aclue"
 MAX_TOKEN_LENGTH = 8192
 MAX_KID_LENGTH = 256
-KNOWN_LENGTH = 10_000_000  # characters of all cached tokens together; their claims take about three times that
+CACHE_CHARACTERS = 10_000_000  # characters of all cached tokens together; their claims take about three times that
 LEEWAY = 30  # seconds by which an issuer's clock may be ahead of ours
 LATEST = 253_402_300_799  # the end of the year 9999, as for datetime
 
@@ -34,7 +34,7 @@ _PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _JWS = jwt.PyJWS(algorithms=["HS256", *ALGORITHMS])
 _TYPES = ("jwt", "at+jwt", "application/at+jwt")
 # Header members that change how a token is to be read. None is supported, so they are refused, not ignored.
-_NOT_TAKEN = frozenset({"crit", "b64", "zip", "enc", "cty"})
+_UNSUPPORTED = frozenset({"crit", "b64", "zip", "enc", "cty"})
 
 
 class Tokens:
@@ -135,7 +135,7 @@ class Tokens:
         self._forget(digest)  # a concurrent request may have added it
         self._known[digest] = (claims, keys, length)
         self._known_length += length
-        while self._known_length > KNOWN_LENGTH:
+        while self._known_length > CACHE_CHARACTERS:
             self._forget(next(iter(self._known)))
 
     def _forget(self, digest: bytes) -> None:
@@ -203,7 +203,7 @@ def _read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     header_text, payload_text, signature = token.split(".")
     _bytes(signature)
     header, payload = _json(_bytes(header_text)), _json(_bytes(payload_text))
-    if _NOT_TAKEN & header.keys():
+    if _UNSUPPORTED & header.keys():
         raise ValueError("unsupported header member")
     kid = header.get("kid")
     if not isinstance(header.get("alg"), str) or ("kid" in header and not isinstance(kid, str)):

@@ -23,7 +23,7 @@ from settings import Settings
 PLANNED_FIELD_PRICE = 2  # values charged for each field that a new document may have compiled
 MAX_PARAMETERS = 20
 LARGE_BYTES = 10_000  # of a body; parsing a smaller one takes no longer than charging for it
-BYTES_FOR_1 = 100
+BYTES_PER_COST_UNIT = 100
 MAX_VALUES = 10_000  # of variables and of extensions, counted by commas; each value is visited several times
 DOCUMENT_IDS = ("documentId", "doc_id", "id")  # in GraphQL over HTTP; in Relay; in either
 PARAMETERS = ("query", *DOCUMENT_IDS, "variables", "operationName", "extensions")
@@ -53,7 +53,7 @@ async def charge_bytes(services: Services, address: str, size: int) -> None:
 def price_of_bytes(size: int) -> int:
     """The charge for reading so many bytes. Large inputs are charged before they are parsed; small ones only if they
     are refused, as the price of a request that runs covers them."""
-    return 1 + size // BYTES_FOR_1
+    return 1 + size // BYTES_PER_COST_UNIT
 
 
 async def prepare(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> Prepared:

@@ -155,7 +155,7 @@ async def test_several_workers_send_each_mail_once(shop: Shop, mailbox: Mailbox)
 async def test_what_a_worker_took_before_it_died_is_sent_by_another(shop: Shop, mailbox: Mailbox) -> None:
     await shop.account(**ANNA)
     async with shop.services.database.session(SERVICE, read_only=False) as session:
-        assert await session.fetchrow("outbox.take", lease_seconds=outbox.LEASE)
+        assert await session.fetchrow("outbox.take", lease_seconds=outbox.LEASE_SECONDS)
     assert await mailbox.collect(shop.services) == []
     await shop.owner.execute(DUE)  # the lease is over
     assert len(await mailbox.collect(shop.services)) == 1

@@ -5,7 +5,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-help: ## Print what can be made
+help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .venv/run: requirements.txt pyproject.toml
@@ -19,21 +19,21 @@ help: ## Print what can be made
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@touch $@
 
-# GraphiQL is built where Node is; without it the page says what is missing.
+# GraphiQL is built only if Node.js is installed; without it the page explains what is missing.
 web/dist/graphiql.js: web/package-lock.json web/build.mjs $(shell find web/src -type f 2>/dev/null)
 	@if command -v npm > /dev/null; then \
 	  cd web && npm ci --silent --no-audit --no-fund && npm run --silent build && touch dist/graphiql.js \
 	  || echo "GraphiQL was not built; the API works without it"; \
 	else echo "No npm here: GraphiQL is not built; the API works without it"; fi
 
-run: .venv/run web/dist/graphiql.js ## Start everything: Postgres, demo catalogue, server (HOST, PORT, DATABASE_URL, ...)
+run: .venv/run web/dist/graphiql.js ## Start Postgres with a demo catalogue, and the server (HOST, PORT, DATABASE_URL, ...)
 	@exec $(BIN)/aclue serve
 
 test: .venv/dev ## Run all tests on an embedded Postgres
 	@$(BIN)/pytest -n auto
 
-# What differs between bases: who may do what, migrating, notifications, cancelling, and the main paths through all.
-# Not the twenty thousand requests, which ask the same of any Postgres.
+# Everything that may differ between bases: privileges, migrations, notifications, cancellation, and the main paths. Not
+# the test with twenty thousand requests, which is the same on any Postgres.
 ON_BASES = tests/security tests/integration/test_migrations.py tests/integration/test_queries.py tests/http/test_profiles.py \
   tests/http/test_swipes.py tests/http/test_personality.py tests/http/test_recommendations.py \
   tests/http/test_affiliate_clicks.py tests/http/test_products.py tests/http/test_session_merges.py \
@@ -42,19 +42,19 @@ ON_BASES = tests/security tests/integration/test_migrations.py tests/integration
   tests/integration/test_verify.py::test_a_sound_database_passes_every_check
 POSTGRES15 ?= /usr/lib/postgresql/15/bin
 
-test-bases: .venv/dev ## Run what differs between bases on a Supabase-like base and on PostgreSQL 15 (POSTGRES15=folder of its programs)
+test-bases: .venv/dev ## Run the tests that depend on the base on a Supabase-like base and on PostgreSQL 15 (POSTGRES15=folder of its programs)
 	@ACLUE_TEST_BASE=supabase $(BIN)/pytest -n auto -rs -m "not long" $(ON_BASES)
 	@if [ -x $(POSTGRES15)/initdb ]; then \
 	  ACLUE_TEST_BASE=postgres15 ACLUE_TEST_POSTGRES15=$(POSTGRES15) $(BIN)/pytest -n auto -rs -m "not long" $(ON_BASES); \
-	else echo "NOT RUN on PostgreSQL 15: there is none in $(POSTGRES15) (Debian: apt-get install postgresql-15)"; test -z "$$CI"; fi
+	else echo "NOT RUN on PostgreSQL 15: not found in $(POSTGRES15) (Debian: apt-get install postgresql-15)"; test -z "$$CI"; fi
 
-fuzz: .venv/dev ## Ask DOCUMENTS (50000) of a SEED (any) with compiled plans and without, and compare the answers
+fuzz: .venv/dev ## Compare responses with and without compiled plans to DOCUMENTS (50000) random documents of a SEED (any)
 	@DOCUMENTS=$(DOCUMENTS) SEED=$(SEED) $(BIN)/python -m tests.differential
 
-soak: .venv/dev ## Send REQUESTS (200000) of a crowd to a real server under CPU load, for at least MINUTES (0); fail on a foreign row
+soak: .venv/dev ## Send REQUESTS (200000) of many people to a server under CPU load, for at least MINUTES (0); fail on another person's row
 	@REQUESTS=$(REQUESTS) MINUTES=$(MINUTES) $(BIN)/python -m tests.soak
 
-# Commits up to this one had other rules.
+# Commits up to this one followed other rules.
 LINTED_AFTER = 466e4ee54230a49487996d88bf8b89a83417ef58
 
 check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema, commit messages: what CI runs before the tests
@@ -69,31 +69,31 @@ check: .venv/dev ## Lint, types, layers, migrations, unused code, stale schema, 
 	@if git cat-file -e $(LINTED_AFTER)^{commit} 2> /dev/null; then $(BIN)/gitlint --commits $(LINTED_AFTER)..HEAD; \
 	else echo "NOT RUN: gitlint; the history here does not reach back to $(LINTED_AFTER)"; fi
 
-hooks: .venv/dev ## Have Git check the message of each commit that you make here
+hooks: .venv/dev ## Install the Git hook that checks commit messages
 	git config core.hooksPath .hooks
 
-check-requirements: .venv/dev ## Fail when a pinned package has no wheel for the oldest or newest Python (downloads 370 MB)
+check-requirements: .venv/dev ## Fail if a pinned package has no wheel for the oldest or newest Python (downloads 370 MB)
 	@$(BIN)/python -m tests.requirements
 
 bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; bench/RESULTS.md (SECONDS=2 ROUNDS=1 for a quick look)
 	@$(BIN)/python bench/compare.py
 
-bench-exports: .venv/dev ## Download one person's 1000 MB (SIZE_MB); fail over 80 MB of memory or 100 ms for a request beside it
+bench-exports: .venv/dev ## Export 1000 MB of one person (SIZE_MB); fail over 80 MB of memory, or over 100 ms for a concurrent request
 	@$(BIN)/python bench/exports.py --size-mb $(or $(SIZE_MB),1000)
 
-bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail when time grows faster than their logarithm (SWIPES=10000000)
+bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail if time grows faster than their logarithm (SWIPES=10000000)
 	@$(BIN)/python bench/growth.py
 
-bench-plans: .venv/dev ## Fail when an operation scans a large table (ACLUE_HOME=a seeded folder, or SEED="--users ...")
+bench-plans: .venv/dev ## Fail if an operation scans a large table (ACLUE_HOME=a seeded folder, or SEED="--users ...")
 	@$(BIN)/python bench/plans.py
 
-bench-rls: .venv/dev ## Measure what row level security costs per statement (ACLUE_HOME or SEED, as above)
+bench-rls: .venv/dev ## Measure the cost of row level security per statement (ACLUE_HOME or SEED, as above)
 	@$(BIN)/python bench/rls.py
 
-bench-sessions: .venv/dev ## Measure what claims cost on the way to Postgres (SECONDS=1 REQUESTS=16)
+bench-sessions: .venv/dev ## Measure the cost of sending claims to Postgres (SECONDS=1 REQUESTS=16)
 	@$(BIN)/python bench/sessions.py
 
-bench-subscriptions: .venv/dev ## Measure what 500 idle subscribers cost; fail over 50 MB
+bench-subscriptions: .venv/dev ## Measure the memory of 500 idle subscribers; fail over 50 MB
 	@$(BIN)/python bench/subscriptions.py
 
 schema: .venv/run ## Write schema.graphql, docs/schema.md and docs/sql-writes.md
@@ -108,5 +108,5 @@ format: .venv/dev ## Format the code
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
-clean: ## Remove what was built (the data folder stays)
+clean: ## Remove build artefacts (the data folder stays)
 	@rm -rf .venv web/dist web/node_modules build *.egg-info

@@ -1,5 +1,5 @@
-"""The `aclue` command: what there is, and `serve`. Thin: each command says what it needs and calls the rest of the
-code."""
+"""The `aclue` command: its subcommands, and `serve` itself. Commands are thin: they read their options and call the
+rest of the code."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ async def _check_schema(dsns: Dsns) -> None:
 
 
 async def _prepare(settings: Settings, dsns: Dsns, secret: str) -> str | None:
-    """Makes the database ready to be served; a demo token in development, where the owner's log-in is at hand."""
+    """Prepares the database for serving. Returns a demo token in development, where the owner's log-in is available."""
     if settings.is_production or dsns.owner is None:
         await _check_schema(dsns)
         return None
@@ -95,10 +95,10 @@ def _group(explanation: str) -> typer.Typer:
 
 
 app = _group("Aclue: a GraphQL API over Postgres for gifting.")
-imports = _group("Bring data in.")
-rebuild = _group("Compute derived data anew.")
+imports = _group("Import data.")
+rebuild = _group("Rebuild derived data.")
 erasures = _group("Exports, erasures and retention.")
-trusted = _group("Documents of front ends.")
+trusted = _group("Trusted documents of clients.")
 app_roles = _group("Admins and analysts.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 

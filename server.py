@@ -56,15 +56,15 @@ CSP = (
     "font-src 'self' data:; connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
 )
-# The same address has JSON for those who prefer that.
+# The same URL serves JSON, depending on Accept.
 _PAGE_HEADERS = {"content-security-policy": CSP, "cache-control": "no-cache", "vary": "accept"}
 
 
 def create_app(
     settings: Settings, database_url: str, secret: str, *, background: Sequence[Job] = jobs.JOBS
 ) -> Starlette:
-    """The service on one database. `secret` signs tokens, cursors and links. `background` is what it does beside
-    answering."""
+    """The service on one database. `secret` signs tokens, cursors and links; `background` are the jobs that run beside
+    requests."""
     engine = Engine(settings)
     trusted = trusted_documents.load(settings, engine)
 
@@ -104,7 +104,7 @@ def create_app(
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
     )
-    app.router.redirect_slashes = False  # it would lead to whatever Host says
+    app.router.redirect_slashes = False  # such a redirect would trust the Host header
     app.state.engine = engine
     streams = Streams(engine, settings, lambda: app.state.services)
     app.proxies = Proxies(settings.trusted_networks)
@@ -118,7 +118,8 @@ def create_app(
 
 @contextlib.contextmanager
 def _stopped_by_signals(streams: Streams) -> Iterator[None]:
-    """Servers tell an app that they stop once all connections are over; open streams have to hear it before that."""
+    """Stops streams on SIGINT and SIGTERM: servers run an app's shutdown only after all connections are closed, which
+    open streams would delay."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -132,7 +133,7 @@ def _stopped_by_signals(streams: Streams) -> Iterator[None]:
             handler(number, frame)
 
     for number, handler in before.items():
-        if callable(handler):  # not where nobody would stop anything
+        if callable(handler):  # SIG_DFL and SIG_IGN stay
             signal.signal(number, stop)
     try:
         yield
@@ -143,7 +144,7 @@ def _stopped_by_signals(streams: Streams) -> Iterator[None]:
 
 
 class _App(Starlette):
-    """Everything but GraphQL and exports is routed; these make their answers themselves."""
+    """Dispatches GraphQL, WebSockets and exports directly; everything else goes through middleware and routes."""
 
     graphql: GraphQL
     websockets: WebSockets
@@ -165,7 +166,7 @@ class _App(Starlette):
             await self.routed(scope, receive, send)
 
     def _inner(self, path: str) -> str:
-        """A path as routes know it: a proxy may pass the prefix in PUBLIC_URL on or strip it."""
+        """The path without the prefix of PUBLIC_URL, which a proxy may keep or strip."""
         if self.prefix and (path == self.prefix or path.startswith(f"{self.prefix}/")):
             path = path.removeprefix(self.prefix) or "/"
         return "/graphql" if path == "/graphql/" else path
@@ -176,7 +177,7 @@ class _App(Starlette):
 
 
 class _Headers:
-    """A request id and safe defaults on every answer, that to a fault of ours included."""
+    """Adds a request id and security headers to every response, internal errors included."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -209,7 +210,7 @@ class _Headers:
 
 
 def _graphiql_routes(prefix: str) -> list[BaseRoute]:
-    """The page, the way to it, and what it loads: nothing where it was not built. All of it under the prefix."""
+    """GraphiQL below the prefix: its page, the redirect from `/`, and its assets where they were built."""
     built = WEB / "dist"
     files = [Mount("/graphiql", StaticFiles(directory=built))] if built.is_dir() else []
 
@@ -229,7 +230,7 @@ def configure_logging(settings: Settings) -> None:
     level = {"debug": 10, "info": 20, "warning": 30, "error": 40}.get(settings.log_level.lower(), 20)
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # wherever that goes when something is said
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up per message: stderr may be replaced
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
@@ -240,17 +241,17 @@ def configure_logging(settings: Settings) -> None:
     )
 
 
-def settle_memory() -> None:
-    """Takes what was made on the way here, the schema above all, out of the collector's sight: it stays, and looking
-    through it again and again would hold up requests. What requests make is looked through less often than by default:
-    hardly any of it refers to itself."""
+def tune_gc() -> None:
+    """Exempts what startup has allocated, mainly the schema, from garbage collection: it lives as long as the process,
+    and traversing it again and again would stall requests. Collections run less often than by default, as requests
+    create hardly any reference cycles."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 50)
 
 
 def app_from_environment() -> Starlette:
-    """For `uvicorn server:app_from_environment --factory`: a worker of `aclue serve`, or a deployment of one's own."""
+    """For `uvicorn server:app_from_environment --factory`: a worker of `aclue serve`, or your own deployment."""
     import settings as settings_module
 
     loaded = settings_module.load()
@@ -258,7 +259,7 @@ def app_from_environment() -> Starlette:
     if not loaded.database_url or not loaded.jwt_secret:
         raise SettingsError("DATABASE_URL, JWT_SECRET: needed to serve without `aclue serve`")
     app = create_app(loaded, loaded.database_url, loaded.jwt_secret)
-    settle_memory()
+    tune_gc()
     return app
 
 
@@ -296,7 +297,7 @@ def run(settings: Settings, database_url: str, secret: str, banner: str) -> bool
     }
     if settings.workers == 1:
         served = create_app(settings, database_url, secret)
-        settle_memory()
+        tune_gc()
         server = _Server(uvicorn.Config(served, lifespan="on", **options), banner)
         server.run()
         return server.started

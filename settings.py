@@ -1,4 +1,4 @@
-"""Everything the environment says, read once into one frozen object. Nothing else reads the environment."""
+"""Settings: environment variables, parsed once into one frozen object. No other module reads the environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Positive = Annotated[int, Meta(ge=1)]
 
 
 class SettingsError(ValueError):
-    """A variable of the environment cannot be used; the message names it."""
+    """An environment variable is invalid; the message names it."""
 
 
 class Environment(Enum):
@@ -32,14 +32,14 @@ class Environment(Enum):
 
 
 class ClaimsMode(Enum):
-    """How claims reach Postgres: in the round trip of the query itself, or in ordinary transactions."""
+    """How claims reach Postgres: pipelined in the round trip of the query itself, or set in an ordinary transaction."""
 
     PIPELINED = "pipelined"
     TRANSACTION = "transaction"
 
 
 class DocumentsMode(Enum):
-    """Which documents run: any, any but those outside the manifest are noted, or those of the manifest alone."""
+    """Which documents run: all, all while those outside the manifest are logged, or only those of the manifest."""
 
     OPEN = "open"
     PREFER = "prefer"
@@ -47,7 +47,7 @@ class DocumentsMode(Enum):
 
 
 class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
-    """One field per variable, of the same name in capitals; `.env.example` explains each."""
+    """One field per environment variable, which has the same name in capitals; `.env.example` explains each."""
 
     environment: Environment = Environment.DEVELOPMENT
     aclue_home: str = ".aclue"
@@ -160,7 +160,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
     @property
     def serves_graphiql(self) -> bool:
-        """It needs the schema's description, and documents of its user's own."""
+        """GraphiQL needs introspection, and runs documents that no manifest has."""
         return self.introspection and self.trusted_documents_mode is not DocumentsMode.ONLY
 
     @property
@@ -170,33 +170,33 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
     @property
     def base_url(self) -> str:
-        """Where the world reaches this server, without a slash at the end."""
+        """The public URL of this server, without a trailing slash."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def base_path(self) -> str:
-        """The path of that URL, without a slash at the end: empty for most."""
+        """The path of that URL, without a trailing slash; usually empty."""
         return urlsplit(self.base_url).path
 
     @property
     def app_base_url(self) -> str:
-        """Where the app that people see is, without a slash at the end: mails link there."""
+        """The URL of the app, which mails link to, without a trailing slash."""
         return (self.app_url or self.base_url).rstrip("/")
 
     @property
     def allowed_origins(self) -> list[str]:
-        """Origins whose pages may read answers, in lower case."""
+        """Origins that CORS allows, in lower case."""
         return _listed(self.cors_origins)
 
     @property
     def allowed_headers(self) -> list[str]:
-        """Names of headers that these pages may send beside those every client may, in lower case."""
+        """Request headers that CORS allows in addition to the built-in ones, in lower case."""
         return _listed(self.cors_headers)
 
     @property
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
-        """Where proxies stand whose X-Forwarded-For is believed. Raises ValueError."""
+        """Networks of the proxies whose X-Forwarded-For is trusted. Raises ValueError."""
         return [_network(each.strip()) for each in self.trusted_proxies.split(",") if each.strip()]
 
     @property
@@ -204,7 +204,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
         return not self.database_url
 
 
-_WIDEST_PROXY_NETWORK = {4: 8, 6: 7}  # prefix lengths: 10.0.0.0/8 and fc00::/7 are somebody's own networks
+_WIDEST_PROXY_NETWORK = {4: 8, 6: 7}  # prefix lengths: 10.0.0.0/8 and fc00::/7 are private networks
 _HOST = r"[^\s/?#@*:,]+"
 _ORIGIN = re.compile(
     # https://host; https://*.domain with more than a top-level domain; both with a port, or :* for any. Or the origin
@@ -214,7 +214,7 @@ _ORIGIN = re.compile(
 )
 _HEADER = re.compile(r"[!#$%&'+.^_`|~0-9a-z-]+")
 
-# Attempts are people typing in development and tests; a tight limit would only be in their way.
+# Tight limits would only get in the way of development and tests.
 _DEVELOPMENT_DEFAULTS = {
     "SIGN_IN_ATTEMPTS": "1000",
     "SIGN_UP_ATTEMPTS": "1000",
@@ -252,7 +252,10 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     _check_urls(settings)
     _check_cors(settings)
     if settings.default_currency not in EXPONENTS:
-        raise SettingsError("DEFAULT_CURRENCY: unknown; write a code of ISO 4217 in capitals, such as GBP")
+        raise SettingsError(
+            f"DEFAULT_CURRENCY: {settings.default_currency!r} is unknown; "
+            "write a code of ISO 4217 in capitals, such as GBP"
+        )
     _check_proxies(settings)
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
@@ -272,7 +275,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def _with_parameters(settings: Settings, given: Mapping[str, str]) -> Settings:
-    """What the parameters of DATABASE_URL say where no variable does."""
+    """Applies parameters of DATABASE_URL where the corresponding variable is not set."""
     parsed = {}
     for name in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "LISTEN_DATABASE_URL"):
         try:
@@ -323,12 +326,12 @@ def _check_cors(settings: Settings) -> None:
 
 
 def _listed(text: str) -> list[str]:
-    """What stands between commas, in lower case."""
+    """Comma-separated items, in lower case."""
     return [each.strip().lower() for each in text.split(",") if each.strip()]
 
 
 def _network(text: str) -> IPv4Network | IPv6Network:
-    """An address, or a network. Raises ValueError."""
+    """Parses an address or a network. Raises ValueError."""
     network = ip_network(text)
     mapped = getattr(network.network_address, "ipv4_mapped", None)  # ::ffff:10.0.0.0/104 is 10.0.0.0/8
     return network if mapped is None or network.prefixlen < 96 else ip_network((mapped, network.prefixlen - 96))
@@ -346,7 +349,7 @@ def _check_proxies(settings: Settings) -> None:
         raise SettingsError(f"TRUSTED_PROXIES: {error}; {advice}") from None
     for network in trusted:
         if network.prefixlen < _WIDEST_PROXY_NETWORK[network.version]:
-            raise SettingsError(f"TRUSTED_PROXIES: {network} is nearly everybody; {advice}")
+            raise SettingsError(f"TRUSTED_PROXIES: {network} is too wide; {advice}")
 
 
 def _check_mail(settings: Settings) -> None:

@@ -55,7 +55,7 @@ class AccountTour(Tour):
         return {"email": self._email, "password": self._password}
 
     async def _become(self, name: str, kind: str, given: dict[str, Any]) -> str:
-        """Whoever the tokens of the payload say, once they were refreshed: the refresh token."""
+        """Continues with the tokens of the payload, after one refresh; returns the refresh token."""
         tokens = await self._write(name, kind, TOKENS, given)
         self._token = tokens["accessToken"]
         renewed = {"refreshToken": tokens["refreshToken"]}

@@ -70,7 +70,7 @@ class Comparison:
         return contender not in self.servers or contender in question.documents
 
     def server(self, name: str, question: Question) -> Peer:
-        return self.all[peers.ACLUE_ANEW if name == ACLUE and question.ranks_anew else name]
+        return self.all[peers.ACLUE_UNCACHED if name == ACLUE and question.uncached else name]
 
     def store_feeds(self) -> None:
         """What this server recommends its readers becomes rows for the others."""

@@ -75,7 +75,7 @@ def running(home: Path = HOME, seed: Mapping[str, int] = SEED) -> Iterator[tuple
     command = ["seed", *options] if is_new else ["migrate"]
     done = subprocess.run([sys.executable, "-m", "cli", *command], cwd=ROOT, env=environment, check=False)
     if done.returncode:
-        sys.exit(f"the database of the benchmark cannot be used; remove {home} to seed it anew")
+        sys.exit(f"the database of the benchmark cannot be used; remove {home} to seed it again")
     (home / "seeded").touch()
     kept = secrets.load_or_create(home)
     attached = embedded.running_dsns(home, kept)
@@ -96,7 +96,7 @@ async def prepare(dsns: Dsns, secret: str, home: Path = HOME) -> Prepared:
         ids = [row["id"] for row in found]
         readers = sum(row["reads"] for row in found)
         if not 0 < readers < len(ids):
-            sys.exit(f"nobody to read, or nobody to write; remove {home} to seed it anew")
+            sys.exit(f"no readers, or no writers; remove {home} to seed it again")
         issuer = Tokens(settings_module.load({}), secret)
         issued = [(key, *issuer.issue(key, lifetime=TOKEN_LIFETIME)) for key in ids]
         await superuser.execute(

@@ -47,7 +47,7 @@ def measure(prepared: Prepared, questions: list[Question], seconds: float) -> Ti
     times: Times = {}
     with peers.all_of([ACLUE], prepared) as servers:
         for question in questions:
-            server = servers[peers.ACLUE_ANEW if question.ranks_anew else ACLUE]
+            server = servers[peers.ACLUE_UNCACHED if question.uncached else ACLUE]
             job = load.Job(
                 port=server.port,
                 connections=CONNECTIONS,

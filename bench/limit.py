@@ -101,7 +101,7 @@ def record(questions: list[Question], prepared: Prepared) -> dict[str, list[Logg
     found: dict[str, list[LoggedStatement]] = {}
     with _logging(prepared), peers.all_of([ACLUE], prepared) as servers:
         for question in questions:
-            server = servers[peers.ACLUE_ANEW if question.ranks_anew else ACLUE]
+            server = servers[peers.ACLUE_UNCACHED if question.uncached else ACLUE]
             person = (prepared.writers if question.writes else prepared.readers)[0]
             for attempt in range(3):  # by the third every cache is warm
                 start = log.stat().st_size

@@ -203,7 +203,7 @@ class Tour:
         await self._write("exportMyData", "", "url document", {})
 
     async def decide(self, *, granted: bool) -> None:
-        """Grants everything, or withdraws it: what was derived from swipes is made anew, or deleted."""
+        """Grants or withdraws all consents, which rebuilds or deletes what was derived from swipes."""
         purposes = ("PERSONALISATION", "ANALYTICS", "MARKETING")
         decisions = [{"purpose": purpose, "granted": granted} for purpose in purposes]
         given = {"consents": decisions, "policyVersion": "plans"}

@@ -1,8 +1,8 @@
-"""Functions in the benchmark's database by which the peers do what this server does: the same statements of
-sql/queries, in plain functions that run as their caller.
+"""Database functions with which the peers do the same work as this server: the statements of sql/queries, in plain
+functions that run with the caller's rights.
 
-PostGraphile and the plain Strawberry server have nothing of their own for a feed or for recording swipes, and would be
-measured doing less. Made anew at each run, so that they follow sql/queries.
+PostGraphile and the plain Strawberry server have no feed and cannot record swipes, and would be measured doing less.
+The functions are recreated for each run, so that they match sql/queries.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def _schema() -> str:
 
 
 async def create(superuser: asyncpg.Connection[Any]) -> None:
-    """Makes the schema `bench` anew."""
+    """Recreates the schema `bench`."""
     async with superuser.transaction():
         for part in (_schema(), _feed(), _record_swipes()):
             await superuser.execute(part)

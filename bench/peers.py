@@ -99,7 +99,7 @@ def started(
             process.wait()
 
 
-def aclue(prepared: Prepared, *, ranks_anew: bool = False) -> Any:
+def aclue(prepared: Prepared, *, uncached: bool = False) -> Any:
     """This server, as `aclue serve` starts it in production; with the rankings of all readers kept, or of none."""
     environment = {
         "ENVIRONMENT": "production",
@@ -118,22 +118,22 @@ def aclue(prepared: Prepared, *, ranks_anew: bool = False) -> Any:
         "STORAGE_LIMIT_NETWORK": str(10**12),
         "STORAGE_LIMIT_ANONYMOUS": str(10**12),
         "MODEL_REFRESH_INTERVAL": "86400",  # its housekeeping would fall into some window or other, of any server
-        "RANKING_LIFETIME": "0" if ranks_anew else "3600",
+        "RANKING_LIFETIME": "0" if uncached else "3600",
         "START_SESSION_ATTEMPTS": "1000000",
         "SIGN_IN_ATTEMPTS": "1000000",
     }
-    return started(ACLUE, [sys.executable, "-m", "cli", "serve"], environment, log=_log(prepared, ranks_anew))
+    return started(ACLUE, [sys.executable, "-m", "cli", "serve"], environment, log=_log(prepared, uncached))
 
 
-def _log(prepared: Prepared, ranks_anew: bool) -> Path:
-    return prepared.home / ("aclue_anew.log" if ranks_anew else "aclue.log")
+def _log(prepared: Prepared, uncached: bool) -> Path:
+    return prepared.home / ("aclue_uncached.log" if uncached else "aclue.log")
 
 
 def plan_share(prepared: Prepared) -> float | None:
     """The share of its requests that this server, now stopped, answered by compiled plans, as it said at its end."""
     counts: Counter[str] = Counter()
-    for ranks_anew in (False, True):
-        for line in _log(prepared, ranks_anew).read_text().splitlines():
+    for uncached in (False, True):
+        for line in _log(prepared, uncached).read_text().splitlines():
             if '"requests answered"' in line:
                 counts += Counter({name: count for name, count in json.loads(line).items() if type(count) is int})
     return counts["planned"] / counts.total() if counts else None
@@ -184,7 +184,7 @@ def plain_strawberry(prepared: Prepared) -> Any:
     return started(PLAIN, [*command, "--no-access-log", "--log-level", "warning"], environment)
 
 
-ACLUE_ANEW = "aclue_anew"
+ACLUE_UNCACHED = "aclue_uncached"
 SERVERS = {ACLUE: aclue, POSTGRAPHILE: postgraphile, PLAIN: plain_strawberry}
 
 
@@ -194,7 +194,7 @@ def all_of(names: list[str], prepared: Prepared) -> Iterator[dict[str, Peer]]:
     with ExitStack() as stack:
         servers = {name: stack.enter_context(SERVERS[name](prepared)) for name in names}
         if ACLUE in names:
-            servers[ACLUE_ANEW] = stack.enter_context(aclue(prepared, ranks_anew=True))
+            servers[ACLUE_UNCACHED] = stack.enter_context(aclue(prepared, uncached=True))
         yield servers
 
 

@@ -25,15 +25,15 @@ DIRECTIONS = ("right", "left", "up", "right", "down")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """`variables` gives what goes beside the document to a server, where the ids of products and client swipe ids of a
-    mutation are PICKED and UNIQUE. `ranks_anew`: asked of a server that keeps no rankings."""
+    """`variables` returns the variables for a server; in a mutation PICKED and UNIQUE are placeholders for product ids
+    and client swipe ids. `uncached`: measured on a server that caches no rankings."""
 
     name: str
     title: str
     documents: dict[str, str]
     variables: Callable[[str, list[UUID]], dict[str, Any]] = lambda server, categories: {}
     writes: bool = False
-    ranks_anew: bool = False
+    uncached: bool = False
     uncompared: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -98,7 +98,7 @@ LIVE_FEED = Question(
     },
     # What reasons are written from: this server writes them, the others hand out the terms.
     uncompared=frozenset({"reasons", "terms", *_TERMS.split()}),
-    ranks_anew=True,
+    uncached=True,
 )
 
 SWIPES = Question(

@@ -119,7 +119,7 @@ async def measure(dsns: Dsns) -> int:
             pairs = []
             for repeat in range(REPEATS):
                 both = [(bound, "", f"/*{claims.role}*/ {sql}"), (free, "aclue_owner", f"/*owner*/ {sql}")]
-                turn = both if repeat % 2 else both[::-1]  # whoever comes second finds the pages warm
+                turn = both if repeat % 2 else both[::-1]  # the second one finds the pages warm
                 took = {role: await once(connection, claims, role, text, arguments) for connection, role, text in turn}
                 pairs.append((took[""], took["aclue_owner"]))
             cost = statistics.median(with_it - without for with_it, without in pairs)

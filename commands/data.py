@@ -1,4 +1,4 @@
-"""Data brought in, made up, or computed anew."""
+"""Imports, seeds and rebuilds data."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def import_products(
         bool, typer.Option(help="Deactivate what is gone even when the feed shrank by over 30 %.")
     ] = False,
 ) -> None:
-    """Import a product feed. Only what changed is written; rejected lines are listed in a file."""
+    """Import a product feed. Only changed products are written; rejected lines are listed in a file."""
     settings = load_settings()
     shipped = demo.FOLDER / "mappings" / f"{mapping}.toml"
     report_path = rejects or Path.cwd() / f"{file.name}.rejects.tsv"
@@ -75,7 +75,7 @@ async def _import_products(dsns: Dsns, file: Path, mapping: Path, rejects: Path,
 def rebuild_personalities(
     user_id: Annotated[str, typer.Option(help="Of one profile (default: everybody).")] = "",
 ) -> None:
-    """Put personalities together anew from quizzes and swipes."""
+    """Rebuild personality profiles from quizzes and swipes."""
     subject = uuid_of(user_id, "--user-id")
     settings = load_settings()
     with databases(settings) as dsns:
@@ -90,7 +90,7 @@ async def _rebuild_personalities(settings: Settings, dsns: Dsns, subject: UUID |
         await owner.execute(QUERIES["personality.mark_everybody_due"].sql, subject)
     database = await Database.connect(dsns.api, settings)
     try:
-        return await personality.update_from_behaviour(database, most=sys.maxsize)
+        return await personality.update_from_behaviour(database, limit=sys.maxsize)
     finally:
         await database.close()
 
@@ -98,7 +98,7 @@ async def _rebuild_personalities(settings: Settings, dsns: Dsns, subject: UUID |
 def rebuild_preferences(
     user_id: Annotated[str, typer.Option(help="Of one profile (default: everybody who ever swiped).")] = "",
 ) -> None:
-    """Compute signals and preferences anew from the swipes."""
+    """Rebuild signals and preferences from swipes."""
     subject = uuid_of(user_id, "--user-id")
     settings = load_settings()
     with databases(settings) as dsns:
@@ -134,8 +134,8 @@ def seed(
     ] = None,
     force: Annotated[bool, typer.Option(help="Even where ENVIRONMENT is production.")] = False,
 ) -> None:
-    """Add made-up people, products and swipes for tests and benchmarks. The same options give the same rows. Nothing
-    that is there is changed; a seed is loaded once. Meanwhile a large one holds the tables, so stop the server."""
+    """Add generated people, products and swipes for tests and benchmarks. The same options give the same rows. Existing
+    rows are not changed; a seed is loaded once. A large one locks the tables, so stop the server first."""
     settings = load_settings()
     if settings.is_production and not force:
         fail("seed: this is production, and made-up people would be among the real ones; --force does it all the same")

@@ -1,4 +1,4 @@
-"""The database: brought up to date, checked, opened."""
+"""Migrates, checks and opens the database."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from settings import Settings
 
 
 async def bring_up_to_date(dsns: Dsns, to: str = "") -> MigrationPlan:
-    """Applies what is pending; what that was."""
+    """Applies pending files; returns their names."""
     async with connected_as_owner(dsns) as owner:
         with progress("Migrating") as advance:
             done = await migrations.migrate(owner, to=to, on_applied=lambda name: advance(name))
@@ -34,7 +34,7 @@ async def bring_up_to_date(dsns: Dsns, to: str = "") -> MigrationPlan:
 
 
 async def _plan(dsns: Dsns, to: str, is_rollback: bool) -> tuple[list[str], bool]:
-    """What would run, and whether repeatable files would have to wait."""
+    """The names of pending files, and whether repeatable files would be skipped."""
     async with connected_as_owner(dsns) as owner:
         if is_rollback:
             return [file.name for file in await rollbacks.plan_rollback(owner)], False
@@ -142,7 +142,7 @@ def psql(context: typer.Context) -> None:
     with databases(load_settings()) as dsns:
         try:
             parts = urlsplit(for_libpq(owner_of(dsns)))
-            # The password goes by the environment: everybody on the machine can read a command line.
+            # The password is passed in the environment, as other users can read command lines.
             environment = {**os.environ, "PGPASSWORD": unquote(parts.password or "")}
             address = (parts.hostname or "") + (f":{parts.port}" if parts.port else "")
             url = urlunsplit(parts._replace(netloc=f"{parts.username}@{address}"))

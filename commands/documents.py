@@ -1,5 +1,4 @@
-"""What is written from the code: schema.graphql, docs/schema.md, docs/sql-writes.md; what changed in the schema. What
-front ends wrote for it: their documents."""
+"""Generates schema.graphql, docs/schema.md and docs/sql-writes.md; compares schemas; checks trusted documents."""
 
 from __future__ import annotations
 
@@ -25,7 +24,7 @@ def schema(
     output: Annotated[Path | None, typer.Option(help="A file to write (default: print).")] = None,
     check: Annotated[bool, typer.Option(help="Fail when schema.graphql is not what the code says.")] = False,
 ) -> None:
-    """Print the GraphQL schema; or see what has changed in it."""
+    """Print the GraphQL schema, or what has changed in it."""
     if context.invoked_subcommand is not None:
         return
     from schema.schema import build
@@ -45,8 +44,8 @@ def diff(
     old: Annotated[Path, typer.Argument(help="An earlier schema.graphql.")],
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
 ) -> None:
-    """Say what has changed since an earlier schema.graphql that clients may notice. Exit code 1 for breaking changes.
-    Dangerous ones, such as a new value of an enum, break clients that do not reckon with them. Needs no database."""
+    """List changes since an earlier schema.graphql that clients may notice. Exit code 1 for breaking changes. Dangerous
+    ones, such as a new value of an enum, break clients that are not prepared for them. Needs no database."""
     from engine.compatibility import changes_since
 
     try:
@@ -64,8 +63,8 @@ def diff(
 
 
 def docs() -> None:
-    """Write docs/schema.md (tables, columns and indexes, who writes and reads them) and docs/sql-writes.md (what people
-    may write by SQL). On a database of its own."""
+    """Write docs/schema.md (tables, columns and indexes, with their readers and writers) and docs/sql-writes.md (what
+    people may write by SQL). Uses a temporary database."""
     from db import documentation, sql_writes
     from schema.schema import row_types
 
@@ -87,7 +86,7 @@ def docs() -> None:
 
 
 def require_manifest(settings: Settings) -> None:
-    """Fails with a clear line where the manifest of the settings cannot be used, before anything is started."""
+    """Fails with a clear message if the manifest in the settings is invalid, before anything is started."""
     from engine import trusted_documents
     from engine.engine import Engine
 
@@ -103,8 +102,8 @@ def check(
     max_statements: Annotated[int | None, typer.Option(help="SQL statements that are sure to run.", min=0)] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print a list of objects.")] = False,
 ) -> None:
-    """Check every operation of a manifest: whether it fits the schema, what it may cost, how many SQL statements it
-    runs at least. Exit code 1 for one that does not fit or is over a budget. Needs no database."""
+    """Check every operation of a manifest: whether it is valid, its maximum cost, and its minimum number of SQL
+    statements. Exit code 1 for one that is invalid or over a budget. Needs no database."""
     from engine import trusted_documents
     from engine.document_reports import report
     from engine.engine import Engine

@@ -33,7 +33,7 @@ def export(
         Path | None, typer.Option(help="A file, readable by you alone. Default: standard output.")
     ] = None,
 ) -> None:
-    """Write all that is kept of a person, as JSON lines. A complete file ends with a line that says so."""
+    """Write all stored data of a person, as JSON lines. The last line marks the file as complete."""
     if bool(email) == bool(user_id):
         fail("give --email or --user-id")
     known_id = uuid_of(user_id, "--user-id")
@@ -80,7 +80,7 @@ def _opened(output: Path | None) -> contextlib.AbstractContextManager[BinaryIO]:
 
 
 class _OwnersReader:
-    """See db.exports.Reader. The owner may read everything; the statements name the person."""
+    """See db.exports.Reader. The owner may read everything; the statements filter by person."""
 
     def __init__(self, owner: asyncpg.Connection[Any]) -> None:
         self._owner = owner
@@ -93,7 +93,7 @@ class _OwnersReader:
 
 
 def tombstones() -> None:
-    """Print what is left of erased people, a JSON object a line: keep it apart from the backups of the database."""
+    """Print the tombstones of erased people, as JSON lines: store them apart from backups of the database."""
     with databases(load_settings()) as dsns:
         for tombstone in asyncio.run(_tombstones(dsns)):
             print(msgspec.json.encode(tombstone).decode())
@@ -107,7 +107,7 @@ async def _tombstones(dsns: Dsns) -> list[privacy.Tombstone]:
 def reapply(
     file: Annotated[Path | None, typer.Option(help="Tombstones that the restored backup is too old to have.")] = None,
 ) -> None:
-    """Erase again whoever was erased, after a backup was restored."""
+    """Repeat all erasures after a backup was restored."""
     settings = load_settings()
     try:
         more = privacy.read_tombstones(file.read_text().splitlines()) if file else []
@@ -124,7 +124,7 @@ async def _reapply(dsns: Dsns, secret: str, more: list[privacy.Tombstone]) -> in
 
 
 def purge() -> None:
-    """Remove what is older than the periods of the settings (RETENTION_*). For once a day."""
+    """Delete data that is older than the periods in the settings (RETENTION_*). Run it once a day."""
     settings = load_settings()
     with databases(settings) as dsns:
         removed = asyncio.run(_purge(settings, dsns))

@@ -22,13 +22,13 @@ Role = Annotated[str, typer.Argument(help="admin or analyst.")]
 
 
 def grant(email: Email, role: Role) -> None:
-    """Make somebody admin or analyst, from their next access token on. The e-mail must be verified."""
+    """Make a person admin or analyst, from their next access token on. The e-mail must be verified."""
     change = _run(lambda dsns: _change(dsns, email, role, is_granted=True))
     print(f"{change.email} is {change.role}{' now' if change.is_new else ' already'}")
 
 
 def revoke(email: Email, role: Role) -> None:
-    """Take a role from somebody. The last admin stays."""
+    """Revoke a person's role. The last admin stays."""
     change = _run(lambda dsns: _change(dsns, email, role, is_granted=False))
     print(f"{change.email} {'is no longer' if change.is_new else 'was not'} {role}")
 

@@ -1,4 +1,4 @@
-"""What the commands share: settings, log-ins, one clear line when something is wrong, progress on the terminal."""
+"""Shared by the commands: settings, log-ins, error messages, and progress on the terminal."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ console = Console(stderr=True)
 
 
 def fail(message: str) -> NoReturn:
-    """One clear line, and exit code 1."""
+    """Prints an error in one line, and exits with code 1."""
     note(f"aclue: {message}", "red")
     raise typer.Exit(1)
 
 
 def note(message: str, style: str) -> None:
-    """A line beside a command's output."""
+    """Prints a line to standard error."""
     console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -49,8 +49,8 @@ def secret_of(settings: Settings) -> str:
 
 @contextlib.contextmanager
 def databases(settings: Settings, *, owning: bool = False) -> Iterator[Dsns]:
-    """Where to log in. Without DATABASE_URL: the embedded server, attached to where it runs (unless `owning`), else
-    started for the length of the block."""
+    """The log-ins. Without DATABASE_URL those of the embedded server: attached to if it is running (unless `owning`),
+    else started for the duration of the block."""
     if not settings.uses_embedded_server:
         yield Dsns(api=settings.database_url, owner=settings.migration_database_url or None)
         return
@@ -87,7 +87,7 @@ async def connected(dsn: str, variable: str) -> AsyncIterator[asyncpg.Connection
 
 @contextlib.asynccontextmanager
 async def connected_as_owner(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """As the owner of the schema, where its log-in is known."""
+    """A connection of the schema's owner, if its log-in is known."""
     variable = "MIGRATION_DATABASE_URL" if dsns.owner else "DATABASE_URL"
     async with connected(owner_of(dsns), variable) as connection:
         yield connection
@@ -99,7 +99,7 @@ def owner_of(dsns: Dsns) -> str:
 
 @contextlib.contextmanager
 def progress(title: str) -> Iterator[Any]:
-    """A spinner on the terminal with a line of text that the yielded function sets."""
+    """Shows a spinner with a line of text, which the yielded function sets."""
     columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None)
@@ -107,7 +107,7 @@ def progress(title: str) -> Iterator[Any]:
 
 
 def uuid_of(text: str, option: str) -> UUID | None:
-    """The uuid that an option gives; None where it was left out."""
+    """The UUID of an option; None if it was omitted."""
     try:
         return UUID(text) if text else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""Access tokens for whoever runs the service."""
+"""Access tokens for operators."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def token(
 
 
 async def _account_of(settings: Settings, dsns: Dsns, email: str) -> tuple[UUID, bool]:
-    """Its id, and whether the e-mail is verified."""
+    """The account's id, and whether its e-mail is verified."""
     address = emails.parse(email)
     if address is None:
         fail("--email: not an e-mail address")
@@ -70,7 +70,7 @@ async def _account_of(settings: Settings, dsns: Dsns, email: str) -> tuple[UUID,
 
 
 async def _ensure_profile(settings: Settings, subject: UUID, *, is_anonymous: bool) -> None:
-    """A token of nobody can write nothing, so in development the profile is made where a database is at hand."""
+    """A token without a profile cannot write, so in development the profile is created if a database is available."""
     dsn = settings.migration_database_url or settings.database_url
     if not dsn:
         dsns = embedded.running_dsns(settings.home, secrets.load_or_create(settings.home))

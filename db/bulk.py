@@ -1,7 +1,7 @@
-"""Large loads: indexes and foreign keys are taken off, and built anew when the rows are in.
+"""Bulk loads: indexes and foreign keys are dropped, and rebuilt once the rows are in.
 
-All within the caller's transaction. Whatever interrupts it, an error, a killed process or a crash of the server, is a
-rollback to the tables as they were, indexes included. Meanwhile nobody else can read them.
+All of it happens in the caller's transaction: an error, a killed process or a crash of the server rolls the tables
+back, including their indexes. Until the commit nobody else can read them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ async def without_indexes(
     if not connection.is_in_transaction():
         raise RuntimeError("only in a transaction: an interruption would leave the tables without indexes")
     rows = await connection.fetch(QUERIES["bulk.constraints_and_indexes"].sql, list(tables))
-    for row in rows:  # foreign keys first: they lean on the indexes
+    for row in rows:  # foreign keys first: they depend on the indexes
         await connection.execute(row["drop"])
     yield
     for row in reversed(rows):

@@ -1,11 +1,12 @@
-"""Changes told to every process: one connection per process listens and speaks (LISTEN, NOTIFY).
+"""Notifies all processes of changes (LISTEN, NOTIFY), over one connection per process.
 
-A line of a notification is `topic owner`, or `topic owner detail`: ids, never values. Whoever hears of a change reads
-it under the claims of the person it is for.
+A line of a notification is `topic owner`, or `topic owner detail`: ids, never values. Receivers read the change under
+the claims of the person it is for.
 
-What is rare and must not be missed is told by triggers, in its own transaction (sql/functions/changes.sql). What
-happens all the time, a swipe, is told here after its transaction, many in one notification: a transaction with a NOTIFY
-keeps all others with one from committing, which took 16 writers from 4,500 commits a second to 900.
+Changes that are rare and must not be missed are notified by triggers, in their own transaction
+(sql/functions/changes.sql). Frequent ones, such as swipes, are notified here after their transaction, many in one
+notification: transactions with a NOTIFY commit one after the other, which took 16 writers from 4,500 commits a second
+to 900.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ log = structlog.get_logger("aclue.changes")
 CHANNEL = "aclue_changes"
 EVERYBODY = "*"
 BATCH_INTERVAL_SECONDS = 0.1  # seconds
-HEARTBEAT_SECONDS = 20.0  # seconds after which a silent connection is tried
+HEARTBEAT_SECONDS = 20.0  # seconds after which an idle connection is checked
 ANSWER_TIMEOUT_SECONDS = 5.0  # seconds
-RECONNECT_SECONDS = (0.2, 30.0)  # seconds before connecting again: at first, at most
-MAX_WAITING = 10_000  # lines; what is more becomes one line, after which everybody looks again
-MAX_PAYLOAD = 7_900  # bytes; Postgres takes a little less than 8,000
+RECONNECT_SECONDS = (0.2, 30.0)  # seconds before reconnecting: initial and maximum
+MAX_WAITING = 10_000  # lines; beyond that they become a single one, which makes all listeners look again
+MAX_PAYLOAD = 7_900  # bytes; Postgres' limit is a little below 8,000
 _EVERYTHING = f"{EVERYBODY} {EVERYBODY}"
 _FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 Listener: TypeAlias = Callable[[str | None], None]
-"""Called with the detail of a change ("" where there is none), or with None when some may have been missed."""
+"""Called with the detail of a change ("" without one), or with None if changes may have been missed."""
 
 
 class Changes:
-    """What this process hears and says. Before `start` and after `stop` it says nothing."""
+    """Sends and receives the notifications of this process. Before `start` and after `stop` it sends nothing."""
 
     def __init__(self, dsn: str) -> None:
         self._dsn = dsn
@@ -55,11 +56,11 @@ class Changes:
         self._is_said.set()
 
     def start(self) -> None:
-        """Connects, now and whenever the connection is lost; nobody waits for it."""
+        """Connects in the background, and reconnects whenever the connection is lost."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
-        """Says what is left, for as long as a statement may take."""
+        """Sends what is left, for as long as a statement may take."""
         if self._task is None:
             return
         with contextlib.suppress(TimeoutError):
@@ -71,11 +72,11 @@ class Changes:
 
     @property
     def is_connected(self) -> bool:
-        """Whether what others say is heard now."""
+        """Whether notifications are being received."""
         return self._was_greeted.is_set()
 
     def note(self, topic: str, owner: str, detail: str = "") -> None:
-        """Tells every process, this one too, a moment later. Never waits and never fails."""
+        """Queues a notification to all processes, including this one. Never blocks and never fails."""
         if self._task is None:
             return
         if len(self._waiting) >= MAX_WAITING:
@@ -85,8 +86,8 @@ class Changes:
         self._has_some.set()
 
     def listen(self, topic: str, owner: str, call: Listener) -> Callable[[], None]:
-        """Calls on every change of this topic that is the owner's or everybody's, until what it gives back is called.
-        `call` must neither wait nor fail."""
+        """Registers a callback for changes of this topic for this owner, or for everybody; returns a function that
+        removes it. `call` must neither block nor fail."""
         self._listeners.setdefault(topic, {}).setdefault(owner, []).append(call)
         return partial(self._forget, topic, owner, call)
 
@@ -137,11 +138,12 @@ class Changes:
                     connection.terminate()
             except _FAILURES as error:
                 log.warning("changes of other processes are not heard now", error=f"{type(error).__name__}: {error}")
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  so that processes do not come all at once
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  jitter
             pause = min(2 * pause, RECONNECT_SECONDS[1])
 
     async def _greet(self, connection: asyncpg.Connection[Any]) -> None:
-        """Listens, and hears itself: a pooler takes LISTEN, but lends the connection to somebody else afterwards."""
+        """Listens, and checks that it receives its own notification: a pooler accepts LISTEN, but then hands the
+        connection to another client."""
         self._greeting = f"hello {secrets.token_hex(8)}"
         connection.add_termination_listener(lambda _: self._has_some.set())
         await connection.add_listener(CHANNEL, self._hear)
@@ -153,7 +155,7 @@ class Changes:
             raise TimeoutError("notifications do not arrive; through a pooler LISTEN_DATABASE_URL is needed") from None
 
     async def _speak(self, connection: asyncpg.Connection[Any]) -> None:
-        """Says what is noted, until the connection is lost."""
+        """Sends what is queued, until the connection is lost."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
@@ -181,7 +183,7 @@ def _call(calls: Iterable[Listener], detail: str | None) -> None:
 
 
 def _payloads(lines: Iterable[str]) -> Iterator[str]:
-    """The lines in as few notifications as hold them; an empty one for nothing: does it arrive?"""
+    """Packs the lines into as few notifications as possible; without lines, an empty one as a heartbeat."""
     batch: list[str] = []
     length = 0
     for line in lines:

@@ -1,4 +1,4 @@
-"""Who asks, and the only place that tells Postgres: role and claims, always local to the transaction."""
+"""The caller's claims, and the only place that sets them in Postgres: role and settings local to the transaction."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import msgspec
 ROLES = frozenset({"anon", "authenticated", "service_role"})
 APP_ROLES = ("admin", "analyst")  # app_metadata.role of an account
 
-# The id of the HTTP request that is being answered, for the audit log; empty for work of the server's own.
+# The id of the current HTTP request, for the audit log; empty in background jobs.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
-# Both spellings are set: policies read request.jwt.claims, but on Supabase an old request.jwt.claim or .claim.sub wins.
-# Role last: what stands before it runs as the log-in role.
+# Both spellings are set: policies read request.jwt.claims, but Supabase prefers the old request.jwt.claim and
+# .claim.sub. The role comes last: everything before it runs as the log-in role.
 _SETTINGS = """
        set_config('aclue.request_id', $5, true),
        set_config('request.jwt.claims', $2, true),
@@ -29,23 +29,24 @@ _SETTINGS = """
        set_config('statement_timeout', $4, true),
        set_config('role', $1, true)
 """
-APPLY = f"select {_SETTINGS} offset 1"  # a row that is skipped is computed, but not sent: db/pipeline.py needs that
+APPLY = f"select {_SETTINGS} offset 1"  # offset 1: the row is computed, but not sent, as db/pipeline.py needs
 APPLY_READ_ONLY = f"select set_config('transaction_read_only', 'on', true), {_SETTINGS} offset 1"
 
 
-int32 = struct.Struct("!i").pack  # as Postgres' protocol has it
+int32 = struct.Struct("!i").pack  # in network byte order, as in Postgres' protocol
 
 
 def text_parameters(*texts: str) -> bytes:
-    """Texts as parameters of a Bind message."""
+    """Encodes strings as parameters of a Bind message."""
     encoded = [text.encode() for text in texts]
     return b"".join([int32(len(text)) + text for text in encoded])
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """A verified token, or the lack of one. `raw` is what policies read as auth.jwt(). `aal` is aal2 after a second
-    factor; `signed_in_at` is when the person last signed in (refreshing a session or a second factor alone is not)."""
+    """The claims of a verified token; anonymous ones by default. `raw` is what policies read as auth.jwt(). `aal` is
+    aal2 after a second factor; `signed_in_at` is the last sign-in, which neither a refresh nor a second factor alone
+    is."""
 
     role: str = "anon"
     subject: UUID | None = None
@@ -56,7 +57,7 @@ class Claims:
     aal: str = "aal1"
     signed_in_at: int | None = None
     raw: str = field(default='{"role":"anon"}', repr=False)
-    # The first three parameters of APPLY, made once: with CLAIMS_MODE=pipelined they go out with every query.
+    # The first three parameters of APPLY, encoded once: with CLAIMS_MODE=pipelined every query sends them.
     parameters: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -66,12 +67,12 @@ class Claims:
 
     @property
     def subject_text(self) -> str:
-        """The person's id as text; empty where there is none."""
+        """The person's id as text; empty without one."""
         return str(self.subject) if self.subject else ""
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any]) -> Claims:
-        """Claims of a verified token's payload. Raises ValueError when a member is not of its form."""
+        """The claims in a verified token's payload. Raises ValueError for a malformed member."""
         metadata = payload.get("app_metadata")
         app_role = metadata.get("role") if isinstance(metadata, dict) else None
         is_anonymous = payload.get("is_anonymous") is True
@@ -80,13 +81,13 @@ class Claims:
         if not isinstance(role, str):
             raise ValueError("role is not a string")
         if str(UUID(payload["sub"])) != payload["sub"].lower():
-            raise ValueError("sub is a spelling of a uuid that Postgres does not read")
+            raise ValueError("sub is not a UUID in canonical form")
         return cls(
             role=role,
             subject=UUID(payload["sub"]),
             session_id=UUID(session) if session else None,
             is_anonymous=is_anonymous,
-            # Supabase's anonymous sign-in has the role authenticated too, and is nobody of ours.
+            # Supabase's anonymous users have the role authenticated too, but no role of ours.
             app_role=app_role if role == "authenticated" and not is_anonymous and isinstance(app_role, str) else None,
             expires_at=int(payload["exp"]),
             aal="aal2" if payload.get("aal") == "aal2" else "aal1",
@@ -103,12 +104,12 @@ class Claims:
         return self.may_administer or self.app_role == "analyst"
 
 
-# Second factors of ours and Supabase's stand beside a proof: a first one can be enrolled with nothing but a token.
+# Second factors, ours and Supabase's, are no sign-in: a first one can be enrolled with nothing but a token.
 _NO_SIGN_IN = ("anonymous", "token_refresh", "totp", "recovery_code", "mfa/totp", "mfa/phone", "mfa/webauthn")
 
 
 def _newest(amr: Any) -> int | None:
-    """The newest sign-in of an `amr`: a list of {method, timestamp}, or of bare names, which say nothing of when."""
+    """The last sign-in in an `amr`: a list of {method, timestamp}, or of bare names, which have no time."""
     methods = [method for method in amr if isinstance(method, dict)] if isinstance(amr, list) else []
     times = [method.get("timestamp") for method in methods if method.get("method") not in _NO_SIGN_IN]
     finite = [time for time in times if type(time) is int or (isinstance(time, float) and math.isfinite(time))]
@@ -120,14 +121,14 @@ SERVICE = Claims(role="service_role", raw='{"role":"service_role"}')
 
 
 def service_for(subject: UUID) -> Claims:
-    """service_role at work for one person, who is auth.uid() to what it calls."""
+    """service_role on behalf of a person, who is auth.uid()."""
     raw = msgspec.json.encode({"role": "service_role", "sub": str(subject)}).decode()
     return Claims(role="service_role", subject=subject, raw=raw)
 
 
 async def apply(connection: asyncpg.Connection[Any], claims: Claims, statement_timeout_ms: int) -> None:
-    """Makes the rest of the open transaction run as these claims say. Fails where no transaction is open."""
+    """Runs the rest of the open transaction under these claims. Raises RuntimeError outside a transaction."""
     if not connection.is_in_transaction():
-        raise RuntimeError("claims are set inside a transaction only")
+        raise RuntimeError("claims can be set only inside a transaction")
     values = (claims.role, claims.raw, claims.subject_text, str(statement_timeout_ms), REQUEST_ID.get())
     await connection.fetchrow(APPLY, *values)

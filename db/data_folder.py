@@ -1,10 +1,10 @@
-"""The data folder of the embedded Postgres, ACLUE_HOME/postgres: made, repaired, closed to everybody else.
+"""The data folder of the embedded Postgres, ACLUE_HOME/postgres: creates, repairs and protects it.
 
-A new one is made beside its place and moved there when it is complete, so an interrupted start leaves nothing half
-made. Nobody can log in before the superuser has a password: `initdb` lets nobody in, the password is set by a Postgres
-without a network that reads it from a pipe, then pg_hba.conf is ours, then the server may start.
+A new one is created next to its place and moved there when it is complete, so an interrupted start leaves nothing
+incomplete. Nobody can log in before the superuser has a password: `initdb` rejects all connections, a Postgres without
+a network reads the password from a pipe, then pg_hba.conf is replaced, and only then the server may start.
 
-Where the account that runs Postgres cannot enter ACLUE_HOME, `postgres` is a link to a folder in /var/lib/aclue.
+If the account that runs Postgres cannot enter ACLUE_HOME, `postgres` is a link to a folder in /var/lib/aclue.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from db.programs import Programs
 from settings import SettingsError
 
 NAME = "postgres"
-_OLD_ACCOUNT = "pgserver"  # that ran the servers of earlier versions where they were started by root
+_OLD_ACCOUNT = "pgserver"  # ran the servers of earlier versions when started by root
 _LEFTOVERS = {"log", ".handle_pids.json"}  # of earlier versions, in a folder that never held data
 _HBA = "# Written by aclue: passwords for everybody, no network.\nlocal all all scram-sha-256\n"
 _CONFIGURATION = """
@@ -36,20 +36,20 @@ log_timezone = 'UTC'
 
 
 def data_of(home: Path) -> Path:
-    """Where the data of this ACLUE_HOME are, or will be."""
+    """The data folder of this ACLUE_HOME, which need not exist yet."""
     return (home / NAME).resolve()
 
 
 def asks_for_passwords(data: Path) -> bool:
-    """Whether nobody enters without the password that we set."""
+    """Whether pg_hba.conf requires the passwords that we set."""
     hba = data / "pg_hba.conf"
     return hba.exists() and hba.read_text() == _HBA
 
 
 def prepare(home: Path, runs: Programs, password: str, *, is_temporary: bool) -> Path:
-    """The data folder, ready to be started. The caller holds the lock of ACLUE_HOME, and no server runs on it.
+    """Prepares the data folder for a start. The caller holds the lock of ACLUE_HOME, and no server runs on it.
 
-    Raises SettingsError when what stands there cannot be used, ProgramError when a program fails.
+    Raises SettingsError if an existing folder is unusable, ProgramError if a program fails.
     """
     place = home / NAME
     _tidy(home)
@@ -70,7 +70,7 @@ def prepare(home: Path, runs: Programs, password: str, *, is_temporary: bool) ->
 
 
 def discard(home: Path) -> None:
-    """Removes the data, wherever they are."""
+    """Removes the data folder, also behind a link."""
     shutil.rmtree(data_of(home))
     (home / NAME).unlink(missing_ok=True)
 
@@ -94,17 +94,17 @@ def _tidy(home: Path) -> None:
 
 
 def _is_initialised(place: Path) -> bool:
-    """Whether there are data. Raises SettingsError when there is something else."""
+    """Whether there is a data folder. Raises SettingsError for anything else in its place."""
     data = place.resolve()
     if (data / "PG_VERSION").exists():
-        return asks_for_passwords(data) or (data / "global" / "pg_control").exists()  # else `initdb` was interrupted
+        return asks_for_passwords(data) or (data / "global" / "pg_control").exists()  # else interrupted `initdb`
     if place.exists() and {path.name for path in data.iterdir()} - _LEFTOVERS:
         raise SettingsError(f"ACLUE_HOME: {data} is neither empty nor the data folder of a Postgres")
     return False
 
 
 def _new_folder(place: Path, runs: Programs) -> Path:
-    """An empty folder of the account's: beside the place, or a link there to one that the account can enter."""
+    """An empty folder owned by the account: next to its place, or a link there to one that the account can enter."""
     if runs.can_enter(place):
         draft = Path(tempfile.mkdtemp(prefix=f"{NAME}.new-", dir=place.parent))
     else:
@@ -126,12 +126,12 @@ def _initialise(place: Path, runs: Programs, *, is_temporary: bool) -> None:
     if place.is_symlink():
         place.unlink()
     elif place.exists():
-        shutil.rmtree(place)  # empty, or what an interrupted `initdb` left
+        shutil.rmtree(place)  # empty, or from an interrupted `initdb`
     draft.rename(place)
 
 
 def _move_to_where_it_can_be_entered(place: Path, runs: Programs) -> None:
-    """An earlier version opened the folders on the way to the data; they have been closed since."""
+    """Copies data whose parent folders an earlier version had opened, and which are closed again."""
     former = place.with_name(f"{NAME}.former")
     draft = _new_folder(place, runs)
     shutil.copytree(place.resolve(), draft.resolve(), symlinks=True, dirs_exist_ok=True)
@@ -152,7 +152,7 @@ def _require_version(data: Path) -> None:
 
 
 def _take_over(data: Path, runs: Programs) -> None:
-    """What the account of an earlier version, or root, owns here becomes our account's."""
+    """Changes the owner of files of root, or of an earlier version's account, to our account."""
     owner = data.lstat().st_uid
     if runs.account is None or owner == runs.uid:
         return
@@ -162,13 +162,13 @@ def _take_over(data: Path, runs: Programs) -> None:
         name = str(owner)
     if owner != 0 and name != _OLD_ACCOUNT:
         raise SettingsError(f"ACLUE_HOME: {data} belongs to the user {name}; run aclue as that user")
-    for path in (*data.rglob("*"), data):  # itself at last: an interrupted start begins anew
-        if path.lstat().st_uid == owner:  # nothing that somebody linked here
+    for path in (*data.rglob("*"), data):  # the folder itself last, so that an interrupted start is repeated
+        if path.lstat().st_uid == owner:  # not files that others linked here
             runs.give(path)
 
 
 def is_private(folder: Path, uid: int) -> bool:
-    """Whether this is a folder, not a link to one, of that user's, which nobody else may enter."""
+    """Whether this is a folder, not a link, that belongs to the user and nobody else may enter."""
     try:
         known = folder.lstat()
     except OSError:

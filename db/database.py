@@ -30,7 +30,7 @@ class Database:
 
     @classmethod
     async def connect(cls, dsn: str, settings: Settings) -> Database:
-        """Opens the first connection. Raises OSError or asyncpg.PostgresError when the server cannot be used."""
+        """Opens the first connection. Raises OSError or asyncpg.PostgresError if the server is unavailable."""
 
         async def connect() -> ApiConnection:
             return await _connect(dsn, settings)
@@ -45,8 +45,8 @@ class Database:
         await self.pool.close()
 
     def session(self, claims: Claims, *, read_only: bool, statement_timeout_ms: int | None = None) -> Session:
-        """One transaction, begun by its first statement. Close it (`async with`). A statement may take
-        DATABASE_STATEMENT_TIMEOUT unless said otherwise."""
+        """One transaction, which its first statement begins. Close it (`async with`). The statement timeout defaults to
+        DATABASE_STATEMENT_TIMEOUT."""
         settings = self._settings
         return Session(
             self.pool,
@@ -60,8 +60,8 @@ class Database:
 
 async def _connect(dsn: str, settings: Settings) -> ApiConnection:
     server_settings = {"timezone": "UTC"}
-    if settings.prepared_statements:  # poolers that know none refuse other parameters too
-        # A terminated connection's statement ends within this time instead of running on.
+    if settings.prepared_statements:  # poolers without prepared statements refuse other parameters too
+        # Postgres stops the statement of a terminated connection within this time, instead of completing it.
         server_settings["client_connection_check_interval"] = "500ms"
     is_pipelined = settings.claims_mode is ClaimsMode.PIPELINED
     connection: ApiConnection = await connect_to(

@@ -35,7 +35,7 @@ def _weights(cell: str) -> str:
 
 
 async def load_names(owner: asyncpg.Connection[Any]) -> None:
-    """Categories, brands, shops and what suits whom; what is there already stays as it is."""
+    """Loads categories, brands, shops and personality mappings; existing rows stay unchanged."""
     async with owner.transaction():
         categories = _rows("categories")
         for row in sorted(categories, key=lambda row: bool(row["parent_slug"])):  # parents first
@@ -60,14 +60,14 @@ async def load_names(owner: asyncpg.Connection[Any]) -> None:
 
 
 def products() -> Iterator[dict[str, Any]]:
-    """The products of the demo catalogue, as they stand in its file."""
+    """The products of the demo catalogue's file."""
     with (FOLDER / "demo" / "products.jsonl").open("rb") as file:
         for line in file:
             yield msgspec.json.decode(line)
 
 
 async def load_catalogue(owner: asyncpg.Connection[Any], on_progress: Callable[[int], None] | None = None) -> bool:
-    """Loads the demo catalogue, once per database. False when it was loaded before or there are products already."""
+    """Loads the demo catalogue, once per database. False if it was loaded before, or there are products already."""
     if await owner.fetchval(QUERIES["demo.is_unwanted"].sql, MARK):
         return False
     await load_names(owner)
@@ -85,8 +85,8 @@ async def load_catalogue(owner: asyncpg.Connection[Any], on_progress: Callable[[
 
 
 async def ensure_account(owner: asyncpg.Connection[Any], email: str) -> UUID:
-    """The id of the account with this e-mail, made without a password where there is none. Raises ValueError for what
-    is no e-mail address."""
+    """The id of the account with this e-mail, which is created without a password if it does not exist. Raises
+    ValueError for an invalid e-mail address."""
     known = emails.parse(email)
     if known is None:
         raise ValueError(f"{email}: not an e-mail address")

@@ -1,5 +1,5 @@
-"""URLs of Postgres as libpq and Prisma write them, for asyncpg: it sends each parameter that it does not know to the
-server, which refuses the connection."""
+"""Translates Postgres URLs of libpq and Prisma for asyncpg, which sends unknown parameters to the server, which then
+refuses the connection."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WORDS = {
 }
 _NAMES = ("application_name", "fallback_application_name")
 _PRISMA = ("pgbouncer", "connection_limit", "pool_timeout", "schema")
-_TCP_OPTIONS = {  # not every system has all of them
+_TCP_OPTIONS = {  # not all are available on every system
     "keepalives_idle": "TCP_KEEPIDLE",
     "keepalives_interval": "TCP_KEEPINTVL",
     "keepalives_count": "TCP_KEEPCNT",
@@ -43,8 +43,8 @@ _TCP_OPTIONS = {  # not every system has all of them
 
 @dataclass(frozen=True, slots=True)
 class Dsn:
-    """A URL, taken apart. `url` is what asyncpg understands of it; `connect_timeout`, `connection_limit` and
-    `pool_timeout` (seconds) are None where it does not say; `socket_options` are arguments of setsockopt."""
+    """A parsed URL. `url` is the part for asyncpg; `connect_timeout`, `connection_limit` and `pool_timeout` (seconds)
+    are None if not given; `socket_options` are arguments of setsockopt."""
 
     url: str
     application_name: str | None
@@ -57,7 +57,7 @@ class Dsn:
 
 
 def parse(url: str) -> Dsn:
-    """Raises ValueError, which names the parameter, for a value that cannot be used."""
+    """Parses a URL. Raises ValueError, which names the parameter, for an invalid value."""
     rest, given = _split(url, (*_NUMBERS, *_WORDS, *_NAMES))
     numbers = {name: _number(name, given[name]) for name in _NUMBERS if name in given}
     for name, words in _WORDS.items():
@@ -66,7 +66,7 @@ def parse(url: str) -> Dsn:
     return Dsn(
         url=rest,
         application_name=given.get("application_name") or given.get("fallback_application_name"),
-        connect_timeout=numbers.get("connect_timeout") or None,  # 0: no limit of its own
+        connect_timeout=numbers.get("connect_timeout") or None,  # 0: no limit
         connection_limit=numbers.get("connection_limit") or None,
         pool_timeout=numbers.get("pool_timeout") or None,
         prepared_statements=given.get("pgbouncer") != "true",
@@ -76,14 +76,14 @@ def parse(url: str) -> Dsn:
 
 
 def for_libpq(url: str) -> str:
-    """Without what only Prisma knows."""
+    """The URL without parameters that only Prisma knows."""
     return _split(url, _PRISMA)[0]
 
 
 async def connect(
     url: str, *, seconds: float, application_name: str = "aclue", settings: dict[str, str] | None = None, **options: Any
 ) -> Any:
-    """asyncpg.connect to a URL of libpq's, whose own timeout and application name come first."""
+    """asyncpg.connect for a libpq URL, whose own timeout and application name take precedence."""
     dsn = parse(url)
     if not dsn.prepared_statements:
         options["statement_cache_size"] = 0
@@ -101,7 +101,7 @@ async def connect(
 
 
 def _split(url: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:
-    """The URL without these parameters, and their values: of several the last."""
+    """The URL without these parameters, and their values; the last one of repeated parameters."""
     base, _, query = url.partition("?")
     left, found = [], {}
     for part in query.split("&"):
@@ -120,7 +120,7 @@ def _number(name: str, text: str) -> int:
 
 
 def _socket_options(numbers: dict[str, int]) -> tuple[tuple[int, int, int], ...]:
-    """Zero is what the system does by itself, and `keepalives=0` turns keepalives off."""
+    """Zero means the system's default; `keepalives=0` disables keep-alives."""
     is_kept_alive = numbers.get("keepalives", 1) != 0
     found = []
     if is_kept_alive and any(name.startswith("keepalives") for name in numbers):

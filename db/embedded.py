@@ -1,11 +1,11 @@
 """The embedded Postgres: the server of a development installation, from a Python wheel, in ACLUE_HOME/postgres.
 
-One process owns it at a time, by a lock on ACLUE_HOME/postgres.lock: it starts the server and stops it at its end.
-Others attach by DSN. A server left behind by a killed owner is taken over by the next one. It listens on a Unix socket
-in a folder that is closed to other users of the machine, and asks for passwords (SCRAM) from its first start on.
+One process owns it at a time, by a lock on ACLUE_HOME/postgres.lock: it starts the server, and stops it on exit. Others
+attach by DSN. A server left behind by a killed owner is adopted by the next one. It listens on a Unix socket in a
+folder that other users cannot enter, and requires passwords (SCRAM) from its first start on.
 
-The programs are run by ourselves and not by the wheel's own server class, which trusts everybody until it is set up,
-opens every parent folder where we are root, and shares one system user among all its users.
+We run the programs ourselves, without the wheel's own server class, which trusts everybody until it is set up, opens
+all parent folders if we are root, and uses one system user for all its users.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOCK_TIMEOUT_SECONDS = 30
 
 @dataclass(frozen=True, slots=True)
 class Dsns:
-    """Where to log in: as the API, as the owner of the schema (None: not given), as superuser (embedded only)."""
+    """DSNs of the API, of the schema's owner (None: unknown), and of the superuser (embedded only)."""
 
     api: str
     owner: str | None
@@ -44,8 +44,8 @@ class Dsns:
 
 
 class EmbeddedServer:
-    """`with EmbeddedServer(home, secrets) as dsns:` — the server runs inside the block. The data of a temporary one are
-    removed afterwards."""
+    """`with EmbeddedServer(home, secrets) as dsns:` — the server runs during the block. A temporary one's data
+    is removed afterwards."""
 
     def __init__(self, home: Path, secrets: Secrets, *, is_temporary: bool = False) -> None:
         self._home = home.resolve()
@@ -56,7 +56,7 @@ class EmbeddedServer:
 
     @property
     def data(self) -> Path:
-        """Where the data are: in ACLUE_HOME, unless Postgres runs as another user who cannot enter it."""
+        """The data folder: in ACLUE_HOME, unless Postgres runs as another user who cannot enter it."""
         return data_folder.data_of(self._home)
 
     def __enter__(self) -> Dsns:
@@ -77,7 +77,7 @@ class EmbeddedServer:
 
     def _take_lock(self) -> None:
         self._home.mkdir(parents=True, exist_ok=True)
-        # Not to be opened by others, who could hold the lock for ever.
+        # Not readable by others, who could hold the lock for ever.
         self._lock = os.open(self._home / "postgres.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         os.fchmod(self._lock, 0o600)
         deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
@@ -111,24 +111,24 @@ class EmbeddedServer:
         return dsns
 
     def _may_go_on(self, running: Postmaster, uid: int) -> bool:
-        """Whether a server that was left behind is as we would start it."""
+        """Whether a server that was left behind matches the one that we would start."""
         is_ours = running.uid == uid and running.is_private
         return is_ours and running.is_ready and data_folder.asks_for_passwords(running.data)
 
     async def _ensure_log_ins(self, dsns: Dsns) -> None:
-        """The roles and the database, where an interrupted first start left them out."""
+        """Creates the roles and the database, unless they exist; a first start may have been interrupted."""
         assert dsns.superuser
-        # A statement that fails is logged, and here it would hold a password.
+        # Failing statements are logged, and these contain a password.
         quiet = {"log_min_error_statement": "panic", "log_statement": "none"}
         try:
             connection = await asyncpg.connect(dsns.superuser, database="postgres", server_settings=quiet)
         except asyncpg.InvalidPasswordError:
             raise SettingsError(
                 f"ACLUE_HOME: {self._home / 'secrets.json'} has not the passwords of {self.data}; restore that file, "
-                "or remove both to start anew"
+                "or remove both to start over"
             ) from None
         try:
-            # On a server left behind, the statement of a killed owner may still run.
+            # On an adopted server, a statement of the killed owner may still be running.
             await connection.execute("select pg_advisory_lock(hashtext('aclue: log-ins'))")
             for role, options, password in (
                 (OWNER, "login createrole", self._secrets.owner_password),
@@ -148,13 +148,13 @@ class EmbeddedServer:
         connection = await asyncpg.connect(dsns.superuser)
         try:
             for file in migrations.repeatable_files():
-                if file.name == LARGE_OBJECTS:  # what the owner may not do
+                if file.name == LARGE_OBJECTS:  # needs a superuser
                     await connection.execute(file.text)
         finally:
             await connection.close()
 
     def stop(self) -> None:
-        """Stops the server, fast but clean, and gives up the lock."""
+        """Stops the server in fast mode, and releases the lock."""
         if self._postmaster is not None:
             self._postmaster.stop()
             self._postmaster = None
@@ -166,7 +166,7 @@ class EmbeddedServer:
 
 
 def running_dsns(home: Path, secrets: Secrets) -> Dsns | None:
-    """How to attach to the server of this folder; None when it is not running, or not one that only we can be."""
+    """The DSNs of the running server of this folder; None if it is not running, or might be another user's."""
     running = postmasters.find(data_folder.data_of(home))
     if running is None or not running.is_ready or not running.is_private:
         return None

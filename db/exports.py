@@ -1,8 +1,8 @@
-"""A person's data as lines of JSON, a page at a time: a header, a line for each row, and a last line with the counts,
-which a file that was cut off lacks.
+"""Exports a person's data as JSON lines, a page at a time: a header, a line per row, and a last line with the counts,
+which a truncated file lacks.
 
-Postgres renders the lines and cuts the pages by bytes, so neither side ever holds more than a page, and nothing here
-decodes or encodes a row.
+Postgres renders the lines and splits the pages by bytes, so neither side ever holds more than a page, and no row is
+decoded or encoded here.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from db.personal_data import LOG_IN, NOT_EXPORTED, READ_BY_PERSON, READ_BY_SERVI
 from db.queries import QUERIES
 
 FORMAT, FORMAT_VERSION = "aclue-export", "2"
-PAGE_BYTES = 256 * 1024  # a page is longer only where a single row is
+PAGE_BYTES = 256 * 1024  # exceeded only by a single row that is larger
 FIRST_PAGE_ROWS, MAX_PAGE_ROWS = 64, 2_000
 
 
 class Reader(Protocol):
-    """The statements of one transaction, which sees one snapshot. It begins with the rights of service_role."""
+    """Runs statements in one transaction, on one snapshot. It starts with the rights of service_role."""
 
     async def run(self, sql: str, arguments: Sequence[Any]) -> Sequence[asyncpg.Record]: ...
 
     async def switch_to_person(self) -> None:
-        """From here on row level security decides, under the person's own claims."""
+        """Switches to the person's own claims, under which row level security decides."""
 
 
 async def pages(reader: Reader, person: UUID) -> AsyncGenerator[bytes, None]:
-    """All that is kept of a person. Raises what the reader raises."""
+    """All stored data of a person. Raises what the reader raises."""
     log_in = await reader.run(QUERIES["exports.log_in"].sql, [person])
     declared = {**READ_BY_SERVICE, **READ_BY_PERSON}
     roles = ["service_role" if name in READ_BY_SERVICE else "authenticated" for name in declared]
@@ -83,7 +83,7 @@ async def _pages_of(
     reader: Reader, person: UUID, name: str, table: Personal, columns: list[str], key: Mapping[str, str]
 ) -> AsyncIterator[tuple[int, bytes]]:
     """The number of rows and the lines of each page of a table, in the order of its key."""
-    # The person's column is the same throughout; a table that has one row for each person has no other.
+    # The person's column is constant; tables with one row per person have no other key.
     order = {column: kind for column, kind in key.items() if column != table.person} or dict(key)
     limit, after = FIRST_PAGE_ROWS, None
     while True:
@@ -95,12 +95,12 @@ async def _pages_of(
         if page["rows"] == page["seen"] < limit:
             return
         after = page["last"]
-        # Rows that do not fit are rendered in vain, so a page asks for about as many as the last one says will fit.
+        # Rows that do not fit are rendered in vain, so the number of rows is estimated from the last page.
         limit = min(1 + PAGE_BYTES * page["rows"] // len(page["lines"]), MAX_PAGE_ROWS)
 
 
 def _statement(name: str, person: str, columns: list[str], order: Mapping[str, str], *, is_first: bool) -> str:
-    """A page of person $1: at most $2 rows and $3 bytes, but one row at the least, after the key $4."""
+    """A page for person $1: at most $2 rows and $3 bytes, but at least one row, after the key $4."""
     keys = ", ".join(order)
     as_text = ", ".join(f"{column}::text" for column in order)
     bounds = ", ".join(f"($4::text[])[{place}]::{kind}" for place, kind in enumerate(order.values(), start=1))

@@ -1,4 +1,4 @@
-"""DataLoaders over the declared rows: one per row type and column, made on first use, never shared between sessions."""
+"""DataLoaders over declared rows: one per row type and column, created on first use, never shared between sessions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ MAX_BATCH = 1000
 
 
 def consume_exception(done: asyncio.Future[Any]) -> None:
-    """Takes a future's error, so that asyncio does not log it where nobody waits for it any more."""
+    """Retrieves a future's exception, so that asyncio does not log it as never retrieved."""
     if not done.cancelled():
         done.exception()
 
 
 class _Loader(DataLoader[Any, Any]):
-    """Several fields wait for the same key. When one of them is cancelled, as its parent became null by an error beside
-    it, the others wait on. Where nobody waits any more, an error is nobody's, and not to be logged."""
+    """Shared by the fields that load the same key. If one of them is cancelled, because an error in a sibling made its
+    parent null, the others keep waiting. An error that no field awaits any more is not logged."""
 
     def load(self, key: Any) -> asyncio.Future[Any]:
         loaded = super().load(key)
@@ -37,7 +37,7 @@ class _Loader(DataLoader[Any, Any]):
 
 
 class Loaders:
-    """Per session, so under one person's claims and in one snapshot."""
+    """The loaders of one session, and so of one person's claims and one snapshot."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
@@ -46,7 +46,7 @@ class Loaders:
     def custom(
         self, identity: Hashable, load: Callable[[list[Any]], Coroutine[Any, Any, list[Any]]]
     ) -> DataLoader[Any, Any]:
-        """The loader of this identity, made on first use: for what is no row, such as a ranked list per key."""
+        """A loader by identity, created on first use, for what is not a row, such as a ranked list per key."""
         loader = self._made.get(identity)
         if loader is None:
             loader = self._made[identity] = _Loader(load, max_batch_size=MAX_BATCH)
@@ -63,8 +63,8 @@ class Loaders:
         return self.custom((row_type.name, column, "one"), load)
 
     def many_by(self, row_type: RowType, column: str, order_by: str, where: str = "true") -> DataLoader[Any, list[Any]]:
-        """All rows whose `column` is the key, in an order and under a condition over alias `r`: for lists that are
-        short by nature."""
+        """All rows whose `column` is the key, with an order and a condition over alias `r`: for lists that are always
+        short."""
 
         async def load(keys: list[Any]) -> list[Any]:
             found: dict[Any, list[Any]] = {key: [] for key in keys}
@@ -77,10 +77,10 @@ class Loaders:
     async def related(self, to_many: ToMany, key: Any) -> list[Any]:
         """The rows of a to-many relation of the row whose column `to_many.key` is `key`."""
         rows = await self.many_by(to_many.target(), to_many.by, to_many.order_by, to_many.where).load(key)
-        return rows[: to_many.most]
+        return rows[: to_many.limit]
 
     def page_by(self, request: PageRequest) -> DataLoader[Any, PageRows]:
-        """A page of a connection per parent key (pages.ROOT where there is no parent)."""
+        """A page of a connection per parent key (pages.ROOT without a parent)."""
 
         async def load(keys: list[Any]) -> list[Any]:
             return await pages.load_pages(self._session, request, keys)
@@ -88,7 +88,7 @@ class Loaders:
         return self.custom(("page", request.identity), load)
 
     def count_by(self, request: PageRequest) -> DataLoader[Any, int]:
-        """How many rows the connection has in all, per parent key."""
+        """The total number of rows of the connection, per parent key."""
 
         async def load(keys: list[Any]) -> list[Any]:
             return await pages.count(self._session, request, keys)
@@ -100,7 +100,7 @@ class Loaders:
     ) -> list[Any]:
         sql = f"select {row_type.select_list('r')} from {row_type.table} r where r.{column} = any($1) and ({where})"
         arguments: list[Any] = [keys]
-        if row_type.owner:  # row level security says the same; said here too, the index on it is used
+        if row_type.owner:  # redundant with row level security, but lets Postgres use the index
             sql += f" and r.{row_type.owner} = $2"
             arguments.append(self._session.claims.subject)
         if order_by:

@@ -1,4 +1,4 @@
-"""Brings a database to the state of sql/: forward files once and in order, repeatable files whenever they change.
+"""Migrates a database to the state of sql/: forward files once and in order, repeatable files whenever they change.
 
 Why not a ready-made tool: docs/decisions/0002-migrations.md.
 """
@@ -27,7 +27,7 @@ _FILE_NAME = re.compile(r"^(\d{14})_\w+\.sql$")
 
 
 class MigrationError(RuntimeError):
-    """The database cannot be migrated; the message says why and what to do."""
+    """Migration is impossible; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class SqlFile:
 
 @dataclass(frozen=True, slots=True)
 class MigrationPlan:
-    """What a run would do, in its order."""
+    """The files that a run would apply, in order."""
 
     migrations: list[SqlFile] = field(default_factory=list)
     repeatables: list[SqlFile] = field(default_factory=list)
@@ -72,15 +72,15 @@ def repeatable_files(folder: Path = SQL_FOLDER) -> list[SqlFile]:
 
 
 async def check_version(connection: asyncpg.Connection[Any]) -> None:
-    """Raises MigrationError when the server is older than PostgreSQL 15."""
+    """Raises MigrationError if the server is older than PostgreSQL 15."""
     version = connection.get_server_version()
     if version.major < OLDEST_POSTGRES:
         raise MigrationError(f"PostgreSQL {version.major} is too old: aclue needs {OLDEST_POSTGRES} or newer")
 
 
 async def plan(connection: asyncpg.Connection[Any], folder: Path = SQL_FOLDER, *, to: str = "") -> MigrationPlan:
-    """Compares sql/ with what the database says was applied; changes nothing. `to` names the last migration that may
-    run. Repeatable files are written for the newest tables, so they wait where that is not the newest migration.
+    """Compares sql/ with the history of the database; changes nothing. `to` is the last migration to run. Repeatable
+    files match the newest tables, so they are skipped if that is not the newest migration.
 
     Raises MigrationError when an applied file has changed or is unknown here, or a new one would come before it.
     """
@@ -107,7 +107,7 @@ async def plan(connection: asyncpg.Connection[Any], folder: Path = SQL_FOLDER, *
 
 
 def _named(name: str, files: list[SqlFile]) -> str:
-    """The migration meant by a timestamp or a file's name."""
+    """The migration with this timestamp or file name."""
     wanted = name.removeprefix("sql/").removeprefix("migrations/").removesuffix(".sql")
     for file in files:
         stem = Path(file.name).stem
@@ -125,9 +125,9 @@ async def migrate(
     to: str = "",
     on_applied: Callable[[str], None] = lambda name: None,
 ) -> MigrationPlan:
-    """Applies what is pending, as the owner. Returns what was applied. One transaction per forward file; all repeatable
-    files share one, so that nobody sees a table between its old policies and its new ones. Then the planner's
-    statistics are brought up to date: autovacuum never does that for a partitioned table."""
+    """Applies pending files, as the owner; returns them. Each forward file has its own transaction; all repeatable
+    files share one, so that no table is ever visible between its old and new policies. Then updates the planner's
+    statistics, which autovacuum never does for partitioned tables."""
     async with exclusive(connection):
         todo = await plan(connection, folder, to=to)
         release = await connection.fetchval("select coalesce(max(release), 0) + 1 from private.applied_files")
@@ -148,9 +148,9 @@ async def migrate(
 
 @contextlib.asynccontextmanager
 async def exclusive(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
-    """The only runner meanwhile, on a server that will do, with a history and with little patience for locks."""
+    """Checks the server, takes the runner's lock, creates the history, and sets a short lock timeout."""
     await check_version(connection)
-    # Asked for again and again: a statement that waits for the lock would be waited for by a concurrent index build.
+    # Polled, because a concurrent index build would wait for a statement that waits for the lock.
     while not await connection.fetchval(f"select pg_try_advisory_lock({_LOCK})"):  # noqa: ASYNC110  another process
         await asyncio.sleep(0.2)
     try:
@@ -170,7 +170,7 @@ async def exclusive(connection: asyncpg.Connection[Any]) -> AsyncIterator[None]:
 
 async def _apply_migration(connection: asyncpg.Connection[Any], file: SqlFile, release: int) -> None:
     if file.text.startswith(NO_TRANSACTION):
-        # It waits for those who work on the table without keeping others from it: no hurry.
+        # It waits for transactions on the table without blocking others, so it needs no short timeout.
         await connection.execute("set lock_timeout = 0")
         await _drop_half_built(connection, file)
         await _run(connection, file, release)
@@ -181,7 +181,7 @@ async def _apply_migration(connection: asyncpg.Connection[Any], file: SqlFile, r
 
 
 async def _drop_half_built(connection: asyncpg.Connection[Any], file: SqlFile) -> None:
-    """What an interrupted build of this file's index left: it serves no query and stands in the way of the next."""
+    """Drops the invalid index that an interrupted build of this file left, which blocks the next attempt."""
     rows = await connection.fetch(
         "select format('%I.%I', n.nspname, c.relname) from pg_index i join pg_class c on c.oid = i.indexrelid"
         " join pg_namespace n on n.oid = c.relnamespace where not i.indisvalid and c.relkind = 'i'"
@@ -204,7 +204,7 @@ async def _run(connection: asyncpg.Connection[Any], file: SqlFile, release: int)
 
 
 async def execute(connection: asyncpg.Connection[Any], file: SqlFile) -> None:
-    """The statements of a file. Raises MigrationError naming it."""
+    """Runs the statements of a file. Raises MigrationError, which names it."""
     try:
         await connection.execute(file.text)
     except asyncpg.PostgresError as error:
@@ -212,14 +212,14 @@ async def execute(connection: asyncpg.Connection[Any], file: SqlFile) -> None:
 
 
 async def _close_tables(connection: asyncpg.Connection[Any]) -> None:
-    """Policies turn row level security on; where they wait, nothing may stand open meanwhile."""
+    """Enables row level security on tables without it: policies normally do that, but they are being skipped."""
     for table in await _tables(connection, "not c.relrowsecurity"):
         await connection.execute(f"alter table {table} enable row level security")
 
 
 async def analyze(connection: asyncpg.Connection[Any]) -> None:
-    """Statistics for the planner; a table that somebody else analyses or alters at the moment is left to them. So is an
-    empty one: while nothing is known of it the planner expects a few pages, and chooses indexes with that in mind."""
+    """Updates the planner's statistics. Skips tables that are being analysed or altered, and empty ones: without
+    statistics the planner assumes a few pages, and chooses indexes accordingly."""
     has_rows = (
         "(pg_relation_size(c.oid) > 0"
         " or exists (select from pg_partition_tree(c.oid) p where p.isleaf and pg_relation_size(p.relid) > 0))"
@@ -248,7 +248,7 @@ async def _create_history(connection: asyncpg.Connection[Any]) -> None:
         );
         """
     )
-    # Histories of before there were releases have neither; asking first spares a lock that excludes every reader.
+    # Older histories lack both; checking first avoids an exclusive lock.
     if not await connection.fetchval(
         "select true from pg_attribute where attrelid = 'private.applied_files'::regclass and attname = 'release'"
     ):
@@ -258,7 +258,7 @@ async def _create_history(connection: asyncpg.Connection[Any]) -> None:
 
 
 async def applied_files(connection: asyncpg.Connection[Any]) -> dict[str, str]:
-    """{name: checksum} of what was applied, as the owner reads it; empty before the first run."""
+    """{name: checksum} of applied files, read as the owner; empty before the first run."""
     try:
         if not await connection.fetchval("select to_regclass('private.applied_files') is not null"):
             return {}
@@ -269,9 +269,9 @@ async def applied_files(connection: asyncpg.Connection[Any]) -> dict[str, str]:
 
 
 async def ensure_api_login(owner: asyncpg.Connection[Any], api_dsn: str) -> None:
-    """Lets the API's log-in become anon, authenticated and service_role; creates it where it is missing.
+    """Grants anon, authenticated and service_role to the API's log-in; creates it if it is missing.
 
-    A log-in that owns the schema is left alone: it may do so already. What either stores is counted by the API.
+    A log-in that owns the schema is left unchanged, as it has these roles already. The API counts what either stores.
     """
     parts = urlsplit(api_dsn)
     name, password = unquote(parts.username or ""), unquote(parts.password or "")

@@ -30,9 +30,9 @@ class Window(NamedTuple, Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """What to page through. `parent` is SQL over `parent.key` that ties a row to its parent; None at the root. Where
-    a parent's rows are those of several keys, as of a category and all below it, `parts` is SQL over `parent.key` that
-    gives these, each once, and `parent` goes over `part.key`."""
+    """A request for a page. `parent` is a SQL condition over `parent.key` that ties a row to its parent; None at the
+    root. If a parent's rows belong to several keys, such as a category and all below it, `parts` is SQL over
+    `parent.key` that returns these, each once, and `parent` is a condition over `part.key`."""
 
     row_type: RowType
     order: Order
@@ -46,7 +46,7 @@ class PageRequest:
 
     @property
     def scope(self) -> str:
-        """What a cursor of it belongs to."""
+        """The scope of its cursors: they are valid for this connection and order only."""
         return f"{self.row_type.name}:{self.order.name}"
 
     @property
@@ -63,7 +63,7 @@ class PageRequest:
 
     @property
     def shape(self) -> Hashable:
-        """What the text of a page of these rows follows from."""
+        """Everything that the SQL text of the page depends on."""
         is_first = self.cursor is None
         return (self.order.name, self.size, self.backward, is_first, self.where.text, self.parent, self.parts)
 
@@ -72,8 +72,8 @@ class PageRequest:
         return (self.identity_of_all, self.size, self.backward, self.cursor)
 
     def page_text(self, columns: str, parent_key: str = "parent.key") -> str:
-        """SQL of the page with one row more, which says whether there is more: `columns` over alias `r`, then the sort
-        values as text (sort_0, ...). `parent_key` stands in for `parent.key`. `values` has its parameters."""
+        """SQL of the page plus one row, which tells whether there is a next page: `columns` over alias `r`, then the
+        sort values as text (sort_0, ...). `parent_key` replaces `parent.key`. `values` has its parameters."""
         descending = self.order.descending != self.backward
         direction = "desc" if descending else "asc"
         expressions = [key.expression for key in self.order.keys]
@@ -91,8 +91,8 @@ class PageRequest:
         return f"select {columns}, {sorts} from {parts} order by {order} limit {self.size + 1}"
 
     def pages_text(self) -> str:
-        """SQL of the page of each parent: `page_key`, the columns of the row type, then the sort values. At the root it
-        is one page, and the key null. `:page_keys` are the parents' keys."""
+        """SQL of one page per parent: `page_key`, the columns of the row type, then the sort values. At the root there
+        is one page, with a null key. `:page_keys` are the parents' keys."""
         page = self.page_text(self.row_type.select_list("r"))
         if not self.parent:
             return f"select null::uuid as page_key, page.* from ({page}) page"
@@ -100,8 +100,7 @@ class PageRequest:
         return f"select parent.key as page_key, page.* from {parents} cross join lateral ({page}) page"
 
     def window(self, found: Sequence[R]) -> Window[R]:
-        """The page among the rows that its statement gave. Behind a cursor there is, or was, a row on the other
-        side."""
+        """The page within the rows of its statement. With a cursor there is, or was, a row on the other side of it."""
         has_more = len(found) > self.size
         is_behind_cursor = self.cursor is not None
         if not self.backward:
@@ -109,7 +108,7 @@ class PageRequest:
         return Window(found[: self.size][::-1], is_behind_cursor, has_more)
 
     def count_text(self, parent_key: str = "parent.key") -> str:
-        """SQL that counts the rows of the connection, whatever the page."""
+        """SQL that counts all rows of the connection."""
         parts = f"{self._parts(parent_key)} cross join " if self.parts else ""
         return f"select count(*) from {parts}{self.row_type.table} r where {self._conditions(parent_key)}"
 
@@ -122,14 +121,14 @@ class PageRequest:
         return f"({self.parts.replace('parent.key', parent_key)}) part (key)"
 
     def values(self) -> dict[str, Any]:
-        """The parameters of both texts by name."""
+        """The parameters of page and count, by name."""
         cursor = {f"cursor_{i}": printed for i, printed in enumerate(self.cursor or ())}
         return {**self.where.values, **cursor, **dict(self.order_values)}
 
 
 @dataclass(frozen=True, slots=True)
 class PageRows:
-    """The rows in the connection's order, each with its sort values as Postgres prints them."""
+    """The rows in the connection's order, each with its sort values as text."""
 
     rows: list[Any]
     cursors: list[tuple[str, ...]]
@@ -162,7 +161,7 @@ def page_statement(request: PageRequest, keys: list[Any]) -> tuple[str, list[Any
 
 
 async def count(session: Session, request: PageRequest, keys: list[Any]) -> list[int]:
-    """All rows of the connection per parent key, whatever the page."""
+    """The number of all rows of the connection, per parent key."""
     values = request.values()
     if request.parent:
         parents = "unnest(:keys::uuid[]) parent (key)"

@@ -1,6 +1,6 @@
 """Where people's data is: what an export holds and what it leaves out, and why.
 
-A test fails when a table with a person's column stands in none of these lists.
+A test fails if a table with a person's column is in none of these lists.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ READ_BY_PERSON: Mapping[str, Personal] = {
 # People have no grant on these, and a right to what they say.
 READ_BY_SERVICE: Mapping[str, Personal] = {
     "public.affiliate_redirects": Personal(
-        left_out={"visitor_hash": "of whoever followed the link, who is mostly somebody else"},
+        left_out={"visitor_hash": "of the visitor who followed the link, who is usually another person"},
     ),
     "public.conversions": Personal(left_out={"commission_minor": _OF_THE_SHOP}),
     "public.audit_log": Personal("person_id", left_out={"actor": "may be somebody else, such as an administrator"}),
@@ -80,7 +80,7 @@ NOT_EXPORTED: Mapping[str, str] = {
     "public.idempotency_keys": "kept for a day against repeated requests; hashes, and ids that stand elsewhere",
     "private.one_time_tokens": "hashes of tokens that went out by mail; gone once used or expired",
     "private.outbox": "mails on their way, encrypted, to the address of the account; gone after 30 days",
-    "private.personality_due": "a mark that the personality is to be computed anew",
+    "private.personality_due": "a mark that the personality profile has to be rebuilt",
     "private.recovery_codes": _KEEPS_SAFE,
     "private.storage_use": "how many bytes were stored on the last two days, by hashes of people and networks",
 }

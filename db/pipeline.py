@@ -1,11 +1,11 @@
 """Claims in front of a query, in the query's own round trip: CLAIMS_MODE=pipelined. See docs/claims.md.
 
-Postgres runs all messages up to a Sync as one transaction, and asyncpg ends each query with one. So what stands right
-before a query of asyncpg's belongs to the query's transaction: the statement that sets the claims, and a `begin` before
-it where more statements are to follow. Both go out in one write, so that Postgres wakes once.
+Postgres runs all messages up to a Sync in one transaction, and asyncpg ends each query with one. So messages written
+right before a query of asyncpg's belong to the query's transaction: the statement that sets the claims, after a `begin`
+if more statements are to follow. Everything goes out in one write, so that Postgres wakes up once.
 
-Whatever asyncpg does not promise is used in this module and nowhere else. tests/integration/test_pipeline.py says which
-assumption fails when a new asyncpg breaks one.
+All use of asyncpg's internals is confined to this module. tests/integration/test_pipeline.py names the assumption that
+a new version of asyncpg breaks.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import asyncpg
 
 from db.claims import APPLY, APPLY_READ_ONLY, REQUEST_ID, Claims, int32, text_parameters
 
-MAX_STATEMENTS = 512  # prepared on a connection at once
-MAX_SQL_LENGTH = 400_000  # characters together; what Postgres keeps of one takes some hundred times its text
+MAX_STATEMENTS = 512  # prepared per connection
+MAX_SQL_LENGTH = 400_000  # characters of all of them; Postgres needs about a hundred times as much memory
 MAX_CACHED_SQL_LENGTH = 20_000
 
 BEGIN_READING = "begin isolation level repeatable read read only"
@@ -43,7 +43,7 @@ _EXECUTE = b"\0\0E" + int32(9) + b"\0" + bytes(4)  # after the parameters: all r
 
 
 def _binds(name: str, count: int) -> Callable[[bytes], Messages]:
-    """What makes Bind and Execute of a prepared statement, with its parameters as text."""
+    """A function that builds Bind and Execute messages for a prepared statement with text parameters."""
     head = b"\0" + name.encode() + struct.pack("!chh", b"\0", 0, count)
     length = 4 + len(head) + 2
 
@@ -58,24 +58,24 @@ _BEGIN = {
     False: _binds("aclue_begin_writing", 0)(b""),
 }
 END = _binds("aclue_commit", 0)(b"")
-"""What ends the transaction, after its last statement."""
+"""Messages that commit, after the last statement of a transaction."""
 _SYNC = b"S" + int32(4)
 _apply = _binds("aclue_apply", _APPLY_PARAMETERS)
 _apply_read_only = _binds("aclue_apply_read_only", _APPLY_PARAMETERS)
 
 
 def single_statement_prefix(claims: Claims, statement_timeout_ms: int) -> Messages:
-    """What makes the statement after it a read-only transaction of its own under these claims."""
+    """Messages that make the following statement a read-only transaction of its own under these claims."""
     return _apply_read_only(_parameters(claims, statement_timeout_ms))
 
 
 def begin_prefix(claims: Claims, statement_timeout_ms: int, *, read_only: bool) -> Messages:
-    """What begins a transaction under these claims."""
+    """Messages that begin a transaction under these claims."""
     return _BEGIN[read_only] + _apply(_parameters(claims, statement_timeout_ms))
 
 
 def applied(claims: Claims, statement_timeout_ms: int) -> Messages:
-    """What makes the rest of an open transaction run under these claims."""
+    """Messages that run the rest of an open transaction under these claims."""
     return _apply(_parameters(claims, statement_timeout_ms))
 
 
@@ -84,8 +84,8 @@ def _parameters(claims: Claims, statement_timeout_ms: int) -> bytes:
 
 
 class _Wire:
-    """A connection's transport. What is put `ahead` is sent together with what asyncpg writes next, and so is what is
-    put `behind`, in front of the Sync at the end. `plain` is what it sends through."""
+    """Wraps a connection's transport. The messages in `ahead` are sent in front of what asyncpg writes next, those in
+    `behind` after it, before the final Sync. `plain` is the wrapped transport."""
 
     __slots__ = ("_write", "ahead", "behind", "plain")
 
@@ -97,7 +97,7 @@ class _Wire:
     def write(self, data: Any) -> None:
         if self.behind:
             if data[-len(_SYNC) :] != _SYNC:
-                raise RuntimeError("asyncpg ends no query with a Sync any more")
+                raise RuntimeError("asyncpg no longer ends queries with a Sync")
             data = b"".join((self.ahead, data[: -len(_SYNC)], self.behind, _SYNC))
         elif self.ahead:
             data = b"".join((self.ahead, data))
@@ -112,7 +112,7 @@ class _Wire:
 
 
 class WiredLoop:
-    """The running loop for asyncpg.connect: the connections it opens can be pipelined."""
+    """Proxies the running loop for asyncpg.connect, so that its connections can be pipelined."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -122,7 +122,7 @@ class WiredLoop:
 
     async def create_connection(self, factory: Callable[[], Any], *arguments: Any, **options: Any) -> Any:
         transport, protocol = await self._loop.create_connection(lambda: _wired(factory()), *arguments, **options)
-        # What asks whether there is TLS hands its transport on to asyncpg's protocol, or has TLS started on it.
+        # The protocol that negotiates TLS passes its transport on to asyncpg's, or starts TLS on it.
         return (transport if hasattr(protocol, "wire") else _Wire(transport)), protocol
 
     async def start_tls(self, transport: Any, *arguments: Any, **options: Any) -> Any:
@@ -135,7 +135,7 @@ class WiredLoop:
 
 
 def _wired(protocol: Any) -> Any:
-    if isinstance(protocol, asyncpg.protocol.Protocol):  # and not what only asks for TLS, or cancels
+    if isinstance(protocol, asyncpg.protocol.Protocol):  # not the ones that negotiate TLS or cancel
         of_ours: Any = protocol
         made = of_ours.connection_made
 
@@ -148,32 +148,32 @@ def _wired(protocol: Any) -> Any:
 
 
 class Pipeline:
-    """The statements of one connection that a WiredLoop opened, and the messages in front of them."""
+    """The prepared statements of a connection opened by a WiredLoop, and the messages sent with them."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
         self._protocol = connection._protocol  # noqa: SLF001
         self._wire: _Wire = getattr(self._protocol, "wire", None) or connection._transport  # noqa: SLF001
-        self._statements: dict[tuple[str, str], Statement] = {}  # by role and text, the one used last at the end
+        self._statements: dict[tuple[str, str], Statement] = {}  # by role and text, the most recently used last
         self._length = 0
-        self._kept: list[Statement] = []  # asyncpg closes a statement that nothing refers to
+        self._kept: list[Statement] = []  # asyncpg closes statements that are not referenced
 
     async def open(self) -> None:
-        """Prepares what is written in front of queries; before anything else."""
+        """Prepares the statements of all prefixes. Must be called first."""
         self._kept = [await self._connection.prepare(sql, name=name) for name, sql in _PREPARED.items()]
-        await self._connection.execute("select")  # asyncpg prepares without a Sync: that transaction ends here
+        await self._connection.execute("select")  # asyncpg prepares without a Sync; this ends that transaction
 
     def known(self, role: str, sql: str) -> Statement | None:
-        """The statement, where it has been prepared under this role. Plans depend on the role: row level security is
-        part of them."""
+        """The statement, if it has been prepared under this role. Plans include row level security, and so depend on
+        the role."""
         statement = self._statements.pop((role, sql), None)
         if statement is not None:
             self._statements[role, sql] = statement
         return statement
 
     async def prepare(self, role: str, sql: str) -> Statement:
-        """Prepares a statement. Whoever asks must be in a transaction under this role: names are looked up in its
-        name. Raises what asyncpg raises."""
+        """Prepares a statement. The caller must be in a transaction under this role, with whose privileges names are
+        resolved. Raises what asyncpg raises."""
         statement: Statement = await self._connection.prepare(sql)
         if len(sql) <= MAX_CACHED_SQL_LENGTH:
             self._statements[role, sql] = statement
@@ -187,9 +187,8 @@ class Pipeline:
     async def fetch(
         self, statement: Statement, arguments: Sequence[Any], before: Messages = b"", after: Messages = b""
     ) -> list[Any]:
-        """Rows of the statement, run after the messages `before` and in one transaction with them; `after` is done
-        where it has not failed. Raises what asyncpg raises. Where the query is not written, as its arguments do not
-        fit, nothing is."""
+        """Rows of the statement, run after the messages `before` in the same transaction; `after` runs unless it fails.
+        Raises what asyncpg raises. If the query is not sent, because its arguments are invalid, nothing is."""
         wire = self._wire
         wire.ahead, wire.behind = before, after
         self._connection.operations += 1

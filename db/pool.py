@@ -1,8 +1,9 @@
-"""Connections of the API's log-in: bounded in number and in those who wait, recycled by age, tried after idling.
+"""The connection pool of the API's log-in: bounded in connections and in waiting tasks, with recycling by age and
+health checks after idling.
 
-No reset round trip: claims are local to their transaction, so there is nothing to reset when a connection comes back.
-In return, a connection has one owner at a time and comes back idle: whatever breaks that rule is a fault of ours by
-which two people could share a transaction. Such a connection is ended and the fault logged, wherever it is noticed.
+There is no reset round trip: claims are local to their transaction, so there is nothing to reset when a connection is
+returned. In exchange, a connection has one owner at a time and is idle when returned: a violation is a bug by which two
+people could share a transaction. Wherever one is detected, the connection is closed and the fault logged.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ CLOSE_TIMEOUT_SECONDS = 5.0
 
 
 def _counted(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
-    """The method, which counts as an operation of its connection until its caller goes on."""
+    """Wraps a method so that it counts as an operation of its connection until its caller resumes."""
 
     @functools.wraps(method)
     async def counted(self: ApiConnection, *arguments: Any, **options: Any) -> Any:
@@ -44,9 +45,9 @@ def _counted(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., C
 
 
 class ApiConnection(asyncpg.Connection):
-    """A connection and what is known of it. `pipeline` is None with CLAIMS_MODE=transaction. `owner` is whom the pool
-    has lent it to. `operations` counts the statements whose caller has not got the result yet: asyncpg tells of none
-    once the reply has arrived, although the task that waits for it has not run."""
+    """A connection with its bookkeeping. `pipeline` is None with CLAIMS_MODE=transaction. `owner` is who has acquired
+    it. `operations` counts the statements whose caller has not resumed yet: asyncpg considers a statement done once the
+    reply has arrived, although the awaiting task has not run."""
 
     pipeline: Pipeline | None = None
     opened_at: float = 0.0
@@ -63,7 +64,7 @@ class ApiConnection(asyncpg.Connection):
 
     @property
     def fault(self) -> str | None:
-        """Why nobody else may have the connection now; None where it is idle, or closed."""
+        """Why the connection must not be handed out; None if it is idle, or closed."""
         if self.is_closed():
             return None
         if self.operations:
@@ -74,12 +75,12 @@ class ApiConnection(asyncpg.Connection):
 
 
 class Pool:
-    """The connection that came back last is lent first, so that those in use are few and warm."""
+    """LIFO: the connection returned last is handed out first, so that few are in use, and warm."""
 
     def __init__(self, connect: Callable[[], Awaitable[ApiConnection]], settings: Settings) -> None:
         self._connect = connect
         self._settings = settings
-        self._most = settings.database_pool_size + settings.database_max_overflow
+        self._max_size = settings.database_pool_size + settings.database_max_overflow
         self._idle: list[ApiConnection] = []
         self._lent: set[ApiConnection] = set()
         self._opening = 0
@@ -90,7 +91,7 @@ class Pool:
 
     @property
     def size(self) -> int:
-        """Connections there are, those being opened included."""
+        """The number of connections, including those being opened."""
         return len(self._idle) + len(self._lent) + self._opening
 
     @property
@@ -99,13 +100,13 @@ class Pool:
 
     @property
     def waiting(self) -> int:
-        """Tasks that wait for a connection."""
+        """The number of tasks that are waiting for a connection."""
         return len(self._waiting)
 
     async def acquire(self, owner: object = None) -> ApiConnection:
-        """A healthy connection, lent to `owner`, who alone can give it back. Raises Overloaded when none is free within
-        DATABASE_POOL_TIMEOUT, or at once where DATABASE_POOL_QUEUE wait already; what connecting raises when a new one
-        cannot be opened."""
+        """Acquires a healthy connection for `owner`, who alone can release it. Raises Overloaded if none is free within
+        DATABASE_POOL_TIMEOUT, or at once if DATABASE_POOL_QUEUE tasks are waiting already; and what connecting raises
+        if a new one cannot be opened."""
         deadline = 0.0
         while True:
             if self._closing:
@@ -119,7 +120,7 @@ class Pool:
                 self._lent.add(connection)
             else:
                 deadline = deadline or asyncio.get_running_loop().time() + self._settings.database_pool_timeout
-                is_full = self.size >= self._most
+                is_full = self.size >= self._max_size
                 try:
                     async with asyncio.timeout_at(deadline):
                         connection = await (self._wait() if is_full else self.open())
@@ -130,7 +131,7 @@ class Pool:
                 return connection
 
     async def open(self) -> ApiConnection:
-        """A new connection, lent. Raises OSError or asyncpg.PostgresError where there can be none."""
+        """Opens a connection, which counts as acquired. Raises OSError or asyncpg.PostgresError if that fails."""
         self._opening += 1
         try:
             connection = await self._connect()
@@ -143,8 +144,8 @@ class Pool:
         return connection
 
     def release(self, connection: ApiConnection, owner: object = None) -> None:
-        """Takes a connection back from its owner. One that is broken or too old goes no further, nor does one that
-        is not this owner's, or not idle: that is a fault, and logged."""
+        """Returns a connection from its owner. It is closed if it is broken or too old; or if it is not this owner's or
+        not idle, which is a fault, and logged."""
         now = time.monotonic()
         if connection not in self._lent:
             _end_faulty(connection, "it was given back, but is not lent")
@@ -153,7 +154,7 @@ class Pool:
                 self._hand_over(None)
             return
         if connection.owner is not owner:
-            _end_faulty(connection, "it was given back by another than its owner")  # who drops it when they notice
+            _end_faulty(connection, "it was given back by another than its owner")  # who drops it on the next use
             return
         connection.owner = None
         fault = connection.fault
@@ -170,11 +171,11 @@ class Pool:
                 self._idle.pop(0).terminate()
 
     def renew(self) -> None:
-        """No connection there is now is lent again: what they have prepared fits the schema no more."""
+        """Retires all current connections, because their prepared statements no longer match the schema."""
         self._outdated_before = time.monotonic()
 
     async def close(self) -> None:
-        """Waits a little for those that are lent, then ends them."""
+        """Waits for acquired connections for a few seconds, then closes all."""
         self._closing = True
         while self._hand_over(None):
             pass
@@ -193,7 +194,7 @@ class Pool:
         return now - opened > self._settings.database_pool_recycle or opened <= self._outdated_before
 
     async def _is_healthy(self, connection: ApiConnection) -> bool:
-        """Whether it can be lent; ended where it cannot."""
+        """Checks a connection before it is handed out, and closes it if it fails."""
         now = time.monotonic()
         fault = connection.fault
         if fault is not None:
@@ -208,7 +209,7 @@ class Pool:
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._drop(connection)
             return False
-        except BaseException:  # cancelled meanwhile
+        except BaseException:  # cancelled
             self._drop(connection)
             raise
         return True
@@ -221,7 +222,7 @@ class Pool:
             self._all_back.set()
 
     async def _wait(self) -> ApiConnection | None:
-        """A connection that came back, or None when it is worth trying again."""
+        """Waits for a returned connection; None means that a new one may be opened."""
         if len(self._waiting) >= self._settings.database_pool_queue:
             raise _busy()
         waiter: asyncio.Future[ApiConnection | None] = asyncio.get_running_loop().create_future()
@@ -230,16 +231,16 @@ class Pool:
             return await waiter
         except BaseException:
             if waiter.cancelled():
-                with contextlib.suppress(ValueError):  # taken off meanwhile
+                with contextlib.suppress(ValueError):  # already removed
                     self._waiting.remove(waiter)
-            elif (connection := waiter.result()) is not None:  # handed over in the moment of the cancellation
+            elif (connection := waiter.result()) is not None:  # handed over just before the cancellation
                 self.release(connection)
             else:
                 self._hand_over(None)
             raise
 
     def _hand_over(self, connection: ApiConnection | None) -> bool:
-        """Gives it to whoever has waited longest: a connection, or the word that a place is free."""
+        """Gives a connection, or with None a free slot, to the task that has waited longest."""
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
@@ -249,7 +250,8 @@ class Pool:
 
 
 def _end_faulty(connection: ApiConnection, fault: str) -> None:
-    """Ends a connection that two could share. Its owner, where there is one, is told by its next statement."""
+    """Closes a connection that two owners could share. The rightful owner, if any, gets an error on the next
+    statement."""
     log.error("the pool ended a connection", fault=fault, pid=connection.get_server_pid(), stack_info=True)
     connection.terminate()
 

@@ -1,4 +1,4 @@
-"""Owner's work for privacy: erasures applied again to a restored backup, and retention."""
+"""Privacy tasks of the owner: repeating erasures on a restored backup, and retention."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ class Tombstone(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class BadTombstones(ValueError):
-    """A file that holds no tombstones; the message names the line."""
+    """The file is invalid; the message names the line."""
 
 
 async def tombstones(connection: asyncpg.Connection[Any]) -> list[Tombstone]:
-    """All that the database knows, oldest first."""
+    """All tombstones in the database, oldest first."""
     rows = await connection.fetch(QUERIES["privacy.tombstones"].sql)
     return [Tombstone(row["subject_hash"].hex(), row["erased_at"]) for row in rows]
 
 
 def read_tombstones(lines: Iterable[str]) -> list[Tombstone]:
-    """Those of a file, one JSON object a line. Raises BadTombstones."""
+    """The tombstones of a file of JSON lines. Raises BadTombstones."""
     found = []
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -52,7 +52,7 @@ def read_tombstones(lines: Iterable[str]) -> list[Tombstone]:
 async def reapply(
     owner: asyncpg.Connection[Any], hash_of: Callable[[UUID], bytes], more: Iterable[Tombstone] = ()
 ) -> int:
-    """Erases again everybody of whom there is a tombstone, in the database or among `more`; how many that were."""
+    """Erases everybody with a tombstone, in the database or in `more`, again; returns how many people."""
     for tombstone in more:
         arguments = (bytes.fromhex(tombstone.subject_hash), tombstone.erased_at)
         await owner.execute(QUERIES["privacy.keep_tombstone"].sql, *arguments)
@@ -66,7 +66,7 @@ async def reapply(
 
 
 def periods(settings: Settings) -> Mapping[str, int]:
-    """Days per kind of data: the blocks `purge_*` of sql/queries/privacy.sql, in the order they run."""
+    """Days per kind of data: the blocks `purge_*` of sql/queries/privacy.sql, in execution order."""
     return {
         "views": settings.retention_views,
         "events": settings.retention_analytics,
@@ -82,7 +82,7 @@ def periods(settings: Settings) -> Mapping[str, int]:
 
 
 async def purge(owner: asyncpg.Connection[Any], settings: Settings) -> dict[str, int]:
-    """Removes what is older than its period, in batches that each commit; rows removed per kind."""
+    """Deletes rows older than their period, in batches that each commit; returns the number of rows per kind."""
     removed = {}
     for kind, days in periods(settings).items():
         removed[kind] = 0

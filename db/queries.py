@@ -1,12 +1,12 @@
 """Named SQL, and how statements are composed of trusted parts.
 
-Every statement stands in sql/queries/<noun>.sql as `-- name: block(a, b)` and uses `:a`, `:b`.
+Every statement is a block in sql/queries/<noun>.sql, headed `-- name: block(a, b)`, and uses `:a`, `:b`.
 `QUERIES["products.page"]` is a Query: text with $1..$n in the order of the block's parameter list. A block may hold
-`{slots}`, filled by `Query.fill` with other blocks (Fragments of one's filters): a slot's parameters are appended.
+`{slots}`, which `Query.fill` fills with other blocks (Fragments of filters): a slot's parameters are appended.
 
-A part keeps its parameters as `:names` until the text is complete. `prefixed` renames them, so that a part can be used
-twice in one text; `NumberedSql` turns the names into $1..$n. Of a request, only the size of a page becomes text; its
-values are parameters.
+Fragments keep their parameters as `:names` until the statement is complete. `prefixed` renames them, so that a fragment
+can be used twice in a statement; `NumberedSql` turns names into $1..$n. Nothing of a request but its page size becomes
+SQL text; values are always parameters.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 
 class UnknownParameter(ValueError):
-    """A block's header and text differ in their :names, or a :name has no value."""
+    """A block's header and text disagree about :names, or a :name has no value."""
 
 
 @dataclass(frozen=True, slots=True)
 class NumberedSql:
-    """A statement as Postgres takes it: text with $1..$n, and the names of the parameters in that order."""
+    """A statement for Postgres: text with $1..$n, and the names of the parameters in that order."""
 
     sql: str
     names: tuple[str, ...]
 
     @classmethod
     def of(cls, text: str, names: Sequence[str] = ()) -> NumberedSql:
-        """A text with `:names`. `names` come first, in this order; then those not among them, as the text goes on."""
+        """Numbers the `:names` of a text: first `names`, in this order, then the others in order of appearance."""
         numbers = {name: number for number, name in enumerate(names, 1)}
         sql = _PARAM.sub(lambda match: f"${numbers.setdefault(match.group(1), len(numbers) + 1)}", text)
         return cls(sql, tuple(numbers))
 
     def arguments(self, values: Mapping[str, object]) -> list[object]:
-        """The values in the order of `names`; there may be others among them. Raises UnknownParameter for a name
-        without a value."""
+        """The values in the order of `names`; surplus values are ignored. Raises UnknownParameter for a name without a
+        value."""
         try:
             return [values[name] for name in self.names]
         except KeyError as error:
@@ -52,7 +52,7 @@ class NumberedSql:
 
 
 def prefixed(text: str, prefix: str) -> str:
-    """The text with `prefix` in front of the name of each parameter."""
+    """The text with `prefix` prepended to the name of each parameter."""
     return _PARAM.sub(rf":{prefix}\1", text)
 
 
@@ -74,13 +74,13 @@ class Query:
     sql: str
 
     def bind(self, **values: object) -> Fragment:
-        """The block as a fragment of another one; its values are given now."""
+        """The block as a fragment of another one, with its values."""
         if set(values) != set(self.params):
             raise UnknownParameter(f"{self.name} takes {self.params}, got {tuple(values)}")
         return Fragment(self.text, values)
 
     def over(self, **expressions: str) -> str:
-        """The block as a part of another statement: SQL, such as columns of that, in the place of its parameters."""
+        """The block as a part of another statement, with SQL, such as columns of that, in place of its parameters."""
         if set(expressions) != set(self.params):
             raise UnknownParameter(f"{self.name} takes {self.params}, got {tuple(expressions)}")
         return _PARAM.sub(lambda match: expressions[match.group(1)], self.text)
@@ -104,8 +104,8 @@ class Composed:
 
 
 def compose(text: str, slots: Mapping[str, Fragment | str]) -> Composed:
-    """Fills `{slots}`; the values of each fragment get names of their own, so that blocks can be used twice. Raises
-    KeyError for a slot that is not among them."""
+    """Fills `{slots}`; parameters of each fragment are prefixed, so that blocks can be used twice. Raises KeyError for
+    a slot that is not given."""
     values: dict[str, object] = {}
 
     def insert(match: re.Match[str]) -> str:
@@ -121,7 +121,7 @@ def compose(text: str, slots: Mapping[str, Fragment | str]) -> Composed:
 
 
 def all_of(fragments: list[Fragment]) -> Fragment:
-    """The fragments joined by AND; `true` when there is none."""
+    """The fragments joined by AND; `true` for none."""
     text = _joined(tuple([fragment.text for fragment in fragments]))
     values = {f"f{i}_{name}": value for i, each in enumerate(fragments) for name, value in each.values.items()}
     return Fragment(text, values)
@@ -129,7 +129,7 @@ def all_of(fragments: list[Fragment]) -> Fragment:
 
 @lru_cache(maxsize=1024)
 def _joined(texts: tuple[str, ...]) -> str:
-    """The texts joined, the parameters of each renamed by its place."""
+    """Joins the texts; the parameters of each are prefixed by its index."""
     return " and ".join(f"({prefixed(text, f'f{i}_')})" for i, text in enumerate(texts)) or "true"
 
 
@@ -155,7 +155,7 @@ class Queries(Mapping[str, Query]):
 
     @classmethod
     def load(cls, folder: Path = QUERY_FOLDER) -> Queries:
-        """Reads the folder. Raises ValueError for two blocks of one name."""
+        """Reads the folder. Raises ValueError for two blocks with the same name."""
         found: dict[str, Query] = {}
         for path in sorted(folder.glob("*.sql")):
             for query in _parse(path.stem, path.read_text()):

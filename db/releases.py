@@ -1,4 +1,4 @@
-"""Whether a database fits the code that is about to serve from it."""
+"""Checks whether a database matches the code that is about to serve from it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ _RUN_MIGRATE = "run `aclue migrate` with MIGRATION_DATABASE_URL set"
 
 
 async def differences(api: asyncpg.Connection[Any], folder: Path = SQL_FOLDER) -> list[str]:
-    """What sets the database apart from this code without harm, as the API's log-in may see it: files that this code
-    does not know (it was rolled back) or knows in another form.
+    """Harmless differences between database and code, as far as the API's log-in can see: files that this code does not
+    have (it was rolled back), or has in a different version.
 
-    Raises MigrationError when a file of this code was never applied.
+    Raises MigrationError if a file of this code was never applied.
     """
     files = [*migration_files(folder), *repeatable_files(folder)]
     try:

@@ -1,7 +1,7 @@
-"""The declaration of a row type: which table it is read from, which columns, in which orders.
+"""Declarations of row types: the table, the columns and the orders.
 
-It is made once per GraphQL object type (schema/node.py builds it from the type's own fields). The DataLoaders, the
-keyset connections and the compiled plans follow from it; nothing else lists the columns of a table for reading.
+Each GraphQL object type has one (schema/node.py builds it from the type's fields). DataLoaders, keyset connections and
+compiled plans are derived from it; nothing else lists the columns of a table for reading.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class SortKey:
-    """One part of a keyset order: SQL over alias `r`, and the type its printed value is cast back to."""
+    """A sort key of a keyset order: SQL over alias `r`, and the type that its text is cast back to."""
 
     expression: str
     cast: str
@@ -21,7 +21,7 @@ class SortKey:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A keyset order; all keys run the same way, the last is unique."""
+    """A keyset order; all keys have the same direction, the last is unique."""
 
     name: str
     keys: tuple[SortKey, ...]
@@ -32,7 +32,7 @@ class Order:
         return cls(name, (SortKey(expression, cast), SortKey("r.id", "uuid")), descending)
 
 
-# By name as people expect it, without regard to case and accents, alike on every database; equal ones by code point.
+# By name, ignoring case and accents, identically on every database; ties by code point.
 BY_NAME = Order(
     "NAME",
     (
@@ -47,10 +47,10 @@ BY_NAME_SQL = ", ".join(key.expression for key in BY_NAME.keys)
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A field whose value `read` makes of columns; without it, the value is that of the only column. With
+    """A field whose value `read` computes from columns; without `read` it is that of the only column. With
     `with_context`, the request's context is the first argument of `read`; without it, `read` is a pure function.
-    `is_jsonb`: the columns are, and come as text. In the nested lists of a plan uuids and moments come as text, too.
-    `is_plain`: `read` gives a text that JSON need not escape, in no more time than looking up what it gave before."""
+    `is_jsonb`: the columns are jsonb, and arrive as text, as do uuids and timestamps in the nested lists of a plan.
+    `is_plain`: `read` returns text that needs no escaping in JSON, and is as fast as a cache lookup."""
 
     columns: tuple[str, ...]
     read: Callable[..., Any] | None = None
@@ -76,26 +76,26 @@ class ToOne:
 
 @dataclass(frozen=True, slots=True)
 class ToMany:
-    """The first `most` rows of another type whose column `by` is this row's `key`. `order_by` and `where` are SQL over
+    """The first `limit` rows of another type whose column `by` is this row's `key`. `order_by` and `where` are SQL over
     alias `r`."""
 
     target: Callable[[], RowType]
     key: str
     by: str
     order_by: str
-    most: int
+    limit: int
     where: str = "true"
 
 
 @dataclass(frozen=True, slots=True)
 class RowType:
-    """`columns` are all that is read; `owner` names the column of the person a row belongs to, if it has one; `fields`
-    says of the GraphQL fields, by name, what they are read from."""
+    """`columns` are all columns that are read; `owner` is the column with the person that a row belongs to, if any;
+    `fields` maps GraphQL fields to what they are read from."""
 
     name: str
     table: str
     columns: tuple[str, ...]
-    make: Callable[[Any], Any]  # of a Record, or of a mapping by column
+    make: Callable[[Any], Any]  # from a Record, or from a mapping by column
     owner: str | None = None
     orders: Mapping[str, Order] = field(default_factory=dict)
     fields: Mapping[str, Column | ToOne | ToMany] = field(default_factory=dict)

@@ -1,4 +1,5 @@
-"""Secrets of a development installation: made at first use, kept in ACLUE_HOME/secrets.json, for its owner only."""
+"""Secrets of a development installation: generated on first use, stored in ACLUE_HOME/secrets.json, for its owner
+only."""
 
 from __future__ import annotations
 
@@ -19,8 +20,8 @@ class Secrets(msgspec.Struct, frozen=True):
 
 
 def load_or_create(home: Path) -> Secrets:
-    """The secrets of this data folder. Raises SettingsError when the folder cannot be written, or when the file cannot
-    be read or is another user's."""
+    """The secrets of this data folder. Raises SettingsError if the folder cannot be written, or the file cannot be read
+    or belongs to another user."""
     path = home / "secrets.json"
     try:
         home.mkdir(parents=True, exist_ok=True)
@@ -31,7 +32,7 @@ def load_or_create(home: Path) -> Secrets:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(msgspec.json.encode(made))
             try:
-                os.link(draft, path)  # of two processes starting at once the first one's secrets stay
+                os.link(draft, path)  # if two processes start at once, the first one wins
             except FileExistsError:
                 pass
             finally:
@@ -42,7 +43,7 @@ def load_or_create(home: Path) -> Secrets:
     except OSError as error:
         raise SettingsError(f"ACLUE_HOME: {home} cannot be used: {error.strerror or error}") from None
     except msgspec.DecodeError as error:
-        raise SettingsError(f"ACLUE_HOME: {path} is damaged ({error}); remove the data folder to start anew") from None
+        raise SettingsError(f"ACLUE_HOME: {path} is damaged ({error}); remove the data folder to start over") from None
 
 
 def _keep_private(descriptor: int, path: Path) -> None:
@@ -51,7 +52,7 @@ def _keep_private(descriptor: int, path: Path) -> None:
     if found.st_uid != os.geteuid():
         raise SettingsError(
             f"ACLUE_HOME: {path} belongs to the user {found.st_uid}, not to {os.geteuid()}, who runs this; "
-            "run it as that user, or remove the data folder to start anew"
+            "run it as that user, or remove the data folder to start over"
         )
     if found.st_mode & 0o077:
         os.fchmod(descriptor, 0o600)

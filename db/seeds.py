@@ -23,7 +23,7 @@ from db.queries import QUERIES
 from domain import seeds
 from domain.seeds import SeedPlan
 
-BULK_SWIPES = 100_000  # from here on it pays to build the indexes anew
+BULK_SWIPES = 100_000  # from here on rebuilding the indexes pays off
 PEOPLE_AT_ONCE = 20_000
 VIEWS_SINCE_DAYS = 45
 BIG_TABLES = ("public.swipes", "public.product_signals", "public.product_views")
@@ -171,7 +171,7 @@ async def load(
                     await work.swipes()
             await work.what_follows()
     except asyncpg.LockNotAvailableError:
-        raise SeedRefused("somebody is using the tables; stop the server, or try again") from None
+        raise SeedRefused("the tables are in use; stop the server, or try again") from None
     # Row visibility for index-only scans, and statistics: autovacuum would come later, to partitioned tables never.
     for table in TABLES:
         work.step("vacuum and analyze")

@@ -1,8 +1,8 @@
-"""A session is one transaction under one person's claims, on a connection nobody else has meanwhile.
+"""A session is one transaction under the claims of one person, on a connection that it alone holds.
 
 A query's session is REPEATABLE READ READ ONLY, so that all its fields see one snapshot. Each root field of a mutation
-has a read-write session, which commits after the payload was read and before the answer is sent. The last
-statement of a query ends its transaction in the same round trip: `run_last`.
+has a read-write session, which commits after the payload was read and before the response is sent. The last statement
+of a query ends its transaction in the same round trip: `run_last`.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("aclue.db")
 
-COMMIT_TIMEOUT_SECONDS = 15  # a connection that is silent for longer is lost
+COMMIT_TIMEOUT_SECONDS = 15  # after which a connection counts as lost
 
 
 class Session:
-    """Statements of one transaction. They run one at a time, in the order they are asked for."""
+    """The statements of one transaction. They run one at a time, in the order of the calls."""
 
     def __init__(
         self,
@@ -61,16 +61,16 @@ class Session:
         self.usage = USAGE.get()
         self.busy_seconds = 0.0  # in which Postgres worked for it, or it waited for that
         self.failure: Exception | None = None
-        self.stored_part = 1.0  # of what a mutation was given, how much was not stored before: an event sent again is
+        self.stored_part = 1.0  # the share of a mutation's input that was new; repeated events are not
         self._begun = False
-        self._switched = False  # the claims are to be set in front of the next statement
+        self._switched = False  # the next statement has to set the claims first
         self._failed = False
         self._broken = False
         self._closed = False
         self._ending: asyncio.Task[None] | None = None
 
     async def fetch(self, query: str | Composed, **values: Any) -> list[asyncpg.Record]:
-        """Rows of a named query (`noun.block`) or of one put together from blocks."""
+        """Rows of a named query (`noun.block`) or of a composed one."""
         sql, arguments = self._statement(query, values)
         return await self.run(sql, arguments)
 
@@ -90,11 +90,11 @@ class Session:
         return named.sql, [values[name] for name in named.params]
 
     async def run(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        """Rows of one statement. Raises AclueError where a caller is to be told, else what asyncpg raised; once a
-        statement has failed, every later one of the session fails alike.
+        """Rows of one statement. Raises an AclueError for errors that callers may see, else what asyncpg raised; after
+        a failure, every later statement of the session fails with the same error.
 
-        A field may be given up while its statement runs, because its parent became null by an error beside it. The
-        other fields need the connection still: the statement runs on, unless the session is abandoned and closed."""
+        A field may be cancelled while its statement runs, because an error in a sibling made the parent null. Other
+        fields still need the connection, so the statement continues, unless the session is rolled back and closed."""
         await self._lock.acquire()
         statement = asyncio.ensure_future(self._next(sql, arguments))
         statement.add_done_callback(lambda _: self._lock.release())
@@ -105,7 +105,7 @@ class Session:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if statement.cancelled() and task is not None and not task.cancelling():
-                raise _closed() from None  # by `close`: whoever asked would wait for ever, were they told of no error
+                raise _closed() from None  # cancelled by `close`: without an error the caller would wait for ever
             raise
 
     async def _next(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
@@ -115,9 +115,9 @@ class Session:
         return await self._watched(connection, sql, arguments)
 
     async def run_last(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        """Rows of the last statement of a reading session, which it closes: with CLAIMS_MODE=pipelined the transaction
-        ends in the same round trip, and where this is the first statement, too, there is no transaction block. Raises
-        what `run` raises, and RuntimeError where the session writes."""
+        """Rows of the last statement of a read-only session, which it closes: with CLAIMS_MODE=pipelined the
+        transaction ends in the same round trip, and if this is also the first statement, there is no transaction block.
+        Raises what `run` raises, and RuntimeError for a read-write session."""
         async with self._lock:
             if not self.read_only:
                 raise RuntimeError("the last statement of a session that writes is its commit")
@@ -171,7 +171,7 @@ class Session:
             await self._begin(connection)
         elif self._switched:
             await self._apply(connection)
-        # Plans depend on the role (row level security is part of them), so each role has its own statements.
+        # Plans include row level security and so depend on the role: each role has its own prepared statements.
         rows: list[asyncpg.Record] = await connection.fetch(f"/*{self.claims.role}*/ {sql}", *arguments)
         return rows
 
@@ -219,7 +219,7 @@ class Session:
         await claims_module.apply(connection, self.claims, self._statement_timeout_ms)
 
     async def switch_claims(self, claims: Claims) -> None:
-        """The rest of the transaction runs as these claims say. They are set in front of the next statement."""
+        """Runs the rest of the transaction under these claims, which are set with the next statement."""
         async with self._lock:
             if self.failure is not None:
                 raise self.failure
@@ -228,8 +228,8 @@ class Session:
 
     @contextlib.asynccontextmanager
     async def as_service(self) -> AsyncIterator[None]:
-        """Within it statements run as service_role, on behalf of the caller, who stays auth.uid(): for what the server
-        has computed or verified, and no person may write as they like."""
+        """A block in which statements run as service_role, while auth.uid() stays the caller: for what the server has
+        computed or verified, and people may not write directly."""
         caller = self.claims
         if caller.subject is None:
             raise RuntimeError("service_role works on behalf of a person")
@@ -243,34 +243,34 @@ class Session:
                 self.claims = caller
 
     def _break(self, connection: ApiConnection) -> None:
-        """Cancelled or broken half-way: nobody may get this connection again."""
+        """The connection is in an unknown state, and must not be reused."""
         self._failed = self._broken = True
         connection.terminate()
 
     def cancel(self) -> None:
-        """Ends the statement at work, whoever asked for it: nobody waits for the request any more. A commit that has
-        begun goes on."""
+        """Cancels the running statement, as the client has disconnected. A commit that has started is completed."""
         if not self._closed and self._connection is not None and self._lock.locked():
             self._break(self._connection)
 
     def mark_rollback(self) -> None:
-        """Nothing of this session is to be kept, though no statement failed."""
+        """Makes `close` roll back, although no statement has failed."""
         self._failed = True
 
     def after_commit(self, do: Callable[[], None]) -> None:
-        """Does this once the transaction is kept; never when it is not."""
+        """Calls this after a commit; never after a rollback."""
         self._after_commit.append(do)
 
     def note_change(self, topic: str, owner: str) -> None:
-        """Tells every process once the transaction is kept: see db/changes.py."""
+        """Notifies all processes after the commit: see db/changes.py."""
         self.after_commit(lambda: self._changes.note(topic, owner))
 
     async def close(self) -> None:
-        """Commits, or rolls back after a failure. Raises WriteConflict when the commit is refused, Overloaded when the
-        connection was lost before it. The connection goes back whatever happens, a second cancellation included."""
+        """Commits, or rolls back after a failure. Raises WriteConflict if the commit fails, Overloaded if the
+        connection was lost before it. The connection is always returned to the pool, even if cancelled a second
+        time."""
         self._closed = True
         if self._failed and self._statement_at_work is not None:
-            self._statement_at_work.cancel()  # nobody waits for it any more
+            self._statement_at_work.cancel()  # its result is no longer needed
         is_ending = self._ending is not None and not self._ending.done()
         if self._connection is not None or is_ending or self._lock.locked():
             closing = asyncio.ensure_future(self._close())
@@ -282,9 +282,9 @@ class Session:
             await self._end()
 
     async def _end(self) -> None:
-        """Ends the transaction and gives the connection back, once: a second caller waits for the first. The connection
-        leaves the session before anything is awaited, so that nothing of this session can use it or return it again.
-        The caller holds the lock."""
+        """Ends the transaction and returns the connection to the pool, once: a second call waits for the first. The
+        session drops the connection before the first await, so that nothing can use or return it again. The caller
+        holds the lock."""
         if self._ending is not None:
             await asyncio.wait([self._ending])
             return
@@ -295,7 +295,7 @@ class Session:
             self._pool.release(connection, self)
             return
         self._ending = asyncio.ensure_future(self._finish(connection))
-        self._ending.add_done_callback(consume_exception)  # whoever waited may have been cancelled meanwhile
+        self._ending.add_done_callback(consume_exception)  # the awaiting task may be cancelled
         await asyncio.shield(self._ending)
 
     async def _finish(self, connection: ApiConnection) -> None:
@@ -346,13 +346,13 @@ _NO_PROFILE = "_user_id_fkey"
 
 
 def _translated(error: asyncpg.PostgresError) -> AclueError | asyncpg.PostgresError:
-    """What a caller may be told of a database error; the error itself where that is nothing."""
+    """The error to show to the caller; the database error itself if it must not be shown."""
     if isinstance(error, asyncpg.QueryCanceledError):
         return Timeout("The request took too long.")
     if isinstance(error, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
         return WriteConflict("Another request changed the same data, try again.")
     if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
-        return BadUserInput("A text holds a character that cannot be stored, such as NUL.")
+        return BadUserInput("A text contains a character that cannot be stored, such as NUL.")
     if isinstance(error, asyncpg.ForeignKeyViolationError) and (error.constraint_name or "").endswith(_NO_PROFILE):
         return Unauthenticated("The person of this token no longer exists.")
     if isinstance(error, asyncpg.CheckViolationError) and (error.constraint_name or "").endswith("_size"):

@@ -1,7 +1,7 @@
-"""What a resolver says of rows without fetching them: which, not how.
+"""Sources: what resolvers return to name rows without fetching them.
 
-A compiled plan makes one statement of a source and the fields asked for. Everybody else awaits it, and gets whole rows
-through the request's DataLoaders.
+A compiled plan turns a source and the selected fields into one statement. graphql-core's execution awaits it instead,
+and gets whole rows through the request's DataLoaders.
 """
 
 from __future__ import annotations

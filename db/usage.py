@@ -1,4 +1,4 @@
-"""What a request asks of Postgres, counted where somebody wants to know."""
+"""Counts a request's use of Postgres, if a receipt was requested."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(slots=True)
 class Usage:
-    """`statements` are those of resolvers, loaders and plans, not what sets claims or ends transactions; `prepared` of
-    them were known to their connection. `seconds` is from sending a statement to its last row. `rankings` were taken
-    from those kept."""
+    """`statements` are those of resolvers, loaders and plans, without those that set claims or end transactions;
+    `prepared` of them were already prepared on their connection. `seconds` is the time from sending a statement to its
+    last row. `rankings` is the number of cache hits."""
 
     statements: int = 0
     prepared: int = 0

@@ -1,4 +1,4 @@
-"""Tracked links: the token in their URL, the shop's URL with our click id, and what readers are told of them."""
+"""Tracked links: the token in their URL, the shop's URL with our click id, and the disclosure for readers."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import UUID
 
 _DISCLOSURE = "If you buy through this link, we may earn a commission. It does not change what you pay."
-_DISCLOSURES = {  # where a network prescribes the sentence
+_DISCLOSURES = {  # networks that prescribe the wording
     "amazon": "As an Amazon Associate I earn from qualifying purchases.",
 }
 
 
 def disclosure(network: str | None) -> str | None:
-    """What has to stand beside a link that this affiliate network pays for; None where none does."""
+    """The disclosure that must accompany a link of this affiliate network; None if the link is not paid for."""
     return None if network is None else _DISCLOSURES.get(network, _DISCLOSURE)
 
 
@@ -24,7 +24,7 @@ def encode_token(click: UUID) -> str:
 
 
 def decode_token(token: str) -> UUID | None:
-    """The click's id; None for anything that encode_token does not make."""
+    """The click's id; None for anything that encode_token does not produce."""
     if len(token) != 26 or not token.isascii():
         return None
     try:
@@ -39,6 +39,6 @@ def tracked_url(offer_url: str, parameter: str | None, token: str) -> str:
     if parameter is None:
         return offer_url
     parts = urlsplit(offer_url)
-    # Other pairs stay to the letter: shops sign them, or encode them in their own way.
+    # Other parameters stay verbatim: shops may sign them, or use their own encoding.
     others = [pair for pair in parts.query.split("&") if pair and unquote(pair.partition("=")[0]) != parameter]
     return urlunsplit(parts._replace(query="&".join([*others, f"{parameter}={token}"])))

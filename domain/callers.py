@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """`address` is the client's IP address, behind trusted proxies too; empty where it is unknown."""
+    """`address` is the client's IP address, also behind trusted proxies; empty if unknown."""
 
     address: str = ""
     user_agent: str | None = None

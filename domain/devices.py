@@ -1,4 +1,4 @@
-"""What kind of device a request came from, as coarse as it can be: all that is kept of a visitor's user agent."""
+"""The class of device a request came from, as coarse as possible: nothing else of a visitor's user agent is stored."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _CRAWLERS = re.compile(
     r"|embedly|iframely|vkshare|mastodon/|imgproxy|mediapartners|google-",
     re.IGNORECASE,
 )
-# The first that matches. "Mobi" tells a phone (MDN, "Browser detection using the user agent"); Android without it is a
-# tablet.
+# The first match wins. "Mobi" indicates a phone (MDN, "Browser detection using the user agent"); Android without it is
+# a tablet.
 _SIGNS: tuple[tuple[DeviceClass, re.Pattern[str]], ...] = (
     ("bot", _CRAWLERS),
     (
@@ -32,11 +32,11 @@ _MAX_LENGTH = 400
 
 
 def is_crawler(user_agent: str | None) -> bool:
-    """Whether it fetches links to index or to preview them, and nobody looks on. A script is none: somebody runs it."""
+    """Whether it fetches links for indexing or previews, without a person. Scripts do not count: a person runs them."""
     return _CRAWLERS.search((user_agent or "")[:_MAX_LENGTH]) is not None
 
 
 def device_class(user_agent: str | None) -> DeviceClass:
-    """Of a User-Agent header; `other` for none, or one that says nothing."""
+    """The class of a User-Agent header; `other` if it is missing or not recognised."""
     text = (user_agent or "")[:_MAX_LENGTH]
     return next((name for name, signs in _SIGNS if signs.search(text)), "other")

@@ -1,4 +1,4 @@
-"""E-mail addresses: what is one, and which spellings are the same one."""
+"""E-mail addresses: validation, and a canonical form for comparison."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ MAX_LOCAL_LENGTH = 64
 # No character decomposes canonically into more than four.
 MAX_TYPED_LENGTH = 4 * MAX_LENGTH
 
-# Characters that show nothing (Default_Ignorable_Code_Point of Unicode's DerivedCoreProperties).
+# Invisible characters (Default_Ignorable_Code_Point in Unicode's DerivedCoreProperties).
 _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
 _LOCAL = re.compile(rf"[^@\s\x00-\x1f\x7f]{{1,{MAX_LOCAL_LENGTH}}}")
-# Only what a name has: with a comma or a bracket in it, another mailbox would be sent the mails.
+# Excludes commas and brackets, with which mails would go to another mailbox.
 _DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)+", re.ASCII)
 _NOT_SHOWN = {"Cc", "Cf", "Cn", "Co", "Cs"}
 
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """An address. `canonical` is the same for all its spellings and for comparing alone: mails go to `address`."""
+    """An address. `canonical` is the same for all its spellings, and only for comparison: mails go to `address`."""
 
     address: str
     canonical: str
     spellings: tuple[str, ...]
-    """What an account may be stored under that has no canonical form, the one just as it was typed first."""
+    """Spellings under which an account without a canonical form may be stored, the one as typed first."""
 
 
 def parse(text: str) -> Email | None:
-    """The address that this text is, whatever its case, Unicode form, width, invisible characters, and spelling of an
-    international domain. None for what is no e-mail address."""
+    """Parses an address, regardless of case, Unicode form, width, invisible characters, and the spelling of an
+    international domain. None for text that is not an e-mail address."""
     if len(text) > MAX_TYPED_LENGTH:
         return None
     local, at, domain = unicodedata.normalize("NFKC", text.strip()).partition("@")
@@ -55,7 +55,7 @@ def parse(text: str) -> Email | None:
 
 
 def to_ascii(domain: str) -> str | None:
-    """A domain as DNS knows it, in lower case (UTS #46, non-transitional); None for what is no domain name."""
+    """The domain in ASCII and lower case (UTS #46, non-transitional); None if it is not a domain name."""
     try:
         found = domain.lower() if domain.isascii() else idna.encode(domain, uts46=True).decode()
     except (idna.IDNAError, UnicodeError):
@@ -71,7 +71,7 @@ def _to_unicode(ascii_domain: str) -> str:
 
 
 def _shown(text: str) -> str:
-    """NFKC again: without what stood between them, a letter and its accent are one."""
+    """NFKC again, as removing what was between a letter and its accent lets them compose."""
     return unicodedata.normalize("NFKC", _IGNORABLE.sub("", text))
 
 
@@ -80,6 +80,6 @@ def _is_visible(text: str) -> bool:
 
 
 def _fold(local: str) -> str:
-    """The two forms of sigma are one letter in one case: which of them a capital becomes depends on its place. Nothing
-    else is folded: full case folding would make ß and ss one, which are two mailboxes (and two domains, UTS #46)."""
+    """Merges the two lower-case forms of sigma, as the position decides which one a capital becomes. Nothing else is
+    folded: full case folding would merge ß and ss, which are two mailboxes (and two domains, UTS #46)."""
     return _shown(local.replace("ς", "σ"))

@@ -34,11 +34,11 @@ In a query, where there is no payload, a UserError travels in errors[] with its 
 
 from __future__ import annotations
 
-INTERNAL_MESSAGE = "Something went wrong on our side."  # what a caller is told of a fault of ours, whatever it was
+INTERNAL_MESSAGE = "Something went wrong on our side."  # for all internal errors
 
 
 class AclueError(Exception):
-    """`str(error)` is fit for a caller to read."""
+    """`str(error)` may be shown to the caller."""
 
     code = "INTERNAL_SERVER_ERROR"
 
@@ -117,7 +117,7 @@ class Forbidden(RequestError):
 
 
 class DocumentRefused(RequestError):
-    """The document is not run, or not known. Clients compare some of the messages letter by letter."""
+    """The document is refused, or unknown. Clients compare some of the messages verbatim."""
 
     message = ""
 
@@ -146,7 +146,7 @@ class HashMismatch(DocumentRefused):
 
 
 class TryAgain(RequestError):
-    """Nothing was kept; the same request may go through `retry_after` seconds later."""
+    """Nothing was stored; the same request may succeed `retry_after` seconds later."""
 
     def __init__(self, message: str, retry_after: int = 1) -> None:
         super().__init__(message)

@@ -1,6 +1,6 @@
-"""The values of a product feed: text, keys, prices, URLs, tags, categories, GTINs, each read or refused.
+"""Parses the values of a product feed: text, keys, prices, URLs, tags, categories, GTINs.
 
-Every `parse_` function takes what a file gave (text, a number, a JSON value) and returns the clean value or raises
+Every `parse_` function takes a raw value (text, a number, a JSON value), and returns the clean value or raises
 BadValue.
 """
 
@@ -20,12 +20,12 @@ MAX_KEY = 255
 MAX_URL = 2048
 MAX_TAGS = 40
 MAX_LEVELS = 8
-# 10 million at two decimals. Counted in minor units, so that it is no limit for the dong or the won.
+# 10 million at two decimals. In minor units, so that it does not restrict the dong or the won.
 MAX_PRICE_MINOR = 10**9
 
 
 class BadValue(ValueError):
-    """One value of one record is refused; its text is the reason a reject gives."""
+    """A value of a record is refused; the message is the reason that the file of rejects has."""
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -64,7 +64,7 @@ def as_number(value: object) -> Decimal:
 
 def clean_text(value: object, limit: int) -> str:
     """One line of text: control characters are dropped, runs of space become one."""
-    # Split first: some of what parts words is a control character.
+    # Split first, as some separators are control characters.
     text = _CONTROL.sub("", " ".join(as_text(value).split())).strip()
     if not text:
         raise BadValue("missing")
@@ -74,7 +74,7 @@ def clean_text(value: object, limit: int) -> str:
 
 
 def parse_key(value: object) -> str:
-    """The shop's own id of the product. Taken as it is: cleaning could make two ids one."""
+    """The shop's own id of the product, unchanged: cleaning could merge two ids."""
     text = as_text(value).strip()
     if _CONTROL.search(text):
         raise BadValue("control characters")
@@ -105,13 +105,13 @@ class _Text(HTMLParser):
 
 
 def parse_description(value: object) -> str:
-    """The text of a description, which may be HTML; "" where only mark-up was there."""
+    """The text of a description, which may be HTML; "" if there is only mark-up."""
     text = as_text(value)
     if len(text) > MAX_DESCRIPTION:
         raise BadValue(f"longer than {MAX_DESCRIPTION} characters")
     if "<" in text or "&" in text:
-        # Open comments and tags cost the parser quadratic time (a hostile line would take a minute): comments are cut
-        # out first, and a < without its > is text.
+        # Unclosed comments and tags take the parser quadratic time (a hostile line would take a minute): comments are
+        # removed first, and a < without its > is text.
         head, *comments = text.split("<!--")
         text = head + "".join(
             after if closed else part for part in comments for _, closed, after in [part.partition("-->")]
@@ -121,7 +121,7 @@ def parse_description(value: object) -> str:
         try:
             parser.feed(text)
             parser.close()
-        except AssertionError:  # how the parser answers some malformed declarations
+        except AssertionError:  # raised by the parser for some malformed declarations
             raise BadValue("unreadable HTML") from None
         text = "".join(parser.parts)
     return clean_text(text, MAX_DESCRIPTION) if text.strip() else ""
@@ -129,7 +129,7 @@ def parse_description(value: object) -> str:
 
 @lru_cache(maxsize=16384)  # the brands, categories and tags of a feed repeat
 def slugify(text: str) -> str:
-    """Kebab-case: accents go, apostrophes vanish (Levi's: levis), the letters and digits of ASCII stay."""
+    """Kebab-case: accents and apostrophes are removed (Levi's: levis), ASCII letters and digits stay."""
     text = _APOSTROPHE.sub("", text)
     if not text.isascii():
         text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
@@ -137,15 +137,16 @@ def slugify(text: str) -> str:
 
 
 def parse_named(value: object) -> tuple[str, str]:
-    """(slug, name) of a brand, a shop or a level of a category. A name without Latin letters has its codes as slug."""
+    """(slug, name) of a brand, a shop or a category level. The slug of a name without Latin letters is its code
+    points."""
     name = clean_text(value, 200)
     return slugify(name) or "-".join(f"u{ord(c):x}" for c in name if not c.isspace()), name
 
 
 def parse_category(value: object, separator: str | None) -> tuple[list[str], list[str]] | None:
-    """Slugs and names from the root to the leaf. A slug holds those of its parents (men-shoes is not women-shoes).
+    """Slugs and names from the root to the leaf. A slug includes those of its parents (men-shoes is not women-shoes).
 
-    Levels without a letter (a taxonomy's number) are left out; None: no level is left.
+    Levels without a letter (a taxonomy's number) are skipped; None if no level remains.
     """
     if not isinstance(value, list):
         value = as_text(value).split(separator) if separator else [value]
@@ -159,7 +160,7 @@ def parse_category(value: object, separator: str | None) -> tuple[list[str], lis
 
 
 def parse_tags(values: object, separator: str) -> list[str]:
-    """Kebab-case tags of texts and lists of texts, each once, in their order; those beyond 40 are left out."""
+    """Kebab-case tags from texts and lists of texts, in order and without duplicates; those beyond 40 are dropped."""
     texts: list[object] = []
     for value in values if isinstance(values, list) else [values]:
         texts.extend(value if isinstance(value, list) else as_text(value).split(separator))
@@ -175,7 +176,7 @@ _URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F))).translate({ord(c): None f
 
 
 def parse_url(value: object) -> str:
-    """An https address without credentials. Spaces and letters beyond ASCII in it are percent-encoded."""
+    """An https URL without credentials. Spaces and non-ASCII letters are percent-encoded."""
     text = as_text(value).strip()
     if _CONTROL.search(text):
         raise BadValue("control characters")
@@ -206,8 +207,8 @@ _PRICE = re.compile(r"(?:([A-Z]{3})\s*)?(\d{1,12}(?:\.\d{1,12})?)(?:(?(1)$|\s*([
 def parse_price(value: object, currency: str | None, *, fixed_currency: bool = False) -> tuple[int, str]:
     """Minor units and currency of 19.99, "19.99", "19.99 GBP" or "GBP 19.99".
 
-    `currency` holds where the price names none; with `fixed_currency` a price that names another one is refused.
-    Decimal commas, thousands separators and symbols are refused: they cannot be told apart with certainty.
+    `currency` applies if the price names none; with `fixed_currency` a price in another one is refused. Decimal commas,
+    thousands separators and symbols are refused as ambiguous.
     """
     match = _PRICE.fullmatch(value.strip()) if isinstance(value, str) else None
     named = match and (match[1] or match[3])
@@ -223,7 +224,7 @@ def parse_price(value: object, currency: str | None, *, fixed_currency: bool = F
         raise BadValue("zero or negative")
     if amount.adjusted() > 12:
         raise BadValue("absurdly high")
-    # Beyond 25 digits scaleb would round, and what was too much would be gone.
+    # Beyond 25 digits scaleb would round, and hide surplus decimals.
     minor = amount.scaleb(EXPONENTS[code])
     if len(amount.as_tuple().digits) > 25 or minor != minor.to_integral_value():
         raise BadValue(f"more decimals than {code} has")
@@ -233,10 +234,10 @@ def parse_price(value: object, currency: str | None, *, fixed_currency: bool = F
 
 
 def parse_gtin(value: object, *, isbn10: bool = False) -> str:
-    """A GTIN-8, 12, 13 or 14 whose check digit is right, as its digits.
+    """The digits of a GTIN-8, 12, 13 or 14 with a valid check digit.
 
-    With `isbn10` a value of up to ten characters is an ISBN-10, if need be without its leading zeros (spreadsheets
-    drop them), and becomes the ISBN-13; such a feed has no GTIN-8.
+    With `isbn10` a value of up to ten characters is an ISBN-10, possibly without its leading zeros (spreadsheets drop
+    them), and is converted to ISBN-13; such a feed has no GTIN-8.
     """
     digits = re.sub(r"[\s-]", "", as_text(value)).upper()
     if isbn10 and len(digits) <= 10:
@@ -258,7 +259,7 @@ def _check_digit(body: str) -> str:
     return str(-sum(int(c) * (1 if i % 2 else 3) for i, c in enumerate(reversed(body))) % 10)
 
 
-# What can be sent now: a pre-order is no gift for next week.
+# Available now: a pre-order would not arrive in time for a gift.
 _IN_STOCK = {"true", "yes", "y", "in stock", "instock", "available", "low stock", "limited availability", "active"}
 _OUT_OF_STOCK = {
     "false", "no", "n", "out of stock", "outofstock", "unavailable", "sold out", "soldout", "discontinued",
@@ -267,7 +268,8 @@ _OUT_OF_STOCK = {
 
 
 def parse_in_stock(values: object) -> bool:
-    """Numbers above zero, booleans and words, Google's and schema.org's among them; several fields must all say yes."""
+    """Numbers above zero, booleans, and words including Google's and schema.org's; with several fields all must
+    agree."""
     return all(_is_available(value) for value in (values if isinstance(values, list) else [values]))
 
 
@@ -285,7 +287,7 @@ def _is_available(value: object) -> bool:
 
 
 def parse_popularity(value: object, maximum: float) -> float:
-    """0..1: the number as a share of `maximum`."""
+    """The number as a share of `maximum`, 0..1."""
     number = as_number(value)
     if not 0 <= number <= Decimal(maximum):
         raise BadValue("not between 0 and popularity_max")

@@ -1,6 +1,6 @@
-"""Product feeds: a mapping says which field of a shop's record feeds which column; a record becomes a product.
+"""Product feeds: a mapping assigns fields of a shop's records to columns, and records are converted to products.
 
-Pure: reading files and writing rows is db/product_imports.py. The format is described in catalogue/mappings/README.md.
+Pure: db/product_imports.py reads files and writes rows. The format is documented in catalogue/mappings/README.md.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _T = TypeVar("_T")
 
 
 class ImportFailed(ValueError):
-    """The import as a whole cannot be done: the file or the mapping is at fault. Nothing was written."""
+    """The whole import failed, because of the file or the mapping. Nothing was written."""
 
 
 class Retailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The shop of the feed, or (without a slug) what the shops named by the `retailer` field have in common."""
+    """The shop of the feed, or, without a slug, defaults for the shops named by the `retailer` field."""
 
     slug: str | None = None
     name: str | None = None
@@ -59,14 +59,14 @@ class Retailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Continuation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Lines that go on with the product above them: the same `key`, and nothing in `empty`."""
+    """Lines that continue the product above them: they have the same `key`, and nothing in the fields `empty`."""
 
     key: str
     empty: str
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to read one kind of feed. `parse_mapping` makes it."""
+    """How to read one kind of feed; created by `parse_mapping`."""
 
     format: Literal["jsonl", "csv", "tsv"]
     fields: dict[Column, tuple[str, ...]]
@@ -82,7 +82,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def parse_mapping(text: str) -> Mapping:
-    """The mapping of a TOML text. ImportFailed says what is unknown, missing or of the wrong type."""
+    """Parses a mapping in TOML. Raises ImportFailed, which names what is unknown, missing or of the wrong type."""
     try:
         data = tomllib.loads(text)
         if isinstance(fields := data.get("fields"), dict):
@@ -106,7 +106,7 @@ def parse_mapping(text: str) -> Mapping:
 
 
 class Product(NamedTuple):
-    """A validated record. Slugs stand for the retailer, brand and category; category_slugs runs from root to leaf."""
+    """A validated record. Retailer, brand and category are slugs; category_slugs goes from root to leaf."""
 
     retailer_slug: str
     retailer_name: str
@@ -134,7 +134,7 @@ class Reject(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one record says: a product or rejects, and the (retailer slug, external id) it stands for."""
+    """The result for one record: a product or rejects, and its key (retailer slug, external id)."""
 
     product: Product | None
     rejects: tuple[Reject, ...]
@@ -143,7 +143,7 @@ class Reading:
 
 
 def continues(record: Lookup[str, object], previous: Lookup[str, object] | None, mapping: Mapping) -> bool:
-    """Whether the record is a further variant or image of the product of the record above it."""
+    """Whether the record is another variant or image of the product above it."""
     rule = mapping.continuation
     if rule is None or previous is None or not is_blank(value_at(record, rule.empty)):
         return False
@@ -152,7 +152,7 @@ def continues(record: Lookup[str, object], previous: Lookup[str, object] | None,
 
 
 def read_record(record: Lookup[str, object], mapping: Mapping) -> Reading:
-    """Validates one record. Never raises for what the record holds."""
+    """Validates one record. Never raises for invalid content."""
     rejects: list[Reject] = []
     warnings: list[Reject] = []
 
@@ -214,7 +214,7 @@ def read_record(record: Lookup[str, object], mapping: Mapping) -> Reading:
 
 
 def value_at(record: Lookup[str, object], path: str) -> object:
-    """The field of that name, else what the dotted path leads to (`meta.barcode`, `images.0`); None: nothing there."""
+    """The field with that name, else the value at a dotted path (`meta.barcode`, `images.0`); None if there is none."""
     if path in record:
         return record[path]
     value: object = record
@@ -229,7 +229,7 @@ def value_at(record: Lookup[str, object], path: str) -> object:
 
 
 def _values(record: Lookup[str, object], mapping: Mapping, column: Column, constant: bool = True) -> list[object]:
-    """What the fields of the column hold, or its constant where they hold nothing."""
+    """The values of a column's fields, or its constant if they are empty."""
     values = [v for path in mapping.fields.get(column, ()) if not is_blank(v := value_at(record, path))]
     template = mapping.constants.get(column) if constant and not values else None
     if template is None:

@@ -1,5 +1,5 @@
-"""The token in a gift link's URL: the link's id and an HMAC. Nothing secret is kept, and it can be made again. And the
-value in the form of its page, which is good for a while: without it a visit is no use of the link."""
+"""The token in a gift link's URL: the link's id and an HMAC, so that it need not be stored. And the value in the form
+of its page, which is valid for a while: without it a visit does not use the link."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.signing import Signer
 
-MAX_TOKEN = 64  # more than any token has
+MAX_TOKEN = 64  # longer than any token
 MAX_VISIT = 80
 VISIT_SECONDS = 3600
 _TIME_BYTES = 8
@@ -25,12 +25,12 @@ def decode_token(token: str, signer: Signer) -> UUID | None:
 
 
 def encode_visit(link: UUID, signer: Signer, *, now: float, nonce: UUID) -> str:
-    """The value for one showing of the link's page."""
+    """A value for one rendering of the link's page."""
     return signer.sign(link.bytes + int(now + VISIT_SECONDS).to_bytes(_TIME_BYTES) + nonce.bytes)
 
 
 def is_visit(visit: str, link: UUID, signer: Signer, *, now: float) -> bool:
-    """Whether this is a value of the link's page that is still good."""
+    """Whether this is a value from the link's page that is still valid."""
     payload = signer.open(visit) if len(visit) <= MAX_VISIT else None
     return (
         payload is not None

@@ -14,8 +14,8 @@ LENGTH = 36  # of a key as text
 
 @functools.cache
 def encoder(type_name: str) -> Callable[[UUID | str], str]:
-    """Gives the global id of a row of this type. Names of types and uuids hold nothing that base64 and base64url spell
-    differently: that would take a `>`, a `?` or a `~`."""
+    """A function that encodes global ids of this type. base64 and base64url are the same for type names and uuids: only
+    `>`, `?` and `~` could differ."""
     prefix = f"{type_name}:"
     end = -(-(len(prefix) + LENGTH) % 3) or None
 
@@ -31,7 +31,7 @@ def encode(type_name: str, key: UUID | str) -> str:
 
 
 def decode_bytes(text: str) -> bytes | None:
-    """base64url without padding; None for anything else, another spelling of the same bytes included."""
+    """Decodes base64url without padding; None for anything else, including other encodings of the same bytes."""
     try:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
@@ -40,7 +40,7 @@ def decode_bytes(text: str) -> bytes | None:
 
 
 def decode(text: str) -> tuple[str, UUID] | None:
-    """(type name, key), or None when the id was not made by encode: each row has one spelling."""
+    """(type name, key), or None if the id is not from encode: each row has exactly one id."""
     try:
         type_name, _, key = a2b_base64(text + "==").decode("ascii").partition(":")
         parsed = UUID(key)

@@ -1,4 +1,4 @@
-"""What mails say: plain text, short, in English."""
+"""The texts of mails: plain text, short, in English."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """One message to one address. `key` is the same when it is sent again."""
+    """A message to one address. `key` stays the same when it is sent again."""
 
     key: str
     recipient: str
@@ -46,6 +46,6 @@ _TEMPLATES = {
 
 
 def compose(key: str, template: str, recipient: str, app: str, token: str | None) -> Mail:
-    """The message of a template. Raises KeyError for a template that there is not."""
+    """The message of a template. Raises KeyError for an unknown template."""
     chosen = _TEMPLATES[template]
     return Mail(key, recipient, chosen.subject, chosen.text.format(recipient=recipient, app=app, token=token or ""))

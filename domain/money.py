@@ -1,4 +1,4 @@
-"""Exact money: integers of minor units inside, decimals at the edges."""
+"""Exact money: integers in minor units internally, decimals in the API."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from fractions import Fraction
 
 from domain.errors import Invalid
 
-# ISO 4217; the table public.currencies says the same (a test compares them).
+# ISO 4217; the same as the table public.currencies (a test compares them).
 _TWO_DECIMALS = (
     "GBP EUR USD AUD CAD CHF CNY CZK DKK HKD HUF ILS INR MXN NOK NZD PLN RON SEK SGD THB TRY ZAR BRL AED SAR "
     "MYR PHP TWD"
@@ -26,7 +26,7 @@ def to_decimal(minor: int, currency: str) -> Decimal:
 
 
 def exponent_of(currency: str, field: tuple[str, ...]) -> int:
-    """How many decimals a currency has. Raises Invalid for an unknown one."""
+    """The number of decimals of a currency. Raises Invalid for an unknown one."""
     exponent = EXPONENTS.get(currency)
     if exponent is None:
         raise Invalid("Unknown currency; use a code of ISO 4217 such as GBP.", field)
@@ -34,8 +34,8 @@ def exponent_of(currency: str, field: tuple[str, ...]) -> int:
 
 
 def to_minor(amount: Decimal, currency: str, field: tuple[str, ...]) -> int:
-    """Minor units of an amount of zero or more. Raises Invalid for an unknown currency, too many decimals or an absurd
-    amount; `field` is the input it came from."""
+    """A non-negative amount in minor units. Raises Invalid for an unknown currency, too many decimals or an amount that
+    is too large; `field` is the input it came from."""
     exponent = exponent_of(currency, (*field[:-1], "currencyCode"))
     if not amount.is_finite() or amount < 0:
         raise Invalid("The amount must be zero or more.", field)

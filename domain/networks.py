@@ -1,4 +1,4 @@
-"""Network addresses as limits count them: one household or one site is one subject, however its address is written."""
+"""Networks as subjects of limits: a household or a site is one subject, however its address is written."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from typing import TypeAlias
 Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 SITE_FACTOR = 8
-"""How many times the limit of a /64 a whole /48 may use."""
+"""The limit of a /48, as a multiple of that of a /64."""
 
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """A subject of limits. `factor` is what its limit is multiplied by: it holds more people than a household."""
+    """A subject of limits, which are multiplied by `factor`, as it may have more people than a household."""
 
     name: str
     factor: int = 1
 
 
 def parse_address(text: str) -> Address | None:
-    """None for text that is no address. IPv4 is IPv4 also when written as IPv6 (::ffff:1.2.3.4)."""
+    """Parses an address; None for other text. IPv4-mapped IPv6 (::ffff:1.2.3.4) becomes IPv4."""
     try:
         found = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
@@ -34,9 +34,9 @@ def parse_address(text: str) -> Address | None:
 def networks(address: str) -> tuple[Network, ...]:
     """Every network that an address counts towards, the narrowest first.
 
-    An IPv4 address stands for itself, also when written as an IPv6 one (::ffff:1.2.3.4). An IPv6 address counts towards
-    its /64, which one household is given (RFC 6177), and towards its /48, which one site is given. Text that is no
-    address (a Unix socket has none) counts as it is.
+    An IPv4 address, also if IPv4-mapped (::ffff:1.2.3.4), is a network of its own. An IPv6 address counts towards its
+    /64, which a household is assigned (RFC 6177), and towards its /48, which a site is assigned. Text that is not an
+    address (of a Unix socket) counts as it is.
     """
     found = parse_address(address)
     if isinstance(found, ipaddress.IPv6Address):
@@ -47,8 +47,8 @@ def networks(address: str) -> tuple[Network, ...]:
 def ranges(address: str) -> tuple[str, ...]:
     """The household, the site and the provider's range of an address, each within the next.
 
-    That is the /64, /48 and /32 of an IPv6 address, which a household, a site and a provider are given (RFC 6177), and
-    an IPv4 address, its /24 (the smallest block that is routed) and its /16. Empty for text that is no address.
+    These are the /64, /48 and /32 of an IPv6 address, which a household, a site and a provider are assigned (RFC 6177),
+    or an IPv4 address, its /24 (the smallest routed block) and its /16. Empty for text that is not an address.
     """
     found = parse_address(address)
     if found is None:

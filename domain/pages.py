@@ -1,4 +1,4 @@
-"""Arguments of connections: how many, from where, which way; and the cursors they answer with."""
+"""Arguments of connections, and their cursors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MAX_SIZE = 100
 
 
 class Cursor(msgspec.Struct, frozen=True, array_like=True):
-    """A place in a connection: which connection and order it belongs to, and the sort values of its row."""
+    """A position in a connection: the connection and order it is valid for, and the sort values of its row."""
 
     scope: str
     values: tuple[str, ...]
@@ -22,7 +22,7 @@ class Cursor(msgspec.Struct, frozen=True, array_like=True):
 
 
 def open_cursor(text: str, scope: str, signer: Signer, argument: str) -> tuple[str, ...]:
-    """The sort values of a cursor of this scope. Raises BadUserInput for every other text."""
+    """The sort values of a cursor of this scope. Raises BadUserInput for any other text."""
     payload = signer.open(text)
     if payload is not None:
         try:
@@ -35,8 +35,8 @@ def open_cursor(text: str, scope: str, signer: Signer, argument: str) -> tuple[s
 
 
 def size_of(first: int | None, last: int | None = None) -> tuple[int, bool]:
-    """(page size, whether backwards) of a connection; a page of 0 says whether there is more and how many there are.
-    Raises BadUserInput when both are given or one is not 0..`MAX_SIZE`."""
+    """(page size, whether backwards) of a connection; a page of size 0 still has hasNextPage and totalCount. Raises
+    BadUserInput if both are given, or one is not 0..`MAX_SIZE`."""
     if first is not None and last is not None:
         raise BadUserInput("Give `first` or `last`, not both.")
     for name, value in (("first", first), ("last", last)):
@@ -47,8 +47,8 @@ def size_of(first: int | None, last: int | None = None) -> tuple[int, bool]:
     return (DEFAULT_SIZE if first is None else first), False
 
 
-def length_of(first: int, most: int = MAX_SIZE) -> int:
-    """How long a plain list may be. Raises BadUserInput when it is not 0..`most`."""
-    if not 0 <= first <= most:
-        raise BadUserInput(f"`first` must be from 0 to {most}.")
+def length_of(first: int, maximum: int = MAX_SIZE) -> int:
+    """The length of a plain list. Raises BadUserInput unless it is 0..`maximum`."""
+    if not 0 <= first <= maximum:
+        raise BadUserInput(f"`first` must be from 0 to {maximum}.")
     return first

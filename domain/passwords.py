@@ -1,4 +1,4 @@
-"""Passwords as they are compared: one text for every way in which keyboards and systems encode it."""
+"""Normalises passwords, which keyboards and systems encode in different ways."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def normalise(password: str) -> str:
-    """NFKC (NIST SP 800-63B, 5.1.1.2). What is longer than any password is cut first: normalising is quadratic in the
-    number of combining marks, and the result is still too long to be one."""
+    """NFKC (NIST SP 800-63B, 5.1.1.2). Text that is longer than any password is truncated first, as normalising is
+    quadratic in the number of combining marks; the result is still too long."""
     return unicodedata.normalize("NFKC", password[: MAX_TYPED_LENGTH + 1])
 
 
 def fits(password: str) -> bool:
-    """Whether the normalised text may be a new password. Surrogates, which are no characters, may not."""
+    """Whether the normalised text is acceptable as a new password. Surrogates, which are no characters, are not."""
     if len(password) > MAX_TYPED_LENGTH or _SURROGATE.search(password):
         return False
     return MIN_LENGTH <= len(normalise(password)) <= MAX_LENGTH
 
 
 def spellings(password: str) -> list[str]:
-    """The texts whose hash an account may hold, the normalised one first. Hashes of the text as it was typed are from
-    before passwords were normalised."""
+    """The forms of a password whose hash an account may have, the normalised one first. Hashes of the text as typed are
+    from before passwords were normalised."""
     normalised, typed = normalise(password)[: MAX_LENGTH + 1], password[: MAX_LENGTH + 1]
     return [normalised] if typed == normalised else [normalised, typed]

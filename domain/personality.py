@@ -1,7 +1,7 @@
 """Scores a quiz: five traits, 0..100 each, from Likert answers 1..5.
 
 A trait's score is the mean of its answers (reversed items counted 6 - answer), mapped linearly from 1..5 to 0..100:
-50 is "somewhere between" throughout. Traits do not influence each other.
+50 is neutral. Traits are independent of each other.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from domain.errors import Invalid, Stale
 
 TRAITS = ("adventurous", "intellectual", "practical", "creative", "social")
 LOWEST, HIGHEST = 1, 5
-MAX_OPTIONS = HIGHEST - LOWEST + 1  # as the table of texts says
-MAX_QUESTIONS = 100  # of a version, as their table says
+MAX_OPTIONS = HIGHEST - LOWEST + 1  # as in the table of texts
+MAX_QUESTIONS = 100  # of a version, as in their table
 MIN_PER_TRAIT = 2
 SECONDARY_FROM = 60.0
 SECONDARY_WITHIN = 25.0
@@ -53,7 +53,7 @@ class Result:
 
 
 def check(quiz: Quiz, version: str, answers: Sequence[tuple[str, int]], seconds: int | None) -> dict[str, int]:
-    """The answers by question code. Raises Stale for another version, Invalid for anything that cannot be scored."""
+    """Validates answers; returns them by question code. Raises Stale for another version, Invalid for anything else."""
     if version != quiz.version:
         raise Stale(f"The quiz has changed: version {quiz.version} is current.", ("version",))
     if seconds is not None and seconds < 0:
@@ -88,7 +88,7 @@ def score(quiz: Quiz, answers: Mapping[str, int], seconds: int | None) -> Result
     ranked = sorted(TRAITS, key=lambda trait: (-scores[trait], TRAITS.index(trait)))
     best = scores[ranked[0]]
     secondary = tuple(trait for trait in ranked[1:3] if scores[trait] >= max(SECONDARY_FROM, best - SECONDARY_WITHIN))
-    # Answers to one trait that disagree with each other (spread 2 is the most on a 1..5 scale) say less.
+    # Inconsistent answers to a trait (the maximum spread on a 1..5 scale is 2) lower the confidence.
     consistency = 1 - fmean(pstdev(v) for v in values.values()) / ((HIGHEST - LOWEST) / 2)
     coverage = len(answers) / len(quiz.questions)
     return Result(
@@ -102,7 +102,7 @@ def score(quiz: Quiz, answers: Mapping[str, int], seconds: int | None) -> Result
 
 
 def _quality(answers: Mapping[str, int], seconds: int | None) -> float:
-    """How much the answers look read: the same answer everywhere, or less than 2 seconds a question, do not."""
+    """How likely the questions were read: identical answers, or less than 2 seconds per question, lower it."""
     pace = 1.0 if seconds is None else min(1.0, seconds / (2 * len(answers)))
     commonest = max(list(answers.values()).count(value) for value in range(LOWEST, HIGHEST + 1)) / len(answers)
     variety = 1.0 if commonest <= 0.6 else (1 - commonest) / 0.4

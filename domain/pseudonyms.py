@@ -1,7 +1,7 @@
-"""Keyed hashes that tell within 30 days whether two texts are the same, and nothing else.
+"""Keyed hashes that reveal whether two texts are the same within a period of 30 days, and nothing else.
 
-They stand for what must not be kept, such as network addresses. HMAC-SHA-256 with a key of the period: without the
-server's secret nobody can try out which text a hash is of, and hashes of two periods cannot be compared.
+They replace what must not be stored, such as network addresses. HMAC-SHA-256 with a key per period: without the
+server's secret hashes cannot be brute-forced, and those of two periods cannot be compared.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ HASH_BYTES = 16
 
 @dataclass(frozen=True)
 class Pseudonyms:
-    """Hashes of one purpose; those of another cannot be compared with them."""
+    """Hashes for one purpose, which cannot be compared with those for another."""
 
     secret: bytes = field(repr=False)
     purpose: str
 
     def of(self, text: str, at: float) -> bytes:
-        """The 16 bytes that stand for this text at this Unix time."""
+        """The 16-byte pseudonym of a text at this Unix time."""
         period = int(at // PERIOD_SECONDS)
         key = hmac.digest(self.secret, f"aclue:pseudonym:{self.purpose}:{period}".encode(), hashlib.sha256)
         return hmac.digest(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256)[:HASH_BYTES]

@@ -1,5 +1,5 @@
-"""What makes a recommendation: its signed identity, its reasons and its confidence. The ranking itself is SQL
-(sql/queries/recommendations.sql); docs/recommendations.md gives the formulas."""
+"""Recommendations: their signed identity, reasons and confidence. The ranking itself is SQL
+(sql/queries/recommendations.sql); docs/recommendations.md has the formulas."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SCALE = 65535
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A product shown to somebody: what a recommendation's id carries.
+    """A product that was shown to a person: the content of a recommendation's id.
 
     match, preference, popularity and score are 0..1; propensity is the probability with which the policy showed it
     (1: the ranking is deterministic). `viewer` is 8 bytes of a hash of the person, zero for callers without a token.
@@ -60,7 +60,7 @@ class Shown:
 
     @classmethod
     def open(cls, text: str, signer: Signer) -> Shown | None:
-        """None when the text is not a recommendation's id signed here."""
+        """Decodes a recommendation's id; None if it was not signed here."""
         payload = signer.open(text)
         if payload is None or not payload.startswith(_PREFIX) or len(payload) != len(_PREFIX) + _FORM.size:
             return None
@@ -105,7 +105,7 @@ def popular(weight: float) -> Reason:
 
 @dataclass(frozen=True, slots=True)
 class Because:
-    """A product somebody liked, and what the score would lose had they not."""
+    """A product that the person liked, and what the score would lose without that."""
 
     name: str
     direction: str
@@ -130,7 +130,7 @@ def reasons_of(
     popularity_term: float,
     for_somebody_else: bool = False,
 ) -> list[Reason]:
-    """The terms that raised the score, heaviest first; popularity stands last and only where it says something."""
+    """The terms that raised the score, heaviest first; popularity comes last, and only if it contributed."""
     found: list[Reason] = []
     whose = "their" if for_somebody_else else "your"
     for trait, term, leaning in zip(TRAITS, trait_terms, trait_leanings, strict=True):
@@ -150,9 +150,9 @@ def reasons_of(
 
 
 def confidence_of(score: float, signals: int, has_personality: bool) -> float:
-    """How sure the score is, as a probability of a like: drawn to one half while little is known of the person.
+    """The score as a probability of a like, shrunk towards one half while there is little data on the person.
 
-    A first version: the shrinkage n / (n + 10) is chosen, not yet fitted to outcomes.
+    The shrinkage n / (n + 10) is a choice, not yet calibrated with outcomes.
     """
     evidence = 1 - (1 - (0.5 if has_personality else 0.2)) * (1 - signals / (signals + 10))
     return round(0.5 + (score - 0.5) * evidence, 4)

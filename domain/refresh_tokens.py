@@ -1,7 +1,7 @@
 """Refresh tokens: base64url of session id (16 bytes), whether a second factor was shown (1), nonce (15), MAC (16).
 
-The database knows the hashes of the tokens that are good for something. The MAC tells a token that we gave out, and
-that is good for nothing any more, from a guess: the first ends its session, and no list of used tokens is needed.
+The database has the hashes of valid tokens. The MAC distinguishes a spent token, which ends its session, from a guess,
+so that no list of spent tokens is needed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LENGTH = 48
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A text that has the form of a refresh token. `is_ours` says whether its MAC is right."""
+    """A well-formed refresh token. `is_ours`: whether its MAC is valid."""
 
     text: str = field(repr=False)
     session_id: UUID
@@ -29,17 +29,17 @@ class RefreshToken:
 
     @property
     def hash(self) -> bytes:
-        """SHA-256, which is what is stored."""
+        """SHA-256, which is stored."""
         return hashlib.sha256(self.text.encode()).digest()
 
 
 def pair_id(token_hash: bytes) -> str:
-    """`jti` of the access token that was given out together with the refresh token of this hash."""
+    """`jti` of the access token that was issued together with the refresh token of this hash."""
     return base64.urlsafe_b64encode(token_hash[:12]).decode()
 
 
 class RefreshTokens:
-    """Makes and reads them, with a key derived from the server's secret."""
+    """Creates and parses refresh tokens, with a key derived from the server's secret."""
 
     def __init__(self, secret: bytes) -> None:
         self._signer = Signer(secret, "refresh token")
@@ -50,7 +50,7 @@ class RefreshTokens:
         return RefreshToken(text, session_id, is_ours=True, is_aal2=is_aal2)
 
     def read(self, text: str) -> RefreshToken | None:
-        """None for what has not the form of one. Without our MAC (JWT_SECRET was changed) no second factor counts."""
+        """None if it is malformed. Without a valid MAC (JWT_SECRET was changed) no second factor counts."""
         raw = ids.decode_bytes(text) if len(text) <= 200 else None
         if raw is None or len(raw) != _LENGTH:
             return None

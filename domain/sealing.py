@@ -1,7 +1,7 @@
-"""Encryption of what is stored and has to be read again: secrets of second factors, tokens in mails that wait.
+"""Encryption of stored secrets that have to be read again: those of second factors, and tokens in queued mails.
 
-AES-SIV (RFC 5297) needs no nonce, so that sealing is a pure function; what it gives away is that the same text was
-sealed twice about the same thing, and these texts are random. Each purpose has a key of its own, as with Signer.
+AES-SIV (RFC 5297) needs no nonce, so sealing is a pure function. It reveals only whether the same text was sealed twice
+with the same `about`, and these texts are random. Each purpose has its own key, as with Signer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESSIV
 
 @dataclass(frozen=True)
 class Sealer:
-    """Seals and opens texts of one purpose. `about` is whom or what a text belongs to: it opens for nothing else."""
+    """Seals and opens texts for one purpose. `about` is what a text belongs to (associated data): it opens only with
+    it."""
 
     secret: bytes = field(repr=False)
     purpose: str
@@ -30,7 +31,7 @@ class Sealer:
         return self._cipher.encrypt(text.encode(), [about.encode()])
 
     def open(self, sealed: bytes, about: str) -> str | None:
-        """The text; None when it was sealed with another key or about something else, or was changed."""
+        """The text; None if it was sealed with another key or `about`, or was modified."""
         try:
             return self._cipher.decrypt(sealed, [about.encode()]).decode()
         except InvalidTag:

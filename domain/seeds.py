@@ -1,7 +1,7 @@
 """Made-up people, products and swipes for tests and benchmarks: a pure function of the seed and the counts.
 
-Each chunk of rows has a random generator of its own, named by seed, kind and chunk, so the rows do not depend on how
-many processes make them. Times run backwards from `until`: products and people are older than every swipe.
+Each chunk of rows has its own random generator, seeded by seed, kind and chunk, so the rows do not depend on the number
+of processes. Times go backwards from `until`: products and people are older than every swipe.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _GIVEN = (
     "Ada", "Amir", "Bea", "Callum", "Dara", "Edith", "Femi", "Gwen", "Hana", "Idris", "Jools", "Kit", "Leila", "Mabel",
     "Nia", "Oscar", "Priya", "Quinn", "Rosa", "Sam", "Tove", "Uma", "Vik", "Wren", "Yusuf", "Zoe",
 )  # fmt: skip
-# How people swipe: they dislike a little more often than they like.
+# Distribution of directions: slightly more dislikes than likes.
 _DIRECTIONS = (("left", 0.45), ("right", 0.40), ("up", 0.07), ("down", 0.08))
 UNDONE_SHARE = 0.01
 QUIZ_SHARE = 0.4
@@ -46,7 +46,7 @@ ANONYMOUS_SHARE = 0.35
 
 @dataclass(frozen=True, slots=True)
 class SeedPlan:
-    """What to make. Another seed makes other rows with other ids, so they can be added to the same database."""
+    """What to generate. Another seed gives other rows with other ids, which can be added to the same database."""
 
     users: int
     products: int
@@ -72,13 +72,13 @@ def _milliseconds(at: datetime) -> int:
 
 
 def uuid_v7(rng: random.Random, milliseconds: int) -> bytes:
-    """The 16 bytes of a UUIDv7 of this moment."""
+    """The 16 bytes of a UUIDv7 with this timestamp."""
     bits = rng.getrandbits(74)
     return (milliseconds << 80 | 7 << 76 | bits >> 62 << 64 | 2 << 62 | bits & (1 << 62) - 1).to_bytes(16, "big")
 
 
 def time_of(key: UUID) -> datetime:
-    """The moment that a UUIDv7 carries."""
+    """The timestamp of a UUIDv7."""
     return _UNIX_EPOCH + timedelta(milliseconds=key.int >> 80)
 
 
@@ -137,7 +137,7 @@ def profiles(plan: SeedPlan) -> Iterator[tuple[UUID, bool, str | None, str | Non
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Somebody's quiz: as a personality, and as an entry of its history."""
+    """A person's quiz: as a personality, and as an entry of its history."""
 
     id: UUID
     user_id: UUID
@@ -173,7 +173,7 @@ _TIMES_UNDONE = struct.Struct(">iqiq")
 class Swipes:
     """Swipes in the binary form of COPY, chunk by chunk, in the order of their times.
 
-    How much somebody swipes is log-normal; how often a product comes up falls with its rank (Zipf, exponent 0.8).
+    Swipes per person are log-normal; the frequency of products follows their rank (Zipf, exponent 0.8).
     """
 
     def __init__(self, plan: SeedPlan) -> None:

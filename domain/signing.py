@@ -1,7 +1,7 @@
 """Short signed texts for cursors, recommendation ids and links: base64url(payload + 16 bytes of HMAC-SHA-256).
 
-Each purpose has a key of its own, derived from the server's secret, so that a text signed for one purpose is refused
-for every other.
+Each purpose has its own key, derived from the server's secret, so that a text signed for one purpose is refused for any
+other.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Signer:
         return base64.urlsafe_b64encode(payload + self._mac(payload)).rstrip(b"=").decode()
 
     def open(self, text: str) -> bytes | None:
-        """The payload; None when the text was not signed with this key."""
+        """The payload; None if the text was not signed with this key."""
         raw = ids.decode_bytes(text)
         if raw is None or len(raw) < MAC_BYTES:
             return None

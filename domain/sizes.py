@@ -1,4 +1,4 @@
-"""How large the values of a caller's input are: for pricing a request, and for counting what it stores."""
+"""The size of input values, for pricing requests and for storage limits."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ OTHER_BYTES = 8  # a fraction, a date
 
 @dataclass(slots=True)
 class Size:
-    """`bytes` of texts (in UTF-8, keys of JSON objects included) and of everything else; `values` within one another,
-    lists and objects among them."""
+    """`bytes` of all values (texts in UTF-8, including keys of JSON objects); `values` is their number at any depth,
+    including lists and objects."""
 
     bytes: int = 0
     values: int = 0

@@ -6,21 +6,21 @@ import re
 
 from domain.errors import Invalid
 
-# Within JSON text. After an odd number of backslashes `\u0000` is six characters of text.
+# In JSON text. After an odd number of backslashes `\u0000` is six literal characters.
 _ESCAPED_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def has_escaped_nul(json: bytes) -> bool:
-    """Whether a string or key of this JSON text, which is valid, holds a NUL."""
+    """Whether a string or key in this valid JSON text contains a NUL."""
     return b"\\u0000" in json and _ESCAPED_NUL.search(json) is not None
 
 
 def nul_error(field: tuple[str, ...]) -> Invalid:
-    """What to raise for an input that holds a NUL."""
+    """The error for an input that contains a NUL."""
     return Invalid(f"`{field[-1]}` holds a NUL character (U+0000), which cannot be stored: remove it.", field)
 
 
 def require_no_nul(text: str | None, field: tuple[str, ...]) -> None:
-    """Raises Invalid for a text with a NUL."""
+    """Raises Invalid for text with a NUL."""
     if text is not None and "\0" in text:
         raise nul_error(field)

@@ -1,5 +1,4 @@
-"""What is left of an erased person: a keyed hash, which tells a restored backup whom to forget again and nobody else
-anything."""
+"""Tombstones of erased people: keyed hashes, by which erasures are repeated on a restored backup."""
 
 from __future__ import annotations
 

@@ -1,22 +1,22 @@
-"""How much a person's signals count for others: in popularity, and in whatever is learned from everybody's swipes.
+"""The weight of a person's signals for others: in popularity, and in everything learned from all swipes.
 
-Sessions and unverified e-mails cost nothing, so a signal may not count because it is there. Two things bound it:
+Sessions and unverified e-mails cost nothing, so signals are weighted. Two things bound their weight:
 
     ripeness = clamp((days since the person came - 3) / 4, 0, 1)
 
-and, of all signals of one product, what a household, its site and its provider's range can say together. The votes
-flow up a tree of networks whose branches have capacities, and every network that has more votes than its capacity
-scales them down alike:
+and the capacity of a household, its site and its provider's range for signals of one product. Votes flow up a tree of
+networks with capacities, and a network with more votes than its capacity scales all of them down equally:
 
     w1 = ripeness * min(1, 1 / sum of ripeness in the household)
     w2 = w1       * min(1, 2 / sum of w1 in the site)
     w3 = w2       * min(1, 8 / sum of w2 in the range)
 
 This is vote collection through links of bounded capacity (Tran, Min, Li and Subramanian, "Sybil-resilient online
-content voting", NSDI 2009), with networks in place of a social graph. The order matters: a crowded household takes
-nothing from its neighbours. Accounts with a verified e-mail are counted apart, with four times the capacities.
+content voting", NSDI 2009), with networks in place of a social graph. The order matters: a crowded household does not
+reduce the weight of its neighbours. Accounts with a verified e-mail are counted separately, with four times the
+capacities.
 
-private.trusted_signals (sql/functions/product_signals.sql) computes the same in SQL; a test compares the two.
+private.trusted_signals (sql/functions/product_signals.sql) is the same in SQL; a test compares the two.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from dataclasses import dataclass
 
 YOUNG_DAYS, RIPE_DAYS = 3, 7
 CAPACITIES = (1, 2, 8)
-"""Of a household, a site and a provider's range: people whose signals of one product may count in full."""
+"""Capacities of a household, a site and a provider's range: how many people's signals of one product count in full."""
 VERIFIED_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Vote:
-    """What one person's signal of a product may count. `networks`: the household, the site, the range."""
+    """A person's vote on a product. `networks`: the household, the site, the range."""
 
     ripeness: float
     is_verified: bool
@@ -41,12 +41,12 @@ class Vote:
 
 
 def ripeness(days: float) -> float:
-    """0..1, of a person who came so many days ago."""
+    """The ripeness, 0..1, of a person who came so many days ago."""
     return max(0.0, min(1.0, (days - YOUNG_DAYS) / (RIPE_DAYS - YOUNG_DAYS)))
 
 
 def weights(votes: Sequence[Vote]) -> list[float]:
-    """0..1 per vote; `votes` are all of one product."""
+    """The weight, 0..1, of each vote; `votes` are all votes on one product."""
     found = [vote.ripeness for vote in votes]
     for level, capacity in enumerate(CAPACITIES):
         totals: defaultdict[tuple[bool, str], float] = defaultdict(float)
@@ -54,6 +54,6 @@ def weights(votes: Sequence[Vote]) -> list[float]:
             totals[vote.is_verified, vote.networks[level]] += weight
         for index, vote in enumerate(votes):
             total = totals[vote.is_verified, vote.networks[level]]
-            most = capacity * (VERIFIED_FACTOR if vote.is_verified else 1)
-            found[index] *= min(1.0, most / total) if total else 1.0
+            maximum = capacity * (VERIFIED_FACTOR if vote.is_verified else 1)
+            found[index] *= min(1.0, maximum / total) if total else 1.0
     return found

@@ -1,1 +1,1 @@
-"""The machinery that runs GraphQL documents: reads them, prices them, runs them, and says what came of it."""
+"""The GraphQL engine: parses, validates, prices and executes documents, and renders responses."""

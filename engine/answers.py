@@ -1,4 +1,4 @@
-"""What a request is answered with."""
+"""Responses to GraphQL requests."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Errors = list[dict[str, Any]]
 
 @dataclass(slots=True)
 class Answer:
-    """`data` is JSON already where a plan wrote it. `is_refused`: the document never ran, and there is no `data`.
-    `is_null`: each root field is null. `server_timing`: a header of that name. `fallback`: why no plan answered.
-    `subscribes_to`: it was refused because it is a subscription to this field, with nothing wrong about it."""
+    """`data` is JSON already if a plan rendered it. `is_refused`: the document never ran, and there is no `data`.
+    `is_null`: every root field is null. `server_timing`: the header of that name. `fallback`: why no plan answered.
+    `subscribes_to`: the operation is a valid subscription to this field, and was refused only because it is one."""
 
     data: dict[str, Any] | msgspec.Raw | None = None
     errors: Errors | None = None
@@ -35,7 +35,7 @@ class Answer:
 
     @property
     def members(self) -> dict[str, Any]:
-        """Of the JSON object that is sent."""
+        """Members of the JSON object that is sent."""
         members: dict[str, Any] = {} if self.is_refused else {"data": self.data}
         if self.errors:
             members["errors"] = self.errors
@@ -59,18 +59,19 @@ class Answer:
         return msgspec.Raw(msgspec.json.encode(self.data))
 
 
-def planned(plan: OperationPlan, texts: Sequence[str]) -> Answer:
-    """Of what a plan wrote: a text per root field."""
-    return Answer(msgspec.Raw(plan.render(texts).encode()), is_null=texts.count(NULL) == len(texts) > 0)
+def planned(plan: OperationPlan, rendered_roots: Sequence[str]) -> Answer:
+    """The answer of a plan, from the JSON of each of its root fields."""
+    is_null = rendered_roots.count(NULL) == len(rendered_roots) > 0
+    return Answer(msgspec.Raw(plan.render(rendered_roots).encode()), is_null=is_null)
 
 
 def refused(errors: Sequence[GraphQLError], context: Context, request_id: str) -> Answer:
-    """To a document that did not run."""
+    """The answer to a document that did not run."""
     return Answer(errors=rendered(errors, context, request_id), is_refused=True)
 
 
 def answered(result: ExecutionResult, context: Context, request_id: str) -> Answer:
-    """Of what ordinary execution gave."""
+    """The answer of graphql-core's execution."""
     if result.data is None and result.errors and all(error.path is None for error in result.errors):
         return refused(result.errors, context, request_id)
     return Answer(

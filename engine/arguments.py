@@ -1,5 +1,6 @@
-"""Arguments of resolvers, made of coerced values as Strawberry makes them, by functions that are put together once:
-Strawberry looks at the type of each value anew for each request.
+"""Converts coerced GraphQL values into the arguments of resolvers, with the same results as Strawberry's conversion.
+
+The converters are built once per field; Strawberry inspects the type of every value again for each request.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def _made(make: Convert | None, value: Any) -> Any:
 
 
 class Arguments:
-    """Of the resolvers of one schema."""
+    """Converters for the resolvers of one schema."""
 
     def __init__(self, schema: strawberry.Schema) -> None:
         self._scalars = schema.schema_converter.scalar_registry
@@ -32,7 +33,7 @@ class Arguments:
         self._inputs: dict[type, Convert] = {}
 
     def converter(self, arguments: Sequence[StrawberryArgument]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-        """Turns coerced values by GraphQL name into a resolver's arguments. Those that were not given are left out."""
+        """A function from coerced values by GraphQL name to a resolver's arguments. Missing values are left out."""
         name_of = self._config.name_converter.from_argument
         parts = [(name_of(each), each.python_name, self._of(each.type)) for each in arguments]
 
@@ -42,7 +43,7 @@ class Arguments:
         return convert
 
     def _of(self, type_: Any) -> Convert | None:
-        """Makes a Python value of a coerced one that is not null; None where it stays what it is."""
+        """The conversion of a coerced value that is not null; None if the value can be used unchanged."""
         if isinstance(type_, StrawberryOptional) and not isinstance(type_, StrawberryMaybe):
             return self._of(type_.of_type)
         if isinstance(type_, LazyType):
@@ -50,7 +51,7 @@ class Arguments:
         if isinstance(type_, StrawberryList):
             item = self._of(type_.of_type)
             if item is None:
-                return list  # a copy: of a default there is one for all requests
+                return list  # a copy: all requests share a default value
             return lambda values: [None if value is None else item(value) for value in values]
         if isinstance(type_, StrawberryEnumDefinition) or has_enum_definition(type_):
             return None
@@ -58,7 +59,7 @@ class Arguments:
             return None
         if has_object_definition(type_) and type_.__strawberry_definition__.from_input is None:
             return self._of_input(type_)
-        raise TypeError(f"arguments of the type {type_} are not known here")
+        raise TypeError(f"no conversion for arguments of the type {type_}")
 
     def _of_input(self, type_: Any) -> Convert:
         known = self._inputs.get(type_)
@@ -66,7 +67,7 @@ class Arguments:
             return known
         definition = type_.__strawberry_definition__
         fields = definition.fields
-        # What has no default in Python may be left out where it may be null.
+        # Nullable fields may be omitted even if Python declares no default.
         missing = {f.python_name: None for f in fields if f.default_value is MISSING and f.default_factory is MISSING}
         parts: list[tuple[str, str, Convert | None]] = []
 
@@ -77,7 +78,7 @@ class Arguments:
                     values[python_name] = _made(make, given[name])
             return type_(**values)
 
-        self._inputs[type_] = convert  # before its fields are looked at: it may be among them
+        self._inputs[type_] = convert  # before its fields are converted: the type may be recursive
         for each in fields:
             name = self._config.name_converter.from_field(each)
             parts.append((name, each.python_name, self._of(each.resolve_type(type_definition=definition))))

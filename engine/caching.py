@@ -1,6 +1,6 @@
-"""Which answers are the same for everybody, so that a shared cache may keep them: those made of the catalogue alone.
+"""Which responses a shared cache may store, because they are the same for every caller: those with catalogue data only.
 
-A type that is not named here has no public fields; a field that is added to a named type is public with it.
+Types that are not listed here have no public fields; every field of a listed type is public, also one added later.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PUBLIC_TYPES = frozenset(
 
 
 def is_public(schema: GraphQLSchema, fragments: Fragments, operation: OperationDefinitionNode) -> bool:
-    """Whether a valid query asks for nothing but public fields."""
+    """Whether a valid query selects public fields only."""
 
     def of_field(node: FieldNode, parent: GraphQLNamedType | None) -> bool:
         name = node.name.value

@@ -1,4 +1,4 @@
-"""What a change of the schema does to operations that were written for an earlier one."""
+"""Compares schemas: which changes break clients that were written for an earlier one."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from schema.schema import build
 
 
 class Change(msgspec.Struct, frozen=True, rename="camel"):
-    """`is_breaking`: operations that were valid are refused, or answer what their clients do not expect. Otherwise it
-    is dangerous: clients that do not reckon with it may fail."""
+    """`is_breaking`: operations that were valid are refused, or return what their clients do not expect. Otherwise the
+    change is dangerous: clients that are not prepared for it may fail."""
 
     is_breaking: bool
     kind: str
@@ -18,8 +18,8 @@ class Change(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def changes_since(old: str) -> list[Change]:
-    """From an earlier schema in GraphQL's own language to the one of this code, breaking ones first. Raises ValueError
-    where the text is no schema."""
+    """Changes from an earlier schema, in SDL, to the one of this code, breaking ones first. Raises ValueError if the
+    text is not a schema."""
     try:
         before = build_schema(old)
     except (GraphQLError, TypeError) as error:

@@ -1,11 +1,11 @@
-"""What a request costs, judged before it runs: the values that its answer may hold, and what a mutation is given to
-write. Page sizes multiply on the way down. Values are fields, and items of lists; long texts count several times.
-Objects of the answer are counted beside them.
+"""Static cost analysis: before a request runs, an upper bound of the values in its response, plus what a mutation is
+given to write. Page sizes multiply at each level. A value is a field or an item of a list; long texts count several
+times. Objects of the response are counted separately.
 
-A list counts as long as it may be: a page as its size says, a list that answers an input as that input is long, any
-other as its field declares (schema/bounds.py). Lists of the schema's own description count as long as they are on
-average, below `__type` as the longest is. Each fragment is measured once per page size it is spread under, so the time
-is linear in the document.
+A list counts with its maximum length: a page with its size, a list with one item per item of an input with the length
+of that input, any other with the bound that its field declares (schema/bounds.py). Introspection lists count with their
+average length, below `__type` with the longest. Each fragment is measured once per page size it is spread under, so
+that the time is linear in the size of the document.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ from plan.walker import Fragments, Walker, selections_within
 from schema.bounds import declared
 
 CACHE_COUNTS = 100
-MAX_DIGITS = 20  # of what is but compared with the size of a page
+MAX_DIGITS = 20  # of an integer literal; it is only compared with a page size
 ALIASED_LEAF = 10
 WRITTEN_ITEM = 10  # values that an item of an input list costs
 WRITTEN_BYTES = 100  # bytes of a mutation's input that cost a value
@@ -59,7 +59,7 @@ TOO_MUCH = 100_000  # to be counted any further: it is refused
 # Arguments that say how long a list below their field is: by name, and of `input` the list within it, by field.
 SIZING_ARGUMENTS = ("first", "last", "ids")
 SIZING_INPUTS = {"recordSwipes": "swipes", "recordEvents": "events", "recordProductViews": "views"}
-# Values of up to 50,000 characters: 15,000 buy 365 of them, 18 MB, or 55 where a letter takes three bytes.
+# Leaves of up to 50,000 characters: a budget of 15,000 buys 365 of them, 18 MB, or 55 MB at three bytes a character.
 LONG_LEAVES = {
     ("Product", "description"): 40,
     ("Product", "imageUrl"): 2,
@@ -94,8 +94,8 @@ SEARCH_ARGUMENT, SEARCH_SURCHARGE = "search", 200
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """The most that a valid operation may answer with; to `values` is added what it is given to write. `work` is what
-    its fields take beside that: rate limits count it, the limit of an answer's size does not."""
+    """Upper bounds for a valid operation; `values` includes what it is given to write. `work` is the sum of surcharges:
+    rate limits count it, the limit on the size of a response does not."""
 
     values: int
     objects: int
@@ -103,8 +103,8 @@ class Cost:
 
 
 class _State(NamedTuple):
-    """Where the walk stands. `page` is the size that the field above says of the lists right below it; `is_one_type`:
-    below `__type`, and not among all types."""
+    """State of the walk. `page` is the page size set by the field above, which applies to the lists right below it;
+    `is_one_type`: below `__type`, not `__schema { types }`."""
 
     parent: GraphQLNamedType | None
     page: int
@@ -112,9 +112,8 @@ class _State(NamedTuple):
 
 
 class _Counter:
-    """Counts `composite` for each object, `leaf` for each value below which there is nothing, and `surcharge` times
-    what a field takes beside. `sizes` are those that arguments of fields say, by the id of the field's node; None
-    where an argument says nothing."""
+    """Counts `composite` for each object, `leaf` for each leaf value, and `surcharge` times the surcharge of a field.
+    `sizes` are the list sizes from arguments, by the id of the field's node; None if an argument sets none."""
 
     def __init__(
         self,
@@ -140,7 +139,7 @@ class _Counter:
         )
 
     def count(self, selections: SelectionSetNode, root: GraphQLNamedType | None) -> int:
-        """Of an operation."""
+        """The count of an operation's selections."""
         return self._walker.fold(selections, _State(root, DEFAULT_SIZE))
 
     def _of_field(self, node: FieldNode, state: _State) -> int:
@@ -155,10 +154,10 @@ class _Counter:
         size = self._size(node, field)
         times = 1
         if is_list_type(get_nullable_type(field.type)):
-            # What its own argument says, or what the argument of the field above does, or the field itself.
+            # From its own argument, else its declared bound, else the page size of the field above.
             times = size if size is not None else (declared(field) or state.page)
         if not is_composite_type(get_named_type(field.type)):
-            # Many aliases of one long text make a large answer of a small one.
+            # Aliases repeat one long text many times.
             weight = ALIASED_LEAF if node.alias is not None else 1
             size = max(weight, times, LONG_LEAVES.get((parent.name, node.name.value), 1))
             return self._leaf * size + self._beside(node, parent)
@@ -173,38 +172,38 @@ class _Counter:
         return SURCHARGES.get((parent.name, node.name.value), 0) + (SEARCH_SURCHARGE if searches else 0)
 
     def _size(self, node: FieldNode, field: GraphQLField) -> int | None:
-        """What the field's arguments say; None for a field that takes none of those. More than is allowed is refused
-        when the field runs."""
-        most = declared(field) or MAX_SIZE
+        """The list size from the field's arguments; None for a field without such arguments. A size over the maximum is
+        refused when the field runs."""
+        maximum = declared(field) or MAX_SIZE
         size = self._sizes.get(id(node))
         if size is not None:
-            return max(1, min(size, most))  # a page of nothing takes the work of one
+            return max(1, min(size, maximum))  # an empty page takes the work of one item
         if "first" in field.args:
             default = field.args["first"].default_value
             return default if isinstance(default, int) else DEFAULT_SIZE
-        return most if "ids" in field.args or node.name.value in SIZING_INPUTS else None
+        return maximum if "ids" in field.args or node.name.value in SIZING_INPUTS else None
 
     def _of_description(self, node: FieldNode, field: GraphQLField, parent: _Composite, state: _State) -> int:
         sizes = _longest_descriptions if state.is_one_type else _average_descriptions
         times = sizes(self._schema).get((parent.name, node.name.value), 1)
         if not is_composite_type(get_named_type(field.type)):
             return self._leaf * max(ALIASED_LEAF if node.alias is not None else 1, math.ceil(times))
-        is_null = 0 if is_non_null_type(field.type) else self._leaf  # a value too, where there is nothing below
+        is_null = 0 if is_non_null_type(field.type) else self._leaf  # a null counts as a value
         below = state._replace(parent=get_named_type(field.type))
         return math.ceil(times * (self._composite + self._walker.fold(node.selection_set, below))) + is_null
 
 
 @functools.cache
 def _average_descriptions(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
-    """How long the lists are in which a schema describes itself: all types, and on average what one of them has."""
+    """Lengths of introspection lists: the number of types, and the average number of members per type."""
     return _descriptions(schema, lambda sizes, among: sum(sizes) / max(1, among)) | {
-        ("__Type", "ofType"): 0.5,  # half of the references to types are wrapped, their wrappings too
+        ("__Type", "ofType"): 0.5,  # half of all type references are wrapped, and half of those wrapped again
     }
 
 
 @functools.cache
 def _longest_descriptions(schema: GraphQLSchema) -> dict[tuple[str, str], float]:
-    """The same, of the type that has the most."""
+    """The same, with the maximum in place of the average."""
     return _descriptions(schema, lambda sizes, _: max(sizes, default=0))
 
 
@@ -231,7 +230,7 @@ def _descriptions(schema: GraphQLSchema, of: Callable[[list[int], int], float]) 
 
 
 class CostCounter:
-    """Counts for one operation; it remembers what it counted for the sizes that requests have asked for."""
+    """Counts the cost of one operation; caches it per combination of list sizes."""
 
     def __init__(
         self,
@@ -288,7 +287,7 @@ class CostCounter:
         return None
 
     def _size_of(self, node: ValueNode | None, path: tuple[str, ...], variables: Mapping[str, Any]) -> int | None:
-        """The number that a value is, or how many items it has, at a path within it."""
+        """The size at a path within a value: an integer itself, or the length of a list."""
         if isinstance(node, VariableNode):
             name = node.name.value
             if name in variables:
@@ -301,10 +300,10 @@ class CostCounter:
             return self._size_of(below, path[1:], variables)
         if isinstance(node, IntValueNode):
             return int(node.value[:MAX_DIGITS])
-        return len(node.values) if isinstance(node, ListValueNode) else 1  # a single item stands for a list of one
+        return len(node.values) if isinstance(node, ListValueNode) else 1  # a single value is coerced to a list of one
 
     def _root_arguments(self) -> list[ValueNode]:
-        """Of the operation's own fields, once for each time that a field stands there."""
+        """Arguments of the root fields, once per occurrence of a field."""
         walker: Walker[None, list[ValueNode]] = Walker(
             self._fragments,
             lambda node, _: [argument.value for argument in node.arguments or ()],
@@ -326,7 +325,7 @@ class CostCounter:
         return values
 
     def _plain(self, node: ValueNode | None, variables: Mapping[str, Any]) -> Any:
-        """A value of the document as JSON has it; numbers stay text, as they may be longer than Python reads."""
+        """A literal as a JSON value; numbers stay strings, as they may exceed Python's limit of digits."""
         if isinstance(node, VariableNode):
             name = node.name.value
             return variables[name] if name in variables else self._plain(self._defaults.get(name), variables)
@@ -338,7 +337,7 @@ class CostCounter:
 
 
 def _sizing(node: FieldNode) -> list[tuple[ValueNode, tuple[str, ...]]]:
-    """The arguments that say how long a list below the field is, and where within them."""
+    """The arguments of a field that bound a list below it, each with the path within the argument."""
     found: list[tuple[ValueNode, tuple[str, ...]]] = []
     for argument in node.arguments or ():
         if argument.name.value in SIZING_ARGUMENTS:
@@ -349,7 +348,7 @@ def _sizing(node: FieldNode) -> list[tuple[ValueNode, tuple[str, ...]]]:
 
 
 def _size_at(value: Any, path: tuple[str, ...]) -> int | None:
-    """What a variable says of sizes, at a path within it: a number, or how many items a list has."""
+    """The size at a path within a variable: an integer itself, or the length of a list."""
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     if isinstance(value, list):
@@ -358,4 +357,4 @@ def _size_at(value: Any, path: tuple[str, ...]) -> int | None:
         return int(value)
     if value is None or isinstance(value, float | bool):
         return None
-    return value if type(value) is int else 1  # a single item stands for a list of one
+    return value if type(value) is int else 1  # a single value is coerced to a list of one

@@ -1,4 +1,4 @@
-"""What can be said of a document before it runs: whether it fits, what it may cost, what it asks of Postgres."""
+"""Static reports on documents: whether they are valid, what they may cost, and how many statements they need."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from plan.walker import fragments_of
 class Report(msgspec.Struct, frozen=True):
     """An operation of a manifest.
 
-    `cost`: values (fields, items of lists) that an answer may hold at most, whatever the variables; page sizes among
-    them count as 100.
-    `statements`: SQL statements at least, one for each root field that is there whatever the variables say.
-    `path`: `plan`, or why there is none.
-    `error`: why it does not fit the schema; the figures are missing then.
+    `cost`: the maximum number of values (fields, items of lists) in a response, for any variables; page sizes from
+    variables count as 100.
+    `statements`: the minimum number of SQL statements, one for each root field without a condition.
+    `path`: `plan`, or why the operation has no plan.
+    `error`: why it is not valid for the schema; the other figures are then missing.
     """
 
     id: str
@@ -39,7 +39,7 @@ class Report(msgspec.Struct, frozen=True):
     error: str | None = None
 
     def problem_within(self, max_cost: int, max_statements: int | None) -> str | None:
-        """Why it will not do; None when it will."""
+        """Why it is not acceptable within these limits; None if it is."""
         if self.error is not None or self.cost is None or self.statements is None:
             return self.error
         if self.cost > max_cost:
@@ -50,7 +50,7 @@ class Report(msgspec.Struct, frozen=True):
 
 
 def report(engine: Engine, document: TrustedDocument) -> list[Report]:
-    """One per operation of the document; one with the first error where it does not fit."""
+    """A report per operation; a single one, with the first error, for a document that is not valid."""
     known = engine.document(document.text)
     if known.errors or not known.operations:
         why = known.errors[0].message if known.errors else "it holds no operation"
@@ -62,12 +62,12 @@ def report(engine: Engine, document: TrustedDocument) -> list[Report]:
 
 
 def _cost(operation: Operation) -> int:
-    """With the largest pages that variables may ask for."""
+    """The cost with the largest pages that variables can ask for."""
     definitions = operation.node.variable_definitions or ()
-    return operation.cost({each.variable.name.value: _most(each.type) for each in definitions}).values
+    return operation.cost({each.variable.name.value: _largest(each.type) for each in definitions}).values
 
 
-def _most(type_: TypeNode) -> Any:
+def _largest(type_: TypeNode) -> Any:
     inner = type_.type if isinstance(type_, NonNullTypeNode) else type_
     return [None] * MAX_SIZE if isinstance(inner, ListTypeNode) else MAX_SIZE
 
@@ -81,7 +81,8 @@ def _path(operation: Operation) -> str:
 
 
 class _Either(Mapping[str, Any]):
-    """Variables of directives, all true: which plan an operation has depends on them, whether it has one does not."""
+    """Every variable is true. Variables of directives select one of an operation's plans; whether it can be planned
+    does not depend on them."""
 
     def __getitem__(self, name: str) -> Any:
         return True
@@ -94,7 +95,7 @@ class _Either(Mapping[str, Any]):
 
 
 def _statements(document: Document, operation: Operation) -> int:
-    """Every root field asks Postgres once; fields below it that resolvers give may ask again."""
+    """Each root field takes one statement; fields below it with resolvers may take more."""
     assert document.tree is not None
     names = root_fields(operation.node, fragments_of(document.tree), without_conditions=True).values()
     return sum(not name.startswith("__") for name in names)

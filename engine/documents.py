@@ -1,4 +1,4 @@
-"""Texts of operations: parsed, validated and measured once, kept in a bounded cache."""
+"""Documents: parsed, validated and measured once, then kept in a bounded cache."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ FIELDS_COUNTED_FOR_A_VALUE = 10
 
 
 class Operation:
-    """An operation of a document, with what is worked out once for all its requests."""
+    """An operation of a document, with everything that all its requests share."""
 
     def __init__(
         self,
@@ -67,13 +67,13 @@ class Operation:
         return 0 if self._counter.is_known(variables) else 1 + self._size // FIELDS_COUNTED_FOR_A_VALUE
 
     def cost(self, variables: Mapping[str, Any]) -> Cost:
-        """The most that an answer may hold."""
+        """Upper bounds of the response to these variables."""
         return self._counter.count(variables)
 
 
 @dataclass(slots=True)
 class Document:
-    """A text: its operations by name, or what is wrong with it. `requests` counts those that ran one of them."""
+    """The operations of a document by name, or its errors. `requests` counts the requests that ran one of them."""
 
     tree: DocumentNode | None
     errors: tuple[GraphQLError, ...] = ()
@@ -82,18 +82,18 @@ class Document:
 
     @property
     def planned_fields(self) -> int:
-        """How many fields its plans have at most, all variants together: compiling them takes time and memory."""
+        """Upper bound of the fields in its plans, over all variants: compiling them takes time and memory."""
         return sum(operation.plans.planned_fields for operation in self.operations.values())
 
     def operation(self, name: str | None) -> Operation | None:
-        """The operation to run. None when the name does not say which."""
+        """The operation to run. None if the name does not identify one."""
         if name is None:
             return next(iter(self.operations.values())) if len(self.operations) == 1 else None
         return self.operations.get(name)
 
 
 class Documents:
-    """All texts seen lately."""
+    """A bounded cache of documents."""
 
     def __init__(self, schema: GraphQLSchema, fields: Fields, settings: Settings) -> None:
         self._schema = schema
@@ -106,7 +106,7 @@ class Documents:
         self._refused: OrderedDict[bytes, Document] = OrderedDict()
 
     def known(self, text: str) -> Document | None:
-        """The document of a text that need not be read again."""
+        """The cached document of a text, or None."""
         document = self._known.get(text)
         if document is None:
             return self._refused.get(_digest(text))
@@ -114,7 +114,7 @@ class Documents:
         return document
 
     def get(self, text: str) -> Document:
-        """The document of a text. One that is refused is remembered too, by its errors alone."""
+        """The document of a text. Invalid documents are cached too, by a hash of the text and without the AST."""
         document = self.known(text)
         if document is None:
             document = self._read(text)
@@ -135,9 +135,9 @@ class Documents:
 
     def _read(self, text: str) -> Document:
         settings = self._settings
-        most = settings.max_document_bytes
-        if len(text) > most or len(text.encode()) > most:
-            return Document(None, (limits.too(f"longer than {most} bytes", "GRAPHQL_PARSE_FAILED"),))
+        limit = settings.max_document_bytes
+        if len(text) > limit or len(text.encode()) > limit:
+            return Document(None, (limits.document_error(f"longer than {limit} bytes", "GRAPHQL_PARSE_FAILED"),))
         try:
             tree = parse(text, max_tokens=settings.max_document_tokens)
             limits.check(tree, settings)
@@ -147,7 +147,7 @@ class Documents:
         except GraphQLError as error:
             return Document(None, (error,))
         except RecursionError:
-            return Document(None, (limits.too("nested too deeply", "GRAPHQL_PARSE_FAILED"),))
+            return Document(None, (limits.document_error("nested too deeply", "GRAPHQL_PARSE_FAILED"),))
         for invalid in errors:
             invalid.message = _NUMBER_TOO_LONG.sub(", found", invalid.message)
             invalid.extensions = {**(invalid.extensions or {}), "code": "GRAPHQL_VALIDATION_FAILED"}
@@ -166,7 +166,7 @@ def _weight(text: str, document: Document) -> int:
 
 
 def _without_nodes(error: GraphQLError) -> GraphQLError:
-    """The same to a reader; its nodes and its source would keep the whole text and tree."""
+    """A copy with the same message and locations; nodes and source would keep the whole text and AST in memory."""
     extensions = {**(error.extensions or {}), "code": code_of(error)}
     bare = GraphQLError(shortened(error.message), extensions=extensions)
     bare.locations = error.locations and error.locations[:MAX_LOCATIONS]

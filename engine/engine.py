@@ -1,4 +1,4 @@
-"""The schema, ready to answer."""
+"""The entry point of the package: parses requests and answers them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ _NO_STREAM = GraphQLError(
 
 
 class Engine:
-    """One per process. Read a request with `prepare`, then run it with `answer`. `core` is the schema as graphql-core
-    knows it."""
+    """One per process. Parse a request with `prepare`, then run it with `answer`. `core` is graphql-core's schema
+    behind Strawberry's."""
 
     def __init__(self, settings: Settings) -> None:
         self.schema: strawberry.Schema = build()
@@ -37,33 +37,33 @@ class Engine:
 
     @property
     def counts(self) -> Counter[str]:
-        """How many requests went by plan (`planned`), and why others did not."""
+        """How many requests a plan answered (`planned`), and how many fell back, by reason."""
         return self._runtime.counts
 
     def document(self, text: str) -> Document:
-        """The operations of a text, or what is wrong with it."""
+        """The operations of a text, or its errors."""
         return self._documents.get(text)
 
     def price_of_reading(self, text: str) -> int:
-        """What is charged before a text is parsed and validated: nothing for one that is known."""
+        """The charge for parsing and validating a text: none if it is cached."""
         return 0 if self._documents.known(text) is not None else 1 + len(text) // 2
 
     def prepare(self, request: Request) -> Prepared:
-        """Reads the request's text and finds the operation to run. Never raises for what a caller sends."""
+        """Parses the request's document and selects the operation to run. Never raises for invalid input."""
         return Prepared(request, self._documents.get(request.query))
 
     async def answer(self, prepared: Prepared, context: Context, request_id: str) -> Answer:
-        """Runs a request; of a subscription one event, the context's change. Never raises for what a caller sends."""
+        """Runs a request; for a subscription one event, the context's change. Never raises for invalid input."""
         request, document, operation = prepared.request, prepared.document, prepared.operation
         if operation is None or document.tree is None:
             return refused(prepared.errors, context, request_id)
         document.requests += 1
         receipt = Receipt() if request.wants_receipt else None
-        if self._is_too_dear(prepared.cost):
-            answer = refused((self._too_dear(prepared.cost),), context, request_id)
+        if self._exceeds_limits(prepared.cost):
+            answer = refused((self._cost_error(prepared.cost),), context, request_id)
         elif context.change is None and prepared.kind is OperationType.SUBSCRIPTION:
             answer = refused((_NO_STREAM,), context, request_id)
-            answer.subscribes_to = next(iter(operation.root_fields.values()))  # validation lets it have no second one
+            answer.subscribes_to = next(iter(operation.root_fields.values()))  # validation allows only one
         else:
             answer = await Execution(self._runtime, request, document.tree, operation, context, request_id).run()
         if request.wants_cost or receipt is not None:
@@ -84,10 +84,10 @@ class Engine:
             )
         answer.extensions = extensions
 
-    def _is_too_dear(self, cost: Cost) -> bool:
+    def _exceeds_limits(self, cost: Cost) -> bool:
         return cost.values > self._settings.max_cost or cost.objects > self._settings.max_result_objects
 
-    def _too_dear(self, cost: Cost) -> GraphQLError:
+    def _cost_error(self, cost: Cost) -> GraphQLError:
         if cost.objects > self._settings.max_result_objects:
             what, maximum = f"{cost.objects} objects", self._settings.max_result_objects
         else:

@@ -1,4 +1,4 @@
-"""Errors on their way into an answer: each gets a code, and none says what is inside the service."""
+"""Renders errors for responses: each gets a code, and none exposes internals."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from schema.context import Context
 log = structlog.get_logger("aclue.engine")
 
 INTERNAL = "INTERNAL_SERVER_ERROR"
-MAX_MESSAGE = 500  # characters: messages of validation print what they complain of
+MAX_MESSAGE = 500  # characters: validation messages quote the offending value
 MAX_LOCATIONS = 10
 
 
 def shortened(message: str) -> str:
-    """A message as it is shown and kept."""
+    """The message, truncated to MAX_MESSAGE characters."""
     return message if len(message) <= MAX_MESSAGE else f"{message[: MAX_MESSAGE - 1]}…"
 
 
 def rendered(found: Sequence[GraphQLError], context: Context, request_id: str) -> list[dict[str, Any]]:
-    """Errors as the answer shows them. What is not meant for callers is logged under the request id instead, and noted
-    for administrators by its type alone."""
+    """Errors as JSON objects. An internal error is replaced by a generic message; the log has it under the request id,
+    and the system log, for administrators, only its type."""
     return [_rendered(error, context, request_id) for error in found]
 
 
@@ -55,14 +55,14 @@ def code_of(error: GraphQLError) -> str:
     """`extensions.code` of an error."""
     cause = error.original_error
     if isinstance(cause, errors.Invalid):
-        return "BAD_USER_INPUT"  # in a query, where there is no payload to say INVALID
+        return "BAD_USER_INPUT"  # in a query, which has no payload with the code INVALID
     if isinstance(cause, errors.AclueError):
         return cause.code
     if isinstance(error, GraphQLSyntaxError):
         return "GRAPHQL_PARSE_FAILED"
     if error.extensions and "code" in error.extensions:
         return str(error.extensions["code"])
-    # Before any field ran: variables or an operationName that do not fit the document.
+    # Raised before any field ran: variables or an operationName that do not fit the document.
     if error.path is None or error.message.startswith(("Argument ", "Variable ")):
         return "BAD_USER_INPUT"
     return INTERNAL

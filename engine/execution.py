@@ -1,4 +1,4 @@
-"""One run of an operation: one snapshot for a query, one transaction for each root field of a mutation."""
+"""Runs an operation: a query in one snapshot, each root field of a mutation in a transaction of its own."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ CACHE_INTROSPECTIONS = 8
 
 
 class _Executor(IncrementalExecutor):
-    """graphql-core runs the root fields of a mutation one after the other; here each gets a transaction around its
-    resolver *and* its payload's selections."""
+    """graphql-core runs the root fields of a mutation serially; here each runs in a transaction around its resolver
+    *and* the selections of its payload."""
 
     def execute_field(self, parent_type: GraphQLObjectType, *arguments: Any) -> Any:
         result = super().execute_field(parent_type, *arguments)
@@ -65,13 +65,13 @@ class _Executor(IncrementalExecutor):
 
 @dataclass(frozen=True, slots=True)
 class Fallback:
-    """No plan answers, and nothing is done yet: something is not compiled, or went wrong in a query."""
+    """No plan has answered, and nothing was written: the operation has no plan, or its plan failed in a query."""
 
     reason: str
 
 
 class Runtime:
-    """What all executions share. `counts` says how many went by plan (`planned`), and why others did not."""
+    """What all executions share. `counts`: executions by plan (`planned`), and the reasons of all others."""
 
     def __init__(self, core: GraphQLSchema, settings: Settings) -> None:
         self.core = core
@@ -81,7 +81,7 @@ class Runtime:
 
 
 class Execution:
-    """Runs an operation once, for one caller."""
+    """A single run of an operation, for one caller."""
 
     __slots__ = ("_context", "_operation", "_request", "_request_id", "_runtime", "_tree")
 
@@ -102,7 +102,7 @@ class Execution:
         self._request_id = request_id
 
     async def run(self) -> Answer:
-        """The answer. Never raises for what a caller sends."""
+        """Runs it. Never raises for invalid input."""
         context = self._context
         turns = None if context.claims.role == SERVICE.role else context.services.turns
         address, person = context.caller.address, context.claims.subject_text or None
@@ -139,36 +139,36 @@ class Execution:
         if plan.is_mutation:
             return await self._mutate(plan, run)
         try:
-            texts = await plan.run(run)
-        except TryAgain as error:  # again at once would be worse
+            rendered_roots = await plan.run(run)
+        except TryAgain as error:  # falling back would add to the load
             return self._failed(plan, error)
         except Exception:
             return Fallback("error")
         self._runtime.counts["planned"] += 1
-        return planned(plan, texts)
+        return planned(plan, rendered_roots)
 
     def _variables(self) -> VariableValues | None:
-        """Coerced; None where ordinary execution is to say what is wrong with them."""
+        """The coerced variables; None if they are invalid, which graphql-core's execution then reports."""
         given = self._request.variables or {}
         variables = self._operation.variables.values(given)
         if variables is not None:
             return variables
         runtime = self._runtime
         definitions = self._operation.node.variable_definitions or ()
-        # As execute() does: without a limit, a hundred thousand wrong values are as many explanations.
+        # As in execute(). Without a limit, a hundred thousand invalid values would give as many errors.
         coerced = get_variable_values(
             runtime.core, definitions, given, MAX_VARIABLE_ERRORS, not runtime.settings.introspection
         )
         return coerced if isinstance(coerced, VariableValues) else None
 
     async def _mutate(self, plan: OperationPlan, run: Run) -> Answer | Fallback:
-        """By a plan with one root field, whose resolver runs once, whatever becomes of the payload."""
+        """Runs a plan with one root field. Its resolver runs exactly once, even if rendering its payload fails."""
         (root,) = plan.roots
         context = self._context
         context.begin_write()
         try:
             waiting = root.get(run, None)
-        except GraphQLError:  # of arguments: before anything was done
+        except GraphQLError:  # invalid arguments: nothing has run
             return Fallback("arguments")
         try:
             payload = [await await_if_awaitable(waiting)]
@@ -186,7 +186,7 @@ class Execution:
         return answer
 
     async def _complete(self, payload: Any) -> Answer:
-        """What was done is done: ordinary execution writes the payload, with what may be null where it failed."""
+        """The write itself succeeded: graphql-core renders the payload, with null for the fields that failed."""
         mutation_type = self._runtime.core.mutation_type
 
         def resolved(resolve: Callable[..., Any], source: Any, info: GraphQLResolveInfo[Any], **arguments: Any) -> Any:
@@ -200,7 +200,7 @@ class Execution:
         return answer
 
     async def _without_plan(self, fallback: Fallback) -> Answer:
-        """By graphql-core, Strawberry and the loaders; the schema's own description is written once per text."""
+        """Runs on graphql-core, Strawberry and DataLoaders. Introspection results are cached per document."""
         key = (self._request.query, self._request.operation_name)
         is_introspection = self._operation.is_introspection and not self._request.variables
         known = self._runtime.introspections.get(key) if is_introspection else None
@@ -236,7 +236,7 @@ class Execution:
         return result if isinstance(result, ExecutionResult) else await result
 
     def _failed(self, plan: OperationPlan, error: Exception) -> Answer:
-        """The answer of a plan whose root fields all failed alike."""
+        """The answer of a plan if all its root fields fail with the same error."""
         errors = [located_error(error, root.nodes, Path(None, root.key, None).as_list()) for root in plan.roots]
         if plan.is_nullable:
             result = ExecutionResult({root.key: None for root in plan.roots}, errors)

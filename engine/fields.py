@@ -1,4 +1,4 @@
-"""What compiled plans are told of this schema: the declarations behind its fields."""
+"""The declarations behind the schema's fields, for the plan compiler."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from schema.node import Row
 
 
 class SchemaFields:
-    """See plan.fields.Fields."""
+    """Implements plan.fields.Fields."""
 
     def __init__(self, schema: strawberry.Schema) -> None:
         self._schema = schema
@@ -82,7 +82,7 @@ def _resolver(field: StrawberryField, arguments_of: Arguments) -> Resolver:
 
 
 class PlannedInfo(strawberry.Info[Context, None]):
-    """The info of resolvers that a plan calls: of the whole request it has the context."""
+    """The info of resolvers that a plan calls: it has nothing but the context."""
 
     def __init__(self, context: Context) -> None:
         self._context = context

@@ -1,6 +1,7 @@
-"""What a document may hold, measured right after it is parsed: validating and running take time that grows with it.
+"""Limits on the size of a document, checked right after parsing, because validation and execution take time that grows
+with it.
 
-Fields and aliases are counted as they are answered, fragments followed.
+Fields and aliases are counted with fragments expanded.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from graphql.validation.rules import overlapping_fields_can_be_merged
 from plan.walker import Fragments, Walker, fragments_of, selections_within
 from settings import Settings
 
-# Comparing fields of the same name is quadratic; graphql-core gives up here, after a few hundredths of a second.
+# Comparing fields of the same name is quadratic: this makes graphql-core give up after tens of milliseconds.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
 
 
 def check(tree: DocumentNode, settings: Settings) -> None:
-    """Raises GraphQLError for a document that holds more than the settings allow."""
+    """Raises GraphQLError for a document that exceeds a limit of the settings."""
     operations = [each for each in tree.definitions if isinstance(each, OperationDefinitionNode)]
     if measure_depth(tree, settings.max_document_depth) > settings.max_document_depth:
-        raise too(f"nested deeper than {settings.max_document_depth} fields")
+        raise document_error(f"nested deeper than {settings.max_document_depth} fields")
     _limit("operations", len(operations), settings.max_document_operations)
     _check_directives(tree, settings)
     fragments = fragments_of(tree)
@@ -40,7 +41,7 @@ def check(tree: DocumentNode, settings: Settings) -> None:
 
 
 def measure_size(operation: OperationDefinitionNode, fragments: Fragments) -> tuple[int, int]:
-    """How many fields and aliases an operation has, with fragments in their places."""
+    """The numbers of fields and aliases of an operation, fragments expanded."""
     walker: Walker[None, tuple[int, int]] = Walker(
         fragments,
         lambda node, _: _added([(1, int(node.alias is not None)), walker.fold(node.selection_set, None)]),
@@ -51,8 +52,7 @@ def measure_size(operation: OperationDefinitionNode, fragments: Fragments) -> tu
 
 
 def measure_depth(tree: DocumentNode, limit: int) -> int:
-    """The deepest field of an operation, fragments followed; a fragment within itself counts as deeper than the
-    limit."""
+    """The depth of the deepest field of any operation, fragments expanded; a recursive fragment exceeds the limit."""
 
     def of_field(node: FieldNode, state: None) -> int:
         return 1 + walker.fold(node.selection_set, None)
@@ -64,8 +64,8 @@ def measure_depth(tree: DocumentNode, limit: int) -> int:
     return max((walker.fold(operation.selection_set, None) for operation in operations), default=0)
 
 
-def too(what: str, code: str = "GRAPHQL_VALIDATION_FAILED") -> GraphQLError:
-    """For a document that is more of something than is allowed."""
+def document_error(what: str, code: str = "GRAPHQL_VALIDATION_FAILED") -> GraphQLError:
+    """The error for a document that exceeds a limit."""
     return GraphQLError(f"The document is {what}.", extensions={"code": code})
 
 
@@ -77,7 +77,7 @@ def _limit(what: str, count: int, maximum: int) -> None:
 
 
 def _added(sizes: Iterable[tuple[int, int]]) -> tuple[int, int]:
-    """Numbers of fields and aliases, added up."""
+    """The sums of the numbers of fields and aliases."""
     fields = aliases = 0
     for more_fields, more_aliases in sizes:
         fields += more_fields
@@ -94,7 +94,7 @@ def _check_directives(tree: DocumentNode, settings: Settings) -> None:
 
 
 def _directives(tree: DocumentNode) -> Iterator[int]:
-    """How many directives each place of the document has."""
+    """The number of directives at each location of the document."""
     for definition in tree.definitions:
         if isinstance(definition, OperationDefinitionNode | FragmentDefinitionNode):
             yield len(definition.directives or ())

@@ -1,4 +1,4 @@
-"""What a request took, for those who develop or run the service: asked for with the header `X-Aclue-Receipt: 1`."""
+"""Receipts: what a request took, for developers and operators. Requested with the header `X-Aclue-Receipt: 1`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from engine.cost import Cost
 
 
 class Receipt:
-    """Counts from its making on, in the task that makes it and those it starts."""
+    """Counts from its creation on, in the current task and those it starts."""
 
     def __init__(self) -> None:
         self._usage = Usage()
@@ -21,7 +21,7 @@ class Receipt:
         self, cost: Cost, role: str, path: str, reason: str | None, *, is_known_document: bool
     ) -> tuple[dict[str, Any], str]:
         """`extensions.receipt`, and a Server-Timing header: https://www.w3.org/TR/server-timing/. Times in
-        milliseconds. `path` is plan, fallback or refused; `reason` is why it was no plan."""
+        milliseconds. `path` is plan, fallback or refused; `reason` says why no plan answered."""
         usage = self._usage
         total_ms, database_ms = (round(s * 1000, 3) for s in (time.perf_counter() - self._started, usage.seconds))
         receipt = {

@@ -1,4 +1,4 @@
-"""A GraphQL request, whatever it came in, before and after its text was read."""
+"""GraphQL requests of any transport, before and after parsing."""
 
 from __future__ import annotations
 
@@ -63,10 +63,10 @@ class Prepared:
 
     @property
     def kind(self) -> OperationType | None:
-        """Query, mutation or subscription; None where it will not run."""
+        """Query, mutation or subscription; None if it will not run."""
         return None if self.operation is None else self.operation.node.operation
 
     @property
     def is_public(self) -> bool:
-        """Whether the answer to a caller without a token is the same for everybody."""
+        """Whether all callers without a token get the same answer."""
         return self.operation is not None and self.operation.is_public

@@ -1,4 +1,4 @@
-"""The fields that stand at the root of an operation, fragments followed."""
+"""Root fields of an operation, fragments expanded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from plan.walker import Fragments, Walker
 def root_fields(
     operation: OperationDefinitionNode, fragments: Fragments, *, without_conditions: bool = False
 ) -> dict[str, str]:
-    """Names by response key. `without_conditions` leaves out what stands under a directive."""
+    """Names of root fields by response key. `without_conditions` leaves out selections with a directive."""
 
     def of_field(node: FieldNode, state: None) -> dict[str, str]:
         return {(node.alias or node.name).value: node.name.value}

@@ -1,4 +1,4 @@
-"""Which documents may run, and which text an id or a hash stands for."""
+"""Trusted documents and persisted queries: which documents may run, and the text behind an id or a hash."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from settings import DocumentsMode, Settings, SettingsError
 
 log = structlog.get_logger("aclue.documents")
 
-STORED_LENGTH = 2_000_000  # characters of all automatically persisted texts together
+CACHE_CHARACTERS = 2_000_000  # characters of all automatically persisted texts together
 ENTRY_LENGTH = 300  # what keeping a text takes beside its characters
-NOTED_STRANGERS = 1_000  # texts outside the manifest that are logged, once each
+MAX_LOGGED_DOCUMENTS = 1_000  # texts outside the manifest that are logged, once each
 
 
 class TrustedDocuments:
-    """`counts` says how many requests ran a document of the manifest (`trusted`) or another (`other`), where there is
-    a manifest."""
+    """`counts`: requests that ran a document of the manifest (`trusted`) or another one (`other`); empty without a
+    manifest."""
 
     def __init__(self, documents: Iterable[TrustedDocument] = (), mode: DocumentsMode = DocumentsMode.OPEN) -> None:
         self.mode = mode
@@ -34,14 +34,14 @@ class TrustedDocuments:
         self._trusted = frozenset(self._texts.values())
         self._stored: OrderedDict[str, str] = OrderedDict()
         self._stored_length = 0
-        self._strangers: set[str] = set()
+        self._logged: set[str] = set()
 
     def text(
         self, query: str | None = None, document_id: str | None = None, extensions: Mapping[str, Any] | None = None
     ) -> str | None:
-        """The text to run; None where a request names none.
+        """The text to run; None if the request names none.
 
-        `document_id` counts where there is no `query`; `extensions.persistedQuery` may stand for one or register it.
+        `document_id` is used if there is no `query`. `extensions.persistedQuery` replaces a query, or registers it.
         Raises DocumentRefused.
         """
         persisted = extensions.get("persistedQuery") if extensions else None
@@ -52,7 +52,7 @@ class TrustedDocuments:
                 return None
             query = self._found(document_id)
         if self._trusted:
-            self._judge(query)
+            self._check(query)
         return query
 
     def _found(self, document_id: str) -> str:
@@ -64,7 +64,7 @@ class TrustedDocuments:
         return found
 
     def _persisted(self, query: str | None, persisted: Any, document_id: str | None) -> str:
-        """What Apollo's extension says: a hash alone, or a text to be known by its hash from now on."""
+        """Apollo's extension: a hash alone looks the text up, a hash with a text registers it."""
         version = persisted.get("version") if isinstance(persisted, dict) else None
         digest = persisted.get("sha256Hash") if isinstance(persisted, dict) else None
         if version != 1 or not isinstance(digest, str):
@@ -102,11 +102,11 @@ class TrustedDocuments:
         if digest not in self._stored:
             self._stored[digest] = query
             self._stored_length += len(query) + ENTRY_LENGTH
-            while self._stored_length > STORED_LENGTH:
+            while self._stored_length > CACHE_CHARACTERS:
                 self._stored_length -= len(self._stored.popitem(last=False)[1]) + ENTRY_LENGTH
 
-    def _judge(self, query: str) -> None:
-        """Counts and notes what is not of the manifest, or refuses it."""
+    def _check(self, query: str) -> None:
+        """Counts the request. A document outside the manifest is logged or refused, as the mode says."""
         if query in self._trusted:
             self.counts["trusted"] += 1
             return
@@ -115,8 +115,8 @@ class TrustedDocuments:
             raise DocumentNotTrusted
         if self.mode is DocumentsMode.PREFER:
             digest = _sha256(query)
-            if digest not in self._strangers and len(self._strangers) < NOTED_STRANGERS:
-                self._strangers.add(digest)
+            if digest not in self._logged and len(self._logged) < MAX_LOGGED_DOCUMENTS:
+                self._logged.add(digest)
                 log.warning("a document outside the manifest", document=TrustedDocument(digest, query).label)
 
 
@@ -125,8 +125,8 @@ def _sha256(text: str) -> str:
 
 
 def load(settings: Settings, engine: Engine) -> TrustedDocuments:
-    """What TRUSTED_DOCUMENTS and its mode say. Raises SettingsError: the manifest cannot be read, or one of its
-    documents, which is named, does not fit the schema."""
+    """Loads the manifest of TRUSTED_DOCUMENTS. Raises SettingsError if it cannot be read, or if one of its documents,
+    which the message names, is not valid for the schema."""
     if not settings.trusted_documents:
         return TrustedDocuments()
     documents = read(Path(settings.trusted_documents))
@@ -137,7 +137,7 @@ def load(settings: Settings, engine: Engine) -> TrustedDocuments:
 
 
 def read(path: Path) -> list[TrustedDocument]:
-    """The documents of a file. Raises SettingsError."""
+    """The documents of a manifest file. Raises SettingsError."""
     try:
         return read_manifest(path.expanduser().read_bytes())
     except OSError as error:

@@ -1,5 +1,6 @@
-"""Variables of requests, coerced as graphql-core coerces them, by functions that are put together once per type:
-graphql-core looks at the type of each value anew for each request.
+"""Coerces variables, with the same results as graphql-core.
+
+The functions are built once per type; graphql-core inspects the type of every value again for each request.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ Coerce = Callable[[Any], Any]
 
 
 class Unfit(Exception):
-    """The value is none of its type, or this module leaves it to graphql-core."""
+    """The value is not of its type, or coercing it is left to graphql-core."""
 
 
 class Coercions:
-    """Of the types of one schema."""
+    """Coercions for the input types of one schema."""
 
     def __init__(self) -> None:
         self._known: dict[int, Coerce] = {}
-        self._types: list[Any] = []  # they must stay, for their ids to be theirs
+        self._types: list[Any] = []  # keeps them alive, so that their ids stay unique
 
     def of(self, type_: Any) -> Coerce:
-        """What coerces values of this type. It raises Unfit, or whatever a scalar raises."""
+        """The function that coerces values of this type. It raises Unfit, or what a scalar raises."""
         if is_non_null_type(type_):
             coerce = self._nullable(type_.of_type)
             return lambda value: _refused() if value is None else coerce(value)
@@ -45,7 +46,7 @@ class Coercions:
         return lambda value: None if value is None else coerce(value)
 
     def _nullable(self, type_: Any) -> Coerce:
-        """The same for values that are not null."""
+        """The coercion of values that are not null."""
         if is_list_type(type_):
             item = self.of(type_.of_type)
             return lambda values: [item(value) for value in values] if type(values) is list else _refused()
@@ -71,7 +72,7 @@ class Coercions:
                     found[out_name] = default
             return type_.out_type(found)
 
-        self._known[id(type_)] = coerce  # before its fields are looked at: it may be among them
+        self._known[id(type_)] = coerce  # before its fields are coerced: the type may be recursive
         self._types.append(type_)
         for name, field in type_.fields.items():
             parts.append((name, field.out_name or name, field, is_required_input_field(field), self.of(field.type)))
@@ -83,7 +84,7 @@ def _refused() -> Any:
 
 
 class Variables:
-    """Of one operation."""
+    """Coerces the variables of one operation."""
 
     def __init__(self, schema: GraphQLSchema, coercions: Coercions, operation: OperationDefinitionNode) -> None:
         self._parts: list[tuple[Any, bool, Coerce]] | None = []
@@ -96,7 +97,7 @@ class Variables:
             self._parts.append((signature, may_be_left_out, coercions.of(signature.type)))
 
     def values(self, given: Mapping[str, Any]) -> VariableValues | None:
-        """What a plan runs with. None where graphql-core is to be asked: a value does not fit, or a default applies."""
+        """The coerced values. None if graphql-core has to coerce them: a value is invalid, or a default applies."""
         if self._parts is None:
             return None
         sources: dict[str, VariableValueSource] = {}
@@ -112,6 +113,6 @@ class Variables:
                     sources[name] = VariableValueSource(signature)
                 else:
                     return None
-        except Exception:  # Unfit, or what scalars raise: graphql-core says what is wrong
+        except Exception:  # Unfit, or what scalars raise: graphql-core reports the error
             return None
         return VariableValues(sources, coerced)

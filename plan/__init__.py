@@ -1,1 +1,1 @@
-"""Compiled plans: a validated operation becomes SQL and functions that render JSON (docs/plans.md)."""
+"""Compiles validated operations into plans: SQL, and functions that render JSON (docs/plans.md)."""

@@ -1,4 +1,4 @@
-"""Compiles what an operation selects: types and selections into values, rows, pages and objects."""
+"""Compiles types and selections of an operation into plans for values, rows, pages and objects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from plan.values import Get, Leaf, List, NonNull, Object, Run, Value
 
 
 class Compiler:
-    """Makes the parts of one operation's plan on demand."""
+    """Creates the parts of an operation's plan on demand."""
 
     def __init__(self, schema: GraphQLSchema, fields: Fields, selections: Selections) -> None:
         self.schema = schema
@@ -40,7 +40,7 @@ class Compiler:
         self._numbers = count()
 
     def new_alias(self, prefix: str) -> str:
-        """An alias for SQL that no other table of the plan has."""
+        """A table alias that is unique within the plan."""
         return f"{prefix}{next(self._numbers)}"
 
     def value(self, type_: GraphQLOutputType, nodes: Sequence[FieldNode]) -> Value:
@@ -54,7 +54,7 @@ class Compiler:
         return Object(self, type_, nodes)
 
     def pure(self, type_: GraphQLOutputType, nodes: Sequence[FieldNode]) -> RenderValue | None:
-        """Renders values of a type that need nothing but themselves; None where they need more. The function raises
+        """A pure function that renders values of a type; None if rendering them needs more than the value. It raises
         Mismatch."""
         if is_non_null_type(type_):
             return self.pure_not_null(type_.of_type, nodes)
@@ -62,7 +62,7 @@ class Compiler:
         return None if render is None else lambda value: NULL if value is None else render(value)
 
     def pure_not_null(self, type_: GraphQLOutputType, nodes: Sequence[FieldNode]) -> RenderValue | None:
-        """As `pure`, for values that are not null, of a type without `!`."""
+        """Like `pure`, for values of a nullable type that are not null."""
         if isinstance(type_, GraphQLScalarType | GraphQLEnumType):
             return leaf(type_)
         if is_list_type(type_):
@@ -102,15 +102,16 @@ class Compiler:
         return type_
 
     def getter(self, type_: GraphQLObjectType, resolver: Resolver, nodes: Sequence[FieldNode]) -> Get:
-        """What gives a resolver's field of an object. It raises what the resolver does, and GraphQLError for variables
-        that do not fit; this raises GraphQLError for literals that do not."""
+        """A function that calls a field's resolver on an object. It raises what the resolver raises, and GraphQLError
+        for invalid variables. Raises GraphQLError for invalid literals."""
         arguments = self._arguments(type_, nodes[0], resolver)
         return lambda run, value: resolver.call(value, run.info, arguments(run))
 
     def _arguments(
         self, type_: GraphQLObjectType, node: FieldNode, resolver: Resolver
     ) -> Callable[[Run], Mapping[str, Any]]:
-        """A resolver's arguments in a run; made once where no variable is among them."""
+        """A function that gives a resolver's arguments in a run; they are converted only once if they have no
+        variables."""
         field = type_.fields[node.name.value]
         if not field.args:
             return lambda run: {}

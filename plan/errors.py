@@ -1,10 +1,10 @@
-"""Why an operation, or one run of it, is left to ordinary execution."""
+"""Why an operation, or a single run of it, falls back to graphql-core's execution."""
 
 from __future__ import annotations
 
 
 class NotPlanned(Exception):
-    """The operation holds something that plans do not cover. `reason` is a short, fixed text: it is counted."""
+    """The operation has something that plans do not support. `reason` is a short constant, as it is a metric's key."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -12,5 +12,4 @@ class NotPlanned(Exception):
 
 
 class Mismatch(Exception):
-    """A value does not fit its type, such as null in a non-null field. Ordinary execution reports it in GraphQL's
-    words."""
+    """A value does not match its type, such as null in a non-null field. graphql-core's execution reports the error."""

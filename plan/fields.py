@@ -1,4 +1,4 @@
-"""What a plan is told of the fields of GraphQL types. The schema says it; plans know nothing of Strawberry."""
+"""The interface between plans and the schema: plans know nothing of Strawberry."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from db.rows import Column, RowType, ToMany, ToOne
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """A field that is an attribute of the object."""
+    """A field read from an attribute of the object."""
 
     name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """A field that a function gives: a value, a source (db/sources.py), a Page, or something to await that gives one of
-    these. `call(object, info, arguments)` takes arguments as `convert` makes them of coerced ones. Objects and values
-    are Any: only their GraphQL type says what they are."""
+    """A field computed by a function, which returns a value, a source (db/sources.py), a Page, or an awaitable of one
+    of these. `call(object, info, arguments)` takes the arguments that `convert` returns for coerced ones. Objects and
+    values are Any: they are typed by GraphQL only."""
 
     call: Callable[[Any, Any, Mapping[str, Any]], Any]
     convert: Callable[[dict[str, Any]], Mapping[str, Any]]
@@ -31,10 +31,10 @@ Field: TypeAlias = Column | ToOne | ToMany | Attribute | Resolver
 
 
 class Page(Protocol):
-    """A page to read, as a connection over rows gives it."""
+    """A page to read: the result of a connection over rows."""
 
     request: PageRequest
-    parent_key: Hashable  # of a row, ROOT without one, or a plan's stand-in for a column
+    parent_key: Hashable  # a value, ROOT, or a ParentColumn while a plan is compiled
 
 
 class Fields(Protocol):
@@ -44,13 +44,13 @@ class Fields(Protocol):
         """Where a field's value comes from."""
 
     def row_type(self, type_name: str) -> RowType | None:
-        """The rows that a type is backed by."""
+        """The row type behind a type, if any."""
 
     def is_page(self, type_name: str) -> bool:
-        """Whether a type is a connection over rows: its values are each a Page."""
+        """Whether a type is a connection over rows, so that its values are Pages."""
 
     def type_name(self, value: Any) -> str:
-        """The GraphQL type of an object, where its field's type is an interface."""
+        """The GraphQL type of an object, for fields whose type is an interface."""
 
     def blank(self, type_name: str, record: Any) -> Any:
-        """An object that has nothing but a record: what resolvers of pages are called with before there are rows."""
+        """An object with nothing but a record, for calling resolvers of pages before there are rows."""

@@ -1,6 +1,7 @@
-"""JSON text of single values: a function for each scalar and enum, and memos of pure functions.
+"""Renders scalars and enums as JSON, and memoises pure functions.
 
-Each function refuses what its GraphQL type does not allow, null included: it raises Mismatch, but `string` TypeError.
+Each function raises Mismatch for values that its GraphQL type does not allow, including null; `string` raises
+TypeError.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ MAX_INT = 2_147_483_647
 MAX_MEMO_ENTRIES = 4096
 MAX_MEMO_ENTRIES_IN_ALL = 200_000
 _UTC = "+00:00"
-_WITH_MICROSECONDS = len("2026-01-31T12:00:00.123456+00:00")  # Postgres leaves out zeros at the end
+_WITH_MICROSECONDS = len("2026-01-31T12:00:00.123456+00:00")  # Postgres omits trailing zeros
 
 RenderValue: TypeAlias = Callable[[Any], str]
-"""The JSON text of a value of one type; it refuses others."""
+"""Renders a value of one type as JSON; raises for others."""
 
 string: Callable[[str], str] = encode_basestring  # C, where CPython has it; refuses all but str
 encode = msgspec.json.encode
@@ -58,7 +59,7 @@ def boolean(value: object) -> str:
 
 
 def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> RenderValue:
-    """The function for a type."""
+    """The render function of a type."""
     match type_.name:
         case "String":
             return string
@@ -107,11 +108,11 @@ def timestamp(value: object) -> str:
 
 
 class Memo(dict[Any, str]):
-    """Caches a pure function of one argument, or of a tuple of several: `memo[x]`. A hit is a lookup in a dict, without
-    a call in Python.
+    """Memoises a pure function of one argument, or of a tuple of several: `memo[x]`. A hit is a dict lookup, without a
+    Python call.
 
-    A memo with MAX_MEMO_ENTRIES is emptied, and all are when MAX_MEMO_ENTRIES_IN_ALL were added to them: every compiled
-    document has some."""
+    A memo is cleared at MAX_MEMO_ENTRIES; all memos are cleared after MAX_MEMO_ENTRIES_IN_ALL additions, as every
+    compiled document has some."""
 
     __hash__ = object.__hash__  # type: ignore[assignment]
     _all: ClassVar[weakref.WeakSet[Memo]] = weakref.WeakSet()

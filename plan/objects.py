@@ -1,4 +1,4 @@
-"""Objects that Python holds: payloads, what a resolver computed, rows that a loader fetched."""
+"""Plans for Python objects: payloads, results of resolvers, and rows fetched by loaders."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class ObjectPlan:
-    """One object type and the fields selected of it."""
+    """The plan for an object type and its selected fields."""
 
     def __init__(self, compiler: Compiler, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> None:
         """Raises NotPlanned."""
@@ -34,11 +34,11 @@ class ObjectPlan:
         made = template(compiler.selections, type_, nodes, part)
         self._text = made.text
         self._parts = [(get, value) for get, value, _ in made.parts]
-        # What comes after this part is there already: it asks the database for nothing.
+        # Parts after this one do not use the database.
         self._last = max((number for number, (_, _, may_ask) in enumerate(made.parts) if may_ask), default=0)
 
     async def render(self, run: Run, objects: Sequence[Any], *, is_last: bool = False) -> list[str]:
-        """A text per object. Raises as Value.render does."""
+        """Renders each object as JSON. Raises what Value.render raises."""
         columns = []
         for number, (get, value) in enumerate(self._parts):
             found = await gather_awaitables([get(run, each) for each in objects])

@@ -1,4 +1,4 @@
-"""The plan of an operation: its root fields, each resolved to a value or a source and rendered as JSON text."""
+"""The plan of an operation: its root fields, each resolved to a value or a source and rendered as JSON."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from plan.templates import Template, members
 from plan.values import Get, Run, Value, await_if_awaitable
 
 MAX_VARIANTS = 32
-MAX_PLANNED_FIELDS = 4_000  # of all variants of an operation together
+MAX_PLANNED_FIELDS = 4_000  # over all variants of an operation
 INTROSPECTION = ("__schema", "__type")
 
 
@@ -40,19 +40,19 @@ class Root:
 
 @dataclass(frozen=True, slots=True)
 class OperationPlan:
-    """An operation under one set of conditions."""
+    """The plan of an operation for one combination of its @skip and @include conditions."""
 
     is_mutation: bool
-    is_nullable: bool  # whether a root field that fails leaves the others
+    is_nullable: bool  # whether a failing root field is null on its own, without the others
     template: Template[Root]
 
     @property
     def roots(self) -> Sequence[Root]:
-        """The root fields, in the order of the answer."""
+        """The root fields, in response order."""
         return self.template.parts
 
     async def run(self, run: Run) -> list[str]:
-        """A text per root field. Raises Mismatch, or what a resolver or Postgres raised."""
+        """Renders each root field as JSON. Raises Mismatch, or what a resolver or Postgres raised."""
         rendered: list[str] = []
         for number, root in enumerate(self.roots, 1):
             value = await await_if_awaitable(root.get(run, None))
@@ -60,12 +60,12 @@ class OperationPlan:
         return rendered
 
     def render(self, rendered: Sequence[str]) -> str:
-        """The answer's `data`, of a text for each root field."""
+        """The JSON of `data`, from the JSON of each root field."""
         return self.template.text % tuple(rendered)
 
 
 class OperationPlans:
-    """The plans of one operation: one for each set of values that the variables of its directives have had."""
+    """The plans of one operation: one for each combination of values of the variables in its directives."""
 
     def __init__(
         self,
@@ -75,7 +75,7 @@ class OperationPlans:
         fragments: Mapping[str, FragmentDefinitionNode],
         size: int,
     ) -> None:
-        """`size` is the number of the operation's fields, with fragments in their places."""
+        """`size` is the number of the operation's fields, fragments expanded."""
         self._schema = schema
         self._fields = fields
         self._operation = operation
@@ -99,7 +99,7 @@ class OperationPlans:
                 found = self._compile(dict(zip(self._conditions, decided, strict=True)))
             except NotPlanned as error:
                 found = error
-            except GraphQLError:  # of arguments, which ordinary execution reports
+            except GraphQLError:  # invalid arguments, which graphql-core's execution reports
                 found = NotPlanned("arguments")
             except RecursionError:
                 found = NotPlanned("depth")
@@ -134,5 +134,5 @@ class OperationPlans:
 
 
 def _key(node: FieldNode) -> str:
-    """Under which key the answer has a field."""
+    """The response key of a field."""
     return (node.alias or node.name).value

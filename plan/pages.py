@@ -1,4 +1,4 @@
-"""Pages of connections as Relay has them, rendered from rows that carry their sort values."""
+"""Plans for pages of Relay connections, rendered from rows with their sort values."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class _PageInRun:
-    """A page that is being rendered."""
+    """A page during rendering."""
 
     rows: Sequence[Row]
     resolved: Sequence[Resolved] | None
@@ -42,7 +42,7 @@ Part = Callable[[_PageInRun, Run], str]
 
 
 class PagePlan:
-    """A connection and what is selected of it."""
+    """The plan for a connection and its selected fields."""
 
     def __init__(self, compiler: Compiler, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> None:
         """Raises NotPlanned."""
@@ -58,9 +58,9 @@ class PagePlan:
         self._sorts = [self.step.select.sort_value(i) for i in range(_longest(row_type))] if self._has_cursors else []
 
     async def render(self, run: Run, pages: Sequence[Page], *, is_last: bool = False) -> list[str]:
-        """A text per page; those that differ in their parent alone come in one statement. Raises as Value.render
-        does."""
-        texts = [NULL] * len(pages)
+        """Renders each page as JSON; pages that differ only in their parent share one statement. Raises what
+        Value.render raises."""
+        rendered = [NULL] * len(pages)
         groups: dict[Hashable, list[int]] = {}
         for number, page in enumerate(pages):
             groups.setdefault(page.request.identity, []).append(number)
@@ -68,11 +68,11 @@ class PagePlan:
             _, numbers = groups.popitem()
             group = [pages[number] for number in numbers]
             for number, text in zip(numbers, await self._render_group(run, group, is_last and not groups), strict=True):
-                texts[number] = text
-        return texts
+                rendered[number] = text
+        return rendered
 
     async def _render_group(self, run: Run, pages: Sequence[Page], is_last: bool) -> list[str]:
-        """The same for pages of one request but for their parents."""
+        """Renders pages that have the same request and different parents."""
         request = pages[0].request
         keys = [page.parent_key for page in pages]
         counts_apart = self.has_total and request.parent is not None
@@ -87,16 +87,17 @@ class PagePlan:
         of_key: dict[Hashable, list[int]] = {key: [] for key in keys}
         for number, row in enumerate(found):
             of_key[row["page_key"] or ROOT].append(number)
-        texts = []
+        rendered = []
         for key, total in zip(keys, totals, strict=True):
             rows = [found[number] for number in of_key[key]]
             beside = None if resolved is None else [resolved[number] for number in of_key[key]]
-            texts.append(self.render_page(rows, total, request, run, beside))
-        return texts
+            rendered.append(self.render_page(rows, total, request, run, beside))
+        return rendered
 
     async def _fetch(self, run: Run, page: Page, keys: Sequence[Hashable], *, is_last: bool) -> list[asyncpg.Record]:
-        """The rows of one page per key, with the key as `page_key`, null without a parent. With a total and without a
-        parent there are `page_total` and `page_row`, too: a page without rows is one row then, and its number null."""
+        """The rows of one page per key, with the key as `page_key`, which is null without a parent. With a total and no
+        parent, rows also have `page_total` and `page_row`; an empty page is then a single row whose `page_row` is
+        null."""
         request = page.request
         run.pages[self.step.select.root.alias] = page
         values = request.values()
@@ -122,8 +123,8 @@ class PagePlan:
         run: Run,
         resolved: Sequence[Resolved] | None,
     ) -> str:
-        """The page as JSON text. `found` are the rows of its statement, which are one more where there is more, and
-        `resolved` what the step resolved for each. Raises Mismatch."""
+        """Renders a page as JSON. `found` are the rows of its statement, including an extra one if there is a next
+        page; `resolved` is what the step resolved for each. Raises Mismatch."""
         window = request.window(found)
         rows = window.rows
         cursors: Sequence[str] = ()
@@ -200,5 +201,5 @@ class PagePlan:
 
 
 def _longest(row_type: RowType) -> int:
-    """The most sort values that an order of this type has. All end with the id; which one it is the request says."""
+    """The maximum number of sort values over all orders of the type, any of which a request may choose."""
     return max(len(order.keys) for order in row_type.orders.values())

@@ -1,4 +1,4 @@
-"""Compiles what is selected of a row into outputs of its select and the function that renders them."""
+"""Compiles the selected fields of a row into outputs of its select, and a function that renders them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 
 class _ParentRecord:
-    """Stands for the record of the row above while a page below it is described."""
+    """A placeholder for the parent row's record while a nested page is compiled."""
 
     def __getitem__(self, name: str) -> ParentColumn:
         return ParentColumn(name)
@@ -51,16 +51,16 @@ _PARENT = _ParentRecord()
 
 
 class RowRenderer:
-    """Renderers of the rows that one step reads."""
+    """Compiles renderers for the rows that one step reads."""
 
     def __init__(self, compiler: Compiler, step: RowStep) -> None:
         self._compiler = compiler
         self._step = step
-        self._never_null: dict[str, str] = {}  # by alias, a selected column that no row has a null in
+        self._never_null: dict[str, str] = {}  # by alias, a selected column that is never null
 
     def compile(self, table: Table, type_name: str, nodes: Sequence[FieldNode]) -> Render:
-        """The function that renders this table's part of a row as an object. What it needs becomes outputs of the
-        step. It raises Mismatch for a value that its GraphQL type does not allow. Raises NotPlanned."""
+        """A function that renders this table's columns of a row as an object. The columns it needs are added to the
+        step's outputs. It raises Mismatch for values that their GraphQL type does not allow. Raises NotPlanned."""
         type_ = self._compiler.object_type(type_name)
         function = RenderFunction()
         for key, merged in self._compiler.selections.below(type_, nodes).items():
@@ -117,12 +117,12 @@ class RowRenderer:
                 self._never_null.setdefault(table.alias, column.columns[0])
                 return call(function.bind(render), values[0])
             present = self._compiler.pure_not_null(type_, nodes)
-            assert present is not None  # as it is for the nullable type
+            assert present is not None  # because `pure` has returned a function
             return unless_null(values[0], call(function.bind(present), values[0]))
         if column.with_context:
             bound = function.bind(lambda run, *arguments: render(read(run.context, *arguments)))
             return call(bound, "run", *values)
-        if is_list_type(get_nullable_type(type_)):  # of a list perhaps, which no key can be
+        if is_list_type(get_nullable_type(type_)):  # the column may be a list, which is not hashable
             return call(function.bind(lambda *arguments: render(read(*arguments))), *values)
         if column.is_plain:
             return call(function.bind(read), *values)
@@ -186,14 +186,14 @@ class RowRenderer:
 
 
 def render_rows(render: Render, rows: Sequence[Row], run: Run, resolved: Sequence[Resolved] | None) -> list[str]:
-    """A text per row; `resolved` is what the step gave for them. Raises Mismatch."""
+    """Renders each row as JSON; `resolved` is what the step resolved for each. Raises Mismatch."""
     if resolved is None:
         return [render(row, run, None) for row in rows]
     return [render(row, run, each) for row, each in zip(rows, resolved, strict=True)]
 
 
 def _decoded(rows: str | Sequence[Row]) -> Sequence[Row]:
-    """The rows of a nested select: text in a row of the statement, already a list in a row of another nested one."""
+    """The rows of a nested select: JSON text in a row of the statement, a list in a row of another nested select."""
     if isinstance(rows, str):
         decoded: Sequence[Row] = msgspec.json.decode(rows)
         return decoded
@@ -201,4 +201,4 @@ def _decoded(rows: str | Sequence[Row]) -> Sequence[Row]:
 
 
 def _missing() -> str:
-    raise Mismatch("a row that must be there")
+    raise Mismatch("missing row of a non-null relation")

@@ -1,4 +1,4 @@
-"""Rows that a source names: one by a key, several by theirs, or all that meet a condition."""
+"""Plans for rows of a source: by key, or by a condition."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class RowPlan:
-    """Rows that a source names, rendered as one GraphQL type."""
+    """The plan for rows of a source as one GraphQL type."""
 
     def __init__(self, compiler: Compiler, row_type: RowType, nodes: Sequence[FieldNode]) -> None:
         self._step = RowStep(row_type, compiler.new_alias)
@@ -42,10 +42,10 @@ class RowPlan:
 
         values = {"key": first} if is_one else {"keys": list({each.key: None for each in references})}
         rows = await self._step.fetch(run, (by, kind, is_one), source, values, is_last=is_last)
-        texts = await self._render(run, rows)
+        rendered = await self._render(run, rows)
         if is_one:
-            return texts or [leaves.NULL]
-        by_key = {row[position]: text for row, text in zip(rows, texts, strict=True)}
+            return rendered or [leaves.NULL]
+        by_key = {row[position]: text for row, text in zip(rows, rendered, strict=True)}
         return [by_key.get(each.key, leaves.NULL) for each in references]
 
     async def render_listing(self, run: Run, listing: Listing[Any], *, is_last: bool) -> list[str]:

@@ -1,10 +1,10 @@
 """The builder of select statements over rows: outputs by name, joins, and nested selects as JSON.
 
 It knows tables, relations and pages, and nothing of GraphQL. A to-one relation is a left join. A list or page below a
-row is a nested select that is aggregated to JSON: one output of the row, a list of lists.
+row is a nested select, aggregated to JSON: one output of the row, a list of lists.
 
-An output is asked for by name and has a position in the row from then on; renderers read it by that. Which page a
-select reads is told only when the text is made, as `Pages`: it may differ from run to run.
+An output is requested by name and then has a fixed position in the row, by which renderers read it. The pages that a
+select reads are passed only when its text is built, as `Pages`, because they differ from run to run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from db.rows import RowType, ToMany, ToOne
 from plan.errors import NotPlanned
 from plan.fields import Page
 
-MAX_NESTED_OUTPUTS = 100  # arguments of json_build_array
+MAX_NESTED_OUTPUTS = 100  # Postgres' limit of arguments, for json_build_array
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Table:
 
     @property
     def owner_condition(self) -> str:
-        """` and ...`, or nothing. Row level security says the same; said here too, the index on the owner is used."""
+        """` and ...`, or empty. Redundant with row level security, but lets Postgres use the index on the owner."""
         return f" and {self.column(self.row_type.owner)} = :subject::uuid" if self.row_type.owner else ""
 
 
 @dataclass(frozen=True, slots=True)
 class ParentColumn:
-    """A column of the row above, in the place of a page's parent key."""
+    """A column of the parent row, in place of a page's parent key."""
 
     name: str
 
@@ -50,8 +50,8 @@ Pages = Mapping[str, Page]  # by alias of the root of the select that reads them
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The rows that a statement reads. `tables` stands after `from` and names the root; `rest` comes after the joins;
-    `outputs` are columns by name, added at the end."""
+    """The rows that a statement reads. `tables` follows `from` and names the root; `rest` follows the joins; `outputs`
+    are additional columns by name, which come last."""
 
     tables: str
     rest: str
@@ -63,7 +63,7 @@ class _Output(ABC):
 
     @abstractmethod
     def sql(self, pages: Pages) -> str:
-        """What gives it, with `:names`."""
+        """The SQL expression, with `:names`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class _Column(_Output):
 
 @dataclass(frozen=True, slots=True)
 class _SortValue(_Output):
-    """A sort value of the select's own page; null where the page's order has fewer: orders of a type differ."""
+    """A sort value of the select's own page; null if the page's order has fewer, as orders of a type differ."""
 
     root: Table
     index: int
@@ -95,12 +95,12 @@ class _NestedList(_Output):
     select: Select
 
     def sql(self, pages: Pages) -> str:
-        # The list's own table has the alias r, as its condition and order say; what is above has others.
+        # The list's table has the alias r, which its condition and order use; tables above have others.
         many, row_type = self.to_many, self.select.root.row_type
         return self.select.nested(
             f"select {row_type.select_list('r')} from {row_type.table} r"
             f" where r.{many.by} = {self.outer.column(many.key)}{Table('r', row_type).owner_condition}"
-            f" and ({many.where}) order by {many.order_by} limit {many.most}",
+            f" and ({many.where}) order by {many.order_by} limit {many.limit}",
             pages,
         )
 
@@ -121,7 +121,7 @@ class _NestedPageRows(_Output):
 
 @dataclass(frozen=True, slots=True)
 class _NestedPageTotal(_Output):
-    """How many rows the page's connection has in all."""
+    """The total number of rows of the page's connection."""
 
     outer: Table
     root: Table
@@ -133,10 +133,10 @@ class _NestedPageTotal(_Output):
 
 
 class Select:
-    """What is read of one row type: its outputs and what is joined for them."""
+    """A select over one row type: its outputs and joins."""
 
     def __init__(self, row_type: RowType, new_alias: Callable[[str], str]) -> None:
-        """`new_alias` gives an alias with this prefix that nothing else in the statement has."""
+        """`new_alias` returns an alias with the given prefix that is unique in the statement."""
         self.root = Table(new_alias("p"), row_type)
         self._new_alias = new_alias
         self._outputs: dict[str, _Output] = {}
@@ -145,17 +145,17 @@ class Select:
         self._joins: list[str] = []
 
     def column(self, table: Table, name: str, *, as_text: bool = False) -> int:
-        """Where a column of the root or of a joined table stands in a row."""
+        """Position of a column of the root or of a joined table."""
         text = f"{table.alias}.{name}::text" if as_text else f"{table.alias}.{name}"
-        known = self._positions.get(text)  # runs ask for keys
+        known = self._positions.get(text)  # keys are looked up at run time
         return self._output(text, _Column(text)) if known is None else known
 
     def sort_value(self, index: int) -> int:
-        """Where a sort value of the page that the select reads stands in a row."""
+        """Position of a sort value of the select's own page."""
         return self._output(f"sort {index}", _SortValue(self.root, index))
 
     def join(self, table: Table, to_one: ToOne) -> Table:
-        """The table of a to-one relation; the same one when it is asked for again."""
+        """The table of a to-one relation, joined once."""
         row_type = to_one.target()
         identity = (table.alias, to_one.key, to_one.by, row_type.name)
         if identity not in self._joined:
@@ -166,11 +166,11 @@ class Select:
         return self._joined[identity]
 
     def nest_list(self, outer: Table, to_many: ToMany, select: Select) -> int:
-        """Where the rows of a to-many relation stand in a row. Raises NotPlanned for too many outputs of theirs."""
+        """Position of the rows of a to-many relation. Raises NotPlanned if they have too many outputs."""
         return self._nest(f"list {select.root.alias}", _NestedList(outer, to_many, select), select)
 
     def nest_page(self, outer: Table, select: Select) -> int:
-        """Where the rows of a page stand in a row. Raises NotPlanned for too many outputs of theirs."""
+        """Position of the rows of a page. Raises NotPlanned if they have too many outputs."""
         return self._nest(f"page {select.root.alias}", _NestedPageRows(outer, select), select)
 
     def nest_total(self, outer: Table, select: Select) -> int:
@@ -181,13 +181,13 @@ class Select:
         return self._output(f"total {select.root.alias}", _NestedPageTotal(outer, select.root))
 
     def text(self, source: Source, pages: Pages) -> str:
-        """The statement, with `:names`; those of a nested page begin with `prefix_of` its alias."""
+        """The statement, with `:names`; those of a nested page start with `prefix_of` its alias."""
         columns = [self._outputs_text(pages)]
         columns += [f"{expression} as {name}" for name, expression in source.outputs.items()]
         return f"select {', '.join(columns)} from {source.tables}{self._joins_text}{source.rest}"
 
     def nested(self, inner: str, pages: Pages) -> str:
-        """The statement as an output of another one: of the rows of `inner`, in their order, a JSON list of lists."""
+        """The statement as an output of another one: the rows of `inner`, in their order, as a JSON list of lists."""
         row = f"json_build_array({self._outputs_text(pages)})"
         return (
             f"(select coalesce(json_agg({row} order by {self.root.column('row_number')}), '[]')"
@@ -195,8 +195,8 @@ class Select:
         )
 
     def numbered(self, inner: str) -> str:
-        """A sub-select as the root, with its order kept in `row_number`. Numbered outside the limit, inside the joins:
-        rows that the limit drops are not numbered, and joins need not keep an order."""
+        """A sub-select as the root, with its order kept in `row_number`. Rows are numbered after the limit, so that
+        dropped ones are not numbered, and before the joins, which need not preserve the order."""
         return f"(select s.*, row_number() over () as row_number from ({inner}) s) {self.root.alias}"
 
     def _output(self, name: str, expression: _Output) -> int:
@@ -219,10 +219,10 @@ class Select:
 
 
 def _parent_key(outer: Table, page: Page) -> str:
-    assert isinstance(page.parent_key, ParentColumn)  # it was described with a row of these (plan/rows.py)
+    assert isinstance(page.parent_key, ParentColumn)  # from _ParentRecord (plan/renderers.py)
     return outer.column(page.parent_key.name)
 
 
 def prefix_of(alias: str) -> str:
-    """What the names of a nested page's parameters begin with."""
+    """The prefix of a nested page's parameters."""
     return f"{alias}_"

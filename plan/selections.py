@@ -1,4 +1,4 @@
-"""What a selection set selects of one object type: fields merged, fragments followed, @skip and @include decided."""
+"""Collects the fields of selection sets: fields merged, fragments expanded, @skip and @include evaluated."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ CONDITIONS = ("skip", "include")
 
 
 class Selections:
-    """The selections of one operation, with the variables of its directives known."""
+    """The selections of one operation, with given values for the variables in its directives."""
 
     def __init__(
         self, schema: GraphQLSchema, fragments: Mapping[str, FragmentDefinitionNode], conditions: Mapping[str, bool]
@@ -38,7 +38,7 @@ class Selections:
         self._conditions = conditions
 
     def fields(self, type_: GraphQLObjectType, sets: Iterable[SelectionSetNode | None]) -> dict[str, list[FieldNode]]:
-        """The selected fields by response key, in the order of the answer; those of one key are to be merged. Raises
+        """The selected fields by response key, in response order; nodes with the same key have to be merged. Raises
         NotPlanned for a directive other than @skip and @include."""
         found: dict[str, list[FieldNode]] = {}
         followed: set[str] = set()
@@ -48,7 +48,7 @@ class Selections:
         return found
 
     def below(self, type_: GraphQLObjectType, nodes: Sequence[FieldNode]) -> dict[str, list[FieldNode]]:
-        """The fields selected of the value of a field. Raises as `fields` does."""
+        """The fields selected below a field. Raises what `fields` raises."""
         return self.fields(type_, (node.selection_set for node in nodes))
 
     def _collect(
@@ -84,7 +84,7 @@ class Selections:
         for directive in selection.directives or ():
             if directive.name.value not in CONDITIONS:
                 raise NotPlanned("directive")
-            (argument,) = directive.arguments or ()  # validation saw to it
+            (argument,) = directive.arguments or ()  # ensured by validation
             holds = self._holds(argument.value)
             if holds is not (directive.name.value == "include"):
                 return False
@@ -98,7 +98,7 @@ class Selections:
 
 
 def condition_variables(operation: OperationDefinitionNode, fragments: Fragments) -> tuple[str, ...]:
-    """The names of the variables in an operation's @skip and @include: they decide what it selects."""
+    """The names of the variables in an operation's @skip and @include."""
     found: dict[str, None] = {}
     for node in selections_within(operation.selection_set, fragments):
         for directive in node.directives or ():
@@ -109,7 +109,7 @@ def condition_variables(operation: OperationDefinitionNode, fragments: Fragments
 
 
 def has_variables(node: Node) -> bool:
-    """Whether a value, or the arguments of a field, hold a variable."""
+    """Whether a value, or an argument of a field, contains a variable."""
     children = node.arguments or () if isinstance(node, FieldNode) else (node,)
     return any(isinstance(found, VariableNode) for child in children for found in _values(child))
 

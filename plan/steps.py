@@ -1,7 +1,7 @@
-"""Steps: each reads rows by one statement, then has resolved what only resolvers can give for them.
+"""Steps: each reads rows with one statement, then calls resolvers for the fields that need them.
 
-A page or list below a row is a part of the statement (plan/select.py), unless fields below it need resolvers: it has a
-step of its own then.
+A page or list below a row is a part of the statement (plan/select.py), unless fields below it need resolvers: then it
+has a step of its own.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from plan.values import Get, Run, Value, await_if_awaitable, gather_awaitables
 MAX_STATEMENTS = 8  # of one step: one per shape of its pages
 
 Describe: TypeAlias = Callable[[Run], Any]
-"""Gives the Page to read in a run, or something to await that does."""
+"""Returns the Page to read in a run, or an awaitable of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _ResolvedField:
-    """A field that a resolver gives for the rows of a table. `positions` are those of the row type's columns."""
+    """A field that a resolver computes for the rows of a table. `positions` are those of the row type's columns."""
 
     table: Table
     positions: Mapping[str, int]
@@ -36,7 +36,7 @@ class _ResolvedField:
 
 
 class RowStep:
-    """Reads rows of one type, with all that belongs to them, by one statement."""
+    """Reads rows of one type, including nested pages and lists, with one statement."""
 
     def __init__(self, row_type: RowType, new_alias: Callable[[str], str]) -> None:
         """`new_alias`: see Select."""
@@ -47,36 +47,36 @@ class RowStep:
         self._statements: dict[Hashable, NumberedSql] = {}
 
     def nest_list(self, outer: Table, to_many: ToMany, step: RowStep) -> int:
-        """Makes that step's rows, of a to-many relation, an output of these. Gives its position; raises NotPlanned."""
+        """Nests the step of a to-many relation as an output; returns its position. Raises NotPlanned."""
         position = self.select.nest_list(outer, to_many, step.select)
         self._pages.update(step._pages)
         return position
 
     def nest_page(self, outer: Table, step: RowStep, describe: Describe) -> int:
-        """Makes that step's rows, of a page, an output of these. Gives its position; raises NotPlanned."""
+        """Nests the step of a page as an output; returns its position. Raises NotPlanned."""
         position = self.select.nest_page(outer, step.select)
         self._pages[step.select.root.alias] = describe
         self._pages.update(step._pages)
         return position
 
     def add_resolved(self, table: Table, get: Get, value: Value) -> int:
-        """Adds a field that a resolver gives, called with an object of the table's whole row. Gives the field's index
-        in what `resolve` makes."""
+        """Adds a field with a resolver, which is called with an object of the table's whole row. Returns the field's
+        index in the result of `resolve`."""
         positions = {name: self.select.column(table, name) for name in table.row_type.columns}
         self._resolved.append(_ResolvedField(table, positions, get, value))
         return len(self._resolved) - 1
 
     @property
     def has_resolved(self) -> bool:
-        """Whether rows need more than their statement."""
+        """Whether rows have fields with resolvers."""
         return bool(self._resolved)
 
     async def resolve(self, run: Run, rows: Sequence[Row]) -> list[list[str]] | None:
-        """Per row, the texts of the fields that resolvers give; None without such fields. Raises Mismatch, or what a
+        """For each row, the JSON of its fields with resolvers; None without such fields. Raises Mismatch, or what a
         resolver or Postgres raised."""
         if not self._resolved:
             return None
-        texts: list[list[str]] = [[] for _ in rows]
+        resolved: list[list[str]] = [[] for _ in rows]
         for field in self._resolved:
             row_type = field.table.row_type
             key = field.positions[row_type.columns[0]]
@@ -86,9 +86,9 @@ class RowStep:
             ]
             values = await gather_awaitables([field.get(run, each) for each in objects])
             rendered = dict(zip(present, await field.value.render(run, values), strict=True))
-            for number, of_row in enumerate(texts):
+            for number, of_row in enumerate(resolved):
                 of_row.append(rendered.get(number, leaves.NULL))
-        return texts
+        return resolved
 
     async def fetch(
         self,
@@ -99,9 +99,9 @@ class RowStep:
         *,
         is_last: bool = False,
     ) -> list[asyncpg.Record]:
-        """The rows of a source, with its outputs by name. `identity` names the source among those of this step,
-        whatever `values` its parameters have. `is_last`: no other statement of the run comes after it, except those of
-        fields that resolvers give. Raises what a resolver or Postgres raised."""
+        """The rows of a source, with its outputs by name. `identity` identifies the source within this step,
+        independent of the `values` of its parameters. `is_last`: no other statement of the run follows, except those of
+        fields with resolvers. Raises what a resolver or Postgres raised."""
         session = run.context.session
         given: dict[str, object] = {"subject": session.claims.subject, **values}
         if self._pages:
@@ -124,7 +124,7 @@ class RowStep:
 
 
 def related(to_many: ToMany) -> Get:
-    """What gives the rows of a relation of an object, through a loader."""
+    """A function that loads the rows of an object's relation, through a DataLoader."""
 
     def get(run: Run, value: Any) -> Awaitable[list[Any]]:
         return run.context.session.loaders.related(to_many, value.record[to_many.key])

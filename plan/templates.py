@@ -1,4 +1,4 @@
-"""Templates: the JSON text of an object whose members are rendered one by one."""
+"""Templates for the JSON of objects whose members are rendered one by one."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ P = TypeVar("P")
 
 @dataclass(frozen=True, slots=True)
 class Template(Generic[P]):
-    """`text % tuple(rendered parts)` is the object; members that are always the same stand in `text`. Names of GraphQL
-    need no escaping, in JSON nor here."""
+    """`text % tuple(rendered parts)` is the object; constant members are part of `text`. GraphQL names need no
+    escaping, neither in JSON nor for `%`."""
 
     text: str
     parts: Sequence[P]
@@ -28,8 +28,8 @@ def template(
     nodes: Sequence[FieldNode],
     part: Callable[[str, Sequence[FieldNode]], P],
 ) -> Template[P]:
-    """The template of what these nodes select of an object type. `part` is called with the name of each field but
-    __typename and the nodes to merge; raises what it raises."""
+    """The template for the selections of these nodes on an object type. `part` is called for each field but __typename,
+    with its name and the nodes to merge. Raises what `part` raises."""
     return members(type_, selections.below(type_, nodes), part)
 
 
@@ -38,14 +38,14 @@ def members(
     fields: dict[str, list[FieldNode]],
     part: Callable[[str, Sequence[FieldNode]], P],
 ) -> Template[P]:
-    """As `template`, of fields by response key."""
-    texts: list[str] = []
+    """Like `template`, for fields by response key."""
+    pieces: list[str] = []
     parts: list[P] = []
     for key, merged in fields.items():
         name = merged[0].name.value
         if name == "__typename":
-            texts.append(f'"{key}":"{type_.name}"')
+            pieces.append(f'"{key}":"{type_.name}"')
         else:
-            texts.append(f'"{key}":%s')
+            pieces.append(f'"{key}":%s')
             parts.append(part(name, merged))
-    return Template("{" + ",".join(texts) + "}", parts)
+    return Template("{" + ",".join(pieces) + "}", parts)

@@ -1,6 +1,6 @@
-"""How values of a GraphQL type become JSON text: many at a time, so that the rows they need come in one statement.
+"""Renders values of a GraphQL type as JSON, many at a time, so that one statement reads the rows they need.
 
-Values are Any here: resolvers give them, and only their GraphQL type says what they are.
+Values are Any here: they come from resolvers, and are typed by GraphQL only.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Services(Protocol):
-    """What plans need of the service's parts."""
+    """The services that plans need."""
 
     @property
     def cursors(self) -> Signer:
@@ -38,7 +38,7 @@ class Services(Protocol):
 
 
 class Context(Protocol):
-    """What plans need of a request's context."""
+    """The part of a request's context that plans need."""
 
     @property
     def session(self) -> Session:
@@ -46,13 +46,13 @@ class Context(Protocol):
 
     @property
     def services(self) -> Services:
-        """The service's parts."""
+        """The services."""
 
 
 @dataclass(slots=True)
 class Run:
-    """One run of a plan. `info` is what resolvers take; `variables` are graphql-core's coerced ones; `pages` are those
-    that are being rendered, by alias of the select that reads them."""
+    """One run of a plan. `info` is passed to resolvers; `variables` are graphql-core's coerced values; `pages` are
+    those being rendered, by alias of the select that reads them."""
 
     context: Context
     info: object
@@ -61,17 +61,17 @@ class Run:
 
 
 Get: TypeAlias = Callable[[Run, Any], Any]
-"""Gives a field's value of an object, a source, or something to await that gives one of these."""
+"""Returns an object's value of a field, a source, or an awaitable of one of these."""
 
 
 class Value(ABC):
-    """A type and what is selected of it. `is_leaf`: rendering its values takes nothing but them."""
+    """A type with its selections. `is_leaf`: rendering needs nothing but the values."""
 
     is_leaf = False
 
     @abstractmethod
     async def render(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
-        """A text per value. `is_last`: nothing of the run comes after these values. Raises Mismatch for a value that
+        """Renders each value as JSON. `is_last`: these are the last values of the run. Raises Mismatch for a value that
         the type does not allow, or what a resolver or Postgres raised."""
 
 
@@ -88,21 +88,21 @@ class Leaf(Value):
 
 
 class NonNull(Value):
-    """A type without null."""
+    """A non-null type."""
 
     def __init__(self, of: Value) -> None:
         self.of = of
         self.is_leaf = of.is_leaf
 
     async def render(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
-        texts = await self.of.render(run, values, is_last=is_last)
-        if NULL in texts:
+        rendered = await self.of.render(run, values, is_last=is_last)
+        if NULL in rendered:
             raise Mismatch("null")
-        return texts
+        return rendered
 
 
 class List(Value):
-    """Lists of a type; a Listing is one of rows."""
+    """A list type; its values may be Listings of rows."""
 
     def __init__(self, of: Value) -> None:
         self.of = of
@@ -122,12 +122,12 @@ class List(Value):
     async def _listings(self, run: Run, values: Sequence[Listing[Any]], *, is_last: bool) -> list[str]:
         of = self.of.of if isinstance(self.of, NonNull) else self.of
         if not isinstance(of, Object):
-            raise Mismatch("a listing of no rows")
+            raise Mismatch("a listing of a type without rows")
         plan = of.rows(values[0].row_type)
         lists = []
         for number, value in enumerate(values, 1):
             lists.append(await plan.render_listing(run, value, is_last=is_last and number == len(values)))
-        return [f"[{','.join(texts)}]" for texts in lists]
+        return [f"[{','.join(rows)}]" for rows in lists]
 
 
 class Object(Value):
@@ -140,7 +140,7 @@ class Object(Value):
         self._rows: dict[str, RowPlan] = {}
         self._objects: dict[str, ObjectPlan] = {}
         self.page: PagePlan | None = None
-        if isinstance(type_, GraphQLObjectType):  # what it does not cover is known before it runs
+        if isinstance(type_, GraphQLObjectType):  # compiled now, so that NotPlanned is raised before anything runs
             if compiler.fields.is_page(type_.name):
                 self.page = compiler.page(type_, nodes)
             elif (row_type := compiler.fields.row_type(type_.name)) is not None:
@@ -162,7 +162,7 @@ class Object(Value):
     async def render(self, run: Run, values: Sequence[Any], *, is_last: bool = False) -> list[str]:
         if self.page is not None:
             return await self.page.render(run, values, is_last=is_last)
-        texts = [NULL] * len(values)
+        rendered = [NULL] * len(values)
         groups: dict[tuple[str, str], list[int]] = {}
         for position, value in enumerate(values):
             if value is None:
@@ -182,16 +182,16 @@ class Object(Value):
             else:
                 found = await self._object(name).render(run, chosen, is_last=last)
             for position, text in zip(positions, found, strict=True):
-                texts[position] = text
-        return texts
+                rendered[position] = text
+        return rendered
 
     def _name_of(self, value: Any) -> str:
         return self._compiler.fields.type_name(value)
 
 
 async def gather_awaitables(values: Sequence[Any]) -> list[Any]:
-    """The values, with what those to be awaited gave in their places: all at once, so that loaders see them together.
-    Sources stay what they are. Raises what the first that fails raises."""
+    """Awaits the awaitables among the values, concurrently, so that DataLoaders batch them; other values and sources
+    stay unchanged. Raises what the first failing one raises."""
     waiting = [value for value in values if _is_awaited(type(value))]
     if not waiting:
         return list(values)
@@ -200,7 +200,7 @@ async def gather_awaitables(values: Sequence[Any]) -> list[Any]:
 
 
 async def await_if_awaitable(value: Any) -> Any:
-    """As `gather_awaitables`, of one value."""
+    """Like `gather_awaitables`, for a single value."""
     return await value if _is_awaited(type(value)) else value
 
 
@@ -208,7 +208,7 @@ _awaited: dict[type, bool] = {}
 
 
 def _is_awaited(kind: type) -> bool:
-    """Whether values of this type are still to come."""
+    """Whether values of this type have to be awaited; sources do not."""
     known = _awaited.get(kind)
     if known is None:
         known = issubclass(kind, Awaitable) and not issubclass(kind, Reference | Listing)

@@ -1,5 +1,5 @@
-"""The walk over what an operation selects. What measures, prices or judges documents says what a field is worth; how
-selections nest, and how fragments are followed, stands here alone."""
+"""The traversal of selections, shared by everything that measures, prices or checks documents: callers provide the
+value of a field, this module follows nested selections and fragments."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def fragments_of(tree: DocumentNode) -> Fragments:
 
 
 class Walker(Generic[State, Value]):
-    """Folds selections into one value, fragments followed.
+    """Folds selections into a single value, expanding fragments.
 
-    `of_field(node, state)` is the value of a field; it calls `fold` for what is below. `combine` makes one value of
-    those of a selection set. `cyclic` is the value of a fragment within itself: validation refuses that, but some walks
-    come before it. A fragment that is missing counts as empty. `narrow(state, condition)` is the state within a
-    fragment on a type; `includes(selection)` says whether to look at a selection at all.
+    `of_field(node, state)` is the value of a field; it calls `fold` for the selections below. `combine` reduces the
+    values of a selection set to one. `cyclic` is the value of a recursive fragment: validation refuses these, but some
+    traversals run before it. A missing fragment counts as empty. `narrow(state, condition)` is the state within a
+    fragment on a type; `includes(selection)` filters selections.
 
-    A fragment is folded once for each state it is spread under, so the time is linear in the document.
+    A fragment is folded once for each state it is spread under, so the time is linear in the size of the document.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Walker(Generic[State, Value]):
         self._folded: dict[tuple[str, State], Value] = {}
 
     def fold(self, selections: SelectionSetNode | None, state: State) -> Value:
-        """The value of a selection set; of none, that of an empty one."""
+        """The value of a selection set; None counts as an empty one."""
         values = []
         for selection in selections.selections if selections is not None else ():
             if self._includes is not None and not self._includes(selection):
@@ -86,7 +86,7 @@ class Walker(Generic[State, Value]):
 
 
 def selections_within(selections: SelectionSetNode, fragments: Fragments | None = None) -> Iterator[SelectionNode]:
-    """Every selection at any depth, once; with `fragments`, those of the fragments that are spread there, too."""
+    """Every selection at any depth, once; with `fragments`, also those of the fragments that are spread there."""
     waiting = list(selections.selections)
     followed: set[str] = set()
     while waiting:

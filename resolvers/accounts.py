@@ -1,4 +1,4 @@
-"""Accounts with e-mail and password, where the auth schema is ours. On Supabase its own service does this."""
+"""Accounts with e-mail and password, if the auth schema is ours. On Supabase its own service manages them."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ CLOCK_SKEW_SECONDS = 60
 
 
 async def require_ours(services: Services) -> None:
-    """Raises Unavailable where another service keeps the accounts."""
+    """Raises Unavailable if another service manages the accounts."""
     async with services.database.session(SERVICE, read_only=True) as session:
         await _require_ours(session)
 
 
 async def _require_ours(session: Session) -> None:
     if not await session.fetchval("accounts.are_ours"):
-        raise Unavailable("Accounts are kept by the project's own sign-in service, not here.")
+        raise Unavailable("Accounts are managed by the project's own sign-in service, not here.")
 
 
 async def require_account(services: Services, claims: Claims, *, second_factor: bool = False) -> UUID:
-    """Whose account it is that asks, by a session that has not ended; with `second_factor` one that has shown it,
-    where there is one. Raises Unauthenticated, Forbidden, Unavailable or SecondFactorRequired."""
+    """The account of the caller, whose session must not have ended, and with `second_factor` must have shown the second
+    factor, if there is one. Raises Unauthenticated, Forbidden, Unavailable or SecondFactorRequired."""
     if claims.subject is None:
         raise Unauthenticated("This needs an access token: sign in.")
     if claims.role != "authenticated" or claims.is_anonymous:
@@ -64,7 +64,7 @@ def check_new_password(password: str, name: str) -> None:
 async def sign_up(
     services: Services, caller: Caller, *, email: str, password: str, display_name: str | None
 ) -> SignedIn:
-    """A new account, signed in. Raises Invalid, Conflict (e-mail taken), RateLimited or Unavailable."""
+    """Creates an account and signs it in. Raises Invalid, Conflict (e-mail taken), RateLimited or Unavailable."""
     await require_ours(services)
     known = emails.parse(email)
     if known is None:
@@ -93,7 +93,7 @@ async def sign_up(
 
 
 async def _may_have_mail(services: Services, caller: Caller, email: Email) -> bool:
-    """Whether an address may have another mail for having been signed up, over and over perhaps."""
+    """Whether an address that may have been signed up repeatedly can be sent another mail."""
     try:
         await count_mail(services, caller, "sign-up e-mail", email.canonical)
     except RateLimited:
@@ -102,25 +102,25 @@ async def _may_have_mail(services: Services, caller: Caller, email: Email) -> bo
 
 
 async def count_mail(services: Services, caller: Caller, kind: str, canonical: str) -> None:
-    """Counts a mail to an address that is to be verified. Nobody is recognised as its owner: the mail is to show who
-    that is. Raises RateLimited."""
-    most = services.settings.mail_attempts
-    await attempts.count(services, caller, attempts.mails(kind, canonical, most), most)
+    """Counts a verification mail. Nobody is recognised as the owner of the address, as that is what the mail is to
+    prove. Raises RateLimited."""
+    limit = services.settings.mail_attempts
+    await attempts.count(services, caller, attempts.mails(kind, canonical, limit), limit)
 
 
 async def sign_in(
     services: Services, caller: Caller, *, email: str, password: str, claims: Claims = ANONYMOUS
 ) -> SignedIn:
-    """`claims` are those of the request, by which a device is recognised that is signed in already. Raises
-    InvalidCredentials alike for an unknown e-mail and a wrong password, RateLimited or Unavailable. Only failures count
-    towards the limit of an e-mail."""
+    """Signs in. `claims` are those of the request, from which a device that is already signed in is recognised. Raises
+    InvalidCredentials, without distinguishing an unknown e-mail from a wrong password; RateLimited or Unavailable. Only
+    failures count towards the limit of an e-mail."""
     await require_ours(services)
     address = emails.parse(email)
     known_as = address.canonical if address else email[: emails.MAX_LENGTH]
-    most = services.settings.sign_in_attempts
-    await attempts.count_network(services, caller, "sign-in address", most * 10)
-    target = attempts.guesses("sign-in e-mail", known_as, most, email=address)
-    await attempts.count(services, caller, target, most, claims)
+    limit = services.settings.sign_in_attempts
+    await attempts.count_network(services, caller, "sign-in address", limit * 10)
+    target = attempts.guesses("sign-in e-mail", known_as, limit, email=address)
+    await attempts.count(services, caller, target, limit, claims)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow(
             "accounts.by_email",
@@ -149,7 +149,7 @@ async def sign_in(
 
 
 async def _renew(session: Session, account: UUID, known_hash: str, password_hash: str) -> None:
-    """Keeps the hash that Passwords.verify() gave. `session` is service_role's."""
+    """Stores the hash that Passwords.verify() returned. `session` is service_role's."""
     if password_hash != known_hash:
         await session.fetch("accounts.replace_password_hash", id=account, known_hash=known_hash, new_hash=password_hash)
 
@@ -161,11 +161,11 @@ def _refuse() -> NoReturn:
 async def check_password(
     services: Services, caller: Caller, claims: Claims, user_id: UUID, password: str
 ) -> str | None:
-    """The hash of an account's password where this is the password, else None. Raises RateLimited after too many wrong
-    ones."""
-    most = services.settings.sign_in_attempts
-    target = attempts.guesses("password", str(user_id), most, id=user_id)
-    await attempts.count(services, caller, target, most, claims)
+    """The hash of an account's password if this is the password, else None. Raises RateLimited after too many
+    failures."""
+    limit = services.settings.sign_in_attempts
+    target = attempts.guesses("password", str(user_id), limit, id=user_id)
+    await attempts.count(services, caller, target, limit, claims)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow("accounts.by_id", id=user_id)
     password_hash = await services.passwords.verify(known["password_hash"] if known else None, password)
@@ -179,23 +179,23 @@ async def check_password(
 async def require_recent_sign_in(
     services: Services, caller: Caller, claims: Claims, user_id: UUID, password: str | None
 ) -> None:
-    """For what a stolen access token must not do: the password, or a sign-in a moment ago. Raises InvalidCredentials,
-    RateLimited or Unavailable."""
+    """Guards what a stolen access token must not allow: requires the password, or a recent sign-in. Raises
+    InvalidCredentials, RateLimited or Unavailable."""
     if signed_in_recently(claims, time.time()):
         return
     if password is None:
-        raise InvalidCredentials("Give your password, or sign in anew and ask within 10 minutes.", ("password",))
+        raise InvalidCredentials("Give your password, or sign in again and retry within 10 minutes.", ("password",))
     try:
         await require_ours(services)
     except Unavailable:
-        elsewhere = "Passwords are kept elsewhere: sign in anew and ask within 10 minutes."
+        elsewhere = "Passwords are managed by another service: sign in again and retry within 10 minutes."
         raise Unavailable(elsewhere, ("password",)) from None
     if await check_password(services, caller, claims, user_id, password) is None:
         raise InvalidCredentials("The password is wrong.", ("password",))
 
 
 def signed_in_recently(claims: Claims, now: float) -> bool:
-    """Whether the person signed in during the last 10 minutes; refreshing a session is no sign-in of its own."""
+    """Whether the person signed in within the last 10 minutes; refreshing a session is not a sign-in."""
     at = claims.signed_in_at
     return at is not None and -CLOCK_SKEW_SECONDS <= now - at <= RECENT_SECONDS
 
@@ -220,7 +220,7 @@ async def change_password(services: Services, caller: Caller, claims: Claims, *,
 
 
 async def store_password(session: Session, account: UUID, password_hash: str, *, spared: UUID | None) -> None:
-    """A new password, after which no session goes on but the spared one; the person is told by mail. `session` is
+    """Sets a new password, ends all sessions but the spared one, and notifies the person by mail. `session` is
     service_role's."""
     await session.fetch("accounts.set_password", id=account, password_hash=password_hash)
     await session.fetch("sessions.revoke_others", user_id=account, session_id=spared)

@@ -1,4 +1,4 @@
-"""Tracked links: the click, and where its link leads."""
+"""Tracked links: clicks, and the shops that their links lead to."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ async def create(
     campaign: str | None,
     idempotency_key: str | None,
 ) -> UUID:
-    """Stores the intent with what the offer says now; the click's id. Raises ProductNotFound, NotFound or Invalid, and
-    what gift_links.create_click raises where a gift link led to it."""
+    """Creates a click with the current offer; returns its id. Raises ProductNotFound, NotFound or Invalid, and through
+    a gift link what gift_links.create_click raises."""
     require_subject(session)
     if product_id is None:
         raise ProductNotFound
@@ -50,7 +50,7 @@ async def create(
             raise Invalid("At most 200 characters.", (name,))
     shown = None if recommendation is None else recommendations.open_id(session, services, recommendation)
     if shown is not None and shown.product_id != product_id:
-        raise Invalid("This recommendation is of another product.", ("recommendationId",))
+        raise Invalid("This recommendation is for another product.", ("recommendationId",))
     gift_link = None if gift_link_token is None else gift_links.open_token(services, gift_link_token)
 
     async def store() -> UUID:
@@ -74,8 +74,8 @@ async def create(
 
 
 async def follow(services: Services, visitor: Caller, token: str, *, is_hit: bool) -> str:
-    """The shop's URL with our click id. A hit is recorded where this is one (a person went there), unless the visitor's
-    network has stored as much as it may. Raises NotFound for an unknown token."""
+    """The shop's URL with our click id. If a person follows the link, a hit is recorded, unless the storage limit of
+    the visitor's network is used up. Raises NotFound for an unknown token."""
     click = affiliate.decode_token(token)
     if click is None:
         raise NotFound("There is no such link.")
@@ -94,14 +94,14 @@ async def follow(services: Services, visitor: Caller, token: str, *, is_hit: boo
 
 
 async def follow_gift_link(services: Services, visitor: Caller, token: str, visit: str) -> str:
-    """The same for a gift link, each visit of which is a click in its maker's name, and a use. Raises NotFound for an
-    unknown or forged token; Expired, LimitReached or ProductNotFound for one that leads nowhere any more; RateLimited
-    where the visitor's network has used it, or stored, as much as it may."""
+    """The same for a gift link, each visit of which is a use, and a click in the name of its maker. Raises NotFound for
+    an unknown or forged token; Expired, LimitReached or ProductNotFound for a link that no longer works; RateLimited
+    if the visitor's network has reached the limit of visits or of storage."""
     link = gift_links.open_token(services, token)
     await attempts.count_visit(services, visitor, link, MAX_VISITS_PER_HOUR)
     taken = await _count(services, visitor, VISIT_BYTES)
     if taken is None:
-        raise RateLimited("As much was stored as may be in a day.", retry_after=HOUR_SECONDS)
+        raise RateLimited("The storage limit of the day is used up.", retry_after=HOUR_SECONDS)
     stored = 0
     try:
         async with services.database.session(SERVICE, read_only=False) as session:
@@ -114,8 +114,8 @@ async def follow_gift_link(services: Services, visitor: Caller, token: str, visi
 
 
 async def _count(services: Services, visitor: Caller, amount: int) -> Taken | None:
-    """Counts what a visit stores in somebody else's name for the network that it comes from; None where that has
-    stored as much as it may in a day."""
+    """Charges what a visit stores in another person's name to the visitor's network; None if its storage limit is used
+    up."""
     try:
         return await services.storage_use.take(ANONYMOUS, visitor.address, amount)
     except LimitReached:
@@ -123,9 +123,9 @@ async def _count(services: Services, visitor: Caller, amount: int) -> Taken | No
 
 
 async def _record_hit(session: Session, services: Services, visitor: Caller, click: UUID) -> tuple[str, bool]:
-    """Where the link leads, and whether this hit is the visitor's first within an hour, which is stored. A visitor is a
-    kind of device in a network: of those that say what they like in User-Agent there are few. Of the visitor nothing is
-    kept that tells the click's owner, or a reader of the database, who it was."""
+    """The target of the link. A hit is stored if it is the visitor's first within an hour. A visitor is a class of
+    device in a network, because User-Agent can be anything. Nothing is stored that tells the click's owner, or a reader
+    of the database, who the visitor was."""
     device = device_class(visitor.user_agent)
     found = await session.fetchrow(
         "affiliate_clicks.follow",

@@ -1,4 +1,4 @@
-"""What happened on the pages of a front end: recorded by everybody, counted by analysts."""
+"""Analytics events of front ends: recorded by all callers, counted by analysts."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from resolvers import client_ids
 from resolvers.profiles import as_jsonb, require_proven_role, require_subject
 
 MAX_EVENTS = 100
-MAX_PROPERTIES_BYTES = 4096  # jsonb prints with more spaces than it came with; the table takes 8192
+MAX_PROPERTIES_BYTES = 4096  # jsonb adds spaces; the table's limit is 8192
 MAX_NAME = 100
 MAX_PAGE = 200
-MAX_COUNTS = 500  # as private.count_events() says
+MAX_COUNTS = 500  # as in private.count_events()
 MAX_PERIOD = timedelta(days=366)
 
 
@@ -43,8 +43,8 @@ class _Checked:
 
 
 async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime | None) -> tuple[int, list[UserError]]:
-    """Stores what is new of these events: how many that were (none where analytics was withdrawn), and why others
-    cannot be stored. `sent_at` is the client's clock at sending. Raises LimitReached."""
+    """Stores new events; returns how many (none without consent to analytics), and the errors of others. `sent_at` is
+    the client's time when sending. Raises LimitReached."""
     user = require_subject(session)
     if len(events) > MAX_EVENTS:
         raise LimitReached(f"At most {MAX_EVENTS} events at once.", ("events",))
@@ -96,10 +96,10 @@ def _properties(value: Any, field: tuple[str, ...]) -> str:
 
 
 async def counts(session: Session, since: datetime, until: datetime | None) -> list[asyncpg.Record]:
-    """How often each event happened, and to how many people, commonest first. Raises Forbidden for all but analysts
-    and administrators, Invalid for a time that is none or longer than a year."""
+    """How often each event occurred, and for how many people, most frequent first. Raises Forbidden for callers who are
+    not analysts or administrators, Invalid for a period that is empty or longer than a year."""
     await require_proven_role(session, session.claims.may_analyse, "Only analysts may count events.")
     until = until or datetime.now(UTC)
     if not timedelta() <= until - since <= MAX_PERIOD:
-        raise Invalid(f"Ask for a time that ends after it begins, of at most {MAX_PERIOD.days} days.", ("since",))
+        raise Invalid(f"Give a period that ends after it starts, of at most {MAX_PERIOD.days} days.", ("since",))
     return await session.fetch("analytics_events.count", since=since, until=until)

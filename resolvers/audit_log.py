@@ -1,4 +1,4 @@
-"""Reading the audit log. It is written by the database itself: sql/functions/audit_log.sql."""
+"""Reads the audit log, which triggers write: sql/functions/audit_log.sql."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from db.session import Session
 from domain.texts import require_no_nul
 from resolvers.profiles import require_role
 
-# The id is a UUIDv7 made with the entry: it carries the order.
+# The id is a UUIDv7 created with the entry, which gives the order.
 NEWEST = Order("NEWEST", (SortKey("r.id", "uuid"),), descending=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """None: whatever it is."""
+    """None means any."""
 
     table_name: str | None = None
     subject_id: UUID | None = None
@@ -26,8 +26,8 @@ class Filter:
 
 
 def conditions(session: Session, wanted: Filter) -> list[Fragment]:
-    """What to read of the log. Raises Unauthenticated or Forbidden for all but administrators and service_role,
-    Invalid for a NUL."""
+    """Conditions for reading the log. Raises Unauthenticated, Forbidden for callers who are not administrators or
+    service_role, or Invalid for a NUL."""
     require_role(session, session.claims.may_administer, "Only administrators may read the audit log.")
     found = []
     if wanted.table_name is not None:

@@ -1,8 +1,8 @@
-"""Ids that clients choose, so that sending something twice stores it once. A UUID of version 7 carries its time, which
-says into which partition the row belongs: one that cannot be is refused.
+"""Client-generated ids, which make requests idempotent. A UUID of version 7 carries its time, which determines the
+row's partition, so an implausible time is refused.
 
-A client whose clock is wrong says what it shows (`sentAt`). The time of its ids is corrected by the difference. Their
-other 80 bits stay, and a repeat is known by these: each sending computes a slightly different correction."""
+A client whose clock may be wrong sends its time (`sentAt`), and the time of its ids is corrected by the difference.
+Their other 80 bits stay and identify repeats, as each request computes a slightly different correction."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _REST = (1 << 80) - 1
 
 
 class Misdated(Invalid):
-    """The time of an id cannot be. `rest` is the text of the other 80 bits."""
+    """The time of an id is implausible. `rest` is the text of the other 80 bits."""
 
     def __init__(self, rest: str, field: tuple[str, ...]) -> None:
         super().__init__("The time of this id is in the future or more than 30 days ago; see `sentAt`.", field)
@@ -28,7 +28,7 @@ class Misdated(Invalid):
 
 
 def skew_of(sent_at: datetime | None) -> int:
-    """By how many milliseconds the client's clock is ahead; 0 for what needs no correction."""
+    """Milliseconds by which the client's clock is ahead; 0 if no correction is needed."""
     if sent_at is None:
         return 0
     ahead = sent_at.timestamp() - time.time()
@@ -36,21 +36,21 @@ def skew_of(sent_at: datetime | None) -> int:
 
 
 def may_repeat_corrected(sent_at: datetime | None, ids: Iterable[UUID]) -> bool:
-    """Whether some of these ids may be of an earlier sending whose `sentAt` corrected them. Without `sentAt` that takes
-    an old id: what has just happened was not sent before, and is not searched for."""
+    """Whether some of these ids may repeat ids that an earlier request stored with a corrected time. Without `sentAt`
+    only old ids can: what has just happened cannot have been sent before."""
     earliest = (time.time() - CLOCK_SKEW_SECONDS) * 1000
     return sent_at is not None or any(id.int >> 80 < earliest for id in ids)
 
 
 def recent(text: str, field: tuple[str, ...], skew: int) -> UUID:
-    """The id as a UUIDv7 of the server's time, which has to be one that can be: not in the future, not older than 30
-    days. Raises Invalid, or Misdated."""
+    """The id as a UUIDv7 in server time, which must be plausible: not in the future, not older than 30 days. Raises
+    Invalid, or Misdated."""
     try:
         found = UUID(text)
     except ValueError:
         found = None
     if found is None or found.version != 7:
-        raise Invalid("Give a UUID of version 7, made at the moment it stands for.", field)
+        raise Invalid("Give a UUID of version 7 with the time of the event.", field)
     milliseconds = (found.int >> 80) - skew
     age = time.time() - milliseconds / 1000
     if not -CLOCK_SKEW_SECONDS <= age <= OLDEST_SECONDS:
@@ -59,8 +59,8 @@ def recent(text: str, field: tuple[str, ...], skew: int) -> UUID:
 
 
 async def without_repeats(session: Session, query: str, user: UUID, errors: Sequence[UserError]) -> list[UserError]:
-    """These errors, without those of ids that an earlier sending stored at a corrected time. `query` gives the `rest`
-    of each that is stored."""
+    """These errors, without those for ids that an earlier request stored with a corrected time. `query` returns the
+    `rest` of each stored id."""
     rests = [error.rest for error in errors if isinstance(error, Misdated)]
     if not rests:
         return list(errors)

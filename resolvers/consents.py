@@ -1,4 +1,4 @@
-"""What people allow: decisions are kept one by one, the newest of each purpose holds."""
+"""Consents: every decision is stored, the newest per purpose applies."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ async def current(session: Session, user: Any) -> list[Any]:
 
 
 async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy_version: str) -> None:
-    """Keeps decisions (purpose, granted) and makes them so: what was derived or kept under a withdrawn one is deleted,
-    preferences are computed anew when personalisation is granted. Raises Invalid or Unauthenticated."""
+    """Stores decisions (purpose, granted) and applies them: what was stored or derived under a withdrawn consent is
+    deleted, preferences are rebuilt when personalisation is granted. Raises Invalid or Unauthenticated."""
     user = require_subject(session)
     purposes = [purpose for purpose, _ in decisions]
     if not purposes or len(set(purposes)) != len(purposes):
-        raise Invalid("Decide on one purpose or more, on each once.", ("consents",))
+        raise Invalid("Give at least one purpose, and each only once.", ("consents",))
     require_no_nul(policy_version, ("policyVersion",))
     if not 1 <= len(policy_version) <= MAX_VERSION:
         raise Invalid(f"Give the version of the policy shown, 1 to {MAX_VERSION} characters.", ("policyVersion",))
-    await session.fetch("swipes.lock", user_id=user)  # a swipe at the same moment computes preferences, too
+    await session.fetch("swipes.lock", user_id=user)  # a concurrent swipe recomputes preferences, too
     await session.fetch(
         "consents.record",
         purposes=purposes,

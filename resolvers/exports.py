@@ -1,4 +1,4 @@
-"""Exports of personal data: asked for with a proof beside the access token, then fetched once from a signed address.
+"""Exports of personal data: requested with a proof besides the access token, then downloaded once from a signed URL.
 docs/privacy.md"""
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _CARRIED_CLAIMS = ("role", "sub", "session_id", "is_anonymous", "app_metadata", 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an export can be fetched, and until when."""
+    """The URL of an export, and its expiry."""
 
     url: str
     expires_at: datetime
@@ -42,7 +42,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What a signed address stands for: a row of privacy_requests, and whose claims the data is read under."""
+    """The content of a signed URL: a row of privacy_requests, and the claims under which the data is read."""
 
     request_id: UUID
     person: UUID
@@ -52,13 +52,13 @@ class Ticket:
 async def request(
     session: Session, services: Services, caller: Caller, *, password: str | None, refresh_token: str | None
 ) -> Address:
-    """Notes a request of the caller. Raises Unauthenticated, InvalidCredentials, Unavailable, Forbidden or
+    """Stores a request of the caller. Raises Unauthenticated, InvalidCredentials, Unavailable, Forbidden or
     RateLimited."""
     user = require_subject(session)
     claims = session.claims
     await privacy.require_proof(services, caller, claims, user, password=password, refresh_token=refresh_token)
-    most = services.settings.sign_in_attempts
-    await attempts.count(services, caller, attempts.guesses("export", str(user), most, id=user), most, claims)
+    limit = services.settings.sign_in_attempts
+    await attempts.count(services, caller, attempts.guesses("export", str(user), limit, id=user), limit, claims)
     noted = await privacy.note_request(session, "export")
     token = services.exports.sign(noted["id"].bytes + _carried(claims))
     expires_at = noted["created_at"] + timedelta(seconds=LIFETIME_SECONDS)
@@ -71,7 +71,7 @@ def _carried(claims: Claims) -> bytes:
 
 
 def open_ticket(services: Services, token: str) -> Ticket:
-    """Raises NotFound for a token that was not signed here."""
+    """Verifies a token. Raises NotFound for one that was not signed here."""
     signed = services.exports.open(token) if len(token) <= MAX_TOKEN else None
     if signed is None:
         raise NotFound("There is no such export.")
@@ -95,15 +95,15 @@ def _while_open(block: str, ticket: Ticket) -> Composed:
 
 
 async def check(services: Services, ticket: Ticket) -> None:
-    """Raises Expired where the address works no more: its time is up, it was used, or the person is gone."""
+    """Raises Expired for a URL that has expired or was used, or whose person was deleted."""
     async with services.database.session(SERVICE, read_only=True) as session:
         if not await session.fetchval(_while_open("exports.is_open", ticket)):
             raise _expired()
 
 
 async def fetch(services: Services, ticket: Ticket) -> AsyncGenerator[bytes, None]:
-    """The data as pages of JSON lines, from one snapshot. The first page uses the address up. Raises Expired; or
-    Overloaded while another export of the person is being fetched, after which the address still works."""
+    """The data as pages of JSON lines, from one snapshot. The first page uses the URL up. Raises Expired; or Overloaded
+    while another export of the person is being downloaded, after which the URL still works."""
     async with services.database.session(service_for(ticket.person), read_only=True) as session:
         if not await session.fetchval("exports.try_lock", user_id=ticket.person):
             raise Overloaded("Another export of yours is being fetched.", RETRY_SECONDS)
@@ -116,7 +116,7 @@ async def fetch(services: Services, ticket: Ticket) -> AsyncGenerator[bytes, Non
 
 
 def _expired() -> Expired:
-    return Expired("This address works no more: ask for the export again.")
+    return Expired("This address no longer works: request the export again.")
 
 
 class _Reader:
@@ -134,8 +134,8 @@ class _Reader:
 
 
 async def document(session: Session) -> dict[str, Any]:
-    """All that is kept of the caller in one piece, as `exportMyData` answered it before there were addresses. Raises
-    LimitReached beyond MAX_DOCUMENT_BYTES."""
+    """The caller's data in one piece, for the deprecated field `document`. Raises LimitReached beyond
+    MAX_DOCUMENT_BYTES."""
     user, claims = require_subject(session), session.claims
     await session.switch_claims(service_for(user))
     parts = bytearray()

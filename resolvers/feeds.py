@@ -1,4 +1,4 @@
-"""Feeds: ranked in SQL, and frozen at their first page."""
+"""Feeds: ranked in SQL, from a state that their first page freezes."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Feed:
 
 
 class FeedCursor(msgspec.Struct, frozen=True, array_like=True):
-    """Where a feed stands, and all it was ranked from: nothing is kept on the server. `request` is a hash of the
-    viewer, the context and the filter, so a cursor fits no other feed. `is_personal`: made for the viewer, not merely
-    by popularity."""
+    """The position in a feed, and everything it was ranked from, so that the server stores nothing. `request` is a hash
+    of viewer, context and filter, so that a cursor is valid for its feed only. `is_personal`: ranked for the viewer,
+    not just by popularity."""
 
     request: bytes
     model: int
@@ -70,14 +70,14 @@ class _Start:
     score: float | None = None
     product_id: UUID | None = None
     is_personal: bool = True
-    state: Hashable = None  # what a first page follows from
+    state: Hashable = None  # what a first page was ranked from
 
 
 async def _start(
     session: Session, services: Services, context: str, viewer: bytes, wanted: Any, size: int, after: str | None
 ) -> _Start | Feed:
-    """A new feed frozen now, or an old one where its cursor stands; or the very page, where it is kept and nothing has
-    changed. Raises BadUserInput, Stale or Unavailable."""
+    """A new feed, frozen now, or an earlier one at its cursor; or the cached page if nothing has changed. Raises
+    BadUserInput, Stale or Unavailable."""
     request = hashlib.sha256(msgspec.json.encode([context, viewer, wanted], order="sorted")).digest()[:16]
     if not after:
         return await _first(session, services, viewer, request, size)
@@ -90,9 +90,9 @@ async def _start(
         raise BadUserInput("`after` is not a cursor of this feed.")
     model = await session.fetchrow("recommendations.model", version=cursor.model, user_id=session.claims.subject)
     if model is None:
-        raise Stale("This feed is too old to go on with; start again without `after`.", ("after",))
+        raise Stale("This feed is too old to continue; start again without `after`.", ("after",))
     if cursor.is_personal and viewer != NOBODY and not model["may_be_personal"]:
-        raise Stale("This feed was personal, which was withdrawn since; start again without `after`.", ("after",))
+        raise Stale("Personalisation was withdrawn after this feed started; start again without `after`.", ("after",))
     return _Start(
         request,
         cursor.model,
@@ -128,7 +128,7 @@ async def _first(session: Session, services: Services, viewer: bytes, request: b
 
 
 def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: list[Any], size: int) -> Feed:
-    """A page of these rows. A first page is kept."""
+    """A page of these rows. A first page is cached."""
     items = [
         from_row(
             services,
@@ -159,8 +159,8 @@ def _cursor(services: Services, start: _Start, shown: Shown) -> str:
 async def discover(
     session: Session, services: Services, *, wanted: products.Filter | None, size: int, after: str | None
 ) -> Feed:
-    """The caller's own feed; what is popular without a token, or where personalisation was withdrawn. Never a product
-    already swiped."""
+    """The caller's feed; popular products without a token, or if personalisation was withdrawn. Never has products that
+    were already swiped."""
     viewer = viewer_of(session.claims.subject)
     start = await _start(session, services, "discover", viewer, _plain(wanted), size, after)
     if isinstance(start, Feed):
@@ -194,8 +194,8 @@ async def _ranked(
     size: int,
     rank: Callable[[list[Fragment]], Coroutine[Any, Any, list[Any]]],
 ) -> list[Any]:
-    """A page ranked from everything, or of a large model from the candidates of these lists. A page that these cannot
-    fill is ranked from everything below the cursor instead: a feed goes on to the end of the catalogue."""
+    """A page ranked from all products, or with a large model from the candidates of these lists. A page that candidates
+    cannot fill is ranked from all products below the cursor instead, so that a feed covers the whole catalogue."""
     if start.is_large:
         is_candidate = QUERIES["recommendations.is_candidate"].bind(model=start.model, lists=list(lists))
         rows = await rank([is_candidate, *conditions])

@@ -1,4 +1,4 @@
-"""Gift links: a product that somebody shows to somebody else, who needs no session to follow it."""
+"""Gift links: a person shows a product to another one, who needs no session to follow the link."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ MAX_NAME = 100
 _VISIT = "visitGiftLink"
 
 _TOKEN = ("giftLinkToken",)
-_REFUSALS: dict[str, Callable[[], UserError]] = {  # what private.use_gift_link() says
+_REFUSALS: dict[str, Callable[[], UserError]] = {  # by the reason that private.use_gift_link() returns
     "unknown": lambda: NotFound("There is no such gift link.", _TOKEN),
-    "another product": lambda: Invalid("This gift link is of another product.", _TOKEN),
+    "another product": lambda: Invalid("This gift link is for another product.", _TOKEN),
     "expired": lambda: Expired("This gift link is no longer open.", _TOKEN),
     "used up": lambda: LimitReached("This gift link has been used as often as it may be.", _TOKEN),
     "not on offer": ProductNotFound,
@@ -45,25 +45,25 @@ async def create(
     max_uses: int | None,
     idempotency_key: str | None,
 ) -> UUID:
-    """The new link's id. Raises ProductNotFound or Invalid."""
+    """Creates a link. Raises ProductNotFound or Invalid."""
     require_subject(session)
     if product_id is None:
         raise ProductNotFound
-    for name, text, most in (
+    for name, text, limit in (
         ("message", message, MAX_MESSAGE),
         ("recipientName", recipient_name, MAX_NAME),
         ("occasion", occasion, MAX_NAME),
     ):
         require_no_nul(text, (name,))
-        if text is not None and len(text) > most:
-            raise Invalid(f"At most {most} characters.", (name,))
+        if text is not None and len(text) > limit:
+            raise Invalid(f"At most {limit} characters.", (name,))
     if max_uses is not None and max_uses < 1:
-        raise Invalid("A link is used at least once.", ("maxUses",))
+        raise Invalid("A link needs at least one use.", ("maxUses",))
 
     async def store() -> UUID:
-        # Not before: a repeat of what was kept in time is answered as it was.
+        # Checked only now: a repeated request gets the same answer, even after the expiry.
         if expires_at is not None and expires_at <= datetime.now(UTC):
-            raise Invalid("This is past.", ("expiresAt",))
+            raise Invalid("The expiry is in the past.", ("expiresAt",))
         link: UUID | None = await session.fetchval(
             "gift_links.create",
             product_id=product_id,
@@ -82,7 +82,7 @@ async def create(
 
 
 async def revoke(session: Session, link: UUID | None) -> UUID:
-    """From now on nobody gets through it; revoked once more, it stays as it is. Raises NotFound."""
+    """Revokes a link; idempotent. Raises NotFound."""
     subject = require_subject(session)
     if link is None or await session.fetchval("gift_links.revoke", user_id=subject, id=link) is None:
         raise NotFound("There is no such gift link.", ("giftLinkId",))
@@ -91,7 +91,7 @@ async def revoke(session: Session, link: UUID | None) -> UUID:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What the page of a link shows. Who made the link, and for whom, is not on it."""
+    """The content of a link's page, without its maker and recipient."""
 
     message: str | None
     name: str
@@ -104,7 +104,7 @@ class Shown:
 
 
 async def show(services: Services, token: str) -> Shown:
-    """For everybody who has the link, as often as they like. Raises NotFound, also where it may be used no more."""
+    """Reads a link for its page; does not count as a use. Raises NotFound, also for a link that is used up."""
     link = open_token(services, token)
     async with services.database.session(SERVICE, read_only=True) as session:
         found = await session.fetchrow("gift_links.show", id=link)
@@ -114,13 +114,13 @@ async def show(services: Services, token: str) -> Shown:
 
 
 def new_visit(services: Services, token: str) -> str:
-    """What the form of the link's page sends back. Raises NotFound for a forged token."""
+    """A value for the form of the link's page. Raises NotFound for a forged token."""
     link = open_token(services, token)
     return gift_links.encode_visit(link, services.gift_link_visits, now=time.time(), nonce=uuid4())
 
 
 def is_visit(services: Services, token: str, visit: str) -> bool:
-    """Whether the form of the link's page sent this. Raises NotFound for a forged token."""
+    """Whether a value is from the form of the link's page. Raises NotFound for a forged token."""
     return gift_links.is_visit(visit, open_token(services, token), services.gift_link_visits, now=time.time())
 
 
@@ -139,10 +139,10 @@ async def create_click(session: Session, link: UUID, **click: Any) -> UUID:
 
 
 async def create_click_of_maker(session: Session, link: UUID, visit: str) -> tuple[UUID, bool]:
-    """As service_role: a click through a link by somebody without a session, and whether it is new: the same visit has
-    the same click, so that a button that is pressed twice uses the link once. Raises as create_click does."""
+    """As service_role: the click of a visitor without a session, and whether it is new: a visit has a single click, so
+    that pressing the button twice uses the link once. Raises what create_click raises."""
     maker = await session.fetchval("gift_links.maker", id=link)
-    if maker is None:  # the function knows why
+    if maker is None:  # the function returns the reason
         return _click(await session.fetchrow("gift_links.create_click_of_maker", id=link)), True
     identity = {"user_id": maker, "operation": _VISIT, "key": visit}
     await session.fetch("idempotency_keys.lock", **identity)
@@ -155,7 +155,7 @@ async def create_click_of_maker(session: Session, link: UUID, visit: str) -> tup
 
 
 def _click(made: asyncpg.Record | None) -> UUID:
-    assert made is not None  # the function answers in one row
+    assert made is not None  # the function returns one row
     if made["refusal"] is not None:
         raise _REFUSALS[made["refusal"]]()
     click: UUID = made["click_id"]

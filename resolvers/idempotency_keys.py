@@ -1,4 +1,4 @@
-"""Repeating a mutation with the same key gives the first result again, and another request under it is refused."""
+"""Idempotency keys: a repeated mutation returns the first result; a different one with the same key is refused."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from domain.texts import require_no_nul
 async def once(
     session: Session, operation: str, key: str | None, request: Any, do: Callable[[], Awaitable[UUID]]
 ) -> UUID:
-    """The id that `do` returns; done once per person, operation and key (None: always done).
+    """The id that `do` returns; it is called once per person, operation and key (None: always).
 
-    Raises IdempotencyKeyReused when the key stands for another request.
+    Raises IdempotencyKeyReused if the key was used for a different request.
     """
     if key is None:
         return await do()

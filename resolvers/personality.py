@@ -1,4 +1,4 @@
-"""The quiz and what it says of a person."""
+"""The personality quiz and its results."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from resolvers.profiles import require_subject
 
 
 async def current_quiz(session: Session, locale: str) -> Quiz:
-    """The current version in this locale, or in English where it has no such wording."""
+    """The current version in this locale, or in English without a translation."""
     rows = await session.fetch("personality.current_quiz", locale=locale[:35].replace("\0", ""))
     if not rows:
-        raise Unavailable("There is no quiz at the moment.")
+        raise Unavailable("There is no quiz now.")
     version, spoken = rows[0]["version"], rows[0]["locale"]
     options = await session.fetch("personality.quiz_options", version=version, locale=spoken)
     return Quiz(

@@ -1,4 +1,4 @@
-"""A person's data deleted for good, and what export and erasure ask first. docs/privacy.md"""
+"""Erasure of a person's data, and the proof that exports and erasures require. docs/privacy.md"""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ log = structlog.get_logger("aclue.privacy")
 
 
 async def note_request(session: Session, kind: str) -> asyncpg.Record:
-    """Notes the request as the person; its id and `created_at`. Raises Forbidden where a second factor exists and was
-    not used: the database says so (sql/policies/privacy_requests.sql)."""
+    """Stores the request as the person; returns its id and `created_at`. Raises Forbidden if a second factor exists but
+    was not used, which row level security checks (sql/policies/privacy_requests.sql)."""
     try:
         (noted,) = await session.fetch("privacy.request", kind=kind)
     except asyncpg.InsufficientPrivilegeError:
@@ -30,8 +30,8 @@ async def note_request(session: Session, kind: str) -> asyncpg.Record:
 
 
 async def is_anonymous(services: Services, claims: Claims, user: UUID) -> bool:
-    """Whether both the token and the profile say so: a token from before signing up stands for an account. Raises
-    Unauthenticated where the person is gone."""
+    """Whether token and profile agree that the person is anonymous: after signing up, an old token stands for an
+    account. Raises Unauthenticated if the person was deleted."""
     async with services.database.session(SERVICE, read_only=True) as session:
         person = await session.fetchrow("privacy.person", user_id=user)
     if person is None:
@@ -42,9 +42,9 @@ async def is_anonymous(services: Services, claims: Claims, user: UUID) -> bool:
 async def require_proof(
     services: Services, caller: Caller, claims: Claims, user: UUID, *, password: str | None, refresh_token: str | None
 ) -> None:
-    """What an access token alone does not prove, as it may be stolen: an account needs a recent sign-in or its
-    password, an anonymous session its current refresh token. Raises Unauthenticated, InvalidCredentials, Unavailable
-    or RateLimited."""
+    """Requires more than an access token, which may be stolen: a recent sign-in or the password of an account, the
+    current refresh token of an anonymous session. Raises Unauthenticated, InvalidCredentials, Unavailable or
+    RateLimited."""
     await sessions.refuse_ended(services, claims)
     if await is_anonymous(services, claims, user):
         await _require_refresh_token(services, user, refresh_token)
@@ -72,21 +72,22 @@ async def erase(
     refresh_token: str | None,
     confirm: bool,
 ) -> bool:
-    """Deletes the caller with all that is theirs; whether the log-in is gone, too (it may be another service's).
+    """Deletes the caller with all their data; returns whether the log-in was deleted, too (it may be another
+    service's).
 
     Raises Invalid, InvalidCredentials, Unavailable, Forbidden, RateLimited or Unauthenticated.
     """
     user = require_subject(session)
     if not confirm:
-        raise Invalid("Say that you mean it: nothing of this can be brought back.", ("confirm",))
+        raise Invalid("Set `confirm` to true: a deleted account cannot be restored.", ("confirm",))
     await require_proof(services, caller, session.claims, user, password=password, refresh_token=refresh_token)
     await note_request(session, "erasure")
     await session.switch_claims(service_for(user))  # the person is named in the audit log
-    # A backup may hold an anonymous session of theirs as it was before it became part of the account.
+    # A backup may contain an anonymous session of the person from before it was merged into the account.
     merged = await session.fetch("privacy.merged_sessions", user_id=user)
     subject_hashes = [services.tombstones.of(person) for person in (user, *(row["id"] for row in merged))]
     is_log_in_deleted: bool = await session.fetchval("privacy.erase", user_id=user, subject_hashes=subject_hashes)
-    # Logs are kept apart from the database: from these lines a lost tombstone can be put together again.
+    # Logs are stored apart from the database: lost tombstones can be restored from these lines.
     for subject_hash in subject_hashes:
         session.after_commit(partial(log.info, "person erased", subject_hash=subject_hash.hex()))
     return is_log_in_deleted

@@ -1,4 +1,4 @@
-"""Products looked at."""
+"""Product views."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_DURATION_SECONDS = 24 * 3600
 
 @dataclass(frozen=True, slots=True)
 class NewView:
-    """`id` is the client's text, `product_id` None where it is no product's."""
+    """`id` is the client's; `product_id` is None if the client's id is not that of a product."""
 
     id: str
     product_id: UUID | None
@@ -28,8 +28,8 @@ class NewView:
 
 
 async def record(session: Session, views: Sequence[NewView], sent_at: datetime | None) -> tuple[int, list[UserError]]:
-    """Stores what is new of these views: how many that were (none after analytics were withdrawn), and why others
-    cannot be stored. `sent_at` is the client's clock at sending. Raises LimitReached."""
+    """Stores new views; returns how many (none without consent to analytics), and the errors of others. `sent_at` is
+    the client's time when sending. Raises LimitReached."""
     user = require_subject(session)
     if len(views) > MAX_VIEWS:
         raise LimitReached(f"At most {MAX_VIEWS} views at once.", ("views",))
@@ -65,5 +65,5 @@ def _check(view: NewView, field: tuple[str, ...], skew: int) -> UUID:
     if view.source_page is not None and len(view.source_page) > 200:
         raise Invalid("At most 200 characters.", (*field, "sourcePage"))
     if view.duration_seconds is not None and not 0 <= view.duration_seconds <= MAX_DURATION_SECONDS:
-        raise Invalid("From 0 seconds to a day.", (*field, "durationSeconds"))
+        raise Invalid("Give 0 to 86400 seconds.", (*field, "durationSeconds"))
     return found

@@ -23,7 +23,7 @@ from resolvers.profiles import require_proven_role
 @cache
 def prices_by_currency(name: str, first_currency: str) -> Order:
     """PRICE_ASC or PRICE_DESC over several currencies: `first_currency`, then the others by code. All keys of an order
-    run the same way, so PRICE_DESC negates the price: descending keys would reverse the currencies, too."""
+    have the same direction, so PRICE_DESC negates the price: descending keys would reverse the currencies, too."""
     price = "r.price_minor" if name == "PRICE_ASC" else "(-r.price_minor)"
     keys = (
         SortKey(f"(r.currency <> '{first_currency}')", "boolean"),
@@ -62,7 +62,7 @@ _TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which products; None leaves a condition out. Price limits need a currency: see currency_of()."""
+    """A filter of products; None means no condition. Price limits need a currency: see currency_of()."""
 
     category_slug: str | None = None
     brand_slugs: Sequence[str] | None = None
@@ -74,12 +74,12 @@ class Filter:
 
 
 def currency_of(code: str | None, min_price: Decimal | None, max_price: Decimal | None, default: str) -> str | None:
-    """The currency that a filter asks for: the one given, or else the default where there are price limits."""
+    """The currency of a filter: the one given, else the default if there are price limits."""
     return default if code is None and (min_price is not None or max_price is not None) else code
 
 
 def order_of(name: str, wanted: Filter | None, default_currency: str) -> Order:
-    """The order of this name for the products of a filter: prices compare within one currency only."""
+    """The order of this name for a filter: prices are compared within one currency only."""
     if name not in ("PRICE_ASC", "PRICE_DESC"):
         return ORDERS[name]
     if wanted is not None and wanted.currency is not None:
@@ -88,7 +88,8 @@ def order_of(name: str, wanted: Filter | None, default_currency: str) -> Order:
 
 
 def conditions(wanted: Filter | None) -> list[Fragment]:
-    """The filter as SQL conditions. Raises Invalid for a NUL, an unknown currency and prices that it does not have."""
+    """The filter as SQL conditions. Raises Invalid for a NUL, an unknown currency, or a price with too many
+    decimals."""
     found: list[Fragment] = []
     if wanted is None:
         return found
@@ -122,8 +123,8 @@ def _bounded(values: Sequence[str], name: str) -> list[str]:
 
 
 async def search_query(session: Session, search: str | None) -> str | None:
-    """What the words mean to Postgres; None for no search at all. Raises Invalid for a text that is too long or
-    holds a NUL."""
+    """The search as a query for Postgres; None without one. Raises Invalid for text that is too long or holds a
+    NUL."""
     text = (search or "").strip()
     if not text:
         return None
@@ -154,11 +155,11 @@ async def _require_administrator(session: Session) -> None:
     await require_proven_role(session, session.claims.may_administer, "Only administrators may change the catalogue.")
 
 
-def _text(value: str, name: str, most: int) -> str:
+def _text(value: str, name: str, maximum: int) -> str:
     value = value.strip()
     require_no_nul(value, (name,))
-    if not 1 <= len(value) <= most:
-        raise Invalid(f"Give 1 to {most} characters.", (name,))
+    if not 1 <= len(value) <= maximum:
+        raise Invalid(f"Give 1 to {maximum} characters.", (name,))
     return value
 
 
@@ -192,7 +193,7 @@ def _https(url: str, name: str) -> str:
 
 
 async def create(session: Session, new: NewProduct) -> UUID:
-    """The new product's id. Raises Forbidden, Invalid, or Conflict when the retailer already has this external id."""
+    """Creates a product. Raises Forbidden, Invalid, or Conflict if the retailer already has this external id."""
     await _require_administrator(session)
     values: dict[str, Any] = {
         "name": _text(new.name, "name", 500),
@@ -221,17 +222,17 @@ async def create(session: Session, new: NewProduct) -> UUID:
     assert known is not None
     for column, given, name in references:
         if given is not None and known[column] is None:
-            raise Invalid("There is none of this name.", (name,))
+            raise Invalid(f"There is none with the slug {given[:100]!r}.", (name,))
     product: UUID | None = await session.fetchval("products.create", **values, **dict(known))
     if product is None:
-        raise Conflict("This retailer already has a product of this external id.", ("externalId",))
+        raise Conflict("This retailer already has a product with this external id.", ("externalId",))
     await session.fetch("products.refresh_features", id=product)
     return product
 
 
 @dataclass(frozen=True, slots=True)
 class ProductChanges:
-    """None leaves a value as it is; the set_ flags tell an explicit null, which clears it."""
+    """None leaves a value unchanged; the set_ flags mark an explicit null, which clears it."""
 
     name: str | None = None
     description: str | None = None
@@ -259,7 +260,7 @@ async def update(session: Session, product: UUID | None, changes: ProductChanges
         )
         category = known and known["category_id"]
         if category is None:
-            raise Invalid("There is none of this name.", ("categorySlug",))
+            raise Invalid("There is no category with this slug.", ("categorySlug",))
     updated: UUID | None = await session.fetchval(
         "products.update",
         id=product,

@@ -1,4 +1,4 @@
-"""One's own profile."""
+"""The caller's own profile."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ MAX_NAME = 100
 
 
 def require_subject(session: Session) -> UUID:
-    """Who asks. Raises Unauthenticated for callers without a token."""
+    """The caller's id. Raises Unauthenticated without a token."""
     if session.claims.subject is None:
         raise Unauthenticated("This needs an access token: start a session or sign in.")
     return session.claims.subject
 
 
 def require_role(session: Session, may: bool, refusal: str) -> None:
-    """`may` is what the claims say of the caller. For reading: policies show nothing to a person who has a second
-    factor and has not shown it. Raises Forbidden, or Unauthenticated for callers without a token."""
+    """Requires a role for reading; `may` is whether the claims have it. Policies hide everything from a person with a
+    second factor who has not shown it. Raises Forbidden, or Unauthenticated without a token."""
     if not may:
         require_subject(session)
         raise Forbidden(refusal)
 
 
 async def require_proven_role(session: Session, may: bool, refusal: str) -> None:
-    """Also that a second factor was shown, where there is one: a token of another issuer, or of before there was one,
-    does not say. Raises Forbidden or Unauthenticated."""
+    """Also requires that a second factor, if there is one, was shown: tokens of another issuer, or older than the
+    factor, do not tell. Raises Forbidden or Unauthenticated."""
     require_role(session, may, refusal)
     claims = session.claims
     if (
@@ -46,7 +46,7 @@ async def require_proven_role(session: Session, may: bool, refusal: str) -> None
 
 
 def display_name(name: str | None) -> str | None:
-    """A tidy name; None for none. Raises Invalid when it is too long or holds a NUL."""
+    """The trimmed name; None for an empty one. Raises Invalid if it is too long or holds a NUL."""
     require_no_nul(name, ("displayName",))
     tidy = " ".join((name or "").split())
     if len(tidy) > MAX_NAME:
@@ -55,7 +55,7 @@ def display_name(name: str | None) -> str | None:
 
 
 async def update(session: Session, *, name: str | None, set_name: bool, stated_preferences: Any) -> UUID:
-    """Changes what is given. `stated_preferences` None leaves them as they are. Raises Invalid or Unauthenticated."""
+    """Changes the given values; `stated_preferences` None leaves them unchanged. Raises Invalid or Unauthenticated."""
     subject = require_subject(session)
     encoded = None
     if stated_preferences is not None:
@@ -74,21 +74,21 @@ async def update(session: Session, *, name: str | None, set_name: bool, stated_p
     return subject
 
 
-def as_jsonb(value: Any, name: str, most_bytes: int) -> str:
-    """JSON text that jsonb takes. Raises Invalid for what is too large or holds a NUL, which Postgres cannot store."""
+def as_jsonb(value: Any, name: str, max_bytes: int) -> str:
+    """Encodes a value for jsonb. Raises Invalid if it is too large or holds a NUL, which Postgres cannot store."""
     try:
         encoded = msgspec.json.encode(value)
     except (UnicodeEncodeError, OverflowError, RecursionError):
         raise Invalid("This JSON cannot be stored.", (name,)) from None
-    if len(encoded) > most_bytes:
-        raise Invalid(f"At most {most_bytes} bytes of JSON.", (name,))
+    if len(encoded) > max_bytes:
+        raise Invalid(f"At most {max_bytes} bytes of JSON.", (name,))
     if has_escaped_nul(encoded):
         raise nul_error((name,))
     return encoded.decode()
 
 
 async def analytics(session: Session, since: datetime | None) -> asyncpg.Record:
-    """Counts of what the caller did since a moment, or ever."""
+    """Counts of the caller's activity since a timestamp, or ever."""
     row = await session.fetchrow("profiles.analytics", user_id=session.claims.subject, since=since)
     assert row is not None
     return row

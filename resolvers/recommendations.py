@@ -1,5 +1,5 @@
-"""Recommendations: explained by the terms of their score, stored once somebody acts on them. resolvers/feeds.py ranks
-them."""
+"""Recommendations: explained by the terms of their score, and stored once a person acts on them. resolvers/feeds.py
+ranks them."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from resolvers.profiles import require_subject
 from services.services import Services
 
 MAX_COMMENT = 2000
-POPULARITY_SHARE = 0.05  # half of the weight of popularity in every context's parameters, at the least
+POPULARITY_SHARE = 0.05  # at most half of the weight of popularity in any context's parameters
 
 
 @dataclass(slots=True)
 class Recommended:
-    """One recommended product. What costs time, and is not always asked for, is made when it is, and kept: the signed
-    id, the reasons, and within a feed the cursor. Some thousands of these are kept (services/rankings.py)."""
+    """One recommended product. The signed id, the reasons, and the cursor within a feed are expensive, so they are
+    computed on first use and cached. Thousands of these objects are cached (services/rankings.py)."""
 
     shown: Shown
     score: float
@@ -66,7 +66,7 @@ class Recommended:
 
     @property
     def cursor(self) -> str | None:
-        """Where the feed goes on after it; None outside of feeds."""
+        """The cursor after it; None outside feeds."""
         if self._cursor is None and self.cursor_of is not None:
             self._cursor = self.cursor_of(self.shown)
         return self._cursor
@@ -106,7 +106,7 @@ def from_row(
 
 
 class _Terms(msgspec.Struct, frozen=True, array_like=True):
-    """What a score is made of, and its reasons are written from. Kept packed: in a third of the memory."""
+    """The terms of a score, from which its reasons are derived. Packed, which takes a third of the memory."""
 
     trait_terms: list[float]
     leanings: list[float]
@@ -116,7 +116,7 @@ class _Terms(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def packed(cls, row: Any) -> bytes:
-        """Those of a ranked row."""
+        """The terms of a ranked row."""
         weight = row["trait_weight"]
         trait_terms = [(factor or 0.0) * weight for factor in row["trait_factors"]]
         terms = cls(trait_terms, row["leanings"], row["because"], row["context_terms"], row["popularity_term"])
@@ -152,7 +152,7 @@ def _context_text(term: dict[str, Any]) -> str:
 async def similar(
     session: Session, services: Services, product_ids: Sequence[UUID], size: int
 ) -> list[list[Recommended]]:
-    """Per product, those most like it; the same for every caller."""
+    """The most similar products of each product; the same for every caller."""
     newest = await session.fetchrow("recommendations.current_model", user_id=session.claims.subject)
     if newest is None:
         raise no_model()
@@ -168,8 +168,8 @@ async def similar(
 
 
 def no_model() -> Unavailable:
-    """What to raise before the first model is built."""
-    return Unavailable("No model has been built yet; it is moments away.")
+    """The error before the first model is built."""
+    return Unavailable("No model has been built yet: try again shortly.")
 
 
 def _similar(services: Services, model: int, until: datetime, position: int, row: Any) -> Recommended:
@@ -207,7 +207,7 @@ def _reasons_of_similar(row: Any) -> list[Reason]:
 
 
 def open_id(session: Session, services: Services, text: str, name: str = "recommendationId") -> Shown:
-    """What a recommendation's id says. Raises NotFound when it was shown to somebody else."""
+    """Decodes a recommendation's id. Raises NotFound if it was shown to another person."""
     shown = Shown.open(text, services.recommendation_ids) if len(text) <= 400 else None
     if shown is None or shown.viewer not in (NOBODY, viewer_of(session.claims.subject)):
         raise NotFound("There is no such recommendation.", (name,))
@@ -215,8 +215,8 @@ def open_id(session: Session, services: Services, text: str, name: str = "recomm
 
 
 async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | None]:
-    """Rows of what was acted on; an id per entry, None where there was no recommendation or its product is gone. As
-    service_role: what they hold comes from ids that we signed."""
+    """Stores the recommendations that were acted on; returns an id per entry, None without a recommendation or if its
+    product was deleted. As service_role, because the values come from ids that we signed."""
     present = [s for s in shown if s is not None]
     if not present:
         return [None] * len(shown)
@@ -248,8 +248,8 @@ async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | 
 async def note_outcome(
     session: Session, shown: Shown, *, direction: str | None = None, is_purchased: bool = False
 ) -> None:
-    """Keeps what came of a recommendation beside the terms of its score. As service_role: the terms come from an id
-    that we signed."""
+    """Stores the outcome of a recommendation with the terms of its score. As service_role, because the terms come from
+    an id that we signed."""
     async with session.as_service():
         await session.fetch(
             "recommendations.note_outcome",
@@ -269,7 +269,7 @@ async def note_outcome(
 async def send_feedback(
     session: Session, services: Services, *, recommendation: str, kind: str, rating: int | None, comment: str | None
 ) -> Shown:
-    """Keeps feedback; the caller's next feed follows it. Raises NotFound or Invalid."""
+    """Stores feedback, which the caller's next feed takes into account. Raises NotFound or Invalid."""
     require_subject(session)
     shown = open_id(session, services, recommendation)
     if rating is not None and not 1 <= rating <= 5:
@@ -279,7 +279,7 @@ async def send_feedback(
         raise Invalid(f"A comment has at most {MAX_COMMENT} characters.", ("comment",))
     (recommendation_id,) = await store(session, [shown])
     if recommendation_id is None:
-        raise NotFound("This product is no longer there.", ("recommendationId",))
+        raise NotFound("This product no longer exists.", ("recommendationId",))
     await session.fetch(
         "recommendations.send_feedback",
         recommendation_id=recommendation_id,
@@ -294,11 +294,11 @@ async def send_feedback(
 
 
 async def are_served(session: Session) -> bool:
-    """Whether there is a model to make feeds from."""
+    """Whether there is a model."""
     return await session.fetchrow("recommendations.current_model", user_id=session.claims.subject) is not None
 
 
-# `discover` of a feed, for some of its products, whichever they are: not only candidates.
+# `discover` for some products of a feed, which need not be candidates.
 _AGAIN = QUERIES["recommendations.again"].fill(
     statement=QUERIES["recommendations.discover"]
     .over(user_id="fed.user_id", until="fed.until", model="fed.model", size="null", after_score="null", after_id="null")
@@ -307,8 +307,8 @@ _AGAIN = QUERIES["recommendations.again"].fill(
 
 
 async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -> list[Recommended | None]:
-    """The recommendations behind opened ids. Those of the caller's own feed are ranked again, as of the moment they
-    were shown; of others the id keeps the score but not what was asked for. None where the product is gone."""
+    """The recommendations behind decoded ids. Those of the caller's own feed are ranked again, as of the time they were
+    shown; for others the id has the score, but not the request. None if the product was deleted."""
     user = session.claims.subject
     own = {s for s in shown if s.context == "discover" and s.viewer == viewer_of(user)}
     rows = []

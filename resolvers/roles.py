@@ -1,4 +1,4 @@
-"""Admins and analysts: who may make them, and that one admin is left."""
+"""Roles of people: admin and analyst. At least one admin always remains."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from services.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What came of granting or revoking a role. `role` is what the person has now."""
+    """The outcome of granting or revoking a role. `role` is the person's current one."""
 
     person_id: UUID
     email: str
@@ -34,7 +34,7 @@ class Change:
 
 
 def wanted(email: str, role: str) -> tuple[Email, str]:
-    """The e-mail, and the role in its one spelling. Raises Invalid or UserNotFound."""
+    """Validates the e-mail and normalises the role. Raises Invalid or UserNotFound."""
     tidy_role = role.strip().lower()
     if tidy_role not in APP_ROLES:
         raise Invalid(f"There is no role {role[:100]!r}: it is one of {', '.join(APP_ROLES)}.", ("role",))
@@ -49,10 +49,10 @@ def _unknown(email: str) -> UserNotFound:
 
 
 def outcome(row: asyncpg.Record, email: str) -> Change:
-    """What private.change_role() has done. Raises Forbidden, UserNotFound, Conflict or Unavailable."""
+    """Interprets the result of private.change_role(). Raises Forbidden, UserNotFound, Conflict or Unavailable."""
     match row["outcome"]:
         case "not admin":
-            raise Forbidden("You are no administrator any more.")
+            raise Forbidden("You are no longer an administrator.")
         case "unknown":
             raise _unknown(email)
         case "unverified":
@@ -61,18 +61,18 @@ def outcome(row: asyncpg.Record, email: str) -> Change:
                 ("email",),
             )
         case "last admin":
-            raise Conflict(f"{email} is the last admin: make somebody else admin first.", ("email",))
+            raise Conflict(f"{email} is the last admin: make another person admin first.", ("email",))
         case "elsewhere":
-            raise Unavailable("Accounts are kept by another service: set app_metadata.role there.")
+            raise Unavailable("Accounts are managed by another service: set app_metadata.role there.")
     return Change(row["person_id"], email, row["app_role"], row["outcome"] == "changed")
 
 
 async def change(
     services: Services, caller: Caller, claims: Claims, *, email: str, role: str, password: str | None, is_granted: bool
 ) -> Change:
-    """Grants a role, in place of another one, or revokes it; harmless to repeat. The caller must be admin now, and not
-    only when the token was issued; where there is no second factor to show, by the password or a recent sign-in. Raises
-    Unauthenticated, SecondFactorRequired, and what require_recent_sign_in, `wanted` and `outcome` do."""
+    """Grants a role, replacing another one, or revokes it; idempotent. The caller must still be admin, not only when
+    the token was issued; without a second factor this also needs the password or a recent sign-in. Raises
+    Unauthenticated, SecondFactorRequired, and what require_recent_sign_in, `wanted` and `outcome` raise."""
     if claims.subject is None:
         raise Unauthenticated("This needs an access token: sign in.")
     is_person = claims.role == "authenticated"
@@ -85,7 +85,7 @@ async def change(
     if is_person and claims.aal != "aal2" and claims.session_id is not None:
         await accounts.require_recent_sign_in(services, caller, claims, claims.subject, password)
     address, tidy_role = wanted(email, role)
-    # A token without a session is from the command line: whoever makes these may do all of this anyway.
+    # A token without a session is from the command line, whose users may do all of this anyway.
     actor = claims.subject if is_person and claims.session_id is not None else None
     async with services.database.session(service_for(claims.subject), read_only=False) as session:
         row = await session.fetchrow(

@@ -40,12 +40,12 @@ ISSUER = "Aclue"
 MAX_FACTORS = 10
 MAX_NAME = 100
 RECOVERY_CODES = 10
-WINDOW = 1  # time steps of 30 seconds that a clock may be off, either way
+WINDOW = 1  # steps of 30 seconds that a clock may be off, in either direction
 
 
 @dataclass(frozen=True, slots=True)
 class Enrolment:
-    """A new factor; the secret is shown this once."""
+    """A new factor; its secret is shown only once."""
 
     factor_id: UUID
     secret: str = field(repr=False)
@@ -53,18 +53,18 @@ class Enrolment:
 
 
 async def listed(session: Session, user_id: UUID) -> list[asyncpg.Record]:
-    """A person's factors, oldest first, for themselves to see."""
-    return await session.fetch("second_factors.of_person", user_id=user_id, most=MAX_FACTORS)
+    """A person's factors, oldest first."""
+    return await session.fetch("second_factors.of_person", user_id=user_id, maximum=MAX_FACTORS)
 
 
 async def enrol(
     services: Services, caller: Caller, claims: Claims, name: str | None, password: str | None
 ) -> Enrolment:
-    """A factor to be verified by its first code. Takes the place of one that never was. Raises Invalid, LimitReached,
-    Conflict before the e-mail is verified, and what require_account and require_recent_sign_in raise; beside a verified
-    factor it needs one shown."""
+    """Enrols a factor, which its first code verifies; replaces one that was never verified. With a verified factor, the
+    session must have shown one. Raises Invalid, LimitReached, Conflict before the e-mail is verified, and what
+    require_account and require_recent_sign_in raise."""
     account = await accounts.require_account(services, claims, second_factor=True)
-    # A thief's factor would lock the person out, and verifying it turns an access token into a refresh token.
+    # An attacker's factor would lock the person out, and verifying it would turn an access token into a refresh token.
     await accounts.require_recent_sign_in(services, caller, claims, account, password)
     require_no_nul(name, ("name",))
     tidy = " ".join((name or "").split()) or None
@@ -75,7 +75,7 @@ async def enrol(
     async with services.database.session(SERVICE, read_only=False) as session:
         email = await _verified_email(session, account)
         factor_id: UUID | None = await session.fetchval(
-            "second_factors.enrol", user_id=account, name=tidy, secret=sealed, most=MAX_FACTORS
+            "second_factors.enrol", user_id=account, name=tidy, secret=sealed, maximum=MAX_FACTORS
         )
     if factor_id is None:
         raise LimitReached(f"At most {MAX_FACTORS} second factors.")
@@ -83,7 +83,7 @@ async def enrol(
 
 
 async def _verified_email(session: Session, account: UUID) -> str:
-    """Raises Conflict where the e-mail may be somebody else's, whom a second factor would lock out. `session` is
+    """Raises Conflict if the e-mail is not verified: a second factor would lock its owner out. `session` is
     service_role's."""
     known = await session.fetchrow("accounts.by_id", id=account)
     if known is None or known["email_confirmed_at"] is None:
@@ -93,8 +93,8 @@ async def _verified_email(session: Session, account: UUID) -> str:
 
 
 async def verify(services: Services, caller: Caller, claims: Claims, *, factor_id: UUID | None, code: str) -> SignedIn:
-    """Takes a code: it verifies a new factor, and raises the session to aal2. A code works once. Raises
-    InvalidCredentials, NotFound, SecondFactorRequired, RateLimited, Conflict where a new factor meets an e-mail that is
+    """Checks a code, which verifies a new factor and raises the session to aal2. A code works once. Raises
+    InvalidCredentials, NotFound, SecondFactorRequired, RateLimited, Conflict for a new factor with an e-mail that is
     not verified, and what require_account raises."""
     account = await _count_code(services, caller, claims)
     async with services.database.session(SERVICE, read_only=True) as reading:
@@ -115,7 +115,7 @@ async def verify(services: Services, caller: Caller, claims: Claims, *, factor_i
 
 
 async def _raise(session: Session, services: Services, caller: Caller, claims: Claims, method: str) -> SignedIn:
-    """The caller's session as aal2, with new tokens. Raises Unauthenticated when it has ended."""
+    """Raises the caller's session to aal2, with new tokens. Raises Unauthenticated if it has ended."""
     known = await sessions.of_token(session, services, claims.session_id)
     if known is None or known["user_id"] != claims.subject or known["is_revoked"] or known["is_expired"]:
         raise Unauthenticated("The session of this token has ended: sign in again.")
@@ -130,7 +130,7 @@ async def _raise(session: Session, services: Services, caller: Caller, claims: C
     )
     proved = await sessions.of_token(session, services, claims.session_id)
     assert proved is not None
-    # Spends the refresh token that came with this access token and no other tab's, and at once: there is no grace.
+    # Spends the refresh token that was issued with this access token, without grace; those of other tabs stay.
     pair = msgspec.json.decode(claims.raw).get("jti")
     old = next((live for live in proved["live_hashes"] if pair_id(live) == pair), None)
     return await sessions.exchange(session, services, proved, old, is_aal2=True, has_grace=False)
@@ -141,7 +141,7 @@ def _target(services: Services, account: UUID) -> attempts.Target:
 
 
 async def _count_code(services: Services, caller: Caller, claims: Claims) -> UUID:
-    """Who shows a code; of whatever kind, there are so many attempts."""
+    """The target of attempts, which codes of all kinds share."""
     account = await accounts.require_account(services, claims)
     if claims.session_id is None:
         raise Unauthenticated("This token has no session: sign in first.")
@@ -150,7 +150,7 @@ async def _count_code(services: Services, caller: Caller, claims: Claims) -> UUI
 
 
 def _step_of(services: Services, subject: str, sealed: str | None, code: str) -> int | None:
-    """The time step whose code this is; None for a wrong one."""
+    """The time step of a code; None for a wrong one."""
     secret = services.factor_sealer.open(base64.b64decode(sealed or ""), subject)
     if secret is None:
         log.error("a second factor was encrypted with another secret: see ENCRYPTION_SECRET", user_id=subject)
@@ -165,8 +165,8 @@ def _step_of(services: Services, subject: str, sealed: str | None, code: str) ->
 
 
 async def remove(services: Services, claims: Claims, factor_id: UUID | None) -> UUID:
-    """Needs a factor shown, but for one that was never verified. With the last one gone no session is aal2 any more.
-    Raises NotFound, SecondFactorRequired, and what require_account raises."""
+    """Removes a factor; unless it was never verified, the session must have shown one. Removing the last one lowers all
+    sessions to aal1. Raises NotFound, SecondFactorRequired, and what require_account raises."""
     account = await accounts.require_account(services, claims)
     async with services.database.session(SERVICE, read_only=False) as session:
         if factor_id is None or not await session.fetchrow("second_factors.by_id", user_id=account, id=factor_id):
@@ -180,8 +180,8 @@ async def remove(services: Services, claims: Claims, factor_id: UUID | None) -> 
 
 
 async def create_recovery_codes(services: Services, claims: Claims) -> list[str]:
-    """Codes that stand in for a lost factor, each once; earlier ones are of no use any more. Raises Conflict without a
-    verified factor, and what require_account raises."""
+    """Generates recovery codes, each of which replaces a lost factor once, and voids earlier ones. Raises Conflict
+    without a verified factor, and what require_account raises."""
     account = await accounts.require_account(services, claims, second_factor=True)
     codes = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
     async with services.database.session(SERVICE, read_only=False) as session:
@@ -190,12 +190,12 @@ async def create_recovery_codes(services: Services, claims: Claims) -> list[str]
             user_id=account,
             hashes=[_hash_of_recovery_code(account, code) for code in codes],
         ):
-            raise Conflict("There is no second factor that they could stand in for.")
+            raise Conflict("Recovery codes need a verified second factor.")
     return codes
 
 
 def _new_recovery_code() -> str:
-    """80 random bits: too many to be guessed from a hash."""
+    """80 random bits, too many for guessing the preimage of a hash."""
     text = base64.b32encode(secrets.token_bytes(10)).decode().lower()
     return "-".join(text[i : i + 4] for i in range(0, 16, 4))
 
@@ -206,7 +206,7 @@ def _hash_of_recovery_code(account: UUID, code: str) -> bytes:
 
 
 async def recover(services: Services, caller: Caller, claims: Claims, code: str) -> SignedIn:
-    """Takes a recovery code and raises the session to aal2. Raises InvalidCredentials, RateLimited, Unauthenticated,
+    """Checks a recovery code and raises the session to aal2. Raises InvalidCredentials, RateLimited, Unauthenticated,
     and what require_account raises."""
     account = await _count_code(services, caller, claims)
     async with services.database.session(SERVICE, read_only=False) as session:

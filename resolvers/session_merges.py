@@ -1,4 +1,4 @@
-"""An anonymous session becomes part of an account."""
+"""Merges an anonymous session into an account."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from services.services import Services
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """How many rows of an anonymous session became an account's."""
+    """How many rows of an anonymous session were moved to an account."""
 
     swipes: int
     clicks: int
@@ -23,9 +23,9 @@ class Merged:
 
 
 async def merge(services: Services, claims: Claims, refresh_token: str | None) -> Merged:
-    """Moves all that belongs to an anonymous session to the caller's account, in one transaction; merging it again
-    changes nothing and gives the same counts. The newer signal of a product counts. The proof is a refresh token of the
-    session: an access token is seen by every server on its way, and what it opens is not to be taken for good.
+    """Moves all data of an anonymous session to the caller's account, in one transaction; idempotent, with the same
+    counts. The newer signal of a product wins. The proof is a refresh token of the session: every server on the way
+    sees an access token, which must not be enough to take the data for good.
 
     Raises Unauthenticated without a token, Invalid for a caller without an account, without a refresh token or with an
     account's, InvalidCredentials for one that is not valid, LimitReached when both stored too much today, Conflict when
@@ -37,7 +37,7 @@ async def merge(services: Services, claims: Claims, refresh_token: str | None) -
         raise Invalid("The caller must be signed in to an account.")
     path = ("refreshToken",)
     if refresh_token is None:
-        raise Invalid("Send `refreshToken`, the anonymous session's refresh token: its access token is no proof.", path)
+        raise Invalid("Send `refreshToken` of the anonymous session: an access token is not accepted.", path)
     await sessions.refuse_ended(services, claims)
     token = services.refresh_tokens.read(refresh_token)
     visitor = await _unmerged(services, token) if token is not None else None
@@ -54,7 +54,7 @@ async def merge(services: Services, claims: Claims, refresh_token: str | None) -
 
 
 async def _unmerged(services: Services, token: RefreshToken) -> UUID | None:
-    """Whose anonymous session this is the refresh token of, where it is not merged yet."""
+    """The anonymous profile of a refresh token, if it is not merged yet."""
     async with services.database.session(SERVICE, read_only=False) as session:  # it locks the session
         visitor = await session.fetchrow("session_merges.of_session", session_id=token.session_id)
         known = await sessions.of_token(session, services, token.session_id, token.hash)
@@ -65,7 +65,7 @@ async def _unmerged(services: Services, token: RefreshToken) -> UUID | None:
 
 
 async def _merge(services: Services, account: UUID, token: RefreshToken) -> Merged | None:
-    """None where the token is no proof. Raises what `merge` does."""
+    """None if the token is not accepted. Raises what `merge` raises."""
     path = ("refreshToken",)
     async with services.database.session(service_for(account), read_only=False) as session:
         visitor = await session.fetchrow("session_merges.of_session", session_id=token.session_id)
@@ -73,7 +73,7 @@ async def _merge(services: Services, account: UUID, token: RefreshToken) -> Merg
             return None
         for person in sorted((account, visitor["session_profile_id"])):
             await session.fetch("swipes.lock", user_id=person)
-        # Locked by now: another merge of the session is over, and this is what it has left.
+        # Locked by now: a concurrent merge of the session has finished, and this is what remains.
         visitor = await session.fetchrow("session_merges.of_session", session_id=token.session_id)
         if visitor is None:
             return None
@@ -93,10 +93,10 @@ async def _merge(services: Services, account: UUID, token: RefreshToken) -> Merg
             case "no account":
                 raise Invalid("The caller must be signed in to an account.")
             case "elsewhere":
-                raise Conflict("This session became part of another account.", path)
+                raise Conflict("This session was merged into another account.", path)
             case "unknown":
                 return None
-        # Either may have withdrawn what the other's rows were kept under.
+        # Either may have withdrawn a consent under which the other's rows were stored.
         await session.fetch("consents.forget_withdrawn")
         if await session.fetchval("swipes.any", user_id=account):
             await preferences.recompute(session, account)

@@ -1,8 +1,8 @@
-"""Sessions: a short access token and a refresh token that changes with every use. Only its hash is stored.
+"""Sessions: a short-lived access token, and a refresh token that is rotated on every use. Only its hash is stored.
 
-A refresh token that is presented again within REFRESH_GRACE (by a second tab, or after an answer that was lost) gives
-another pair. So the tokens of a session are a tree with several live leaves; each may be exchanged, and what is neither
-live nor within its grace was stolen from somebody or by somebody: presented, it ends the session.
+A refresh token that is presented again within REFRESH_GRACE (by a second tab, or after a lost response) gives another
+pair. So the tokens of a session form a tree with several live leaves, each of which can be exchanged. A token that is
+neither live nor within its grace period has been stolen: presenting it ends the session.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from domain.texts import require_no_nul
 from services import attempts
 from services.services import Services
 
-# Live refresh tokens of a session, and pairs that it may give while a token that gave one may still be presented again.
+# Live refresh tokens of a session, and pairs that it may issue within REFRESH_GRACE.
 MAX_PAIRS = 100
 SECOND_FACTORS = ("totp", "recovery_code")
 
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """Where somebody came from; each text is cut to 500 characters."""
+    """Where a visitor came from; each text is truncated to 500 characters."""
 
     landing_page: str | None = None
     referrer: str | None = None
@@ -44,7 +44,7 @@ class Visit:
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A fresh pair of tokens and whom they stand for."""
+    """A new pair of tokens and their claims."""
 
     claims: Claims
     access_token: str
@@ -67,8 +67,9 @@ async def open_session(
     email: str | None = None,
     app_metadata: dict[str, Any] | None = None,
 ) -> SignedIn:
-    """A new session of a person; `session` is service_role's. It keeps hashes of the network it began in, whatever
-    networks refresh it later: what a person's signals count for others depends on where they came from first."""
+    """Opens a session for a person; `session` is service_role's. It stores hashes of the networks it was opened from,
+    whatever networks refresh it later: the weight of a person's signals for others depends on where they first came
+    from."""
     session_id: UUID = await session.fetchval("sessions.new_id")
     refresh_token = _new_refresh_token(services, session_id)
     amr = [proof(method)]
@@ -97,13 +98,13 @@ async def open_session(
 
 
 def _network_hashes(services: Services, caller: Caller) -> list[bytes] | None:
-    """Of the household, the site and the range; None where the address is unknown, as over a Unix socket."""
+    """Hashes of household, site and range; None if the address is unknown, as over a Unix socket."""
     now = time.time()
     return [services.network_pseudonyms.of(name, now) for name in ranges(caller.address)] or None
 
 
 def proof(method: str) -> dict[str, Any]:
-    """An entry of `amr`: how somebody proves who they are, now."""
+    """An entry of `amr`: a method of authentication, used now."""
     return {"method": method, "timestamp": int(time.time())}
 
 
@@ -115,10 +116,11 @@ def _signed_in(access_token: str, claims: Claims, refresh_token: RefreshToken) -
 async def exchange(
     session: Session, services: Services, known: asyncpg.Record, old: bytes | None, *, is_aal2: bool, has_grace: bool
 ) -> SignedIn:
-    """A new pair of tokens of a live session, which says of the person what holds now; the refresh token with the hash
-    `old` is spent, after a grace or at once. `known` is sessions.of_token, `session` is service_role's."""
+    """Issues a new pair of tokens for a live session, with the person's current claims; the refresh token with the hash
+    `old` is spent, after the grace period or at once. `known` is a row of sessions.of_token, `session` is
+    service_role's."""
     user_id, session_id = known["user_id"], known["id"]
-    # One tab showed a second factor: tokens that another had before that say nothing of it.
+    # A second factor counts for the tab that showed it, not for tokens that another tab has from before.
     is_aal2 = is_aal2 and known["aal"] == "aal2"
     metadata = None
     if not known["is_anonymous"]:
@@ -134,7 +136,7 @@ async def exchange(
         has_grace=has_grace,
         grace_seconds=float(services.settings.refresh_grace),
         lifetime_seconds=float(services.settings.refresh_token_lifetime),
-        most=MAX_PAIRS,
+        maximum=MAX_PAIRS,
     )
     access_token, claims = services.tokens.issue(
         user_id,
@@ -152,7 +154,7 @@ async def exchange(
 
 
 async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
-    """An anonymous profile with a session of its own. Raises Invalid for a NUL, or RateLimited."""
+    """Creates an anonymous profile with a session. Raises Invalid for a NUL, or RateLimited."""
     noted = (
         ("landing_page", "landingPage", visit.landing_page),
         ("referrer", "referrer", visit.referrer),
@@ -175,8 +177,8 @@ async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
 
 
 async def present(session: Session, services: Services, token: RefreshToken) -> asyncpg.Record | None:
-    """The session of a refresh token, locked; None where the token is good for nothing. One that was exchanged before,
-    longer ago than REFRESH_GRACE, revokes its whole session: either the caller or somebody before it has stolen it.
+    """The session of a refresh token, locked; None if the token is not valid. A token that was exchanged more than
+    REFRESH_GRACE ago revokes the whole session: it has been stolen, either by this caller or by the one before.
     `session` is service_role's and must commit."""
     known = await of_token(session, services, token.session_id, token.hash)
     if known is None or known["is_revoked"] or known["is_expired"]:
@@ -191,7 +193,7 @@ async def present(session: Session, services: Services, token: RefreshToken) -> 
 async def of_token(
     session: Session, services: Services, session_id: UUID | None, token_hash: bytes | None = None
 ) -> asyncpg.Record | None:
-    """sessions.of_token: a session, locked, and what a refresh token with this hash is good for."""
+    """Runs sessions.of_token: the session, locked, with the state of the refresh token with this hash."""
     grace = float(services.settings.refresh_grace)
     return await session.fetchrow(
         "sessions.of_token", session_id=session_id, token_hash=token_hash, grace_seconds=grace
@@ -199,8 +201,8 @@ async def of_token(
 
 
 async def refresh(services: Services, refresh_token: str) -> SignedIn:
-    """Exchanges a refresh token for a new pair, as often as it is presented within REFRESH_GRACE; see `present`. Raises
-    InvalidCredentials, and RateLimited for a session that has given MAX_PAIRS pairs in that time."""
+    """Exchanges a refresh token for a new pair, repeatedly within REFRESH_GRACE; see `present`. Raises
+    InvalidCredentials, and RateLimited if the session has issued MAX_PAIRS pairs in that time."""
     token = services.refresh_tokens.read(refresh_token)
     if token is not None:
         async with services.database.session(SERVICE, read_only=False) as session:
@@ -213,7 +215,7 @@ async def refresh(services: Services, refresh_token: str) -> SignedIn:
 
 
 async def sign_out(services: Services, claims: Claims) -> bool:
-    """Revokes the session of the access token; False when it was over already or the token names none."""
+    """Revokes the session of the access token; False if it had ended already or the token has none."""
     if claims.subject is None or claims.session_id is None:
         return False
     async with services.database.session(SERVICE, read_only=False) as session:
@@ -222,8 +224,9 @@ async def sign_out(services: Services, claims: Claims) -> bool:
 
 
 async def require_live(session: Session, claims: Claims) -> None:
-    """An access token outlives its session by some minutes: it changes no account then. A token without a session
-    (from the command line) passes. Raises Unauthenticated. `session` is service_role's."""
+    """Refuses tokens of ended sessions: an access token outlives its session by some minutes, and must not change the
+    account then. A token without a session (from the command line) passes. Raises Unauthenticated. `session` is
+    service_role's."""
     if claims.session_id is not None and not await session.fetchval(
         "sessions.is_live", user_id=claims.subject, session_id=claims.session_id
     ):
@@ -231,21 +234,21 @@ async def require_live(session: Session, claims: Claims) -> None:
 
 
 async def require_second_factor(session: Session, claims: Claims) -> None:
-    """Where the person has a second factor this session must have shown it. Raises SecondFactorRequired. `session` is
+    """Raises SecondFactorRequired if the person has a second factor that this session has not shown. `session` is
     service_role's."""
     if claims.aal != "aal2" and await session.fetchval("second_factors.is_on", user_id=claims.subject):
         raise SecondFactorRequired("Show the second factor first.")
 
 
 async def refuse_ended(services: Services, claims: Claims) -> None:
-    """The same where another service may keep the sessions: refuses those of ours that have ended."""
+    """Like `require_live`, but lets sessions pass that another service keeps. Raises Unauthenticated."""
     if await has_ended(services, claims):
         raise Unauthenticated("The session of this token has ended: sign in again.")
 
 
 async def has_ended(services: Services, claims: Claims) -> bool | None:
-    """Whether the session of a token is over; None where we have no such session: it was deleted, or another service
-    keeps it, or the token names none."""
+    """Whether the session of a token has ended; None if it is not in our table: it was deleted, another service keeps
+    it, or the token has none."""
     if claims.session_id is None:
         return None
     async with services.database.session(SERVICE, read_only=True) as session:
@@ -256,8 +259,8 @@ async def has_ended(services: Services, claims: Claims) -> bool | None:
 
 
 async def revoke(services: Services, claims: Claims, session_id: UUID | None) -> UUID:
-    """Ends one of the caller's sessions; harmless to repeat. Another one than this needs the second factor, where there
-    is one. Raises NotFound, SecondFactorRequired or Unauthenticated."""
+    """Ends one of the caller's sessions; idempotent. Ending a session other than the current one needs the second
+    factor, if the person has one. Raises NotFound, SecondFactorRequired or Unauthenticated."""
     await refuse_ended(services, claims)
     async with services.database.session(SERVICE, read_only=False) as session:
         if session_id is None or session_id != claims.session_id:
@@ -271,7 +274,7 @@ async def revoke(services: Services, claims: Claims, session_id: UUID | None) ->
 
 
 async def revoke_others(services: Services, claims: Claims) -> int:
-    """Ends all the caller's sessions but the one of this token; how many there were. Raises SecondFactorRequired or
+    """Ends all sessions of the caller but the current one; returns how many. Raises SecondFactorRequired or
     Unauthenticated."""
     await refuse_ended(services, claims)
     async with services.database.session(SERVICE, read_only=False) as session:
@@ -281,8 +284,8 @@ async def revoke_others(services: Services, claims: Claims) -> int:
 
 
 def app_metadata(account: asyncpg.Record | None, *, is_aal2: bool) -> dict[str, Any]:
-    """What a token says of an account: its role only once a second factor was shown, where there is one.
-    private.app_role() sees to tokens of before there was one, and of another issuer."""
+    """The app_metadata for an account's token. If the account has a second factor, the role is included only once it
+    was shown; private.app_role() checks tokens that are older than the factor, or of another issuer."""
     if account is None:
         return {}
     metadata = as_object(account["app_metadata"])
@@ -292,12 +295,12 @@ def app_metadata(account: asyncpg.Record | None, *, is_aal2: bool) -> dict[str, 
 
 
 def as_list(jsonb: str | None) -> list[dict[str, Any]]:
-    """jsonb as asyncpg gives it, as a list; empty for null."""
+    """Decodes asyncpg's text of a jsonb list; empty for null."""
     decoded = msgspec.json.decode(jsonb) if jsonb else []
     return decoded if isinstance(decoded, list) else []
 
 
 def as_object(jsonb: str | None) -> dict[str, Any]:
-    """jsonb as asyncpg gives it, as a dict; empty for null."""
+    """Decodes asyncpg's text of a jsonb object; empty for null."""
     decoded = msgspec.json.decode(jsonb) if jsonb else {}
     return decoded if isinstance(decoded, dict) else {}

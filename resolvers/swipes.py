@@ -1,4 +1,4 @@
-"""Recording and undoing swipes. Repeats are harmless by client_swipe_id; preferences follow in the same transaction."""
+"""Records and undoes swipes, idempotently by client_swipe_id; preferences are updated in the same transaction."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_CONTEXT_BYTES = 4096
 
 @dataclass(frozen=True, slots=True)
 class NewSwipe:
-    """`product_id` is None when the caller's id is not a product's."""
+    """`product_id` is None if the caller's id is not that of a product."""
 
     product_id: UUID | None
     direction: str
@@ -40,7 +40,7 @@ class NewSwipe:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The stored swipe's id, or why there is none."""
+    """The id of the stored swipe, or the error."""
 
     swipe_id: UUID | None
     error: UserError | None
@@ -65,13 +65,13 @@ def _check(session: Session, services: Services, position: int, new: NewSwipe) -
     if new.recommendation is not None:
         shown = recommendations.open_id(session, services, new.recommendation)
         if shown.product_id != new.product_id:
-            raise Invalid("This recommendation is of another product.", ("recommendationId",))
+            raise Invalid("This recommendation is for another product.", ("recommendationId",))
     context = None if new.context is None else as_jsonb(new.context, "context", MAX_CONTEXT_BYTES)
     return _Checked(position, new, new.product_id, shown, context)
 
 
 async def record(session: Session, services: Services, swipes: Sequence[NewSwipe]) -> list[Outcome]:
-    """One outcome per swipe, in order. Raises LimitReached for more than 100 at once."""
+    """Records swipes; returns one outcome per swipe, in order. Raises LimitReached for more than MAX_SWIPES."""
     user = require_subject(session)
     if len(swipes) > MAX_SWIPES:
         raise LimitReached(f"At most {MAX_SWIPES} swipes at once.", ("swipes",))
@@ -124,25 +124,25 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
 
 
 def _is_of(row: Any, item: _Checked) -> bool:
-    """Whether this is the swipe that was asked to be recorded."""
+    """Whether the row is the requested swipe."""
     return (row["product_id"], row["direction"]) == (item.product_id, item.new.direction)
 
 
 def _outcome(row: Any, item: _Checked) -> Outcome:
-    """Of what this request did not store; a row of swipes.known."""
+    """The outcome of a swipe that this request did not store, from a row of swipes.known."""
     if row["id"] is not None and _is_of(row, item):
         return Outcome(row["id"], None)
     if not row["has_product"]:
         return Outcome(None, ProductNotFound())
     if row["id"] is None:  # erased between two statements
-        raise WriteConflict("This swipe was taken away by another request.")
+        raise WriteConflict("This swipe was deleted by another request.")
     return Outcome(None, IdempotencyKeyReused("This clientSwipeId was used for another swipe.", ("clientSwipeId",)))
 
 
 async def undo(session: Session, swipe_id: UUID | None) -> None:
-    """Takes a swipe back; the swipe of the product before it counts again. Undoing twice is harmless.
+    """Undoes a swipe, so that the previous swipe of the same product counts again. Idempotent.
 
-    Raises NotFound for everything that is not a swipe of the caller's own.
+    Raises NotFound for anything that is not one of the caller's swipes.
     """
     user = require_subject(session)
     if swipe_id is None:

@@ -1,4 +1,4 @@
-"""What the service says of itself, read by administrators."""
+"""Reads the system log, for administrators."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from resolvers.profiles import require_role
 
 
 def conditions(session: Session, level: str | None, component: str | None) -> list[Fragment]:
-    """Of the entries asked for. Raises Forbidden for all but administrators."""
+    """Conditions for reading entries. Raises Forbidden for callers who are not administrators."""
     require_role(session, session.claims.may_administer, "Only administrators may read the system's logs.")
     found = []
     if level is not None:

@@ -35,7 +35,7 @@ class Category(RowNode):
         f"The categories right below, by name, at most {MAX_CHILDREN}.",
         by="parent_id",
         order_by=BY_NAME_SQL,
-        most=MAX_CHILDREN,
+        limit=MAX_CHILDREN,
         where=IS_ACTIVE,
     )
 
@@ -68,5 +68,5 @@ class CategoryQuery:
         graphql_type=list[Category],
     )
     def categories(self, info: Info, first: int = MAX_SIZE) -> Listing[Category]:
-        size = length_of(first, most=MAX_CATEGORIES)
+        size = length_of(first, maximum=MAX_CATEGORIES)
         return listed(info, Category, where=IS_ACTIVE, order_by=BY_NAME_SQL, size=size)

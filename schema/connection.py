@@ -33,7 +33,7 @@ class Edge(Generic[T]):
 
 @strawberry.type(description="A page of items.")
 class Connection(Generic[T]):
-    """What to page through, as a source: the page is fetched, once, when one of its fields is asked for."""
+    """A page of rows, fetched once, when one of its fields is first resolved."""
 
     request: strawberry.Private[PageRequest]
     parent_key: strawberry.Private[Any]
@@ -84,8 +84,8 @@ def connect(
     parent_key: Any = ROOT,
     order_values: tuple[tuple[str, Any], ...] = (),
 ) -> Connection[Any]:
-    """A page of rows. `after` goes with `first`, `before` with `last`; an empty cursor counts as not given. Connections
-    of one field share one statement. Raises BadUserInput for arguments that no page has."""
+    """A connection for one page. `after` goes with `first`, `before` with `last`; an empty cursor counts as missing.
+    Pages of the same field share one statement. Raises BadUserInput for invalid arguments."""
     size, backward = size_of(first, last)
     if after if backward else before:
         raise BadUserInput("`after` goes with `first`, `before` with `last`.")

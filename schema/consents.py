@@ -76,7 +76,7 @@ class UpdateConsentsPayload:
 class ConsentMutation:
     @strawberry.mutation(
         description="Grants or withdraws. Withdrawing personalisation deletes the preferences derived from swipes and "
-        "ranks by popularity alone; granting it again computes them anew."
+        "ranks by popularity alone; granting it again rebuilds them."
     )
     @outcome(UpdateConsentsPayload, stores=Stores(row=1300, each="consents", is_essential=True))
     async def update_consents(self, info: Info, input: UpdateConsentsInput) -> UpdateConsentsPayload:

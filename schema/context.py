@@ -1,4 +1,4 @@
-"""What a resolver finds in `info.context`: who asks, and the transaction of this request or root mutation field."""
+"""`info.context` of resolvers: the caller, and the session of the request or of the root mutation field."""
 
 from __future__ import annotations
 
@@ -33,20 +33,20 @@ class Context:
 
     @property
     def session(self) -> Session:
-        """The open session; a read-only one is begun where there is none."""
-        if self._finished:  # a sibling of a field that failed, still running: its answer is not waited for
-            raise RuntimeError("the request is over")
+        """The open session; opens a read-only one if there is none."""
+        if self._finished:  # a sibling of a failed field is still running
+            raise RuntimeError("the request has finished")
         if self._session is None:
             self._session = self.services.database.session(self.claims, read_only=True)
         return self._session
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nothing was asked of the database."""
+        """Whether the request has not used the database."""
         return self._session is None
 
     def begin_write(self) -> Session:
-        """The session of a root mutation field."""
+        """Opens the session of a root mutation field."""
         self._session = self.services.database.session(self.claims, read_only=False)
         return self._session
 
@@ -60,20 +60,21 @@ class Context:
             await session.close()
 
     async def commit(self) -> None:
-        """`end`, but when a statement failed: then nothing is kept, and what it failed with is raised. A nullable part
-        of a payload may have hidden it."""
+        """Commits; if a statement failed, rolls back and raises its error, which a nullable part of the payload may
+        have hidden."""
         failure = self.session.failure
         await self.end(failed=failure is not None)
         if failure is not None:
             raise failure
 
     def cancel(self) -> None:
-        """Nobody waits for the answer any more: loaders, whose work is nobody's own, stop too."""
+        """The client has disconnected: cancels the running statement, and with it pending DataLoader batches."""
         if self._session is not None:
             self._session.cancel()
 
     async def finish(self) -> None:
-        """Nothing may begin after this. What is still open is read-only or has failed."""
+        """Ends the request: no session can be opened any more. A session that is still open is read-only or has
+        failed."""
         self._finished = True
         try:
             await self.end(failed=True)
@@ -83,7 +84,7 @@ class Context:
             await self.services.rate_limits.settle(self.claims, self.caller.address, self.paid, self._busy_seconds)
 
     async def switch_claims(self, claims: Claims) -> None:
-        """Goes on as the person who has just signed in, for the rest of this root field."""
+        """Continues as the person who has just signed in, for the rest of this root field."""
         await self.end()
         self._session = self.services.database.session(claims, read_only=False)
 

@@ -1,4 +1,4 @@
-"""Expected errors, on their way into the payloads of mutations."""
+"""Expected errors in the payloads of mutations."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class UserError:
 
 
 def user_errors() -> Any:
-    """The field every payload has."""
+    """The `userErrors` field that every payload has."""
     return strawberry.field(
         description="Why nothing was changed; empty when it worked.", default_factory=list, metadata=at_most(1)
     )
@@ -74,16 +74,16 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What a mutation adds to the database, for the limits of storage: its input, and so many bytes of rows and indexes
-    beside it; for each item of the input's list `each`, where it stores them one by one. `is_essential`: it protects
-    the caller, and has a reserve beyond the limit."""
+    """What a mutation stores, for the storage limits: its input, plus `row` bytes of rows and indexes; with `each`, so
+    many for every item of that list of the input. `is_essential`: the mutation protects the caller, and may use the
+    reserve beyond the limit."""
 
     row: int = 1000
     each: str | None = None
     is_essential: bool = False
 
     def amount(self, given: Any) -> int:
-        """Bytes, of the mutation's input (None where it takes none)."""
+        """Bytes that a mutation with this input stores; the input may be None."""
         size = size_of(given)
         rows = len(getattr(given, self.each)) if self.each else 1
         kept = min(size.bytes, MAX_ESSENTIAL_BYTES) if self.is_essential else size.bytes
@@ -91,17 +91,17 @@ class Stores:
 
 
 NOTHING = Stores(row=0)  # never refused: an erasure, and what ends a session
-# No essential mutation keeps more of its input: startSession, which shortens its texts, keeps 4 of 500 characters.
-# Counting all of what is sent would let anybody use up the reserve of a network with a few long texts.
+# No essential mutation stores more of its input: startSession truncates its texts to 4 times 500 characters. Counting
+# the whole input would let anybody use up the reserve of a network with a few long texts.
 MAX_ESSENTIAL_BYTES = 8_000
-VALUE_BYTES = 4  # what jsonb and a row add to each value
+VALUE_BYTES = 4  # overhead of jsonb and rows per value
 
 
 def outcome(
     payload: Callable[..., R], stores: Stores = Stores()
 ) -> Callable[[Callable[P, Awaitable[R]]], Callable[P, Awaitable[R]]]:
-    """A mutation whose expected errors become `payload(user_errors=[...])`, with nothing of its transaction kept. What
-    it `stores` is counted before it runs, and given back where it stored nothing."""
+    """Turns expected errors of a mutation into `payload(user_errors=[...])`, and rolls its transaction back. What it
+    `stores` is counted before it runs, and given back if it stored nothing."""
 
     def decorate(resolve: Callable[P, Awaitable[R]]) -> Callable[P, Awaitable[R]]:
         @functools.wraps(resolve)
@@ -122,7 +122,7 @@ def outcome(
                     taken.give_back()
                 context.session.mark_rollback()
                 return payload(user_errors=[UserError.of(error)])
-            except BaseException:  # nothing of it is stored
+            except BaseException:  # rolled back
                 if taken is not None:
                     taken.give_back()
                 raise

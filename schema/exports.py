@@ -28,7 +28,7 @@ class ExportMyDataPayload:
     url: str | None = strawberry.field(
         default=None,
         description="Where the data can be downloaded, once, as JSON lines: a header, a line for each row, and a last "
-        'line that says `"complete": true`. Needs no token: whoever has the address gets the data.',
+        'line that says `"complete": true`. Needs no token: anybody with the address gets the data.',
     )
     expires_at: datetime | None = strawberry.field(default=None, description="Until when `url` works.")
     user_errors: list[UserError] = user_errors()
@@ -46,7 +46,7 @@ class ExportMyDataPayload:
 class ExportMutation:
     @strawberry.mutation(
         description="An address of all that is kept of the caller. Needs the password or a sign-in of the last 10 "
-        "minutes, or of an anonymous session its refresh token; and the second factor of whoever has one."
+        "minutes, or of an anonymous session its refresh token; and the second factor, if there is one."
     )
     @outcome(ExportMyDataPayload, stores=Stores(is_essential=True))
     async def export_my_data(self, info: Info, input: ExportMyDataInput | None = None) -> ExportMyDataPayload:

@@ -1,6 +1,6 @@
 """Object types backed by rows.
 
-A type declares its row once, by its own fields:
+A type declares its row through its own fields:
 
     @row("public.brands")
     @strawberry.type(description="Who makes a product.")
@@ -52,7 +52,7 @@ class Node:
 
 @strawberry.type
 class Row:
-    """A type that is backed by rows and has no global id, such as a part of a node."""
+    """A type backed by rows that has no global id, such as a part of a node."""
 
     ROW: ClassVar[RowType]
     record: strawberry.Private[Mapping[str, Any]]
@@ -73,11 +73,11 @@ def column(
     read: Callable[..., Any] | None = None,
     with_context: bool = False,
     is_jsonb: bool = False,
-    most: int | None = None,
+    limit: int | None = None,
     deprecation_reason: str | None = None,
 ) -> Any:
-    """A field read from the column of its own name, or from `names`; `read` makes its value of theirs. `most`: a list
-    has so many items at most (schema/bounds.py). See db.rows.Column."""
+    """A field read from the column of the same name, or computed by `read` from the columns `names`. `limit`: the
+    maximum number of items of a list (schema/bounds.py). See db.rows.Column."""
 
     def resolve(self: Row, info: Info) -> Any:
         return declared.value(self.record, info.context)
@@ -86,13 +86,13 @@ def column(
     return strawberry.field(
         description=description,
         deprecation_reason=deprecation_reason,
-        metadata={"row": declared} if most is None else {"row": declared, **at_most(most)},
+        metadata={"row": declared} if limit is None else {"row": declared, **at_most(limit)},
         resolver=cast(Any, resolve if with_context else None),
     )
 
 
 def to_one(description: str, key: str, by: str = "id") -> Any:
-    """A field that is the row of another type whose column `by` is this row's `key`. See db.rows.ToOne."""
+    """A field with the row of another type whose column `by` equals this row's `key`. See db.rows.ToOne."""
 
     def resolve(self: Row, info: Info) -> Any:
         return Reference(info.context.session, declared.target(), self.record[key], by)
@@ -102,19 +102,19 @@ def to_one(description: str, key: str, by: str = "id") -> Any:
     return field
 
 
-def to_many(description: str, *, key: str = "id", by: str, order_by: str, most: int, where: str = "true") -> Any:
-    """A field that is a list of the first `most` rows whose column `by` is this row's `key`. See db.rows.ToMany."""
+def to_many(description: str, *, key: str = "id", by: str, order_by: str, limit: int, where: str = "true") -> Any:
+    """A field with the first `limit` rows whose column `by` equals this row's `key`. See db.rows.ToMany."""
 
     async def resolve(self: Row, info: Info) -> Any:
         return await info.context.session.loaders.related(declared, self.record[key])
 
-    declared = ToMany(lambda: _target(field), key, by, order_by, most, where)
-    field = strawberry.field(description=description, resolver=resolve, metadata={"row": declared, **at_most(most)})
+    declared = ToMany(lambda: _target(field), key, by, order_by, limit, where)
+    field = strawberry.field(description=description, resolver=resolve, metadata={"row": declared, **at_most(limit)})
     return field
 
 
 def _target(field: Any) -> RowType:
-    """The row type that a field's GraphQL type is."""
+    """The row type behind a field's GraphQL type."""
     type_ = field.type
     while isinstance(type_, StrawberryContainer):
         type_ = type_.of_type
@@ -124,8 +124,8 @@ def _target(field: Any) -> RowType:
 def row(
     table: str, *, keys: Sequence[str] = (), owner: str | None = None, orders: Mapping[str, Order] | None = None
 ) -> Callable[[type[T]], type[T]]:
-    """Binds a type to its table. `keys` are columns that no field but a relation needs; `owner` names the column of
-    the person a row belongs to."""
+    """Binds a type to its table. `keys` are columns that only relations need; `owner` is the column with the person
+    that a row belongs to."""
 
     def bind(cls: type[T]) -> type[T]:
         definition = get_object_definition(cls, strict=True)

@@ -44,8 +44,8 @@ class VerifyEmailInput:
 class VerifyEmailPayload:
     password_reset_required: bool = strawberry.field(
         default=False,
-        description="True when the request came without a live session of the account: whoever made it may be somebody"
-        " else, so it starts afresh, empty and without a password. Ask for one with requestPasswordReset.",
+        description="True when the request came without a live session of the account, which another person may have "
+        "created: it starts afresh, empty and without a password. Ask for one with requestPasswordReset.",
     )
     user_errors: list[UserError] = user_errors()
 

@@ -102,7 +102,7 @@ class Assessment(RowNode):
     method: AssessmentMethod = column("What it was made from.", "assessment_method", read=AssessmentMethod)
     primary_type: Trait = column("The strongest trait.", read=Trait)
     scores: list[TraitScore] = column(
-        "All five traits.", "personality_scores", read=_scores, is_jsonb=True, most=len(TRAITS)
+        "All five traits.", "personality_scores", read=_scores, is_jsonb=True, limit=len(TRAITS)
     )
     trigger: AssessmentTrigger = column("Why it was taken.", "assessment_trigger", read=AssessmentTrigger)
     questions_answered: int = column("How many questions were answered; 0 where swipes made the change.")
@@ -115,9 +115,9 @@ class Assessment(RowNode):
 @strawberry.type(description="What the quiz and the swipes say of somebody.")
 class PersonalityProfile(RowNode):
     primary_type: Trait = column("The strongest trait.", read=Trait)
-    secondary_types: list[Trait] = column("Traits nearly as strong, strongest first.", read=_traits, most=len(TRAITS))
+    secondary_types: list[Trait] = column("Traits nearly as strong, strongest first.", read=_traits, limit=len(TRAITS))
     scores: list[TraitScore] = column(
-        "All five traits.", "personality_scores", read=_scores, is_jsonb=True, most=len(TRAITS)
+        "All five traits.", "personality_scores", read=_scores, is_jsonb=True, limit=len(TRAITS)
     )
     confidence: float = column(
         "0 to 1: more answers that agree with each other, and with the swipes, give more.", "confidence_level"

@@ -43,21 +43,21 @@ class Preferences(RowNode):
         "category_preferences",
         read=_affinities,
         is_jsonb=True,
-        most=MAX_AFFINITIES,
+        limit=MAX_AFFINITIES,
     )
     brands: list[Affinity] = column(
         f"Strongest first; the {MAX_AFFINITIES} that say most.",
         "brand_preferences",
         read=_affinities,
         is_jsonb=True,
-        most=MAX_AFFINITIES,
+        limit=MAX_AFFINITIES,
     )
     styles: list[Affinity] = column(
         f"Product tags, strongest first; the {MAX_AFFINITIES} that say most.",
         "style_preferences",
         read=_affinities,
         is_jsonb=True,
-        most=MAX_AFFINITIES,
+        limit=MAX_AFFINITIES,
     )
     min_price: Money | None = column(
         "Nine in ten liked products cost more; null before three likes.",

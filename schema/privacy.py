@@ -35,7 +35,7 @@ class PrivacyMutation:
     @strawberry.mutation(
         description="Deletes the caller with all that is theirs, at once and for good. Sales already made "
         "stay, without the person. Needs the password or a sign-in of the last 10 minutes, or of an anonymous session "
-        "its refresh token; and the second factor of whoever has one."
+        "its refresh token; and the second factor, if there is one."
     )
     @outcome(DeleteMyAccountPayload, stores=NOTHING)
     async def delete_my_account(self, info: Info, input: DeleteMyAccountInput) -> DeleteMyAccountPayload:

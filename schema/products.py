@@ -55,7 +55,7 @@ class Product(RowNode):
     description: str | None = column("What it is, in plain text.")
     price: Money = column("What it costs at the retailer.", "price_minor", "currency", read=Money.of)
     image_url: str | None = column("A picture.")
-    tags: list[str] = column("What it is about, such as `game-night`.", most=MAX_TAGS)
+    tags: list[str] = column("What it is about, such as `game-night`.", limit=MAX_TAGS)
     in_stock: bool = column(
         "Whether it can be bought now.", "in_stock", "is_active", read=lambda stocked, active: stocked and active
     )
@@ -230,7 +230,7 @@ class ProductQuery:
         async def found() -> Connection[Product]:
             return page(query=await products.search_query(info.context.session, search))
 
-        return found() if search else page()  # type: ignore[return-value]  # awaited by whoever resolves it
+        return found() if search else page()  # type: ignore[return-value]  # awaited by the executor
 
 
 @strawberry.input(description="A new product.")

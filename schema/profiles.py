@@ -110,7 +110,7 @@ class Profile(RowNode):
 
         return [SecondFactor.of(row) for row in await second_factors.listed(info.context.session, self.record["id"])]
 
-    @strawberry.field(description="What they did, in numbers, since a moment or ever.")
+    @strawberry.field(description="What they did, in numbers, since a timestamp or ever.")
     async def analytics(self, info: Info, since: datetime | None = None) -> UserAnalyticsSummary:
         counts = await profiles.analytics(info.context.session, since)
         return UserAnalyticsSummary(**counts)

@@ -31,5 +31,5 @@ class RetailerQuery:
         graphql_type=list[Retailer],
     )
     def retailers(self, info: Info, first: int = MAX_SIZE) -> Listing[Retailer]:
-        size = length_of(first, most=MAX_RETAILERS)
+        size = length_of(first, maximum=MAX_RETAILERS)
         return listed(info, Retailer, where=QUERIES["retailers.is_active"].text, order_by=BY_NAME_SQL, size=size)

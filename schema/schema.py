@@ -1,4 +1,4 @@
-"""The schema put together."""
+"""Builds the schema from its parts."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""What is told as it happens. A subscription's field is resolved anew for each event, under the claims of whoever
-listens: what an event says is what they may read at that moment."""
+"""Subscriptions. The field is resolved again for each event, under the subscriber's claims, so an event contains what
+the subscriber may read at that time."""
 
 from __future__ import annotations
 

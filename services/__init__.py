@@ -1,1 +1,1 @@
-"""What the operations need beside their session, and the work that nobody asks for. No field is resolved here."""
+"""What operations need besides their session, and background jobs. No field is resolved here."""

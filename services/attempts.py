@@ -1,9 +1,9 @@
-"""Attempts that are limited: at somebody's account, or from a network.
+"""Limits on attempts: at an account, or from a network.
 
-Attempts at an account count per household, per site and in total, so that one stranger uses up neither its owner's
-attempts nor everybody's. What the site or the total refuses is still taken from a network that the account has signed
-in from before, and from a device that is signed in to it: strangers elsewhere do not lock the owner out. A refused
-attempt counts nowhere. Counts are shared by all processes.
+Attempts at an account count per household, per site and in total, so that one attacker cannot use up the attempts of
+the owner, or of everybody. Over the limits per site and in total, networks that the account has signed in from before
+and devices that are signed in to it are still admitted, so that attackers elsewhere cannot lock the owner out. Refused
+attempts are not counted. Counts are shared by all processes.
 """
 
 from __future__ import annotations
@@ -25,14 +25,13 @@ from services.services import Services
 HOUR_SECONDS = 3600
 DAY_SECONDS = 24 * HOUR_SECONDS
 SITES = 5
-"""How many sites (a /48, or an IPv4 address) it takes to use up the total of an account."""
+"""The total for an account is this many times the limit of a site (a /48, or an IPv4 address)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An account that attempts are made at. `kind` and `subject` name what is counted; `id` or `email` is the account
-    whose owner is recognised, if any. A site has `per_site` attempts in `window_seconds`, all together SITES times
-    that."""
+    """What attempts are counted against. `kind` and `subject` name it; `id` or `email` is the account, if any, whose
+    owner is recognised. A site has `per_site` attempts in `window_seconds`, all sites together SITES times as many."""
 
     kind: str
     subject: str
@@ -42,32 +41,32 @@ class Target:
     email: Email | None = None
 
 
-def guesses(kind: str, subject: str, most: int, *, id: UUID | None = None, email: Email | None = None) -> Target:
-    """Attempts to guess a password or a code: ten times `most` an hour."""
-    return Target(kind, subject, 2 * most, HOUR_SECONDS, id, email)
+def guesses(kind: str, subject: str, limit: int, *, id: UUID | None = None, email: Email | None = None) -> Target:
+    """Guesses of a password or a code: ten times `limit` per hour."""
+    return Target(kind, subject, 2 * limit, HOUR_SECONDS, id, email)
 
 
-def mails(kind: str, subject: str, most: int, *, email: Email | None = None) -> Target:
-    """Requests for a mail to an address: five times `most` a day."""
-    return Target(kind, subject, most, DAY_SECONDS, None, email)
+def mails(kind: str, subject: str, limit: int, *, email: Email | None = None) -> Target:
+    """Requests for a mail to an address: five times `limit` per day."""
+    return Target(kind, subject, limit, DAY_SECONDS, None, email)
 
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
     bucket: bytes
-    most: int
+    maximum: int
     window_seconds: int
 
 
-def _of_networks(services: Services, caller: Caller, kind: str, most: int) -> Iterator[_Limit]:
-    for network in networks(caller.address):  # the narrowest first, in every attempt: else two could deadlock
+def _of_networks(services: Services, caller: Caller, kind: str, limit: int) -> Iterator[_Limit]:
+    for network in networks(caller.address):  # always the narrowest first: a fixed lock order prevents deadlocks
         bucket = _bucket(services, kind, network.name, "")
-        yield _Limit(bucket, most * network.factor, services.settings.attempt_window)
+        yield _Limit(bucket, limit * network.factor, services.settings.attempt_window)
 
 
-def _of_household(services: Services, caller: Caller, target: Target, most: int) -> _Limit:
+def _of_household(services: Services, caller: Caller, target: Target, limit: int) -> _Limit:
     household = networks(caller.address)[0].name
-    return _Limit(_bucket(services, target.kind, household, target.subject), most, services.settings.attempt_window)
+    return _Limit(_bucket(services, target.kind, household, target.subject), limit, services.settings.attempt_window)
 
 
 def _of_all(services: Services, caller: Caller, target: Target) -> tuple[_Limit, _Limit]:
@@ -78,21 +77,22 @@ def _of_all(services: Services, caller: Caller, target: Target) -> tuple[_Limit,
     )
 
 
-def _of_device(services: Services, claims: Claims, target: Target, most: int) -> _Limit:
+def _of_device(services: Services, claims: Claims, target: Target, limit: int) -> _Limit:
     bucket = _bucket(services, target.kind, "device", str(claims.session_id), target.subject)
-    return _Limit(bucket, most, services.settings.attempt_window)
+    return _Limit(bucket, limit, services.settings.attempt_window)
 
 
 def _bucket(services: Services, *parts: str) -> bytes:
     return services.attempt_pseudonyms.of("\n".join(parts), time.time())
 
 
-async def count(services: Services, caller: Caller, target: Target, most: int, claims: Claims = ANONYMOUS) -> None:
-    """Counts an attempt at an account, in a transaction of its own so that the count stays whatever comes after: `most`
-    per window from a household, and what the target allows its site and everybody. Beyond the latter two the owner has
-    `most` per window still, from each household and with each device (that of `claims`). Raises RateLimited."""
+async def count(services: Services, caller: Caller, target: Target, limit: int, claims: Claims = ANONYMOUS) -> None:
+    """Counts an attempt at an account, in a transaction of its own, so that the count survives a rollback of the
+    caller's. Allowed are `limit` per window from a household, and what the target allows per site and in total. Over
+    the latter two the owner still has `limit` per window from each known household and with each device (that of
+    `claims`). Raises RateLimited."""
     async with services.database.session(SERVICE, read_only=False) as session:
-        await _count(session, [_of_household(services, caller, target, most)])
+        await _count(session, [_of_household(services, caller, target, limit)])
         try:
             await _count(session, _of_all(services, caller, target))
         except RateLimited:
@@ -109,28 +109,28 @@ async def count(services: Services, caller: Caller, target: Target, most: int, c
                 return
             if not known["is_signed_in"]:
                 raise
-            await _count(session, [_of_device(services, claims, target, most)])
+            await _count(session, [_of_device(services, claims, target, limit)])
 
 
 def _household_hashes(services: Services, caller: Caller) -> list[bytes]:
-    """As sessions keep them, of this period and of the one before."""
+    """Hashes of the caller's household, as sessions store them, for the current key period and the one before."""
     now = time.time()
     households = ranges(caller.address)[:1]
     return [services.network_pseudonyms.of(name, at) for name in households for at in (now, now - PERIOD_SECONDS)]
 
 
-async def count_network(services: Services, caller: Caller, kind: str, most: int) -> None:
-    """Counts an attempt at no account in particular: `most` per window from each network of the caller, times its
+async def count_network(services: Services, caller: Caller, kind: str, limit: int) -> None:
+    """Counts an attempt at no particular account: `limit` per window from each network of the caller, times its
     factor. Raises RateLimited."""
     async with services.database.session(SERVICE, read_only=False) as session:
-        await _count(session, _of_networks(services, caller, kind, most))
+        await _count(session, _of_networks(services, caller, kind, limit))
 
 
-async def count_visit(services: Services, caller: Caller, link: UUID, most: int) -> None:
-    """Counts a visit of a gift link: `most` per hour from each network of the caller, times its factor. Raises
+async def count_visit(services: Services, caller: Caller, link: UUID, limit: int) -> None:
+    """Counts a visit of a gift link: `limit` per hour from each network of the caller, times its factor. Raises
     RateLimited."""
     limits = (
-        _Limit(_bucket(services, "gift link", network.name, str(link)), most * network.factor, HOUR_SECONDS)
+        _Limit(_bucket(services, "gift link", network.name, str(link)), limit * network.factor, HOUR_SECONDS)
         for network in networks(caller.address)
     )
     async with services.database.session(SERVICE, read_only=False) as session:
@@ -142,15 +142,15 @@ async def _count(session: Session, limits: Iterable[_Limit]) -> None:
         attempts = await session.fetchval(
             "accounts.count_attempt", bucket=limit.bucket, window_seconds=float(limit.window_seconds)
         )
-        if attempts > limit.most:
+        if attempts > limit.maximum:
             raise RateLimited("Too many attempts, try again later.", retry_after=limit.window_seconds)
 
 
 async def forgive(
     session: Session, services: Services, caller: Caller, target: Target, claims: Claims = ANONYMOUS
 ) -> None:
-    """Takes back an attempt at an account that was counted and has succeeded. Counted first: of many guesses at once
-    none may run ahead. `session` is service_role's."""
+    """Uncounts an attempt that has succeeded. Attempts are counted first, so that concurrent guesses cannot get ahead
+    of the count. `session` is service_role's."""
     limits = [_of_household(services, caller, target, 0), *_of_all(services, caller, target)]
     if claims.session_id is not None:
         limits.append(_of_device(services, claims, target, 0))

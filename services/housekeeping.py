@@ -1,5 +1,5 @@
-"""Work that nobody asks for: partitions ahead of time, expired keys, a new model when something changed,
-personalities that follow the swipes."""
+"""Background maintenance: creates partitions ahead of time, purges expired rows, rebuilds the model and personality
+profiles."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from services.services import Services
 log = structlog.get_logger("aclue.housekeeping")
 
 MODEL_TIMEOUT_MS = 10 * 60 * 1000
-PERSONALITIES_A_ROUND = 10_000
+PERSONALITIES_PER_ROUND = 10_000
 
 
 async def ensure_partitions(services: Services) -> int:
-    """Makes the partitions of the months to come; gives up at once where somebody holds the tables. How many."""
+    """Creates partitions for the coming months; gives up at once if the tables are locked. Returns how many."""
     async with services.database.session(SERVICE, read_only=False) as session:
         made: int = await session.fetchval("product_views.ensure_partitions")
         return made
 
 
 async def check_default_partitions(services: Services) -> int:
-    """Raises the alarm when rows found no partition: that of their month cannot be made before they are moved. In how
-    many tables."""
+    """Logs an error for rows in a default partition: the partition of their month cannot be created until they are
+    moved. Returns the number of tables."""
     async with services.database.session(SERVICE, read_only=False) as session:
         filled = [r for r in await session.fetch("product_views.default_partition_rows") if r["rows"]]
     for row in filled:
@@ -37,27 +37,27 @@ async def check_default_partitions(services: Services) -> int:
 
 
 async def purge_keys(services: Services) -> int:
-    """Forgets idempotency keys older than a day. How many."""
+    """Deletes idempotency keys older than a day. Returns how many."""
     async with services.database.session(SERVICE, read_only=False) as session:
         gone: int = await session.fetchval("idempotency_keys.purge")
         return gone
 
 
 async def purge_mails(services: Services) -> int:
-    """Forgets one-time tokens that have expired, and what became of mails of a month ago. How many mails."""
+    """Deletes expired one-time tokens, and mails older than a month. Returns the number of mails."""
     async with services.database.session(SERVICE, read_only=False) as session:
-        gone: int = await session.fetchval("outbox.purge", keep_seconds=outbox.KEEP)
+        gone: int = await session.fetchval("outbox.purge", keep_seconds=outbox.KEEP_SECONDS)
         return gone
 
 
 async def update_personalities(services: Services) -> int:
-    """Lets the personalities follow what was swiped; the rest waits for the next round. How many people it was."""
-    return await personality.update_from_behaviour(services.database, most=PERSONALITIES_A_ROUND)
+    """Rebuilds personality profiles that are due, a bounded number per round. Returns how many."""
+    return await personality.update_from_behaviour(services.database, limit=PERSONALITIES_PER_ROUND)
 
 
 async def refresh_model(services: Services) -> int:
-    """Builds a new model when something changed since the newest one, unless another worker is at it. How many: 0 or
-    1."""
+    """Builds a new model if something has changed since the last one, unless another worker is building one. Returns 0
+    or 1."""
     interval = float(services.settings.model_refresh_interval)
     async with services.database.session(SERVICE, read_only=False, statement_timeout_ms=MODEL_TIMEOUT_MS) as session:
         if await session.fetchval("recommendations.try_lock") and await session.fetchval(

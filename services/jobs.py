@@ -1,7 +1,6 @@
-"""Background work: the one list of it, and the loops that run it.
+"""Background jobs: their registry, and the loops that run them.
 
-A job is registered here and nowhere else. Each commits on its own, so that none holds its locks through another or
-stops another by failing.
+Each job commits on its own, so that none holds locks while another runs, and a failure stops no other.
 """
 
 from __future__ import annotations
@@ -21,9 +20,9 @@ log = structlog.get_logger("aclue.jobs")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """`run` does what is due and returns how much that was. It is idempotent, and several processes may run it at once.
-    `interval` is the number of seconds between the end of one run and the start of the next. `is_noted`: the system's
-    log says when something was done."""
+    """`run` does what is due and returns how much that was. It is idempotent, and safe to run in several processes at
+    once. `interval`: seconds between the end of one run and the start of the next. `is_noted`: runs that did something
+    are recorded in the system log."""
 
     name: str
     interval: Callable[[Settings], float]
@@ -51,7 +50,7 @@ JOBS = (
 
 
 async def run_forever(services: Services, jobs: Sequence[Job]) -> None:
-    """Runs the jobs until it is cancelled, each at its own interval: one that takes long holds up no other."""
+    """Runs the jobs until cancelled, each in a loop of its own, so that a slow one delays no other."""
     async with asyncio.TaskGroup() as group:
         for job in jobs:
             group.create_task(_repeat(services, job), name=job.name)
@@ -70,7 +69,7 @@ async def run_all(services: Services, jobs: Sequence[Job] = JOBS) -> None:
 
 
 async def run(services: Services, job: Job) -> None:
-    """Runs a job. What was done and what failed is noted in the system's log; a run that found nothing to do is not."""
+    """Runs a job. Failures, and runs that did something, are recorded in the system log."""
     try:
         done = await job.run(services)
     except Exception as error:

@@ -1,6 +1,6 @@
-"""Keys that an outside issuer publishes (JWKS): fetched, kept for a while, changed without a restart.
+"""Keys that an external issuer publishes (JWKS): fetched, cached, and rotated without a restart.
 
-Each key is pinned to the one algorithm that its kind is for, so that no token can choose how it is checked.
+Each key is pinned to a single algorithm by its type, so that a token cannot choose how it is verified.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ log = structlog.get_logger("aclue.keys")
 FETCH_TIMEOUT = 5  # seconds
 MAX_SET_BYTES = 256_000
 MAX_KEYS = 100
-RSA_BITS = range(2048, 8193)  # fewer are weak; more take long
+RSA_BITS = range(2048, 8193)  # shorter keys are weak, longer ones slow
 
-# What is read of each kind of key. A private part (`d`) is published by mistake only, and never looked at.
+# The members that are read of each type of key. A private part (`d`), published by mistake, is never read.
 _KINDS: Mapping[tuple[str, str | None], tuple[str, type[Any], tuple[str, ...]]] = {
     ("EC", "P-256"): ("ES256", ECAlgorithm, ("kty", "crv", "x", "y")),
     ("RSA", None): ("RS256", RSAAlgorithm, ("kty", "n", "e")),
@@ -39,12 +39,12 @@ ALGORITHMS = tuple(algorithm for algorithm, _, _ in _KINDS.values())
 
 
 class Unusable(ValueError):
-    """A published key that verifies nothing here. The text says why."""
+    """A published key that cannot be used for verification; the message says why."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """A public key and the algorithm it is for. `members` are what it was read from: equal keys have equal ones."""
+    """A public key and its algorithm. `members` are the JWK members it was read from; equal keys have equal ones."""
 
     kid: str | None
     algorithm: str
@@ -53,16 +53,16 @@ class Key:
 
 
 def read_key(jwk: Any) -> Key:
-    """A key of a JWKS. Raises Unusable: symmetric, for something else than signatures, of a kind or strength that is
-    not taken, or malformed."""
+    """Parses a key of a JWKS. Raises Unusable for a key that is symmetric, not for signatures, of an unsupported type
+    or strength, or malformed."""
     if not isinstance(jwk, dict):
-        raise Unusable("no object")
+        raise Unusable("not an object")
     kind: Any = (jwk.get("kty"), jwk.get("crv") if jwk.get("kty") != "RSA" else None)
     if not all(isinstance(part, str | None) for part in kind) or kind not in _KINDS:
         raise Unusable("not of P-256, RSA or Ed25519")
     algorithm, reader, names = _KINDS[kind]
     if jwk.get("alg", algorithm) not in (algorithm, "Ed25519" if algorithm == "EdDSA" else algorithm):
-        raise Unusable(f"for another algorithm than {algorithm}")
+        raise Unusable(f"for an algorithm other than {algorithm}")
     operations = jwk.get("key_ops", ["verify"])
     if jwk.get("use", "sig") != "sig" or not isinstance(operations, list) or "verify" not in operations:
         raise Unusable("not for signatures")
@@ -80,7 +80,7 @@ def read_key(jwk: Any) -> Key:
 
 
 class KeySet:
-    """The usable keys of a JWKS. `unusable` says why the others are not, by their `kid`."""
+    """The usable keys of a JWKS. `unusable` lists the others by `kid`, with the reason."""
 
     def __init__(self, keys: Sequence[Key], unusable: Sequence[tuple[str, str]] = ()) -> None:
         self.keys = tuple(keys)
@@ -88,13 +88,13 @@ class KeySet:
 
     @classmethod
     def read(cls, text: bytes) -> KeySet:
-        """Of a JWKS as JSON. Raises ValueError where it is none."""
+        """Parses a JWKS. Raises ValueError if it is none."""
         try:
             published = msgspec.json.decode(text)["keys"]
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, KeyError, TypeError):
-            raise ValueError("no JWKS") from None
+            raise ValueError("not a JWKS") from None
         if not isinstance(published, list) or len(published) > MAX_KEYS:
-            raise ValueError(f"no JWKS of {MAX_KEYS} keys or fewer")
+            raise ValueError(f"not a JWKS of at most {MAX_KEYS} keys")
         keys, unusable = [], []
         for jwk in published:
             try:
@@ -104,23 +104,23 @@ class KeySet:
         return cls(keys, unusable)
 
     def find(self, kid: str | None, algorithm: str) -> Key | None:
-        """The key that a token names. One that names none is taken where only one key fits; of two keys with one name
-        neither is."""
+        """The key that a token names. A token without `kid` is accepted if exactly one key fits; of two keys with the
+        same `kid`, neither is used."""
         fits = [key for key in self.keys if key.algorithm == algorithm and kid in (None, key.kid)]
         return fits[0] if len(fits) == 1 else None
 
 
 class _NoRedirects(HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """The keys are where the settings say, or nowhere."""
+        """Only the configured URL is trusted."""
 
 
 def fetch(url: str) -> bytes:
-    """What an http or https address answers. Raises OSError or ValueError: unreachable, slow, too long, a redirect, any
-    status but 200. Blocks."""
+    """Fetches an http or https URL; blocks. Raises OSError or ValueError if it is unreachable, slow, too large, a
+    redirect, or answers with any status but 200."""
     request = Request(url, headers={"accept": "application/json", "user-agent": "aclue"})  # noqa: S310
     if request.type not in ("http", "https"):
-        raise ValueError("an address of http or https")
+        raise ValueError("not an http or https URL")
     try:
         answer = build_opener(_NoRedirects).open(request, timeout=FETCH_TIMEOUT)
     except HTTPError as error:
@@ -141,12 +141,12 @@ def fetch(url: str) -> bytes:
 
 
 class PublishedKeys:
-    """The keys at an address.
+    """The keys at a URL.
 
-    They count for `lifetime` seconds, and are fetched again in the background after half of it; so a removed key is
-    refused after `lifetime` at the latest. A key that is not known leads to fetching them again at once, though not
-    sooner than `cooldown` seconds after the last time. While fetching fails, the old keys go on for `grace` seconds
-    more. There is never more than one fetch under way; whoever needs its outcome waits for it.
+    They are valid for `lifetime` seconds and refreshed in the background after half of that, so a removed key is
+    refused after `lifetime` at the latest. An unknown `kid` triggers a fetch at once, but at most one per `cooldown`
+    seconds. While fetching fails, the old keys stay valid for another `grace` seconds. There is at most one fetch in
+    flight, which all callers share.
     """
 
     def __init__(
@@ -171,21 +171,21 @@ class PublishedKeys:
         self._fetching: asyncio.Task[None] | None = None
 
     async def current(self) -> KeySet:
-        """The keys that count now: the same object until they change. Raises Overloaded where none can be had."""
+        """The current keys: the same object until they change. Raises Overloaded if they are unavailable."""
         age = self._clock() - self._fetched_at
         if age >= self._lifetime / 2:
             self._fetch_again()
         if age >= self._lifetime:
-            most = self._lifetime + self._grace
-            if not self._is_failing or age >= most:
+            limit = self._lifetime + self._grace
+            if not self._is_failing or age >= limit:
                 await self._fetched()
-            if self._keys is None or self._clock() - self._fetched_at >= most:
-                raise Overloaded("Access tokens cannot be checked now.", retry_after=math.ceil(self._cooldown))
+            if self._keys is None or self._clock() - self._fetched_at >= limit:
+                raise Overloaded("Access tokens cannot be verified now.", retry_after=math.ceil(self._cooldown))
         assert self._keys is not None
         return self._keys
 
     async def find(self, kid: str | None, algorithm: str) -> tuple[Key | None, KeySet]:
-        """The key that a token names, if there is one, and the set that was looked at. Raises as `current` does."""
+        """The key that a token names, if any, and the set that was searched. Raises what `current` raises."""
         keys = await self.current()
         key = keys.find(kid, algorithm)
         if key is None and kid is not None:
@@ -196,28 +196,28 @@ class PublishedKeys:
         return key, keys
 
     def _fetch_again(self) -> None:
-        """Starts to, unless it goes on already or was done a moment ago."""
+        """Starts a fetch, unless one is in flight or the last one was less than `cooldown` ago."""
         if self._fetching is None and self._clock() - self._tried_at >= self._cooldown:
             self._tried_at = self._clock()
             self._fetching = asyncio.create_task(self._take_up())
 
     async def _fetched(self) -> None:
-        """Once the fetch under way is done, if there is one. A thread cannot be ended: who waits gives up by itself."""
+        """Waits for the fetch in flight, if any. A thread cannot be cancelled, so the wait has a timeout of its own."""
         if self._fetching is not None:
             await asyncio.wait([self._fetching], timeout=FETCH_TIMEOUT)
 
     async def _take_up(self) -> None:
         try:
             keys = KeySet.read(await asyncio.to_thread(self._fetch, self._url))
-        except Exception as error:  # whatever a foreign server may send
+        except Exception as error:  # an external server may send anything
             self._is_failing = True
             why = f"{type(error).__name__}: {error}"[:200]
-            log.warning("the keys of the outside issuer could not be fetched", why=why)
+            log.warning("keys of the external issuer could not be fetched", why=why)
         else:
             self._is_failing = False
             self._fetched_at = self._tried_at
             if self._keys is None or keys.keys != self._keys.keys:
                 self._keys = keys
-                log.info("keys of the outside issuer", kids=[key.kid for key in keys.keys], unusable=keys.unusable)
+                log.info("keys of the external issuer", kids=[key.kid for key in keys.keys], unusable=keys.unusable)
         finally:
             self._fetching = None

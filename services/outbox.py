@@ -1,6 +1,6 @@
-"""Mails: written down in the transaction that is the reason for them, sent afterwards, tried again when that fails.
+"""Transactional outbox: mails are stored in the transaction that causes them, sent afterwards, and retried on failure.
 
-A token that a mail carries is kept as a hash where it is checked, and encrypted in the mail until that is sent.
+A token in a mail is stored as a hash, and encrypted in the mail itself until that is sent.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ log = structlog.get_logger("aclue.mail")
 
 RESET_PASSWORD, VERIFY_EMAIL, PASSWORD_CHANGED = "reset_password", "verify_email", "password_changed"
 NOTICE_LIFETIME = 24 * 3600.0
-LEASE = 600.0  # seconds in which a mail that was taken is sent, or its worker is dead
+LEASE_SECONDS = 600.0  # after which a mail that was not sent is free for another worker
 MAX_ATTEMPTS = 8  # over an hour
-FIRST_RETRY = 30.0  # seconds; each further one waits twice as long
-ROUND = 50  # mails a worker sends before it looks after other things
-KEEP = 30 * 24 * 3600.0  # seconds that one can see what became of a mail
+FIRST_RETRY_SECONDS = 30.0  # doubled for each further attempt
+MAILS_PER_ROUND = 50
+KEEP_SECONDS = 30 * 24 * 3600.0  # for which the state of a mail is kept
 
 
 def hash_of(token: str) -> bytes:
@@ -34,12 +34,12 @@ def hash_of(token: str) -> bytes:
 
 
 async def queue_token(session: Session, services: Services, kind: str, email: str) -> None:
-    """A new one-time token and its mail to an account's address. `session` is service_role's."""
+    """Issues a one-time token and queues its mail to an account's address. `session` is service_role's."""
     await issue_token(session, services, kind, email, has_mail=True)
 
 
 async def issue_token(session: Session, services: Services, kind: str, email: str, *, has_mail: bool) -> str:
-    """A new one-time token for the account of this address. `session` is service_role's."""
+    """Issues a one-time token for the account with this address. `session` is service_role's."""
     settings = services.settings
     token = secrets.token_urlsafe(32)
     await session.fetch(
@@ -56,8 +56,9 @@ async def issue_token(session: Session, services: Services, kind: str, email: st
 
 
 async def _answer_reset_requests(services: Services) -> None:
-    """Queues the mail of each request, where there is an account: nobody waits for the answer to that here."""
-    for _ in range(ROUND):
+    """Queues the mail of each reset request whose address has an account. Done in the background, so that response
+    times do not reveal whether it has one."""
+    for _ in range(MAILS_PER_ROUND):
         async with services.database.session(SERVICE, read_only=False) as session:
             asked = await session.fetchrow("one_time_tokens.take_reset_request")
             if asked is None:
@@ -70,7 +71,7 @@ async def _answer_reset_requests(services: Services) -> None:
 
 
 async def queue_notice(session: Session, user_id: UUID, template: str, email: str) -> None:
-    """A mail without a token; `session` is service_role's."""
+    """Queues a mail without a token. `session` is service_role's."""
     await session.fetch(
         "outbox.queue", user_id=user_id, template=template, recipient=email, lifetime_seconds=NOTICE_LIFETIME
     )
@@ -81,27 +82,27 @@ def _about(template: str, recipient: str) -> str:
 
 
 async def deliver_due(services: Services) -> int:
-    """`deliver` by the installation's own sender; 0 where it has none."""
+    """Delivers through the configured sender; returns 0 without one."""
     return 0 if services.sender is None else await deliver(services, services.sender)
 
 
 async def deliver(services: Services, sender: Sender) -> int:
-    """Sends what is due, one by one; how many there were. Several workers may do so at once. No connection to the
-    database is held while the mail server is spoken to."""
+    """Sends mails that are due, one by one; returns how many. Safe to run in several workers at once. No database
+    connection is held while talking to the mail server."""
     await _answer_reset_requests(services)
-    for done in range(ROUND):
+    for done in range(MAILS_PER_ROUND):
         async with services.database.session(SERVICE, read_only=False) as session:
-            mail = await session.fetchrow("outbox.take", lease_seconds=LEASE)
+            mail = await session.fetchrow("outbox.take", lease_seconds=LEASE_SECONDS)
         if mail is None:
             return done
         error, retry_after = await _send(services, sender, mail)
         async with services.database.session(SERVICE, read_only=False) as session:
             await session.fetch("outbox.finish", id=mail["id"], error=error, retry_after_seconds=retry_after)
-    return ROUND
+    return MAILS_PER_ROUND
 
 
 async def _send(services: Services, sender: Sender, mail: asyncpg.Record) -> tuple[str | None, float | None]:
-    """What went wrong, if anything, and in how many seconds to try again, if at all."""
+    """Returns the error, if any, and the seconds until the next attempt, if there is one."""
     template, recipient, sealed, attempts = mail["template"], mail["recipient"], mail["payload"], mail["attempts"]
     try:
         token = services.mail_sealer.open(sealed, _about(template, recipient)) if sealed else None
@@ -115,5 +116,5 @@ async def _send(services: Services, sender: Sender, mail: asyncpg.Record) -> tup
             log.error("mail given up", id=str(mail["id"]), template=template, attempts=attempts, error=said)
             return said, None
         log.warning("mail not sent, will be tried again", id=str(mail["id"]), attempts=attempts, error=said)
-        return said, FIRST_RETRY * 2 ** (attempts - 1)
+        return said, FIRST_RETRY_SECONDS * 2 ** (attempts - 1)
     return None, None

@@ -1,5 +1,5 @@
-"""Argon2id (RFC 9106, the library's defaults), off the event loop and at most two at a time: each takes 64 MiB.
-A caller who hangs up does not make room for another hash while theirs is still being computed."""
+"""Argon2id (RFC 9106, the library's defaults), in threads, and at most two at a time, as each hash takes 64 MiB.
+A caller who disconnects does not free a slot before their hash has been computed."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _hasher() -> argon2.PasswordHasher:
 
 @cache
 def _threads() -> ThreadPoolExecutor:
-    """Of the whole process."""
+    """The thread pool of the whole process."""
     return ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="passwords")
 
 
 @cache
 def _nobodys_hash() -> str:
-    """What the password of an account that does not exist is compared with; made before it is needed."""
+    """The hash that stands in for accounts that do not exist; computed at start-up."""
     return _hasher().hash("nobody")
 
 
@@ -39,12 +39,12 @@ class Passwords:
         self._nobodys_hash = _nobodys_hash()
 
     async def hash(self, password: str) -> str:
-        """Of a password that fits (domain/passwords.py)."""
+        """Hashes an acceptable password (domain/passwords.py)."""
         return await asyncio.get_running_loop().run_in_executor(_threads(), self._hash, password)
 
     async def verify(self, password_hash: str | None, password: str) -> str | None:
-        """The hash to keep from now on, which is another one where this one was made before passwords were normalised;
-        None for a wrong password. Takes the same time for an account that does not exist (None)."""
+        """The hash to store from now on, which is a new one if the old one predates the normalisation of passwords;
+        None for a wrong password. Takes as long for an account that does not exist (`password_hash` None)."""
         return await asyncio.get_running_loop().run_in_executor(_threads(), self._verify, password_hash, password)
 
     def _hash(self, password: str) -> str:

@@ -1,8 +1,8 @@
-"""First pages of feeds that were ranked lately: asked for again while nothing has changed, they cost no ranking.
+"""A cache of ranked first pages of feeds.
 
-A page is kept with the state that it was ranked from: the model and all that the person did. The state is read anew for
-each request, so a swipe shows in the very next page. What changes in the catalogue may show RANKING_LIFETIME seconds
-later; a product that can no longer be bought is never shown from here.
+A page is cached with the state that it was ranked from: the model and everything that the person did. Each request
+reads the current state, so a swipe takes effect on the very next page. Changes of the catalogue may take
+RANKING_LIFETIME seconds to show; a product that can no longer be bought is never served from the cache.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-CACHE_PAGES = 500  # pages per process, those used last
+CACHE_PAGES = 500  # per process; the least recently used are evicted
 
 Page = TypeVar("Page")
 
 
 @dataclass(frozen=True, slots=True)
 class Kept(Generic[Page]):
-    """`state` is what the page follows from; `until` is when it is too old."""
+    """`state` is what the page was ranked from; `until` is when it expires."""
 
     page: Page
     state: Hashable
@@ -28,7 +28,7 @@ class Kept(Generic[Page]):
 
 
 class Rankings(Generic[Page]):
-    """Per process. `hits` and `misses` count the requests that could have been answered from here."""
+    """One per process. `hits` and `misses` count the requests that could use the cache."""
 
     def __init__(self, lifetime: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._lifetime = lifetime
@@ -38,7 +38,7 @@ class Rankings(Generic[Page]):
         self.misses = 0
 
     def find(self, key: Hashable) -> Kept[Page] | None:
-        """What was kept under this key. Whoever asks compares the state, and says by `used` what came of it."""
+        """The cached page of a key. The caller compares the state, and reports the outcome to `used`."""
         kept = self._kept.get(key)
         if kept is None or kept.until <= self._clock():
             return None
@@ -46,14 +46,14 @@ class Rankings(Generic[Page]):
         return kept
 
     def used(self, *, is_hit: bool) -> None:
-        """Counts a request."""
+        """Counts a hit or a miss."""
         if is_hit:
             self.hits += 1
         else:
             self.misses += 1
 
     def keep(self, key: Hashable, state: Hashable, page: Page) -> None:
-        """Keeps a page; a lifetime of 0 keeps none."""
+        """Caches a page, unless the lifetime is 0."""
         if self._lifetime:
             self._kept[key] = Kept(page, state, self._clock() + self._lifetime)
             self._kept.move_to_end(key)

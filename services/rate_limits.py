@@ -1,7 +1,7 @@
-"""How much a person and a network address may ask for per minute, by the cost of requests.
+"""Rate limits per person and per network address: token buckets, charged with the cost of requests.
 
-Each has a bucket that holds a minute's cost and fills evenly. Buckets are this process's own, or every process's
-through Redis; where Redis fails, each process goes on with its own.
+A bucket holds a minute's worth of cost and refills continuously. Buckets are per process, or shared through Redis; if
+Redis fails, each process falls back to its own.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from settings import Settings
 
 log = structlog.get_logger("aclue.rate_limits")
 
-PERIOD = 60  # seconds that a bucket takes to fill
-MAX_BUCKETS = 100_000  # per process; those used longest ago are forgotten, and count as full
+PERIOD = 60  # seconds in which an empty bucket refills
+MAX_BUCKETS = 100_000  # per process; the least recently used are evicted, and count as full
 REDIS_TIMEOUT = 0.25  # seconds; a request waits no longer for Redis
 REDIS_PAUSE = 5  # seconds without Redis after it failed
 REDIS_CONNECTIONS = 10  # per process; a burst of requests waits for one of them
@@ -36,19 +36,19 @@ VALUES_PER_SECOND = 50_000
 FREE_SECONDS = 0.05  # a request that took no longer has paid by its price
 MAX_DEBT_SECONDS = 30  # that a caller may have to wait for the next request, on top of what that costs
 
-Charge = tuple[UUID | str, int]  # a bucket's name and what it holds
+Charge = tuple[UUID | str, int]  # a bucket's name and capacity
 
 
 class Buckets:
-    """Buckets of this process. Of each only the moment is kept at which it will be full again."""
+    """In-memory buckets. All that is stored of a bucket is the time at which it will be full again."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._full_at: OrderedDict[UUID | str, float] = OrderedDict()
 
     def take(self, cost: int, charges: Sequence[Charge]) -> float:
-        """Takes the cost from all these buckets and answers 0; or from none, and answers the seconds after which it
-        could. What costs more than a bucket holds needs a full one."""
+        """Takes the cost from all these buckets and returns 0; or from none, and returns the seconds until it could. A
+        cost over a bucket's capacity needs a full bucket."""
         now = self._clock()
         kept = self._full_at
         after: list[float] = []
@@ -61,7 +61,7 @@ class Buckets:
             after.append(full_at)
             if full_at - now - PERIOD > wait:
                 wait = full_at - now - PERIOD
-        if wait > 0.0005:  # what a float's rounding makes of nothing
+        if wait > 0.0005:  # not a rounding error of floats
             return wait
         self._keep(charges, after)
         return 0
@@ -83,7 +83,7 @@ class Buckets:
 
 
 class RedisBuckets:
-    """Windows that slide, in Redis."""
+    """Sliding windows in Redis."""
 
     def __init__(self, url: str) -> None:
         from limits.aio.storage import RedisStorage
@@ -102,8 +102,8 @@ class RedisBuckets:
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
 
     async def take(self, cost: int, charges: Sequence[Charge]) -> float:
-        """As Buckets.take, but what a later bucket lacks was taken from those before it. Raises what goes wrong with
-        Redis."""
+        """Like Buckets.take, but if a bucket is exhausted, those before it have been charged. Raises what Redis
+        raises."""
         from limits import RateLimitItemPerMinute
 
         async with asyncio.timeout(REDIS_TIMEOUT):
@@ -130,17 +130,17 @@ class RedisBuckets:
         await self._pool.aclose()
 
 
-def seconds_until(most: int, previous: int, previous_left: float, current: int, current_left: float) -> float:
-    """How long it takes until windows that slide count no more than `most`, if nothing is added. The previous window
-    counts in part, by the seconds left of it; the current one counts whole until it is the previous one. It is kept for
-    a second period, which `current_left` includes."""
-    if current <= most:
-        return previous_left - PERIOD * (most - current) / previous if previous else 0.0
-    return current_left - PERIOD * most / current
+def seconds_until(limit: int, previous: int, previous_left: float, current: int, current_left: float) -> float:
+    """Seconds until a sliding window counts no more than `limit`, if nothing is added. The previous window counts in
+    proportion to the seconds left of it; the current one counts in full until it becomes the previous one. It is kept
+    for a second period, which `current_left` includes."""
+    if current <= limit:
+        return previous_left - PERIOD * (limit - current) / previous if previous else 0.0
+    return current_left - PERIOD * limit / current
 
 
 class RateLimits:
-    """`take` is the one thing to call. `service_role` is not limited: whoever has its key runs the service."""
+    """Rate limits of all callers. `service_role` is not limited: its key belongs to the operator."""
 
     def __init__(self, settings: Settings, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_caller = settings.rate_limit_cost
@@ -183,14 +183,13 @@ class RateLimits:
         return charges + [(everybody, self._per_address * factor) for _, everybody, factor in names]
 
     async def take_address(self, address: str, cost: int) -> None:
-        """Takes the cost of what is done before a caller is known from the buckets of an address's networks alone.
-        Raises RateLimited."""
+        """Charges work that precedes authentication, to the networks of an address only. Raises RateLimited."""
         await self._charge(cost, [(everybody, self._per_address * factor) for _, everybody, factor in _names(address)])
 
     async def _charge(self, cost: int, charges: Sequence[Charge]) -> None:
         wait = self._own.take(cost, charges) if self._redis is None else await self._shared(self._redis, cost, charges)
         if wait > 0:
-            raise RateLimited("Too much was asked for within a minute.", retry_after=math.ceil(wait))
+            raise RateLimited("The rate limit per minute is used up: try again later.", retry_after=math.ceil(wait))
 
     async def _shared(self, redis: RedisBuckets, cost: int, charges: Sequence[Charge]) -> float:
         async with self._redis_turns:  # a burst is not mistaken for a Redis that hangs
@@ -210,6 +209,6 @@ class RateLimits:
 
 @functools.lru_cache(10_000)
 def _names(address: str) -> tuple[tuple[str, str, int], ...]:
-    """Of each network of an address: the bucket of callers without a token, that of all callers, and its factor. The
-    narrowest first, so that Redis charges no wider network for what a narrower one refuses."""
+    """For each network of an address: the bucket of callers without a token, the bucket of all callers, and the factor.
+    The narrowest network comes first, so that Redis charges no wider one for what a narrower one refuses."""
     return tuple((f"nobody at {each.name}", f"all at {each.name}", each.factor) for each in networks(address))

@@ -1,4 +1,4 @@
-"""Ways to send a mail. A sender is given one message and returns once it is out of our hands."""
+"""Mail senders. A sender takes one message, and returns once the mail server has accepted it."""
 
 from __future__ import annotations
 
@@ -20,27 +20,27 @@ from settings import Settings
 
 log = structlog.get_logger("aclue.mail")
 
-TIMEOUT = 20  # seconds, for each step of the conversation
+TIMEOUT = 20  # seconds per SMTP command
 
 
 class Undeliverable(Exception):
-    """The address takes no mail: to try again is no use."""
+    """The recipient is invalid: retrying is pointless."""
 
 
 class Sender(Protocol):
     async def send(self, mail: Mail) -> None:
-        """Raises Undeliverable, or anything else when another attempt may succeed."""
+        """Raises Undeliverable, or anything else if another attempt may succeed."""
 
 
 class LogSender:
-    """For development: the message stands in the log, its link included."""
+    """For development: logs the message, including its link."""
 
     async def send(self, mail: Mail) -> None:
         log.info("mail", to=mail.recipient, subject=mail.subject, text=mail.text)
 
 
 class SmtpSender:
-    """One connection per message: there are few."""
+    """Opens a connection per message, as there are few."""
 
     def __init__(self, url: str, sender: str) -> None:
         parts = urlsplit(url)
@@ -56,18 +56,18 @@ class SmtpSender:
         await asyncio.to_thread(self._send, mail)
 
     def message(self, mail: Mail) -> EmailMessage:
-        """Raises Undeliverable for a recipient that no header can hold."""
+        """Raises Undeliverable for a recipient that cannot be a header."""
         name, _, given = mail.recipient.rpartition("@")
         message = EmailMessage()
-        # Every mail server takes this form. Address() quotes a strange name before the @, but takes every domain:
-        # "x.example,y.example" would be two addresses.
+        # Every mail server accepts ASCII. Address() quotes the local part, but does not validate the domain:
+        # "x.example,y.example" would become two addresses.
         domain = to_ascii(given)
         if domain is None:
-            raise Undeliverable("no address: its domain is none")
+            raise Undeliverable("invalid address: its domain is invalid")
         try:
             message["To"] = Address(username=name, domain=domain)
         except ValueError as error:
-            raise Undeliverable(f"no address: {error}") from error
+            raise Undeliverable(f"invalid address: {error}") from error
         message["From"] = self._sender
         message["Subject"] = mail.subject
         message["Date"] = format_datetime(datetime.now(UTC))
@@ -98,7 +98,7 @@ class SmtpSender:
 
 
 def from_settings(settings: Settings) -> Sender | None:
-    """SMTP where it is set up; else the log in development, and nothing in production."""
+    """SMTP if SMTP_URL is set; else the log in development, and None in production."""
     if settings.smtp_url:
         return SmtpSender(settings.smtp_url, settings.mail_from)
     return None if settings.is_production else LogSender()

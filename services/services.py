@@ -1,4 +1,4 @@
-"""What the operations need beside their session: made once at start-up, the same for every request."""
+"""What operations need besides their session: created once at start-up, shared by all requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Services:
     system_log: SystemLog
     turns: Turns
     sender: Sender | None  # None: mails wait in the outbox
-    rankings: Rankings[Any]  # resolvers/feeds.py keeps them here
+    rankings: Rankings[Any]  # the cache of resolvers/feeds.py
     refresh_tokens: RefreshTokens = field(repr=False)
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)

@@ -1,8 +1,8 @@
-"""How much people store: so many bytes per person, anonymous session and network in a UTC day.
+"""Storage limits: bytes per person, anonymous session and network in a UTC day.
 
-What a mutation is about to write is counted in memory, at no round trip. Each process adds its counts to Postgres every
-second and learns what the others counted; it waits for that only where a subject has used a fiftieth of its limit
-since. So every process may exceed a limit by a fiftieth, and no more.
+What a mutation is about to write is counted in memory, without a round trip. Each process adds its counts to Postgres
+every second and reads the totals; a mutation waits for that only if a subject has used a fiftieth of its limit in the
+meantime. So each process can exceed a limit by a fiftieth at most.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("aclue.storage_use")
 
-UNSHARED = 50  # a process shares its counts at the latest after this part of a limit
-RESERVE = 10  # this part of a limit is there beyond it, for what protects a person: signing out, withdrawing consent
+UNSHARED = 50  # a process shares its counts after 1/UNSHARED of a limit at the latest
+RESERVE = 10  # 1/RESERVE on top of a limit is for what protects a person: signing out, withdrawing consent
 INTERVAL_SECONDS = 1.0
-LAST_WORDS_SECONDS = 2.0
+SHUTDOWN_SECONDS = 2.0
 MAX_SUBJECTS = 50_000
 
 
 @dataclass(slots=True, eq=False)
 class _Use:
-    """Of a subject on a day. `shared` is the sum in Postgres when it was last seen, `own` what this process has counted
-    and not added to it yet."""
+    """The use of a subject on a day. `shared` is the total in Postgres when it was last read, `own` what this process
+    has counted but not added yet."""
 
     day: date
     subject: bytes
@@ -49,7 +49,7 @@ class _Use:
 
 @dataclass(slots=True)
 class Taken:
-    """Bytes that were counted for something; `give_back` for what was not stored after all."""
+    """Bytes that were counted; `give_back` returns those that were not stored after all."""
 
     amount: int
     uses: Sequence[_Use]
@@ -60,7 +60,7 @@ class Taken:
 
 
 class StorageUse:
-    """`take` before something is stored. service_role is not limited."""
+    """Call `take` before storing anything. service_role is not limited."""
 
     def __init__(
         self,
@@ -83,8 +83,8 @@ class StorageUse:
         self._task: asyncio.Task[None] | None = None
 
     async def take(self, claims: Claims, address: str, amount: int, *, is_essential: bool = False) -> Taken:
-        """Counts bytes for a caller and their network. Raises LimitReached where either would exceed its limit of the
-        day; then nothing is counted. `is_essential`: a tenth more is there for it."""
+        """Counts bytes for a caller and their networks. Raises LimitReached, and counts nothing, if one of them would
+        exceed its daily limit. `is_essential`: the limit is a tenth higher."""
         if claims.role == "service_role":
             return Taken(0, ())
         limits = [(self._network_of(network.name), self._network * network.factor) for network in networks(address)]
@@ -94,22 +94,22 @@ class StorageUse:
         if any(use.own + amount > limit // UNSHARED for use, limit in uses):
             await self.share([use for use, _ in uses])
         for use, limit in uses:
-            most = limit + limit // RESERVE if is_essential else limit
-            if use.shared + use.own + amount > most:
-                raise LimitReached("As much was stored as may be in a day: it goes on at midnight, UTC.")
+            maximum = limit + limit // RESERVE if is_essential else limit
+            if use.shared + use.own + amount > maximum:
+                raise LimitReached("The storage limit of the day is used up: try again after midnight, UTC.")
         for use, _ in uses:
             use.own += amount
         self._has_some.set()
         return Taken(amount, [use for use, _ in uses])
 
     async def take_over(self, session: UUID, claims: Claims) -> Callable[[], None]:
-        """Counts what an anonymous session stored today as the account's that it becomes a part of; the function undoes
-        that. Raises LimitReached, as take() does."""
+        """Moves what an anonymous session stored today to the account that it is merged into; returns a function that
+        undoes that. Raises LimitReached, as take() does."""
         of_session, own = self._use(self._person(session)), self._use(self._person(claims.subject or session))
         await self.share([of_session, own])
         amount = of_session.shared + of_session.own
         if own.shared + own.own + amount > self._limit(claims):
-            raise LimitReached("Both together stored more than may be stored in a day: merge them tomorrow.")
+            raise LimitReached("Both together exceed the storage limit of the day: merge them after midnight, UTC.")
 
         def move(bytes_: int) -> None:
             own.own += bytes_
@@ -136,7 +136,7 @@ class StorageUse:
         return use
 
     async def share(self, wanted: Sequence[_Use] = ()) -> None:
-        """Adds what was counted here to what all have counted, and reads that: of these and of all that changed."""
+        """Adds local counts to the totals in Postgres, and reads these totals: of `wanted` and of all that changed."""
         async with self._sharing:
             batch = {id(use): use for use in (*wanted, *(use for use in self._uses.values() if use.own))}
             uses = list(batch.values())
@@ -159,7 +159,7 @@ class StorageUse:
             self._forget(wanted)
 
     def _forget(self, wanted: Sequence[_Use]) -> None:
-        """Of days that are over; and, of too many subjects, those whose counts Postgres has and nobody waits for."""
+        """Evicts past days; and, with too many subjects, those with nothing to add that are not `wanted`."""
         today = self._clock().date()
         is_full = len(self._uses) > MAX_SUBJECTS
         for key, use in list(self._uses.items()) if is_full or self._day != today else ():
@@ -171,13 +171,13 @@ class StorageUse:
         self._task = asyncio.create_task(self._share_for_ever())
 
     async def stop(self) -> None:
-        """Adds what is left, in two seconds at most."""
+        """Adds what is left, within SHUTDOWN_SECONDS."""
         if self._task is None:
             return
         self._is_stopping.set()
         self._has_some.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._task, LAST_WORDS_SECONDS)
+            await asyncio.wait_for(self._task, SHUTDOWN_SECONDS)
 
     async def _share_for_ever(self) -> None:
         while not self._is_stopping.is_set():
@@ -191,5 +191,5 @@ class StorageUse:
     async def _try_to_share(self) -> None:
         try:
             await self.share()
-        except Exception as error:  # what was counted stays, and is added with what comes next
-            log.warning("what is stored was not added up", exception=type(error).__name__)
+        except Exception as error:  # the counts stay, and are added the next time
+            log.warning("storage use was not shared", exception=type(error).__name__)

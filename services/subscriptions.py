@@ -1,4 +1,4 @@
-"""What a subscription waits for. Changes come as ids; what they mean for a caller is read under the caller's claims."""
+"""Subscriptions. Changes arrive as ids; the data is read under the subscriber's claims."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from db.claims import SERVICE, Claims
 from domain.errors import Overloaded, Unauthenticated
 from services.services import Services
 
-# By field: the topics of db/changes.py that it follows. The person's preferences are what their feed is made from.
+# The topics of db/changes.py that each field follows. A person's feed depends on their preferences.
 TOPICS = {
     "preferencesUpdated": ("preferences",),
     "recommendationsUpdated": ("preferences", "feeds"),
     "affiliateConversion": ("conversions",),
 }
-SKIP_NULL_EVENTS = frozenset({"recommendationsUpdated", "affiliateConversion"})  # their null is no news
-MAX_WAITING = 100  # ids that are kept for a subscriber who takes none
-OVERLAP = timedelta(minutes=1)  # of looking back: clocks differ, and transactions take their time
+SKIP_NULL_EVENTS = frozenset({"recommendationsUpdated", "affiliateConversion"})  # null: nothing has happened
+MAX_WAITING = 100  # ids queued for a slow subscriber
+OVERLAP = timedelta(minutes=1)  # when catching up: clocks differ, and transactions take time to commit
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What an event is about: the row of this id, or a state of which there is one per person."""
+    """The subject of an event: the row with this id, or, without one, a state that each person has once."""
 
     id: UUID | None = None
 
@@ -33,10 +33,10 @@ _STATE = Change()
 
 
 class Subscription:
-    """Changes that are to be told to one subscriber. Of a state only the latest counts, so they never pile up."""
+    """The queue of changes for one subscriber. Changes of a state are coalesced, so that they never pile up."""
 
     def __init__(self, services: Services, claims: Claims, field: str) -> None:
-        """Listens from now on. Raises Unauthenticated where nobody is asking."""
+        """Starts listening. Raises Unauthenticated without a subject."""
         if claims.subject is None:
             raise Unauthenticated("Sign in or start a session first.")
         self.skips_null_events = field in SKIP_NULL_EVENTS
@@ -61,18 +61,18 @@ class Subscription:
             try:
                 change = Change(UUID(detail))
             except ValueError:
-                return  # anybody with a log-in may notify
+                return  # any role may NOTIFY
             if not self._waiting:
                 self._oldest_at = datetime.now(UTC)
             self._waiting[change] = None
-            if len(self._waiting) > MAX_WAITING:  # not all of them need be true: what has happened is read
+            if len(self._waiting) > MAX_WAITING:  # they may be forged: what really happened is read from the table
                 self._waiting.clear()
                 self._missed_since = self._missed_since or self._oldest_at
         self._heard_at = datetime.now(UTC)
         self._has_some.set()
 
     async def next(self) -> Change:
-        """The oldest change that was not given yet. Raises Overloaded where more came than is kept."""
+        """Waits for the next change. Raises Overloaded if more came than the queue holds."""
         while True:
             await self._has_some.wait()
             if self._missed_since is not None:
@@ -85,16 +85,16 @@ class Subscription:
             self._has_some.clear()
 
     async def _look_back(self, since: datetime) -> None:
-        """Finds the ids of what happened while this process heard nothing."""
+        """Reads the ids of what happened while no notifications arrived."""
         async with self._services.database.session(SERVICE, read_only=True) as session:
             rows = await session.fetch(
-                "affiliate_clicks.converted_since", user_id=self._person, since=since - OVERLAP, most=MAX_WAITING + 1
+                "affiliate_clicks.converted_since", user_id=self._person, since=since - OVERLAP, maximum=MAX_WAITING + 1
             )
         if len(rows) > MAX_WAITING:
-            raise Overloaded("Events came faster than they were taken: subscribe again.")
+            raise Overloaded("Events came faster than they were read: subscribe again.")
         self._waiting.update({Change(row["click_id"]): None for row in rows})
 
     def close(self) -> None:
-        """Listens no more."""
+        """Stops listening."""
         for forget in self._forgets:
             forget()

@@ -1,7 +1,7 @@
-"""What the service says of itself, kept in the database for administrators.
+"""The system log: operational events, stored in the database for administrators.
 
-Noting something never waits and never fails: entries stand in a bounded queue, from which one task writes them. What
-does not fit is counted and said later; what cannot be written is on stderr already.
+Adding an entry never blocks and never fails: entries go to a bounded queue, from which one task writes them. Entries
+that do not fit are dropped, counted, and reported later; those that cannot be written are on stderr already.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ log = structlog.get_logger("aclue.system_logs")
 
 MAX_WAITING = 1000
 MAX_BATCH = 200
-LAST_WORDS_SECONDS = 2.0
+SHUTDOWN_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Entry:
 
 
 class SystemLog:
-    """The queue and the task that empties it."""
+    """The queue, and the task that drains it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -54,7 +54,7 @@ class SystemLog:
     def note(
         self, level: str, component: str, message: str, *, request_id: str | None = None, **context: str | int | None
     ) -> None:
-        """Keeps an entry to be written soon. Say nothing of a person: types and counts, no values."""
+        """Queues an entry. It must hold no personal data: types and counts, no values."""
         if len(self._waiting) >= MAX_WAITING:
             self._dropped += 1
             return
@@ -65,13 +65,13 @@ class SystemLog:
         self._task = asyncio.create_task(self._write_for_ever())
 
     async def stop(self) -> None:
-        """Writes what is left, for two seconds at most."""
+        """Writes what is left, within SHUTDOWN_SECONDS."""
         if self._task is None:
             return
         self._is_stopping = True
         self._has_some.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._task, LAST_WORDS_SECONDS)
+            await asyncio.wait_for(self._task, SHUTDOWN_SECONDS)
 
     async def _write_for_ever(self) -> None:
         while not self._is_stopping:
@@ -80,7 +80,7 @@ class SystemLog:
         await self.flush()
 
     async def flush(self) -> None:
-        """Writes what is waiting; a batch that cannot be written is dropped. Waits for what another writes."""
+        """Writes what is queued, after any write in progress; a batch that cannot be written is dropped."""
         async with self._writing:
             await self._write_waiting()
 

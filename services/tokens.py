@@ -1,7 +1,7 @@
-"""Access tokens (JWT): ours are signed with JWT_SECRET, those of an outside issuer with keys that it publishes.
+"""Access tokens (JWT): ours are signed with JWT_SECRET, those of an external issuer with keys that it publishes.
 
 The algorithm is pinned per key: HS256 with our secret only, the asymmetric ones with published keys only, so a public
-key can never be taken for a secret. What a token says of where its key is to be found (jku, x5u, jwk, x5c) is not read.
+key can never be used as an HMAC secret. References to keys in a token (jku, x5u, jwk, x5c) are ignored.
 """
 
 from __future__ import annotations
@@ -26,20 +26,20 @@ from settings import Settings
 OWN_ISSUER = "aclue"
 MAX_TOKEN_LENGTH = 8192
 MAX_KID_LENGTH = 256
-KNOWN_LENGTH = 10_000_000  # characters of all remembered tokens together; claims take about three times that
+CACHE_CHARACTERS = 10_000_000  # characters of all cached tokens together; their claims take about three times that
 LEEWAY = 30  # seconds by which an issuer's clock may be ahead of ours
-LATEST = 253_402_300_799  # the end of the year 9999; what is later is no date
+LATEST = 253_402_300_799  # the end of the year 9999, as for datetime
 
 _PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
 _JWS = jwt.PyJWS(algorithms=["HS256", *ALGORITHMS])
 _TYPES = ("jwt", "at+jwt", "application/at+jwt")
-# What changes how a token is to be read. None of it is taken, so it is refused and not passed over.
-_NOT_TAKEN = frozenset({"crit", "b64", "zip", "enc", "cty"})
+# Header members that change how a token is to be read. None is supported, so they are refused, not ignored.
+_UNSUPPORTED = frozenset({"crit", "b64", "zip", "enc", "cty"})
 
 
 class Tokens:
-    """Issues and verifies. Verified tokens are remembered by their hash, with the keys that counted then: their `exp`
-    is looked at on every use, and they are verified again when the keys have changed."""
+    """Issues and verifies tokens. Verified ones are cached by their hash, with the key set of that time: `exp` is
+    checked on every use, and they are verified again after the keys have changed."""
 
     def __init__(self, settings: Settings, secret: str) -> None:
         self._settings = settings
@@ -61,7 +61,7 @@ class Tokens:
 
     @property
     def cached(self) -> int:
-        """How many verified tokens are remembered now."""
+        """The number of cached tokens."""
         return len(self._known)
 
     @property
@@ -83,7 +83,7 @@ class Tokens:
         amr: list[dict[str, Any]] | None = None,
         pair: str | None = None,
     ) -> tuple[str, Claims]:
-        """A signed access token and what it will be read as. `lifetime` is in seconds (default: 15 minutes); `pair` is
+        """A signed access token and its claims. `lifetime` is in seconds (default: 15 minutes); `pair` is
         the `pair_id` of the refresh token that goes with it."""
         now = int(time.time())
         payload: dict[str, Any] = {
@@ -109,8 +109,8 @@ class Tokens:
         return jwt.encode(payload, self._secret, algorithm="HS256"), Claims.from_payload(payload)
 
     async def verify(self, token: str) -> Claims:
-        """The claims of a valid token. Raises Unauthenticated for every other text, saying no more than whether it has
-        expired; Overloaded when the keys of the outside issuer cannot be had."""
+        """The claims of a valid token. Raises Unauthenticated for any other text, which reveals only whether it has
+        expired; Overloaded if the keys of the external issuer are unavailable."""
         if len(token) > MAX_TOKEN_LENGTH:
             raise _invalid()
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
@@ -132,10 +132,10 @@ class Tokens:
         return claims
 
     def _remember(self, digest: bytes, claims: Claims, keys: KeySet | None, length: int) -> None:
-        self._forget(digest)  # another request may have been faster
+        self._forget(digest)  # a concurrent request may have added it
         self._known[digest] = (claims, keys, length)
         self._known_length += length
-        while self._known_length > KNOWN_LENGTH:
+        while self._known_length > CACHE_CHARACTERS:
             self._forget(next(iter(self._known)))
 
     def _forget(self, digest: bytes) -> None:
@@ -144,7 +144,7 @@ class Tokens:
             self._known_length -= forgotten[2]
 
     async def _verified(self, token: str) -> tuple[Claims, KeySet | None]:
-        """Claims, and the published keys that were looked at, if any were."""
+        """The claims, and the set of published keys that was searched, if any."""
         try:
             header, payload = _read(token)
             algorithm, kid = header["alg"], header.get("kid")
@@ -153,7 +153,7 @@ class Tokens:
                 _require(payload["iss"] in (self.own_issuer, self._settings.jwt_issuer))
                 key: Any = self._secret
             else:
-                # The issuer first: a token of nobody's is no reason to fetch keys.
+                # The issuer first: a token of an unknown issuer must not trigger a fetch of keys.
                 _require(payload["iss"] == self._settings.jwt_issuer)
                 _require(algorithm in ALGORITHMS and self._published is not None)
                 assert self._published is not None
@@ -168,7 +168,8 @@ class Tokens:
             raise _invalid() from None
 
     def _check(self, payload: dict[str, Any]) -> None:
-        """What a token with a right signature says. Raises Unauthenticated, ValueError, TypeError or KeyError."""
+        """Checks the claims of a token whose signature is valid. Raises Unauthenticated, ValueError, TypeError or
+        KeyError."""
         audience = payload["aud"]
         audiences = audience if isinstance(audience, list) else [audience]
         _require(all(isinstance(each, str) for each in audiences) and self._settings.jwt_audience in audiences)
@@ -191,53 +192,53 @@ def _require(is_so: bool) -> None:
 
 
 def _date(value: Any) -> float:
-    """Seconds since 1970 as a token says them: a number, with a fraction or without."""
-    if type(value) not in (int, float) or not 0 <= value <= LATEST:  # what is no number is not between any two
-        raise ValueError("no date")
+    """A NumericDate: seconds since 1970, with or without a fraction."""
+    if type(value) not in (int, float) or not 0 <= value <= LATEST:  # NaN fails every comparison
+        raise ValueError("not a date")
     return float(value)
 
 
 def _read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and payload of a token in its one right spelling, nothing verified. Raises ValueError or TypeError."""
+    """Header and payload of a token in its canonical encoding, not verified. Raises ValueError or TypeError."""
     header_text, payload_text, signature = token.split(".")
     _bytes(signature)
     header, payload = _json(_bytes(header_text)), _json(_bytes(payload_text))
-    if _NOT_TAKEN & header.keys():
-        raise ValueError("an extension")
+    if _UNSUPPORTED & header.keys():
+        raise ValueError("unsupported header member")
     kid = header.get("kid")
     if not isinstance(header.get("alg"), str) or ("kid" in header and not isinstance(kid, str)):
-        raise TypeError("alg and kid are strings")
+        raise TypeError("alg and kid must be strings")
     if kid is not None and len(kid) > MAX_KID_LENGTH:
         raise ValueError("kid is too long")
     if header.get("typ", "JWT").lower() not in _TYPES:
-        raise ValueError("another kind of token")
+        raise ValueError("unsupported typ")
     return header, payload
 
 
 def _bytes(part: str) -> bytes:
-    """Base64url without padding, white space or spare bits: a text that says the same otherwise is refused."""
+    """Decodes base64url without padding, white space or spare bits: any other encoding of the same bytes is refused."""
     if not _PART.fullmatch(part):
-        raise ValueError("no base64url")
+        raise ValueError("not base64url")
     decoded = urlsafe_b64decode(part + "=" * (-len(part) % 4))
     if urlsafe_b64encode(decoded).rstrip(b"=").decode() != part:
-        raise ValueError("another spelling")
+        raise ValueError("not canonical base64url")
     return decoded
 
 
 def _json(text: bytes) -> dict[str, Any]:
-    """An object, in which no name stands twice: Python and Postgres might take different ones."""
+    """A JSON object without duplicate names, of which Python and Postgres might pick different ones."""
     value = json.loads(text.decode(), object_pairs_hook=_object, parse_constant=_no_number)
-    if not isinstance(value, dict) or has_escaped_nul(text):  # Postgres reads no NUL
-        raise ValueError("no object")
+    if not isinstance(value, dict) or has_escaped_nul(text):  # Postgres cannot store NUL
+        raise ValueError("not an object")
     return value
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("duplicate name")
     return found
 
 
 def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")

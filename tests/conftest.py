@@ -1,11 +1,11 @@
-"""Fixtures: a real Postgres per worker (embedded, or another base: tests/bases), a migrated template database, a clone
-of it per test that writes.
+"""Fixtures: a real Postgres per worker (embedded, or another base: tests/bases), and a clone of a migrated template
+database per test that writes.
 
-base         the server and what is particular about it
+base         the server and its particularities
 owner        connection of the schema's owner to a fresh, empty database (reference data only)
 database     the API's log-in to the same database
 shop         a fresh database with a small catalogue, served in this process: `shop.client()` speaks GraphQL to it
-mailbox      a mail server; `await mailbox.collect(shop.services)` sends it what waits in the outbox
+mailbox      a mail server; `await mailbox.collect(shop.services)` delivers the outbox to it
 """
 
 from __future__ import annotations
@@ -56,17 +56,17 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 def shared_data() -> Path:
     """The folder of real data sets beside the repository; tests that need it skip where it is absent."""
     if not SHARED_DATA.is_dir():
-        pytest.skip("the folder of real data sets (../shared/data) is not here")
+        pytest.skip("the folder of real data sets (../shared/data) does not exist")
     return SHARED_DATA
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes long begins first: at the end, one worker would do it while the others have nothing left."""
+    """Runs slow tests first: at the end, one worker would run them while the others are idle."""
     items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """One more than there are cores: tests wait for Postgres and for processes about a third of their time."""
+    """One more than there are cores, as tests spend about a third of their time waiting for Postgres and processes."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -76,7 +76,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def base() -> Iterator[Base]:
-    """A Postgres of this worker's own, with a blank and a migrated template database."""
+    """The Postgres of this worker, with a blank and a migrated template database."""
     with bases.started() as started:
         asyncio.run(bases.make_templates(started))
         yield started
@@ -84,20 +84,20 @@ def base() -> Iterator[Base]:
 
 @pytest.fixture(scope="session")
 def server(base: Base) -> Dsns:
-    """Log-ins to that server."""
+    """Log-ins to the server."""
     return base.dsns
 
 
 @pytest.fixture
 async def dsns(base: Base, request: pytest.FixtureRequest) -> AsyncIterator[Dsns]:
-    """Log-ins to a database of this test's own; with the catalogue where the test asks for a shop."""
+    """Log-ins to this test's own database; it has the catalogue if the test uses `shop`."""
     async with cloned(base, bases.FILLED if "shop" in request.fixturenames else bases.TEMPLATE) as dsns:
         yield dsns
 
 
 @contextlib.asynccontextmanager
 async def cloned(base: Base, template: str) -> AsyncIterator[Dsns]:
-    """Log-ins to a copy of this database, for the time of the block."""
+    """Log-ins to a copy of this database, which is dropped after the block."""
     server = base.dsns
     assert server.superuser and server.owner
     name = f"test_{random_secrets.token_hex(6)}"
@@ -112,14 +112,14 @@ async def cloned(base: Base, template: str) -> AsyncIterator[Dsns]:
 
 @pytest.fixture
 def own_accounts(base: Base) -> None:
-    """For tests of accounts that this service keeps itself: password, refresh token, second factor."""
+    """For tests of accounts that this service manages itself: password, refresh token, second factor."""
     if not base.accounts_are_ours:
-        pytest.skip("accounts are Supabase's own here")
+        pytest.skip("accounts are managed by Supabase")
 
 
 @pytest.fixture
 async def owner(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """The owner of the schema, whom row level security does not bind."""
+    """The owner of the schema, who bypasses row level security."""
     assert dsns.owner
     connection = await asyncpg.connect(dsns.owner)
     yield connection
@@ -128,14 +128,14 @@ async def owner(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
 
 @pytest.fixture
 async def superuser(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any]]:
-    """Somebody who sees what everybody's connections do."""
+    """A superuser, who sees all connections."""
     assert dsns.superuser
     connection = await asyncpg.connect(dsns.superuser)
     yield connection
     await connection.close()
 
 
-# For a module's `pytestmark`: what holds of sessions holds however claims travel.
+# For a module's `pytestmark`: sessions behave the same in both modes.
 IN_BOTH_CLAIMS_MODES = pytest.mark.parametrize("claims_mode", list(ClaimsMode), ids=lambda mode: mode.value)
 
 
@@ -153,7 +153,7 @@ def settings(tmp_path: Path, claims_mode: ClaimsMode) -> Settings:
 
 @pytest.fixture
 async def database(dsns: Dsns, settings: Settings) -> AsyncIterator[Database]:
-    """The API's log-in: sessions under claims."""
+    """A Database with the API's log-in."""
     opened = await Database.connect(dsns.api, settings)
     yield opened
     await opened.close()
@@ -164,7 +164,7 @@ SECRET = "a secret of the tests, long enough for HS256"
 
 @dataclass
 class Shop:
-    """The whole service in this process, on a database of its own with a small catalogue (tests/catalogue.py)."""
+    """The whole service in this process, on its own database with a small catalogue (tests/catalogue.py)."""
 
     services: Services
     owner: asyncpg.Connection[Any]
@@ -174,15 +174,15 @@ class Shop:
     engine: Engine
 
     def client(self, token: str | None = None) -> Client:
-        """A caller, with or without a token."""
+        """A client, with or without a token."""
         return Client(self.http, token)
 
     async def anonymous(self) -> Client:
-        """A caller with an anonymous session of its own."""
+        """A client with a new anonymous session."""
         return await self.client().start_session()
 
     async def account(self, email: str = "", password: str = "correct horse") -> Client:
-        """A caller with an account of its own; on Supabase one that its sign-in service made."""
+        """A client with a new account; on Supabase one that its sign-in service has created."""
         email = email or f"{random_secrets.token_hex(6)}@people.example"
         if not self.base.accounts_are_ours:
             assert self.dsns.superuser
@@ -193,24 +193,24 @@ class Shop:
         return await self.client().sign_up(email, password)
 
     async def verified_account(self, email: str = "", password: str = "correct horse") -> Client:
-        """The same, of somebody who has shown that the e-mail is theirs."""
+        """A client with a new account whose e-mail is verified."""
         client = await self.account(email, password)
         await self.confirm(client)
         return client
 
     async def confirm(self, client: Client) -> None:
-        """As verifyEmail does for a caller who is signed in."""
+        """Verifies the e-mail of a signed-in client, as verifyEmail does."""
         subject = ids.decode_as("Profile", await client.my_id())
         await self.owner.execute("update auth.users set email_confirmed_at = now() where id = $1", subject)
 
     def token(self, subject: Any, **claims: Any) -> str:
-        """An access token of our own making; see Tokens.issue."""
+        """Issues an access token; see Tokens.issue."""
         return self.services.tokens.issue(subject, **claims)[0]
 
 
 @pytest.fixture
 async def shop(dsns: Dsns, owner: asyncpg.Connection[Any], settings: Settings, base: Base) -> AsyncIterator[Shop]:
-    # Tests keep house themselves: what else a round finds to do would come between them and what they read back.
+    # No background jobs: they would interfere with what tests assert. Tests run the jobs they need.
     app = create_app(settings, dsns.api, SECRET, background=())
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)

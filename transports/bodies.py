@@ -1,4 +1,4 @@
-"""Bodies of requests that are still being received: how many bytes of them a process holds at most."""
+"""Bounds the memory for request bodies that are still being received."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Bodies:
 
 
 class Reservation:
-    """What one body takes of them."""
+    """The bytes that one body holds."""
 
     __slots__ = ("_bodies", "is_displaced", "network", "size", "task")
 

@@ -11,8 +11,8 @@ from typing import Any, Protocol
 from domain.networks import Network, networks, parse_address
 from settings import Settings
 
-NETWORK_SHARE = 4  # by default a network has one of so many connections
-SITE_SHARE = 2  # a wider network, an IPv6 /48, has at most one of so many
+NETWORK_SHARE = 4  # by default a network may have 1/NETWORK_SHARE of all connections
+SITE_SHARE = 2  # a wider network, an IPv6 /48, may have 1/SITE_SHARE
 
 CROWDED_SHARE = 0.75  # of the places; beyond it connections that do nothing are closed early
 CROWDED_SECONDS = 5.0  # between two looks; a connection that is idle at both is closed

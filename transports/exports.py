@@ -1,4 +1,4 @@
-"""Downloads of exports: JSON lines, read from Postgres no faster than the client takes them. docs/privacy.md"""
+"""Downloads of exports: JSON lines, read from Postgres only as fast as the client reads them. docs/privacy.md"""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ from transports.streams import End, Ended, Streams, caller_of, drop
 
 log = structlog.get_logger("aclue.transports")
 
-# While somebody waits, a download that is slower than this gives way, after the first seconds.
+# A download that is slower than this after the first seconds is cut off if another client is waiting.
 MIN_BYTES_PER_SECOND = 256 * 1024
 FIRST_SECONDS = 10
-TURN_SECONDS = 3 * RETRY_SECONDS  # for so long a turn is kept for a network that was refused
+TURN_SECONDS = 3 * RETRY_SECONDS  # how long a turn is reserved for a network that was refused
 MAX_WAITING = 1_000
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _FILE = [
     (b"content-type", b"application/x-ndjson"),
     (b"content-disposition", b'attachment; filename="aclue-export.ndjson"'),
-    (b"x-accel-buffering", b"no"),  # or nginx takes all of it at once, to a disk
+    (b"x-accel-buffering", b"no"),  # keeps nginx from buffering the whole file on disk
 ]
 
 
 class Exports:
-    """The ASGI app of the addresses that exportMyData gives. One download at a time: each holds a connection.
+    """The ASGI app behind the URLs of exportMyData. One download at a time, as each holds a database connection.
 
-    Nobody can keep that place for themselves: a slow download gives way while somebody waits, and the network that had
-    the place last comes after those that were refused meanwhile.
+    No client can monopolise it: a slow download is cut off while another client waits, and the network of the last
+    download comes after all networks that were refused in the meantime.
     """
 
     def __init__(self, streams: Streams, clock: Callable[[], float] = time.monotonic) -> None:
@@ -49,15 +49,15 @@ class Exports:
         self._clock = clock
         self._is_busy = False
         self._last_network = ""
-        self._waiting: dict[str, float] = {}  # networks that were refused, and until when their turn is kept
+        self._waiting: dict[str, float] = {}  # networks that were refused, and until when their turn is reserved
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = new_request_id()
         headers = headers_of(scope["headers"])
         out = _Out(send, request_id)
         try:
-            if scope["method"] != "GET":  # HEAD too: it would have to use the address up
-                await out.refuse(405, "GET it, once.", [(b"allow", b"GET")])
+            if scope["method"] != "GET":  # not HEAD either: it would consume the single-use URL
+                await out.refuse(405, "Use GET: this address works once.", [(b"allow", b"GET")])
             elif is_prefetch(scope["headers"]):
                 await out.refuse(503, "This address works once, and is not for prefetching.")
             else:
@@ -103,7 +103,7 @@ class Exports:
             self._is_busy = False
 
     def _take_place(self, network: str) -> None:
-        """Raises Overloaded while another has the place, or the turn."""
+        """Raises Overloaded while another download is running, or another network has the next turn."""
         others = self._waiting_networks() - {network}
         if self._is_busy or (others and network == self._last_network):
             if len(self._waiting) < MAX_WAITING:
@@ -122,7 +122,7 @@ class Exports:
         return is_slow and bool(self._waiting_networks() - {self._last_network})
 
     async def _send(self, ticket: Ticket, out: _Out) -> None:
-        """Raises TimeoutError where the client is too slow, and what exports.fetch raises."""
+        """Raises TimeoutError if the client is too slow, and what exports.fetch raises."""
         settings = self._streams.settings
         async with asyncio.timeout(settings.export_timeout):
             async with contextlib.aclosing(exports.fetch(self._streams.services(), ticket)) as pages:
@@ -143,7 +143,7 @@ async def _until_gone(receive: Receive) -> None:
 
 
 class _Out:
-    """Sends one answer."""
+    """Sends one response."""
 
     def __init__(self, send: Send, request_id: str) -> None:
         self._send = send
@@ -156,7 +156,7 @@ class _Out:
         self._is_begun = False
 
     async def refuse(self, status: int, text: str, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        """An answer without data. A download that has begun is cut off instead: its last line is missing."""
+        """Sends an error. A download that has started is cut off instead, so that its last line is missing."""
         if self._is_begun:
             self.drop()
             return
@@ -165,7 +165,7 @@ class _Out:
         await self._send({"type": "http.response.body", "body": body})
 
     async def part(self, page: bytes) -> None:
-        """More of the file."""
+        """Sends the next part of the file."""
         if not self._is_begun:
             await self._start(200, _FILE)
         await self._send({"type": "http.response.body", "body": page, "more_body": True})
@@ -174,7 +174,7 @@ class _Out:
         await self._send({"type": "http.response.body", "body": b""})
 
     def drop(self) -> None:
-        """Ends the connection."""
+        """Aborts the connection."""
         drop(self._send)
 
     async def _start(self, status: int, headers: Sequence[tuple[bytes, Any]]) -> None:

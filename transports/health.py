@@ -1,4 +1,4 @@
-"""What load balancers ask: whether the process lives, and whether it can answer."""
+"""Health checks for load balancers: liveness and readiness."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from services.services import Services
 log = structlog.get_logger("aclue.transports")
 
 CHECK_TIMEOUT_SECONDS = 5
-CHECK_SECONDS = 1.0  # for so long the service stays ready without another check: anybody may ask, and often
+CHECK_SECONDS = 1.0  # how long a positive check is cached, as anybody may ask as often as they like
 
 
 class Health:

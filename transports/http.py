@@ -1,6 +1,6 @@
-"""GraphQL over HTTP, as its current draft says: https://graphql.github.io/graphql-over-http/draft/
+"""GraphQL over HTTP, after its current draft: https://graphql.github.io/graphql-over-http/draft/
 
-This is the path of every request, so it works on ASGI's messages themselves and prepares what it can.
+Every request passes through here, so it works on raw ASGI messages and precomputes what it can.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SECURITY_HEADERS = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy"
 
 
 class GraphQL:
-    """The ASGI app of one path: POST a request, GET a query, or GET the page to explore with, where there is one."""
+    """The ASGI app of `/graphql`: POST a request, GET a query, or GET GraphiQL, where it is served."""
 
     def __init__(
         self,
@@ -94,13 +94,13 @@ class GraphQL:
         except DocumentRefused as error:
             await out.refused(str(error), error.code)
         except TryAgain as error:
-            # transports/protocol.py drops what still comes of a body, and closes.
+            # transports/protocol.py discards the rest of the body, and closes.
             await out.try_again(error, () if watch.has_body else (CLOSE,))
         except asyncio.CancelledError:
             if watch.aborted is not Abort.DISCONNECTED and not out.is_begun:
                 await out.aborted(watch.aborted)
-            is_told = out.is_begun and self._streams.is_stopping
-            if watch.aborted is None and not is_told:
+            has_answered = out.is_begun and self._streams.is_stopping
+            if watch.aborted is None and not has_answered:
                 raise
         except Exception as error:
             log.error("internal error", request_id=request_id, exc_info=error)
@@ -143,7 +143,7 @@ class GraphQL:
             return
         watch.body_is_read()
         if is_stream:
-            watch.over()  # it may take as long as the client likes
+            watch.over()  # a stream has no time limit
             claims = await authenticate(self._services(), headers.get(b"authorization"))
             await self._events.answer(request, claims, caller_of(scope, headers.get(b"user-agent")), receive, out)
             return
@@ -153,7 +153,7 @@ class GraphQL:
         await out.answer(answer, answer.encode(), media_type, NO_STORE)
 
     async def _get(self, scope: Scope, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
-        shows_anything = bool(scope["query_string"]) and accepts_html(headers.get(b"accept"))  # a browser: JSON as well
+        shows_anything = bool(scope["query_string"]) and accepts_html(headers.get(b"accept"))  # a browser gets JSON too
         media_type = accepted(headers.get(b"accept")) or LEGACY if shows_anything else _media_type(headers)
         request = self._reader.from_query_string(scope["query_string"])
         prepared, context = await self._prepare(scope, headers, request)
@@ -182,7 +182,7 @@ class GraphQL:
         await out.send(204, b"", answer)
 
     async def _request(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes]) -> Request | None:
-        """What the body asks for; None when the client went away before it was there. Raises BadRequest,
+        """The request in the body; None if the client disconnected before it was complete. Raises BadRequest,
         DocumentRefused or Overloaded."""
         length = headers.get(b"content-length", b"")
         declared = int(length) if len(length) < 20 and length.isdigit() else 0
@@ -213,11 +213,11 @@ class GraphQL:
         return self._reader.from_body(body)
 
     def _too_large(self) -> BadRequest:
-        # transports/protocol.py drops what still comes of the body, and closes.
-        return BadRequest(413, f"A request has at most {self._max_body_bytes} bytes.", headers=[CLOSE])
+        # transports/protocol.py discards the rest of the body, and closes.
+        return BadRequest(413, f"The request is larger than {self._max_body_bytes} bytes.", headers=[CLOSE])
 
     async def _prepare(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> tuple[Prepared, Context]:
-        """The request, read and charged to whose it is. Raises Unauthenticated, RateLimited or Overloaded."""
+        """Parses the request and charges its caller. Raises Unauthenticated, RateLimited or Overloaded."""
         services = self._services()
         claims = await authenticate(services, headers.get(b"authorization"))
         caller = caller_of(scope, headers.get(b"user-agent"))
@@ -229,13 +229,13 @@ class GraphQL:
 
 
 def has_no_token(authorization: bytes) -> bool:
-    """Whether a header holds nothing, or `Bearer` and nothing: what clients send that have no token yet."""
+    """Whether a header is empty or just `Bearer`, as from clients that have no token yet."""
     return authorization.strip().lower() in (b"", b"bearer")
 
 
 async def authenticate(services: Services, authorization: bytes | None) -> Claims:
-    """The claims of an Authorization header; anon without a token. Anything else but a valid bearer token raises
-    Unauthenticated."""
+    """The claims of an Authorization header; anonymous claims without a token. Raises Unauthenticated for anything but
+    a valid bearer token."""
     if authorization is None or has_no_token(authorization):
         return ANONYMOUS
     scheme, _, token = authorization.decode("latin-1").partition(" ")
@@ -246,7 +246,7 @@ async def authenticate(services: Services, authorization: bytes | None) -> Claim
 
 
 class _Body:
-    """Receives a request's body, and charges a large one to its address before anybody parses it."""
+    """Receives a request body. A large one is charged to the address before it is parsed."""
 
     __slots__ = ("_address", "_receive", "_services", "uncharged")
 
@@ -254,7 +254,7 @@ class _Body:
         self._receive = receive
         self._services = services
         self._address = address
-        self.uncharged = 0  # bytes that came
+        self.uncharged = 0  # bytes received
 
     async def __call__(self) -> Message:
         """Raises RateLimited."""
@@ -267,7 +267,7 @@ class _Body:
 
 
 class _Out:
-    """Sends the answer to one request."""
+    """Sends the response to one request."""
 
     __slots__ = ("_fixed", "_media_type", "_send", "is_begun", "request_id")
 
@@ -276,7 +276,7 @@ class _Out:
         self.request_id = request_id
         origin = headers.get(b"origin")
         self._fixed = [VARY, *SECURITY_HEADERS, *(origins.headers(origin) if origin is not None else ())]
-        # An error is told even to those who accept no type of ours.
+        # Errors are sent even to clients that accept none of our types.
         self._media_type = accepted(headers.get(b"accept")) or LEGACY
         self.is_begun = False
 
@@ -293,25 +293,25 @@ class _Out:
     async def error(
         self, status: int, message: str, code: str, headers: Sequence[tuple[bytes, bytes]] = (), **extensions: Any
     ) -> None:
-        """An answer without data: nothing ran."""
+        """Sends an error for a request that did not run."""
         body = msgspec.json.encode({"errors": [{"message": message, "extensions": {"code": code, **extensions}}]})
         length = (b"content-length", str(len(body)).encode())
         await self.send(status, body, [self._media_type.content_type, length, NO_STORE, *headers])
 
     async def refused(self, message: str, code: str) -> None:
-        """The document is not to run."""
+        """Sends the refusal of a document."""
         await self.error(self._media_type.refused, message, code)
 
     async def try_again(self, error: TryAgain, headers: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        """Too much was asked for lately, or something is unavailable now."""
+        """Sends 429 over a rate limit, and 503 while something is unavailable."""
         status = 429 if isinstance(error, RateLimited) else 503
         retry = (b"retry-after", str(error.retry_after).encode())
         await self.error(status, str(error), error.code, [retry, *headers], retryAfter=error.retry_after)
 
     async def aborted(self, why: Abort | None) -> None:
-        """Too late, or the server stops."""
+        """Sends a timeout, or that the server is stopping."""
         if why is Abort.BODY_TIMED_OUT:
-            await self.error(408, "The body took too long to come.", "BAD_REQUEST", [CLOSE])
+            await self.error(408, "The body took too long to arrive.", "BAD_REQUEST", [CLOSE])
         elif why is Abort.TIMED_OUT:
             await self.try_again(Timeout("The request took too long."))
         else:
@@ -321,18 +321,18 @@ class _Out:
         await self.error(500, INTERNAL_MESSAGE, "INTERNAL_SERVER_ERROR", requestId=self.request_id)
 
     async def begin(self, content_type: tuple[bytes, bytes]) -> None:
-        """An answer that comes in parts."""
+        """Starts a streamed response."""
         self.is_begun = True
         request_id = (b"x-request-id", self.request_id.encode())
         headers = [content_type, NO_STORE, (b"x-accel-buffering", b"no"), request_id, *self._fixed]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def part(self, body: bytes, *, is_last: bool = False) -> None:
-        """More of it."""
+        """Sends the next part."""
         await self._send({"type": "http.response.body", "body": body, "more_body": not is_last})
 
     def drop(self) -> None:
-        """Ends an answer in parts whose client takes nothing."""
+        """Aborts a streamed response whose client does not read."""
         drop(self._send)
 
     async def send(self, status: int, body: bytes, headers: Headers) -> None:
@@ -344,7 +344,7 @@ class _Out:
 
 
 def headers_of(given: Sequence[tuple[bytes, bytes]]) -> dict[bytes, bytes]:
-    """By name; those given several times are joined, so that none of them is overlooked."""
+    """Headers by name; repeated ones are joined with commas, so that none is ignored."""
     headers = dict(given)
     if len(headers) == len(given):
         return headers

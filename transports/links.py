@@ -1,4 +1,4 @@
-"""Links that leave the app: `/r/<token>`, which leads to a shop, and `/g/<token>`, the page of a gift link."""
+"""Links that leave the app: `/r/<token>` redirects to a shop, `/g/<token>` is the page of a gift link."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from transports.pages import HEADERS, fill, form, limited, notice, page
 from transports.prefetch import is_prefetch
 
 _HOST = re.compile(r"[a-z0-9.-]+(:[0-9]+)?", re.IGNORECASE)
-# Chromium holds form-action against every redirect that follows, and shops are reached through hosts of affiliate
-# networks that we do not know.
+# Chromium applies form-action to every redirect that follows, and shops are reached through hosts of affiliate networks
+# that are not known beforehand.
 _FORM_ACTION = "'self' https:"
 _SUMMARY_LENGTH = 200
 
@@ -44,12 +44,12 @@ async def _follow_tracked_link(http: HttpRequest, services: Services, visitor: C
 
 
 def _is_by_a_person(http: HttpRequest, visitor: Caller) -> bool:
-    """Whether somebody asked to see the shop; link previews, crawlers and browsers that load pages ahead did not."""
+    """Whether a person followed the link, as opposed to a link preview, a crawler or a browser's prefetch."""
     return http.method == "GET" and not is_prefetch(http.headers.raw) and not is_crawler(visitor.user_agent)
 
 
 async def _gift_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:
-    """GET shows what the link is about, to previewers too. Only the page's button, which POSTs, uses the link."""
+    """GET shows the page, also to link previews. Only the page's button, which POSTs, uses the link up."""
     token = http.path_params["token"]
     try:
         if http.method == "POST":
@@ -59,7 +59,7 @@ async def _gift_link(http: HttpRequest, services: Services, visitor: Caller) -> 
                 return RedirectResponse(target, 303, headers=HEADERS)
         return _page(services, token, await gift_links.show(services, token), is_late=http.method == "POST")
     except (NotFound, Expired, LimitReached):
-        # One answer for all of them: who guesses or keeps links does not learn which there were.
+        # The same answer for all three, so that guessing does not reveal which links existed.
         return notice(
             "This link leads nowhere",
             "It may have expired, been used already, or been copied only in part. Ask the person who sent it for a new "
@@ -101,7 +101,7 @@ def _page(services: Services, token: str, shown: gift_links.Shown, *, is_late: b
 
 
 def _image(url: str | None) -> tuple[str, str]:
-    """A picture's URL and its origin for a Content-Security-Policy; nothing where a policy cannot name its host."""
+    """A picture's URL, and its origin for a Content-Security-Policy; empty if a policy cannot name its host."""
     try:
         parts = urlsplit(url or "")
     except ValueError:

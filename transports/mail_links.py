@@ -1,5 +1,5 @@
-"""The pages behind the links of mails, for where no app has its own: `/verify-email` and `/reset-password`. Opening one
-changes nothing, because mail scanners open links; its button does."""
+"""The pages behind the links in mails, for deployments whose app has none: `/verify-email` and `/reset-password`.
+Opening one changes nothing, because mail scanners open links; only its button does."""
 
 from __future__ import annotations
 
@@ -82,5 +82,5 @@ def _refused(what_next: str) -> Response:
 
 
 def _path(services: Services, path: str) -> str:
-    """As browsers see it, below PUBLIC_URL."""
+    """The path as browsers see it, with the prefix of PUBLIC_URL."""
     return urlsplit(services.settings.base_url).path + path

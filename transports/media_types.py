@@ -1,4 +1,4 @@
-"""What a client accepts, and what it sent: headers that hold media types."""
+"""Content negotiation: the Accept and Content-Type headers."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ CACHE_HEADERS = 256
 
 @dataclass(frozen=True, slots=True)
 class MediaType:
-    """Of an answer. `refused`: the status for a document that never ran, which tools that know nothing but JSON take
-    for a failure of the network."""
+    """The media type of a response. `refused`: the status for a document that never ran. Clients that know only plain
+    JSON would take a 4xx for a failure of the network."""
 
     content_type: tuple[bytes, bytes]
     refused: int
@@ -24,34 +24,34 @@ class MediaType:
 LEGACY = MediaType((b"content-type", b"application/json; charset=utf-8"), 200)
 CURRENT = MediaType((b"content-type", b"application/graphql-response+json; charset=utf-8"), 400)
 
-# In order of preference where the client has none.
+# In order of preference, for clients without one.
 _OFFERED = ((JSON, LEGACY), (GRAPHQL_JSON, CURRENT))
 
 
 @functools.lru_cache(maxsize=CACHE_HEADERS)
 def accepted(accept: bytes | None) -> MediaType | None:
-    """The best type for an Accept header; None where none is accepted. Without the header: JSON."""
+    """The best type for an Accept header; None if no type is acceptable. Without the header: JSON."""
     if accept is None or not accept.strip():
         return LEGACY
     ranges = _ranges(accept[:MAX_ACCEPT_LENGTH].decode("latin-1"))
     best, best_quality = None, 0.0
     for name, media_type in _OFFERED:
         quality = _quality(name, ranges)
-        # Named together at equal quality, the one made for GraphQL says more.
+        # At equal quality, the media type made for GraphQL wins if it is named.
         if quality > best_quality or (quality == best_quality > 0 and GRAPHQL_JSON in ranges):
             best, best_quality = media_type, quality
     return best
 
 
 def prefers_events(accept: bytes | None) -> bool:
-    """Whether answers are to come as server-sent events: only where these are named first. Some clients name them last,
-    for subscriptions, on every request."""
+    """Whether to answer with server-sent events: only if they come first. Some clients list them last on every request,
+    for the sake of subscriptions."""
     return accept is not None and accept[:MAX_ACCEPT_LENGTH].lower().lstrip().startswith(EVENTS)
 
 
 @functools.lru_cache(maxsize=CACHE_HEADERS)
 def prefers_html(accept: bytes | None) -> bool:
-    """Whether a page is wanted more than JSON: as browsers do that open an address. Named beside */* it is."""
+    """Whether HTML is preferred over JSON, as by a browser that opens a URL. `text/html, */*` counts as well."""
     if not accepts_html(accept) or accept is None:
         return False
     ranges = _ranges(accept[:MAX_ACCEPT_LENGTH].decode("latin-1"))
@@ -60,7 +60,7 @@ def prefers_html(accept: bytes | None) -> bool:
 
 
 def accepts_html(accept: bytes | None) -> bool:
-    """Whether this is somebody who looks at a page."""
+    """Whether the client is a browser that opens a page."""
     return accept is not None and b"text/html" in accept[:MAX_ACCEPT_LENGTH]
 
 
@@ -77,7 +77,7 @@ def is_json(content_type: bytes) -> bool:
 
 
 def _ranges(accept: str) -> dict[str, float]:
-    """Media ranges and their quality. What makes no sense counts as not accepted."""
+    """Media ranges with their quality; 0 for a malformed one."""
     found: dict[str, float] = {}
     for part in accept.lower().split(","):
         name, *parameters = part.split(";")
@@ -100,7 +100,7 @@ def _number(text: str) -> float:
 
 
 def _quality(name: str, ranges: dict[str, float]) -> float:
-    """What the most specific range says."""
+    """The quality of the most specific range that matches."""
     for candidate in (name, f"{name.partition('/')[0]}/*", "*/*"):
         if candidate in ranges:
             return ranges[candidate]

@@ -1,4 +1,4 @@
-"""Which web pages of other origins may read answers (CORS) and open WebSockets."""
+"""Which origins may read responses (CORS) and open WebSockets."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from settings import Settings
 
 Headers: TypeAlias = "list[tuple[bytes, bytes]]"
 
-PREFLIGHT_SECONDS = 7200  # browsers keep no answer for longer
+PREFLIGHT_SECONDS = 7200  # the longest that Chromium caches a preflight response
 _REQUEST_HEADERS = (
     *("authorization", "content-type", "x-aclue-cost", "x-aclue-receipt"),
-    # Read by nobody here; Apollo Client, OpenTelemetry and Sentry send them, and browsers would refuse the request.
+    # Unused here, but Apollo Client, OpenTelemetry and Sentry send them; preflights would fail without them.
     *("apollographql-client-name", "apollographql-client-version", "apollo-require-preflight"),
     *("traceparent", "tracestate", "baggage", "sentry-trace"),
 )
@@ -22,8 +22,7 @@ _ANSWER_HEADERS = b"etag, retry-after, server-timing, x-request-id"
 
 
 class Origins:
-    """The allow-list CORS_ORIGINS. Nothing here is about who may ask: that is the token's to say, and no cookie is
-    ever read."""
+    """The allow-list CORS_ORIGINS. It is no access control: that is up to the token, and no cookie is ever read."""
 
     def __init__(self, settings: Settings) -> None:
         self._allowed = [_pattern(origin) for origin in settings.allowed_origins]
@@ -34,13 +33,14 @@ class Origins:
         self._known = functools.lru_cache(maxsize=256)(self._allows)
 
     def allows(self, origin: bytes) -> bool:
-        """Whether pages of this origin may read answers."""
+        """Whether pages of this origin may read responses."""
         return self._known(origin)
 
     def may_connect(self, origin: bytes | None, reached: bytes) -> bool:
-        """Whether pages of this origin may open a WebSocket, where browsers enforce nothing themselves. Ours may, and
-        whatever is no browser. In development ours are also those of the address that the server was `reached` at, by
-        its Host header: in production a domain of somebody else may lead here (DNS rebinding), and PUBLIC_URL knows."""
+        """Whether pages of this origin may open a WebSocket, for which browsers do not enforce CORS. Allowed: the
+        origin of PUBLIC_URL, those in CORS_ORIGINS, and clients without an origin, which are no browsers. In
+        development also the origin `reached`, from the Host header; in production an attacker's domain could resolve
+        to this server (DNS rebinding)."""
         if origin is None or self.allows(origin):
             return True
         given = origin.lower()
@@ -51,13 +51,14 @@ class Origins:
         return any(pattern.fullmatch(text) for pattern in self._allowed)
 
     def headers(self, origin: bytes) -> Headers:
-        """What an answer to a page of this origin says; nothing where it is not allowed."""
+        """CORS headers of every response to this origin; empty if it is not allowed."""
         if not self.allows(origin):
             return []
         return [(b"access-control-allow-origin", origin), (b"access-control-expose-headers", _ANSWER_HEADERS)]
 
     def preflight(self, origin: bytes) -> Headers:
-        """What a browser that asks beforehand is told besides: `headers` stand on every answer, and none may twice."""
+        """Additional headers of a preflight response. Those of `headers` are on every response already, and must not be
+        repeated."""
         if not self.allows(origin):
             return []
         return [
@@ -68,7 +69,7 @@ class Origins:
 
 
 def _pattern(origin: str) -> re.Pattern[str]:
-    """Of an entry in CORS_ORIGINS: *. is any subdomain, however deep, and :* any port, or none."""
+    """Compiles an entry of CORS_ORIGINS: `*.` matches subdomains of any depth, `:*` any port or none."""
     text = re.escape(origin)
     text = text.replace(r"://\*\.", r"://(?:[a-z0-9_-]+\.)+").replace(r":\*", "(?::[0-9]{1,5})?")
     return re.compile(text)

@@ -1,4 +1,4 @@
-"""HTML pages of this server: templates of `web/pages`, which escape what they are filled with. No page has a script."""
+"""HTML pages of this server: templates in `web/pages`, filled with escaped values. No page has a script."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from services.services import Services
 from transports.streams import caller_of
 
 PAGES = Path(__file__).resolve().parents[1] / "web" / "pages"
-VISIT_COST = 100  # charged to the address against rate limits: visits may write
+VISIT_COST = 100  # charged against the address's rate limit, as visits may write
 MAX_FORM_BYTES = 20_000
 MAX_FORM_FIELDS = 10
 FORM_TYPE = "application/x-www-form-urlencoded"
-# Nobody may cache an answer, and search engines may not list its address.
+# Responses must not be cached, nor their URLs indexed.
 HEADERS = {"cache-control": "no-store", "x-robots-tag": "noindex, nofollow"}
 
 Answer = Callable[[HttpRequest, Services, Caller], Awaitable[Response]]
 
 
 class Html(str):
-    """Text that is HTML already."""
+    """A string that is HTML already, and is not escaped."""
 
 
 class _FormRefused(Exception):
@@ -56,7 +56,7 @@ def _style() -> tuple[Html, str]:
 
 
 def fill(name: str, /, **values: str) -> Html:
-    """The template with these values: as they are where they are Html, else escaped."""
+    """The template filled with these values; they are escaped unless they are Html."""
     escaped = {key: value if isinstance(value, Html) else html.escape(value) for key, value in values.items()}
     return Html(_template(name).substitute(escaped))
 
@@ -64,7 +64,7 @@ def fill(name: str, /, **values: str) -> Html:
 def page(
     title: str, body: Html, *, head: Html = Html(""), status: int = 200, form_action: str = "'self'", image: str = ""
 ) -> Response:
-    """The answer with a whole page. `image` is the origin that a picture may come from."""
+    """A response with a whole page. `image` is the origin that pictures may be loaded from."""
     style, style_source = _style()
     policy = [
         "default-src 'none'",
@@ -79,12 +79,12 @@ def page(
 
 
 def notice(title: str, text: str, *, status: int = 200) -> Response:
-    """A page that says one thing."""
+    """A page with a single message."""
     return page(title, fill("notice", title=title, text=text), status=status)
 
 
 def limited(answer: Answer) -> Callable[[HttpRequest], Awaitable[Response]]:
-    """An endpoint that charges each visit to its address. HEAD is answered as GET is, without a body."""
+    """Wraps an endpoint: each visit is charged to the address, and HEAD is answered like GET, without a body."""
 
     async def limited_answer(http: HttpRequest) -> Response:
         services: Services = http.app.state.services
@@ -109,8 +109,8 @@ def limited(answer: Answer) -> Callable[[HttpRequest], Awaitable[Response]]:
 
 
 async def form(http: HttpRequest) -> dict[str, str]:
-    """The fields of a form that this server's own page sent; none where another site's page sent it."""
-    # Origin says nothing: it is "null" under our Referrer-Policy.
+    """The fields of a form; empty if a page of another site sent it (CSRF)."""
+    # The Origin header is of no use: it is "null" under our Referrer-Policy.
     is_ours = http.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
     body = await _body(http)
     if not is_ours or http.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
@@ -123,12 +123,12 @@ async def form(http: HttpRequest) -> dict[str, str]:
 
 
 def _too_large() -> _FormRefused:
-    return _FormRefused(413, f"A form has at most {MAX_FORM_BYTES} bytes.")
+    return _FormRefused(413, f"The form is larger than {MAX_FORM_BYTES} bytes.")
 
 
 async def _body(http: HttpRequest) -> bytes:
     body = bytearray()
-    declared = http.headers.get("content-length", "")  # the parser refuses what is no number
+    declared = http.headers.get("content-length", "")  # the HTTP parser accepts numbers only
     if declared and int(declared) > MAX_FORM_BYTES:
         raise _too_large()
     try:
@@ -138,7 +138,7 @@ async def _body(http: HttpRequest) -> bytes:
                 if len(body) > MAX_FORM_BYTES:
                     raise _too_large()
     except TimeoutError:
-        raise _FormRefused(408, "The form took too long to come.") from None
+        raise _FormRefused(408, "The form took too long to arrive.") from None
     except ClientDisconnect:
         raise _FormRefused(400, "The form ended early.") from None
     return bytes(body)

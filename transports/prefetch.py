@@ -1,4 +1,4 @@
-"""Requests that nobody made on purpose: browsers that load pages ahead, and previews that say so."""
+"""Detects prefetches by browsers and link previews that identify themselves."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ _PREFETCH = re.compile(rb"prefetch|prerender|preview", re.IGNORECASE)
 
 
 def is_prefetch(headers: Iterable[tuple[bytes, bytes]]) -> bool:
-    """Whether one of these headers of a request, with names in lower case, says that it is loaded ahead."""
+    """Whether the headers, with names in lower case, mark the request as a prefetch."""
     return any(name in _HEADERS and _PREFETCH.search(value) for name, value in headers)

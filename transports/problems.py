@@ -1,4 +1,4 @@
-"""What goes wrong with one operation of a stream, which goes on: as the `errors` of an answer without data."""
+"""Errors of a single operation on a stream, which itself stays open: rendered as `errors` without `data`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transports.requests import BadRequest
 
 
 class Refused(Exception):
-    """A subscription that is not to run; `answer` says why."""
+    """A subscription was refused; `answer` says why."""
 
     def __init__(self, answer: Answer) -> None:
         super().__init__("refused")
@@ -18,7 +18,7 @@ class Refused(Exception):
 
 
 class Broken(RequestError):
-    """A fault of ours; it stands in the log under this id."""
+    """An internal error, logged under this id."""
 
     def __init__(self, request_id: str) -> None:
         super().__init__(INTERNAL_MESSAGE)
@@ -29,7 +29,7 @@ PROBLEMS = (BadRequest, AclueError, Refused)
 
 
 def problems(error: BadRequest | AclueError | Refused) -> Errors:
-    """The `errors` of an answer without data."""
+    """The `errors` of a response without `data`."""
     if isinstance(error, Refused):
         return error.answer.errors or []
     extensions: dict[str, Any] = {"code": error.code}

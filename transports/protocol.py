@@ -1,4 +1,4 @@
-"""HTTP/1.1 as uvicorn speaks it, with limits on what comes before a body: nothing of ours sees a request until its
+"""uvicorn's HTTP/1.1 protocol, with limits on everything that the app cannot limit: it sees a request only once its
 headers are complete."""
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from transports.request_ids import new_request_id
 
 MAX_HEAD_BYTES = 65_536  # request line and headers
 MAX_HEADERS = 200
-MAX_BYTES_BESIDE = 1_048_576  # sizes of chunks, what stands beside these, and trailers
+MAX_OVERHEAD_BYTES = 1_048_576  # chunked-encoding overhead: chunk sizes, chunk extensions and trailers
 HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later request, to the end of its headers
 
-MAX_LINGER_BYTES = 10_000_000  # of a body whose request has been answered
+MAX_LINGER_BYTES = 10_000_000  # discarded of a body whose request has been answered
 LINGER_SECONDS = 10.0
 
-SEND_SECONDS = 60.0  # in which a client has to take some of what waits for it; as nginx's send_timeout
+SEND_SECONDS = 60.0  # within which a client has to read some of the response; like nginx's send_timeout
 
-# A request that waits behind another takes some seventy times its bytes once it is parsed. So what comes is parsed in
-# pieces, and no further while so many wait.
+# A parsed, pipelined request takes about seventy times its size on the wire. So input is parsed in pieces, and parsing
+# pauses while MAX_PIPELINED requests are waiting.
 PIECE_BYTES = 4096
 MAX_PIPELINED = 16
 MAX_UNPARSED_BYTES = 1_048_576  # a few reads: whoever waits for an event may resume them
@@ -37,8 +37,8 @@ _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
 
 
 class _Transport:
-    """Sends the head of an answer together with its body, where that follows at once: uvicorn writes them apart, and
-    each write is a call of the system that may wake the client. Asks `lingers` before it closes."""
+    """Sends the head of a response together with the body if that follows at once: uvicorn writes them separately, and
+    each write is a system call that may wake the client. Calls `lingers` before closing."""
 
     __slots__ = ("_head", "_leave", "_lingers", "_loop", "_progress", "_transport", "_write", "is_closing")
 
@@ -62,7 +62,7 @@ class _Transport:
         return True
 
     def over(self) -> None:
-        """The connection is lost."""
+        """Called when the connection is lost."""
         if self._progress is not None:
             self._progress.cancel()
         if self._leave is not None:
@@ -94,22 +94,22 @@ class _Transport:
             self._transport.write_eof()
 
     def expect_progress(self) -> None:
-        """What waits to be sent has to become less: a transport is closed, or resumes writing, only once the client has
-        taken it."""
+        """Aborts the connection unless the write buffer shrinks: a transport closes, or resumes writing, only once the
+        client has read what is in it."""
         if self._progress is None and self._transport.get_write_buffer_size():
-            self._look_later()
+            self._schedule_check()
 
-    def _look_later(self) -> None:
+    def _schedule_check(self) -> None:
         left = self._transport.get_write_buffer_size()
-        self._progress = self._loop.call_later(SEND_SECONDS, self._look, left)
+        self._progress = self._loop.call_later(SEND_SECONDS, self._check_progress, left)
 
-    def _look(self, before: int) -> None:
+    def _check_progress(self, before: int) -> None:
         self._progress = None
         left = self._transport.get_write_buffer_size()
         if left >= before:
             self._transport.abort()
         elif left:
-            self._look_later()
+            self._schedule_check()
 
     def _flush(self) -> None:
         head, self._head = self._head, b""
@@ -125,7 +125,7 @@ def _yes() -> bool:
 
 
 def refusal(status: bytes, text: bytes) -> bytes:
-    """The answer to what no app ever sees, after which the connection is closed."""
+    """A response from below the app, after which the connection is closed."""
     headers = b"x-request-id: %b\r\nconnection: close\r\ncontent-type: text/plain\r\ncontent-length: %d" % (
         new_request_id().encode(),
         len(text),
@@ -134,7 +134,7 @@ def refusal(status: bytes, text: bytes) -> bytes:
 
 
 class BoundedProtocol(HttpToolsProtocol):
-    """For uvicorn's setting `http`. Headers that come in one piece, as most do, cost one comparison.
+    """For uvicorn's setting `http`. Headers that arrive in one piece, as most do, cost one comparison.
 
     A connection ends by itself in each of its states:
 
@@ -143,8 +143,8 @@ class BoundedProtocol(HttpToolsProtocol):
     | the head of a request is incomplete | HEAD_SECONDS, MAX_HEAD_BYTES or MAX_HEADERS |
     | a body is incomplete, its request unanswered | what the app allows: REQUEST_TIMEOUT |
     | a body is incomplete, its request answered | LINGER_SECONDS or MAX_LINGER_BYTES |
-    | requests wait behind one that is being answered | as the one in front; beyond MAX_PIPELINED they are not read |
-    | an answer is not taken, also while closing | SEND_SECONDS without progress |
+    | pipelined requests wait | as the request in front of them; beyond MAX_PIPELINED they are not read |
+    | a response is not read, also while closing | SEND_SECONDS without progress |
     | idle | uvicorn's timeout_keep_alive |
     | idle or held up, and places run out | see transports/connections.py |
     | a WebSocket's handshake, or an open WebSocket | see transports/websocket_protocol.py |
@@ -154,9 +154,9 @@ class BoundedProtocol(HttpToolsProtocol):
         super().__init__(*arguments, **options)
         self._places = connections
         self._is_in_head = True
-        self._is_between = False  # requests: the last one has come completely, the next has not begun
-        self._has_ended = False  # a request in the piece that is being read
-        self._head_bytes = self._bytes_beside = 0
+        self._is_between = False  # requests: the last one is complete, the next has not started
+        self._has_ended = False  # whether a request ended in the piece that is being parsed
+        self._head_bytes = self._overhead_bytes = 0
         self._patience: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._linger_bytes = MAX_LINGER_BYTES
@@ -193,7 +193,7 @@ class BoundedProtocol(HttpToolsProtocol):
             self._receive_pieces()
 
     def _receive_pieces(self) -> None:
-        """Parses what has come, until too many requests wait. Then nothing more is read."""
+        """Parses buffered input until MAX_PIPELINED requests are waiting, then pauses reading."""
         while self._unparsed and len(self.pipeline) < MAX_PIPELINED and not self.transport.is_closing():
             piece = bytes(self._unparsed[:PIECE_BYTES])
             del self._unparsed[:PIECE_BYTES]
@@ -203,7 +203,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif len(self._unparsed) > MAX_UNPARSED_BYTES:
             self.transport.abort()
         elif self._unparsed:
-            self._stop_waiting()  # for the end of a head: it is here
+            self._stop_waiting()  # for the end of a head: it is in the buffer
             self.flow.pause_reading()
 
     def handle_websocket_upgrade(self) -> None:
@@ -223,11 +223,11 @@ class BoundedProtocol(HttpToolsProtocol):
         if self._is_between and not self._has_ended and self.cycle.response_complete:
             self._is_in_head = True  # blank lines before a request: uvicorn's timer of idle connections is off
         if not self._is_in_head:
-            self._bytes_beside += len(data)
-            if self._bytes_beside > MAX_BYTES_BESIDE:
+            self._overhead_bytes += len(data)
+            if self._overhead_bytes > MAX_OVERHEAD_BYTES:
                 self._refuse(b"")
             return
-        if not self._has_ended:  # else most of this may be what came before
+        if not self._has_ended:  # else most of the piece may belong to the request before
             self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
@@ -235,8 +235,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._wait()
 
     def _parse(self, data: bytes) -> None:
-        """As uvicorn does; but an upgrade that is not taken is ignored (RFC 9110, 7.8). The parser assumes that each
-        one is taken, and so that no body follows."""
+        """Like uvicorn's, but an unsupported upgrade is ignored (RFC 9110, 7.8). The parser assumes that every upgrade
+        is accepted, and therefore that no body follows."""
         self._unset_keepalive_if_required()
         rest: bytes | memoryview = memoryview(data)
         try:
@@ -261,12 +261,12 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.parser.get_method() == b"GET" and super()._should_upgrade_to_ws()
 
     def _ignores_upgrade(self) -> bool:
-        """Whether the request asks for an upgrade that is not taken. CONNECT is an upgrade of its own kind."""
+        """Whether the request asks for an unsupported upgrade. To the parser, CONNECT is an upgrade too."""
         is_upgrade: bool = self.parser.should_upgrade()
         return is_upgrade and self.parser.get_method() != b"CONNECT" and not self._should_upgrade()
 
     def _parse_again_without_upgrade(self) -> None:
-        """The head of the request, which is complete, by a parser that goes on with its body."""
+        """Feeds the complete head, without the upgrade, to a new parser, which then parses the body."""
         lines = [b"%b %b HTTP/%b" % (self.parser.get_method(), self.url, self.parser.get_http_version().encode())]
         lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
         self.parser = httptools.HttpRequestParser(self)
@@ -279,7 +279,7 @@ class BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Those after a body are nobody's: a proxy that sets or takes away headers may let them through."""
+        """Ignores trailers: a proxy that sets or strips headers may let them through."""
         if self._is_in_head and not self.transport.is_closing():
             super().on_header(name, value)
             if len(self.headers) > MAX_HEADERS:
@@ -292,14 +292,14 @@ class BoundedProtocol(HttpToolsProtocol):
             self._refuse(BAD_REQUEST, b"A request for a WebSocket has no body.")
             return
         self._is_in_head = False
-        self._head_bytes = self._bytes_beside = 0
+        self._head_bytes = self._overhead_bytes = 0
         self._stop_waiting()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
         if self.transport.is_closing():
             return
-        self._bytes_beside -= len(body)
+        self._overhead_bytes -= len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
@@ -307,7 +307,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._has_ended = self._is_between = True
         super().on_message_complete()
-        if self._lingering is not None and not self.transport.is_closing():  # the rest of a body is here: idle now
+        if self._lingering is not None and not self.transport.is_closing():  # the body is complete: idle now
             self._lingering.cancel()
             self._lingering = None
             self.cycle.more_body = False
@@ -350,14 +350,14 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.transport.is_closing() or self.transport.get_write_buffer_size() > 0
 
     def _may_upgrade(self) -> bool:
-        """Whether the connection may become a WebSocket: not while answers are due, and not with a body, which no
-        handshake has (RFC 6455, 4.1). The parser would wait for it."""
+        """Whether the connection may become a WebSocket: not while responses are pending, and not with a body, which a
+        handshake never has (RFC 6455, 4.1). The parser would wait for it."""
         length = b"".join(value for name, value in self.headers if name == b"content-length").strip(b"0")
         has_body = bool(length) or any(name == b"transfer-encoding" for name, _ in self.headers)
         return not has_body and (self.cycle is None or self.cycle.response_complete)
 
     def send_400_response(self, msg: str) -> None:
-        """Uvicorn's, for what is no HTTP; with a request id as every answer."""
+        """uvicorn's hook for invalid HTTP; adds a request id as on every response."""
         self._refuse(BAD_REQUEST, msg.encode())
 
     def _wait(self) -> None:
@@ -369,9 +369,9 @@ class BoundedProtocol(HttpToolsProtocol):
             self._patience = None
 
     def _linger(self) -> bool:
-        """Whether to close later: a client that has its answer may still be sending the body. If the connection were
-        closed at once, the client would be reset, often before it has read the answer. So what it sends is read and
-        dropped, up to a limit of bytes and seconds (as nginx's lingering_close)."""
+        """Whether to close later, because a client that has been answered may still be sending the body. Closing at
+        once would send a reset, often before the client has read the response. So the rest of the body is read and
+        discarded, up to a limit of bytes and seconds (like nginx's lingering_close)."""
         cycle = self.cycle
         if self._lingering is not None or cycle is None or not (cycle.response_complete and cycle.more_body):
             return False
@@ -380,19 +380,19 @@ class BoundedProtocol(HttpToolsProtocol):
         return True
 
     def _drop_body(self) -> None:
-        """From here on what comes of the body is dropped, up to the limits."""
+        """Discards the rest of the body, up to the limits."""
         self._linger_bytes = MAX_LINGER_BYTES
         self._lingering = self.loop.call_later(LINGER_SECONDS, self.transport.close)
 
     def _owes_an_answer(self) -> bool:
-        """Whether the next thing to be sent is an answer to another request than the one that came last."""
+        """Whether the next response is to an earlier request than the last one received."""
         cycle = self.cycle
         if cycle is None or cycle.response_complete:
             return False
         return self._is_in_head or cycle.response_started or bool(self.pipeline)
 
     def _refuse(self, status: bytes, text: bytes = b"") -> None:
-        """Ends the connection, after an answer where there is a status and no other answer is due."""
+        """Closes the connection, after a response if there is a status and no other response is due."""
         self._stop_waiting()
         if self.transport.is_closing():
             return

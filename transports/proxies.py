@@ -1,4 +1,4 @@
-"""Whose request it is where proxies pass it on: X-Forwarded-For, as far as trusted proxies wrote it."""
+"""The client's address behind proxies: X-Forwarded-For, as far as trusted proxies wrote it."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from starlette.types import Scope
 
 from domain.networks import Address, parse_address
 
-MAX_HOPS = 20  # proxies that may stand between a client and this server
+MAX_HOPS = 20  # proxies between a client and this server
 
 
 class Proxies:
-    """Each proxy appends the address that it was asked by, so the header is read from its end: an entry is believed
-    when everybody who handled it since is trusted. What stands further left may be anybody's invention."""
+    """Each proxy appends the address of its peer, so the header is read from the right: an entry is believed if all
+    proxies after it are trusted. Anything further left may be forged."""
 
     def __init__(self, trusted: Sequence[IPv4Network | IPv6Network]) -> None:
         self._trusted = trusted
         self._trusts = functools.lru_cache(1024)(self._is_trusted)
 
     def resolve(self, scope: Scope) -> None:
-        """Puts the client's address into the scope, in place of the proxy's. An entry that is no address is not
-        believed: the proxy that wrote it counts."""
+        """Replaces the proxy's address in the scope by the client's. An entry that is not an address is not believed:
+        the proxy that wrote it counts as the client."""
         peer = scope["client"]
         address = parse_address(peer[0]) if self._trusted and peer else None
         if address is None or not self._trusts(address):
@@ -43,7 +43,7 @@ class Proxies:
 
 
 def _without_port(entry: str) -> str:
-    """Of 1.2.3.4:80 and [2001:db8::1]:443 the address; an IPv6 one without brackets has no port."""
+    """The address in 1.2.3.4:80 or [2001:db8::1]:443; an IPv6 address without brackets has no port."""
     if entry.startswith("["):
         return entry[1:].partition("]")[0]
     return entry.partition(":")[0] if entry.count(":") == 1 else entry

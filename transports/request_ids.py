@@ -1,4 +1,4 @@
-"""Ids of requests: in each answer, in the log, and in what Postgres notes beside a change."""
+"""Request ids: in each response, in the log, and in the audit log."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from db.claims import REQUEST_ID
 
 
 def new_request_id() -> str:
-    """The id of the request that this task answers from now on."""
+    """Generates the id of the request that this task is going to answer."""
     request_id = secrets.token_hex(8)
     REQUEST_ID.set(request_id)
     return request_id

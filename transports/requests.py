@@ -1,4 +1,4 @@
-"""Bodies and query strings become requests, or are refused with a reason before anything is looked up."""
+"""Parses bodies and query strings into requests, or refuses them before anything is looked up."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from engine.trusted_documents import TrustedDocuments
 from services.services import Services
 from settings import Settings
 
-PLANNED_FIELD_PRICE = 2  # values that a field costs which a new document may have compiled
+PLANNED_FIELD_PRICE = 2  # values charged for each field that a new document may have compiled
 MAX_PARAMETERS = 20
-LARGE_BYTES = 10_000  # of a body; smaller ones are parsed in no more time than charging takes
-BYTES_FOR_1 = 100
-MAX_VALUES = 10_000  # of variables, and of extensions, judged by their commas; each is looked at several times
-DOCUMENT_IDS = ("documentId", "doc_id", "id")  # GraphQL over HTTP; Relay; both are seen
+LARGE_BYTES = 10_000  # of a body; parsing a smaller one takes no longer than charging for it
+BYTES_PER_COST_UNIT = 100
+MAX_VALUES = 10_000  # of variables and of extensions, counted by commas; each value is visited several times
+DOCUMENT_IDS = ("documentId", "doc_id", "id")  # in GraphQL over HTTP; in Relay; in either
 PARAMETERS = ("query", *DOCUMENT_IDS, "variables", "operationName", "extensions")
 
 _NOTHING = msgspec.Raw(b"null")
 _SURROGATE = re.compile("[\ud800-\udfff]")
-_MAY_BE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")  # an escape; or UTF-8, where it is wrong
+_MAY_BE_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")  # an escape, or invalid UTF-8
 
 
 class BadRequest(Exception):
-    """The request is not GraphQL over HTTP; nothing was looked at."""
+    """The request is not GraphQL over HTTP."""
 
     def __init__(
         self, status: int, message: str, code: str = "BAD_REQUEST", headers: Sequence[tuple[bytes, bytes]] = ()
@@ -46,19 +46,18 @@ class BadRequest(Exception):
 
 
 async def charge_bytes(services: Services, address: str, size: int) -> None:
-    """Takes the price of so many bytes from an address's limits: of those who sent them nothing else is known. Raises
-    RateLimited."""
+    """Charges an address for so many bytes, when nothing else is known about their sender. Raises RateLimited."""
     await services.rate_limits.take_address(address, price_of_bytes(size))
 
 
 def price_of_bytes(size: int) -> int:
-    """What reading so many bytes costs: before it is done where they are many, and where they are few only if they are
-    refused, as what is answered is charged otherwise."""
-    return 1 + size // BYTES_FOR_1
+    """The charge for reading so many bytes. Large inputs are charged before they are parsed; small ones only if they
+    are refused, as the price of a request that runs covers them."""
+    return 1 + size // BYTES_PER_COST_UNIT
 
 
 async def prepare(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> Prepared:
-    """Reads a request's text, and takes what that and running it cost from its caller's limits. Raises RateLimited."""
+    """Parses a request, and charges its caller for parsing and running it. Raises RateLimited."""
     reading = engine.price_of_reading(request.query)
     if reading:
         await services.rate_limits.take(claims, address, reading)
@@ -91,7 +90,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class Reader:
-    """Reads requests within the limits of the settings, and looks up the documents that they name."""
+    """Parses requests within the limits of the settings, and looks up the documents that they name."""
 
     def __init__(self, settings: Settings, trusted: TrustedDocuments) -> None:
         self._text = trusted.text
@@ -102,7 +101,7 @@ class Reader:
 
     def from_body(self, body: bytes) -> Request:
         """The request of a POST. Raises BadRequest or DocumentRefused."""
-        body = body.removeprefix(codecs.BOM_UTF8)  # which parsers of JSON may ignore (RFC 8259, 8.1)
+        body = body.removeprefix(codecs.BOM_UTF8)  # JSON parsers may ignore it (RFC 8259, 8.1)
         try:
             given = _decode_body(body)
         except msgspec.ValidationError as error:
@@ -135,7 +134,7 @@ class Reader:
 
     def _extensions(self, text: bytes) -> dict[str, Any] | None:
         if text.count(b",") > MAX_VALUES:
-            raise BadRequest(400, f"`extensions` hold at most {MAX_VALUES} values.")
+            raise BadRequest(400, f"`extensions` hold more than {MAX_VALUES} values.")
         extensions = self._json(text, "extensions")
         if not isinstance(extensions, dict | None):
             raise BadRequest(400, "`extensions` must be an object.")
@@ -144,21 +143,21 @@ class Reader:
     def _variables(self, raw: msgspec.Raw) -> dict[str, Any] | None:
         text = bytes(raw)
         if len(text) > self._max_variables_bytes:
-            raise BadRequest(400, f"`variables` have at most {self._max_variables_bytes} bytes.")
+            raise BadRequest(400, f"`variables` are larger than {self._max_variables_bytes} bytes.")
         if text.count(b",") > MAX_VALUES:
-            raise BadRequest(400, f"`variables` hold at most {MAX_VALUES} values.")
+            raise BadRequest(400, f"`variables` hold more than {MAX_VALUES} values.")
         variables = self._json(text, "variables")
         if variables is not None and not isinstance(variables, dict):
             raise BadRequest(400, "`variables` must be an object.")
-        # What has few brackets cannot be nested deeply, whatever stands in its strings.
-        most = self._max_variables_depth
-        if text.count(b"{") + text.count(b"[") > most and _is_deeper_than(variables, most):
-            raise BadRequest(400, f"`variables` are nested at most {most} deep.")
+        # Cheap pre-check: with few brackets, nesting cannot be deep.
+        limit = self._max_variables_depth
+        if text.count(b"{") + text.count(b"[") > limit and _is_deeper_than(variables, limit):
+            raise BadRequest(400, f"`variables` are nested more than {limit} deep.")
         return variables
 
     def may_explain(self, text: bytes) -> bool:
-        """Whether something that cannot be read may be parsed once more, to say why: not what is larger than any
-        request that could run."""
+        """Whether invalid input may be parsed a second time to explain the error: not if it is larger than any request
+        that could run."""
         return len(text) <= self._max_explained_bytes and text.count(b",") <= MAX_VALUES
 
     def _json(self, text: bytes, name: str) -> Any:
@@ -168,8 +167,8 @@ class Reader:
             raise self._not_json(text, name) from None
 
     def _not_json(self, text: bytes, name: str | None = None) -> BadRequest:
-        """Why a body, or a parameter of this name, cannot be read: it is not JSON, or it holds a lone surrogate. To say
-        where, it is parsed once more, unless it is larger than any request that could run."""
+        """Explains why a body, or a parameter of this name, is invalid: it is not JSON, or it holds a lone surrogate.
+        To locate that, the input is parsed a second time, unless it is larger than any request that could run."""
         what = f"`{name}`" if name else "The body"
         if _MAY_BE_SURROGATE.search(text) is None:
             return BadRequest(400, f"{what} is not JSON.")
@@ -190,7 +189,7 @@ def _no_query() -> BadRequest:
 
 
 def _mismatch(message: str) -> BadRequest:
-    """What is wrong with JSON that is no request, by what msgspec says: "Expected `str`, got `int` - at `$.query`"."""
+    """Explains JSON that is not a request, from msgspec's message: "Expected `str`, got `int` - at `$.query`"."""
     kind, _, place = message.partition(" - at `$.")
     if place:
         return BadRequest(400, f"`{place.rstrip('`')}` must be a string.")
@@ -200,7 +199,7 @@ def _mismatch(message: str) -> BadRequest:
 
 
 def _places(request: Any) -> Iterator[tuple[str, Any]]:
-    """Each variable, then each member, by name."""
+    """Each variable, then each member of the request, with a description."""
     if not isinstance(request, dict):
         return
     variables = request.get("variables")
@@ -210,7 +209,7 @@ def _places(request: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _surrogate_in(value: Any) -> str | None:
-    """The first lone surrogate of a decoded value, names of members included."""
+    """The first lone surrogate in a decoded value, including names of members."""
     waiting = [value]
     while waiting:
         each = waiting.pop()
@@ -226,9 +225,9 @@ def _surrogate_in(value: Any) -> str | None:
     return None
 
 
-def _is_deeper_than(value: Any, most: int) -> bool:
+def _is_deeper_than(value: Any, limit: int) -> bool:
     level = [value]
-    for _ in range(most):
+    for _ in range(limit):
         below: list[Any] = []
         for each in level:
             if isinstance(each, dict):
@@ -242,10 +241,10 @@ def _is_deeper_than(value: Any, most: int) -> bool:
 
 
 def _parameters(query_string: bytes) -> dict[str, str]:
-    """Of a query string: those that GraphQL over HTTP knows, each at most once."""
+    """Parameters of a query string that GraphQL over HTTP defines, each at most once."""
     parts = query_string.split(b"&")
     if len(parts) > MAX_PARAMETERS:
-        raise BadRequest(400, f"At most {MAX_PARAMETERS} parameters.")
+        raise BadRequest(400, f"The query string has more than {MAX_PARAMETERS} parameters.")
     found: dict[str, str] = {}
     for part in parts:
         name, _, value = part.partition(b"=")

@@ -1,7 +1,7 @@
-"""GraphQL over server-sent events, in distinct connections: a POST whose answer goes on.
+"""GraphQL over server-sent events in distinct connections mode: the response to a POST is a stream.
 https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md
 
-A stream that the server ends of its own accord has no `complete`, so that clients come back.
+A stream that the server ends by itself has no `complete` event, so that clients reconnect.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _TOKEN_IS_OVER = (End.EXPIRED, End.SIGNED_OUT)
 
 
 class Out(Protocol):
-    """Sends an answer in parts."""
+    """Sends a streamed response."""
 
     async def begin(self, content_type: tuple[bytes, bytes]) -> None: ...
 
@@ -39,14 +39,14 @@ class Out(Protocol):
 
 
 class EventStreams:
-    """Answers to those who want events."""
+    """Answers requests with event streams."""
 
     def __init__(self, streams: Streams) -> None:
         self._streams = streams
 
     async def answer(self, request: Request, claims: Claims, caller: Caller, receive: Receive, out: Out) -> None:
-        """Until it is all said or the client has gone away. Before anything is sent it raises Unauthenticated,
-        RateLimited or Overloaded; what is wrong with the document is an event."""
+        """Runs until the operation completes or the client disconnects. Raises Unauthenticated, RateLimited or
+        Overloaded before anything is sent; errors of the document are sent as an event."""
         try:
             with self._streams.opened(caller) as stream:
                 await stream.switch_claims(claims)
@@ -80,7 +80,7 @@ class EventStreams:
 
 
 class _Events:
-    """What is said over one stream."""
+    """Sends the events of one stream."""
 
     def __init__(self, stream: Stream, out: Out, seconds: float) -> None:
         self._stream = stream
@@ -98,7 +98,7 @@ class _Events:
             await self._say(_next(_refused(error)))
 
     async def keep(self, receive: Receive, interval: float) -> None:
-        """Notices that the client goes away, and lets others see that the connection is in use."""
+        """Detects disconnection, and sends keep-alives for proxies that close idle connections."""
         while True:
             try:
                 async with asyncio.timeout(interval):
@@ -110,7 +110,7 @@ class _Events:
                 await self._say(_KEEP_ALIVE)
 
     async def close(self, why: End | None) -> None:
-        """The last part."""
+        """Sends the last part."""
         if why is End.GONE:
             return
         if why is End.TOO_SLOW:
@@ -132,9 +132,9 @@ class _Events:
             self._stream.end(End.TOO_SLOW)
 
 
-async def _within(seconds: float, doing: Awaitable[None]) -> None:
+async def _within(seconds: float, awaitable: Awaitable[None]) -> None:
     async with asyncio.timeout(seconds):
-        await doing
+        await awaitable
 
 
 def _refused(error: BadRequest | AclueError | Refused) -> Answer:

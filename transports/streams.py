@@ -1,7 +1,6 @@
-"""Connections that stay open, whatever carries them: whose they are and until when, how many there may be, and what is
-sent over them.
+"""Long-lived connections of any transport: their claims and expiry, limits on their number, and the operations on them.
 
-WebSockets and server-sent events differ in how they say things; what they may say is decided here.
+WebSockets and server-sent events differ in their framing only; what may be sent is decided here.
 """
 
 from __future__ import annotations
@@ -37,17 +36,17 @@ from transports.requests import prepare
 
 log = structlog.get_logger("aclue.transports")
 
-EVENTS_AT_ONCE = 4  # in work at a time: when everybody's feed changes, requests go on being answered
-UNKNOWN_SHARE = 10  # one of so many places is for those who have shown no token
+EVENTS_AT_ONCE = 4  # events executed concurrently, so that a change for all subscribers does not starve requests
+UNKNOWN_SHARE = 10  # 1/UNKNOWN_SHARE of all places is for unauthenticated connections
 
 
 class End(Enum):
-    """Why a connection is ended by us: a close code of graphql-transport-ws or of WebSockets, and a reason. Clients of
-    that protocol come back after 1001, 1013 and 4403, and not after others."""
+    """Why the server ends a connection: a close code of graphql-transport-ws or of WebSockets, and a reason. Clients of
+    that protocol reconnect after 1001, 1013 and 4403 only."""
 
     GONE = (1005, "")
     STOPPING = (1001, "The server is stopping.")
-    TOO_SLOW = (1013, "Events are not taken fast enough.")
+    TOO_SLOW = (1013, "Events are not read fast enough.")
     TOO_MANY = (1013, "Too many connections.")
     DISPLACED = (1013, "Too many connections from this network.")
     BUSY = (1013, "Try again later.")
@@ -56,7 +55,7 @@ class End(Enum):
     EXPIRED = (4403, "The access token has expired.")
     SIGNED_OUT = (4403, "The session has ended.")
     FORBIDDEN = (4403, "The access token is not valid.")
-    SOMEBODY_ELSE = (4403, "The access token is of somebody else.")
+    SOMEBODY_ELSE = (4403, "The access token belongs to another person.")
 
     @property
     def code(self) -> int:
@@ -68,7 +67,7 @@ class End(Enum):
 
 
 class Ended(Exception):
-    """The connection is to end."""
+    """The connection has to be closed."""
 
     def __init__(self, end: End) -> None:
         super().__init__(end.reason)
@@ -78,9 +77,9 @@ class Ended(Exception):
 class Streams:
     """All open connections of this process.
 
-    Where places run out, networks share them evenly: a newcomer takes the place of the network that holds the most, if
-    that is more than the newcomer's own would. So no few networks can hold all of them. Those who have shown no token
-    have few places: a WebSocket begins like that, whoever opens it, and such a place costs nothing to take.
+    When all places are taken, networks share them evenly: a new connection displaces one of the network that holds the
+    most, if that is more than the new connection's own network would hold. So a few networks cannot occupy all places.
+    Unauthenticated connections have only a small share: every WebSocket starts as one, and opening it is free.
     """
 
     def __init__(self, engine: Engine, settings: Settings, services: Callable[[], Services]) -> None:
@@ -99,14 +98,14 @@ class Streams:
         return len(self._open)
 
     def stop(self) -> None:
-        """Ends all of them, and takes no more."""
+        """Ends all streams, and accepts no new ones."""
         self.is_stopping = True
         for stream in list(self._open):
             stream.end(End.STOPPING)
 
     @contextlib.contextmanager
     def opened(self, caller: Caller) -> Iterator[Stream]:
-        """A connection. Raises Ended where there is no place for it."""
+        """Opens a stream. Raises Ended if a limit is reached."""
         if self.is_stopping:
             raise Ended(End.STOPPING)
         stream = Stream(self, caller)
@@ -117,9 +116,9 @@ class Streams:
             stream.close()
             self._leave(stream)
 
-    def take_place(self, name: str, most: int) -> None:
-        """Raises Ended where all are taken."""
-        if self._places[name] >= most:
+    def take_place(self, name: str, limit: int) -> None:
+        """Raises Ended if all places are taken."""
+        if self._places[name] >= limit:
             raise Ended(End.TOO_MANY)
         self._places[name] += 1
 
@@ -129,17 +128,17 @@ class Streams:
             del self._places[name]
 
     def recognise(self, stream: Stream) -> None:
-        """It has shown whose it is."""
+        """Marks a stream as authenticated."""
         self._unknown.pop(stream, None)
 
     def _enter(self, stream: Stream) -> None:
         for network in stream.networks:
             if self._places[network.name] >= self.settings.max_streams_per_address * network.factor:
                 raise Ended(End.TOO_MANY)
-        most = min(self.settings.max_streams, self._max_streams)
-        if len(self._unknown) >= max(1, most // UNKNOWN_SHARE):
+        limit = min(self.settings.max_streams, self._max_streams)
+        if len(self._unknown) >= max(1, limit // UNKNOWN_SHARE):
             self._make_room(self._unknown, stream, is_contested=True)
-        elif len(self._open) >= most:
+        elif len(self._open) >= limit:
             self._make_room(self._open, stream, is_contested=False)
         self._open[stream] = self._unknown[stream] = None
         for network in stream.networks:
@@ -147,15 +146,16 @@ class Streams:
 
     def _leave(self, stream: Stream) -> None:
         if stream not in self._open:
-            return  # displaced before
+            return  # it was displaced
         del self._open[stream]
         self._unknown.pop(stream, None)
         for network in stream.networks:
             self.leave_place(network.name)
 
     def _make_room(self, pool: Collection[Stream], newcomer: Stream, *, is_contested: bool) -> None:
-        """Ends the oldest of the network that holds the most of these. Raises Ended where the newcomer's would hold
-        more then, or as many; where places are contested, newcomers win a tie: nobody needs such a place for long."""
+        """Ends the oldest stream of the network that holds the most of the pool. Raises Ended if the newcomer's network
+        would then hold more, or as many. In a contested pool the newcomer wins a tie, as nobody needs such a place for
+        long."""
         held = Counter(network for stream in pool for network in stream.networks)
 
         def share(stream: Stream, more: int = 0) -> float:
@@ -182,17 +182,17 @@ class Stream:
         self._place = ""
         self._expiry: asyncio.TimerHandle | None = None
         self._forget_session: Callable[[], None] | None = None
-        self._look: asyncio.Task[None] | None = None
-        self._is_to_look = False
+        self._checking: asyncio.Task[None] | None = None
+        self._is_check_due = False
         self._has_session = False  # whether the session of the token was among ours
 
     def end(self, why: End) -> None:
-        """Ends the connection: what `run` does is cancelled. The first reason counts."""
+        """Ends the connection: cancels the work in `run`. The first reason wins."""
         if not self._ended.done():
             self._ended.set_result(why)
 
     async def run(self, work: Coroutine[Any, Any, None]) -> End | None:
-        """Does this until it is done, or the connection is ended: why, if it was. Raises what the work raises."""
+        """Runs this until it completes or the connection is ended; returns why it was. Raises what the work raises."""
         task = asyncio.create_task(work)
         try:
             await asyncio.wait((task, self._ended), return_when=asyncio.FIRST_COMPLETED)
@@ -205,13 +205,13 @@ class Stream:
         return None
 
     def close(self) -> None:
-        """Nothing is left of it."""
+        """Releases everything that the stream holds."""
         self._let_go()
         if self._place:
             self._streams.leave_place(self._place)
 
     async def switch_claims(self, claims: Claims) -> None:
-        """From now on it is this caller's, until the token expires or its session ends. Raises Ended."""
+        """Authenticates the stream, until the token expires or its session ends. Raises Ended."""
         if self.claims.subject not in (None, claims.subject):
             raise Ended(End.SOMEBODY_ELSE)
         self._let_go()
@@ -223,10 +223,10 @@ class Stream:
             self._streams.recognise(self)
         self.claims = claims
         self._expire()
-        if claims.session_id is not None:  # listens first: the session may end in this moment
+        if claims.session_id is not None:  # listen before reading: the session may end in between
             changes = self._services.database.changes
             self._has_session = False
-            self._forget_session = changes.listen("sessions", str(claims.session_id), self._session_told)
+            self._forget_session = changes.listen("sessions", str(claims.session_id), self._session_changed)
             await self._check_session()
 
     def _let_go(self) -> None:
@@ -234,9 +234,9 @@ class Stream:
             self._expiry.cancel()
         if self._forget_session is not None:
             self._forget_session()
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
+        if self._checking is not None:
+            self._checking.cancel()
+            self._checking = None
 
     def _expire(self) -> None:
         if self.claims.expires_at is None:
@@ -244,34 +244,34 @@ class Stream:
         left = self.claims.expires_at - time.time()
         if left <= 0:
             self.end(End.EXPIRED)
-        else:  # a clock that is set, or a machine that slept, is noticed within a minute
+        else:  # rechecked every minute, in case the clock was set or the machine was suspended
             self._expiry = asyncio.get_running_loop().call_later(min(left, 60), self._expire)
 
-    def _session_told(self, _detail: str | None) -> None:
-        """Anybody with a log-in may notify: whether the session has ended is read, and not more than once at a time."""
-        self._is_to_look = True
-        if self._look is None or self._look.done():
-            self._look = asyncio.create_task(self._look_again())
+    def _session_changed(self, _detail: str | None) -> None:
+        """Any role may NOTIFY, so the session's state is read from its table, by one query at a time."""
+        self._is_check_due = True
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check_session_again())
 
-    async def _look_again(self) -> None:
+    async def _check_session_again(self) -> None:
         try:
-            while self._is_to_look:
+            while self._is_check_due:
                 async with self._streams.turns:
-                    self._is_to_look = False
+                    self._is_check_due = False
                     await self._check_session()
         except Ended as error:
             self.end(error.end)
-        except Exception:  # not to be known: better that the client comes back
+        except Exception:  # the state is unknown: let the client reconnect
             self.end(End.BUSY)
 
     async def _check_session(self) -> None:
         has_ended = await sessions.has_ended(self._services, self.claims)
-        if has_ended or (has_ended is None and self._has_session):  # one that is gone was deleted
+        if has_ended or (has_ended is None and self._has_session):  # no longer there: it was deleted
             raise Ended(End.SIGNED_OUT)
         self._has_session = has_ended is not None
 
     async def charge(self, cost: int) -> None:
-        """Takes this from the limits of whose it is. Raises RateLimited."""
+        """Charges the caller. Raises RateLimited."""
         await self._services.rate_limits.take(self.claims, self._caller.address, cost)
 
     async def _pay(self, price: int) -> None:
@@ -283,7 +283,7 @@ class Stream:
                 await asyncio.sleep(error.retry_after)
 
     async def begin(self, request: Request) -> Subscription | None:
-        """Charges for a request, and opens its subscription if it is one. Raises Refused, RequestError."""
+        """Charges for a request, and opens the subscription if it is one. Raises Refused or RequestError."""
         engine = self._streams.engine
         prepared = await prepare(engine, self._services, self.claims, self._caller.address, request)
         if prepared.kind is not OperationType.SUBSCRIPTION:
@@ -294,7 +294,7 @@ class Stream:
         return Subscription(self._services, self.claims, answer.subscribes_to)
 
     async def answer(self, request: Request, subscription: Subscription | None) -> Answer:
-        """The answer to what `begin` has begun, or to its next event. Raises RequestError."""
+        """The answer to the request, or to the subscription's next event. Raises RequestError."""
         request_id = new_request_id()
         try:
             if subscription is None:
@@ -315,7 +315,7 @@ class Stream:
     async def _timely(self, request: Request, change: Change | None, request_id: str) -> Answer:
         try:
             async with asyncio.timeout(self._streams.settings.request_timeout):
-                # Prepared for each event: a stream that stays open holds no more than the text of its request.
+                # Prepared per event, so that an idle stream holds only the text of its request in memory.
                 return await self._answer(self._streams.engine.prepare(request), change, request_id)
         except TimeoutError:
             raise Timeout("The request took too long.") from None
@@ -326,14 +326,14 @@ class Stream:
 
 
 def drop(send: Send) -> None:
-    """Ends the connection of a client who takes nothing, and what waits for it. ASGI has no word for that: servers
-    close a connection once all is taken, which may be never."""
-    transport = getattr(getattr(send, "__self__", None), "transport", None)  # as uvicorn has it
+    """Aborts the connection of a slow consumer and discards its write buffer. ASGI has no message for that: servers
+    close a connection only once the client has read everything, which may be never."""
+    transport = getattr(getattr(send, "__self__", None), "transport", None)  # uvicorn's
     if transport is not None:
         transport.abort()
 
 
 def caller_of(scope: Any, user_agent: bytes | None) -> Caller:
-    """The other end of the connection."""
+    """The peer of the connection."""
     client = scope["client"]
     return Caller(client[0] if client else "", user_agent.decode("latin-1") if user_agent is not None else None)

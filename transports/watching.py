@@ -1,6 +1,6 @@
-"""Keeps an eye on requests that take long: ends one when its client has gone away or its time is up.
+"""Cancels slow requests when their client has disconnected or their time is up.
 
-A fast request pays for an entry in a dictionary: nobody looks before it is over.
+A fast request costs one dictionary entry, as it ends before the first check.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from enum import Enum
 
 from starlette.types import Receive
 
-LOOK_SECONDS = 0.02  # between two looks; what has begun since the last one is left alone
+CHECK_SECONDS = 0.02  # between two checks; requests that started since the last one are skipped
 
 
 class Abort(Enum):
-    """Why a request was ended before its answer."""
+    """Why a request was cancelled before it was answered."""
 
     DISCONNECTED = "the client has disconnected"
     TIMED_OUT = "the time is up"
@@ -22,7 +22,7 @@ class Abort(Enum):
 
 
 class Watch:
-    """Over the task that makes it. When `aborted` says why, the task has been cancelled for that reason, once."""
+    """Watches the task that creates it. Once `aborted` is set, the task has been cancelled for that reason."""
 
     __slots__ = ("_has_body", "_is_slow", "_listener", "_receive", "_task", "_watches", "aborted", "deadline")
 
@@ -42,19 +42,19 @@ class Watch:
         return self._has_body
 
     def body_is_read(self) -> None:
-        """From here on nobody else receives: what comes next is that the client goes away."""
+        """Nobody else receives from here on: the next message is a disconnect."""
         self._has_body = True
         if self._is_slow:
             self._listen()
 
     def over(self) -> None:
-        """The answer is there: nothing is to be ended any more."""
+        """The answer is ready: stop watching."""
         self._watches.end(self)
         if self._listener is not None:
             self._listener.cancel()
 
-    def look(self, now: float) -> None:
-        """The request has taken a while, and this is the time."""
+    def check(self, now: float) -> None:
+        """Checks a slow request against its deadline."""
         if now >= self.deadline:
             self._end(Abort.TIMED_OUT if self._has_body else Abort.BODY_TIMED_OUT)
         elif not self._is_slow:
@@ -77,38 +77,38 @@ class Watch:
 
 
 class Watches:
-    """Those of all requests that are being answered; each may take so many seconds. One timer looks after all."""
+    """The watches of all running requests, each with the same timeout. One timer serves all."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._interval = min(LOOK_SECONDS, seconds)
-        self._running: dict[Watch, bool] = {}  # whether it was there at the last look
-        self._looks_in: asyncio.AbstractEventLoop | None = None
+        self._interval = min(CHECK_SECONDS, seconds)
+        self._running: dict[Watch, bool] = {}  # whether it was there at the last check
+        self._scheduled_in: asyncio.AbstractEventLoop | None = None
 
     def __contains__(self, watch: Watch) -> bool:
         return watch in self._running
 
     def begin(self, watch: Watch) -> float:
-        """Looks after it from now on; the moment, in the loop's time, at which it is too late."""
+        """Starts watching; returns the deadline, in the loop's time."""
         loop = asyncio.get_running_loop()
-        if self._looks_in is not loop:
-            self._looks_in = loop
-            loop.call_later(self._interval, self._look, loop)
+        if self._scheduled_in is not loop:
+            self._scheduled_in = loop
+            loop.call_later(self._interval, self._check_all, loop)
         self._running[watch] = False
         return loop.time() + self._seconds
 
     def end(self, watch: Watch) -> None:
-        """Looks after it no longer. Ending it twice is harmless."""
+        """Stops watching. Idempotent."""
         self._running.pop(watch, None)
 
-    def _look(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _check_all(self, loop: asyncio.AbstractEventLoop) -> None:
         if not self._running:
-            self._looks_in = None
+            self._scheduled_in = None
             return
-        loop.call_later(self._interval, self._look, loop)
+        loop.call_later(self._interval, self._check_all, loop)
         now = loop.time()
         for watch, is_known in list(self._running.items()):
             if is_known:
-                watch.look(now)
+                watch.check(now)
             else:
                 self._running[watch] = True

@@ -1,4 +1,4 @@
-"""WebSockets as uvicorn speaks them, with limits on what no app sees: the handshake, control frames and fragments."""
+"""uvicorn's WebSocket protocol, with limits on what no app sees: the handshake, control frames and fragments."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from websockets.frames import CloseCode, Frame, Opcode
 from transports.protocol import BAD_REQUEST, refusal
 
 HANDSHAKE_SECONDS = 10.0
-SLICE_BYTES = 4096  # parsed at once, so that few frames are parsed beyond a limit
-MAX_BARE_FRAMES = 1_000  # control frames and fragments that may come at once
+SLICE_BYTES = 4096  # parsed at a time, so that few frames are parsed beyond a limit
+MAX_BARE_FRAMES = 1_000  # burst of control frames and fragments
 BARE_FRAMES_PER_SECOND = 200
 
 _MESSAGES = (Opcode.TEXT, Opcode.BINARY)
@@ -21,9 +21,9 @@ _MESSAGES = (Opcode.TEXT, Opcode.BINARY)
 class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
     """For uvicorn's setting `ws`.
 
-    A handshake is accepted or refused within HANDSHAKE_SECONDS; once it is accepted, transports/websockets.py ends the
-    connection where nothing happens, and uvicorn's ws_ping_timeout where nobody is there. Whole messages are the
-    app's to count: no more is parsed before it has taken what there is.
+    A handshake is accepted or refused within HANDSHAKE_SECONDS. After that, transports/websockets.py closes idle
+    connections, and uvicorn's ws_ping_timeout dead ones. The app limits complete messages: no more is parsed before it
+    has received those that are waiting.
     """
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
@@ -51,7 +51,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         if not self.handshake_initiated:
             super().data_received(data)
-            if not self.handshake_initiated:  # the head is complete, yet none of a WebSocket: nothing would follow
+            if not self.handshake_initiated:  # the head is complete, but not a handshake: nothing would follow
                 self.transport.write(refusal(BAD_REQUEST, b"Invalid WebSocket handshake."))
                 self.transport.close()
             return
@@ -65,7 +65,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         return message
 
     def _parse(self, data: bytes) -> None:
-        """Until messages wait for the app; the rest is kept until it has taken them."""
+        """Parses until messages are waiting for the app; keeps the rest until it has received them."""
         self._rest = b""
         for start in range(0, len(data), SLICE_BYTES):
             if self.transport.is_closing():
@@ -83,7 +83,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         if self.writable.is_set():
             super().handle_ping()
         else:
-            self.conn.data_to_send()  # is dropped: who takes no pongs is owed none but the latest (RFC 6455, 5.5.3)
+            self.conn.data_to_send()  # discarded: only the latest ping needs a pong (RFC 6455, 5.5.3)
 
     def handle_events(self) -> None:
         bare = sum(isinstance(event, Frame) and not _is_message(event) for event in self.conn.events)

@@ -1,7 +1,7 @@
 """GraphQL over WebSockets: graphql-transport-ws.
 https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
 
-A `ping` whose payload holds a token goes on under that token: so a socket outlives the token it was opened with.
+A `ping` with a token in its payload switches the socket to that token, so that it outlives the one it was opened with.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ PATH = "/graphql"
 MAX_ID_LENGTH = 100
 MAX_REASON_BYTES = 123
 MESSAGE_COST = 1  # charged for each message but `subscribe`
-CLOSE_TIMEOUT_SECONDS = 1.0  # for a client that takes nothing to take the reason
+CLOSE_TIMEOUT_SECONDS = 1.0  # for sending the close frame to a client that may not read
 _NOTHING = msgspec.Raw(b"null")
 
 
@@ -52,7 +52,7 @@ _UNREADABLE = (msgspec.DecodeError, UnicodeError, RecursionError)
 
 
 class Violation(Exception):
-    """The client does not keep to the protocol: the socket is closed with this code."""
+    """The client violated the protocol: the socket is closed with this code."""
 
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
@@ -60,7 +60,7 @@ class Violation(Exception):
 
 
 class WebSockets:
-    """The ASGI app of all WebSockets; there is one path."""
+    """The ASGI app for all WebSockets; there is one path."""
 
     def __init__(self, streams: Streams, trusted: TrustedDocuments, settings: Settings) -> None:
         self._streams = streams
@@ -93,7 +93,7 @@ class WebSockets:
             code, reason = error.end.value
         except Violation as error:
             code, reason = error.code, str(error)
-        except OSError:  # gone, in the middle of something
+        except OSError:  # the client has disconnected
             return
         except Exception as error:
             log.error("internal error", exc_info=error)
@@ -104,11 +104,11 @@ class WebSockets:
         except TimeoutError:
             drop(send)
         except (OSError, RuntimeError):
-            return  # it is closed
+            return  # already closed
 
 
 async def _refuse(scope: Scope, send: Send) -> None:
-    """Before it is open: 403, in the form of all errors where the server can say so."""
+    """Refuses a handshake: with 403, and an error in JSON if the server supports that."""
     if "websocket.http.response" not in scope.get("extensions", {}):
         return await send({"type": "websocket.close"})
     errors = problems(Forbidden("A WebSocket is opened at /graphql, by pages of allowed origins."))
@@ -118,7 +118,7 @@ async def _refuse(scope: Scope, send: Send) -> None:
 
 
 class _Socket:
-    """One conversation."""
+    """One open socket."""
 
     def __init__(self, stream: Stream, streams: Streams, reader: Reader, receive: Receive, send: Send) -> None:
         self._stream = stream
@@ -128,18 +128,18 @@ class _Socket:
         self._receive = receive
         self._send = send
         self._header: bytes | None = None
-        self._shown: tuple[bytes, bytes] | None = None  # the last scheme and token that were taken
+        self._shown: tuple[bytes, bytes] | None = None  # the last scheme and token that were accepted
         self._is_initialised = False
         self._is_acknowledged = False
         self._operations: dict[str, asyncio.Task[None]] = {}
-        self._running = 0  # operations, also those that are about to begin or have just been told to end
+        self._running = 0  # operations, including those that are starting or being cancelled
         self._idle_since = 0.0
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(self._settings.stream_init_timeout, self._end_unless_initialised)
 
     async def run(self, authorization: bytes | None) -> End | None:
-        """Why it is to be closed; None where the client has gone away. Raises Ended or Violation. `authorization` is
-        the handshake's header, which browsers cannot send."""
+        """Serves the socket; returns why to close it, or None if the client has disconnected. Raises Ended or
+        Violation. `authorization` is the handshake's header, which browsers cannot send."""
         self._header = authorization
         try:
             return await self._stream.run(self._converse())
@@ -155,7 +155,7 @@ class _Socket:
             self._stream.end(End.NOT_INITIALISED)
 
     def _end_if_idle(self) -> None:
-        """Or looks again when it could be idle for long enough."""
+        """Closes the socket if it has been idle for the timeout, else checks again when that could be."""
         timeout = self._settings.stream_idle_timeout
         left = timeout if self._running else self._idle_since + timeout - self._loop.time()
         if left <= 0:
@@ -174,11 +174,11 @@ class _Socket:
             if len(text) >= LARGE_BYTES:
                 await self._charge(price_of_bytes(len(text)))
             if len(text) > self._settings.max_body_bytes:
-                raise Violation(1009, f"A message has at most {self._settings.max_body_bytes} bytes.")
+                raise Violation(1009, f"The message is larger than {self._settings.max_body_bytes} bytes.")
             await self._take(_message(text, self._reader))
 
     async def _take(self, message: _Message) -> None:
-        if message.type != "subscribe":  # whose price is another
+        if message.type != "subscribe":  # which has a price of its own
             await self._charge(MESSAGE_COST)
         if message.type == "connection_init":
             await self._initialise(_payload(message))
@@ -196,8 +196,8 @@ class _Socket:
             raise Violation(4400, "Invalid message")
 
     async def _charge(self, cost: int) -> None:
-        """Takes this from the limits of whoever sends messages, and where these are used up, reads none until there is
-        something again: subscriptions go on, which a closed socket's client would only begin anew."""
+        """Charges the sender of a message. Over the limit, no more messages are read until it allows them: running
+        subscriptions continue, whereas the client of a closed socket would reconnect and start them again."""
         while True:
             try:
                 await self._stream.charge(cost)
@@ -213,7 +213,7 @@ class _Socket:
         if authorization is None:
             authorization = self._header
         if authorization is not None:
-            await self._become(authorization)
+            await self._switch_claims(authorization)
         self._is_acknowledged = True
         await self._say({"type": "connection_ack", "payload": self._validity()})
         self._timer.cancel()
@@ -225,16 +225,16 @@ class _Socket:
         if authorization is None:
             await self._say({"type": "pong"})
             return
-        await self._become(authorization)
+        await self._switch_claims(authorization)
         await self._say({"type": "pong", "payload": self._validity()})
 
     def _validity(self) -> dict[str, Any]:
         return {"expiresAt": self._stream.claims.expires_at}
 
-    async def _become(self, authorization: bytes) -> None:
+    async def _switch_claims(self, authorization: bytes) -> None:
         scheme, _, token = authorization.partition(b" ")
         shown = (scheme.lower(), token.strip())
-        if shown == self._shown:  # the stream ends by itself with this token and its session
+        if shown == self._shown:  # the stream already ends with this token and its session
             return
         try:
             await self._stream.switch_claims(await authenticate(self._services, authorization))
@@ -262,11 +262,11 @@ class _Socket:
         except PROBLEMS as error:
             self._over(None)
             await self._finish(id, "error", problems(error))
-            if not isinstance(error, Refused | RateLimited):  # which came after a charge
+            if not isinstance(error, Refused | RateLimited):  # both were charged before
                 await self._charge(price_of_bytes(len(payload) if len(payload) < LARGE_BYTES else 0))
             return
         operation = asyncio.create_task(self._operate(id, request, subscription))
-        operation.add_done_callback(lambda _: self._over(subscription))  # also when it is cancelled before it starts
+        operation.add_done_callback(lambda _: self._over(subscription))  # also if it is cancelled before it starts
         self._operations[id] = operation
 
     def _over(self, subscription: Subscription | None) -> None:
@@ -298,7 +298,7 @@ class _Socket:
             await self._finish(id, "error", problems(error))
 
     async def _finish(self, id: str, type_: str, payload: Errors | None = None) -> None:
-        """The last message about an operation; its id is free from now on."""
+        """Sends the last message about an operation; its id may be used again."""
         self._operations.pop(id, None)
         await self._tell(id, type_, payload)
 
@@ -318,8 +318,8 @@ class _Socket:
 
 
 def _message(text: str, reader: Reader) -> _Message:
-    """Raises Violation. msgspec reads no lone surrogates, but the Reader says in which variable one is; of what is not
-    too large for that, which could not run anyhow."""
+    """Parses a message. Raises Violation. msgspec rejects lone surrogates, so such a message is parsed again with json:
+    then the Reader can name the variable that holds one. Not if it is too large to run anyway."""
     with contextlib.suppress(*_UNREADABLE):
         return _decode_message(text)
     if not reader.may_explain(text.encode("utf-8", "surrogatepass")):
@@ -348,8 +348,8 @@ def _payload(message: _Message) -> dict[str, Any]:
 
 
 def _authorization(payload: dict[str, Any]) -> bytes | None:
-    """As an HTTP header would say it: `authorization` in any case, a bare `token`, or `headers` with one of these. None
-    without a token."""
+    """The value of an Authorization header, from `authorization` in any case, a bare `token`, or `headers` with one of
+    these. None without a token."""
     given = {name.lower(): value for name, value in payload.items()}
     headers = given.get("headers")
     for found, scheme in ((given.get("authorization"), ""), (given.get("token"), "Bearer ")):

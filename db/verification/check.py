@@ -1,4 +1,4 @@
-"""A check: something that holds, the faults that break it, and a hint how to mend them."""
+"""Checks: a property, the faults that violate it, and a hint for fixing them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ PEOPLE_ROLES = ["anon", "authenticated"]
 
 @dataclass(frozen=True)
 class Bench:
-    """What checks work with. Whatever they do is rolled back."""
+    """The environment of checks. Everything they do is rolled back."""
 
     api: Connection
     owner: Connection | None
     settings: Settings
     expected: Expected
     schemas: list[str]
-    """Those that are ours: auth is only where Supabase (or somebody else) did not bring it."""
+    """Our schemas: auth is ours only if no other service, such as Supabase, provides it."""
 
     async def rows(self, query: str, *, role: Claims | None = None, **values: Any) -> list[asyncpg.Record]:
         """Rows of a named query, as the API's log-in, or as one of the roles it may become."""
@@ -47,7 +47,7 @@ Find: TypeAlias = Callable[[Bench], Awaitable[Sequence[str]]]
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """`find` returns what is wrong, a line each; nothing when `proves` holds. What it raises counts as a fault."""
+    """`find` returns faults, a line each; none if `proves` holds. An exception counts as a fault."""
 
     name: str
     proves: str
@@ -75,7 +75,7 @@ class Result:
 
 
 def query(name: str, *, role: Claims | None = None, **values: Any) -> Find:
-    """The rows of a named query are the faults. A parameter `schemas` is filled in: those that are ours."""
+    """The rows of a named query are the faults. A parameter `schemas` is filled with our schemas."""
 
     async def find(bench: Bench) -> list[str]:
         given = {"schemas": bench.schemas, **values} if "schemas" in QUERIES[name].params else values
@@ -85,7 +85,7 @@ def query(name: str, *, role: Claims | None = None, **values: Any) -> Find:
 
 
 def expecting(name: str, wanted: Callable[[Bench], Any]) -> Find:
-    """The same with a parameter `names` that is computed from what is expected."""
+    """The same, with a parameter `names` computed from the expected state."""
 
     async def find(bench: Bench) -> list[str]:
         values: dict[str, Any] = {"names": sorted(wanted(bench)), "schemas": bench.schemas}
@@ -95,7 +95,7 @@ def expecting(name: str, wanted: Callable[[Bench], Any]) -> Find:
 
 
 async def run(check: Check, bench: Bench) -> Result:
-    """Runs one check; nothing of it stays, and it waits neither long nor for anybody's locks."""
+    """Runs one check, and rolls it back. Waits neither long nor for locks."""
     connection = bench.owner if check.needs_owner else bench.api
     if connection is None:
         return Result(check, Outcome.NOT_RUN)
@@ -123,7 +123,7 @@ async def _faults(check: Check, bench: Bench, connection: Connection) -> list[st
 
 
 async def make_bench(api: Connection, owner: Connection | None, settings: Settings) -> Bench:
-    """Asks whether the auth schema is ours, which decides what may be expected of it."""
+    """Determines whether the auth schema is ours, on which expectations depend."""
     is_ours = await api.fetchval(
         "select coalesce(obj_description(oid, 'pg_namespace') = 'aclue', false)"
         " from pg_namespace where nspname = 'auth'"

@@ -1,6 +1,6 @@
-"""The life of a person, played in a transaction that is rolled back: what each role can write, read and not read.
+"""Plays the life of a person, in a transaction that is rolled back: what each role can write, read and not read.
 
-The owner plants three people and a product, becomes the role with the claims of one of them, and tries.
+The owner creates three people and a product, then switches to a role with the claims of one of them, and tries.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MIGRATE = "run `aclue migrate`; compare sql/policies/ with the policies of the 
 
 
 def faults(**found: bool) -> list[str]:
-    """The names, as sentences, of what is true."""
+    """The names of all true conditions, as sentences."""
     return [name.replace("_", " ") for name, is_fault in found.items() if is_fault]
 
 
@@ -237,11 +237,11 @@ async def _erasure(stage: Stage) -> list[str]:
 
 
 async def _strangers(bench: Bench) -> list[str]:
-    """Of every personal table, those that show a row to somebody who has none, or to nobody."""
+    """Personal tables that show a row to a person who has none, or to a caller without claims."""
     found = []
     callers = {"a stranger": person(uuid4()), "an anonymous stranger": person(uuid4(), "anon"), "anon": ANONYMOUS}
     tables = await bench.rows("verify_security.personal_tables")
-    await bench.api.execute("set local enable_seqscan = off")  # whose index serves anyhow; no table is read whole
+    await bench.api.execute("set local enable_seqscan = off")  # every lookup has an index; no table is read in full
     for table in tables:
         for label, who in callers.items():
             if not table[f"is_for_{who.role}"]:

@@ -1,4 +1,4 @@
-"""All checks, and one run of them."""
+"""All checks, and how to run them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHECKS: tuple[Check, ...] = (
 
 
 async def verify(api: Connection, owner: Connection | None, settings: Settings) -> AsyncIterator[Result]:
-    """Runs them one after the other; those that need the owner are told as not run where there is none."""
+    """Runs the checks in order; those that need the owner are reported as not run without one."""
     bench = await make_bench(api, owner, settings)
     for check in CHECKS:
         yield await run(check, bench)

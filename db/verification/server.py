@@ -1,4 +1,4 @@
-"""The server, its capacity, the migrations, and the data that nothing works without."""
+"""Checks of the server, its capacity, migrations, and reference data."""
 
 from __future__ import annotations
 

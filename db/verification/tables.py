@@ -1,4 +1,4 @@
-"""Tables, columns, partitions, keys and indexes: that everything is there, and nothing half made."""
+"""Checks that tables, columns, partitions, keys and indexes are complete and valid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from db.verification.check import Bench, Check, expecting, query
 from db.verification.expected import DOCUMENTS, LEAST_INDEXES, LEAST_TABLES
 
 DIRECTIONS = ["left", "right", "up", "down"]
-_MIGRATE = "run `aclue migrate`; where it says `up to date`, somebody has changed the database by hand"
+_MIGRATE = "run `aclue migrate`; where it says `up to date`, the database was changed by hand"
 
 
 def _document_tables(bench: Bench) -> set[str]:

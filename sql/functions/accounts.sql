@@ -147,8 +147,8 @@ begin
 end
 $$;
 comment on function private.start_account_afresh(uuid) is
-  'An account of the same address with a confirmed e-mail, no password and a new id. The former one is deleted with all '
-  'that is its: whoever made it may be somebody else, whose access tokens now stand for nobody.';
+  'An account with the same, now confirmed e-mail, no password and a new id. The former one is deleted with all its data: '
+  'it may have been created by another person, whose access tokens are now void.';
 
 create or replace function private.account_app_metadata(p_id uuid) returns jsonb
 language plpgsql stable security definer
@@ -170,7 +170,7 @@ begin
 end
 $$;
 
--- Whoever changes the password needs no mail to do so any more.
+-- Also voids mails for resetting the password, which are no longer needed.
 create or replace function private.set_password(p_id uuid, p_password_hash text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -30,7 +30,7 @@ begin
   end if;
   select pg_catalog.jsonb_object_agg(k.name, coalesce(new_row, old_row) -> k.name) into key
   from pg_catalog.unnest(key_columns) k (name);
-  -- What goes with an erased person, or is told of them afterwards, is written without their values from the start.
+  -- Changes that are part of an erasure, or follow it, are recorded without the person's values.
   is_gone := person is not null and not exists (select from public.profiles where id = person);
   if is_gone then
     key := private.erased_key(key);
@@ -256,7 +256,7 @@ end
 $$;
 
 -- The catalogue counts where the API's roles write it: an import by the owner leaves one entry for all its rows, and
--- popularity, which private.refresh_model() sets with the owner's rights, none. What we earn counts whoever writes it.
+-- popularity, which private.refresh_model() sets with the owner's rights, none. Commission is audited for all roles.
 -- Anonymous sessions come and go without an entry. A sign-in is a row of user_sessions; its early end is an entry.
 -- A table that is not there yet is skipped: the migration that brings it changes this file.
 do $$

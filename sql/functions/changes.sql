@@ -1,5 +1,5 @@
--- Changes that are rare and must not be missed, told to every process of the API in their own transaction: db/changes.py.
--- A notification holds ids alone: whoever may log in to the database may listen.
+-- Notifies all processes of the API of changes that are rare and must not be missed, in their own transaction:
+-- db/changes.py. A notification holds ids only, because every role that can log in can LISTEN.
 
 create or replace function private.tell_session_end() returns trigger
 language plpgsql

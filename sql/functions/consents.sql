@@ -1,4 +1,4 @@
--- What a person allows. Row level security of the caller applies: of somebody else one learns the defaults.
+-- Consents of a person. The caller's row level security applies: for another person it returns the defaults.
 
 create or replace function private.has_consent(p_user uuid, p_purpose text, p_at timestamptz default 'infinity')
 returns boolean

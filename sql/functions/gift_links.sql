@@ -1,4 +1,4 @@
--- A use of a gift link is a click, counted under a lock of the link, so that no more are had than it allows.
+-- A use of a gift link is a click, counted under a lock on the link, so that concurrent uses cannot exceed its limit.
 
 create or replace function private.use_gift_link(
   p_link uuid, p_user uuid, p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text,

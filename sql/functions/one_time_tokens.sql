@@ -56,7 +56,7 @@ begin
   end if;
   delete from private.one_time_tokens where user_id = account and kind = p_kind;
   if not is_confirmed then
-    -- The token shows who reads the mails of this address, and not that they made the account.
+    -- The token proves who reads the mails of this address, but not that they created the account.
     if account = p_holder then
       update auth.users set email_confirmed_at = now(), updated_at = now() where id = account;
     else

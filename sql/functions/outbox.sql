@@ -25,7 +25,7 @@ as $$
   returning o.id, o.recipient, o.template, o.payload, o.attempts
 $$;
 comment on function private.take_mail(interval) is
-  'The next mail to send. It is nobody else''s during the lease; whoever takes it and dies leaves it to the next after that.';
+  'The next mail to send. It is leased to the caller; if that dies, another worker takes the mail after the lease.';
 
 create or replace function private.finish_mail(p_id uuid, p_error text, p_retry_after interval) returns void
 language sql security definer

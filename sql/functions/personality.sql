@@ -1,5 +1,5 @@
--- How a product suits a person. One formula for the models, for what is kept of an outcome and for whoever asks by
--- name: docs/recommendations.md.
+-- How well a product suits a person. One formula for models, for stored outcomes and for callers by name:
+-- docs/recommendations.md.
 
 -- Rounded, because a numeric may be too small for a double, which is an error and not 0.
 create or replace function private.number_of(p_object jsonb, p_key text, p_low numeric, p_high numeric)

@@ -1,4 +1,4 @@
--- What the swipes say of a personality, and how that is put together with the quiz: docs/recommendations.md.
+-- Estimates personality from swipes, and combines that with the quiz: docs/recommendations.md.
 
 create or replace function private.mark_personality_due() returns void
 language plpgsql security definer
@@ -12,8 +12,8 @@ $$;
 comment on function private.mark_personality_due() is 'The caller''s swipes or quiz have changed; harmless to repeat.';
 
 -- A row per trait. estimate: -1..1, the mean direction of the swipes (a like 1, a super-like 1.5, a dislike -1), each
--- weighted by its age and by how much its product says of the trait; evidence: the sum of these weights. Whoever
--- withdrew personalisation has no signals here: their personality is what their quiz says.
+-- weighted by its age and by how much its product says of the trait; evidence: the sum of these weights. Without
+-- consent to personalisation there are no signals: the personality is that of the quiz alone.
 create or replace function private.behaviour(p_user uuid)
 returns table (trait text, estimate double precision, evidence double precision, signals bigint)
 language sql stable
@@ -43,8 +43,8 @@ as $$
   group by t.trait, t.position
 $$;
 
--- One statement computes and writes, so that it sees one state of swipes, quizzes and profiles. A quiz waits for it only
--- while its person's profile is written; what people change meanwhile marks them anew, and they stay due.
+-- One statement computes and writes, so that it sees one snapshot of swipes, quizzes and profiles. A quiz waits only
+-- while its person's profile is being written; concurrent changes increment the marks, so that the person stays due.
 create or replace function private.update_personality_from_behaviour(p_limit integer) returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -66,7 +66,7 @@ begin
     return 0;
   end if;
   with due as materialized (
-    -- Whoever is being erased or merged is left out, and nobody goes before this is done: else all of it would fail.
+    -- Skips people who are being erased or merged, and locks the others: a person who vanished would fail the batch.
     select d.user_id, d.marks from private.personality_due d join public.profiles p on p.id = d.user_id
     order by d.due_since, d.user_id limit p_limit for key share of p skip locked
   ),
@@ -157,7 +157,7 @@ begin
     where r.is_moved and r.user_id in (select user_id from changed union all select user_id from added)
   )
   select pg_catalog.array_agg(user_id), pg_catalog.array_agg(marks) into taken, taken_marks from due;
-  -- Last, and only what is not being marked anew at this moment: no swipe waits for the computing.
+  -- Last, and skipping rows that are being marked right now, so that no swipe waits for this computation.
   delete from private.personality_due d using unnest(taken, taken_marks) seen (user_id, marks)
   where d.user_id = seen.user_id and d.marks = seen.marks and d.user_id in (
     select w.user_id from private.personality_due w where w.user_id = any (taken) for update skip locked);
@@ -166,7 +166,7 @@ begin
 end
 $$;
 comment on function private.update_personality_from_behaviour(integer) is
-  'Computes at most so many of the personalities that are due; how many it was done with. 0 while somebody else is at it.';
+  'Rebuilds at most so many of the profiles that are due; returns how many. 0 while another worker is running.';
 
 revoke all on function private.mark_personality_due(), private.behaviour(uuid),
   private.update_personality_from_behaviour(integer) from public, anon, authenticated;

@@ -106,8 +106,8 @@ declare
   model integer;
 begin
   perform pg_catalog.pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
-  -- One pass over the signals, and the traits once per category and tags: what private.product_popularity() and
-  -- private.product_traits() say of each product, without asking anew for each of a million.
+  -- One pass over the signals, and traits once per category and tags: the same results as private.product_popularity()
+  -- and private.product_traits(), without a call for each of a million products.
   update public.products p set popularity = n.popularity
   from (
     select c.id, ((20 * coalesce(c.feed_popularity, 0.5) + coalesce(s.strengths, 0)) / (20 + coalesce(s.weights, 0)))::real as popularity

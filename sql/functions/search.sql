@@ -117,7 +117,7 @@ set search_path = pg_catalog, pg_temp
 return ts_rank(p_search, p_query)
   + case when p_search @@ substring(p_query::text from '''=[0-9a-f]{32}''')::tsquery then 1 else 0 end;
 comment on function private.search_rank(tsvector, tsquery) is
-  'How well a product matches, 0..2: one whose name is the whole query stands before all others.';
+  'How well a product matches, 0..2: one whose name is the whole query comes first.';
 
 grant execute on function private.search_query(text), private.search_rank(tsvector, tsquery)
   to anon, authenticated, service_role;

@@ -49,8 +49,8 @@ begin
 end
 $$;
 
--- A first factor may be verified by whoever has signed in; any further one only by somebody who has shown a factor. None
--- is while the e-mail is not confirmed: it would lock the owner of the address out.
+-- Any signed-in session may verify a first factor, but a further one only after showing a factor. None can be verified
+-- before the e-mail is confirmed, as it would lock the owner of the address out.
 create or replace function private.use_second_factor(p_user uuid, p_id uuid, p_step bigint, p_is_aal2 boolean)
 returns boolean
 language plpgsql security definer

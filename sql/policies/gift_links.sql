@@ -1,4 +1,4 @@
--- One's own gift links: made and revoked; uses are counted by private.use_gift_link() alone. Recipients never read here.
+-- People create and revoke their own gift links; only private.use_gift_link() counts uses. Recipients never read here.
 alter table public.gift_links enable row level security;
 revoke all on table public.gift_links from public, anon, authenticated, service_role;
 

@@ -1,4 +1,4 @@
--- One's own, of one's own recipients.
+-- People have their own occasions, for their own recipients.
 alter table public.occasions enable row level security;
 revoke all on table public.occasions from public, anon, authenticated, service_role;
 

@@ -1,5 +1,5 @@
--- One's own requests. Whoever has a second factor must have used it: a stolen password or token alone neither takes
--- the data away nor destroys it.
+-- People see their own requests, and with a second factor only once they have shown it: a stolen password or token
+-- alone can neither export the data nor delete it.
 alter table public.privacy_requests enable row level security;
 revoke all on table public.privacy_requests from public, anon, authenticated, service_role;
 

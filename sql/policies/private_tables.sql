@@ -1,4 +1,4 @@
--- Nobody reaches these but the functions of their owner: no grants, and a policy that says so.
+-- Only functions with their owner's rights access these tables: there are no grants, and a policy that denies access.
 alter table private.search_words enable row level security;
 revoke all on table private.search_words from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.search_words;

@@ -14,7 +14,7 @@ create policy product_views_own_insert on public.product_views for insert to ano
   with check (
     user_id = (select auth.uid())
     and (session_id is null or session_id = (select private.session_id()))
-    -- The id says into which partition; a time that cannot be would land in the default one and block the next.
+    -- The id determines the partition; an implausible time would go to the default partition and block a future one.
     and id >= (select private.uuid_v7_floor(now() - interval '31 days'))
     and id < (select private.uuid_v7_floor(now() + interval '10 minutes'))
   );

@@ -1,4 +1,4 @@
--- One's own preferences: written by private.update_preferences() alone, from one's signals.
+-- People read their own preferences; only private.update_preferences() writes them, from the person's signals.
 alter table public.user_preferences enable row level security;
 revoke all on table public.user_preferences from public, anon, authenticated, service_role;
 

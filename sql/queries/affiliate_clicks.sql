@@ -15,11 +15,11 @@ from private.follow_affiliate_click(:click_id::uuid, :visitor_hash::bytea, :devi
 -- As service_role: the offer alone, for a visit that is no hit.
 select affiliate_url, click_parameter from public.affiliate_clicks where id = :click_id::uuid
 
--- name: converted_since(user_id, since, most)
--- A person's clicks that earned or lost something after a moment, the latest first.
+-- name: converted_since(user_id, since, maximum)
+-- A person's clicks whose commission changed after a timestamp, the latest first.
 select v.click_id
 from public.conversions v join public.conversion_events e on e.conversion_id = v.id
 where v.user_id = :user_id::uuid and v.click_id is not null and e.created_at > :since::timestamptz
 group by v.click_id
 order by max(e.created_at) desc
-limit :most::int
+limit :maximum::int

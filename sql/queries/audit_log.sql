@@ -2,7 +2,7 @@
 r.table_name = :name::text
 
 -- name: of_person(id)
--- What was done to or by somebody.
+-- Entries about, or by, a person.
 (r.person_id = :id::uuid or r.actor = :id::uuid)
 
 -- name: since(at)

@@ -1,9 +1,9 @@
 -- Around a large load, as the owner.
 
 -- name: constraints_and_indexes(tables)
--- What db/bulk.py takes off these tables and puts back in the opposite order: foreign keys from and to them, then
--- plain indexes, then primary keys and unique constraints. The index of a partitioned table is said to be ONLY its own;
--- made anew it is to reach the partitions.
+-- What db/bulk.py drops from these tables and recreates in reverse order: foreign keys from and to them, then plain
+-- indexes, then primary keys and unique constraints. The definition of a partitioned table's index says ONLY, which is
+-- removed, so that the rebuilt index includes the partitions.
 select name, "drop", "create", case when has_comment then comment end as comment from (
   select case c.contype when 'f' then 1 else 3 end as turn, c.conname::text as name,
     format('alter table %s drop constraint %I', c.conrelid::regclass, c.conname) as "drop",

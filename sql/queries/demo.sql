@@ -1,7 +1,7 @@
 -- The demo catalogue, as the owner.
 
 -- name: is_unwanted(mark)
--- Whether it was loaded before, or somebody's own catalogue is there.
+-- Whether it was loaded before, or there is another catalogue.
 select exists (select from private.applied_files where name = :mark)
   or exists (select from public.products)
 

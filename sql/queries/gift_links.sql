@@ -10,7 +10,7 @@ select click_id, refusal from private.create_gift_link_click(
   :id::uuid, :product_id::uuid, :session_id::uuid, :recommendation_id::uuid, :source_page::text, :campaign::text)
 
 -- name: create_click_of_maker(id)
--- As service_role: for somebody without a session.
+-- As service_role: for visitors without a session.
 select click_id, refusal from private.use_gift_link(:id::uuid, null, null, null, null, 'gift-link', null)
 
 -- name: revoke(user_id, id)
@@ -37,6 +37,6 @@ select user_id from public.gift_links
 where id = :id::uuid and revoked_at is null and coalesce(expires_at > now(), true)
 
 -- name: remember_visit(user_id, operation, key, result_id)
--- As service_role: the click that a visit made, so that its repeat makes none.
+-- As service_role: the click of a visit, so that repeating the visit adds none.
 insert into public.idempotency_keys (user_id, operation, key, request_hash, result_id)
 values (:user_id::uuid, :operation::text, :key::text, sha256(:key::text::bytea), :result_id::uuid)

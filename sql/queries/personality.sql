@@ -40,7 +40,7 @@ select :data::jsonb, :scores::jsonb, :primary_type, :trigger, :confidence, :ques
 returning id
 
 -- name: mark_due()
--- The caller's personality is to be put together anew from quiz and swipes.
+-- Marks the caller's personality profile for a rebuild from quiz and swipes.
 select private.mark_personality_due()
 
 -- name: mark_everybody_due(user_id)

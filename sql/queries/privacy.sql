@@ -26,25 +26,25 @@ select subject_hash, erased_at from public.erasure_tombstones order by erased_at
 insert into public.erasure_tombstones (subject_hash, erased_at) values (:subject_hash, :erased_at)
 on conflict (subject_hash) do nothing
 
--- name: purge_views(days, most)
+-- name: purge_views(days, maximum)
 -- This and what follows: as the owner, up to so many rows at once; how many went.
-select private.purge_partitioned('product_views', :days::int, :most::int)
+select private.purge_partitioned('product_views', :days::int, :maximum::int)
 
--- name: purge_events(days, most)
-select private.purge_partitioned('analytics_events', :days::int, :most::int)
+-- name: purge_events(days, maximum)
+select private.purge_partitioned('analytics_events', :days::int, :maximum::int)
 
--- name: purge_visits(days, most)
+-- name: purge_visits(days, maximum)
 with gone as (
   delete from public.session_analytics where (user_id, id) in (
     select user_id, id from public.session_analytics
-    where started_at < now() - make_interval(days => :days::int) limit :most::int)
+    where started_at < now() - make_interval(days => :days::int) limit :maximum::int)
   returning 1)
 select count(*) from gone
 
--- name: purge_anonymous(days, most)
-select private.purge_anonymous(:days::int, :most::int)
+-- name: purge_anonymous(days, maximum)
+select private.purge_anonymous(:days::int, :maximum::int)
 
--- name: purge_sessions(days, most)
+-- name: purge_sessions(days, maximum)
 -- Sign-ins that ended so long ago, by expiry or by hand. Of each person's first one the hashes of its network stay:
 -- without them everybody would count in popularity as a household of their own (private.trusted_signals).
 with ended as (
@@ -55,7 +55,7 @@ with ended as (
           and (o.created_at, o.id) < (s.created_at, s.id)) as is_first
     from public.user_sessions s
     where least(s.expires_at, s.revoked_at) < now() - make_interval(days => :days::int)
-  ) over_for_long where not (is_first and is_empty) limit :most::int
+  ) over_for_long where not (is_first and is_empty) limit :maximum::int
 ), gone as (
   delete from public.user_sessions s using ended e
   where s.user_id = e.user_id and s.id = e.id and not e.is_first
@@ -67,37 +67,37 @@ with ended as (
 )
 select (select count(*) from gone) + (select count(*) from emptied)
 
--- name: purge_redirects(days, most)
+-- name: purge_redirects(days, maximum)
 with gone as (
   delete from public.affiliate_redirects where (user_id, id) in (
     select user_id, id from public.affiliate_redirects
-    where redirected_at < now() - make_interval(days => :days::int) limit :most::int)
+    where redirected_at < now() - make_interval(days => :days::int) limit :maximum::int)
   returning 1)
 select count(*) from gone
 
--- name: purge_keys(days, most)
+-- name: purge_keys(days, maximum)
 with gone as (
   delete from public.idempotency_keys where (user_id, operation, key) in (
     select user_id, operation, key from public.idempotency_keys
-    where created_at < now() - make_interval(days => :days::int) limit :most::int)
+    where created_at < now() - make_interval(days => :days::int) limit :maximum::int)
   returning 1)
 select count(*) from gone
 
--- name: purge_attempts(days, most)
+-- name: purge_attempts(days, maximum)
 with gone as (
   delete from private.auth_attempts where (bucket, window_start) in (
     select bucket, window_start from private.auth_attempts
-    where window_start < now() - make_interval(days => :days::int) limit :most::int)
+    where window_start < now() - make_interval(days => :days::int) limit :maximum::int)
   returning 1)
 select count(*) from gone
 
--- name: purge_system_logs(days, most)
+-- name: purge_system_logs(days, maximum)
 with gone as (
   delete from public.system_logs where id in (
     select id from public.system_logs
-    where created_at < now() - make_interval(days => :days::int) order by created_at limit :most::int)
+    where created_at < now() - make_interval(days => :days::int) order by created_at limit :maximum::int)
   returning 1)
 select count(*) from gone
 
--- name: purge_audit_log(days, most)
-select private.purge_audit_log(:days::int, :most::int)
+-- name: purge_audit_log(days, maximum)
+select private.purge_audit_log(:days::int, :maximum::int)

@@ -7,5 +7,5 @@ where id = :user_id::uuid
 returning id
 
 -- name: analytics(user_id, since)
--- What somebody did since a moment (null: ever).
+-- A person's activity since a timestamp (null: ever).
 select * from public.get_user_analytics_summary(:user_id::uuid, :since::timestamptz)

@@ -1,13 +1,13 @@
 -- Second factors. But for of_person and is_on all of it runs as service_role.
 
--- name: of_person(user_id, most)
-select id, name, is_verified, created_at from private.second_factors_of(:user_id::uuid) limit :most::integer
+-- name: of_person(user_id, maximum)
+select id, name, is_verified, created_at from private.second_factors_of(:user_id::uuid) limit :maximum::integer
 
 -- name: is_on(user_id)
 select private.has_mfa(:user_id::uuid)
 
--- name: enrol(user_id, name, secret, most)
-select private.enrol_second_factor(:user_id::uuid, :name::text, :secret::text, :most::integer)
+-- name: enrol(user_id, name, secret, maximum)
+select private.enrol_second_factor(:user_id::uuid, :name::text, :secret::text, :maximum::integer)
 
 -- name: by_id(user_id, id)
 select is_verified, secret from private.second_factor(:user_id::uuid, :id::uuid)

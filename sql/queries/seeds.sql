@@ -40,7 +40,7 @@ where s.undone_at is null and s.user_id in (select id from seeded_people)
 order by s.user_id, s.product_id, s.created_at desc, s.id desc
 
 -- name: add_views(since)
--- What was liked had been opened a moment before. The id keeps the swipe's time, its last 48 bits are its own.
+-- Products were opened shortly before they were liked. The id has the swipe's time; its last 48 bits are its own.
 insert into public.product_views (user_id, id, product_id, source_page, view_duration_seconds, view_timestamp)
 select s.user_id, (left(s.id::text, 24) || left(md5('view' || s.id), 12))::uuid, s.product_id, '/discover',
   4 + abs(hashtext(s.id::text)) % 90, s.created_at

@@ -36,14 +36,14 @@ from public.user_sessions s join public.profiles p on p.id = s.user_id
 where s.id = :session_id::uuid
 for update of s
 
--- name: rotate(user_id, session_id, old_hash, new_hash, has_grace, grace_seconds, lifetime_seconds, most)
+-- name: rotate(user_id, session_id, old_hash, new_hash, has_grace, grace_seconds, lifetime_seconds, maximum)
 -- A live token in place of the old one, or beside the one that this was exchanged for before: its time stays that of the
 -- first exchange. What may not be presented again any more is forgotten; hashes without a time are of tokens that a
 -- signature does not tell from guesses.
 update public.user_sessions s set
   refresh_token_hash = :new_hash,
   branch_token_hashes =
-    (array_remove(array_prepend(s.refresh_token_hash, s.branch_token_hashes), :old_hash::bytea))[1:(:most::integer - 1)],
+    (array_remove(array_prepend(s.refresh_token_hash, s.branch_token_hashes), :old_hash::bytea))[1:(:maximum::integer - 1)],
   (rotated_token_hashes, rotated_at) = (
     select coalesce(array_agg(r.hash order by r.n), '{}'), coalesce(array_agg(r.at order by r.n), '{}')
     from (
@@ -53,7 +53,7 @@ update public.user_sessions s set
       union all
       select k.hash, k.n, k.at from unnest(s.rotated_token_hashes, s.rotated_at) with ordinality k (hash, at, n)
       where k.at is null or k.at > now() - make_interval(secs => :grace_seconds::float8)
-      order by 2 limit :most::integer
+      order by 2 limit :maximum::integer
     ) r (hash, n, at)
     where r.hash is not null),
   expires_at = now() + make_interval(secs => :lifetime_seconds::float8),
@@ -68,7 +68,7 @@ returning id
 
 -- name: revoke_others(user_id, session_id)
 -- All of them where there is no session to be spared; whether each went on until now. The expired ones too: somebody
--- who refreshes one at this very time, a moment before it expires, shall not prolong it.
+-- a refresh that runs at this very time, just before the session expires, must not prolong it.
 update public.user_sessions set revoked_at = now()
 where user_id = :user_id::uuid and id is distinct from :session_id::uuid and revoked_at is null
 returning expires_at > now() as was_live

@@ -6,7 +6,7 @@ values      values of arguments, right ones and wrong ones
 scopes      what a document holds so far, so that what is added fits
 arguments   arguments of a field
 selections  fields, fragments, directives: one operation
-documents   queries, put together from the schema by chance
+documents   random queries, generated from the schema
 mutations   mutations, likewise
 stage       a filled database with both services on it
 apps        the two services, and asking them

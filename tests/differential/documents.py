@@ -1,7 +1,7 @@
-"""Documents put together from the schema by chance: whatever GraphQL allows in them stands in some.
+"""Generates random documents from the schema, which cover everything that GraphQL allows.
 
-A document follows from its seed, the schema and the world; nearly all are valid, by construction: a field that comes
-again under the same name in the same place has the same arguments (see Scope).
+A document is determined by its seed, the schema and the world. Nearly all are valid by construction: a field that is
+repeated under the same name in the same place has the same arguments (see Scope).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Mutations put together from the schema by chance, and queries between them that see what they did."""
+"""Generates random mutations from the schema, and queries between them that see their effects."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One operation put together by chance: its selections and fragments."""
+"""Generates a random operation: its selections and fragments."""
 
 from __future__ import annotations
 

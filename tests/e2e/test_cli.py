@@ -447,7 +447,7 @@ async def test_rebuilding_personalities_from_quizzes_and_swipes(
     assert "not a uuid" in complaint(aclue(service.home, "rebuild", "personalities", "--user-id", "anna"))
 
 
-async def test_the_owner_writes_out_what_is_kept_of_a_person(
+async def test_the_owner_exports_the_data_of_a_person(
     service: Service, database: Database, caller: Client, tmp_path: Path
 ) -> None:
     await caller.start_session()
@@ -472,7 +472,7 @@ async def test_the_owner_writes_out_what_is_kept_of_a_person(
         assert why in complaint(aclue(service.home, "privacy", "export", *wrong))
 
 
-async def test_an_erased_person_who_is_back_with_a_backup_is_erased_again(
+async def test_an_erasure_is_repeated_on_a_restored_backup(
     service: Service, database: Database, caller: Client, tmp_path: Path
 ) -> None:
     await caller.start_session()

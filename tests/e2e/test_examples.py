@@ -45,13 +45,13 @@ def examples(tmp_path_factory: pytest.TempPathFactory) -> None:
             run("npm", "ci")
         written = [path for path in (EXAMPLES / "src").rglob("*.ts") if MANIFEST.parent not in path.parents]
         settings = [EXAMPLES / name for name in ("package-lock.json", "package.json", "codegen.ts", "tsconfig.json")]
-        # Not anew for every worker: another one may be running what was built.
+        # Built once, not per worker: another one may be running the result.
         if is_older(EXAMPLES / "build" / "main.js", [*written, *settings, ROOT / "schema.graphql"]):
             run("npm", "run", "build")
 
 
 def is_older(made: Path, sources: list[Path]) -> bool:
-    """Whether this file has to be made anew."""
+    """Whether this file has to be rebuilt."""
     return not made.exists() or made.stat().st_mtime < max(source.stat().st_mtime for source in sources)
 
 

@@ -85,7 +85,7 @@ def test_after_a_kill_the_next_start_works_and_stops_cleanly(used_home: Path) ->
     assert postmaster_of(used_home) is None
 
 
-async def test_a_request_that_outlasts_the_stop_is_told_so_and_leaves_no_traceback(used_home: Path) -> None:
+async def test_a_request_that_outlasts_shutdown_gets_an_error_and_no_traceback(used_home: Path) -> None:
     with served(used_home, SHUTDOWN_TIMEOUT="1") as service:
         dsn = aclue(used_home, "dsn", "--owner").stdout.strip()
         owner = await asyncpg.connect(dsn)

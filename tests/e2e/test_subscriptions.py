@@ -51,7 +51,7 @@ async def close_code(client: ClientConnection) -> int | None:
         return client.close_code
 
 
-async def test_a_swipe_over_http_is_told_over_a_socket_and_as_an_event(service: Service, caller: Client) -> None:
+async def test_a_swipe_over_http_notifies_websockets_and_event_streams(service: Service, caller: Client) -> None:
     anna = await caller.start_session()
     headers = {"authorization": f"Bearer {anna.token}", "accept": "text/event-stream"}
     product = (await anna.products(first=1))[0]["id"]

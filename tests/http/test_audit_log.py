@@ -144,7 +144,7 @@ async def test_a_session_ended_early_is_noted_and_a_refreshed_one_is_not(shop: S
     assert set(entry["changes"]) == {"revoked_at"}
 
 
-async def test_commission_is_noted_whoever_changes_it(shop: Shop) -> None:
+async def test_commission_changes_are_audited_for_all_roles(shop: Shop) -> None:
     await shop.owner.execute("update public.retailers set commission_rate = 0.2 where slug = 'north-shop'")
     await shop.owner.execute("update public.affiliate_networks set click_parameter = 'mine' where code = 'awin'")
     (rate,) = await entries(admin(shop), "public.retailers")

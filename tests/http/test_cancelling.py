@@ -119,7 +119,9 @@ async def test_a_mutation_of_a_client_that_went_away_is_rolled_back(shop: Shop, 
     assert await shop.owner.fetchval("select display_name from public.profiles") == before
 
 
-async def test_a_request_whose_time_is_up_is_told_so(shop: Shop, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_request_that_takes_too_long_gets_a_timeout(
+    shop: Shop, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app: Any = shop.http._transport.app  # type: ignore[attr-defined]
     monkeypatch.setattr(app.graphql, "_watches", Watches(0.2))
     async with locked(shop, "brands"):
@@ -132,7 +134,7 @@ async def test_a_request_whose_time_is_up_is_told_so(shop: Shop, path: str, monk
     assert msgspec.json.decode(body["body"])["errors"][0]["extensions"] == {"code": "TIMEOUT", "retryAfter": 1}
 
 
-async def test_whose_body_does_not_come_is_told_so(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_body_that_does_not_arrive_gets_a_timeout(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     app: Any = shop.http._transport.app  # type: ignore[attr-defined]
     monkeypatch.setattr(app.graphql, "_watches", Watches(0.2))
     call = Call(shop, BRANDS)

@@ -150,7 +150,7 @@ def raising(error: BaseException) -> Broken:
     return broken
 
 
-async def test_what_goes_wrong_inside_is_logged_and_not_told(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_internal_errors_are_logged_and_not_exposed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(personality, "current_quiz", raising(RuntimeError(SECRET_TEXT)))
     with structlog.testing.capture_logs() as logs:
         answer = await shop.client().post("{ quiz { version } }")
@@ -168,7 +168,7 @@ async def test_what_goes_wrong_inside_is_logged_and_not_told(shop: Shop, monkeyp
     assert SECRET_TEXT in str(entry["exc_info"])
 
 
-async def test_what_the_database_says_is_not_told(shop: Shop) -> None:
+async def test_database_errors_are_not_exposed(shop: Shop) -> None:
     await shop.owner.execute("alter table public.brands rename to brands_gone")
     with structlog.testing.capture_logs():
         answer = await shop.client().post("{ brands { totalCount } }")

@@ -115,7 +115,7 @@ async def test_text_that_breaks_lines_breaks_no_line_of_the_file(shop: Shop) -> 
     assert (await exported(client)).data["public.profiles"][0]["display_name"] == text
 
 
-async def test_the_file_is_a_download_that_nobody_keeps(shop: Shop) -> None:
+async def test_the_file_is_a_download_that_is_not_cached(shop: Shop) -> None:
     response = await shop.http.get((await asked(await shop.anonymous()))["url"])
     assert response.headers["content-type"] == "application/x-ndjson"
     assert response.headers["content-disposition"].startswith("attachment")
@@ -142,7 +142,7 @@ async def test_a_token_alone_exports_no_account(shop: Shop) -> None:
 
 
 @pytest.mark.usefixtures("own_accounts")
-async def test_a_recent_sign_in_is_a_proof_where_accounts_are_kept_elsewhere(shop: Shop) -> None:
+async def test_a_recent_sign_in_suffices_with_external_accounts(shop: Shop) -> None:
     user = uuid4()
     await shop.owner.execute("insert into public.profiles (id, email) values ($1, 'anna@elsewhere.example')", user)
     await shop.owner.execute("comment on schema auth is null")

@@ -206,7 +206,7 @@ async def test_a_visit_leads_to_the_shop_with_a_click_in_the_makers_name(
     assert me["affiliateClicks"]["nodes"][0]["id"] == ids.encode("AffiliateClick", row["id"])
 
 
-async def test_a_visit_is_kept_by_nobody_and_names_nobody(shop: Shop) -> None:
+async def test_a_visit_is_neither_cached_nor_indexed_nor_attributed(shop: Shop) -> None:
     anna = await shop.account("anna@people.example")
     link = await make(anna, await product_of(shop), message="Many happy returns", recipientName="Ben")
     me = str((ids.decode(await anna.my_id()) or ("", ""))[1])

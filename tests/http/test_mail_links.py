@@ -79,7 +79,7 @@ async def test_the_form_of_a_mail_sets_the_password_once(shop: Shop, mailbox: Ma
 
 @pytest.mark.parametrize("path", ["/verify-email", "/reset-password"])
 @pytest.mark.parametrize("query", ["", "?token=", "?token=unknown", "?token=%00", "?token=%3Cscript%3E"])
-async def test_a_token_that_is_no_good_is_told_so_and_what_to_do(shop: Shop, path: str, query: str) -> None:
+async def test_an_invalid_token_gets_a_page_that_says_what_to_do(shop: Shop, path: str, query: str) -> None:
     answers = [
         await shop.http.get(path + query),
         await shop.http.post(path, data={"token": query, "password": "x" * 9}),

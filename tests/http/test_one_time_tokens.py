@@ -106,7 +106,7 @@ async def test_a_new_password_verifies_the_email(shop: Shop, mailbox: Mailbox) -
     assert await is_verified(await sign_in(shop, password=NEW))
 
 
-async def test_the_link_leads_to_the_app_and_is_told_in_plain_text(shop: Shop, mailbox: Mailbox) -> None:
+async def test_the_link_leads_to_the_app_and_is_in_plain_text(shop: Shop, mailbox: Mailbox) -> None:
     await shop.account(**ANNA)
     token = await reset_token(shop, mailbox)
     mail = mailbox.received[-1]
@@ -133,7 +133,7 @@ async def test_tokens_that_are_none(shop: Shop) -> None:
         assert await shop.client().refusal(VERIFY, token=wrong) == refused
 
 
-async def test_a_changed_password_ends_the_other_sessions_and_is_told_by_mail(shop: Shop, mailbox: Mailbox) -> None:
+async def test_a_changed_password_ends_other_sessions_and_sends_a_mail(shop: Shop, mailbox: Mailbox) -> None:
     phone = await shop.account(**ANNA)
     desk = await shop.client().do(SIGN_IN, input=ANNA)
     changed = await phone.do(CHANGE, current=ANNA["password"], new=NEW)

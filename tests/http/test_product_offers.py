@@ -76,7 +76,7 @@ async def test_a_product_is_offered_by_its_retailer(shop: Shop) -> None:
     assert (found["inStock"], found["retailer"]["slug"]) == (True, row["slug"])
 
 
-async def test_the_cheapest_offer_stands_first_and_other_currencies_last(shop: Shop) -> None:
+async def test_the_cheapest_offer_comes_first_and_other_currencies_last(shop: Shop) -> None:
     own = (await shop.client().ask(OFFERS, id=await camping(shop)))["product"]["offers"][0]["retailer"]["slug"]
     first, second = sorted({"corner-shop", "north-shop", "south-shop"} - {own})
     await offer(shop, first, 1)

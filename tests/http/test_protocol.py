@@ -215,7 +215,7 @@ async def test_a_body_counts_for_nothing(port: int) -> None:
     assert (await answer(port, head, b"z" * size)).endswith(str(size).encode())
 
 
-async def test_who_does_not_finish_its_headers_is_dropped(port: int) -> None:
+async def test_incomplete_headers_end_the_connection(port: int) -> None:
     assert await answer(port) == b""
     assert await answer(port, GET, *[b"x: y\r\n"] * 20, pause=0.1) == b""
     once = GET + b"\r\n"
@@ -224,7 +224,7 @@ async def test_who_does_not_finish_its_headers_is_dropped(port: int) -> None:
 
 
 @pytest.mark.parametrize("kind", [b"", UPGRADE], ids=["an answer", "a socket"])
-async def test_a_connection_is_dropped_though_its_app_goes_on(port: int, kind: bytes) -> None:
+async def test_a_connection_is_closed_while_its_app_is_running(port: int, kind: bytes) -> None:
     """Reaches into uvicorn, so a new version of that may break it."""
     found = await answer(port, b"GET /drop HTTP/1.1\r\nhost: shop\r\n" + kind + b"\r\n")
     assert found.startswith((b"HTTP/1.1 200", b"HTTP/1.1 101"))
@@ -232,7 +232,7 @@ async def test_a_connection_is_dropped_though_its_app_goes_on(port: int, kind: b
 
 
 @pytest.mark.parametrize("length", [b"content-length: 8000000", b"transfer-encoding: chunked"])
-async def test_whoever_sends_too_much_still_gets_the_answer(service: Service, length: bytes) -> None:
+async def test_a_client_that_sends_too_much_still_gets_the_response(service: Service, length: bytes) -> None:
     """Most clients read when they have sent everything; a connection closed before that would be all that they see."""
     head = b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\n" + length + b"\r\n\r\n"
     chunk = b"z" * 80_000
@@ -261,7 +261,7 @@ async def test_a_form_that_is_announced_as_too_large_is_refused_at_once(service:
     assert found.startswith(b"HTTP/1.1 413")
 
 
-async def test_whoever_goes_on_sending_is_cut_off(service: Service) -> None:
+async def test_a_client_that_keeps_sending_is_cut_off(service: Service) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", service.port)
     writer.write(TOO_LARGE)
     sent = 0
@@ -274,7 +274,7 @@ async def test_whoever_goes_on_sending_is_cut_off(service: Service) -> None:
     writer.close()
 
 
-async def test_whoever_sends_slowly_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_slow_sender_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(b"POST /refused HTTP/1.1\r\nhost: shop\r\ncontent-length: 1000000000\r\n\r\n")
@@ -294,7 +294,7 @@ async def test_nothing_is_served_after_the_last_answer_of_a_connection(port: int
     assert found.count(b"HTTP/1.1 ") == 1
 
 
-async def test_whoever_asks_before_sending_too_much_is_told_at_once(service: Service) -> None:
+async def test_expect_continue_with_too_large_a_body_is_refused_at_once(service: Service) -> None:
     head = b"POST /graphql HTTP/1.1\r\nhost: shop\r\ncontent-type: application/json\r\nexpect: 100-continue\r\n"
     found = await answer(service.port, head + b"content-length: 8000000\r\n\r\n")
     assert found.startswith(b"HTTP/1.1 413")
@@ -322,12 +322,12 @@ async def test_headers_after_a_body_have_an_end(port: int, part: bytes) -> None:
     writer.write(request)
     sent = 0
     with contextlib.suppress(ConnectionError):
-        while sent < 3 * protocol.MAX_BYTES_BESIDE:
+        while sent < 3 * protocol.MAX_OVERHEAD_BYTES:
             writer.write(part)
             await writer.drain()
             sent += len(part)
             await asyncio.sleep(0.005)
-    assert sent < 2 * protocol.MAX_BYTES_BESIDE
+    assert sent < 2 * protocol.MAX_OVERHEAD_BYTES
     writer.close()
 
 
@@ -340,7 +340,7 @@ BODY = b'{"query":"{ __typename }"}'
 @pytest.mark.parametrize("upgrade", [H2C, TLS, SOCKET], ids=["h2c", "TLS", "a WebSocket by POST"])
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["a length", "chunks"])
 @pytest.mark.parametrize("cut", [0, 1, 2], ids=["one packet", "two packets", "single bytes"])
-async def test_an_upgrade_that_is_not_taken_is_ignored(port: int, upgrade: bytes, is_chunked: bool, cut: int) -> None:
+async def test_an_unsupported_upgrade_is_ignored(port: int, upgrade: bytes, is_chunked: bool, cut: int) -> None:
     framing = b"transfer-encoding: chunked" if is_chunked else b"content-length: 26"
     head = b"POST / HTTP/1.1\r\nhost: shop\r\n" + upgrade + framing + b"\r\n\r\n"
     body = b"1a\r\n" + BODY + b"\r\n0\r\n\r\n" if is_chunked else BODY
@@ -350,7 +350,7 @@ async def test_an_upgrade_that_is_not_taken_is_ignored(port: int, upgrade: bytes
     assert [each[-2:] for each in found.split(b"HTTP/1.1 ")[1:]] == [b"26", b"26", b"\n0"]
 
 
-async def test_upgrades_that_are_not_taken_may_be_pipelined(port: int) -> None:
+async def test_unsupported_upgrades_may_be_pipelined(port: int) -> None:
     found = await answer(port, (GET + H2C + b"\r\n") * 2000 + GET + CLOSE)
     assert found.count(b"HTTP/1.1 200") == 2001
 
@@ -695,7 +695,7 @@ async def test_a_message_may_come_in_fragments(port: int) -> None:
     writer.close()
 
 
-async def test_messages_are_parsed_as_they_are_taken(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_messages_are_parsed_only_as_the_app_receives_them(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A read of 256 KiB holds 37,000 of them, of which only as many are held as a slice has."""
     waiting: list[int] = []
     handle = BoundedWebSocketProtocol.handle_events

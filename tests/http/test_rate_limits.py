@@ -36,7 +36,7 @@ async def http(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[htt
         yield client
 
 
-async def test_who_asks_for_too_much_has_to_wait(http: httpx.AsyncClient) -> None:
+async def test_a_caller_over_the_limit_has_to_wait(http: httpx.AsyncClient) -> None:
     answers = [await http.post("/graphql", json=PAGE) for _ in range(11)]
     assert [answer.status_code for answer in answers[:9]] == [200] * 9
     refused = answers[-1]
@@ -205,7 +205,7 @@ async def test_a_large_body_is_not_parsed_again_to_say_what_is_wrong(
         "The body is not JSON.",
         "Send one request at a time: a JSON object, not an array.",
         "`query` must be a string.",
-        "`extensions` hold at most 10000 values.",
+        "`extensions` hold more than 10000 values.",
         "The variable `z` holds a lone surrogate, \\ud800, which is no Unicode character.",
     ]
     assert max(parsed) < 1000

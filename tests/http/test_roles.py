@@ -169,7 +169,7 @@ async def test_other_metadata_of_the_account_stays(shop: Shop) -> None:
     assert msgspec.json.decode(kept) == {"tenant": 1}
 
 
-async def test_what_cannot_be_granted_is_told(shop: Shop) -> None:
+async def test_what_cannot_be_granted_is_reported(shop: Shop) -> None:
     anna = await admin(shop)
     await shop.account(BEN)
     await shop.owner.execute("update auth.users set email_confirmed_at = null where email = $1", BEN)

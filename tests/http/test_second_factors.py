@@ -144,7 +144,7 @@ async def test_a_name_that_is_too_long(shop: Shop) -> None:
     assert (refused["code"], refused["field"]) == ("INVALID", ["name"])
 
 
-async def test_a_recovery_code_stands_in_for_a_lost_phone(shop: Shop) -> None:
+async def test_a_recovery_code_replaces_a_lost_phone(shop: Shop) -> None:
     app = await enrol(anna := await shop.verified_account(**ANNA))
     await app.show(anna)
     codes = (await anna.do(RECOVERY_CODES))["codes"]

@@ -78,7 +78,7 @@ async def test_all_of_a_session_becomes_the_accounts(shop: Shop) -> None:
     assert after["swipes"]["nodes"] == before["swipes"]["nodes"]
 
 
-async def test_the_session_is_over_with_it(shop: Shop) -> None:
+async def test_the_session_ends_with_it(shop: Shop) -> None:
     session, account = await shop.anonymous(), await shop.account()
     product = (await session.products(first=1))[0]["id"]
 
@@ -318,7 +318,7 @@ async def test_a_refresh_token_that_was_used_before_is_no_proof_and_ends_the_ses
     assert (await account.refusal(MERGE, token=fresh["refreshToken"]))["code"] == "INVALID_CREDENTIALS"
 
 
-async def test_every_refresh_token_of_the_session_is_over_with_it(shop: Shop) -> None:
+async def test_it_voids_every_refresh_token_of_the_session(shop: Shop) -> None:
     session, account = await shop.anonymous(), await shop.account()
     pairs = [await refreshed(shop, session.refresh_token) for _ in range(2)]
     await merge(account, session)

@@ -80,7 +80,7 @@ async def status_of(stream: Events) -> tuple[int, str]:
     return status, msgspec.json.decode(part)["errors"][0]["extensions"]["code"]
 
 
-async def test_whoever_shows_a_bad_token_gets_no_stream(shop: Shop) -> None:
+async def test_an_invalid_token_gets_no_stream(shop: Shop) -> None:
     assert await status_of(Events(shop, PREFERENCES, "no token")) == (401, "UNAUTHENTICATED")
 
 
@@ -91,11 +91,11 @@ async def test_an_event_stream_with_an_empty_token_is_anonymous(shop: Shop, toke
     assert await stream.event() == {"data": {"me": None}}
 
 
-async def test_whoever_shows_none_has_nothing_to_listen_to(shop: Shop) -> None:
+async def test_subscribing_needs_a_token(shop: Shop) -> None:
     assert await status_of(Events(shop, PREFERENCES, None)) == (401, "UNAUTHENTICATED")
 
 
-async def test_whoever_asks_too_much_gets_no_stream(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_rate_limited_caller_gets_no_stream(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     anna = await shop.anonymous()
     monkeypatch.setattr(shop.services.rate_limits, "_per_caller", 1)
     await shop.services.rate_limits.take(await shop.services.tokens.verify(anna.token or ""), "192.0.2.1", 1)
@@ -119,7 +119,7 @@ async def test_a_person_has_so_many_streams(shop: Shop, monkeypatch: pytest.Monk
         "*/*",
     ],
 )
-async def test_events_are_for_those_who_name_them_first(shop: Shop, accept: str) -> None:
+async def test_events_are_sent_only_if_accept_names_them_first(shop: Shop, accept: str) -> None:
     stream = Events(shop, ME, None, accept=accept)
     _, headers = await stream.start()
     assert "json" in headers["content-type"]

@@ -1,4 +1,4 @@
-"""What subscribers are told: the three subscriptions, each event read anew for whoever listens."""
+"""The three subscriptions: each event is read under the subscriber's own claims."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def path(request: pytest.FixtureRequest, shop: Shop, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("path")
-async def test_preferences_are_told_after_a_swipe(shop: Shop) -> None:
+async def test_a_swipe_notifies_of_new_preferences(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(PREFERENCES)
@@ -95,7 +95,7 @@ async def test_events_are_charged_and_wait_for_the_limit(shop: Shop, monkeypatch
 
 
 @pytest.mark.usefixtures("path")
-async def test_a_better_feed_is_told_after_a_swipe(shop: Shop) -> None:
+async def test_a_swipe_notifies_of_a_better_feed(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(FEED)
@@ -104,7 +104,7 @@ async def test_a_better_feed_is_told_after_a_swipe(shop: Shop) -> None:
 
 
 @pytest.mark.usefixtures("path")
-async def test_a_conversion_is_told_to_whoever_clicked(shop: Shop) -> None:
+async def test_a_conversion_notifies_the_person_who_clicked(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         click, uuid = await click_of(anna)
@@ -116,7 +116,7 @@ async def test_a_conversion_is_told_to_whoever_clicked(shop: Shop) -> None:
         assert await events.event() == told
 
 
-async def test_a_quiz_is_told_too(shop: Shop) -> None:
+async def test_a_quiz_notifies_too(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(PREFERENCES)
@@ -124,7 +124,7 @@ async def test_a_quiz_is_told_too(shop: Shop) -> None:
         assert await events.event() == {"preferencesUpdated": None}  # she has swiped nothing
 
 
-async def test_preferences_that_are_withdrawn_are_told_as_null(shop: Shop) -> None:
+async def test_withdrawn_preferences_are_sent_as_null(shop: Shop) -> None:
     anna = await shop.anonymous()
     await anna.swipe((await anna.product("Books 1"))["id"])
     async with socket(shop, anna.token) as events:
@@ -134,7 +134,7 @@ async def test_preferences_that_are_withdrawn_are_told_as_null(shop: Shop) -> No
         assert await events.event() == {"preferencesUpdated": None}
 
 
-async def test_a_new_model_is_told_to_everybody_who_waits_for_a_better_feed(shop: Shop) -> None:
+async def test_a_new_model_notifies_all_subscribers_to_feeds(shop: Shop) -> None:
     anna, ben = await shop.anonymous(), await shop.anonymous()
     async with socket(shop, anna.token) as hers, socket(shop, ben.token) as his:
         await hers.subscribe(FEED)
@@ -195,7 +195,7 @@ async def test_a_subscription_that_was_completed_hears_no_more(shop: Shop) -> No
         await events.hears_nothing()
 
 
-async def test_whoever_takes_no_conversions_is_told_to_subscribe_again(shop: Shop) -> None:
+async def test_a_slow_subscriber_to_conversions_has_to_subscribe_again(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(CONVERSIONS)
@@ -217,7 +217,7 @@ async def test_whoever_takes_no_conversions_is_told_to_subscribe_again(shop: Sho
         assert message["payload"][0]["extensions"] == {"code": "OVERLOADED", "retryAfter": 1}
 
 
-async def test_what_happened_while_nothing_was_heard_is_told_afterwards(shop: Shop) -> None:
+async def test_missed_notifications_are_caught_up(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         click, uuid = await click_of(anna)
@@ -252,7 +252,7 @@ async def lose_connection(shop: Shop, meanwhile: Any) -> None:
     await listening(shop)
 
 
-async def test_garbage_on_the_channel_is_told_to_nobody(shop: Shop) -> None:
+async def test_garbage_on_the_channel_is_ignored(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:
         await events.subscribe(CONVERSIONS)

@@ -52,7 +52,7 @@ async def test_an_error_of_ours_is_found_by_its_request_id_and_says_nothing_of_a
     assert "anna" not in told
 
 
-async def test_errors_of_the_callers_are_not_noted(shop: Shop) -> None:
+async def test_client_errors_are_not_logged(shop: Shop) -> None:
     anna = await shop.anonymous()
     assert await anna.code("{ me { nothing } }") == "GRAPHQL_VALIDATION_FAILED"
     assert await anna.code(LOGS) == "FORBIDDEN"

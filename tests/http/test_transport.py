@@ -188,7 +188,7 @@ async def test_a_lone_surrogate_in_a_query_string_is_named(shop: Shop) -> None:
 
 
 @pytest.mark.parametrize("body", [b'{"a": "\\ud83c"', b'"\\ud83c', b'{"query": "\xff"}', "{}".encode("utf-16")])
-async def test_what_is_not_json_is_said_to_be_none(shop: Shop, body: bytes) -> None:
+async def test_invalid_json_is_reported(shop: Shop, body: bytes) -> None:
     assert (await post(shop, body)).json()["errors"][0]["message"] == "The body is not JSON."
 
 

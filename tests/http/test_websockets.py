@@ -62,7 +62,7 @@ SPELLINGS: list[Callable[[str], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize("payload", SPELLINGS)
-async def test_tokens_are_taken_in_every_usual_spelling(shop: Shop, payload: Callable[[str], dict[str, Any]]) -> None:
+async def test_tokens_are_accepted_in_every_common_form(shop: Shop, payload: Callable[[str], dict[str, Any]]) -> None:
     anna = await shop.anonymous()
     async with socket(shop, init=False) as client:
         client.say("connection_init", payload=payload(anna.token or ""))
@@ -138,7 +138,7 @@ async def test_a_client_that_is_no_browser_may_send_its_token_with_the_handshake
         ("x" * 1_000_001, 1009),
     ],
 )
-async def test_whoever_does_not_keep_to_the_protocol_is_shown_out(shop: Shop, text: str, code: int) -> None:
+async def test_protocol_violations_close_the_socket(shop: Shop, text: str, code: int) -> None:
     async with socket(shop, init=False) as client:
         client.frame(text=text)
         assert await client.close_code() == code
@@ -155,7 +155,7 @@ async def test_whoever_does_not_keep_to_the_protocol_is_shown_out(shop: Shop, te
         ('{"type":"subscribe","id":"' + "1" * 101 + '","payload":{"query":"{ me { id } }"}}', 4400),
     ],
 )
-async def test_so_is_whoever_forgets_it_later(shop: Shop, text: str, code: int) -> None:
+async def test_later_protocol_violations_close_it_too(shop: Shop, text: str, code: int) -> None:
     async with socket(shop) as client:
         client.frame(text=text)
         assert await client.close_code() == code
@@ -195,7 +195,7 @@ async def test_other_paths_have_no_sockets(shop: Shop) -> None:
     assert closed.value.code == 403
 
 
-async def test_whoever_says_nothing_is_shown_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_client_is_disconnected(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     set_settings(shop, monkeypatch, stream_init_timeout=0.05)
     async with socket(shop, init=False) as client:
         assert await client.close_code() == 4408
@@ -465,9 +465,7 @@ async def test_a_site_is_weighed_as_one_network_of_eight(shop: Shop, monkeypatch
         assert await site[0].close_code() == 1013
 
 
-async def test_nobody_makes_room_for_a_network_that_would_hold_more(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_network_that_would_hold_more_displaces_nobody(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     set_settings(shop, monkeypatch, max_streams=2)
     anna, ben, cleo = [await shop.anonymous() for _ in range(3)]
     async with (
@@ -489,7 +487,7 @@ async def test_a_client_that_takes_nothing_is_dropped(shop: Shop, monkeypatch: p
             await client.task
 
 
-async def test_when_the_server_stops_sockets_are_told_so(shop: Shop) -> None:
+async def test_shutdown_closes_sockets_with_a_reason(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as client:
         await client.subscribe(FEED)

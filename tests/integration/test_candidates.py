@@ -89,7 +89,7 @@ async def test_the_best_match_leads_the_feed_of_a_large_catalogue_too(shop: Shop
     assert (await names(client, 5))[:3] == small[:3]
 
 
-async def test_a_feed_goes_on_when_its_candidates_are_used_up(shop: Shop) -> None:
+async def test_a_feed_continues_after_its_candidates(shop: Shop) -> None:
     await make_large(shop)
     client = await shop.anonymous()
     for name in await names(client, 2 * PER_LIST):

@@ -49,7 +49,7 @@ async def test_only_those_hear_it_whom_it_concerns(processes: tuple[Changes, Cha
     assert else_.details == []
 
 
-async def test_whoever_listens_no_more_hears_no_more(processes: tuple[Changes, Changes]) -> None:
+async def test_a_removed_listener_is_not_called(processes: tuple[Changes, Changes]) -> None:
     one, other = processes
     gone, there = Heard(other, "clicks", "anna"), Heard(other, "clicks", "anna")
     gone.forget()
@@ -85,7 +85,7 @@ async def test_a_connection_that_was_lost_comes_back_and_everybody_looks_again(
     await until(lambda: heard.details[-1] == "after")
 
 
-async def test_what_is_noted_while_there_is_no_connection_is_said_later(dsns: Dsns) -> None:
+async def test_changes_without_a_connection_are_notified_later(dsns: Dsns) -> None:
     changes = Changes(dsns.api)
     heard = Heard(changes, "clicks", "anna")
     changes.start()
@@ -94,7 +94,7 @@ async def test_what_is_noted_while_there_is_no_connection_is_said_later(dsns: Ds
     await changes.stop()
 
 
-async def test_the_last_words_of_a_process_are_said(processes: tuple[Changes, Changes]) -> None:
+async def test_pending_changes_are_notified_on_shutdown(processes: tuple[Changes, Changes]) -> None:
     one, other = processes
     heard = Heard(other, "clicks", "anna")
     one.note("clicks", "anna", "last")
@@ -102,7 +102,7 @@ async def test_the_last_words_of_a_process_are_said(processes: tuple[Changes, Ch
     await until(lambda: heard.details == ["last"])
 
 
-async def test_who_was_not_started_says_nothing(processes: tuple[Changes, Changes], dsns: Dsns) -> None:
+async def test_nothing_is_notified_before_start(processes: tuple[Changes, Changes], dsns: Dsns) -> None:
     silent = Changes(dsns.api)
     silent.note("clicks", "anna")
     await silent.stop()

@@ -131,7 +131,7 @@ async def test_a_click_has_earned_what_its_sales_say_now(shop: Shop) -> None:
     assert (await earned(), await conversions()) == (None, 0)
 
 
-async def test_sales_of_one_click_that_are_told_at_once_all_count(shop: Shop) -> None:
+async def test_concurrent_sales_of_one_click_all_count(shop: Shop) -> None:
     _, row = await click(shop)
     other = await asyncpg.connect(shop.dsns.owner)
     async with shop.owner.transaction():

@@ -1,4 +1,4 @@
-"""UUIDv7 from private.uuid_v7(), built in or, on PostgreSQL before 18, put together in plain SQL."""
+"""UUIDv7 from private.uuid_v7(): built in, or composed in plain SQL before PostgreSQL 18."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ async def test_a_marked_file_runs_outside_a_transaction(owner: Connection, sql: 
     assert await exists(owner, "public.later_idx")
 
 
-async def test_an_interrupted_index_build_is_begun_anew(owner: Connection, sql: Path) -> None:
+async def test_an_interrupted_index_build_is_restarted(owner: Connection, sql: Path) -> None:
     await owner.execute("create table public.twins as select 1 as id from generate_series(1, 2)")
     text = f"{migrations.NO_TRANSACTION}\ncreate unique index concurrently twins_idx on public.twins (id);"
     name = add(sql, f"{LATER}_twins.sql", text)
@@ -211,7 +211,7 @@ async def test_a_run_stops_after_the_migration_named(blank: str, spelled: str) -
     await owner.close()
 
 
-async def test_nothing_stands_open_where_policies_have_to_wait(blank: str) -> None:
+async def test_no_table_is_open_while_policies_are_skipped(blank: str) -> None:
     owner = await asyncpg.connect(blank)
     await migrate(owner, to=OLDER.name)
     tables = await owner.fetch(

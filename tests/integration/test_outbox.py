@@ -101,7 +101,7 @@ async def test_a_mail_server_that_is_busy_is_asked_again_later(shop: Shop, mailb
     assert [(row["is_sent"], row["last_error"]) for row in await rows(shop)] == [(True, None)]
 
 
-async def test_each_wait_is_twice_as_long_and_the_last_attempt_is_told(shop: Shop) -> None:
+async def test_retries_back_off_and_the_last_failure_is_logged(shop: Shop) -> None:
     await shop.account(**ANNA)
     waits, logged = [], []
     for _ in range(outbox.MAX_ATTEMPTS):
@@ -155,7 +155,7 @@ async def test_several_workers_send_each_mail_once(shop: Shop, mailbox: Mailbox)
 async def test_what_a_worker_took_before_it_died_is_sent_by_another(shop: Shop, mailbox: Mailbox) -> None:
     await shop.account(**ANNA)
     async with shop.services.database.session(SERVICE, read_only=False) as session:
-        assert await session.fetchrow("outbox.take", lease_seconds=outbox.LEASE)
+        assert await session.fetchrow("outbox.take", lease_seconds=outbox.LEASE_SECONDS)
     assert await mailbox.collect(shop.services) == []
     await shop.owner.execute(DUE)  # the lease is over
     assert len(await mailbox.collect(shop.services)) == 1
@@ -187,7 +187,7 @@ async def test_a_mail_whose_token_has_expired_is_not_sent(shop: Shop, mailbox: M
     assert await shop.owner.fetchval("select count(*) from private.one_time_tokens") == 0
 
 
-async def test_what_became_of_a_mail_is_kept_for_a_month(shop: Shop, mailbox: Mailbox) -> None:
+async def test_the_state_of_a_mail_is_kept_for_a_month(shop: Shop, mailbox: Mailbox) -> None:
     await shop.account(**ANNA)
     await shop.account()
     age = "update private.outbox set id = private.uuid_v7_floor(now() - $1::interval) where recipient = $2"

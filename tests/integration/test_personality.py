@@ -183,7 +183,7 @@ async def test_an_outcome_of_a_search_for_somebody_else_is_matched_with_oneself(
     assert await shop.owner.fetchval(OUTCOME) == await expected(shop) < 0.5
 
 
-async def test_an_outcome_of_what_a_stranger_was_shown_is_matched_with_whoever_acts(shop: Shop) -> None:
+async def test_an_outcome_of_an_anonymous_recommendation_is_matched_with_the_person_who_acts(shop: Shop) -> None:
     shown = (await shop.client().feed(first=1))["nodes"][0]["id"]
     client = await shop.anonymous()
     await client.take_quiz({"adv"})

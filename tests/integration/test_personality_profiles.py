@@ -37,7 +37,7 @@ async def swipe_all(client: Client, kinds: Sequence[str], way: str) -> list[str]
 
 
 async def run(shop: Shop) -> int:
-    return await update_from_behaviour(shop.services.database, most=1000)
+    return await update_from_behaviour(shop.services.database, limit=1000)
 
 
 async def personality(client: Client) -> dict[str, Any]:
@@ -334,7 +334,7 @@ async def test_the_newest_quiz_from_before_gets_the_confidence_of_its_profile(sh
     assert [row["confidence_level"] for row in await shop.owner.fetch(HISTORY)] == [None, expected]
 
 
-async def test_whoever_withdrew_personalisation_is_what_their_quiz_says(shop: Shop) -> None:
+async def test_without_consent_to_personalisation_only_the_quiz_counts(shop: Shop) -> None:
     consent = """
     mutation ($granted: Boolean!) {
       updateConsents(input: {consents: [{purpose: PERSONALISATION, granted: $granted}], policyVersion: "1"}) {

@@ -67,7 +67,7 @@ async def test_the_connection_that_came_back_last_is_lent_first(pool: Pool) -> N
     pool.release(again)
 
 
-async def test_whoever_has_waited_longest_is_first(dsns: Dsns, settings: Settings) -> None:
+async def test_waiting_tasks_are_served_in_order(dsns: Dsns, settings: Settings) -> None:
     database = await patient(dsns, settings)
     pool = database.pool
     lent = [await pool.acquire(), await pool.acquire()]
@@ -99,9 +99,7 @@ async def test_one_more_than_may_wait_is_refused_at_once(dsns: Dsns, settings: S
     await database.close()
 
 
-async def test_a_connection_handed_to_somebody_who_has_just_gone_goes_to_the_next(
-    dsns: Dsns, settings: Settings
-) -> None:
+async def test_a_connection_handed_to_a_cancelled_task_goes_to_the_next(dsns: Dsns, settings: Settings) -> None:
     database = await patient(dsns, settings)
     pool = database.pool
     lent = [await pool.acquire(), await pool.acquire()]
@@ -115,7 +113,7 @@ async def test_a_connection_handed_to_somebody_who_has_just_gone_goes_to_the_nex
     await database.close()
 
 
-async def test_those_who_stop_waiting_leave_their_place_in_the_queue(dsns: Dsns, settings: Settings) -> None:
+async def test_cancelled_tasks_leave_the_queue(dsns: Dsns, settings: Settings) -> None:
     database = await patient(dsns, settings)
     lent = [await database.pool.acquire(), await database.pool.acquire()]
     for _ in range(3):
@@ -130,7 +128,7 @@ async def test_those_who_stop_waiting_leave_their_place_in_the_queue(dsns: Dsns,
     await database.close()
 
 
-async def test_a_broken_connection_makes_room_for_those_who_wait(dsns: Dsns, settings: Settings) -> None:
+async def test_a_broken_connection_frees_a_slot_for_waiting_tasks(dsns: Dsns, settings: Settings) -> None:
     database = await patient(dsns, settings)
     lent = [await database.pool.acquire(), await database.pool.acquire()]
     tasks = await waiting(database.pool, 2)
@@ -172,7 +170,7 @@ async def test_a_connection_whose_statement_runs_is_not_lent_again(pool: Pool) -
         await running
 
 
-async def test_a_statement_counts_as_running_until_its_caller_goes_on(pool: Pool) -> None:
+async def test_a_statement_counts_as_running_until_its_caller_resumes(pool: Pool) -> None:
     """The reply has arrived and asyncpg would take the next statement; the task that waits has not run yet."""
     connection = await pool.acquire()
     queries = connection._protocol.queries_count
@@ -187,7 +185,7 @@ async def test_a_statement_counts_as_running_until_its_caller_goes_on(pool: Pool
     pool.release(connection)
 
 
-async def test_a_connection_given_back_twice_is_lent_to_nobody(pool: Pool) -> None:
+async def test_a_connection_released_twice_is_not_reused(pool: Pool) -> None:
     connection = await pool.acquire("anna")
     pool.release(connection, "anna")
     with structlog.testing.capture_logs() as logged:
@@ -201,7 +199,7 @@ async def test_a_connection_given_back_twice_is_lent_to_nobody(pool: Pool) -> No
     pool.release(second)
 
 
-async def test_nobody_gives_back_what_is_lent_to_another(pool: Pool) -> None:
+async def test_only_its_owner_can_release_a_connection(pool: Pool) -> None:
     connection = await pool.acquire("anna")
     pool.release(connection, "anna")
     assert await pool.acquire("ben") is connection
@@ -215,7 +213,7 @@ async def test_nobody_gives_back_what_is_lent_to_another(pool: Pool) -> None:
     assert pool.size == 0
 
 
-async def test_a_connection_on_its_way_to_who_waits_is_theirs(pool: Pool) -> None:
+async def test_a_connection_handed_to_a_waiting_task_is_its_own(pool: Pool) -> None:
     lent = [await pool.acquire("anna"), await pool.acquire("anna")]
     (waiter,) = await waiting(pool, 1)
     pool.release(lent[0], "anna")  # handed over; who waits has not noticed
@@ -228,7 +226,7 @@ async def test_a_connection_on_its_way_to_who_waits_is_theirs(pool: Pool) -> Non
     pool.release(lent[1], "anna")
 
 
-async def test_a_connection_that_stands_in_the_pool_twice_is_lent_once(pool: Pool) -> None:
+async def test_a_connection_that_is_in_the_pool_twice_is_acquired_once(pool: Pool) -> None:
     connection = await pool.acquire()
     pool.release(connection)
     pool._idle.append(connection)
@@ -262,7 +260,7 @@ async def test_a_connection_that_grew_old_while_idle_is_replaced(pool: Pool) -> 
     pool.release(fresh)
 
 
-async def test_a_connection_that_nobody_has_needed_for_long_is_ended(pool: Pool) -> None:
+async def test_a_connection_that_was_idle_for_long_is_closed(pool: Pool) -> None:
     first, second = await pool.acquire(), await pool.acquire()
     pool.release(first)
     first.used_at -= 3601

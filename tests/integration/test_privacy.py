@@ -199,7 +199,7 @@ SIGNS_OF_LIFE = {
 
 
 @pytest.mark.parametrize("table", SIGNS_OF_LIFE)
-async def test_whoever_keeps_sessions_elsewhere_is_known_by_what_they_do(
+async def test_people_with_external_sessions_are_active_by_their_actions(
     owner: asyncpg.Connection[Any], settings: Settings, table: str
 ) -> None:
     await fill_catalogue(owner)

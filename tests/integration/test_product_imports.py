@@ -227,7 +227,7 @@ async def test_csv_with_byte_order_mark_quotes_and_faults(importer: Importer) ->
     assert await importer.owner.fetchval("select name from products where external_id = 'A'") == 'Two lines, "quoted"'
 
 
-async def test_gzip_is_recognised_and_progress_is_told(importer: Importer) -> None:
+async def test_gzip_is_recognised_and_progress_is_reported(importer: Importer) -> None:
     told: list[int] = []
     packed = gzip.compress(b"\n".join(json.dumps(record(n)).encode() for n in range(5)))
     report = await importer.load_bytes(packed, on_progress=told.append)

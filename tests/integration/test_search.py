@@ -210,7 +210,7 @@ async def test_operators(shop: Shop, search: str, names: set[str]) -> None:
     assert set(await found(shop.client(), search)) == names
 
 
-async def test_a_whole_name_stands_first_though_others_match_better(shop: Shop) -> None:
+async def test_an_exact_name_comes_first_though_others_match_better(shop: Shop) -> None:
     await add(shop.owner, "Who", "The Who Who Who", "The Who", "Who The Who")
     assert (await found(shop.client(), "the who"))[0] == "The Who"
 
@@ -253,7 +253,7 @@ def _is_known(sign: str) -> bool:
     return unicodedata.ucd_3_2_0.category(sign) != "Cn"
 
 
-async def test_letters_and_digits_of_every_script_are_told_from_signs(owner: asyncpg.Connection[Any]) -> None:
+async def test_letters_and_digits_of_every_script_are_distinguished_from_signs(owner: asyncpg.Connection[Any]) -> None:
     """Against Python's tables; of signs that Unicode 3.2 had already, for databases differ in the version they know."""
     signs = [chr(code) for code in range(1, 0x10000) if not 0xD800 <= code <= 0xDFFF and _is_known(chr(code))]
     signs = [sign for sign in signs if unicodedata.category(sign) not in ("Co", "Cn", "Mn", "Me", "Cf", "Lm", "Sk")]

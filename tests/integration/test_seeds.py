@@ -147,7 +147,7 @@ async def test_what_is_there_stays_and_a_seed_is_loaded_once(shop: Shop) -> None
     assert await shop.owner.fetch(mine) == before
 
 
-async def test_a_large_load_builds_indexes_anew_and_leaves_nothing_changed(
+async def test_a_bulk_load_rebuilds_indexes_and_leaves_nothing_changed(
     owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(seeds, "BULK_SWIPES", 1)
@@ -182,7 +182,7 @@ async def test_an_interrupted_load_leaves_everything_as_it_was(
     await seeds.load(owner, PLAN)
 
 
-async def test_indexes_are_taken_off_in_a_transaction_only(owner: asyncpg.Connection[Any]) -> None:
+async def test_indexes_are_dropped_in_a_transaction_only(owner: asyncpg.Connection[Any]) -> None:
     with pytest.raises(RuntimeError, match="transaction"):
         async with without_indexes(owner, ["public.swipes"]):
             pass

@@ -165,7 +165,7 @@ async def test_a_statement_that_takes_too_long_is_stopped(narrow: Database) -> N
         assert await session.run("select 1", [])
 
 
-async def test_whoever_finds_no_free_connection_is_told_to_come_back(narrow: Database) -> None:
+async def test_without_a_free_connection_the_caller_has_to_retry(narrow: Database) -> None:
     async with reading(narrow) as session:
         await session.run("select 1", [])
         with pytest.raises(Overloaded) as refused:
@@ -228,7 +228,7 @@ async def test_a_connection_that_was_lost_is_replaced(narrow: Database, superuse
         assert (await session.run(PID, []))[0][0] != pid
 
 
-async def test_of_two_who_wait_for_each_other_one_may_try_again(database: Database, owner: Connection) -> None:
+async def test_after_a_deadlock_one_transaction_may_be_retried(database: Database, owner: Connection) -> None:
     await owner.execute("insert into public.brands (slug, name) values ('alder', 'Alder'), ('birch', 'Birch')")
     rename = "update public.brands set name = 'x' where slug = $1"
     met = asyncio.Barrier(2)
@@ -381,7 +381,7 @@ async def test_the_only_statement_that_is_slow_is_logged(dsns: Dsns, settings: S
     await impatient.close()
 
 
-async def test_statements_are_prepared_anew_after_the_schema_has_changed(database: Database, owner: Connection) -> None:
+async def test_statements_are_prepared_again_after_a_schema_change(database: Database, owner: Connection) -> None:
     """Of the connections that there were, one request notices; none after it does."""
     everything = "select * from public.brands where slug = 'alder'"
     sessions = [reading(database) for _ in range(4)]

@@ -33,7 +33,7 @@ SERVICE = {
     "gift_links.maker": "who has a link may use it: its id finds the maker, in whose name the click is",
     "gift_links.show": "who has a link may see its page: its id finds it",
     "idempotency_keys.purge": "a job forgets everybody's keys of the day before",
-    "personality.mark_everybody_due": "a command of the owner lets all personalities be computed anew",
+    "personality.mark_everybody_due": "a command of the owner marks all personality profiles for a rebuild",
     "privacy.people": "a command of the owner compares everybody with the tombstones of a backup",
     "privacy.purge_keys": "retention: a command of the owner, up to so many rows at once",
     "privacy.purge_redirects": "retention, likewise",
@@ -50,7 +50,7 @@ FUNCTIONS = {
     "complete_conversion": "a trigger on the ledger: its click, found by its id, says whose it was",
     "count_events": "an analyst counts everybody's",
     "delete_person": "deletes the profile of this id",
-    "follow_affiliate_click": "whoever has a link may follow it: its click finds the person",
+    "follow_affiliate_click": "anybody with a link may follow it: its click finds the person",
     "mark_personality_due": "the caller's own profile, by its id",
     "merge_session": "two people: every statement names one of them, or both",
     "person_of_email": "the operator's commands and change_role: the person is found by their e-mail",
@@ -60,7 +60,7 @@ FUNCTIONS = {
     "swiped_since": "a job asks whether anybody swiped",
     "sync_profile": "a trigger: the row of the log-in that changed",
     "update_personality_from_behaviour": "a job over the people who are due",
-    "use_gift_link": "whoever has a link may use it: its id finds it",
+    "use_gift_link": "anybody with a link may use it: its id finds it",
 }
 
 

@@ -177,7 +177,7 @@ async def rename(person: Person, other: Person) -> Seen:
 
 
 async def ask_without_a_token(person: Person, other: Person) -> Seen:
-    """Whoever had the connection before is among those asked for."""
+    """Asks for people among whom is the previous user of the connection."""
     wanted = [person.swipes[0], person.clicks[0], *person.all_profiles]
     answer = await Client(person.client.http).ask(
         "query ($ids: [ID!]!) { me { id } nodes(ids: $ids) { id } }", ids=wanted

@@ -33,7 +33,7 @@ select current_user::text as user,
 
 
 async def state_of_next(database: Database) -> dict[str, str]:
-    """What whoever gets the next connection finds on it."""
+    """The state of the connection that the next caller gets."""
     connection = await database.pool.acquire()
     try:
         row = await connection.fetchrow(STATE)

@@ -1,4 +1,4 @@
-"""Tokens put together by hand."""
+"""Hand-crafted tokens."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def encoded(value: bytes | dict[str, Any] | str) -> str:
 
 
 def signed(header: dict[str, Any] | str, payload: dict[str, Any] | str, secret: str = SECRET) -> str:
-    """A token put together by hand, with what no library would sign."""
+    """A hand-crafted token, with content that no library would sign."""
     text = f"{encoded(header)}.{encoded(payload)}"
     return f"{text}.{encoded(hmac.digest(secret.encode(), text.encode(), hashlib.sha256))}"

@@ -1,7 +1,7 @@
-"""What may be asked through GraphQL, line by line, and what each caller is answered.
+"""Every GraphQL operation, one per line, and the expected answer for each kind of caller.
 
-A new root field, or a new field of Profile, is one more line here; test_graphql_matrix.py fails until it stands.
-Documents and selections are put together from the schema: everything that a field offers is asked for.
+A new root field, or a new field of Profile, needs a line here; test_graphql_matrix.py fails until it has one.
+Documents are generated from the schema and select every field.
 """
 
 from __future__ import annotations

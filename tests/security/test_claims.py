@@ -1,4 +1,4 @@
-"""Claims never leak: whoever had a connection before, however their request ended, the next one sees only its own."""
+"""Claims never leak: however the previous request on a connection ended, the next one has only its own claims."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
 }
 # With these Anna herself is told or changes something: so the others' silence means something.
 TELL_ANNA = {"signals", "weighted_signals", "get_user_analytics_summary", "has_consent"}
-# Whoever has her link and a session uses it, which is counted in her row.
+# Anybody with her link and a session may use it, which is counted in her row.
 USES_HER_LINK = "create_gift_link_click"
 OTHERS = [NOBODY, VISITOR, BEN, ANALYST, ADMIN]
 ROWS_OF_ANNA = " union all ".join(

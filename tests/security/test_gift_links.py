@@ -41,7 +41,7 @@ async def as_caller(login: Connection, caller: Caller, statement: str, *argument
         await transaction.rollback()
 
 
-async def test_a_click_through_a_link_is_of_whoever_asks_and_needs_somebody(
+async def test_a_click_through_a_link_belongs_to_the_caller_who_must_have_a_session(
     canaries: Connection, login: Connection
 ) -> None:
     for caller in (ANNA, BEN, VISITOR, ADMIN):
@@ -104,7 +104,7 @@ async def test_a_link_belongs_to_its_maker_and_its_url_opens_no_row(shop: Shop) 
 
 
 async def test_an_id_alone_makes_no_url(shop: Shop) -> None:
-    """Whoever learns of a link's id still needs the server's secret."""
+    """The id of a link is useless without the server's secret."""
     anna = await shop.anonymous()
     link = (await anna.do(CREATE, product=(await anna.product("Books 1"))["id"]))["giftLink"]
     key = ids.decode_as("GiftLink", link["id"])

@@ -99,7 +99,7 @@ async def others(shop: Shop) -> dict[str, Client]:
     return {"ben": ben.client, "a visitor": visitor.client, "an administrator": admin, "nobody": shop.client()}
 
 
-async def test_me_is_whoever_asks(anna: Owned, others: dict[str, Client]) -> None:
+async def test_me_is_the_caller(anna: Owned, others: dict[str, Client]) -> None:
     hers = (await anna.client.ask(EVERYTHING))["me"]
     assert hers["email"] == "anna@people.example"
     assert (hers["swipes"]["totalCount"], hers["analytics"]) == (1, {"swipes": 1, "affiliateClicks": 1})

@@ -82,7 +82,7 @@ async def fields_side_by_side(database: Database) -> None:
 
 
 async def hangs_up(database: Database) -> None:
-    """As the engine does: whoever is at work is stopped, and the session closed twice."""
+    """Like the engine on a disconnect: cancels the running statement, and closes the session twice."""
     session = database.session(claims_of("anna"), read_only=True)
     try:
         await session.run(OWN_ROWS, [])

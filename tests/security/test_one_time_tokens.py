@@ -126,7 +126,7 @@ async def test_a_token_sent_to_a_former_address_is_refused(shop: Shop, mailbox: 
     assert not await is_verified(anna)
 
 
-async def test_a_token_is_for_its_own_account_whoever_uses_it(shop: Shop, mailbox: Mailbox) -> None:
+async def test_a_token_acts_on_its_own_account_only(shop: Shop, mailbox: Mailbox) -> None:
     anna, thief = await shop.account(**ANNA), await shop.account("thief@people.example", "thief's own")
     await mailbox.collect(shop.services)
     await thief.do(ASK)

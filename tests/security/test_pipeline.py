@@ -31,7 +31,7 @@ Ask = Callable[[Database, Claims, str, list[Any]], Awaitable[Any]]
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """One connection: whoever comes next gets the same."""
+    """A single connection, which the next session gets as well."""
     return msgspec.structs.replace(
         settings,
         database_pool_size=1,

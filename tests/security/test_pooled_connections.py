@@ -1,4 +1,4 @@
-"""What a connection keeps of whoever had it last: nothing that the next one could notice."""
+"""A pooled connection keeps nothing of its previous session that the next one could notice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SLEEP = "select pg_sleep(20), 'a canary asleep'"
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """One connection: whoever comes next gets the same."""
+    """A single connection, which the next session gets as well."""
     return msgspec.structs.replace(
         settings,
         database_pool_size=1,
@@ -209,7 +209,7 @@ async def test_hanging_up_twice_does_not_lose_the_connection(canaries: Any, data
         assert await rows_seen(database, claims_of("ben")) == [person_id("ben")]
 
 
-async def test_whoever_waits_for_a_statement_of_an_abandoned_session_is_told(canaries: Any, database: Database) -> None:
+async def test_waiting_for_a_statement_of_a_closed_session_raises(canaries: Any, database: Database) -> None:
     """Not cancelled: they did nothing wrong, and a DataLoader would never answer."""
     session = database.session(claims_of("anna"), read_only=True)
     waiting = asyncio.create_task(session.run("select pg_sleep(5)", []))

@@ -95,7 +95,7 @@ async def requested(login: asyncpg.Connection[Any], caller: Caller, **claims: st
     return True
 
 
-async def test_whoever_has_a_second_factor_must_have_used_it(
+async def test_a_second_factor_must_have_been_used(
     canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
 ) -> None:
     for name in ("anna", "ben"):

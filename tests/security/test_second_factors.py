@@ -42,7 +42,7 @@ async def test_a_code_works_once(shop: Shop) -> None:
     await app.show(thief, 1)
 
 
-async def test_whoever_stole_a_token_does_not_enrol_a_factor(shop: Shop) -> None:
+async def test_a_stolen_token_cannot_enrol_a_factor(shop: Shop) -> None:
     """It would lock the person out, and give the thief a refresh token."""
     anna = await shop.verified_account(**ANNA)
     await shop.owner.execute(LONG_AGO)

@@ -86,7 +86,7 @@ async def test_an_access_token_that_outlives_its_session_takes_no_data_along_and
 
 
 async def test_enrolling_a_second_factor_is_no_signing_in(shop: Shop) -> None:
-    """Whoever has the tokens of a sign-in of long ago, and a code, has no proof to delete the account with."""
+    """Tokens of an old sign-in and a code are not enough to delete the account."""
     thief = await shop.verified_account(**ANNA)
     factor = await enrol(thief)
     long_ago = '[{"method": "password", "timestamp": 1000}]'

@@ -102,7 +102,7 @@ async def test_every_column_that_people_write_has_a_bound(owner: asyncpg.Connect
 async def test_no_column_takes_values_that_others_cannot_read(
     canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller
 ) -> None:
-    """Too large, too deep, infinite, of nobody: refused by the table, whoever sends it."""
+    """Values that are too large, too deep, infinite or of nobody: the table refuses them from every role."""
     tried = [
         attempt
         for column in await sql_writes.columns(canaries)

@@ -95,7 +95,7 @@ async def test_an_account_has_a_limit_of_its_own(serve: Serve, shop: Shop) -> No
     assert 3 * await fill(anna, text="x" * 700) < await fill(ben, text="x" * 700)
 
 
-async def test_sessions_made_anew_share_the_limit_of_their_network(serve: Serve, shop: Shop) -> None:
+async def test_new_sessions_share_the_limit_of_their_network(serve: Serve, shop: Shop) -> None:
     http = await serve(anonymous=20_000, network=50_000)
     most = await fill(await Client(http).start_session(), text="x" * 700)
     stored = most
@@ -241,7 +241,7 @@ async def test_deciding_over_and_over_has_an_end_too(serve: Serve, shop: Shop) -
     assert codes[0] == [] and codes[-1] == [{"code": "LIMIT_REACHED"}]
 
 
-async def test_who_is_erased_and_begins_anew_is_in_the_same_network(serve: Serve) -> None:
+async def test_a_new_account_after_an_erasure_is_in_the_same_network(serve: Serve) -> None:
     http = await serve(anonymous=100_000, network=30_000)
     for _ in range(3):
         anna = await Client(http).start_session()
@@ -266,7 +266,7 @@ async def one_session(serve: Serve) -> int:
     return await fill(await Client(await serve("192.0.2.9", anonymous=50_000)).start_session(), text="x" * 700)
 
 
-async def test_a_process_that_starts_anew_knows_what_was_counted(serve: Serve, shop: Shop) -> None:
+async def test_a_restarted_process_knows_what_was_counted(serve: Serve, shop: Shop) -> None:
     anna = await Client(await serve(anonymous=20_000)).start_session()
     await fill(anna, text="x" * 700)
     assert await fill(Client(await serve(anonymous=20_000), anna.token), text="x" * 700) == 0

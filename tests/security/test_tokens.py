@@ -280,7 +280,7 @@ async def test_what_the_standard_allows_is_taken(shop: Shop) -> None:
 
 
 async def test_remembered_tokens_are_bounded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tokens_module, "KNOWN_LENGTH", 5000)
+    monkeypatch.setattr(tokens_module, "CACHE_CHARACTERS", 5000)
     tokens = shop.services.tokens
     many = [shop.token(uuid4()) for _ in range(50)]
     for token in [*many, *many]:
@@ -365,7 +365,7 @@ async def test_verified_tokens_are_remembered_and_counted(settings: Settings, mo
     """As many as there is room for; a token that is refused takes none."""
     tokens = Tokens(settings, SECRET)
     issued = [tokens.issue(uuid4())[0] for _ in range(5)]
-    monkeypatch.setattr(tokens_module, "KNOWN_LENGTH", 3 * len(issued[0]))
+    monkeypatch.setattr(tokens_module, "CACHE_CHARACTERS", 3 * len(issued[0]))
     for token in issued:
         assert await tokens.verify(token) == await tokens.verify(token)
     assert (tokens.hits, tokens.misses, tokens.cached) == (5, 5, 3)

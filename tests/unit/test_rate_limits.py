@@ -289,14 +289,14 @@ def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 @given(
-    most=st.integers(0, 1000),
+    limit=st.integers(0, 1000),
     previous=st.integers(0, 1000),
     previous_left=st.floats(0, 60),
     current=st.integers(0, 1000),
     left=st.floats(0, 60),
 )
 def test_windows_that_slide_say_when_to_come_again(
-    most: int, previous: int, previous_left: float, current: int, left: float
+    limit: int, previous: int, previous_left: float, current: int, left: float
 ) -> None:
     def counted(seconds: float) -> float:
         if seconds < left:
@@ -304,10 +304,10 @@ def test_windows_that_slide_say_when_to_come_again(
         return current * max(left + 60 - seconds, 0) / 60
 
     previous_left = min(previous_left, left)  # it ends with the current one at the latest
-    wait = seconds_until(most, previous, previous_left, current, left + 60)
+    wait = seconds_until(limit, previous, previous_left, current, left + 60)
     if wait > 0:
-        assert counted(wait - 0.001) > most - 0.02
-        assert counted(wait + 0.001) <= most
+        assert counted(wait - 0.001) > limit - 0.02
+        assert counted(wait + 0.001) <= limit
 
 
 async def test_processes_share_their_limits_through_redis(redis: tuple[str, subprocess.Popen[bytes]]) -> None:

@@ -49,7 +49,7 @@ FIELDS: Mapping[str, Mapping[str, Field]] = {
         "secret": Column(("name",), read=lambda context, name: f"{context} {name}", with_context=True),
         "brand": ToOne(lambda: BRANDS, "brand_id"),
         "maker": ToOne(lambda: BRANDS, "maker_id"),
-        "reviews": ToMany(lambda: REVIEWS, "id", "product_id", "r.id", most=10),
+        "reviews": ToMany(lambda: REVIEWS, "id", "product_id", "r.id", limit=10),
         "odd": Attribute("odd"),
     },
     "Price": {"amount": Attribute("amount"), "currency": Attribute("currency")},

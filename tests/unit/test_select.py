@@ -20,7 +20,7 @@ NOTES = RowType("Note", "public.notes", ("id", "text"), dict, owner="user_id")
 PRODUCTS = RowType("Product", "public.products", ("id", "brand_id"), dict)
 BRAND_OF_PRODUCT = ToOne(lambda: BRANDS, "brand_id")
 NOTE_OF_PRODUCT = ToOne(lambda: NOTES, "id", by="product_id")
-NOTES_OF_PRODUCT = ToMany(lambda: NOTES, "id", "product_id", "r.text", most=30, where="r.text <> ''")
+NOTES_OF_PRODUCT = ToMany(lambda: NOTES, "id", "product_id", "r.text", limit=30, where="r.text <> ''")
 SOURCE = Source("public.products p0", " where p0.id = :key::uuid")
 
 

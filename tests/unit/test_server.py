@@ -26,6 +26,6 @@ def test_idle_connections_stay_open_for_keep_alive(
 
     monkeypatch.setattr(server, "_Server", Server)
     monkeypatch.setattr(server, "create_app", lambda *_: None)
-    monkeypatch.setattr(server, "settle_memory", lambda: None)
+    monkeypatch.setattr(server, "tune_gc", lambda: None)
     server.run(settings_module.load(given), "", "secret", "")
     assert [config.timeout_keep_alive for config in configs] == [seconds]

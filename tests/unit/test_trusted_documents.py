@@ -166,7 +166,7 @@ def test_other_forms_of_the_extension_are_not_supported(extension: Any) -> None:
 
 
 def test_registered_texts_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trusted_documents, "STORED_LENGTH", 10_000)
+    monkeypatch.setattr(trusted_documents, "CACHE_CHARACTERS", 10_000)
     documents = TrustedDocuments()
     texts = [f"{{ a{number:03} }}" for number in range(500)]
     for text in texts:

@@ -29,6 +29,7 @@ from tests.security.canaries import PERSONAL
 SERVICE = {
     "exports.claim": "who fetches an export has its signed address: the id of the request in it, and the person",
     "exports.is_open": "likewise",
+    "affiliate_clicks.follow": "who has a tracked link may follow it: the click's id finds it",
     "affiliate_clicks.target": "a previewer that has a tracked link is redirected: the click's id finds the offer",
     "gift_links.maker": "who has a link may use it: its id finds the maker, in whose name the click is",
     "gift_links.show": "who has a link may see its page: its id finds it",

@@ -27,7 +27,7 @@ STATEMENT_TIMEOUT_MS = 8000
 def settings(settings: Settings) -> Settings:
     return msgspec.structs.replace(
         settings,
-        database_pool_size=CONNECTIONS,
+        database_pool_size=CONNECTIONS * 3 // 2,  # of which one network has two thirds
         database_max_overflow=0,
         database_pool_timeout=60,
         database_statement_timeout=STATEMENT_TIMEOUT_MS,

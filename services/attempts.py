@@ -58,10 +58,11 @@ class _Limit:
     window_seconds: int
 
 
-def _of_networks(services: Services, caller: Caller, kind: str, limit: int) -> Iterator[_Limit]:
+def _of_networks(
+    services: Services, caller: Caller, kind: str, subject: str, limit: int, window_seconds: int
+) -> Iterator[_Limit]:
     for network in networks(caller.address):  # always the narrowest first: a fixed lock order prevents deadlocks
-        bucket = _bucket(services, kind, network.name, "")
-        yield _Limit(bucket, limit * network.factor, services.settings.attempt_window)
+        yield _Limit(_bucket(services, kind, network.name, subject), limit * network.factor, window_seconds)
 
 
 def _of_household(services: Services, caller: Caller, target: Target, limit: int) -> _Limit:
@@ -123,18 +124,14 @@ async def count_network(services: Services, caller: Caller, kind: str, limit: in
     """Counts an attempt at no particular account: `limit` per window from each network of the caller, times its
     factor. Raises RateLimited."""
     async with services.database.session(SERVICE, read_only=False) as session:
-        await _count(session, _of_networks(services, caller, kind, limit))
+        await _count(session, _of_networks(services, caller, kind, "", limit, services.settings.attempt_window))
 
 
 async def count_visit(services: Services, caller: Caller, link: UUID, limit: int) -> None:
     """Counts a visit of a gift link: `limit` per hour from each network of the caller, times its factor. Raises
     RateLimited."""
-    limits = (
-        _Limit(_bucket(services, "gift link", network.name, str(link)), limit * network.factor, HOUR_SECONDS)
-        for network in networks(caller.address)
-    )
     async with services.database.session(SERVICE, read_only=False) as session:
-        await _count(session, limits)
+        await _count(session, _of_networks(services, caller, "gift link", str(link), limit, HOUR_SECONDS))
 
 
 async def _count(session: Session, limits: Iterable[_Limit]) -> None:

@@ -1,6 +1,8 @@
-"""Admins and analysts, for administrators to choose."""
+"""Granting and revoking the roles admin and analyst, for administrators."""
 
 from __future__ import annotations
+
+from typing import Any, Self
 
 import strawberry
 
@@ -10,36 +12,56 @@ from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
 
 
+def _password() -> Any:
+    return strawberry.field(
+        default=None, description="The caller's; not needed within 10 minutes of signing in, or with a second factor."
+    )
+
+
 @strawberry.input(description="A role for somebody.")
 class GrantRoleInput:
     email: str = strawberry.field(description="Of the account, which must have verified it. Case does not matter.")
     role: str = strawberry.field(description="`admin` or `analyst`. A person has one role: it replaces another.")
-    password: str | None = strawberry.field(
-        default=None, description="The caller's; not needed within 10 minutes of signing in, or with a second factor."
-    )
+    password: str | None = _password()
 
 
 @strawberry.input(description="A role to take from somebody.")
 class RevokeRoleInput:
     email: str = strawberry.field(description="Of the account. Case does not matter.")
-    role: str = strawberry.field(description="`admin` or `analyst`. Nothing changes where the person does not have it.")
-    password: str | None = strawberry.field(
-        default=None, description="The caller's; not needed within 10 minutes of signing in, or with a second factor."
-    )
+    role: str = strawberry.field(description="`admin` or `analyst`. Nothing changes if the person does not have it.")
+    password: str | None = _password()
 
 
-@strawberry.type(description="What came of granting a role.")
-class GrantRolePayload:
-    person_id: strawberry.ID | None = strawberry.field(default=None, description="Whose role it is: a profile.")
-    role: str | None = strawberry.field(default=None, description="The role that the person has now.")
-    user_errors: list[UserError] = user_errors()
-
-
-@strawberry.type(description="What came of revoking a role.")
-class RevokeRolePayload:
-    person_id: strawberry.ID | None = strawberry.field(default=None, description="Whose role it was: a profile.")
+@strawberry.type
+class _RolePayload:
+    person_id: strawberry.ID | None = strawberry.field(default=None, description="The person's profile.")
     role: str | None = strawberry.field(default=None, description="The role that the person has now; null for none.")
     user_errors: list[UserError] = user_errors()
+
+    @classmethod
+    async def of(cls, info: Info, input: GrantRoleInput | RevokeRoleInput, *, is_granted: bool) -> Self:
+        """Grants or revokes the role. Raises what roles.change raises."""
+        context = info.context
+        change = await roles.change(
+            context.services,
+            context.caller,
+            context.claims,
+            email=input.email,
+            role=input.role,
+            password=input.password,
+            is_granted=is_granted,
+        )
+        return cls(person_id=strawberry.ID(ids.encode("Profile", change.person_id)), role=change.role)
+
+
+@strawberry.type(description="The outcome of granting a role.")
+class GrantRolePayload(_RolePayload):
+    pass
+
+
+@strawberry.type(description="The outcome of revoking a role.")
+class RevokeRolePayload(_RolePayload):
+    pass
 
 
 @strawberry.type
@@ -50,17 +72,7 @@ class RoleMutation:
     )
     @outcome(GrantRolePayload)
     async def grant_role(self, info: Info, input: GrantRoleInput) -> GrantRolePayload:
-        context = info.context
-        change = await roles.change(
-            context.services,
-            context.caller,
-            context.claims,
-            email=input.email,
-            role=input.role,
-            password=input.password,
-            is_granted=True,
-        )
-        return GrantRolePayload(person_id=_profile(change), role=change.role)
+        return await GrantRolePayload.of(info, input, is_granted=True)
 
     @strawberry.mutation(
         description="Takes a role from somebody; harmless to repeat. Access tokens that the person has go on until they"
@@ -68,18 +80,4 @@ class RoleMutation:
     )
     @outcome(RevokeRolePayload)
     async def revoke_role(self, info: Info, input: RevokeRoleInput) -> RevokeRolePayload:
-        context = info.context
-        change = await roles.change(
-            context.services,
-            context.caller,
-            context.claims,
-            email=input.email,
-            role=input.role,
-            password=input.password,
-            is_granted=False,
-        )
-        return RevokeRolePayload(person_id=_profile(change), role=change.role)
-
-
-def _profile(change: roles.Change) -> strawberry.ID:
-    return strawberry.ID(ids.encode("Profile", change.person_id))
+        return await RevokeRolePayload.of(info, input, is_granted=False)

@@ -1,4 +1,4 @@
-"""An outside issuer of tokens, which publishes its keys on a real server."""
+"""An external issuer of tokens, which publishes its keys on a real server."""
 
 from __future__ import annotations
 

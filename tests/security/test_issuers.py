@@ -1,4 +1,4 @@
-"""Tokens of an outside issuer, checked against the keys it publishes on a real server."""
+"""Tokens of an external issuer, checked against the keys it publishes on a real server."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_keys_that_are_not_published_are_refused(http: httpx.AsyncClient, 
     ],
     ids=str,
 )
-async def test_claims_of_an_outside_token_are_checked_alike(
+async def test_claims_of_an_external_token_are_checked_alike(
     http: httpx.AsyncClient, issuer: Issuer, change: dict[str, Any]
 ) -> None:
     assert await status(http, issuer.token(**change)) == 401
@@ -179,7 +179,7 @@ async def test_old_keys_go_on_while_the_issuer_fails(http: httpx.AsyncClient, is
     assert 503 in issuer.fetches
 
 
-async def test_without_any_keys_an_outside_token_has_to_wait_and_others_do_not(
+async def test_without_any_keys_an_external_token_has_to_wait_and_others_do_not(
     http: httpx.AsyncClient, issuer: Issuer
 ) -> None:
     issuer.failing.set()

@@ -235,8 +235,8 @@ async def heard(shop: Shop) -> None:
     shop.services.database.changes.note("tests", "marker")
     async with asyncio.timeout(HANGS):
         await came.wait()
-    turns = app_of(shop).websockets._streams.turns
-    await until(lambda: turns._value == EVENTS_AT_ONCE)
+    slots = app_of(shop).websockets._streams.event_slots
+    await until(lambda: slots._value == EVENTS_AT_ONCE)
     forget()
 
 

@@ -86,7 +86,7 @@ class Streams:
         self.engine = engine
         self.settings = settings
         self.services = services
-        self.turns = asyncio.Semaphore(EVENTS_AT_ONCE)
+        self.event_slots = asyncio.Semaphore(EVENTS_AT_ONCE)
         self.is_stopping = False
         # Streams give way to no request: half of the connections are left for those.
         self._max_streams = max(1, max_connections(settings) // 2)
@@ -256,7 +256,7 @@ class Stream:
     async def _check_session_again(self) -> None:
         try:
             while self._is_check_due:
-                async with self._streams.turns:
+                async with self._streams.event_slots:
                     self._is_check_due = False
                     await self._check_session()
         except Ended as error:
@@ -302,7 +302,7 @@ class Stream:
             while True:
                 change = await subscription.next()
                 await self._pay(self._streams.engine.prepare(request).price)
-                async with self._streams.turns:
+                async with self._streams.event_slots:
                     answer = await self._timely(request, change, request_id)
                 if not (subscription.skips_null_events and answer.is_null):
                     return answer

@@ -4,15 +4,14 @@ headers are complete."""
 from __future__ import annotations
 
 import asyncio
-import functools
-from collections.abc import Callable, Iterable
 from typing import Any
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from transports.connections import Connection, Connections
+from transports.connections import Connections
 from transports.request_ids import new_request_id
+from transports.socket_transport import SocketTransport
 
 MAX_HEAD_BYTES = 65_536  # request line and headers
 MAX_HEADERS = 200
@@ -22,106 +21,16 @@ HEAD_SECONDS = 10.0  # from the connection, or from the first byte of a later re
 MAX_LINGER_BYTES = 10_000_000  # discarded of a body whose request has been answered
 LINGER_SECONDS = 10.0
 
-SEND_SECONDS = 60.0  # within which a client has to read some of the response; like nginx's send_timeout
-
 # A parsed, pipelined request takes about seventy times its size on the wire. So input is parsed in pieces, and parsing
 # pauses while MAX_PIPELINED requests are waiting.
 PIECE_BYTES = 4096
 MAX_PIPELINED = 16
-MAX_UNPARSED_BYTES = 1_048_576  # a few reads: whoever waits for an event may resume them
+MAX_UNPARSED_BYTES = 1_048_576  # a few reads: a handler that waits for an event may resume them
 
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request"
 _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1"
 _TOO_MANY = b"Too many connections: try again shortly."
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large"
-
-
-class _Transport:
-    """Sends the head of a response together with the body if that follows at once: uvicorn writes them separately, and
-    each write is a system call that may wake the client. Calls `lingers` before closing."""
-
-    __slots__ = ("_head", "_leave", "_lingers", "_loop", "_progress", "_transport", "_write", "is_closing")
-
-    def __init__(
-        self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop, lingers: Callable[[], bool]
-    ) -> None:
-        self._transport = transport
-        self._lingers = lingers
-        self._write = transport.write
-        self._loop = loop
-        self._head = b""
-        self._leave: Callable[[], None] | None = None
-        self._progress: asyncio.TimerHandle | None = None
-        self.is_closing = transport.is_closing
-
-    def take_place(self, connections: Connections, address: str, connection: Connection) -> bool:
-        """Whether there is one for this connection, whatever protocol it will speak."""
-        if not connections.enter(address, connection):
-            return False
-        self._leave = functools.partial(connections.leave, connection)
-        return True
-
-    def over(self) -> None:
-        """Called when the connection is lost."""
-        if self._progress is not None:
-            self._progress.cancel()
-        if self._leave is not None:
-            self._leave()
-            self._leave = None
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            data = self._head + data
-            self._head = b""
-            self._write(data)
-        elif data.startswith(b"HTTP/1.1 "):
-            self._head = data
-            self._loop.call_soon(self._flush)
-        else:
-            self._write(data)
-
-    def writelines(self, parts: Iterable[bytes]) -> None:
-        self.write(b"".join(parts))
-
-    def close(self) -> None:
-        self._flush()
-        if self._transport.is_closing() or not self._lingers():
-            self._transport.close()
-            self.expect_progress()
-            return
-        self.is_closing = _yes
-        if self._transport.can_write_eof():
-            self._transport.write_eof()
-
-    def expect_progress(self) -> None:
-        """Aborts the connection unless the write buffer shrinks: a transport closes, or resumes writing, only once the
-        client has read what is in it."""
-        if self._progress is None and self._transport.get_write_buffer_size():
-            self._schedule_check()
-
-    def _schedule_check(self) -> None:
-        left = self._transport.get_write_buffer_size()
-        self._progress = self._loop.call_later(SEND_SECONDS, self._check_progress, left)
-
-    def _check_progress(self, before: int) -> None:
-        self._progress = None
-        left = self._transport.get_write_buffer_size()
-        if left >= before:
-            self._transport.abort()
-        elif left:
-            self._schedule_check()
-
-    def _flush(self) -> None:
-        head, self._head = self._head, b""
-        if head and not self.is_closing():
-            self._write(head)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._transport, name)
-
-
-def _yes() -> bool:
-    return True
 
 
 def refusal(status: bytes, text: bytes) -> bytes:
@@ -144,7 +53,7 @@ class BoundedProtocol(HttpToolsProtocol):
     | a body is incomplete, its request unanswered | what the app allows: REQUEST_TIMEOUT |
     | a body is incomplete, its request answered | LINGER_SECONDS or MAX_LINGER_BYTES |
     | pipelined requests wait | as the request in front of them; beyond MAX_PIPELINED they are not read |
-    | a response is not read, also while closing | SEND_SECONDS without progress |
+    | a response is not read, also while closing | SEND_SECONDS without progress (transports/socket_transport.py) |
     | idle | uvicorn's timeout_keep_alive |
     | idle or held up, and places run out | see transports/connections.py |
     | a WebSocket's handshake, or an open WebSocket | see transports/websocket_protocol.py |
@@ -157,23 +66,23 @@ class BoundedProtocol(HttpToolsProtocol):
         self._is_between = False  # requests: the last one is complete, the next has not started
         self._has_ended = False  # whether a request ended in the piece that is being parsed
         self._head_bytes = self._overhead_bytes = 0
-        self._patience: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
         self._lingering: asyncio.TimerHandle | None = None
         self._linger_bytes = MAX_LINGER_BYTES
         self._unparsed = bytearray()
 
     def connection_made(self, transport: Any) -> None:
-        wrapped = _Transport(transport, self.loop, self._linger)
+        wrapped = SocketTransport(transport, self.loop, self._linger)
         super().connection_made(wrapped)  # type: ignore[arg-type]
         address = self.client[0] if self.client else ""
         if self._places is not None and not wrapped.take_place(self._places, address, self):
             self._refuse(_UNAVAILABLE, _TOO_MANY)
             return
-        self._wait()
+        self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport.over()  # type: ignore[attr-defined]
-        self._stop_waiting()
+        self._stop_head_timer()
         if self._lingering is not None:
             self._lingering.cancel()
         super().connection_lost(exc)
@@ -203,7 +112,7 @@ class BoundedProtocol(HttpToolsProtocol):
         elif len(self._unparsed) > MAX_UNPARSED_BYTES:
             self.transport.abort()
         elif self._unparsed:
-            self._stop_waiting()  # for the end of a head: it is in the buffer
+            self._stop_head_timer()  # for the end of a head: it is in the buffer
             self.flow.pause_reading()
 
     def handle_websocket_upgrade(self) -> None:
@@ -231,8 +140,8 @@ class BoundedProtocol(HttpToolsProtocol):
             self._head_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
             self._refuse(_TOO_LARGE)
-        elif self._patience is None:
-            self._wait()
+        elif self._head_timer is None:
+            self._start_head_timer()
 
     def _parse(self, data: bytes) -> None:
         """Like uvicorn's, but an unsupported upgrade is ignored (RFC 9110, 7.8). The parser assumes that every upgrade
@@ -293,7 +202,7 @@ class BoundedProtocol(HttpToolsProtocol):
             return
         self._is_in_head = False
         self._head_bytes = self._overhead_bytes = 0
-        self._stop_waiting()
+        self._stop_head_timer()
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
@@ -360,13 +269,13 @@ class BoundedProtocol(HttpToolsProtocol):
         """uvicorn's hook for invalid HTTP; adds a request id as on every response."""
         self._refuse(BAD_REQUEST, msg.encode())
 
-    def _wait(self) -> None:
-        self._patience = self.loop.call_later(HEAD_SECONDS, self._refuse, b"")
+    def _start_head_timer(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._refuse, b"")
 
-    def _stop_waiting(self) -> None:
-        if self._patience is not None:
-            self._patience.cancel()
-            self._patience = None
+    def _stop_head_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
 
     def _linger(self) -> bool:
         """Whether to close later, because a client that has been answered may still be sending the body. Closing at
@@ -393,7 +302,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _refuse(self, status: bytes, text: bytes = b"") -> None:
         """Closes the connection, after a response if there is a status and no other response is due."""
-        self._stop_waiting()
+        self._stop_head_timer()
         if self.transport.is_closing():
             return
         if status and not self._owes_an_answer():

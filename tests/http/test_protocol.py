@@ -17,9 +17,10 @@ import uvicorn
 
 from settings import Settings
 from tests.e2e.conftest import Service
-from transports import protocol, websocket_protocol
+from transports import protocol, socket_transport, websocket_protocol
 from transports.connections import Connections
 from transports.protocol import MAX_HEAD_BYTES, BoundedProtocol
+from transports.socket_transport import SocketTransport
 from transports.streams import drop
 from transports.websocket_protocol import BoundedWebSocketProtocol
 
@@ -168,13 +169,13 @@ async def test_a_request_is_answered_however_it_is_cut(port: int) -> None:
 
 async def test_an_answer_is_one_write(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[bytes] = []
-    make = protocol._Transport.__init__
+    make = SocketTransport.__init__
 
     def spied(self: Any, transport: Any, *others: Any) -> None:
         make(self, transport, *others)
         self._write = lambda data: (written.append(data), transport.write(data))
 
-    monkeypatch.setattr(protocol._Transport, "__init__", spied)
+    monkeypatch.setattr(SocketTransport, "__init__", spied)
     found = await answer(port, GET + CLOSE)
     assert written == [found]
 
@@ -631,7 +632,7 @@ def long(query: bytes = b"") -> bytes:
     ids=["idle", "the last answer", "pipelined", "a socket"],
 )
 async def test_a_client_that_takes_nothing_is_dropped(monkeypatch: pytest.MonkeyPatch, parts: list[bytes]) -> None:
-    monkeypatch.setattr(protocol, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(socket_transport, "SEND_SECONDS", 0.5)
     connections = Connections(8, 8)
     async with listening(monkeypatch, connections) as port:
         with socket.create_connection(("127.0.0.1", port)) as client:
@@ -646,7 +647,7 @@ async def test_a_client_that_takes_nothing_is_dropped(monkeypatch: pytest.Monkey
 
 
 async def test_a_client_that_takes_it_slowly_gets_all_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(socket_transport, "SEND_SECONDS", 0.5)
     async with listening(monkeypatch) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(long(b"?last"))

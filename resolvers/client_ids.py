@@ -7,16 +7,22 @@ Their other 80 bits stay and identify repeats, as each request computes a slight
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any, TypeVar
 from uuid import UUID
 
 from db.session import Session
-from domain.errors import Invalid, UserError
+from domain.errors import Invalid, LimitReached, UserError
+from resolvers.profiles import require_subject
 
+MAX_ITEMS = 100
 OLDEST_SECONDS = 30 * 24 * 3600
 CLOCK_SKEW_SECONDS = 5 * 60
 _REST = (1 << 80) - 1
+
+New = TypeVar("New")
+Checked = TypeVar("Checked")
 
 
 class Misdated(Invalid):
@@ -27,7 +33,50 @@ class Misdated(Invalid):
         self.rest = rest
 
 
-def skew_of(sent_at: datetime | None) -> int:
+async def record(
+    session: Session,
+    noun: str,
+    field: str,
+    items: Sequence[New],
+    sent_at: datetime | None,
+    check: Callable[[New, tuple[str, ...], int], tuple[UUID, Checked]],
+    columns: Callable[[Sequence[Checked]], Mapping[str, Sequence[Any]]],
+) -> tuple[int, list[UserError]]:
+    """Stores new items of a noun, by its queries `lock`, `record` and `known`; returns how many (none without consent
+    to analytics), and the errors of others. `sent_at` is the client's time when sending. `check` takes an item, its
+    path and the client's skew, and returns its id and its values, which `columns` turns into arguments of `record`; it
+    raises UserError. Raises LimitReached for more than MAX_ITEMS."""
+    user = require_subject(session)
+    if len(items) > MAX_ITEMS:
+        raise LimitReached(f"At most {MAX_ITEMS} {field} at once.", (field,))
+    skew = _skew_of(sent_at)
+    ids: list[UUID] = []
+    checked: list[Checked] = []
+    errors: list[UserError] = []
+    for position, item in enumerate(items):
+        try:
+            id, values = check(item, (field, str(position)), skew)
+        except UserError as error:
+            errors.append(error)
+        else:
+            ids.append(id)
+            checked.append(values)
+    may_repeat_corrected = _may_repeat_corrected(sent_at, ids)
+    if may_repeat_corrected:
+        await session.fetch(f"{noun}.lock", user_id=user)
+    stored = await session.fetch(
+        f"{noun}.record",
+        user_id=user,
+        may_repeat_corrected=may_repeat_corrected,
+        ids=ids,
+        session_id=session.claims.session_id,
+        **columns(checked),
+    )
+    session.stored_part = len(stored) / max(1, len(items))
+    return len(stored), await _without_repeats(session, f"{noun}.known", user, errors)
+
+
+def _skew_of(sent_at: datetime | None) -> int:
     """Milliseconds by which the client's clock is ahead; 0 if no correction is needed."""
     if sent_at is None:
         return 0
@@ -35,7 +84,7 @@ def skew_of(sent_at: datetime | None) -> int:
     return int(ahead * 1000) if abs(ahead) > CLOCK_SKEW_SECONDS else 0
 
 
-def may_repeat_corrected(sent_at: datetime | None, ids: Iterable[UUID]) -> bool:
+def _may_repeat_corrected(sent_at: datetime | None, ids: Iterable[UUID]) -> bool:
     """Whether some of these ids may repeat ids that an earlier request stored with a corrected time. Without `sentAt`
     only old ids can: what has just happened cannot have been sent before."""
     earliest = (time.time() - CLOCK_SKEW_SECONDS) * 1000
@@ -58,7 +107,7 @@ def recent(text: str, field: tuple[str, ...], skew: int) -> UUID:
     return UUID(int=milliseconds << 80 | found.int & _REST)
 
 
-async def without_repeats(session: Session, query: str, user: UUID, errors: Sequence[UserError]) -> list[UserError]:
+async def _without_repeats(session: Session, query: str, user: UUID, errors: Sequence[UserError]) -> list[UserError]:
     """These errors, without those for ids that an earlier request stored with a corrected time. `query` returns the
     `rest` of each stored id."""
     rests = [error.rest for error in errors if isinstance(error, Misdated)]

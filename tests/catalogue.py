@@ -14,6 +14,14 @@ KINDS = {  # category: (trait it suits, trait it does not, tag)
     "party": ("social", "adventurous", "together"),
 }
 PRODUCTS_PER_KIND = 10
+NEW_PRODUCT = {  # for createProduct
+    "name": "A new gift",
+    "price": "10.00",
+    "categorySlug": "books",
+    "retailerSlug": "north-shop",
+    "externalId": "new-1",
+    "url": "https://shop.example/new",
+}
 
 
 async def fill_catalogue(owner: asyncpg.Connection[Any]) -> None:

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
+import asyncpg
 import msgspec
 
 from tests.conftest import Shop
@@ -130,16 +131,16 @@ class Socket:
             await self.task
 
 
-class Events:
-    """The client's end of an event stream."""
+class Call:
+    """One POST, spoken to the app as a server does; `sent` holds the messages of the response."""
 
-    def __init__(self, shop: Shop, query: str, token: str | None, accept: str = "text/event-stream") -> None:
+    def __init__(self, shop: Shop, query: str, token: str | None = None, *, accept: str | None = None) -> None:
+        self.sent: list[Any] = []
         self._gone = asyncio.Event()
         self._body = [msgspec.json.encode({"query": query})]
-        self._out: asyncio.Queue[Any] = asyncio.Queue()
-        self.takes = asyncio.Event()
-        self.takes.set()
-        headers = [(b"content-type", b"application/json"), (b"accept", accept.encode())]
+        headers = [(b"content-type", b"application/json")]
+        if accept:
+            headers.append((b"accept", accept.encode()))
         if token:
             headers.append((b"authorization", f"Bearer {token}".encode()))
         scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "client": (ADDRESS, 1)}
@@ -150,6 +151,28 @@ class Events:
             return {"type": "http.request", "body": self._body.pop()}
         await self._gone.wait()
         return {"type": "http.disconnect"}
+
+    async def _send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    def hang_up(self) -> None:
+        """Ends the connection."""
+        self._gone.set()
+
+    async def end(self) -> None:
+        """Waits until the app is done with it."""
+        async with asyncio.timeout(HANGS):
+            await self.task
+
+
+class Events(Call):
+    """The client's end of an event stream."""
+
+    def __init__(self, shop: Shop, query: str, token: str | None, accept: str = "text/event-stream") -> None:
+        self._out: asyncio.Queue[Any] = asyncio.Queue()
+        self.takes = asyncio.Event()
+        self.takes.set()
+        super().__init__(shop, query, token, accept=accept)
 
     async def _send(self, message: Any) -> None:
         await self.takes.wait()
@@ -180,9 +203,8 @@ class Events:
         return result
 
     async def go_away(self) -> None:
-        self._gone.set()
-        async with asyncio.timeout(HANGS):
-            await self.task
+        self.hang_up()
+        await self.end()
 
 
 def app_of(shop: Shop) -> Any:
@@ -238,6 +260,22 @@ async def heard(shop: Shop) -> None:
     slots = app_of(shop).websockets._streams.event_slots
     await until(lambda: slots._value == EVENTS_AT_ONCE)
     forget()
+
+
+@contextlib.asynccontextmanager
+async def notifications(shop: Shop) -> AsyncIterator[list[str]]:
+    """The lines that processes tell each other of changes meanwhile; complete at the end."""
+    await listening(shop)
+    lines: list[str] = []
+    assert shop.dsns.owner
+    listener = await asyncpg.connect(shop.dsns.owner)
+    try:
+        await listener.add_listener("aclue_changes", lambda *heard: lines.extend(str(heard[-1]).split("\n")))
+        yield lines
+        await heard(shop)
+        await listener.execute("select 1")
+    finally:
+        await listener.close()
 
 
 async def convert(shop: Shop, click: str, status: str = "pending", commission: int = 120) -> None:

@@ -12,6 +12,7 @@ import pytest
 from db.product_imports import import_products
 from domain import ids
 from domain.feeds import parse_mapping
+from tests.catalogue import NEW_PRODUCT
 from tests.client import Client
 from tests.conftest import Shop
 
@@ -33,15 +34,7 @@ UPDATE = """
 mutation ($input: UpdateProductInput!) { updateProduct(input: $input) { product { id } userErrors { message } } }
 """
 RENAME = 'mutation { updateProfile(input: {displayName: "Anna"}) { userErrors { message } } }'
-INPUT = {
-    "name": "A new gift",
-    "price": "10.00",
-    "categorySlug": "books",
-    "retailerSlug": "north-shop",
-    "externalId": "new-1",
-    "url": "https://shop.example/new",
-    "description": "Nobody's business.",
-}
+INPUT = {**NEW_PRODUCT, "description": "Nobody's business."}
 
 
 def admin(shop: Shop, subject: UUID | None = None) -> Client:

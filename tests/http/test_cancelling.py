@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from tests.conftest import Shop
+from tests.streams import HANGS, Call, app_of
 from transports.watching import Watches
 
-HANGS = 10  # seconds; far more than anything here takes
 GONE_WITHIN = 1.0  # what is promised of Postgres
 BRANDS = "{ brands { nodes { id } } }"
 # The second field needs rows of the first, so that without plans a loader's own task is at work.
@@ -24,37 +24,6 @@ WORKING = """
 select count(*) from pg_stat_activity, pg_sleep(0.02)
 where usename = 'aclue_api' and datname = current_database() and state <> 'idle'
 """
-
-
-class Call:
-    """One POST, spoken to the app as a server does; `go_away` ends the connection."""
-
-    def __init__(self, shop: Shop, query: str, token: str | None = None) -> None:
-        self.sent: list[Any] = []
-        self._gone = asyncio.Event()
-        self._body: list[bytes] = [msgspec.json.encode({"query": query})]
-        headers = [(b"content-type", b"application/json")]
-        if token:
-            headers.append((b"authorization", f"Bearer {token}".encode()))
-        scope = {"type": "http", "method": "POST", "path": "/graphql", "query_string": b"", "client": ("::1", 1)}
-        app: Any = shop.http._transport.app  # type: ignore[attr-defined]
-        self.task = asyncio.create_task(app({**scope, "headers": headers}, self._receive, self._send))
-
-    async def _receive(self) -> dict[str, Any]:
-        if self._body:
-            return {"type": "http.request", "body": self._body.pop()}
-        await self._gone.wait()
-        return {"type": "http.disconnect"}
-
-    async def _send(self, message: Any) -> None:
-        self.sent.append(message)
-
-    def go_away(self) -> None:
-        self._gone.set()
-
-    async def end(self) -> None:
-        async with asyncio.timeout(HANGS):
-            await self.task
 
 
 @asynccontextmanager
@@ -85,7 +54,7 @@ async def working(shop: Shop, count: int) -> None:
 @pytest.fixture(params=["by plan", "by loaders"])
 def path(request: pytest.FixtureRequest, shop: Shop, monkeypatch: pytest.MonkeyPatch) -> str:
     """How a query is answered."""
-    app: Any = shop.http._transport.app  # type: ignore[attr-defined]
+    app = app_of(shop)
     runtime = app.graphql._engine._runtime
     changed = msgspec.structs.replace(runtime.settings, plans=request.param == "by plan")
     monkeypatch.setattr(runtime, "settings", changed)
@@ -99,7 +68,7 @@ async def test_the_query_of_a_client_that_went_away_is_ended_in_postgres(
     async with locked(shop, table):
         call = Call(shop, query)
         await working(shop, 1)
-        call.go_away()
+        call.hang_up()
         async with asyncio.timeout(GONE_WITHIN):
             await working(shop, 0)
             await call.end()
@@ -113,7 +82,7 @@ async def test_a_mutation_of_a_client_that_went_away_is_rolled_back(shop: Shop, 
     async with locked(shop, "profiles"):
         call = Call(shop, RENAME, anna.token)
         await working(shop, 1)
-        call.go_away()
+        call.hang_up()
         await call.end()
         await working(shop, 0)
     assert await shop.owner.fetchval("select display_name from public.profiles") == before
@@ -122,7 +91,7 @@ async def test_a_mutation_of_a_client_that_went_away_is_rolled_back(shop: Shop, 
 async def test_a_request_that_takes_too_long_gets_a_timeout(
     shop: Shop, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app: Any = shop.http._transport.app  # type: ignore[attr-defined]
+    app = app_of(shop)
     monkeypatch.setattr(app.graphql, "_watches", Watches(0.2))
     async with locked(shop, "brands"):
         call = Call(shop, BRANDS)
@@ -135,7 +104,7 @@ async def test_a_request_that_takes_too_long_gets_a_timeout(
 
 
 async def test_a_body_that_does_not_arrive_gets_a_timeout(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    app: Any = shop.http._transport.app  # type: ignore[attr-defined]
+    app = app_of(shop)
     monkeypatch.setattr(app.graphql, "_watches", Watches(0.2))
     call = Call(shop, BRANDS)
     call._body.clear()
@@ -149,6 +118,6 @@ async def test_a_body_that_does_not_arrive_gets_a_timeout(shop: Shop, monkeypatc
 async def test_a_client_that_goes_away_with_half_a_body_gets_nothing(shop: Shop) -> None:
     call = Call(shop, BRANDS)
     call._body.clear()
-    call.go_away()
+    call.hang_up()
     await call.end()
     assert call.sent == []

@@ -16,7 +16,18 @@ from services import housekeeping
 from services.subscriptions import MAX_WAITING
 from tests.client import Client
 from tests.conftest import Shop
-from tests.streams import CONVERSIONS, FEED, PREFERENCES, app_of, convert, heard, listening, socket, until
+from tests.streams import (
+    CONVERSIONS,
+    FEED,
+    PREFERENCES,
+    app_of,
+    convert,
+    heard,
+    listening,
+    notifications,
+    socket,
+    until,
+)
 from transports.streams import EVENTS_AT_ONCE, Stream
 from transports.websockets import MESSAGE_COST
 
@@ -148,19 +159,10 @@ async def test_a_new_model_notifies_all_subscribers_to_feeds(shop: Shop) -> None
 async def test_many_swipes_are_one_notification(shop: Shop) -> None:
     anna = await shop.anonymous()
     products = await anna.products(first=50)
-    await listening(shop)
-    payloads: list[str] = []
-    assert shop.dsns.owner
-    listener = await asyncpg.connect(shop.dsns.owner)
-    try:
-        await listener.add_listener("aclue_changes", lambda *heard: payloads.append(str(heard[-1])))
+    async with notifications(shop) as lines:
         given = [{"productId": p["id"], "direction": "RIGHT", "clientSwipeId": p["id"]} for p in products]
         await anna.do(SWIPES, swipes=given)
-        await heard(shop)
-        await listener.execute("select 1")
-    finally:
-        await listener.close()
-    (told,) = [line for payload in payloads for line in payload.split("\n") if line.startswith("preferences")]
+    (told,) = [line for line in lines if line.startswith("preferences")]
     (me,) = await shop.owner.fetch("select id from public.profiles")
     assert told == f"preferences {me['id']}"
 
@@ -170,7 +172,7 @@ async def test_swipes_of_a_moment_are_one_event_with_the_latest_state(shop: Shop
     first, second, third = (await anna.products(first=3))[:3]
     async with socket(shop, anna.token) as events:
         await events.subscribe(PREFERENCES)
-        turns = app_of(shop).websockets._streams.turns
+        turns = app_of(shop).websockets._streams.event_slots
         for _ in range(EVENTS_AT_ONCE):
             await turns.acquire()  # as if others were being told
         for product in (first, second, third):
@@ -201,7 +203,7 @@ async def test_a_slow_subscriber_to_conversions_has_to_subscribe_again(shop: Sho
         await events.subscribe(CONVERSIONS)
         streams = app_of(shop).websockets._streams
         for _ in range(EVENTS_AT_ONCE):
-            await streams.turns.acquire()  # nothing is read meanwhile
+            await streams.event_slots.acquire()  # nothing is read meanwhile
         person = await shop.owner.fetchval("select id from public.profiles")
         _, first = await click_of(anna)
         clicks = [first, *(str(row["id"]) for row in await shop.owner.fetch(MORE_CLICKS, MAX_WAITING + 1))]
@@ -210,7 +212,7 @@ async def test_a_slow_subscriber_to_conversions_has_to_subscribe_again(shop: Sho
         subscription = shop.services.database.changes._listeners["conversions"][str(person)][0].__self__  # type: ignore[attr-defined]
         await until(lambda: subscription._missed_since is not None)
         for _ in range(EVENTS_AT_ONCE):
-            streams.turns.release()
+            streams.event_slots.release()
         assert (await events.event())["affiliateConversion"]  # it was being told
         message = await events.hear()
         assert (message["type"], message["id"]) == ("error", "events")

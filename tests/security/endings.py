@@ -6,7 +6,10 @@ import asyncio
 from collections.abc import Coroutine, Generator
 from typing import Any
 
+import msgspec
+
 from db.database import Database
+from settings import Settings
 
 BARE = {
     "user": "aclue_api",
@@ -41,6 +44,17 @@ async def state_of_next(database: Database) -> dict[str, str]:
         return dict(row)
     finally:
         database.pool.release(connection)
+
+
+def with_one_connection(settings: Settings, *, statement_timeout: int) -> Settings:
+    """A pool of a single connection, which the next session gets as well."""
+    return msgspec.structs.replace(
+        settings,
+        database_pool_size=1,
+        database_max_overflow=0,
+        database_pool_timeout=5,
+        database_statement_timeout=statement_timeout,
+    )
 
 
 class CancelledAt:

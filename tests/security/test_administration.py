@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.catalogue import NEW_PRODUCT
 from tests.client import Client
 from tests.conftest import Shop
 from tests.security.forging import encoded
@@ -23,14 +24,6 @@ mutation ($input: UpdateProductInput!) {
   updateProduct(input: $input) { product { id name } userErrors { code message } }
 }
 """
-INPUT = {
-    "name": "A new gift",
-    "price": "10.00",
-    "categorySlug": "books",
-    "retailerSlug": "north-shop",
-    "externalId": "new-1",
-    "url": "https://shop.example/new",
-}
 ADMIN = {"app_metadata": {"role": "admin"}}
 
 
@@ -47,7 +40,7 @@ async def names(shop: Shop) -> set[str]:
 
 async def refused(client: Client, product: str) -> set[str]:
     return {
-        await client.code(CREATE, input=INPUT),
+        await client.code(CREATE, input=NEW_PRODUCT),
         await client.code(UPDATE, input={"id": product, "name": "Stolen"}),
         await client.code(UPDATE, input={"id": product, "isActive": False}),
     }
@@ -56,7 +49,7 @@ async def refused(client: Client, product: str) -> set[str]:
 @pytest.mark.parametrize("role", ["authenticated", "service_role"])
 async def test_administrators_and_service_role_write_products(shop: Shop, role: str) -> None:
     admin = shop.client(shop.token(uuid4(), role=role, **(ADMIN if role == "authenticated" else {})))
-    created = (await admin.do(CREATE, input=INPUT))["product"]
+    created = (await admin.do(CREATE, input=NEW_PRODUCT))["product"]
     assert created["name"] == "A new gift"
     updated = (await admin.do(UPDATE, input={"id": created["id"], "name": "A better gift"}))["product"]
     assert updated == {"id": created["id"], "name": "A better gift"}
@@ -105,7 +98,7 @@ async def test_claims_changed_after_signing_are_refused(shop: Shop) -> None:
     for person in (await shop.anonymous(), await shop.account()):
         for forged in (ADMIN, {"role": "service_role"}, {"role": "authenticated", **ADMIN}):
             client = shop.client(with_payload(person.token or "", **forged))
-            answer = await client.post(CREATE, input=INPUT)
+            answer = await client.post(CREATE, input=NEW_PRODUCT)
             assert answer.status_code == 401
             assert answer.json()["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
         assert (await person.post("{ me { id } }")).json()["data"]["me"] is not None

@@ -19,7 +19,7 @@ from settings import Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES
 from tests.integration.waiting import until
 from tests.security.canaries import claims_of, person_id
-from tests.security.endings import BARE, cancelled_at, state_of_next
+from tests.security.endings import BARE, cancelled_at, state_of_next, with_one_connection
 
 pytestmark = IN_BOTH_CLAIMS_MODES
 
@@ -31,14 +31,7 @@ Ask = Callable[[Database, Claims, str, list[Any]], Awaitable[Any]]
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """A single connection, which the next session gets as well."""
-    return msgspec.structs.replace(
-        settings,
-        database_pool_size=1,
-        database_max_overflow=0,
-        database_pool_timeout=5,
-        database_statement_timeout=300,
-    )
+    return with_one_connection(settings, statement_timeout=300)
 
 
 async def only(database: Database, claims: Claims, sql: str, arguments: list[Any]) -> Any:

@@ -11,7 +11,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import msgspec
 import pytest
 
 import db.claims
@@ -21,6 +20,7 @@ from domain.errors import Timeout
 from settings import Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES
 from tests.security.canaries import claims_of, person_id
+from tests.security.endings import with_one_connection
 
 pytestmark = IN_BOTH_CLAIMS_MODES
 
@@ -31,14 +31,7 @@ SLEEP = "select pg_sleep(20), 'a canary asleep'"
 
 @pytest.fixture
 def settings(settings: Settings) -> Settings:
-    """A single connection, which the next session gets as well."""
-    return msgspec.structs.replace(
-        settings,
-        database_pool_size=1,
-        database_max_overflow=0,
-        database_pool_timeout=5,
-        database_statement_timeout=3000,
-    )
+    return with_one_connection(settings, statement_timeout=3000)
 
 
 async def rows_seen(database: Database, claims: Claims) -> list[UUID]:

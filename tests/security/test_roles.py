@@ -10,6 +10,7 @@ import pytest
 from db.claims import Claims
 from domain import ids
 from tests.authenticator import enrol
+from tests.catalogue import NEW_PRODUCT
 from tests.client import Client
 from tests.conftest import Shop
 from tests.http.test_roles import (
@@ -28,7 +29,7 @@ from tests.http.test_roles import (
 from tests.http.test_second_factors import claims
 from tests.http.test_sessions import ANNA as CREDENTIALS
 from tests.http.test_sessions import REFRESH_PAIR, sign_in
-from tests.security.test_administration import CREATE, INPUT, UPDATE
+from tests.security.test_administration import CREATE, UPDATE
 
 FACTOR = """
 insert into auth.mfa_factors (id, user_id, factor_type, status, created_at, updated_at)
@@ -143,7 +144,7 @@ async def test_the_password_of_an_admin_with_a_second_factor_is_that_of_an_ordin
     for query in ("{ auditLog(first: 1) { nodes { id } } }", "{ systemLogs(first: 1) { nodes { id } } }", COUNTS):
         assert await thief.code(query) == "FORBIDDEN"
     assert await thief.code(UPDATE, input={"id": product, "name": "Stolen"}) == "FORBIDDEN"
-    assert await thief.code(CREATE, input=INPUT) == "FORBIDDEN"
+    assert await thief.code(CREATE, input=NEW_PRODUCT) == "FORBIDDEN"
     assert (await thief.refusal(GRANT, email=ANNA, role="admin"))["code"] == "SECOND_FACTOR_REQUIRED"
     await refresh(anna)
     assert claims(anna)["app_metadata"]["role"] == "admin"
@@ -183,4 +184,4 @@ async def test_a_token_of_before_the_factor_reads_and_writes_nothing_of_an_admin
     assert (await anna.ask("{ systemLogs(first: 1) { nodes { id } } }"))["systemLogs"]["nodes"] == []
     assert await anna.code(COUNTS) == "FORBIDDEN"
     assert await anna.code(UPDATE, input={"id": product, "name": "Stolen"}) == "FORBIDDEN"
-    assert await anna.code(CREATE, input=INPUT) == "FORBIDDEN"
+    assert await anna.code(CREATE, input=NEW_PRODUCT) == "FORBIDDEN"

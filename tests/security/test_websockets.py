@@ -9,7 +9,6 @@ import time
 from typing import Any
 from uuid import UUID, uuid4
 
-import asyncpg
 import msgspec
 import pytest
 
@@ -24,7 +23,18 @@ from tests.http.test_session_merges import MERGE
 from tests.http.test_sessions import ANNA, REVOKE, REVOKE_OTHERS, listed, sign_in
 from tests.http.test_subscriptions import click_of
 from tests.security.test_tokens import SIGNATURES, claims
-from tests.streams import CONVERSIONS, FEED, PREFERENCES, Closed, Socket, app_of, convert, heard, listening, socket
+from tests.streams import (
+    CONVERSIONS,
+    FEED,
+    PREFERENCES,
+    Closed,
+    Socket,
+    app_of,
+    convert,
+    listening,
+    notifications,
+    socket,
+)
 from transports.origins import Origins
 from transports.streams import Stream
 
@@ -75,23 +85,13 @@ async def test_a_forged_notification_shows_nobody_what_is_not_theirs(shop: Shop)
 
 @pytest.mark.usefixtures("own_accounts")
 async def test_notifications_hold_ids_and_nothing_else(shop: Shop) -> None:
-    await listening(shop)
-    payloads: list[str] = []
-    assert shop.dsns.owner
-    listener = await asyncpg.connect(shop.dsns.owner)
-    try:
-        await listener.add_listener("aclue_changes", lambda *heard: payloads.append(str(heard[-1])))
+    async with notifications(shop) as lines:
         anna = await shop.account(**ANNA)
         await anna.swipe((await anna.product("Books 1"))["id"])
         await anna.take_quiz({"cre"})
         _, uuid = await click_of(anna)
         await convert(shop, uuid)
         await anna.ask(SIGN_OUT)
-        await heard(shop)
-        await listener.execute("select 1")
-    finally:
-        await listener.close()
-    lines = [line for payload in payloads for line in payload.split("\n")]
     assert {line.split(" ")[0] for line in lines} >= {"preferences", "conversions", "sessions"}
     assert all(TOLD.fullmatch(line) for line in lines), lines
 

@@ -24,8 +24,7 @@ import msgspec
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.processes import cpu_seconds, memory  # noqa: E402
-from bench.subscriptions import free_port  # noqa: E402
+from bench.processes import cpu_seconds, memory, served  # noqa: E402
 from db import secrets  # noqa: E402
 from db.embedded import EmbeddedServer  # noqa: E402
 from domain import ids  # noqa: E402
@@ -142,21 +141,9 @@ def main() -> int:
         home.chmod(0o755)
         with EmbeddedServer(home, secrets.load_or_create(home)) as dsns:
             assert dsns.owner
-            port = free_port()
-            given = {"ACLUE_HOME": name, "DATABASE_URL": dsns.api, "MIGRATION_DATABASE_URL": dsns.owner}
-            server = subprocess.Popen(
-                [sys.executable, str(ROOT / "cli.py"), "serve"],
-                env={**os.environ, **given, "PORT": str(port)},
-                stdout=subprocess.PIPE,
-            )
-            try:
-                assert server.stdout is not None
-                while b"Ctrl-C" not in server.stdout.readline():
-                    assert server.poll() is None, "the server ended"
-                is_within = asyncio.run(measure(server.pid, port, dsns.owner, megabytes, home / "export.ndjson"))
-            finally:
-                server.terminate()
-                server.wait(30)
+            with served(home, dsns.api, dsns.owner) as server:
+                file = home / "export.ndjson"
+                is_within = asyncio.run(measure(server.pid, server.port, dsns.owner, megabytes, file))
     if not is_within:
         print(f"more than {MAX_MB:.0f} MB, or requests beside it took over {MAX_MS:.0f} ms", file=sys.stderr)
         return 1

@@ -1,14 +1,53 @@
-"""What processes cost: CPU time and memory, from /proc (Linux)."""
+"""Server processes, and what processes cost: CPU time and memory, from /proc (Linux)."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parent.parent
 _TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """`aclue serve`."""
+
+    pid: int
+    port: int
+
+
+@contextlib.contextmanager
+def served(home: Path, database_url: str, owner_url: str, **variables: str) -> Iterator[Server]:
+    """A server process on a free port, from when it accepts requests."""
+    port = free_port()
+    given = {"ACLUE_HOME": str(home), "DATABASE_URL": database_url, "MIGRATION_DATABASE_URL": owner_url, **variables}
+    server = subprocess.Popen(
+        [sys.executable, str(ROOT / "cli.py"), "serve"],
+        env={**os.environ, **given, "PORT": str(port)},
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert server.stdout is not None
+        while b"Ctrl-C" not in server.stdout.readline():
+            assert server.poll() is None, "the server ended"
+        yield Server(server.pid, port)
+    finally:
+        server.terminate()
+        server.wait(30)
 
 
 def tree(root: int) -> list[int]:

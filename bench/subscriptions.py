@@ -10,10 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
 import resource
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +23,7 @@ from websockets.asyncio.client import ClientConnection, connect
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.processes import memory  # noqa: E402
+from bench.processes import memory, served  # noqa: E402
 from db import secrets  # noqa: E402
 from db.embedded import EmbeddedServer  # noqa: E402
 
@@ -37,13 +34,6 @@ SUBSCRIPTIONS = (
     "subscription { recommendationsUpdated }",
     "subscription { affiliateConversion { id product { name } } }",
 )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def subscriber(port: int, token: str) -> ClientConnection:
@@ -98,22 +88,9 @@ def main() -> int:
         home.chmod(0o755)
         with EmbeddedServer(home, secrets.load_or_create(home), is_temporary=True) as dsns:
             assert dsns.owner
-            port = free_port()
             limits = {"MAX_STREAMS": str(sockets + 10), "MAX_STREAMS_PER_ADDRESS": str(sockets + 10)}
-            given = {"ACLUE_HOME": name, "DATABASE_URL": dsns.api, "MIGRATION_DATABASE_URL": dsns.owner, **limits}
-            server = subprocess.Popen(
-                [sys.executable, str(ROOT / "cli.py"), "serve"],
-                env={**os.environ, **given, "PORT": str(port)},
-                stdout=subprocess.PIPE,
-            )
-            try:
-                assert server.stdout is not None
-                while b"Ctrl-C" not in server.stdout.readline():
-                    assert server.poll() is None, "the server ended"
-                taken = asyncio.run(measure(server.pid, port, dsns.owner, sockets))
-            finally:
-                server.terminate()
-                server.wait(30)
+            with served(home, dsns.api, dsns.owner, **limits) as server:
+                taken = asyncio.run(measure(server.pid, server.port, dsns.owner, sockets))
     if sockets == 500 and taken > MAX_MB:
         print(f"more than {MAX_MB:.0f} MB", file=sys.stderr)
         return 1

@@ -88,6 +88,15 @@ class ToMany:
 
 
 @dataclass(frozen=True, slots=True)
+class ToPage:
+    """A page of rows of another type whose parent's key is this row's `key`. `describe(info, **arguments)` returns the
+    page without its parent (db/pages.py), so that it can be read together with the parents, before there are any."""
+
+    key: str
+    describe: Callable[..., Any]
+
+
+@dataclass(frozen=True, slots=True)
 class RowType:
     """`columns` are all columns that are read; `owner` is the column with the person that a row belongs to, if any;
     `fields` maps GraphQL fields to what they are read from."""
@@ -98,7 +107,7 @@ class RowType:
     make: Callable[[Any], Any]  # from a Record, or from a mapping by column
     owner: str | None = None
     orders: Mapping[str, Order] = field(default_factory=dict)
-    fields: Mapping[str, Column | ToOne | ToMany] = field(default_factory=dict)
+    fields: Mapping[str, Column | ToOne | ToMany | ToPage] = field(default_factory=dict)
 
     def select_list(self, alias: str) -> str:
         return ", ".join(f"{alias}.{column}" for column in self.columns)

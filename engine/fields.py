@@ -10,9 +10,9 @@ from graphql import GraphQLObjectType
 from strawberry.types import get_object_definition
 from strawberry.types.field import StrawberryField
 
-from db.rows import RowType
+from db.rows import RowType, ToPage
 from engine.arguments import Arguments
-from plan.fields import Attribute, Field, Resolver
+from plan.fields import Attribute, Field, PageField, Resolver
 from schema.connection import Connection
 from schema.context import Context
 from schema.node import Row
@@ -36,11 +36,13 @@ class SchemaFields:
     def _find(self, type_name: str, field_name: str) -> Field:
         row_type = self.row_type(type_name)
         declared = row_type.fields.get(field_name) if row_type else None
-        if declared is not None:
+        if declared is not None and not isinstance(declared, ToPage):
             return declared
         type_ = self._core.type_map[type_name]
         assert isinstance(type_, GraphQLObjectType)
         field: StrawberryField = type_.fields[field_name].extensions["strawberry-definition"]
+        if declared is not None:
+            return _page(declared, self._arguments.converter(field.arguments))
         if field.base_resolver is None:
             return Attribute(field.python_name)
         return _resolver(field, self._arguments)
@@ -55,16 +57,15 @@ class SchemaFields:
     def type_name(self, value: Any) -> str:
         return get_object_definition(type(value), strict=True).name
 
-    def blank(self, type_name: str, record: Any) -> Any:
-        cls = self._class(type_name)
-        blank = object.__new__(cls)
-        blank.record = record
-        return blank
-
     def _class(self, type_name: str) -> type[Any]:
         definition = self._core.type_map[type_name].extensions["strawberry-definition"]
         origin: type[Any] = definition.origin
         return origin
+
+
+def _page(declared: ToPage, convert: Callable[[Mapping[str, Any]], dict[str, Any]]) -> PageField:
+    describe = declared.describe
+    return PageField(declared.key, lambda info, arguments: describe(info, **arguments), convert)
 
 
 def _resolver(field: StrawberryField, arguments_of: Arguments) -> Resolver:

@@ -20,7 +20,7 @@ from graphql.execution.values import get_argument_values
 
 from db.rows import RowType
 from plan.errors import NotPlanned
-from plan.fields import Attribute, Fields, Resolver
+from plan.fields import Attribute, Fields, Page, PageField, Resolver
 from plan.leaves import NULL, RenderValue, leaf
 from plan.objects import ObjectPlan
 from plan.pages import PagePlan
@@ -101,16 +101,27 @@ class Compiler:
             raise NotPlanned("abstract type")
         return type_
 
-    def getter(self, type_: GraphQLObjectType, resolver: Resolver, nodes: Sequence[FieldNode]) -> Get:
+    def getter(self, type_: GraphQLObjectType, field: Resolver | PageField, nodes: Sequence[FieldNode]) -> Get:
         """A function that calls a field's resolver on an object. It raises what the resolver raises, and GraphQLError
         for invalid variables. Raises GraphQLError for invalid literals."""
-        arguments = self._arguments(type_, nodes[0], resolver)
-        return lambda run, value: resolver.call(value, run.info, arguments(run))
+        if isinstance(field, PageField):
+            key, describe = field.key, self.describer(type_, field, nodes)
+            return lambda run, value: describe(run).below(value.record[key])
+        call, arguments = field.call, self._arguments(type_, nodes[0], field)
+        return lambda run, value: call(value, run.info, arguments(run))
+
+    def describer(
+        self, type_: GraphQLObjectType, field: PageField, nodes: Sequence[FieldNode]
+    ) -> Callable[[Run], Page]:
+        """A function that describes a field's page without its parent. It raises, and this raises, what `getter`
+        says."""
+        describe, arguments = field.describe, self._arguments(type_, nodes[0], field)
+        return lambda run: describe(run.info, arguments(run))
 
     def _arguments(
-        self, type_: GraphQLObjectType, node: FieldNode, resolver: Resolver
+        self, type_: GraphQLObjectType, node: FieldNode, resolver: Resolver | PageField
     ) -> Callable[[Run], Mapping[str, Any]]:
-        """A function that gives a resolver's arguments in a run; they are converted only once if they have no
+        """A function that returns a resolver's arguments in a run; they are converted only once if they have no
         variables."""
         field = type_.fields[node.name.value]
         if not field.args:

@@ -27,14 +27,27 @@ class Resolver:
     convert: Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
-Field: TypeAlias = Column | ToOne | ToMany | Attribute | Resolver
-
-
 class Page(Protocol):
-    """A page to read: the result of a connection over rows."""
+    """A page to read: the result of a connection over rows. `parent_key` is ROOT without a parent."""
 
     request: PageRequest
-    parent_key: Hashable  # a value, ROOT, or a ParentColumn while a plan is compiled
+    parent_key: Hashable
+
+    def below(self, parent_key: Hashable) -> Page:
+        """The page of this parent."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageField:
+    """A page of rows whose parent is the object's row, with its key in the column `key`. `describe(info, arguments)`
+    returns the page without its parent; the arguments are as for a Resolver."""
+
+    key: str
+    describe: Callable[[Any, Mapping[str, Any]], Page]
+    convert: Callable[[dict[str, Any]], Mapping[str, Any]]
+
+
+Field: TypeAlias = Column | ToOne | ToMany | PageField | Attribute | Resolver
 
 
 class Fields(Protocol):
@@ -51,6 +64,3 @@ class Fields(Protocol):
 
     def type_name(self, value: Any) -> str:
         """The GraphQL type of an object, for fields whose type is an interface."""
-
-    def blank(self, type_name: str, record: Any) -> Any:
-        """An object with nothing but a record, for calling resolvers of pages before there are rows."""

@@ -29,25 +29,15 @@ from plan.codegen import (
     unless_null,
 )
 from plan.errors import Mismatch, NotPlanned
-from plan.fields import Resolver
+from plan.fields import PageField, Resolver
 from plan.leaves import Memo
-from plan.select import ParentColumn, Table
-from plan.steps import RowStep, related
+from plan.select import Table
+from plan.steps import Describe, RowStep, related
 from plan.values import Get, NonNull, Object, Run, Value
 
 if TYPE_CHECKING:
     from plan.compiler import Compiler
     from plan.pages import PagePlan
-
-
-class _ParentRecord:
-    """A placeholder for the parent row's record while a nested page is compiled."""
-
-    def __getitem__(self, name: str) -> ParentColumn:
-        return ParentColumn(name)
-
-
-_PARENT = _ParentRecord()
 
 
 class RowRenderer:
@@ -88,15 +78,20 @@ class RowRenderer:
         if isinstance(declared, ToOne):
             return self._to_one(function, table, declared, type_of_field, nodes)
         if isinstance(declared, ToMany):
-            return self._to_many(function, table, type_, declared, type_of_field, nodes)
-        if not isinstance(declared, Resolver):
+            return self._to_many(function, table, declared, type_of_field, nodes)
+        if not isinstance(declared, Resolver | PageField):
             raise NotPlanned("attribute of a row")
         value = self._compiler.value(type_of_field, nodes)
-        get = self._compiler.getter(type_, declared, nodes)
         of = value.of if isinstance(value, NonNull) else value
-        if isinstance(of, Object) and of.page is not None and not of.page.step.has_resolved:
-            return self._page(function, table, type_, of.page, get)
-        return self._resolved(table, type_, get, value)
+        if (
+            isinstance(declared, PageField)
+            and isinstance(of, Object)
+            and of.page is not None
+            and not of.page.step.has_resolved
+        ):
+            describe = self._compiler.describer(type_, declared, nodes)
+            return self._page(function, table, of.page, declared.key, describe)
+        return self._resolved(table, self._compiler.getter(type_, declared, nodes), value)
 
     def _column(
         self,
@@ -150,7 +145,6 @@ class RowRenderer:
         self,
         function: RenderFunction,
         table: Table,
-        type_: GraphQLObjectType,
         to_many: ToMany,
         type_of_field: GraphQLOutputType,
         nodes: Sequence[FieldNode],
@@ -158,7 +152,7 @@ class RowRenderer:
         step = RowStep(to_many.target(), self._compiler.new_alias)
         render = RowRenderer(self._compiler, step).compile(step.select.root, step.row_type.name, nodes)
         if step.has_resolved:
-            return self._resolved(table, type_, related(to_many), self._compiler.value(type_of_field, nodes))
+            return self._resolved(table, related(to_many), self._compiler.value(type_of_field, nodes))
         position = self._step.nest_list(table, to_many, step)
 
         def render_list(rows: str | Sequence[Row], run: Run) -> str:
@@ -166,11 +160,8 @@ class RowRenderer:
 
         return call(function.bind(render_list), output(position), "run")
 
-    def _page(
-        self, function: RenderFunction, table: Table, type_: GraphQLObjectType, page: PagePlan, get: Get
-    ) -> Expression:
-        stand_in = self._compiler.fields.blank(type_.name, _PARENT)
-        position = self._step.nest_page(table, page.step, lambda run: get(run, stand_in))
+    def _page(self, function: RenderFunction, table: Table, page: PagePlan, key: str, describe: Describe) -> Expression:
+        position = self._step.nest_page(table, key, page.step, describe)
         alias = page.step.select.root.alias
 
         def render_page(run: Run, rows: str | Sequence[Row], total: int | None = None) -> str:
@@ -179,9 +170,9 @@ class RowRenderer:
         bound = function.bind(render_page)
         if not page.has_total:
             return call(bound, "run", output(position))
-        return call(bound, "run", output(position), output(self._step.select.nest_total(table, page.step.select)))
+        return call(bound, "run", output(position), output(self._step.select.nest_total(table, key, page.step.select)))
 
-    def _resolved(self, table: Table, type_: GraphQLObjectType, get: Get, value: Value) -> Expression:
+    def _resolved(self, table: Table, get: Get, value: Value) -> Expression:
         return resolved_field(self._step.add_resolved(table, get, value))
 
 

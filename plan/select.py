@@ -38,13 +38,6 @@ class Table:
         return f" and {self.column(self.row_type.owner)} = :subject::uuid" if self.row_type.owner else ""
 
 
-@dataclass(frozen=True, slots=True)
-class ParentColumn:
-    """A column of the parent row, in place of a page's parent key."""
-
-    name: str
-
-
 Pages = Mapping[str, Page]  # by alias of the root of the select that reads them
 
 
@@ -107,28 +100,27 @@ class _NestedList(_Output):
 
 @dataclass(frozen=True, slots=True)
 class _NestedPageRows(_Output):
-    """The rows of a page, as JSON."""
+    """The rows of a page, as JSON. `parent_key` is SQL."""
 
-    outer: Table
+    parent_key: str
     select: Select
 
     def sql(self, pages: Pages) -> str:
         root = self.select.root
         page = pages[root.alias]
-        text = page.request.page_text(root.row_type.select_list("r"), _parent_key(self.outer, page))
+        text = page.request.page_text(root.row_type.select_list("r"), self.parent_key)
         return self.select.nested(prefixed(text, prefix_of(root.alias)), pages)
 
 
 @dataclass(frozen=True, slots=True)
 class _NestedPageTotal(_Output):
-    """The total number of rows of the page's connection."""
+    """The total number of rows of the page's connection. `parent_key` is SQL."""
 
-    outer: Table
+    parent_key: str
     root: Table
 
     def sql(self, pages: Pages) -> str:
-        page = pages[self.root.alias]
-        text = page.request.count_text(_parent_key(self.outer, page))
+        text = pages[self.root.alias].request.count_text(self.parent_key)
         return f"({prefixed(text, prefix_of(self.root.alias))})"
 
 
@@ -169,16 +161,17 @@ class Select:
         """Position of the rows of a to-many relation. Raises NotPlanned if they have too many outputs."""
         return self._nest(f"list {select.root.alias}", _NestedList(outer, to_many, select), select)
 
-    def nest_page(self, outer: Table, select: Select) -> int:
-        """Position of the rows of a page. Raises NotPlanned if they have too many outputs."""
-        return self._nest(f"page {select.root.alias}", _NestedPageRows(outer, select), select)
+    def nest_page(self, outer: Table, key: str, select: Select) -> int:
+        """Position of the rows of a page whose parent's key is in the outer table's column `key`. Raises NotPlanned if
+        they have too many outputs."""
+        return self._nest(f"page {select.root.alias}", _NestedPageRows(outer.column(key), select), select)
 
-    def nest_total(self, outer: Table, select: Select) -> int:
-        """Where the number of all rows of that page's connection stands in a row. Raises NotPlanned below a to-one
-        relation, whose row many rows may share: a loader counts once for all of them."""
+    def nest_total(self, outer: Table, key: str, select: Select) -> int:
+        """Position of the total number of rows of that page's connection. Raises NotPlanned below a to-one relation,
+        whose row many rows may share: a loader counts once for all of them."""
         if outer != self.root:
             raise NotPlanned("count below a shared row")
-        return self._output(f"total {select.root.alias}", _NestedPageTotal(outer, select.root))
+        return self._output(f"total {select.root.alias}", _NestedPageTotal(outer.column(key), select.root))
 
     def text(self, source: Source, pages: Pages) -> str:
         """The statement, with `:names`; those of a nested page start with `prefix_of` its alias."""
@@ -216,11 +209,6 @@ class Select:
     @property
     def _joins_text(self) -> str:
         return "".join(self._joins)
-
-
-def _parent_key(outer: Table, page: Page) -> str:
-    assert isinstance(page.parent_key, ParentColumn)  # from _ParentRecord (plan/renderers.py)
-    return outer.column(page.parent_key.name)
 
 
 def prefix_of(alias: str) -> str:

@@ -16,13 +16,14 @@ from db.queries import NumberedSql
 from db.rows import RowType, ToMany
 from plan import leaves
 from plan.codegen import Row
+from plan.fields import Page
 from plan.select import Select, Source, Table, prefix_of
-from plan.values import Get, Run, Value, await_if_awaitable, gather_awaitables
+from plan.values import Get, Run, Value, gather_awaitables
 
 MAX_STATEMENTS = 8  # of one step: one per shape of its pages
 
-Describe: TypeAlias = Callable[[Run], Any]
-"""Returns the Page to read in a run, or an awaitable of it."""
+Describe: TypeAlias = Callable[[Run], Page]
+"""Returns the page to read in a run, without its parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,10 @@ class RowStep:
         self._pages.update(step._pages)
         return position
 
-    def nest_page(self, outer: Table, step: RowStep, describe: Describe) -> int:
-        """Nests the step of a page as an output; returns its position. Raises NotPlanned."""
-        position = self.select.nest_page(outer, step.select)
+    def nest_page(self, outer: Table, key: str, step: RowStep, describe: Describe) -> int:
+        """Nests the step of a page, whose parent's key is in the column `key`, as an output; returns its position.
+        Raises NotPlanned."""
+        position = self.select.nest_page(outer, key, step.select)
         self._pages[step.select.root.alias] = describe
         self._pages.update(step._pages)
         return position
@@ -107,7 +109,7 @@ class RowStep:
         if self._pages:
             shapes = [identity]
             for alias, describe in self._pages.items():
-                page = run.pages[alias] = await await_if_awaitable(describe(run))
+                page = run.pages[alias] = describe(run)
                 shapes.append(page.request.shape)
                 prefix = prefix_of(alias)
                 for name, value in page.request.values().items():

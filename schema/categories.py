@@ -11,7 +11,7 @@ from db.rows import BY_NAME_SQL
 from db.sources import Listing
 from domain.pages import MAX_SIZE, length_of
 from schema.bounds import at_most
-from schema.connection import Connection
+from schema.connection import Connection, paged
 from schema.context import Info
 from schema.node import RowNode, column, listed, row, to_many, to_one
 from schema.products import Product, ProductFilter, ProductOrder, product_page
@@ -39,9 +39,9 @@ class Category(RowNode):
         where=IS_ACTIVE,
     )
 
-    @strawberry.field(description="Products of this category and all below it.")
+    @paged("Products of this category and all below it.")
+    @staticmethod
     def products(
-        self,
         info: Info,
         first: int | None = None,
         after: str | None = None,
@@ -56,7 +56,6 @@ class Category(RowNode):
             wanted=filter,
             parent="r.category_id = part.key",
             parts=SUBTREE,
-            parent_key=self.record["id"],
         )
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
@@ -9,10 +12,11 @@ import strawberry
 
 from db.pages import ROOT, PageRequest, PageRows
 from db.queries import Fragment, all_of
-from db.rows import Order, RowType
+from db.rows import Order, RowType, ToPage
 from domain.errors import BadUserInput
 from domain.pages import Cursor, open_cursor, size_of
 from schema.context import Info
+from schema.node import Row
 
 T = TypeVar("T")
 
@@ -36,7 +40,11 @@ class Connection(Generic[T]):
     """A page of rows, fetched once, when one of its fields is first resolved."""
 
     request: strawberry.Private[PageRequest]
-    parent_key: strawberry.Private[Any]
+    parent_key: strawberry.Private[Hashable] = ROOT
+
+    def below(self, parent_key: Hashable) -> Connection[T]:
+        """The page of this parent."""
+        return Connection(request=self.request, parent_key=parent_key)
 
     @strawberry.field(description="The items with their cursors.")
     async def edges(self, info: Info) -> list[Edge[T]]:
@@ -81,11 +89,11 @@ def connect(
     where: list[Fragment] | None = None,
     parent: str | None = None,
     parts: str | None = None,
-    parent_key: Any = ROOT,
     order_values: tuple[tuple[str, Any], ...] = (),
 ) -> Connection[Any]:
-    """A connection for one page. `after` goes with `first`, `before` with `last`; an empty cursor counts as missing.
-    Pages of the same field share one statement. Raises BadUserInput for invalid arguments."""
+    """A connection for one page; one with a `parent` condition still lacks its parent (`paged`). `after` goes with
+    `first`, `before` with `last`; an empty cursor counts as missing. Pages of the same field share one statement.
+    Raises BadUserInput for invalid arguments."""
     size, backward = size_of(first, last)
     if after if backward else before:
         raise BadUserInput("`after` goes with `first`, `before` with `last`.")
@@ -103,4 +111,21 @@ def connect(
     cursor, argument = (before, "before") if backward else (after, "after")
     if cursor:
         request = replace(request, cursor=open_cursor(cursor, request.scope, info.context.services.cursors, argument))
-    return Connection(request=request, parent_key=parent_key)
+    return Connection(request=request)
+
+
+def paged(description: str, key: str = "id") -> Callable[[Callable[..., Connection[Any]]], Any]:
+    """Decorates a static method, which describes a page of rows without looking at the object: the object's column
+    `key` is the key of their parent. See db.rows.ToPage."""
+
+    def decorate(describe: Callable[..., Connection[Any]]) -> Any:
+        @functools.wraps(describe)
+        def resolve(self: Row, info: Info, **arguments: Any) -> Connection[Any]:
+            return describe(info, **arguments).below(self.record[key])
+
+        signature = inspect.signature(describe)
+        own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        resolve.__signature__ = signature.replace(parameters=[own, *signature.parameters.values()])  # type: ignore[attr-defined]
+        return strawberry.field(description=description, resolver=resolve, metadata={"row": ToPage(key, describe)})
+
+    return decorate

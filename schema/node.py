@@ -23,7 +23,7 @@ from strawberry.types.lazy_type import LazyType
 from strawberry.utils.str_converters import to_camel_case
 
 from db.claims import Claims
-from db.rows import Column, Order, RowType, ToMany, ToOne
+from db.rows import Column, Order, RowType, ToMany, ToOne, ToPage
 from db.sources import Listing, Reference
 from domain import ids
 from schema.bounds import at_most
@@ -130,7 +130,7 @@ def row(
     def bind(cls: type[T]) -> type[T]:
         definition = get_object_definition(cls, strict=True)
         columns: dict[str, None] = dict.fromkeys((*([owner] if owner else []), *keys))
-        declared: dict[str, Column | ToOne | ToMany] = {}
+        declared: dict[str, Column | ToOne | ToMany | ToPage] = {}
         if issubclass(cls, Node):
             columns["id"] = None
             declared["id"] = Column(("id",), read=ids.encoder(definition.name), is_plain=True)

@@ -14,7 +14,7 @@ from db.sources import Reference
 from domain.personality import MAX_OPTIONS, MAX_QUESTIONS, TRAITS
 from resolvers import personality
 from schema.bounds import at_most
-from schema.connection import Connection, connect
+from schema.connection import Connection, connect, paged
 from schema.context import Info
 from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import RowNode, column, load, load_own, row
@@ -126,8 +126,9 @@ class PersonalityProfile(RowNode):
     questions_answered: int = column("How many questions were answered.", "total_questions_answered")
     last_assessment_at: datetime = column("When it was last assessed.")
 
-    @strawberry.field(description="The quizzes taken and the changes that the swipes made, newest first.")
-    def history(self, info: Info, first: int | None = None, after: str | None = None) -> Connection[Assessment]:
+    @paged("The quizzes taken and the changes that the swipes made, newest first.", "user_id")
+    @staticmethod
+    def history(info: Info, first: int | None = None, after: str | None = None) -> Connection[Assessment]:
         return connect(
             info,
             Assessment.ROW,
@@ -135,7 +136,6 @@ class PersonalityProfile(RowNode):
             first=first,
             after=after,
             parent="r.user_id = parent.key",
-            parent_key=self.record["user_id"],
         )
 
 

@@ -6,14 +6,13 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 from uuid import UUID
 
 import asyncpg
 import strawberry
 from aiodataloader import DataLoader
 
-from db.pages import ROOT
 from db.queries import QUERIES
 from db.sources import Reference
 from domain import affiliate, ids, money
@@ -177,7 +176,6 @@ def product_page(
     wanted: ProductFilter | None = None,
     parent: str | None = None,
     parts: str | None = None,
-    parent_key: Any = ROOT,
 ) -> Connection[Product]:
     """A page of active products; `query` is what products.search_query makes of a search."""
     default_currency = info.context.services.settings.default_currency
@@ -198,7 +196,6 @@ def product_page(
         where=where,
         parent=parent,
         parts=parts,
-        parent_key=parent_key,
         order_values=(("search", query),) if order is ProductOrder.RELEVANCE else (),
     )
 

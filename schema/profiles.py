@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
-from db.queries import QUERIES
-from db.rows import Order
+from db.queries import QUERIES, Fragment
+from db.rows import RowType
 from db.sources import Reference
 from resolvers import profiles, second_factors
 from resolvers.second_factors import MAX_FACTORS
 from schema.bounds import at_most
-from schema.connection import Connection, connect
+from schema.connection import Connection, connect, paged
 from schema.consents import Consent, ConsentPurpose, consents_of
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
@@ -67,37 +67,41 @@ class Profile(RowNode):
         "What the quiz and the swipes say; null before there was enough of either.", "id", by="user_id"
     )
 
-    @strawberry.field(description="Their swipes that were not undone, newest first.")
+    @paged("Their swipes that were not undone, newest first.")
+    @staticmethod
     def swipes(
-        self, info: Info, first: int | None = None, after: str | None = None
+        info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Annotated[Swipe, strawberry.lazy("schema.swipes")]]:
         from schema.swipes import Swipe
 
-        return self._connect(info, Swipe.ROW, first, after, [QUERIES["swipes.not_undone"].bind()])
+        return _newest(info, Swipe.ROW, first, after, [QUERIES["swipes.not_undone"].bind()])
 
-    @strawberry.field(description="The tracked links they asked for, newest first.")
+    @paged("The tracked links they asked for, newest first.")
+    @staticmethod
     def affiliate_clicks(
-        self, info: Info, first: int | None = None, after: str | None = None
+        info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Annotated[AffiliateClick, strawberry.lazy("schema.affiliate_clicks")]]:
         from schema.affiliate_clicks import AffiliateClick
 
-        return self._connect(info, AffiliateClick.ROW, first, after)
+        return _newest(info, AffiliateClick.ROW, first, after)
 
-    @strawberry.field(description="The gift links they made, newest first; revoked and expired ones too.")
+    @paged("The gift links they made, newest first; revoked and expired ones too.")
+    @staticmethod
     def gift_links(
-        self, info: Info, first: int | None = None, after: str | None = None
+        info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Annotated[GiftLink, strawberry.lazy("schema.gift_links")]]:
         from schema.gift_links import GiftLink
 
-        return self._connect(info, GiftLink.ROW, first, after)
+        return _newest(info, GiftLink.ROW, first, after)
 
-    @strawberry.field(description="Where they are signed in, newest first; without sessions that have ended.")
+    @paged("Where they are signed in, newest first; without sessions that have ended.")
+    @staticmethod
     def sessions(
-        self, info: Info, first: int | None = None, after: str | None = None
+        info: Info, first: int | None = None, after: str | None = None
     ) -> Connection[Annotated[Session, strawberry.lazy("schema.sessions")]]:
         from schema.sessions import Session
 
-        return self._connect(info, Session.ROW, first, after, [QUERIES["sessions.live"].bind()])
+        return _newest(info, Session.ROW, first, after, [QUERIES["sessions.live"].bind()])
 
     @strawberry.field(
         description="What else they sign in with, oldest first; those never verified too.",
@@ -115,20 +119,13 @@ class Profile(RowNode):
         counts = await profiles.analytics(info.context.session, since)
         return UserAnalyticsSummary(**counts)
 
-    def _connect(
-        self, info: Info, row_type: Any, first: int | None, after: str | None, where: list[Any] | None = None
-    ) -> Connection[Any]:
-        newest = cast(Order, row_type.orders["NEWEST"])
-        return connect(
-            info,
-            row_type,
-            newest,
-            first=first,
-            after=after,
-            where=where,
-            parent="r.user_id = parent.key",
-            parent_key=self.record["id"],
-        )
+
+def _newest(
+    info: Info, row_type: RowType, first: int | None, after: str | None, where: list[Fragment] | None = None
+) -> Connection[Any]:
+    """A page of a person's rows, newest first."""
+    order = row_type.orders["NEWEST"]
+    return connect(info, row_type, order, first=first, after=after, where=where, parent="r.user_id = parent.key")
 
 
 @strawberry.type

@@ -74,9 +74,6 @@ class Declared:
     def type_name(self, value: Any) -> str:
         raise NotImplementedError
 
-    def blank(self, type_name: str, record: Any) -> Any:
-        raise NotImplementedError
-
 
 class RunWith:
     """A run, as far as these renderers look at it."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any
 
 import pytest
 
-from db.pages import PageRequest
+from db.pages import ROOT, PageRequest
 from db.queries import Fragment
 from db.rows import BY_NAME, Order, RowType, ToMany, ToOne
 from plan.errors import NotPlanned
-from plan.select import MAX_NESTED_OUTPUTS, ParentColumn, Select, Source
+from plan.select import MAX_NESTED_OUTPUTS, Select, Source
 
 BRANDS = RowType("Brand", "public.brands", ("id", "name"), dict)
 NEWEST = Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)
@@ -29,7 +29,10 @@ class Connection:
     """See plan.fields.Page."""
 
     request: PageRequest
-    parent_key: Any
+    parent_key: Hashable = ROOT
+
+    def below(self, parent_key: Hashable) -> Connection:
+        raise NotImplementedError
 
 
 class Aliases:
@@ -54,7 +57,7 @@ def products(aliases: Aliases) -> Select:
 
 def page_of_brands(where: Fragment = Fragment("r.is_active", {})) -> Connection:
     request = PageRequest(BRANDS, NEWEST, 2, False, None, where, "r.maker_id = parent.key")
-    return Connection(request, ParentColumn("maker_id"))
+    return Connection(request)
 
 
 def test_an_output_keeps_its_position_however_often_it_is_asked_for(products: Select) -> None:
@@ -110,20 +113,20 @@ def test_a_list_below_a_row_is_one_output_of_it(products: Select, aliases: Alias
 def test_a_page_below_a_row_is_told_when_the_text_is_made(products: Select, aliases: Aliases) -> None:
     brands = Select(BRANDS, aliases)
     brands.column(brands.root, "name")
-    products.nest_page(products.root, brands)
-    products.nest_total(products.root, brands)
+    products.nest_page(products.root, "maker_id", brands)
+    products.nest_total(products.root, "maker_id", brands)
     page = page_of_brands(Fragment("r.name = :name", {"name": "x"}))
     text = products.text(SOURCE, {"p1": page})
     assert "where (r.name = :p1_name) and (r.maker_id = p0.maker_id) order by r.created_at desc, r.id desc" in text
     assert "(select count(*) from public.brands r where (r.name = :p1_name) and (r.maker_id = p0.maker_id))" in text
     assert "limit 3" in text  # one more, which says whether there is more
-    backward = Connection(replace(page.request, backward=True), page.parent_key)
+    backward = Connection(replace(page.request, backward=True))
     assert "order by r.created_at asc, r.id asc limit 3" in products.text(SOURCE, {"p1": backward})
 
 
 def test_two_pages_have_parameters_of_their_own(products: Select, aliases: Aliases) -> None:
     for _ in range(2):
-        products.nest_page(products.root, Select(BRANDS, aliases))
+        products.nest_page(products.root, "maker_id", Select(BRANDS, aliases))
     page = page_of_brands(Fragment("r.name = :name", {"name": "x"}))
     text = products.text(SOURCE, {"p1": page, "p2": page})
     assert text.count(":p1_name") == text.count(":p2_name") == 1
@@ -131,8 +134,8 @@ def test_two_pages_have_parameters_of_their_own(products: Select, aliases: Alias
 
 def test_a_page_within_a_page_goes_over_the_row_above_it(products: Select, aliases: Aliases) -> None:
     outer, inner = Select(BRANDS, aliases), Select(BRANDS, aliases)
-    outer.nest_page(outer.root, inner)
-    products.nest_page(products.root, outer)
+    outer.nest_page(outer.root, "maker_id", inner)
+    products.nest_page(products.root, "maker_id", outer)
     text = products.text(SOURCE, {"p1": page_of_brands(), "p2": page_of_brands()})
     assert "r.maker_id = p0.maker_id" in text
     assert "r.maker_id = p1.maker_id" in text
@@ -142,10 +145,10 @@ def test_an_order_that_is_shorter_than_others_has_nulls_for_the_rest(products: S
     brands = Select(BRANDS, aliases)
     for index in range(3):
         brands.sort_value(index)
-    products.nest_page(products.root, brands)
+    products.nest_page(products.root, "maker_id", brands)
     page = page_of_brands()
     assert "json_build_array(p1.sort_0, p1.sort_1, null)" in products.text(SOURCE, {"p1": page})
-    by_name = Connection(replace(page.request, order=BY_NAME), page.parent_key)
+    by_name = Connection(replace(page.request, order=BY_NAME))
     assert "json_build_array(p1.sort_0, p1.sort_1, p1.sort_2)" in products.text(SOURCE, {"p1": by_name})
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 from uuid import UUID
 
-from db.pages import PageRequest
+from db.pages import ROOT, PageRequest
 from db.queries import Fragment
 from db.rows import Order, RowType
 from plan import leaves, steps
-from plan.select import ParentColumn, Source
+from plan.select import Source
 from plan.steps import RowStep
 from plan.values import Leaf
 
@@ -56,7 +56,10 @@ class Connection:
     """See plan.fields.Page."""
 
     request: PageRequest
-    parent_key: Any = field(default_factory=lambda: ParentColumn("id"))
+    parent_key: Hashable = ROOT
+
+    def below(self, parent_key: Hashable) -> Connection:
+        raise NotImplementedError
 
 
 class Run:
@@ -80,7 +83,7 @@ def step_with_page(request: list[PageRequest]) -> RowStep:
     """Products with a page of reviews each: the latest of these requests."""
     aliases = Aliases()
     step, reviews = RowStep(PRODUCTS, aliases), RowStep(REVIEWS, aliases)
-    step.nest_page(step.select.root, reviews, lambda run: Connection(request[-1]))
+    step.nest_page(step.select.root, "id", reviews, lambda run: Connection(request[-1]))
     return step
 
 

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases fuzz soak check check-requirements hooks bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
+.PHONY: help run test test-bases fuzz soak drill check check-requirements hooks bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -53,6 +53,9 @@ fuzz: .venv/dev ## Compare responses with and without compiled plans to DOCUMENT
 
 soak: .venv/dev ## Send REQUESTS (200000) of many people to a server under CPU load, for at least MINUTES (0); fail on another person's row
 	@REQUESTS=$(REQUESTS) MINUTES=$(MINUTES) $(BIN)/python -m tests.soak
+
+drill: .venv/dev ## Kill, cut off and restart what the service depends on: all fault drills, REPEAT (20) times each
+	@REPEAT=$(or $(REPEAT),20) $(BIN)/pytest -n auto -m drill
 
 # Commits up to this one followed other rules.
 LINTED_AFTER = 466e4ee54230a49487996d88bf8b89a83417ef58

@@ -65,6 +65,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Repeats drills, as `make drill` does: whether a fault is survived depends on when it occurs."""
+    times = int(os.environ.get("REPEAT") or 1)
+    if times > 1 and metafunc.definition.get_closest_marker("drill"):
+        metafunc.fixturenames.append("repetition")
+        metafunc.parametrize("repetition", range(times), ids=lambda number: f"time {number + 1}")
+
+
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are cores, as tests spend about a third of their time waiting for Postgres and processes."""
     return (os.cpu_count() or 1) + 1

@@ -58,6 +58,7 @@ def total(url: str) -> int:
     return count
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_everything(used_home: Path, by: signal.Signals) -> None:
     with served(used_home) as service:
@@ -70,6 +71,7 @@ def test_a_signal_stops_everything(used_home: Path, by: signal.Signals) -> None:
             httpx.get(f"{service.url}/livez")
 
 
+@pytest.mark.drill
 def test_after_a_kill_the_next_start_works_and_stops_cleanly(used_home: Path) -> None:
     with served(used_home) as service:
         left = service.postmaster
@@ -85,6 +87,7 @@ def test_after_a_kill_the_next_start_works_and_stops_cleanly(used_home: Path) ->
     assert postmaster_of(used_home) is None
 
 
+@pytest.mark.drill
 async def test_a_request_that_outlasts_shutdown_gets_an_error_and_no_traceback(used_home: Path) -> None:
     with served(used_home, SHUTDOWN_TIMEOUT="1") as service:
         dsn = aclue(used_home, "dsn", "--owner").stdout.strip()

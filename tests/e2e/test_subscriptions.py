@@ -134,6 +134,7 @@ def frame(text: str) -> bytes:
     return b"\x81" + length + bytes(4) + body
 
 
+@pytest.mark.drill
 async def test_a_client_that_takes_nothing_does_not_hold_up_the_end_of_the_server() -> None:
     big = "{ " + " ".join(f"p{i}: products(first: 100) {{ nodes {{ id name description }} }}" for i in range(12)) + " }"
     with data_folder() as home, served(home, STREAM_SEND_TIMEOUT="1") as service:
@@ -163,6 +164,7 @@ async def test_garbage_below_the_protocol_leaves_no_traceback(service: Service) 
     assert NOISE not in service.errors.read_text()
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_server_that_stops_closes_its_streams_at_once(tmp_path: Path, workers: str) -> None:
     with data_folder() as home, served(home, WORKERS=workers) as service:

@@ -15,6 +15,8 @@ from tests.conftest import Shop
 from tests.streams import HANGS, Call, app_of
 from transports.watching import Watches
 
+pytestmark = pytest.mark.drill
+
 GONE_WITHIN = 1.0  # what is promised of Postgres
 BRANDS = "{ brands { nodes { id } } }"
 # The second field needs rows of the first, so that without plans a loader's own task is at work.

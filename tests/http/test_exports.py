@@ -484,6 +484,7 @@ async def test_a_download_is_cut_off_when_its_session_ends(shop: Shop) -> None:
     assert download.is_cut_off
 
 
+@pytest.mark.drill
 async def test_a_server_that_stops_cuts_downloads_off(shop: Shop) -> None:
     client = await with_events(shop, 1_000, 6_000)
     download = Download(shop, (await asked(client))["url"])
@@ -502,6 +503,7 @@ async def test_all_of_it_is_of_one_moment(shop: Shop) -> None:
     assert len(export.data["public.analytics_events"]) == 1_000
 
 
+@pytest.mark.drill
 async def test_what_fails_half_way_is_cut_off_and_tells_nothing(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     async def broken(*arguments: Any) -> AsyncGenerator[bytes, None]:
         yield b"{}\n"

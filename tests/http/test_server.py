@@ -204,6 +204,7 @@ async def test_alive_and_ready(shop: Shop) -> None:
         assert answer.status_code == 200, path
 
 
+@pytest.mark.drill
 async def test_not_ready_while_the_database_is_gone_and_ready_again_after(shop: Shop) -> None:
     assert shop.dsns.superuser
     name = await shop.owner.fetchval("select current_database()")
@@ -244,6 +245,7 @@ async def test_not_ready_before_the_tables_are_there(shop: Shop) -> None:
     assert (answer.status_code, answer.text) == (503, "not ready")
 
 
+@pytest.mark.drill
 async def test_a_link_followed_while_the_database_is_gone_is_answered_in_form(shop: Shop) -> None:
     link = f"/r/{affiliate.encode_token(uuid4())}"
     assert (await shop.http.get(link)).status_code == 404

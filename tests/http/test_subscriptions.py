@@ -219,6 +219,7 @@ async def test_a_slow_subscriber_to_conversions_has_to_subscribe_again(shop: Sho
         assert message["payload"][0]["extensions"] == {"code": "OVERLOADED", "retryAfter": 1}
 
 
+@pytest.mark.drill
 async def test_missed_notifications_are_caught_up(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:

@@ -103,6 +103,7 @@ async def test_only_administrators_and_service_role_read_it(shop: Shop) -> None:
     assert (await shop.client().ask(NODE, id=ids.encode("SystemLog", uuid.uuid4())))["node"] is None
 
 
+@pytest.mark.drill
 async def test_noting_neither_waits_nor_fails_while_nothing_can_be_written(shop: Shop) -> None:
     """The table is locked: requests are answered all the same, and the queue has an end."""
     await shop.services.system_log.flush()

@@ -67,6 +67,7 @@ async def test_when_too_much_waits_everybody_looks_again(processes: tuple[Change
     await until(lambda: heard.details == [None])
 
 
+@pytest.mark.drill
 async def test_a_connection_that_was_lost_comes_back_and_everybody_looks_again(
     processes: tuple[Changes, Changes], dsns: Dsns
 ) -> None:
@@ -85,6 +86,7 @@ async def test_a_connection_that_was_lost_comes_back_and_everybody_looks_again(
     await until(lambda: heard.details[-1] == "after")
 
 
+@pytest.mark.drill
 async def test_changes_without_a_connection_are_notified_later(dsns: Dsns) -> None:
     changes = Changes(dsns.api)
     heard = Heard(changes, "clicks", "anna")
@@ -109,6 +111,7 @@ async def test_nothing_is_notified_before_start(processes: tuple[Changes, Change
     assert not silent._waiting
 
 
+@pytest.mark.drill
 async def test_a_way_on_which_notifications_do_not_arrive_is_noticed(
     dsns: Dsns, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

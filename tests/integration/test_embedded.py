@@ -127,6 +127,7 @@ def test_it_starts_and_starts_again(home: Path, name: str) -> None:
         assert ask(dsns.owner, "select to_regclass('public.kept') is not null")
 
 
+@pytest.mark.drill
 def test_a_first_start_that_was_interrupted_leaves_nothing(home: Path, kept: Secrets) -> None:
     half = home / "postgres.new-1"
     half.mkdir()
@@ -136,6 +137,7 @@ def test_a_first_start_that_was_interrupted_leaves_nothing(home: Path, kept: Sec
     assert {path.name for path in home.iterdir()} == {"postgres", "postgres.lock", "secrets.json"}
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("found", ["", "log", "PG_VERSION"])
 def test_a_data_folder_that_was_never_complete_is_made_again(home: Path, kept: Secrets, found: str) -> None:
     (home / "postgres").mkdir()
@@ -170,6 +172,7 @@ def test_passwords_of_another_folder_are_named(used_home: Path) -> None:
     assert postmasters.find(used_home / "postgres") is None
 
 
+@pytest.mark.drill
 def test_a_server_left_behind_is_taken_over(used_home: Path) -> None:
     home, kept = used_home, secrets.load_or_create(used_home)
     left = left_behind(home / "postgres", home / "postgres")
@@ -181,6 +184,7 @@ def test_a_server_left_behind_is_taken_over(used_home: Path) -> None:
     assert postmasters.find(home / "postgres") is None
 
 
+@pytest.mark.drill
 def test_what_a_killed_owner_was_making_is_waited_for(used_home: Path) -> None:
     home, kept = used_home, secrets.load_or_create(used_home)
     data = home / "postgres"
@@ -217,6 +221,7 @@ def test_a_server_left_behind_that_others_can_reach_is_replaced(home: Path, kept
             assert list(Path(name).iterdir()) == []
 
 
+@pytest.mark.drill
 @pytest.mark.parametrize("name", ["home", LONG])
 def test_a_crash_is_recovered_from_even_if_its_pid_is_another_process_now(home: Path, name: str) -> None:
     place = home / name

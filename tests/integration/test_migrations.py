@@ -112,6 +112,7 @@ async def test_a_marked_file_runs_outside_a_transaction(owner: Connection, sql: 
     assert await exists(owner, "public.later_idx")
 
 
+@pytest.mark.drill
 async def test_an_interrupted_index_build_is_restarted(owner: Connection, sql: Path) -> None:
     await owner.execute("create table public.twins as select 1 as id from generate_series(1, 2)")
     text = f"{migrations.NO_TRANSACTION}\ncreate unique index concurrently twins_idx on public.twins (id);"

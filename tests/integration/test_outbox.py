@@ -131,6 +131,7 @@ async def test_an_address_that_there_is_not_is_given_up_at_once(shop: Shop, mail
     assert "550" in row["last_error"]
 
 
+@pytest.mark.drill
 async def test_one_mail_that_fails_holds_up_no_other(shop: Shop, mailbox: Mailbox) -> None:
     await shop.account(**ANNA)
     await shop.account("ben@people.example")

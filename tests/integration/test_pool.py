@@ -128,6 +128,7 @@ async def test_cancelled_tasks_leave_the_queue(dsns: Dsns, settings: Settings) -
     await database.close()
 
 
+@pytest.mark.drill
 async def test_a_broken_connection_frees_a_slot_for_waiting_tasks(dsns: Dsns, settings: Settings) -> None:
     database = await patient(dsns, settings)
     lent = [await database.pool.acquire(), await database.pool.acquire()]
@@ -269,6 +270,7 @@ async def test_a_connection_that_was_idle_for_long_is_closed(pool: Pool) -> None
     assert (pool.size, pool.idle) == (1, 1)
 
 
+@pytest.mark.drill
 async def test_a_connection_that_was_lost_while_idle_is_replaced(
     pool: Pool, superuser: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -283,6 +285,7 @@ async def test_a_connection_that_was_lost_while_idle_is_replaced(
     pool.release(fresh)
 
 
+@pytest.mark.drill
 async def test_where_there_is_no_server_the_place_is_not_lost(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
     async def refuse() -> ApiConnection:
         raise ConnectionRefusedError

@@ -165,6 +165,7 @@ async def test_a_bulk_load_rebuilds_indexes_and_leaves_nothing_changed(
     assert await owner.fetchval(unindexed) == 0
 
 
+@pytest.mark.drill
 async def test_an_interrupted_load_leaves_everything_as_it_was(
     owner: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -215,10 +215,12 @@ async def test_what_a_cancelled_task_wrote_is_not_kept_by_the_next(narrow: Datab
     assert await brands(superuser) == ["birch"]
 
 
+@pytest.mark.drill
 async def test_the_statement_of_a_cancelled_task_stops_in_postgres(narrow: Database, superuser: Connection) -> None:
     await until(superuser, GONE, await cancelled_in_the_middle(narrow, superuser))
 
 
+@pytest.mark.drill
 async def test_a_connection_that_was_lost_is_replaced(narrow: Database, superuser: Connection) -> None:
     async with reading(narrow) as session:
         pid = (await session.run(PID, []))[0][0]
@@ -228,6 +230,7 @@ async def test_a_connection_that_was_lost_is_replaced(narrow: Database, superuse
         assert (await session.run(PID, []))[0][0] != pid
 
 
+@pytest.mark.drill
 async def test_after_a_deadlock_one_transaction_may_be_retried(database: Database, owner: Connection) -> None:
     await owner.execute("insert into public.brands (slug, name) values ('alder', 'Alder'), ('birch', 'Birch')")
     rename = "update public.brands set name = 'x' where slug = $1"

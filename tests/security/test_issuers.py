@@ -169,6 +169,7 @@ async def test_a_removed_key_is_refused_even_for_a_token_that_was_seen_before(
     assert [await status(http, token) for token in (seen, other)] == [401, 200]
 
 
+@pytest.mark.drill
 async def test_old_keys_go_on_while_the_issuer_fails(http: httpx.AsyncClient, issuer: Issuer) -> None:
     seen = issuer.token()
     assert await status(http, seen) == 200

@@ -140,6 +140,7 @@ async def test_hanging_up_at_each_await_leaves_a_bare_connection(
     assert waits >= (1 if known else 5 if ask is only else 2)
 
 
+@pytest.mark.drill
 @ASKING
 async def test_losing_the_connection_leaves_a_bare_one(
     canaries: Any, dsns: Dsns, settings: Settings, superuser: asyncpg.Connection[Any], ask: Ask

@@ -266,6 +266,7 @@ async def one_session(serve: Serve) -> int:
     return await fill(await Client(await serve("192.0.2.9", anonymous=50_000)).start_session(), text="x" * 700)
 
 
+@pytest.mark.drill
 async def test_a_restarted_process_knows_what_was_counted(serve: Serve, shop: Shop) -> None:
     anna = await Client(await serve(anonymous=20_000)).start_session()
     await fill(anna, text="x" * 700)

@@ -335,6 +335,7 @@ async def test_a_burst_is_no_failure_of_redis(redis: tuple[str, subprocess.Popen
     assert logged == []
 
 
+@pytest.mark.drill
 async def test_without_redis_each_process_goes_on_with_its_own(redis: tuple[str, subprocess.Popen[bytes]]) -> None:
     anna = person()
     limited = limits(Clock(), REDIS_URL=redis[0])

@@ -31,7 +31,7 @@ from bench.questions import ACLUE, QUESTIONS, Question  # noqa: E402
 from bench.report import machine, table  # noqa: E402
 
 SMALLEST = 10_000
-SWIPES_PER_PERSON, SWIPES_PER_PRODUCT, MOST_PRODUCTS = 50, 5, 200_000
+SWIPES_PER_PERSON, SWIPES_PER_PRODUCT, MAX_PRODUCTS = 50, 5, 200_000
 TOLERANCE = 1.5  # what chance and other work may add
 LEAST_MS = 0.3  # less than this is round trips and planning, whose ratios say nothing
 CONNECTIONS = 2
@@ -122,7 +122,7 @@ def main() -> int:
         home = database.HOME / f"growth-{size}"
         seed = {
             "users": size // SWIPES_PER_PERSON,
-            "products": min(size // SWIPES_PER_PRODUCT, MOST_PRODUCTS),
+            "products": min(size // SWIPES_PER_PRODUCT, MAX_PRODUCTS),
             "swipes": size,
         }
         with database.running(home, seed) as (dsns, secret):

@@ -42,7 +42,7 @@ VERBS = ("select", "insert", "update", "delete", "truncate")
 
 # What people and anonymous sessions may do. own: with the rows of their own; all: with every row; admin: with every row
 # when they are authenticated and administrators; staff: likewise, or analysts; -: not at all. service_role may do all
-# of it but where the table is KEPT; nobody may truncate.
+# of it, except write the tables in NOT_WRITABLE; nobody may truncate.
 EXPECTED = {
     # table                           select insert update delete
     "affiliate_clicks": "               own    -      -      -",
@@ -109,8 +109,8 @@ CALLERS = (
     CALLED_SERVICE,
 )
 
-# What not even service_role may write by hand.
-KEPT = {"audit_log", "conversion_events", "erasure_tombstones", "session_merges"}
+# Tables that not even service_role may write.
+NOT_WRITABLE = {"audit_log", "conversion_events", "erasure_tombstones", "session_merges"}
 
 # What has to go before a service_role may empty a table, because it is referred to with ON DELETE RESTRICT.
 REFERRED_TO_BY = {
@@ -126,7 +126,7 @@ def expected(caller: Caller, verb: str, table: str) -> str:
     """refused, nobody's rows, one person's, or everybody's."""
     if caller is LOG_IN or verb == "truncate":
         return "refused"
-    if caller is SERVICE and verb != "select" and table in KEPT:
+    if caller is SERVICE and verb != "select" and table in NOT_WRITABLE:
         return "refused"
     if caller is SERVICE:
         return "anna" if verb == "insert" and table in PERSONAL else "everybody"
@@ -153,10 +153,10 @@ async def touched(login: asyncpg.Connection[Any], caller: Caller, verb: str, tab
     await transaction.start()
     try:
         await become(login, SERVICE)
-        needs_room = table in PERSONAL and table not in KEPT
+        needs_room = table in PERSONAL and table not in NOT_WRITABLE
         if verb == "insert" and caller.person and needs_room:  # room for rows of which there is one per person
             await login.execute(f"delete from public.{table} where {PERSONAL[table]} = $1", person_id(caller.person))
-        if verb == "delete" and caller is SERVICE and table not in KEPT:
+        if verb == "delete" and caller is SERVICE and table not in NOT_WRITABLE:
             for other in REFERRED_TO_BY.get(table, []):
                 await login.execute(f"delete from public.{other}")
         if verb == "insert" and caller is SERVICE and needs_room:

@@ -1,4 +1,4 @@
--- Log-ins where the auth schema is ours. Only service_role may call these: hashes pass through them.
+-- Log-ins, if the auth schema is ours. Only service_role may call these functions, as hashes pass through them.
 
 create or replace function private.accounts_are_ours() returns boolean
 language sql stable security definer
@@ -13,7 +13,7 @@ set search_path = pg_catalog, pg_temp
 as $$
   select nullif(auth.jwt() ->> 'session_id', '')::uuid
 $$;
-comment on function private.session_id() is 'The session of the caller''s token; null where it names none.';
+comment on function private.session_id() is 'The session of the caller''s token; null if it names none.';
 
 create or replace function private.is_aal2() returns boolean
 language sql stable
@@ -23,7 +23,7 @@ as $$
 $$;
 comment on function private.is_aal2() is 'Whether the caller has shown a second factor.';
 
--- The table is Supabase's or ours, and is not there at all where another service keeps the accounts.
+-- The table is Supabase's or ours; it does not exist if another service manages the accounts.
 create or replace function private.has_mfa(p_user uuid) returns boolean
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -39,7 +39,7 @@ begin
 end
 $$;
 comment on function private.has_mfa(uuid) is
-  'Whether the caller has a verified second factor; only service_role may ask of somebody else.';
+  'Whether the caller has a verified second factor; only service_role may ask about other people.';
 
 create or replace function private.app_role() returns text
 language sql stable
@@ -51,8 +51,8 @@ as $$
     then auth.jwt() -> 'app_metadata' ->> 'role' end
 $$;
 comment on function private.app_role() is
-  'analyst, admin or null: what the caller''s token says beside authenticated. Null where the caller has a second factor '
-  'and has not shown it, and for Supabase''s anonymous sign-in.';
+  'analyst, admin or null: the role in the caller''s app_metadata. Null if the caller has a second factor and has not '
+  'shown it, and for Supabase''s anonymous sign-in.';
 
 create or replace function private.is_admin() returns boolean
 language sql stable
@@ -61,12 +61,12 @@ as $$
   select coalesce(private.app_role() = 'admin', false)
 $$;
 
--- Of an earlier release.
+-- From an earlier release.
 drop function if exists private.account_credentials(text);
 drop function if exists private.create_account(text, text, text);
 drop function if exists private.note_sign_in(uuid);
 
--- plpgsql: the body is not looked at before it runs, so it may name columns that another auth schema lacks.
+-- plpgsql resolves names only when it runs, so the body may use columns that another auth schema lacks.
 
 create or replace function private.account_of_email(p_canonical text, p_spellings text[])
 returns table (id uuid, email text, password_hash text, app_metadata jsonb)
@@ -83,7 +83,7 @@ begin
 end
 $$;
 comment on function private.account_of_email(text, text[]) is
-  'The account of an address. Some of before the canonical form share an address: the first spelling decides then.';
+  'The account of an address. Some accounts from before the canonical form share one: then the first spelling decides.';
 
 create or replace function private.person_of_email(p_canonical text, p_spellings text[]) returns uuid
 language plpgsql stable security definer
@@ -100,7 +100,7 @@ begin
 end
 $$;
 comment on function private.person_of_email(text, text[]) is
-  'Whose address it is, also where another service keeps the accounts: the profile has the e-mail.';
+  'The owner of an address, also if another service manages the accounts: the profile has the e-mail.';
 
 create or replace function private.create_account(
   p_email text, p_canonical text, p_spellings text[], p_password_hash text, p_display_name text) returns uuid
@@ -123,7 +123,7 @@ begin
 end
 $$;
 comment on function private.create_account(text, text, text[], text, text) is
-  'The new account''s id; null when the e-mail is taken.';
+  'Creates an account; returns its id, or null if the e-mail is taken.';
 
 create or replace function private.start_account_afresh(p_id uuid) returns uuid
 language plpgsql security definer
@@ -181,8 +181,8 @@ begin
 end
 $$;
 
--- A password is checked outside of a transaction, which takes a while. What follows from it holds only if it still is
--- the password then: a reset in the meantime ends what the former one could do.
+-- A password is verified before the transaction, which takes a while. The result counts only if the hash is still the
+-- same: a reset in the meantime must invalidate the old password.
 create or replace function private.replace_password_hash(p_id uuid, p_known_hash text, p_new_hash text) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -193,7 +193,7 @@ begin
   return found;
 end
 $$;
-comment on function private.replace_password_hash(uuid, text, text) is 'False when the known hash is no longer the one.';
+comment on function private.replace_password_hash(uuid, text, text) is 'False if the stored hash is not p_known_hash any more.';
 
 create or replace function private.enter_account(p_id uuid, p_known_hash text) returns boolean
 language plpgsql security definer
@@ -205,7 +205,7 @@ begin
 end
 $$;
 comment on function private.enter_account(uuid, text) is
-  'Notes a sign-in; false when the known hash is no longer the one.';
+  'Records a sign-in; false if the stored hash is not p_known_hash any more.';
 
 create or replace function private.count_attempt(p_bucket bytea, p_window interval) returns integer
 language sql security definer
@@ -217,7 +217,7 @@ as $$
   on conflict (bucket, window_start) do update set attempts = a.attempts + 1
   returning attempts
 $$;
-comment on function private.count_attempt(bytea, interval) is 'Counts one attempt; the number so far in this window.';
+comment on function private.count_attempt(bytea, interval) is 'Counts an attempt; returns the number in this window so far.';
 
 create or replace function private.forgive_attempt(p_bucket bytea, p_window interval) returns void
 language sql security definer
@@ -227,7 +227,7 @@ as $$
   where bucket = p_bucket and attempts > 0
     and window_start = pg_catalog.date_bin(p_window, now(), timestamptz '2000-01-01 00:00:00Z')
 $$;
-comment on function private.forgive_attempt(bytea, interval) is 'Takes back one attempt of this window: it succeeded.';
+comment on function private.forgive_attempt(bytea, interval) is 'Uncounts an attempt of this window, because it succeeded.';
 
 revoke all on function private.accounts_are_ours(), private.create_account(text, text, text[], text, text),
   private.account_of_email(text, text[]), private.account_app_metadata(uuid), private.enter_account(uuid, text),

@@ -1,4 +1,4 @@
--- Clicks are written only here: amounts, rates and links come from the catalogue, never from the caller.
+-- The only functions that write clicks: amounts, rates and links come from the catalogue, never from the caller.
 
 create or replace function private.insert_affiliate_click(
   p_user uuid, p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text,
@@ -35,7 +35,7 @@ begin
 end
 $$;
 comment on function private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid) is
-  'A click of this person; null when the product is not on offer. Only other functions call it.';
+  'Creates a click of this person; null if the product is not on offer. Called by other functions only.';
 
 create or replace function private.create_affiliate_click(
   p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text)
@@ -47,7 +47,7 @@ as $$
     auth.uid(), p_product, p_session, p_recommendation, p_source_page, p_campaign)
 $$;
 comment on function private.create_affiliate_click(uuid, uuid, uuid, text, text) is
-  'The caller''s new click; null when the product is not on offer.';
+  'Creates a click of the caller; null if the product is not on offer.';
 
 create or replace function private.follow_affiliate_click(p_click uuid, p_visitor_hash bytea, p_device_class text)
 returns table (affiliate_url text, click_parameter text)
@@ -66,9 +66,9 @@ as $$
   select affiliate_url, click_parameter from click
 $$;
 comment on function private.follow_affiliate_click(uuid, bytea, text) is
-  'Records a hit of a tracked link, once per visitor and hour; no row when unknown.';
+  'Records a hit of a tracked link, once per visitor and hour; no row for an unknown link.';
 
--- What the release before this one calls: nothing of the agent is stored.
+-- The previous release calls this one; nothing of the user agent is stored.
 create or replace function private.follow_affiliate_click(p_click uuid, p_user_agent text)
 returns table (affiliate_url text, click_parameter text)
 language sql security definer

@@ -1,4 +1,4 @@
--- Counts of everybody's events, for those who may see counts and nobody's rows.
+-- Counts of all people's events, for analysts, who may not read the rows.
 
 create or replace function private.count_events(p_since timestamptz, p_until timestamptz)
 returns table (name text, events bigint, people bigint)
@@ -16,7 +16,7 @@ begin
 end
 $$;
 comment on function private.count_events(timestamptz, timestamptz) is
-  'How often each event happened in this time, and to how many people; the 500 commonest.';
+  'How often each event occurred in this period, and for how many people; the 500 most frequent.';
 
 revoke all on function private.count_events(timestamptz, timestamptz) from public, anon, authenticated;
 grant execute on function private.count_events(timestamptz, timestamptz) to authenticated, service_role;

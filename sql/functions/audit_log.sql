@@ -1,7 +1,7 @@
--- The audit log: one trigger function writes it, nothing changes it but erasure and retention. docs/audit_log.md
+-- The audit log: one trigger function writes it, only erasure and retention change it. docs/audit_log.md
 
--- Arguments: the key's columns; the person's column or ''; columns whose values are left out; columns that do not count;
--- columns that say, in place of the key, what a request does again.
+-- Arguments: the key's columns; the person's column or ''; columns whose values are left out; columns that are ignored;
+-- columns that identify, instead of the key, changes that a request repeats.
 create or replace function private.audit() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -60,8 +60,8 @@ begin
 end
 $$;
 
--- A request that does the same again, by aliases or as one row after the other goes, adds to the entry that it left. Its
--- entries are the newest of their person, or of nobody; no request takes as long as it is looked back.
+-- A request that repeats a change, by aliases or row by row, extends its own entry. That is among the newest entries of
+-- the person, or of nobody; no request takes longer than the period that is searched.
 create or replace function private.audit_again(
   p_actor uuid, p_person uuid, p_request text, p_operation text, p_table text, p_key jsonb, p_changes jsonb,
   p_same text[]) returns boolean
@@ -119,7 +119,7 @@ as $$
     from pg_catalog.jsonb_each(p_last) c (name, value)), '{}')
 $$;
 comment on function private.merged_changes(jsonb, jsonb) is
-  'Per column what it was before the first change, and what it is after the last.';
+  'Per column the value before the first change, and the value after the last.';
 
 create or replace function private.erased_key(p_key jsonb) returns jsonb
 language sql immutable
@@ -138,8 +138,8 @@ as $$
 $$;
 comment on function private.erased_changes(jsonb) is 'The names of the columns that changed, without a value.';
 
--- Nobody is granted these verbs. The trigger holds for the owner too: only three functions announce themselves by the
--- setting, and as it can be set by anybody it counts only where the owner's rights are at work.
+-- No role has these privileges. The trigger also stops the owner: only three functions identify themselves by the
+-- setting. Anybody can set it, so it counts only together with the owner's rights.
 create or replace function private.keep_audit_log() returns trigger
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -192,13 +192,13 @@ begin
     person_id = null, actor = nullif(actor, p_person), row_key = private.erased_key(row_key),
     changes = private.erased_changes(changes), erased_at = now()
   where person_id = p_person;
-  -- What they did elsewhere, such as to the catalogue, stays; that it was them does not.
+  -- Their other changes, such as those to the catalogue, stay, but without their name.
   update public.audit_log set actor = null, erased_at = now() where actor = p_person;
   perform pg_catalog.set_config('aclue.audit_log', '', true);
 end
 $$;
 comment on function private.redact_audit_log(uuid) is
-  'Takes a person out of the entries and keeps the entries; nobody calls it, deleting a profile does.';
+  'Removes a person from the entries, which stay. A trigger calls it when a profile is deleted.';
 
 create or replace function private.redact_deleted_person() returns trigger
 language plpgsql security definer
@@ -232,9 +232,9 @@ begin
 end
 $$;
 comment on function private.purge_audit_log(integer, integer) is
-  'Removes the oldest entries beyond so many days (90 at the least), at most so many; how many.';
+  'Deletes at most so many of the entries older than so many days (at least 90), oldest first; returns how many.';
 
--- Attaches the trigger. `p_when` is SQL over old and new; what it does not hold for costs nothing.
+-- Creates the trigger. `p_when` is SQL over old and new; changes for which it is false cost nothing.
 drop function if exists private.audit_table(text, text, text, text, text, text);
 create or replace function private.audit_table(
   p_table text, p_events text, p_when text, p_person text, p_left_out text, p_ignored text, p_same text) returns void
@@ -255,10 +255,10 @@ begin
 end
 $$;
 
--- The catalogue counts where the API's roles write it: an import by the owner leaves one entry for all its rows, and
+-- The catalogue is audited if the API's roles write it: an import by the owner leaves one entry for all its rows, and
 -- popularity, which private.refresh_model() sets with the owner's rights, none. Commission is audited for all roles.
--- Anonymous sessions come and go without an entry. A sign-in is a row of user_sessions; its early end is an entry.
--- A table that is not there yet is skipped: the migration that brings it changes this file.
+-- Anonymous sessions start and end without an entry. A sign-in is a row of user_sessions; ending it early is an entry.
+-- A table that does not exist yet is skipped: the migration that creates it changes this file.
 do $$
 declare
   by_the_api constant text := $q$current_user in ('anon', 'authenticated', 'service_role')$q$;

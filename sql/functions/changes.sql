@@ -11,7 +11,7 @@ begin
 end
 $$;
 
--- A row per state that a conversion has had: one import tells of each click once.
+-- There is a row per state of a conversion: one import notifies of each click once.
 create or replace function private.tell_conversions() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -20,9 +20,9 @@ as $$
     (select commission_rate from public.retailers where id = p_retailer))
 $$;
 comment on function private.commission_rate(uuid, uuid, timestamptz) is
-  'The rate agreed for the nearest category of a product, else for the whole shop, else the shop''s usual one; 0..1.';
+  'The rate agreed for the nearest category of a product, else for the shop, else the shop''s default rate; 0..1.';
 
--- A network knows our click and little else: the rest is taken from the click while it is there.
+-- A network reports our click and little else: the rest is copied from the click while it exists.
 create or replace function private.complete_conversion() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -50,7 +50,7 @@ as $$
   where v.click_id = p_click and v.currency = p_currency and v.status in ('pending', 'approved', 'paid')
 $$;
 comment on function private.click_earnings(uuid, text) is
-  'What a click has earned so far in this currency, in minor units; null when nothing. Other currencies cannot be added.';
+  'The earnings of a click so far in this currency, in minor units; null without any. Other currencies are left out.';
 
 create or replace function private.note_conversion() returns trigger
 language plpgsql security definer
@@ -62,7 +62,7 @@ begin
   then
     insert into public.conversion_events (conversion_id, status, sale_minor, commission_minor)
     values (new.id, new.status, new.sale_minor, new.commission_minor);
-    -- Two sales of one click wait for each other here: a statement that began before the other committed would not see it.
+    -- Serialises two sales of one click: a statement that began before the other committed would not see it.
     perform from public.affiliate_clicks c where c.id = new.click_id for no key update;
     update public.affiliate_clicks c set actual_commission_minor = private.click_earnings(c.id, c.currency)
     where c.id = new.click_id;

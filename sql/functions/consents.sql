@@ -12,7 +12,7 @@ as $$
     p_purpose in ('personalisation', 'analytics'))
 $$;
 comment on function private.has_consent(uuid, text, timestamptz) is
-  'The newest decision up to a moment; without one personalisation and analytics are on, marketing is off.';
+  'The newest decision up to a timestamp; without one, personalisation and analytics are on and marketing is off.';
 
 create or replace function private.forget_withdrawn() returns void
 language sql security definer
@@ -23,7 +23,8 @@ as $$
   delete from public.session_analytics
   where user_id = auth.uid() and not private.has_consent(auth.uid(), 'analytics');
 $$;
-comment on function private.forget_withdrawn() is 'Deletes what was derived or kept of the caller under a consent that no longer holds.';
+comment on function private.forget_withdrawn() is
+  'Deletes data of the caller that was derived or stored under a consent that was withdrawn.';
 
 revoke all on function private.has_consent(uuid, text, timestamptz), private.forget_withdrawn() from public;
 grant execute on function private.has_consent(uuid, text, timestamptz), private.forget_withdrawn()

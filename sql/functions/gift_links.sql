@@ -30,7 +30,8 @@ begin
 end
 $$;
 comment on function private.use_gift_link(uuid, uuid, uuid, uuid, uuid, text, text) is
-  'A click of p_user (null: of the link''s maker) through the link, or why there is none. p_product null: any.';
+  'Creates a click of p_user (null: the link''s maker) through the link, or returns the reason for refusing it. '
+  'p_product null: any product.';
 
 create or replace function private.create_gift_link_click(
   p_link uuid, p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text,
@@ -47,7 +48,7 @@ begin
 end
 $$;
 comment on function private.create_gift_link_click(uuid, uuid, uuid, uuid, text, text) is
-  'The caller''s new click through a gift link of this product, or why there is none.';
+  'Creates a click of the caller through a gift link of this product, or returns the reason for refusing it.';
 
 revoke all on function private.use_gift_link(uuid, uuid, uuid, uuid, uuid, text, text),
   private.create_gift_link_click(uuid, uuid, uuid, uuid, text, text) from public, anon, authenticated;

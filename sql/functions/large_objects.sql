@@ -1,5 +1,5 @@
--- Nobody makes large objects: no table of ours refers to one, so that no erasure and no limit of storage would find them.
--- Only a superuser may take that away: the embedded server does so when it starts, docs/supabase.md says what holds there.
+-- No role may create large objects: no table refers to one, so neither erasure nor storage limits would cover them. Only
+-- a superuser can revoke this: the embedded server does so when it starts; docs/supabase.md describes Supabase.
 do $$
 begin
   if (select rolsuper from pg_catalog.pg_roles where rolname = current_user) then

@@ -1,4 +1,4 @@
--- What was applied to this database, for a server that wants to know whether it fits; the table itself is the owner's.
+-- The files applied to this database, for a server that checks whether it matches; only the owner can read the table.
 
 create or replace function private.applied_migrations() returns table (name text, checksum text)
 language sql stable security definer

@@ -1,6 +1,6 @@
--- Tokens that are sent by mail: what they are issued with and how they are used up. Only service_role may call these.
+-- Issues and redeems tokens that are sent by mail. Only service_role may call these functions.
 
--- The token and its mail stand or fall together.
+-- A token and its mail are stored in one statement.
 create or replace function private.issue_one_time_token(
   p_kind text, p_email text, p_token_hash bytea, p_payload bytea, p_lifetime interval) returns boolean
 language plpgsql security definer
@@ -22,7 +22,7 @@ begin
 end
 $$;
 comment on function private.issue_one_time_token(text, text, bytea, bytea, interval) is
-  'False, and nothing done, where there is no account with this e-mail. Without a payload no mail is sent. Earlier '
+  'False, without any effect, if there is no account with this e-mail. Without a payload no mail is sent. Earlier '
   'tokens stay valid.';
 
 create or replace function private.is_one_time_token(p_kind text, p_token_hash bytea) returns boolean
@@ -33,7 +33,7 @@ as $$
     select from private.one_time_tokens t join auth.users u on u.id = t.user_id and u.email = t.email
     where t.token_hash = p_token_hash and t.kind = p_kind and t.expires_at > now())
 $$;
-comment on function private.is_one_time_token(text, bytea) is 'Whether private.use_one_time_token() would take it.';
+comment on function private.is_one_time_token(text, bytea) is 'Whether private.use_one_time_token() would accept it.';
 
 drop function if exists private.use_one_time_token(text, bytea);  -- of an earlier release
 create or replace function private.use_one_time_token(p_kind text, p_token_hash bytea, p_holder uuid)
@@ -45,7 +45,7 @@ declare
   is_confirmed boolean;
 begin
   is_afresh := false;
-  -- The account is locked first, so that of several of its tokens used at once one counts.
+  -- The account is locked first, so that only one of its tokens is accepted if several are used at once.
   select u.id, u.email_confirmed_at is not null into account, is_confirmed
   from private.one_time_tokens t join auth.users u on u.id = t.user_id and u.email = t.email
   where t.token_hash = p_token_hash and t.kind = p_kind and t.expires_at > now()
@@ -68,8 +68,8 @@ begin
 end
 $$;
 comment on function private.use_one_time_token(text, bytea, uuid) is
-  'Whose token it is, once; their e-mail is confirmed by it. No row for a token that is not valid. An account whose '
-  'e-mail was not confirmed before starts afresh, unless p_holder, whom a live session stands for, is its person.';
+  'Redeems a token, which confirms the e-mail; returns its account, or no row for a token that is not valid. An account '
+  'whose e-mail was not confirmed before starts afresh, unless p_holder, the person of a live session, owns it.';
 
 create or replace function private.request_reset(p_canonical text, p_spellings text[], p_lifetime interval) returns void
 language sql security definer
@@ -89,7 +89,7 @@ as $$
   returning r.canonical_email, r.spellings
 $$;
 comment on function private.take_reset_request() is
-  'The oldest request, which is deleted: what is done about it belongs into the same transaction.';
+  'Deletes and returns the oldest request, which must be answered in the same transaction.';
 
 revoke all on function private.issue_one_time_token(text, text, bytea, bytea, interval),
   private.use_one_time_token(text, bytea, uuid), private.request_reset(text, text[], interval),

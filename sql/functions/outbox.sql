@@ -1,4 +1,4 @@
--- Mails that wait to be sent. Only service_role may call these.
+-- The queue of mails. Only service_role may call these functions.
 
 create or replace function private.queue_mail(p_user uuid, p_template text, p_recipient text, p_lifetime interval)
 returns void
@@ -8,7 +8,7 @@ as $$
   insert into private.outbox (user_id, recipient, template, expires_at)
   values (p_user, p_recipient, p_template, now() + p_lifetime)
 $$;
-comment on function private.queue_mail(uuid, text, text, interval) is 'A mail that carries no token.';
+comment on function private.queue_mail(uuid, text, text, interval) is 'Queues a mail without a token.';
 
 create or replace function private.take_mail(p_lease interval)
 returns table (id uuid, recipient text, template text, payload bytea, attempts integer)
@@ -39,9 +39,9 @@ as $$
   where id = p_id
 $$;
 comment on function private.finish_mail(uuid, text, interval) is
-  'Without an error: sent. With one: tried again after the interval, given up when that is null.';
+  'Marks a mail as sent or, with an error, for a retry after the interval; null gives up.';
 
--- By its id, which carries the time, a row is found without an index of its own.
+-- The id carries the time, so finding old rows needs no further index.
 create or replace function private.purge_mail(p_keep interval) returns integer
 language sql security definer
 set search_path = pg_catalog, pg_temp
@@ -53,7 +53,8 @@ as $$
   with gone as (delete from private.outbox where id < private.uuid_v7_floor(now() - p_keep) returning id)
   select count(*)::integer from gone
 $$;
-comment on function private.purge_mail(interval) is 'Forgets expired tokens and requests, and mails that are older than this; how many mails.';
+comment on function private.purge_mail(interval) is
+  'Deletes expired tokens and requests, and mails that are older than this; returns the number of mails.';
 
 revoke all on function private.queue_mail(uuid, text, text, interval), private.take_mail(interval),
   private.finish_mail(uuid, text, interval), private.purge_mail(interval) from public, anon, authenticated;

@@ -1,6 +1,6 @@
--- Monthly partitions of the tables that grow with every look at a page.
+-- Monthly partitions of the tables that grow with every page view.
 
--- Rows are reached through the parent, whose policies hold then.
+-- Rows are accessed through the parent only, whose policies then apply.
 create or replace function private.seal_partition(p_name text) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -12,7 +12,7 @@ begin
   execute pg_catalog.format('create policy nobody on public.%I for all to service_role using (false) with check (false)', p_name);
 end
 $$;
-comment on function private.seal_partition(text) is 'Leaves nobody a way to a partition but through its parent.';
+comment on function private.seal_partition(text) is 'Allows access to a partition only through its parent.';
 
 create or replace function private.uuid_v7_floor(p_at timestamptz) returns uuid
 language sql immutable strict parallel safe
@@ -40,7 +40,7 @@ begin
 end
 $$;
 comment on function private.ensure_partition(text, timestamptz) is
-  'Makes the partition of the month of this moment; false where it was there.';
+  'Creates the partition for the month of this timestamp; false if it existed.';
 
 create or replace function private.ensure_partitions() returns integer
 language plpgsql security definer
@@ -65,10 +65,11 @@ begin
   return made;
 end
 $$;
-comment on function private.ensure_partitions() is 'Makes the partitions of last month to three months ahead; how many were missing.';
+comment on function private.ensure_partitions() is
+  'Creates the partitions from last month to three months ahead; returns how many were missing.';
 
--- A row there has an id of a month without a partition, and that month's partition cannot be made any more: its rows
--- would have to be moved first. Counts no further than 1000, so that asking costs nothing when it matters.
+-- A row there has an id of a month without a partition, which cannot be created before these rows are moved. Counts no
+-- further than 1000, so that the check stays cheap when there are many.
 create or replace function private.default_partition_rows() returns table (partition text, rows bigint)
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -99,7 +100,7 @@ grant execute on function private.uuid_v7_floor(timestamptz) to anon, authentica
 
 select private.ensure_partitions();
 
--- Those that were there before, the default ones among them.
+-- Partitions that existed before, including the default ones.
 select private.seal_partition(c.relname)
 from pg_catalog.pg_class c
 where c.relispartition and c.relkind = 'r' and c.relnamespace = 'public'::regnamespace

@@ -9,7 +9,7 @@ set search_path = pg_catalog, pg_temp
 return case when jsonb_typeof(p_object -> p_key) = 'number'
   then round(greatest(p_low, least(p_high, (p_object ->> p_key)::numeric)), 30)::double precision end;
 comment on function private.number_of(jsonb, text, numeric, numeric) is
-  'A member of an object within these bounds; null where it is no number or there is none.';
+  'A number in an object, clamped to these bounds; null if it is missing or not a number.';
 
 create or replace function private.category_alignments(p_category uuid) returns jsonb
 language plpgsql stable
@@ -68,7 +68,7 @@ begin
 end
 $$;
 comment on function private.trait_features(jsonb, jsonb) is
-  'How something of these tags and alignments suits each trait: -1..1, at most 2 in absolute sum.';
+  'How well these tags and alignments suit each trait: -1..1, at most 2 in absolute sum.';
 
 create or replace function public.calculate_personality_product_match(
   p_personality_scores jsonb, p_product_tags jsonb, p_category_mappings jsonb)
@@ -87,10 +87,10 @@ as $$
   cross join (select private.number_of(p_category_mappings, 'alignment_score', 0, 1)) a (alignment)
 $$;
 comment on function public.calculate_personality_product_match(jsonb, jsonb, jsonb) is
-  'How a product suits a personality, 0..1; 0.5 is neither. Scores: {"trait": 0..100}, 50 where one is missing. Tags: '
+  'How well a product suits a personality, 0..1; 0.5 is neutral. Scores: {"trait": 0..100}, 50 if one is missing. Tags: '
   'an array of names, or {"tag": -1..1}. Mappings: {"trait": -1..1} for each trait that the category suits or repels '
-  'and, where given, {"alignment_score": 0..1}, the person''s liking of the category, which then makes a fifth of the '
-  'result. Numbers beyond their bounds count as the bound; what is unknown or no number is not looked at.';
+  'and, optionally, {"alignment_score": 0..1}, how much the person likes the category, which then makes up a fifth of '
+  'the result. Numbers are clamped to their bounds; unknown members and values that are not numbers are ignored.';
 
 revoke all on function private.number_of(jsonb, text, numeric, numeric), private.category_alignments(uuid),
   private.trait_features(jsonb, jsonb), public.calculate_personality_product_match(jsonb, jsonb, jsonb) from public;

@@ -1,9 +1,8 @@
 -- What follows from swipes: docs/recommendations.md.
 
--- By the owner's rights, and of the caller alone: nobody writes preferences but by swiping. Row level security is part
--- of a plan, so this also plans once per connection instead of whenever the role changes. Volatile: each of its
--- statements sees what the calling statement has written and what others have committed by then, whatever the snapshot
--- of that statement.
+-- Runs with the owner's rights, and for the caller only: people cannot write preferences except by swiping. Plans include
+-- row level security, so this is also planned once per connection, not once per role. Volatile: each of its statements
+-- sees what the calling statement has written and what others have committed by then, whatever that statement's snapshot.
 create or replace function private.update_preferences(p_products uuid[]) returns void
 language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -77,8 +76,8 @@ begin
 end
 $$;
 comment on function private.update_preferences(uuid[]) is
-  'Brings the caller''s signals of these products (null: of all) in step with the swipes, and the preferences with the '
-  'signals unless personalisation is withdrawn. The caller holds the person''s lock.';
+  'Updates the caller''s signals of these products (null: all) from the swipes and, unless personalisation is withdrawn, '
+  'the preferences from the signals. The caller holds the person''s lock.';
 -- Its predecessor returned the preferences for the caller to store.
 drop function if exists private.follow_swipes(uuid[]);
 

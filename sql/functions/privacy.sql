@@ -1,6 +1,6 @@
 -- Erasure, export of log-ins, retention. docs/privacy.md
 
--- plpgsql throughout: auth.users may be another service's, or lack columns, or not be there.
+-- plpgsql throughout: auth.users may be another service's, lack columns, or not exist.
 create or replace function private.delete_person(p_user uuid) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -18,7 +18,7 @@ begin
 end
 $$;
 comment on function private.delete_person(uuid) is
-  'Deletes a person with all that is theirs, by cascade; false when the log-in had to be left to the service that keeps it.';
+  'Deletes a person with all their data, by cascade; false if the log-in is left to the service that manages it.';
 
 create or replace function private.erase_person(p_user uuid, p_subject_hashes bytea[]) returns boolean
 language plpgsql security definer
@@ -30,7 +30,8 @@ begin
   return private.delete_person(p_user);
 end
 $$;
-comment on function private.erase_person(uuid, bytea[]) is 'The same, for good: leaves tombstones of the person and of the sessions that were merged.';
+comment on function private.erase_person(uuid, bytea[]) is
+  'The same, and leaves tombstones for the person and for merged sessions, so that a restored backup can be erased again.';
 
 create or replace function private.export_log_in(p_user uuid) returns jsonb
 language plpgsql stable security definer
@@ -61,7 +62,7 @@ begin
   return pg_catalog.jsonb_build_object('auth.users', log_ins, 'auth.mfa_factors', factors);
 end
 $$;
-comment on function private.export_log_in(uuid) is 'A person''s rows in the auth schema, without what is secret.';
+comment on function private.export_log_in(uuid) is 'A person''s rows in the auth schema, without secrets.';
 
 create or replace function private.purge_partitioned(p_parent text, p_days integer, p_most integer) returns bigint
 language plpgsql security definer
@@ -87,7 +88,7 @@ begin
     execute pg_catalog.format('drop table public.%I', partition);
     removed := removed + counted;
   end loop;
-  -- The bound twice: the partitions of younger rows are neither read nor locked.
+  -- The bound is given twice, so that partitions of younger rows are neither read nor locked.
   execute pg_catalog.format(
     'delete from public.%1$I where id < $1'
     ' and (user_id, id) in (select user_id, id from public.%1$I where id < $1 limit $2)', p_parent)
@@ -97,7 +98,7 @@ begin
 end
 $$;
 comment on function private.purge_partitioned(text, integer, integer) is
-  'Drops the partitions that are older as a whole and deletes up to so many older rows; how many rows went.';
+  'Drops partitions whose rows are all older, and deletes up to so many other older rows; returns the number of rows.';
 
 create or replace function private.purge_anonymous(p_days integer, p_most integer) returns integer
 language plpgsql security definer
@@ -114,7 +115,7 @@ begin
     where p.is_anonymous and p.created_at < cutoff and p.updated_at < cutoff
       and not exists (select from public.user_sessions s where s.user_id = p.id and s.last_used_at >= cutoff)
       and not exists (select from public.swipes s where s.user_id = p.id and s.created_at >= cutoff)
-      -- Where another service keeps the sessions there is nothing else to tell by. Ids carry the time, and are a key.
+      -- If another service manages the sessions, only these rows show activity. Their ids carry the time, and are a key.
       and not exists (
         select from public.affiliate_clicks t where t.user_id = p.id and t.id >= since
         union all select from public.analytics_events t where t.user_id = p.id and t.id >= since
@@ -135,7 +136,7 @@ begin
 end
 $$;
 comment on function private.purge_anonymous(integer, integer) is
-  'Deletes anonymous sessions that were idle for so many days, with all that is theirs, up to so many.';
+  'Deletes anonymous sessions that were idle for so many days, with all their data, at most so many; returns how many.';
 
 revoke all on function private.delete_person(uuid), private.erase_person(uuid, bytea[]), private.export_log_in(uuid),
   private.purge_partitioned(text, integer, integer), private.purge_anonymous(integer, integer)

@@ -1,7 +1,7 @@
 -- Offers and prices follow products.
 
--- Statement level, on the new rows only: imports write thousands of products at a time. It compares them with the
--- offers and not with the old rows: of those nothing need be kept, and what was missed once is made good.
+-- A statement-level trigger on the new rows, as imports write thousands of products at a time. It compares them with
+-- the offers and not with the old rows, so that Postgres need not keep these, and a missed change is caught up.
 create or replace function private.sync_product_offers() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- Signals are written only here, from the swipes: they count for everybody's popularity, so nobody may make them up.
+-- The only function that writes signals, from the swipes: they count for popularity, so nobody may invent them.
 
 -- One plan for any number of products: each is looked up by the index.
 create or replace function private.sync_signals(p_products uuid[]) returns void
@@ -31,14 +31,15 @@ begin
 end
 $$;
 comment on function private.sync_signals(uuid[]) is
-  'Brings the caller''s own signals of these products (null: of all) in step with the caller''s swipes.';
+  'Updates the caller''s signals of these products (null: all) from the caller''s swipes.';
 
 revoke all on function private.sync_signals(uuid[]) from public;
 grant execute on function private.sync_signals(uuid[]) to anon, authenticated, service_role;
 
--- What signals are worth to others. Whatever is computed from everybody's swipes reads this and weighs by it; formula and
--- reasons: domain/trust.py. Each network's share needs the sums of the one below it, hence three levels; their partitions
--- begin alike, so that one sort serves all three, and name the product, so that one product is looked up by its index.
+-- The weight of signals for other people. Everything computed from all people's swipes reads this and applies the
+-- weights; domain/trust.py explains the formula. Each network's share needs the sums of the one below it, hence three
+-- levels. Their partitions have a common prefix, so that one sort serves all three, and start with the product, so that
+-- a single product is looked up by its index.
 create or replace view private.trusted_signals with (security_invoker = true) as
 select user_id, product_id, direction, preference_strength, swiped_at,
   weight * least(1, 8 * factor / sum(weight) over (
@@ -55,7 +56,7 @@ from (
       select g.user_id, g.product_id, g.direction, g.preference_strength, g.swiped_at, v.is_verified,
         case when v.is_verified then 4 else 1 end as factor,
         least(1, (extract(epoch from now() - v.came_at)::double precision / 86400 - 3) / 4) as ripeness,
-        -- Of those whose network nobody knows, the ones who came in the same 30 days count as one range.
+        -- People whose network is unknown count as one range if they came in the same 30 days.
         coalesce(v.networks[1], uuid_send(g.user_id)) as household_hash,
         coalesce(v.networks[2], uuid_send(g.user_id)) as site_hash,
         coalesce(v.networks[3], int8send(floor(extract(epoch from v.came_at) / 2592000)::bigint)) as range_hash
@@ -73,12 +74,12 @@ from (
   ) households
 ) sites;
 comment on view private.trusted_signals is
-  'Everybody''s signals that say something, with what each is worth to others (weight, 0..1). Signals of people who came '
-  'less than three days ago are not in it.';
+  'All people''s signals with a preference, and the weight of each for other people (0..1). Without signals of people '
+  'who came less than three days ago.';
 revoke all on table private.trusted_signals from public, anon, authenticated, service_role;
 
--- The planner takes a moment that it does not know for the middle of all swipes and would read them from the start
--- until the first new one, which is the last of them.
+-- For an unknown timestamp the planner expects that half of all swipes are newer, and would scan them from the start
+-- until it finds one; new swipes are at the end.
 create or replace function private.swiped_since(p_at timestamptz) returns boolean
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -86,6 +87,6 @@ set enable_seqscan = off
 as $$
   select exists (select from public.swipes where created_at > p_at)
 $$;
-comment on function private.swiped_since(timestamptz) is 'Whether anybody swiped after this moment.';
+comment on function private.swiped_since(timestamptz) is 'Whether anybody swiped after this timestamp.';
 revoke all on function private.swiped_since(timestamptz) from public;
 grant execute on function private.swiped_since(timestamptz) to service_role;

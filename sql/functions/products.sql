@@ -1,4 +1,4 @@
--- Category trees, and what is kept of a product to be searched for: search.sql.
+-- Category trees, and the columns of products that searches use: search.sql.
 
 create or replace function private.category_subtree(p_id uuid) returns setof uuid
 language sql stable rows 10
@@ -19,7 +19,7 @@ set search_path = pg_catalog, pg_temp
 as $$
   select private.category_subtree(id) from public.categories where slug = p_slug
 $$;
-comment on function private.category_tree(text) is 'The same by slug; none for an unknown one.';
+comment on function private.category_tree(text) is 'The same by slug; empty for an unknown one.';
 
 create or replace function private.set_search_names() returns trigger
 language plpgsql security definer
@@ -40,8 +40,8 @@ create or replace trigger products_search_names
   before insert or update of name, description, brand_id, category_id, tags, search_names, name_key, search
   on public.products for each row execute function private.set_search_names();
 
--- Statement level, and only on rows whose text is new: imports write thousands of products at a time, and a new model
--- touches all of them for their popularity.
+-- A statement-level trigger, only on rows whose text changes: imports write thousands of products at a time, and a new
+-- model updates the popularity of all of them.
 create or replace function private.index_search_words() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -49,7 +49,7 @@ as $$
 declare
   found_words text[];
 begin
-  -- Each word once before anything else is asked of it: even a large catalogue has few.
+  -- Words are deduplicated first: even a large catalogue has few distinct ones.
   if tg_op = 'INSERT' then
     found_words := array(
       select distinct pg_catalog.unnest(pg_catalog.string_to_array(private.search_normal(

@@ -26,7 +26,7 @@ end
 $$;
 revoke all on function private.sync_profile() from public;
 
--- Accounts that were there before us get their profiles, once; making the trigger first keeps others waiting meanwhile.
+-- Creates profiles for existing accounts, once. The trigger is created first, whose lock makes concurrent sign-ups wait.
 do $$
 begin
   if not exists (
@@ -48,7 +48,7 @@ create or replace trigger aclue_profile_written after insert or update of email,
 create or replace trigger aclue_profile_deleted after delete on auth.users
   for each row execute function private.sync_profile();
 
--- What a click earned is for nobody to read: this says only how many earned something.
+-- Nobody may read what a click earned; this counts only how many earned something.
 create or replace function private.count_conversions(p_user uuid, p_since timestamptz) returns bigint
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
@@ -85,8 +85,8 @@ as $$
   ) u
 $$;
 comment on function public.get_user_analytics_summary(uuid, timestamptz) is
-  'Counts of what somebody (null: the caller) did since a moment (null: ever). Row level security decides: of anybody '
-  'but oneself they are 0, unless service_role asks. A click has converted once it earned a commission.';
+  'Counts of a person''s (null: the caller''s) activity since a timestamp (null: ever). Row level security applies: for '
+  'other people the counts are 0, unless service_role asks. A click has converted once it earned a commission.';
 -- Its predecessor, which knew only the caller.
 drop function if exists private.get_user_analytics_summary(timestamptz);
 revoke all on function private.count_conversions(uuid, timestamptz),

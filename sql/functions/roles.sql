@@ -1,5 +1,5 @@
--- Who is admin or analyst: app_metadata.role of the log-in, ours or Supabase's, from which tokens take it.
--- plpgsql: the body is not looked at before it runs, so it may name columns that another auth schema lacks.
+-- Admins and analysts: app_metadata.role of the log-in, ours or Supabase's, from which tokens take it.
+-- plpgsql resolves names only when it runs, so the bodies may use columns that another auth schema lacks.
 
 drop function if exists private.change_role(text, text, boolean, uuid);  -- of an earlier release
 create or replace function private.change_role(

@@ -1,5 +1,5 @@
 -- Second factors (TOTP) where the auth schema is ours. Secrets are encrypted by the server before they come here.
--- plpgsql: the body is not looked at before it runs, so it may name columns that another auth schema lacks.
+-- plpgsql resolves names only when it runs, so the bodies may use columns that another auth schema lacks.
 
 create or replace function private.second_factors_of(p_user uuid)
 returns table (id uuid, name text, is_verified boolean, created_at timestamptz)
@@ -15,7 +15,7 @@ begin
 end
 $$;
 comment on function private.second_factors_of(uuid) is
-  'The caller''s own, ours or Supabase''s, without secrets; only service_role may ask of somebody else.';
+  'The caller''s own, ours or Supabase''s, without secrets; only service_role may ask about other people.';
 
 create or replace function private.enrol_second_factor(p_user uuid, p_name text, p_secret text, p_most integer)
 returns uuid
@@ -36,7 +36,7 @@ begin
 end
 $$;
 comment on function private.enrol_second_factor(uuid, text, text, integer) is
-  'A factor to be verified, in place of one that never was; null beyond so many, and where the e-mail is not confirmed.';
+  'Creates a factor to be verified, replacing one that never was; null at the maximum, or if the e-mail is not confirmed.';
 
 create or replace function private.second_factor(p_user uuid, p_id uuid)
 returns table (is_verified boolean, secret text)
@@ -70,7 +70,7 @@ begin
 end
 $$;
 comment on function private.use_second_factor(uuid, uuid, bigint, boolean) is
-  'Takes the code of a time step, once; verifies a new factor. False when it may not be taken.';
+  'Accepts the code of a time step, once, and verifies a new factor. False if it must not be accepted.';
 
 create or replace function private.remove_second_factor(p_user uuid, p_id uuid, p_is_aal2 boolean) returns boolean
 language plpgsql security definer

@@ -1,4 +1,4 @@
--- An anonymous session becomes part of an account.
+-- Merges an anonymous session into an account.
 
 create or replace function private.merge_session(p_session uuid)
 returns table (outcome text, swipes integer, clicks integer, views integer, assessments integer)
@@ -12,7 +12,7 @@ declare
   winner uuid;
   col record;
 begin
-  -- Requests of either that are under way hold these rows; later ones of the session find its profile gone.
+  -- Running requests of either hold locks on these rows; later ones of the session find its profile gone.
   perform from public.profiles p where p.id in (p_session, account) order by p.id for update;
   if not exists (select from public.profiles p where p.id = account and not p.is_anonymous) then
     return query select 'no account', 0, 0, 0, 0;
@@ -31,7 +31,7 @@ begin
   end if;
   set constraints all deferred;
 
-  -- Shown to both at the same moment: one row is enough, and what refers to the other refers to it.
+  -- Recommendations shown to both at the same time need one row; references to the other one are redirected.
   for col in
     select s.id as old_id, a.id as new_id
     from public.recommendations s join public.recommendations a
@@ -46,8 +46,8 @@ begin
     delete from public.recommendations t where t.user_id = p_session and t.id = col.old_id;
   end loop;
 
-  -- One swipe sent under both tokens is one swipe; two swipes that share a client's id stay two, under an id that no
-  -- client can have foreseen and taken.
+  -- A swipe sent under both tokens counts once; two different swipes with the same client id stay two, one of them under
+  -- an id that no client can have predicted and used.
   delete from public.product_signals t where t.user_id = p_session;
   update public.swipes a set undone_at = coalesce(a.undone_at, s.undone_at)
   from public.swipes s

@@ -1,4 +1,4 @@
--- What is stored per day: docs/limits.md. Each process adds what it has counted, a batch at a time.
+-- Bytes stored per day: docs/limits.md. Each process adds its counts in batches.
 
 create or replace function private.add_storage_use(p_days date[], p_subjects bytea[], p_bytes bigint[])
 returns table (day date, subject bytea, bytes bigint)
@@ -9,7 +9,7 @@ as $$
 begin
   delete from private.storage_use u where u.day < (now() at time zone 'utc')::date - 1;
   return query
-  -- In one order for all: two processes that add to the same rows wait for each other, and never both.
+  -- In a fixed order, so that two processes that add to the same rows cannot deadlock.
   insert into private.storage_use as u (day, subject, bytes)
   select a.day, a.subject, sum(a.bytes)::bigint
   from unnest(p_days, p_subjects, p_bytes) a (day, subject, bytes)
@@ -20,7 +20,7 @@ begin
 end
 $$;
 comment on function private.add_storage_use(date[], bytea[], bigint[]) is
-  'Adds bytes to what these subjects stored on these days; the sums.';
+  'Adds bytes to the counts of these subjects on these days; returns the sums.';
 revoke all on function private.add_storage_use(date[], bytea[], bigint[]) from public, anon, authenticated;
 grant execute on function private.add_storage_use(date[], bytea[], bigint[]) to service_role;
 

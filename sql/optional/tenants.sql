@@ -25,7 +25,7 @@ as $$
 $$;
 revoke all on function private.tenant_of_account(jsonb) from public, anon, authenticated, service_role;
 
--- A profile is of the tenant of its account, a row of the tenant of its person: no caller has a say in it.
+-- A profile belongs to the tenant of its account, a row to the tenant of its person; callers cannot choose it.
 create or replace function private.set_tenant() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -78,7 +78,7 @@ declare
 begin
   foreach personal in array 'public.profiles'::regclass || private.personal_tables() loop
     execute format('alter table %s add column if not exists tenant_id uuid', personal);
-    -- Restrictive: whatever other policies allow, now or later, it stays within the tenant. One of them must allow it.
+    -- Restrictive: access stays within the tenant, whatever other policies allow, one of which must still allow it.
     execute format('drop policy if exists tenant on %s', personal);
     execute format(
       'create policy tenant on %s as restrictive for all to anon, authenticated'
@@ -98,7 +98,7 @@ create or replace trigger aclue_tenant_changed after update of raw_app_meta_data
   for each row when (old.raw_app_meta_data ->> 'tenant_id' is distinct from new.raw_app_meta_data ->> 'tenant_id')
   execute function private.move_tenant();
 
--- Who was there before.
+-- People from before.
 update public.profiles p set tenant_id = private.tenant_of_account(u.raw_app_meta_data)
 from auth.users u
 where u.id = p.id and p.tenant_id is distinct from private.tenant_of_account(u.raw_app_meta_data);

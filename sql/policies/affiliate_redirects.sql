@@ -1,4 +1,4 @@
--- Hits of tracked links: nobody's to read but service_role's.
+-- Hits of tracked links: only service_role may read them.
 alter table public.affiliate_redirects enable row level security;
 revoke all on table public.affiliate_redirects from public, anon, authenticated, service_role;
 

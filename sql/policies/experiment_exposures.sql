@@ -8,7 +8,7 @@ drop policy if exists experiment_exposures_own_read on public.experiment_exposur
 create policy experiment_exposures_own_read on public.experiment_exposures for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
--- People wrote this themselves once.
+-- A policy of earlier releases.
 drop policy if exists experiment_exposures_own_insert on public.experiment_exposures;
 
 grant select, insert, update, delete on table public.experiment_exposures to service_role;

@@ -1,5 +1,4 @@
--- One's own keys. The server writes them as service_role once the operation is done: a key answers a repeat with its
--- result.
+-- One's own keys. The server writes them as service_role once the operation is done: a key identifies its result.
 alter table public.idempotency_keys enable row level security;
 revoke all on table public.idempotency_keys from public, anon, authenticated, service_role;
 
@@ -8,7 +7,7 @@ drop policy if exists idempotency_keys_own_read on public.idempotency_keys;
 create policy idempotency_keys_own_read on public.idempotency_keys for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
--- People wrote this themselves once.
+-- A policy of earlier releases.
 drop policy if exists idempotency_keys_own_insert on public.idempotency_keys;
 
 grant select, insert, update, delete on table public.idempotency_keys to service_role;

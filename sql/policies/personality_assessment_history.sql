@@ -8,7 +8,7 @@ drop policy if exists personality_assessment_history_own_read on public.personal
 create policy personality_assessment_history_own_read on public.personality_assessment_history for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
--- People wrote this themselves once.
+-- A policy of earlier releases.
 drop policy if exists personality_assessment_history_own_insert on public.personality_assessment_history;
 
 grant select, insert, update, delete on table public.personality_assessment_history to service_role;

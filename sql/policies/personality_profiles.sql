@@ -8,7 +8,7 @@ drop policy if exists personality_profiles_own_read on public.personality_profil
 create policy personality_profiles_own_read on public.personality_profiles for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
--- People wrote this themselves once.
+-- A policy of earlier releases.
 drop policy if exists personality_profiles_own_insert on public.personality_profiles;
 drop policy if exists personality_profiles_own_update on public.personality_profiles;
 

@@ -8,7 +8,7 @@ drop policy if exists personality_recommendations_own_read on public.personality
 create policy personality_recommendations_own_read on public.personality_recommendations for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
--- People wrote this themselves once.
+-- A policy of earlier releases.
 drop policy if exists personality_recommendations_own_insert on public.personality_recommendations;
 drop policy if exists personality_recommendations_own_update on public.personality_recommendations;
 

@@ -1,5 +1,5 @@
 -- Public, whether active or not (a filter here would keep indexes from being used: queries filter is_active);
--- admins write what is theirs to write, service_role everything.
+-- admins write the columns granted to them, service_role all.
 alter table public.products enable row level security;
 revoke all on table public.products from public, anon, authenticated, service_role;
 

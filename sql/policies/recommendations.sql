@@ -8,7 +8,7 @@ drop policy if exists recommendations_own_read on public.recommendations;
 create policy recommendations_own_read on public.recommendations for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
--- People wrote this themselves once.
+-- A policy of earlier releases.
 drop policy if exists recommendations_own_insert on public.recommendations;
 
 grant select, insert, update, delete on table public.recommendations to service_role;

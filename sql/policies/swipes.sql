@@ -1,4 +1,5 @@
--- One's own events: written once, undone at most, now and for good. user_id and the time are filled by the database.
+-- One's own events: written once; the only change is undoing, with the current time and for good. The database sets
+-- user_id and the time.
 alter table public.swipes enable row level security;
 revoke all on table public.swipes from public, anon, authenticated, service_role;
 

@@ -7,7 +7,7 @@ drop policy if exists user_preferences_own_read on public.user_preferences;
 create policy user_preferences_own_read on public.user_preferences for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
--- People wrote this themselves once.
+-- A policy of earlier releases.
 drop policy if exists user_preferences_own_insert on public.user_preferences;
 drop policy if exists user_preferences_own_update on public.user_preferences;
 

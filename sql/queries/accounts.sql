@@ -1,4 +1,4 @@
--- Log-ins. All of it runs as service_role, through functions that nobody else may call.
+-- Log-ins. All blocks run as service_role, through functions that no other role may call.
 
 -- name: are_ours()
 select private.accounts_are_ours()
@@ -27,9 +27,9 @@ select private.count_attempt(:bucket::bytea, make_interval(secs => :window_secon
 select private.forgive_attempt(:bucket::bytea, make_interval(secs => :window_seconds::float8))
 
 -- name: recognise(user_id, canonical, spellings, households, session_id)
--- Whether an account, by its id or e-mail, has signed in from one of these households (is_near), and whether the session
--- is a live one of it. Where there is a second factor, sessions count that have shown it: a thief of the password has
--- some, too. Not more than the newest 50, so that who had the password once has no more networks than these.
+-- Whether an account, by its id or e-mail, has signed in from one of these households (is_near), and whether this is one
+-- of its live sessions. If there is a second factor, only sessions that have shown it count, because a thief of the
+-- password can open others. At most the newest 50, which bounds the networks that such a thief can add.
 with account as materialized (
   select coalesce(:user_id::uuid,
     (select a.id from private.account_of_email(:canonical::text, :spellings::text[]) a)) as id

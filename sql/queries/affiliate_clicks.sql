@@ -3,7 +3,7 @@ select private.create_affiliate_click(
   :product_id::uuid, :session_id::uuid, :recommendation_id::uuid, :source_page::text, :campaign::text)
 
 -- name: follow(click_id, visitor_hash, device_class)
--- As service_role: records the hit, unless it is a repeat of one within the hour, and gives the offer.
+-- As service_role: records the hit, unless it repeats one of the last hour, and returns the offer.
 select f.affiliate_url, f.click_parameter, exists (
   select from public.affiliate_clicks c
   join public.affiliate_redirects r on r.user_id = c.user_id and r.click_id = c.id
@@ -12,7 +12,7 @@ select f.affiliate_url, f.click_parameter, exists (
 from private.follow_affiliate_click(:click_id::uuid, :visitor_hash::bytea, :device_class::text) f
 
 -- name: target(click_id)
--- As service_role: the offer alone, for a visit that is no hit.
+-- As service_role: only the offer, for a visit that does not count as a hit.
 select affiliate_url, click_parameter from public.affiliate_clicks where id = :click_id::uuid
 
 -- name: converted_since(user_id, since, maximum)

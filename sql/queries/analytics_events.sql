@@ -1,10 +1,10 @@
 -- name: lock(user_id)
--- One sender per person: each sees what the one before it stored when it looks for repeats.
+-- Serialises the requests of a person, so that each sees what the previous one stored when it looks for repeats.
 select pg_advisory_xact_lock(hashtextextended('analytics_events:' || :user_id::uuid::text, 0))
 
 -- name: record(user_id, may_repeat_corrected, ids, names, properties, pages, session_id)
--- Nothing of somebody who withdrew analytics. An event already known stays as it is. A row per event now stored.
--- Ids whose time was corrected are known by all but their time (resolvers/client_ids.py); under lock().
+-- Stores nothing without consent to analytics; a known event stays unchanged. Returns a row per stored event. Ids with a
+-- corrected time are recognised by their other bits (resolvers/client_ids.py); under lock().
 with known as materialized (
   select substr(k.id::text, 15) as rest from public.analytics_events k
   where :may_repeat_corrected::boolean and k.user_id = :user_id::uuid
@@ -19,7 +19,7 @@ on conflict (user_id, id) do nothing
 returning id
 
 -- name: known(user_id, rests)
--- Which of these ids, known by all but their time, are stored.
+-- The stored ids among these, which are given without their time.
 select substr(k.id::text, 15) as rest from public.analytics_events k
 where k.user_id = :user_id::uuid and k.id >= private.uuid_v7_floor(now() - interval '31 days')
   and substr(k.id::text, 15) = any(:rests::text[])

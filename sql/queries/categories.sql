@@ -4,7 +4,7 @@
 r.is_active
 
 -- name: subtree()
--- Over `parent.key`: the category and all below it. Most have none, which one look into an index tells.
+-- Over `parent.key`: the category and all below it. Most have none, which a single index lookup shows.
 select parent.key
 union all
 select below.id from private.category_subtree(parent.key) below (id)

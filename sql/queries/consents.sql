@@ -1,5 +1,5 @@
 -- name: current(user_id)
--- What holds, one row per purpose; decided_at is null where nothing was ever decided.
+-- The current state, one row per purpose; decided_at is null if nothing was ever decided.
 select p.purpose, private.has_consent(:user_id::uuid, p.purpose) as granted, c.created_at as decided_at, c.policy_version
 from unnest(array['personalisation', 'analytics', 'marketing']) with ordinality p (purpose, position)
 left join lateral (

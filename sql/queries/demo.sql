@@ -1,7 +1,7 @@
 -- The demo catalogue, as the owner.
 
 -- name: is_unwanted(mark)
--- Whether it was loaded before, or there is another catalogue.
+-- Whether it was loaded before, or another catalogue exists.
 select exists (select from private.applied_files where name = :mark)
   or exists (select from public.products)
 
@@ -17,7 +17,7 @@ on conflict (slug) do nothing
 insert into public.brands (slug, name) values (:slug, :name) on conflict (slug) do nothing
 
 -- name: add_retailer(slug, name, domain, network)
--- The commission is a stand-in of the usual size: 5 %.
+-- The commission is a typical one: 5 %.
 insert into public.retailers (slug, name, domain, affiliate_network, commission_rate)
 values (:slug, :name, :domain, :network, 0.05)
 on conflict (slug) do nothing

@@ -1,7 +1,7 @@
--- A person's data as lines of JSON. docs/privacy.md
+-- A person's data as JSON lines. docs/privacy.md
 
 -- name: open(user_id, request_id, lifetime_seconds)
--- A request whose address works still.
+-- A request whose URL still works.
 r.user_id = :user_id::uuid and r.id = :request_id::uuid and r.kind = 'export' and r.fetched_at is null
   and r.created_at > now() - make_interval(secs => :lifetime_seconds::float8)
 
@@ -10,7 +10,7 @@ r.user_id = :user_id::uuid and r.id = :request_id::uuid and r.kind = 'export' an
 select exists (select from public.privacy_requests r where {open})
 
 -- name: claim()
--- As service_role: of several who open the address at once, one gets a row.
+-- As service_role: if several clients open the URL at once, one of them gets a row.
 update public.privacy_requests r set fetched_at = now() where {open} returning r.id
 
 -- name: try_lock(user_id)
@@ -18,7 +18,7 @@ update public.privacy_requests r set fetched_at = now() where {open} returning r
 select pg_try_advisory_xact_lock(hashtextextended('export:' || :user_id::uuid::text, 0))
 
 -- name: tables(names, roles)
--- Of each table: the columns that its role may read, and its primary key with the types.
+-- Per table: the columns that its role may read, and its primary key with the types.
 select t.name, now() as at, columns.names as columns, key.names as key, key.types
 from unnest(:names::text[], :roles::text[]) t (name, role)
 cross join lateral (
@@ -37,7 +37,7 @@ cross join lateral (
 ) key
 
 -- name: log_in(user_id)
--- As service_role: the rows of the auth schema, of which a person has a handful.
+-- As service_role: a person's rows in the auth schema, which are few.
 select t.key as name, count(r.value)::int as rows,
   (select array_agg(c order by c) from jsonb_object_keys(t.value -> 0) c) as columns,
   convert_to(string_agg('{"kind":"row","table":' || to_json(t.key) || ',"row":' || r.value || '}' || E'\n', ''), 'UTF8')
@@ -48,10 +48,10 @@ group by t.key, t.value
 order by t.key desc
 
 -- name: person(user_id, canonical, spellings)
--- As the owner: who is meant, by either.
+-- As the owner: the person with this id or e-mail.
 select id from public.profiles
 where id = coalesce(:user_id::uuid, private.person_of_email(:canonical::text, :spellings::text[]))
 
 -- name: note_by_owner(user_id)
--- As the owner, who hands the data over: the audit log says so.
+-- As the owner, who exports the data: an entry in the audit log.
 insert into public.privacy_requests (user_id, kind, fetched_at) values (:user_id::uuid, 'export', now())

@@ -1,5 +1,5 @@
 -- name: create(product_id, message, recipient_name, occasion, expires_at, max_uses)
--- Nothing when the product is not on offer.
+-- No row if the product is not on offer.
 insert into public.gift_links (product_id, message, recipient_name, occasion, expires_at, max_uses)
 select id, :message::text, :recipient_name::text, :occasion::text, :expires_at::timestamptz, :max_uses::integer
 from public.products where id = :product_id::uuid and is_active
@@ -14,7 +14,7 @@ select click_id, refusal from private.create_gift_link_click(
 select click_id, refusal from private.use_gift_link(:id::uuid, null, null, null, null, 'gift-link', null)
 
 -- name: revoke(user_id, id)
--- The link's id, whether it was revoked now or before; nothing when it is not this person's.
+-- The link's id, whether it was revoked now or before; no row if it is not this person's.
 with revoked as (
   update public.gift_links set revoked_at = now()
   where user_id = :user_id::uuid and id = :id::uuid and revoked_at is null
@@ -22,7 +22,7 @@ with revoked as (
 select id from public.gift_links where user_id = :user_id::uuid and id = :id::uuid
 
 -- name: show(id)
--- As service_role, for the page of a link that may be used: nothing of its maker or recipient.
+-- As service_role, for the page of a link that may be used: without its maker and recipient.
 select l.message, p.name, p.description, p.image_url, p.price_minor, p.currency, r.name as retailer,
   r.affiliate_network as network
 from public.gift_links l
@@ -32,11 +32,11 @@ where l.id = :id::uuid and l.revoked_at is null and coalesce(l.expires_at > now(
   and coalesce(l.clicks < l.max_uses, true) and p.is_active
 
 -- name: maker(id)
--- As service_role: whose link it is, while it is neither revoked nor expired.
+-- As service_role: the link's maker, unless it is revoked or expired.
 select user_id from public.gift_links
 where id = :id::uuid and revoked_at is null and coalesce(expires_at > now(), true)
 
 -- name: remember_visit(user_id, operation, key, result_id)
--- As service_role: the click of a visit, so that repeating the visit adds none.
+-- As service_role: stores the click of a visit, so that a repeated visit adds none.
 insert into public.idempotency_keys (user_id, operation, key, request_hash, result_id)
 values (:user_id::uuid, :operation::text, :key::text, sha256(:key::text::bytea), :result_id::uuid)

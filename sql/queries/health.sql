@@ -1,3 +1,3 @@
 -- name: ready()
--- A table of the API is readable under claims.
+-- Whether a table of the API can be read under claims.
 select exists (select from public.categories)

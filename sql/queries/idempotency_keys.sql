@@ -3,12 +3,12 @@ select request_hash, result_id from public.idempotency_keys
 where user_id = :user_id::uuid and operation = :operation::text and key = :key::text
 
 -- name: lock(user_id, operation, key)
--- Two requests of the same key wait for each other.
+-- Serialises requests with the same key.
 select pg_advisory_xact_lock(hashtextextended(
   'idempotency:' || :user_id::uuid::text || ':' || :operation::text || ':' || :key::text, 0))
 
 -- name: purge()
--- As service_role: keys live for a day. How many were forgotten.
+-- As service_role: deletes keys older than a day; returns how many.
 with gone as (delete from public.idempotency_keys where created_at < now() - interval '1 day' returning 1)
 select count(*) from gone
 

@@ -1,4 +1,4 @@
--- Tokens that are sent by mail. All of it runs as service_role.
+-- Tokens that are sent by mail. All blocks run as service_role.
 
 -- name: issue(kind, email, token_hash, payload, lifetime_seconds)
 select private.issue_one_time_token(

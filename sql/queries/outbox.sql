@@ -1,4 +1,4 @@
--- Mails that wait to be sent. All of it runs as service_role.
+-- The queue of mails. All blocks run as service_role.
 
 -- name: queue(user_id, template, recipient, lifetime_seconds)
 select private.queue_mail(

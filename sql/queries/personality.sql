@@ -1,5 +1,5 @@
 -- name: current_quiz(locale)
--- The current version's questions in the wording of a locale, or of "en" where it has none.
+-- The current version's questions in a locale, or in "en" without a translation.
 with version as (select version, min_answers from public.quiz_versions where is_current),
 chosen as (
   select coalesce(
@@ -53,5 +53,5 @@ where (:user_id::uuid is null or p.id = :user_id::uuid)
 on conflict (user_id) do update set marks = personality_due.marks + 1
 
 -- name: update_from_behaviour(size)
--- As service_role: a batch of the personalities that are due; how many it was done with.
+-- As service_role: rebuilds a batch of the profiles that are due; returns how many.
 select private.update_personality_from_behaviour(:size::int)

@@ -1,4 +1,4 @@
 -- name: rebuild(product_ids)
--- The caller's signals of these products (null: of all) and preferences from the swipes, nothing of the latter for
--- somebody who withdrew personalisation; the caller holds the lock. swipes.record does the same.
+-- Rebuilds the caller's signals of these products (null: all) and the preferences; without consent to personalisation
+-- only the signals. The caller holds the lock. swipes.record calls the same function.
 select private.update_preferences(:product_ids::uuid[])

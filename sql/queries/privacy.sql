@@ -1,5 +1,5 @@
 -- name: request(kind)
--- As the person: refused to those who have a second factor and have not used it.
+-- As the person: refused to people with a second factor who have not shown it.
 insert into public.privacy_requests (kind) values (:kind) returning id, created_at
 
 -- name: person(user_id)
@@ -7,11 +7,11 @@ insert into public.privacy_requests (kind) values (:kind) returning id, created_
 select is_anonymous, email from public.profiles where id = :user_id::uuid
 
 -- name: merged_sessions(user_id)
--- The anonymous profiles that became part of an account.
+-- The anonymous profiles that were merged into an account.
 select session_profile_id as id from public.session_merges where user_id = :user_id::uuid
 
 -- name: erase(user_id, subject_hashes)
--- As service_role: whether the log-in is gone too.
+-- As service_role: returns whether the log-in was deleted, too.
 select private.erase_person(:user_id::uuid, :subject_hashes::bytea[])
 
 -- name: people()
@@ -22,7 +22,7 @@ select id from public.profiles
 select subject_hash, erased_at from public.erasure_tombstones order by erased_at, subject_hash
 
 -- name: keep_tombstone(subject_hash, erased_at)
--- As the owner: one that the restored backup is too old to have.
+-- As the owner: stores a tombstone that is newer than the restored backup.
 insert into public.erasure_tombstones (subject_hash, erased_at) values (:subject_hash, :erased_at)
 on conflict (subject_hash) do nothing
 
@@ -45,8 +45,8 @@ select count(*) from gone
 select private.purge_anonymous(:days::int, :maximum::int)
 
 -- name: purge_sessions(days, maximum)
--- Sign-ins that ended so long ago, by expiry or by hand. Of each person's first one the hashes of its network stay:
--- without them everybody would count in popularity as a household of their own (private.trusted_signals).
+-- Sessions that ended so long ago, expired or revoked. The network hashes of each person's first session stay: without
+-- them each person would count for popularity as a household of their own (private.trusted_signals).
 with ended as (
   select * from (
     select s.user_id, s.id, s.amr = '[]' and s.user_agent is null as is_empty,

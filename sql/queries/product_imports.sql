@@ -3,7 +3,7 @@
 select exists (select from public.affiliate_networks where code = :network);
 
 -- name: create_staging()
--- One row per readable line; of a rejected one only its key.
+-- One row per readable line; for a rejected one only its key.
 create temporary table product_import (
   line bigint not null,
   rejected boolean not null,
@@ -28,7 +28,7 @@ create temporary table product_import (
 );
 
 -- name: create_staging_view()
--- The rows to import, with the ids that their slugs stand for.
+-- The rows to import, with the ids of their slugs.
 create temporary view product_import_rows as
 select s.*, r.id as retailer_id, b.id as brand_id, c.id as category_id
 from pg_temp.product_import s
@@ -38,15 +38,15 @@ left join public.brands b on b.slug = s.brand_slug
 where not s.rejected and s.duplicate_of is null;
 
 -- name: drop_staging()
--- The view goes with its table.
+-- The view is dropped with its table.
 drop table if exists pg_temp.product_import cascade;
 
 -- name: analyze_staging()
--- Autovacuum does not see temporary tables.
+-- Autovacuum does not analyse temporary tables.
 analyze pg_temp.product_import;
 
 -- name: mark_duplicates()
--- Of several valid lines with one key the first counts.
+-- Of several valid lines with the same key, the first one counts.
 update pg_temp.product_import s set duplicate_of = d.first_line
 from (
   select line, min(line) over (partition by retailer_slug, external_id) as first_line
@@ -59,12 +59,12 @@ where d.line = s.line and d.line > d.first_line;
 select line, duplicate_of from pg_temp.product_import where duplicate_of is not null order by line;
 
 -- name: lock()
--- One import at a time: two of the same feed would each insert what they do not see of the other. The lock of
--- private.refresh_model(), which an import ends with: taken first, so that the two never wait for each other's rows.
+-- Serialises imports: two of the same feed would not see, and so repeat, each other's inserts. It is also the lock of
+-- private.refresh_model(), which ends an import; taken first, so that the two cannot deadlock over rows.
 select pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
 
 -- name: add_retailers(network, domain)
--- Shops that the feed names and nobody knows yet.
+-- New shops that the feed names.
 insert into public.retailers (slug, name, affiliate_network, domain)
 select distinct on (s.retailer_slug) s.retailer_slug, s.retailer_name, :network::text, :domain::text
 from pg_temp.product_import s
@@ -73,7 +73,7 @@ order by s.retailer_slug, s.line
 on conflict do nothing;
 
 -- name: add_brands()
--- Brands that nobody knows yet, spelled as on their first line.
+-- New brands, spelled as on their first line.
 insert into public.brands (slug, name)
 select distinct on (s.brand_slug) s.brand_slug, s.brand_name
 from pg_temp.product_import s
@@ -82,7 +82,7 @@ order by s.brand_slug, s.line
 on conflict do nothing;
 
 -- name: add_categories()
--- All levels of the new paths; parents are new themselves or were there. Categories that exist stay where they are.
+-- All levels of the new paths; parents are new, too, or exist. Existing categories keep their parents.
 with paths as (
   select category_slugs as slugs, category_names as names, min(line) as line
   from pg_temp.product_import where not rejected group by 1, 2
@@ -102,7 +102,7 @@ left join public.categories known on known.slug = a.parent_slug
 left join added parent on parent.slug = a.parent_slug;
 
 -- name: note_offers_seen()
--- That the feed still names them; to the day, so that a feed without changes writes little.
+-- When the feed last named them; to the day, so that a feed without changes writes little.
 update public.product_offers o set last_seen_at = now()
 from pg_temp.product_import_rows n
 join public.products p on p.retailer_id = n.retailer_id and p.external_id = n.external_id
@@ -120,7 +120,7 @@ left join (
 where f.retailer_slug is not null or r.slug = :constant_slug::text;
 
 -- name: update_products()
--- Only rows that differ; a product that is back is active again.
+-- Only rows that differ; a product that has returned is active again.
 with differing as (
   select n.*, p.id as product_id, p.is_active as was_active
   from pg_temp.product_import_rows n
@@ -157,7 +157,7 @@ where not exists (
 on conflict on constraint products_retailer_id_external_id_key do nothing;
 
 -- name: deactivate_products(retailers)
--- What the feeds of these shops no longer name. A rejected line still names its product.
+-- Products that the feeds of these shops no longer name. A rejected line still names its product.
 update public.products p set is_active = false
 from public.retailers r
 where r.id = any (:retailers::uuid[]) and p.retailer_id = r.id and p.is_active
@@ -165,7 +165,7 @@ where r.id = any (:retailers::uuid[]) and p.retailer_id = r.id and p.is_active
     select from pg_temp.product_import s where s.retailer_slug = r.slug and s.external_id = p.external_id);
 
 -- name: analyze_products()
--- A large import changes what the planner should expect. Tables of fewer than fifty rows nobody else analyses.
+-- A large import changes the planner's statistics. Autovacuum never analyses tables of fewer than fifty rows.
 analyze public.brands, public.categories, public.retailers, public.products, public.product_offers, public.product_prices, private.search_words, private.search_variants;
 
 -- name: refresh_model()

@@ -1,10 +1,10 @@
--- Conditions on a product, alias r; schema and resolvers put them together.
+-- Conditions on a product, alias r, which schema and resolvers combine.
 
 -- name: is_active()
 r.is_active
 
 -- name: in_category(slug)
--- An array, here and below, because a function's rows are taken for a thousand, for which the index seems not worth it.
+-- An array, here and below: the planner expects a thousand rows of a function, and would not use the index for them.
 r.category_id = any (array(select private.category_tree(:slug::text)))
 
 -- name: in_categories(slugs)
@@ -35,18 +35,18 @@ r.in_stock = :in_stock::boolean
 r.search @@ :query::text::tsquery
 
 -- name: search_query(search)
--- What a search text means: every word, stemmed, one typo forgiven. Text, to be used as a tsquery.
+-- A search text as a tsquery, printed as text: all words, stemmed, with one typo corrected.
 select private.search_query(:search::text)::text
 
 -- name: references(category_slug, brand_slug, retailer_slug)
--- Ids of what a new product refers to; null where unknown.
+-- Ids of what a new product refers to; null if unknown.
 select
   (select id from public.categories where slug = :category_slug::text) as category_id,
   (select id from public.brands where slug = :brand_slug::text) as brand_id,
   (select id from public.retailers where slug = :retailer_slug::text) as retailer_id
 
 -- name: create(name, description, price_minor, currency, image_url, tags, in_stock, brand_id, category_id, retailer_id, external_id, url)
--- Null when the retailer already has a product of this external id.
+-- Null if the retailer already has a product with this external id.
 insert into public.products (
   name, description, price_minor, currency, image_url, tags, in_stock, brand_id, category_id, retailer_id,
   external_id, affiliate_url)
@@ -56,7 +56,7 @@ on conflict (retailer_id, external_id) do nothing
 returning id
 
 -- name: update(id, name, description, set_description, price_minor, category_id, tags, image_url, set_image_url, in_stock, is_active)
--- Null leaves a column as it is; the set_ flags allow a description or image to be cleared.
+-- Null leaves a column unchanged; the set_ flags allow clearing a description or image.
 update public.products set
   name = coalesce(:name::text, name),
   description = case when :set_description::boolean then :description::text else description end,
@@ -73,5 +73,5 @@ returning id
 select currency from public.products where id = :id::uuid
 
 -- name: refresh_features(id)
--- Puts a product written by hand into the newest model.
+-- Adds a product written by hand to the newest model.
 select private.refresh_product_features(:id::uuid)

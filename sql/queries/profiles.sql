@@ -1,5 +1,5 @@
 -- name: update(user_id, display_name, set_display_name, preferences)
--- The flag allows the name to be cleared; null preferences stay as they are.
+-- The flag allows clearing the name; null leaves preferences unchanged.
 update public.profiles set
   display_name = case when :set_display_name::boolean then :display_name::text else display_name end,
   preferences = coalesce(:preferences::jsonb, preferences)

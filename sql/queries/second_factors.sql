@@ -1,4 +1,4 @@
--- Second factors. But for of_person and is_on all of it runs as service_role.
+-- Second factors. All blocks except of_person and is_on run as service_role.
 
 -- name: of_person(user_id, maximum)
 select id, name, is_verified, created_at from private.second_factors_of(:user_id::uuid) limit :maximum::integer

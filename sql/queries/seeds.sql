@@ -1,4 +1,4 @@
--- Made-up data, as the owner. Times and ids follow from the swipes, so that the same seed gives the same rows.
+-- Generated data, as the owner. Times and ids are derived from the swipes, so that the same seed gives the same rows.
 
 -- name: is_there(seed)
 -- Whether this seed was loaded before.
@@ -18,13 +18,13 @@ union all select 'retailer', slug, id from public.retailers
 create temporary table seeded_people (id uuid primary key) on commit drop
 
 -- name: add_log_ins()
--- Of the accounts, where the auth schema is ours; without a password, so nobody signs in by one.
+-- Log-ins of the accounts, if the auth schema is ours; without a password, so nobody can sign in.
 insert into auth.users (id, email, raw_user_meta_data, created_at, updated_at)
 select p.id, p.email, jsonb_build_object('display_name', p.display_name), p.created_at, p.created_at
 from public.profiles p join seeded_people s on s.id = p.id where not p.is_anonymous
 
 -- name: pause_log_in_triggers()
--- The profiles are there already.
+-- The profiles exist already.
 alter table auth.users disable trigger aclue_profile_written
 
 -- name: resume_log_in_triggers()
@@ -40,7 +40,7 @@ where s.undone_at is null and s.user_id in (select id from seeded_people)
 order by s.user_id, s.product_id, s.created_at desc, s.id desc
 
 -- name: add_views(since)
--- Products were opened shortly before they were liked. The id has the swipe's time; its last 48 bits are its own.
+-- Products were viewed shortly before they were liked. The id has the swipe's time; only its last 48 bits differ.
 insert into public.product_views (user_id, id, product_id, source_page, view_duration_seconds, view_timestamp)
 select s.user_id, (left(s.id::text, 24) || left(md5('view' || s.id), 12))::uuid, s.product_id, '/discover',
   4 + abs(hashtext(s.id::text)) % 90, s.created_at
@@ -49,7 +49,7 @@ where s.direction in ('right', 'up') and s.created_at >= :since::timestamptz
   and s.user_id in (select id from seeded_people)
 
 -- name: add_clicks()
--- One in sixteen of what was loved led to the shop; see private.create_affiliate_click().
+-- One in sixteen super-likes led to a click; see private.create_affiliate_click().
 insert into public.affiliate_clicks (
   user_id, id, product_id, retailer_id, source_page, affiliate_network, click_parameter, affiliate_url, price_minor,
   currency, commission_rate, expected_commission_minor, click_timestamp)
@@ -63,9 +63,8 @@ left join public.affiliate_networks n on n.code = r.affiliate_network
 where s.direction = 'up' and left(md5(s.id::text), 1) = '0' and s.user_id in (select id from seeded_people)
 
 -- name: create_keys()
--- What a person can be drawn to: each category, brand and tag with its place among those of its kind by slug and the
--- beginning of its JSON, and which products have it. Built once, because putting millions of small objects together
--- is what takes the time.
+-- Everything that a preference can be about: each category, brand and tag, numbered by kind and slug, with the beginning
+-- of its JSON and its products. Built once, because building millions of small JSON objects takes most of the time.
 create temporary table seeded_keys on commit drop as
 select (row_number() over (order by kind, slug))::int as key, kind, id, slug,
   '{"slug": ' || to_json(slug) || ', "name": ' || to_json(name) || ', "score": ' as opening
@@ -77,7 +76,7 @@ from (
 ) named
 
 -- name: create_counts()
--- How much each person swiped: one pass over the swipes for all of them.
+-- The number of swipes per person, in one pass over all swipes.
 create temporary table seeded_counts on commit drop as
 select s.user_id, count(*)::int as total, (count(*) filter (where direction in ('right', 'up')))::int as rights,
   max(s.created_at) as at
@@ -97,7 +96,7 @@ cross join lateral (
 join seeded_keys k on k.kind = f.kind and k.id = f.id
 
 -- name: add_preferences(first, last)
--- preferences.rebuild for many people at once: those between two ids. A test compares the two.
+-- preferences.rebuild for many people at once, those between two ids. A test compares the results.
 with parameters as (
   select (p ->> 'half_life_days')::double precision as half_life, (p ->> 'prior_weight')::double precision as prior
   from private.default_model_parameters() p

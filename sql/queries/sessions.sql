@@ -1,4 +1,4 @@
--- What keeps people signed in. All of it runs as service_role.
+-- Sessions and their refresh tokens. All blocks run as service_role.
 
 -- name: create_anonymous_profile()
 insert into public.profiles (is_anonymous) values (true) returning id
@@ -7,7 +7,7 @@ insert into public.profiles (is_anonymous) values (true) returning id
 select private.uuid_v7()
 
 -- name: open(user_id, session_id, refresh_token_hash, lifetime_seconds, user_agent, networks, amr)
--- Whether the person's e-mail is verified, which their token says.
+-- Returns whether the person's e-mail is verified, for the token.
 insert into public.user_sessions (user_id, id, refresh_token_hash, expires_at, user_agent, networks, amr)
 values (:user_id, :session_id, :refresh_token_hash, now() + make_interval(secs => :lifetime_seconds::float8),
   left(:user_agent::text, 400), :networks::bytea[], :amr::jsonb)
@@ -19,9 +19,9 @@ values (:user_id, :session_id, :landing_page, :referrer, :device_type, :campaign
 returning id
 
 -- name: of_token(session_id, token_hash, grace_seconds)
--- The session, and what a refresh token is good for: live, or exchanged so lately that it may be presented again
--- (is_repeatable). `pairs` is how many pairs tokens have given that still may be. Locked, so that of many who present
--- tokens of a session at once each sees what the one before it did.
+-- The session, and the state of a refresh token: live, or exchanged so recently that it may be presented again
+-- (is_repeatable). `pairs` is the number of exchanges within the grace period. Locks the session, so that concurrent
+-- requests with its tokens see each other's changes.
 select s.user_id, s.id, s.revoked_at is not null as is_revoked, s.expires_at <= now() as is_expired, s.aal, s.amr,
   p.is_anonymous, p.email, p.email_verified_at is not null as is_verified,
   array_prepend(s.refresh_token_hash, s.branch_token_hashes) as live_hashes,
@@ -37,9 +37,9 @@ where s.id = :session_id::uuid
 for update of s
 
 -- name: rotate(user_id, session_id, old_hash, new_hash, has_grace, grace_seconds, lifetime_seconds, maximum)
--- A live token in place of the old one, or beside the one that this was exchanged for before: its time stays that of the
--- first exchange. What may not be presented again any more is forgotten; hashes without a time are of tokens that a
--- signature does not tell from guesses.
+-- Adds a live token, which replaces the old one; the old one's time stays that of its first exchange. Tokens whose grace
+-- period is over are dropped, except hashes without a time: these are tokens without a signature, which could not be
+-- told from guesses.
 update public.user_sessions s set
   refresh_token_hash = :new_hash,
   branch_token_hashes =
@@ -67,8 +67,8 @@ where user_id = :user_id and id = :session_id and revoked_at is null
 returning id
 
 -- name: revoke_others(user_id, session_id)
--- All of them where there is no session to be spared; whether each went on until now. The expired ones too: somebody
--- a refresh that runs at this very time, just before the session expires, must not prolong it.
+-- All of them without a session to spare; returns whether each was live. Expired ones, too: a concurrent refresh, just
+-- before the session expires, must not extend it.
 update public.user_sessions set revoked_at = now()
 where user_id = :user_id::uuid and id is distinct from :session_id::uuid and revoked_at is null
 returning expires_at > now() as was_live
@@ -82,7 +82,7 @@ select exists (
   where r.user_id = :user_id::uuid and r.id = :session_id::uuid and r.revoked_at is null and r.expires_at > now())
 
 -- name: has_ended(user_id, session_id)
--- Null for another service's session: we do not know of its end.
+-- Null for another service's session, whose end is unknown here.
 select (
   select revoked_at is not null or expires_at <= now() from public.user_sessions
   where user_id = :user_id::uuid and id = :session_id::uuid)
@@ -91,13 +91,13 @@ select (
 r.revoked_at is null and r.expires_at > now()
 
 -- name: prove(user_id, session_id, aal, amr)
--- What the session's tokens say of how the person signed in.
+-- Stores how the person signed in, for the session's tokens.
 update public.user_sessions set aal = :aal, amr = :amr::jsonb
 where user_id = :user_id and id = :session_id
 returning id
 
 -- name: lower(user_id)
--- There is no second factor left that could have been shown.
+-- Lowers all sessions to aal1 if the person has no second factor any more.
 update public.user_sessions set
   aal = 'aal1',
   amr = coalesce((select jsonb_agg(m) from jsonb_array_elements(amr) m where m ->> 'method' not in ('totp', 'recovery_code')), '[]')

@@ -1,12 +1,12 @@
 -- name: lock(user_id)
--- One writer per person: each sees what the one before it wrote when it computes preferences.
+-- Serialises the writers of a person, so that each sees what the previous one wrote when it computes preferences.
 select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::text, 0))
 
 -- name: record(user_id, session_id, client_swipe_ids, product_ids, directions, recommendation_ids, contexts)
--- Swipes of one request, in order, and all that follows from them, in one round trip. The rows that were stored: not
--- those of an unknown or inactive product, nor of a known client_swipe_id; see known().
--- The parts run in the order in which each reads the one before: nothing is written before the lock is held, and what
--- follows from the swipes is computed by a function that sees what was committed by then, not by this snapshot.
+-- Stores the swipes of one request, in order, and updates preferences, in one round trip. Returns the stored rows, without
+-- those of an unknown or inactive product or a known client_swipe_id; see known().
+-- The parts run in the order in which each reads the previous one: nothing is written before the lock is held, and
+-- preferences are computed by a function that sees what was committed by then, unlike this statement's snapshot.
 with locked as materialized (
   select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::text, 0))
 ),
@@ -34,7 +34,7 @@ followed as materialized (
 select s.id, s.client_swipe_id, s.product_id, s.direction from followed cross join stored s
 
 -- name: known(user_id, client_swipe_ids, product_ids)
--- In the order asked for: whether the catalogue has the product, and the first swipe of the id, null where there is none.
+-- In the given order: whether the catalogue has the product, and the first swipe with the id, or nulls.
 select p.id is not null as has_product, s.id, s.product_id, s.direction
 from unnest(:client_swipe_ids::text[], :product_ids::uuid[]) with ordinality i (client_swipe_id, product_id, position)
 left join public.products p on p.id = i.product_id and p.is_active
@@ -42,7 +42,7 @@ left join public.swipes s on s.user_id = :user_id::uuid and s.client_swipe_id = 
 order by i.position
 
 -- name: undo(user_id, swipe_id)
--- Takes a swipe back; the product that it was of.
+-- Undoes a swipe; returns its product.
 update public.swipes set undone_at = clock_timestamp()
 where user_id = :user_id::uuid and id = :swipe_id::uuid and undone_at is null
 returning product_id

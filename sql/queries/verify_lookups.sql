@@ -1,4 +1,4 @@
--- The look-ups that the service lives on: db/verification/performance.py asks how they are planned, and times them.
+-- The most frequent look-ups: db/verification/performance.py checks their plans and times them.
 
 -- name: product(nothing)
 select * from public.products where id = :nothing::uuid;

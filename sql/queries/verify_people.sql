@@ -1,4 +1,4 @@
--- What people do in the scenes of db/verification/people.py; all of it is rolled back.
+-- Statements of people in db/verification/people.py; all of them are rolled back.
 
 -- name: plant_people(people, anonymous)
 insert into public.profiles (id, is_anonymous, updated_at)

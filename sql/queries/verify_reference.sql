@@ -1,4 +1,4 @@
--- Faults of the data that the service cannot do without, as anon reads them. See verify_server.sql.
+-- Faults of the data that the service needs, as anon reads them. See verify_server.sql.
 
 -- name: wrong_currencies()
 select w.code || coalesce(' has the exponent ' || c.exponent, ' is missing') as fault

@@ -1,4 +1,4 @@
--- What the catalog says of policies, grants, roles and functions; db/verification/ judges. See verify_server.sql.
+-- Policies, grants, roles and functions in the catalog, which db/verification/ judges. See verify_server.sql.
 
 -- name: row_security_off(schemas)
 select format('%I.%I', n.nspname, c.relname) as fault

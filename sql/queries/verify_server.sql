@@ -1,4 +1,4 @@
--- Faults of the server and its capacity. Every block of the verify_ files answers one `fault` per row, none when sound.
+-- Faults of the server and its capacity. Every block of the verify_ files returns a row with `fault` for each fault.
 
 -- name: too_old(oldest)
 select 'PostgreSQL ' || current_setting('server_version') as fault

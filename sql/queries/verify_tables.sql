@@ -192,7 +192,7 @@ sizes as (
   select t.oid, sum(pg_relation_size(t.leaf)) / current_setting('block_size')::int as pages, sum(leaf.reltuples) as rows
   from tree t join pg_class leaf on leaf.oid = t.leaf and leaf.relkind = 'r' group by 1
 )
--- Ten times as large as it was known: what was analysed empty and then filled is known no better than not at all.
+-- Ten times as large as when it was analysed: statistics of an empty table are no better than none.
 select format('%s has %s pages and %s', c.oid::regclass, s.pages,
   case when c.reltuples < 0 then 'no statistics' else 'statistics of when it was far smaller' end) as fault
 from sizes s join pg_class c on c.oid = s.oid

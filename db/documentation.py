@@ -1,8 +1,8 @@
 """docs/schema.md from a migrated database: what each table holds, who writes and who reads it, what each index is for.
 
-Writers and readers are found in the text of sql/queries and of the functions; what an index is for by asking Postgres
-(18 or newer: EXPLAIN with GENERIC_PLAN) for the plans of all these statements, of the declared rows' look-ups and
-pages, and of what a foreign key runs when the row it refers to is deleted.
+Writers and readers are found in the text of sql/queries and of the functions. Users of an index are found by asking
+Postgres (18 or newer: EXPLAIN with GENERIC_PLAN) for the plans of all these statements, of the declared rows' lookups
+and pages, and of the statements that foreign keys run when a referenced row is deleted.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ $$
 
 
 def _served() -> list[Query]:
-    """The statements of the service. Those of `aclue verify` only look at it; no index is made for them."""
+    """The statements of the service, without those of `aclue verify`, for which there are no indexes."""
     return [query for query in QUERIES.values() if not query.name.startswith("verify_")]
 
 
@@ -87,14 +87,14 @@ class Table:
 
 @dataclass(frozen=True)
 class LabelledSql:
-    """Something that runs, and what it is called in the documentation."""
+    """A statement, and its name in the documentation."""
 
     label: str
     sql: str
 
 
 async def tables(connection: asyncpg.Connection[Any], row_types: Iterable[RowType]) -> list[Table]:
-    """All tables with their writers and readers; indexes without their users."""
+    """All tables with their writers and readers; their indexes do not have users yet."""
     found = await _tables(connection)
     by_name = {table.name: table for table in found}
     texts = [(f"`{query.name}`", query.text) for query in _served()]
@@ -114,7 +114,7 @@ async def tables(connection: asyncpg.Connection[Any], row_types: Iterable[RowTyp
 
 
 async def statements(connection: asyncpg.Connection[Any], row_types: Iterable[RowType]) -> list[LabelledSql]:
-    """Everything whose plan can be asked for."""
+    """All statements that can be explained."""
     found = [
         LabelledSql(f"`{query.name}`", statement_of(query)) for query in _served() if _verb(query) not in UTILITIES
     ]
@@ -146,7 +146,7 @@ async def explain(connection: asyncpg.Connection[Any], asked: Iterable[LabelledS
 
 
 async def foreign_keys(connection: asyncpg.Connection[Any]) -> list[LabelledSql]:
-    """What Postgres looks for when a row that others refer to is deleted."""
+    """The lookups that Postgres runs when a row that others refer to is deleted."""
     return [
         LabelledSql(
             f"deleting from {row['referred']}",
@@ -158,7 +158,7 @@ async def foreign_keys(connection: asyncpg.Connection[Any]) -> list[LabelledSql]
 
 
 async def fill(owner: asyncpg.Connection[Any]) -> None:
-    """Made-up rows, always the same: the plans of empty tables would say nothing."""
+    """Adds generated rows, always the same, because plans for empty tables would be meaningless."""
     await seeds.load(owner, SeedPlan(2_000, 2_000, 50_000, 1, datetime(2026, 1, 1, tzinfo=UTC)))
     await owner.execute(_EVENTS)
 

@@ -95,7 +95,7 @@ async def _pages_of(
         if page["rows"] == page["seen"] < limit:
             return
         after = page["last"]
-        # Rows that do not fit are rendered in vain, so the number of rows is estimated from the last page.
+        # Rows that do not fit would be rendered for nothing, so the number of rows is estimated from the last page.
         limit = min(1 + PAGE_BYTES * page["rows"] // len(page["lines"]), MAX_PAGE_ROWS)
 
 

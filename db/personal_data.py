@@ -61,7 +61,7 @@ READ_BY_PERSON: Mapping[str, Personal] = {
     ),
 }
 
-# People have no grant on these, and a right to what they say.
+# People have no grant on these tables, but a right to their content.
 READ_BY_SERVICE: Mapping[str, Personal] = {
     "public.affiliate_redirects": Personal(
         left_out={"visitor_hash": "of the visitor who followed the link, who is usually another person"},

@@ -30,7 +30,7 @@ _STOP_SECONDS = 60
 
 @dataclass(frozen=True, slots=True)
 class Postmaster:
-    """A running server."""
+    """A running Postgres server."""
 
     process: psutil.Process
     uid: int  # of the user whom it runs as
@@ -45,7 +45,7 @@ class Postmaster:
         return is_private(self.socket_folder, self.uid)
 
     def stop(self) -> None:
-        """Fast but clean; by force when that takes too long."""
+        """Stops it in fast mode, or kills it if that takes too long."""
         for number, patience in ((signal.SIGINT, _STOP_SECONDS), (signal.SIGQUIT, 5), (signal.SIGKILL, 5)):
             try:
                 self.process.send_signal(number)
@@ -75,7 +75,7 @@ def find(data: Path) -> Postmaster | None:
 
 
 def start(data: Path, runs: Programs) -> Postmaster:
-    """Raises ProgramError when it does not become ready."""
+    """Starts a server. Raises ProgramError if it does not become ready."""
     _forget_crashed(data)
     log = data / "log"
     folder = _socket_folder(data, runs)
@@ -103,7 +103,7 @@ def start(data: Path, runs: Programs) -> Postmaster:
 
 
 def _forget_crashed(data: Path) -> None:
-    """Removes what a server left that did not stop in order."""
+    """Removes files of a server that crashed."""
     file = data / "postmaster.pid"
     try:
         number, _, _, _, folder = file.read_text().splitlines()[:5]

@@ -1,7 +1,7 @@
-"""Takes the last release back: sql/rollbacks/<migration>.sql undoes what the migration of that name did.
+"""Rolls the last release back: sql/rollbacks/<migration>.sql undoes the migration of that name.
 
-A release is what one run of `aclue migrate` applied. It goes whole or not at all, in one transaction, and never at the
-price of row level security.
+A release consists of the files that one run of `aclue migrate` applied. It is rolled back in one transaction, as a
+whole or not at all, and only if every table keeps its row level security.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ async def rollback(
 
 
 class _Rehearsed(Exception):
-    """Takes a rehearsal back."""
+    """Rolls a rehearsal back."""
 
 
 async def _losses(connection: asyncpg.Connection[Any], files: list[SqlFile]) -> list[str]:

@@ -1,6 +1,6 @@
-"""Loads made-up people, products and swipes (domain/seeds.py) by COPY, and what follows from them by SQL.
+"""Loads generated people, products and swipes (domain/seeds.py) by COPY, and derives other rows from them by SQL.
 
-One transaction: a seed is there whole or not at all. Each seed is loaded once per database and adds to what is there.
+A seed is loaded in one transaction, once per database, and adds to existing rows.
 """
 
 from __future__ import annotations

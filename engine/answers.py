@@ -45,7 +45,7 @@ class Answer:
 
     @property
     def retry_after(self) -> int | None:
-        """In how many seconds the caller may try again, where an error says so."""
+        """The seconds after which the caller may retry, if an error says so."""
         if not self.errors:
             return None
         return max(error["extensions"].get("retryAfter", 0) for error in self.errors) or None

@@ -1,5 +1,5 @@
-"""Static cost analysis: before a request runs, an upper bound of the values in its response, plus what a mutation is
-given to write. Page sizes multiply at each level. A value is a field or an item of a list; long texts count several
+"""Static cost analysis: an upper bound of the values in a response, plus the size of a mutation's input, before the
+request runs. Page sizes multiply at each level. A value is a field or an item of a list; long texts count several
 times. Objects of the response are counted separately.
 
 A list counts with its maximum length: a page with its size, a list with one item per item of an input with the length
@@ -55,8 +55,8 @@ MAX_DIGITS = 20  # of an integer literal; it is only compared with a page size
 ALIASED_LEAF = 10
 WRITTEN_ITEM = 10  # values that an item of an input list costs
 WRITTEN_BYTES = 100  # bytes of a mutation's input that cost a value
-TOO_MUCH = 100_000  # to be counted any further: it is refused
-# Arguments that say how long a list below their field is: by name, and of `input` the list within it, by field.
+TOO_MUCH = 100_000  # counting stops here, as the request is refused
+# Arguments that bound the length of a list below their field: by name, and for `input` the list within it, by field.
 SIZING_ARGUMENTS = ("first", "last", "ids")
 SIZING_INPUTS = {"recordSwipes": "swipes", "recordEvents": "events", "recordProductViews": "views"}
 # Leaves of up to 50,000 characters: a budget of 15,000 buys 365 of them, 18 MB, or 55 MB at three bytes a character.
@@ -76,8 +76,8 @@ _META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 _Composite = GraphQLObjectType | GraphQLInterfaceType
 
 
-# What some fields take beside the values they answer with, in values: they hash passwords, make rows for somebody
-# unknown, rank a catalogue, search it or count it. A value stands for some 20 us of CPU in the server and in Postgres.
+# Additional cost of fields whose work exceeds the values they return: they hash passwords, create rows for unknown
+# callers, or rank, search or count the catalogue. A value stands for about 20 us of CPU in the server and in Postgres.
 SURCHARGES = {
     ("Mutation", "signIn"): 500,
     ("Mutation", "signUp"): 500,
@@ -94,8 +94,8 @@ SEARCH_ARGUMENT, SEARCH_SURCHARGE = "search", 200
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Upper bounds for a valid operation; `values` includes what it is given to write. `work` is the sum of surcharges:
-    rate limits count it, the limit on the size of a response does not."""
+    """Upper bounds for a valid operation; `values` includes its input. `work` is the sum of surcharges, which count for
+    rate limits, but not for the limit on the size of a response."""
 
     values: int
     objects: int
@@ -256,7 +256,7 @@ class CostCounter:
         self._known: dict[Hashable, Cost] = {}
 
     def count(self, variables: Mapping[str, Any]) -> Cost:
-        """The most that a valid operation may answer with, and what it is given to write."""
+        """Upper bounds of a valid operation's response, including the cost of its input."""
         sizes = self._sizes(variables)
         cost = self._known.get(sizes)
         if cost is None:
@@ -273,7 +273,7 @@ class CostCounter:
         return replace(cost, values=cost.values + self._of_writing(variables)) if self._written else cost
 
     def is_known(self, variables: Mapping[str, Any]) -> bool:
-        """Whether the answer has been counted for these sizes."""
+        """Whether the cost is cached for these list sizes."""
         return bool(self._known) and (not self._sizing or self._sizes(variables) in self._known)
 
     def _sizes(self, variables: Mapping[str, Any]) -> tuple[int | None, ...]:

@@ -34,8 +34,8 @@ from settings import Settings
 
 CACHE_REFUSED = 100  # texts that do not fit, with up to twenty errors each, each of MAX_MESSAGE characters
 _NUMBER_TOO_LONG = re.compile(r", but encountered error 'Exceeds the limit[^']*'; found")  # Python's words, not ours
-# Of all texts together, in units of about a hundred bytes of memory. A character of a text takes one, with its tree; a
-# field of a plan takes twenty, with the statements of its shapes.
+# The maximum weight of all cached documents, in units of about a hundred bytes of memory. A character of a text weighs
+# one, including its AST; a field of a plan weighs twenty, including the statements of its shapes.
 CACHE_WEIGHT = 600_000
 PLANNED_FIELD_WEIGHT = 20
 FIELDS_COUNTED_FOR_A_VALUE = 10
@@ -63,7 +63,7 @@ class Operation:
         self._counter = CostCounter(schema, fragments, node)
 
     def price_of_counting(self, variables: Mapping[str, Any]) -> int:
-        """What is charged before the cost is counted: nothing for sizes that are known."""
+        """The charge for counting the cost: nothing if it is cached for these list sizes."""
         return 0 if self._counter.is_known(variables) else 1 + self._size // FIELDS_COUNTED_FOR_A_VALUE
 
     def cost(self, variables: Mapping[str, Any]) -> Cost:

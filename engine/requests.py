@@ -16,8 +16,8 @@ _NOTHING = Cost(0, 0)
 
 @dataclass(slots=True)
 class Request:
-    """`wants_cost`: the answer says what it was judged to cost; `wants_receipt`: and what it took. `on_accepted` is
-    called once its text is charged and valid."""
+    """`wants_cost`: the answer includes the static cost; `wants_receipt`: and a receipt. `on_accepted` is called once
+    the text has been charged and is valid."""
 
     query: str
     variables: dict[str, Any] | None = None
@@ -28,7 +28,7 @@ class Request:
 
 
 class Prepared:
-    """A request and the operation that it runs: None where it runs none, and `errors` say why."""
+    """A request and the operation that it runs; None if it runs none, and then `errors` say why."""
 
     __slots__ = ("_cost", "document", "errors", "operation", "request")
 
@@ -44,7 +44,7 @@ class Prepared:
 
     @property
     def cost(self) -> Cost:
-        """The most that the answer may hold; counted once, when it is asked for."""
+        """Upper bounds of the answer; counted once, on first use."""
         if self._cost is None:
             operation = self.operation
             self._cost = _NOTHING if operation is None else operation.cost(self.request.variables or {})
@@ -52,12 +52,12 @@ class Prepared:
 
     @property
     def price_of_counting(self) -> int:
-        """What is charged before the cost is counted."""
+        """The charge for counting the cost."""
         return 0 if self.operation is None else self.operation.price_of_counting(self.request.variables or {})
 
     @property
     def price(self) -> int:
-        """What running it is charged against rate limits; 1 where it will not run."""
+        """The charge for running it, against rate limits; 1 if it will not run."""
         cost = self.cost
         return 1 + cost.values + cost.work
 

@@ -19,7 +19,7 @@ from settings import DocumentsMode, Settings, SettingsError
 log = structlog.get_logger("aclue.documents")
 
 CACHE_CHARACTERS = 2_000_000  # characters of all automatically persisted texts together
-ENTRY_LENGTH = 300  # what keeping a text takes beside its characters
+ENTRY_LENGTH = 300  # overhead of a stored text, in characters
 MAX_LOGGED_DOCUMENTS = 1_000  # texts outside the manifest that are logged, once each
 
 
@@ -90,8 +90,8 @@ class TrustedDocuments:
         return found
 
     def registration(self, query: str | None, extensions: Mapping[str, Any] | None) -> Callable[[], None] | None:
-        """What keeps the text of a request under the hash that it gives; None where it registers none. To be called
-        once the text has been charged and found valid. `text` has checked the hash."""
+        """A function that stores the text of a request under its hash; None if the request registers none. Call it once
+        the text has been charged and validated. `text` has checked the hash."""
         persisted = extensions.get("persistedQuery") if extensions else None
         if persisted is None or query is None or self.mode is not DocumentsMode.OPEN:
             return None

@@ -26,7 +26,7 @@ class Context:
     claims: Claims = ANONYMOUS
     caller: Caller = field(default_factory=Caller)
     change: Change | None = None
-    paid: int = 0  # what was charged for it beforehand
+    paid: int = 0  # the price that was charged before it ran
     _busy_seconds: float = 0.0
     _session: Session | None = None
     _finished: bool = False

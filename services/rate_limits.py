@@ -31,10 +31,10 @@ REDIS_TIMEOUT = 0.25  # seconds; a request waits no longer for Redis
 REDIS_PAUSE = 5  # seconds without Redis after it failed
 REDIS_CONNECTIONS = 10  # per process; a burst of requests waits for one of them
 
-# What a request costs is judged before it runs; what it took of Postgres is known afterwards. A value stands for 20 us.
+# The price of a request is estimated before it runs; its time in Postgres is known afterwards. One value: 20 us.
 VALUES_PER_SECOND = 50_000
-FREE_SECONDS = 0.05  # a request that took no longer has paid by its price
-MAX_DEBT_SECONDS = 30  # that a caller may have to wait for the next request, on top of what that costs
+FREE_SECONDS = 0.05  # the price covers requests that take no longer
+MAX_DEBT_SECONDS = 30  # the longest that a debt delays a caller's next request
 
 Charge = tuple[UUID | str, int]  # a bucket's name and capacity
 
@@ -67,7 +67,7 @@ class Buckets:
         return 0
 
     def owe(self, cost: int, charges: Sequence[Charge]) -> None:
-        """Takes a cost that was not known beforehand, also from buckets that do not hold it."""
+        """Charges a cost that was not known beforehand; buckets may go into debt, up to MAX_DEBT_SECONDS."""
         now = self._clock()
         latest = now + PERIOD + MAX_DEBT_SECONDS
         after = [min(latest, max(now, self._full_at.get(name, now)) + cost * PERIOD / size) for name, size in charges]
@@ -116,7 +116,7 @@ class RedisBuckets:
             return 0.0
 
     async def owe(self, cost: int, charges: Sequence[Charge]) -> None:
-        """As Buckets.owe, but no more than the buckets hold."""
+        """Like Buckets.owe, but charges no more than the buckets hold."""
         from limits import RateLimitItemPerMinute
 
         async with asyncio.timeout(REDIS_TIMEOUT):
@@ -160,8 +160,8 @@ class RateLimits:
             await self._charge(cost, self._charges(claims, address))
 
     async def settle(self, claims: Claims, address: str, paid: int, seconds: float) -> None:
-        """Charges what a request took of Postgres beyond its price, where that was more than FREE_SECONDS. Nothing is
-        refused now; the next request may be."""
+        """Charges a request's time in Postgres as far as it exceeds FREE_SECONDS and the price paid. Never refuses; the
+        next request may be refused."""
         owed = int(seconds * VALUES_PER_SECOND) - paid
         if owed <= 0 or claims.role == "service_role":
             return

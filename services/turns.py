@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Sequence
 
 from domain.networks import networks
 
-# Of all connections, what requests of one network, and of one person, may use at once.
+# The shares of all connections that requests of one network, and of one person, may use at once.
 SHARE = 2 / 3
 PERSONAL_SHARE = 1 / 4
 
 
 class Turns:
-    """Per process. Requests of a network, or of a person, that uses its share already wait for each other, in their
-    order, so that some connections are left for everybody else, however long these statements take."""
+    """Per process. Requests of a network or a person whose share is in use wait for each other, first come, first
+    served. So some connections are left for all others, however long these statements take."""
 
     def __init__(self, connections: int) -> None:
         self._limit = max(1, int(connections * SHARE))
@@ -25,8 +25,8 @@ class Turns:
         self._waiting: dict[str, deque[asyncio.Future[None]]] = {}
 
     def take(self, address: str, person: str | None) -> Awaitable[None] | None:
-        """Takes a turn of the person, if there is one, and of each of this address's networks; to be given back by
-        `leave`. Where one of them has none, it is to be awaited."""
+        """Takes a turn of the person, if any, and of each network of this address; `leave` gives them back. Returns
+        None, or an awaitable if one of them has no turn left."""
         running, names = self._running, _names(address)
         own = running.get(person, 0) if person is not None else 0
         if own >= self._personal_limit or any(running.get(name, 0) >= self._limit for name in names):
@@ -76,7 +76,7 @@ class Turns:
             raise
 
     def _leave(self, name: str) -> None:
-        """Hands the turn to the request that has waited longest, if one waits."""
+        """Hands the turn to the request that has waited longest, if any."""
         waiting = self._waiting.get(name)
         while waiting:
             waiter = waiting.popleft()

@@ -1,2 +1,2 @@
-"""How requests come in and answers go out: GraphQL over HTTP. What is asked, and who asks, is decided here; what is
-answered is the engine's."""
+"""GraphQL over HTTP, WebSockets and server-sent events; exports, links and pages. Transports turn messages into
+requests and identify the caller; the engine answers them."""

@@ -10,17 +10,17 @@ from collections.abc import Iterator
 from domain.errors import Overloaded
 from domain.networks import networks
 
-SHARES = 4  # no network holds more than one of so many parts
+SHARES = 4  # a network may hold 1/SHARES of all bytes
 STEP_BYTES = 16_384  # reserved at a time
 
 
 class Bodies:
-    """The bytes of all bodies that this process is receiving, `limit` at most. A network (an IPv6 /48, an IPv4 address)
-    has a part of them, though always room for one body.
+    """Limits the bytes of all bodies that this process is receiving to `limit`. A network (an IPv6 /48, an IPv4
+    address) may hold a share of them, but at least one body.
 
-    A body counts by what has arrived of it, in whole steps: what a client declares costs it nothing. Where room runs
-    out, networks share it evenly: the oldest body of the network that holds the most gives way. Nobody needs to take
-    long over a body, so the newcomer wins a tie.
+    Received bytes count, rounded up to whole steps; a declared length does not. At the limit, networks share the memory
+    evenly: the oldest body of the network that holds the most is dropped. In a tie the new body wins, as no client
+    needs long to send one.
     """
 
     def __init__(self, limit: int, max_body_bytes: int) -> None:
@@ -33,8 +33,8 @@ class Bodies:
 
     @contextlib.contextmanager
     def receiving(self, address: str) -> Iterator[Reservation]:
-        """Room for a body that the current task receives. Raises Overloaded if the body gave way to another: the task
-        was cancelled for that."""
+        """Reserves memory for a body that the current task receives. Raises Overloaded if the body is dropped in favour
+        of another one, for which the task is cancelled."""
         reservation = Reservation(self, address)
         try:
             yield reservation
@@ -47,7 +47,7 @@ class Bodies:
             self.release(reservation)
 
     def add(self, reservation: Reservation, size: int) -> None:
-        """So much more for this body. Raises Overloaded where nothing gives way to it."""
+        """Adds bytes to a body's reservation. Raises Overloaded if no other body can be dropped for it."""
         network = reservation.network
         while self._held[network] + size > self._network_limit:
             self._make_room(reservation, size, network)
@@ -60,7 +60,7 @@ class Bodies:
 
     def release(self, reservation: Reservation) -> None:
         if reservation not in self._open:
-            return  # it holds nothing, or nothing any more
+            return  # empty, or released before
         del self._open[reservation]
         self.total -= reservation.size
         self._held[reservation.network] -= reservation.size
@@ -68,7 +68,7 @@ class Bodies:
             del self._held[reservation.network]
 
     def _make_room(self, newcomer: Reservation, size: int, within: str | None = None) -> None:
-        """Ends the oldest body of the network that holds the most, or of this network."""
+        """Drops the oldest body of the network that holds the most, or of the network `within`."""
         would_hold = self._held[newcomer.network] + size
 
         def share(other: Reservation) -> int:
@@ -97,12 +97,12 @@ class Reservation:
         self.is_displaced = False
 
     def grow(self, size: int) -> None:
-        """Makes it large enough for so many bytes. Raises Overloaded."""
+        """Extends it to this many bytes. Raises Overloaded."""
         if size > self.size:
             self._bodies.add(self, _in_steps(size) - self.size)
 
     def displace(self) -> None:
-        """Ends the body, which is being waited for."""
+        """Drops the body: cancels the task that receives it."""
         self.is_displaced = True
         self.task.cancel()
 

@@ -1,4 +1,4 @@
-"""Open connections: how many a process has at most, how many of them one network has, and which of them give way."""
+"""Limits on open connections, in total and per network, and which connections are closed to make room for others."""
 
 from __future__ import annotations
 
@@ -14,37 +14,38 @@ from settings import Settings
 NETWORK_SHARE = 4  # by default a network may have 1/NETWORK_SHARE of all connections
 SITE_SHARE = 2  # a wider network, an IPv6 /48, may have 1/SITE_SHARE
 
-CROWDED_SHARE = 0.75  # of the places; beyond it connections that do nothing are closed early
-CROWDED_SECONDS = 5.0  # between two looks; a connection that is idle at both is closed
+CROWDED_SHARE = 0.75  # of all places; above it, idle connections are closed early
+CROWDED_SECONDS = 5.0  # between two checks; a connection that is idle at both is closed
 
 
 class Connection(Protocol):
-    """What gives way, and when. Hashable by identity."""
+    """A connection that can be closed to make room. Hashable by identity."""
 
     @property
     def cycle(self) -> Any:
-        """Its latest request; each has one of its own."""
+        """Its latest request; a new object for each request."""
 
     def is_idle(self) -> bool:
-        """Whether no request is there, complete or with complete headers, and nothing is being sent."""
+        """Whether it has no request with complete headers, and nothing to send."""
 
     def is_held_up(self) -> bool:
-        """Whether it waits for its client: for the rest of a body, or to take an answer."""
+        """Whether it waits for its client to send the rest of a body, or to read a response."""
 
     def give_way(self) -> None:
         """Closes it."""
 
 
 class Connections:
-    """Counts open connections. Peers in `trusted` networks are proxies, which speak for many: they count towards the
-    total alone, and so do peers without an address (Unix sockets).
+    """Counts open connections. Peers in `trusted` networks are proxies, which serve many clients: they count towards
+    the total only, like peers without an address (Unix sockets).
 
-    Where places run out, networks share them evenly: a newcomer takes the place of a connection of the network that
-    holds the most, if that is more than the newcomer's own would and the connection waits for its client. While most
-    places are taken, idle connections are closed early. Those of proxies are neither displaced nor closed early.
+    When all places are taken, networks share them evenly: a new connection displaces one of the network that holds the
+    most, if that is more than the new connection's own network would hold, and if the displaced one waits for its
+    client. While most places are taken, idle connections are closed early. Those of proxies are never displaced or
+    closed early.
 
-    A connection costs an entry for each of its networks, and its requests nothing: who is idle is found out when it
-    matters.
+    A connection costs an entry per network, its requests nothing: which connections are idle is determined only when
+    places run out.
     """
 
     def __init__(self, limit: int, network_limit: int, trusted: Sequence[IPv4Network | IPv6Network] = ()) -> None:
@@ -54,7 +55,7 @@ class Connections:
         self._open: dict[Connection, tuple[Network, ...]] = {}
         self._held: dict[Network, dict[Connection, None]] = {}  # those that are open longest stand first
         self._by_share: dict[int, dict[Network, None]] = {}
-        self._idle: dict[Connection, Any] = {}  # at the last look, and after which request
+        self._idle: dict[Connection, Any] = {}  # at the last check, with their latest request
         self._looks_in: asyncio.AbstractEventLoop | None = None
 
     @property
@@ -63,13 +64,13 @@ class Connections:
 
     @classmethod
     def of(cls, settings: Settings) -> Connections:
-        """As the settings say."""
+        """With the limits of the settings."""
         limit = max_connections(settings)
         network_limit = settings.max_connections_per_address or max(1, limit // NETWORK_SHARE)
         return cls(limit, network_limit, settings.trusted_networks)
 
     def enter(self, address: str, connection: Connection) -> bool:
-        """Whether there is a place for the connection, which it has until `leave`."""
+        """Takes a place for the connection, which keeps it until `leave`. False if there is none."""
         its_networks = () if self._is_proxy(address) else networks(address)
         if any(len(self._held.get(each, ())) >= self._limit_of(each) for each in its_networks):
             return False
@@ -92,8 +93,8 @@ class Connections:
                 del self._held[each]
 
     def _make_room(self, newcomers: Sequence[Network]) -> bool:
-        """Closes a connection of the network that holds the most: the oldest idle one, or else the oldest that is held
-        up. Where it has neither, the next network is looked at."""
+        """Closes a connection of the network that holds the most: the oldest idle one, else the oldest that is held up;
+        if it has neither, one of the next network. False if no connection can be closed."""
         would_hold = max((_share(each, len(self._held.get(each, ())) + 1) for each in newcomers), default=0)
         for share in sorted(self._by_share, reverse=True):
             if share <= would_hold:
@@ -109,7 +110,7 @@ class Connections:
         return False
 
     def _rank(self, network: Network, before: int, after: int) -> None:
-        """Notes how many it holds, so that no newcomer has to compare all networks."""
+        """Updates the index of networks by share, so that making room need not compare all networks."""
         old, new = _share(network, before), _share(network, after)
         if old == new:
             return
@@ -131,7 +132,7 @@ class Connections:
         return self.total > self._limit * CROWDED_SHARE
 
     def _look(self) -> None:
-        """Closes those that were idle at the last look and have had no request since."""
+        """Closes connections that were idle at the last check and have had no request since."""
         self._looks_in = None
         before, self._idle = self._idle, {}
         if not self._is_crowded():
@@ -152,13 +153,13 @@ class Connections:
 
 
 def max_connections(settings: Settings) -> int:
-    """How many may be open at once. A quarter of the files that the process may open is left to the database, the log
-    and the rest."""
+    """The maximum number of open connections. A quarter of the process's file descriptors is left for everything
+    else."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     available = max(1, files - files // 4)
     return min(settings.max_connections or available, available)
 
 
 def _share(network: Network, held: int) -> int:
-    """What so many connections are for a network, as those of a household."""
+    """The number of connections divided by the network's factor, so that networks of different sizes are comparable."""
     return -(-held // network.factor)

@@ -111,8 +111,8 @@ class GraphQL:
             watch.over()
 
     async def _charging(self, scope: Scope, watch: Watch, body: _Body | None, doing: Awaitable[None]) -> None:
-        """Does this, and charges what is refused before its caller was: to the address, for what was read in vain.
-        Raises RateLimited in place of the refusal where the address has nothing left."""
+        """Awaits `doing`; if it refuses the request before its caller was charged, charges the address for the bytes
+        received. Raises RateLimited instead of the refusal if the address's limit is used up."""
         try:
             await doing
         except (BadRequest, DocumentRefused, Unauthenticated):

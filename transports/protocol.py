@@ -233,13 +233,13 @@ class BoundedProtocol(HttpToolsProtocol):
             self._drop_body()
 
     def is_idle(self) -> bool:
-        """For Connections: whether nothing is due, before a request or within its head."""
+        """For Connections: whether it waits for a request, or for the rest of a head."""
         is_answered = self.cycle is None or self.cycle.response_complete
         return is_answered and (self._is_in_head or self._is_between) and not self._is_sending()
 
     def is_held_up(self) -> bool:
-        """For Connections: whether the next step is the client's, which has to send the rest of a body, or to take what
-        was sent. Other requests may wait behind this one."""
+        """For Connections: whether it waits for the client to send the rest of a body, or to read the response. Other
+        requests may be pipelined behind this one."""
         return self._awaits_body() or self._is_sending()
 
     def give_way(self) -> None:
@@ -255,7 +255,7 @@ class BoundedProtocol(HttpToolsProtocol):
         return self.cycle is not None and self.cycle.more_body and not self.pipeline
 
     def _is_sending(self) -> bool:
-        """Whether the client still has something to take, or the connection is being closed."""
+        """Whether the client has not read everything yet, or the connection is being closed."""
         return self.transport.is_closing() or self.transport.get_write_buffer_size() > 0
 
     def _may_upgrade(self) -> bool:

@@ -1,4 +1,4 @@
-"""Parses bodies and query strings into requests, or refuses them before anything is looked up."""
+"""Parses bodies and query strings into requests, and charges their callers."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class BadRequest(Exception):
 
 
 async def charge_bytes(services: Services, address: str, size: int) -> None:
-    """Charges an address for so many bytes, when nothing else is known about their sender. Raises RateLimited."""
+    """Charges an address for bytes whose sender is not authenticated. Raises RateLimited."""
     await services.rate_limits.take_address(address, price_of_bytes(size))
 
 
@@ -63,7 +63,7 @@ async def prepare(engine: Engine, services: Services, claims: Claims, address: s
         await services.rate_limits.take(claims, address, reading)
     prepared = engine.prepare(request)
     if reading:
-        await asyncio.sleep(0)  # a long text is read, and planned, in hundredths of a second each: others in between
+        await asyncio.sleep(0)  # parsing and planning a long text take hundredths of a second each: yield in between
     counting = prepared.price_of_counting
     if counting:
         await services.rate_limits.take(claims, address, counting)

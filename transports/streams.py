@@ -88,7 +88,7 @@ class Streams:
         self.services = services
         self.event_slots = asyncio.Semaphore(EVENTS_AT_ONCE)
         self.is_stopping = False
-        # Streams give way to no request: half of the connections are left for those.
+        # Requests cannot displace streams, so half of the connections are reserved for them.
         self._max_streams = max(1, max_connections(settings) // 2)
         self._open: dict[Stream, None] = {}  # those that are open longest stand first
         self._unknown: dict[Stream, None] = {}  # those of them without a person
@@ -275,7 +275,7 @@ class Stream:
         await self._services.rate_limits.take(self.claims, self._caller.address, cost)
 
     async def _pay(self, price: int) -> None:
-        """Charges for an event, as soon as the limits allow it: of a state only the latest counts by then."""
+        """Charges for an event, waiting until the limits allow it. Meanwhile changes of a state are coalesced."""
         while True:
             try:
                 return await self.charge(price)

@@ -31,7 +31,7 @@ def summary(results: Iterable[Result]) -> str:
 
 
 def print_table(results: Sequence[Result]) -> None:
-    """Every check with its outcome; what failed with its faults and how to mend them; the counts last."""
+    """Prints each check with its outcome, failed ones with their faults and a hint for fixing them; then the counts."""
     console = Console(highlight=False)
     table = Table("check", "proves that", "", "ms", box=None, pad_edge=False)
     for previous, result in zip((None, *results), results, strict=False):

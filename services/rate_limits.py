@@ -160,8 +160,8 @@ class RateLimits:
             await self._charge(cost, self._charges(claims, address))
 
     async def settle(self, claims: Claims, address: str, paid: int, seconds: float) -> None:
-        """Charges a request's time in Postgres as far as it exceeds FREE_SECONDS and the price paid. Never refuses; the
-        next request may be refused."""
+        """Charges a request's time in Postgres beyond the price paid, for requests that took more than FREE_SECONDS.
+        Refuses nothing itself; the next request may be refused."""
         owed = int(seconds * VALUES_PER_SECOND) - paid
         if owed <= 0 or claims.role == "service_role":
             return

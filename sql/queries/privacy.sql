@@ -27,7 +27,8 @@ insert into public.erasure_tombstones (subject_hash, erased_at) values (:subject
 on conflict (subject_hash) do nothing
 
 -- name: purge_views(days, maximum)
--- This and what follows: as the owner, up to so many rows at once; how many went.
+-- This and those below: as the owner; deletes up to so many rows and returns how many. The statements stay written out,
+-- because docs/schema.md and the checks on rows of people read them.
 select private.purge_partitioned('product_views', :days::int, :maximum::int)
 
 -- name: purge_events(days, maximum)

@@ -70,7 +70,7 @@ class AuthPayload:
     user_errors: list[UserError] = user_errors()
 
 
-@strawberry.type(description="What came of signing out.")
+@strawberry.type(description="The outcome of signing out.")
 class SignOutPayload:
     signed_out: bool = strawberry.field(default=False, description="False when the session was over already.")
     user_errors: list[UserError] = user_errors()
@@ -82,7 +82,7 @@ class ChangePasswordInput:
     new_password: str = strawberry.field(description="8 to 1,024 characters, counted in NFKC.")
 
 
-@strawberry.type(description="What came of changing the password.")
+@strawberry.type(description="The outcome of changing the password.")
 class ChangePasswordPayload:
     profile: Reference[Profile] | None = strawberry.field(
         graphql_type=Profile | None, default=None, description="Whose password it is."

@@ -53,7 +53,7 @@ class AffiliateClickInput:
     )
 
 
-@strawberry.type(description="What came of asking for a link.")
+@strawberry.type(description="The outcome of asking for a link.")
 class AffiliateClickPayload:
     click: Reference[AffiliateClick] | None = strawberry.field(
         graphql_type=AffiliateClick | None, default=None, description="With the URL to send the browser to."

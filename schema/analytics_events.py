@@ -36,7 +36,7 @@ class RecordEventsInput:
     )
 
 
-@strawberry.type(description="What came of recording events.")
+@strawberry.type(description="The outcome of recording events.")
 class RecordEventsPayload:
     recorded: int = strawberry.field(default=0, description="How many were new.")
     user_errors: list[UserError] = strawberry.field(

@@ -62,7 +62,7 @@ class UpdateConsentsInput:
     policy_version: str = strawberry.field(description="Of the policy that was shown, 1 to 50 characters.")
 
 
-@strawberry.type(description="What came of deciding.")
+@strawberry.type(description="The outcome of deciding.")
 class UpdateConsentsPayload:
     profile: Reference[Profile] | None = strawberry.field(
         graphql_type=Annotated["Profile", strawberry.lazy("schema.profiles")] | None,

@@ -23,7 +23,7 @@ class ExportMyDataInput:
     )
 
 
-@strawberry.type(description="What came of asking for one's data.")
+@strawberry.type(description="The outcome of asking for one's data.")
 class ExportMyDataPayload:
     url: str | None = strawberry.field(
         default=None,

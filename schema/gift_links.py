@@ -66,7 +66,7 @@ class RevokeGiftLinkInput:
     gift_link_id: strawberry.ID = strawberry.field(description="Which link.")
 
 
-@strawberry.type(description="What came of making or revoking a gift link.")
+@strawberry.type(description="The outcome of making or revoking a gift link.")
 class GiftLinkPayload:
     gift_link: Reference[GiftLink] | None = strawberry.field(
         graphql_type=GiftLink | None, default=None, description="As it is now."

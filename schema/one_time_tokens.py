@@ -25,12 +25,12 @@ class ResetPasswordInput:
     new_password: str = strawberry.field(description="8 to 1,024 characters, counted in NFKC.")
 
 
-@strawberry.type(description="What came of choosing a new password.")
+@strawberry.type(description="The outcome of choosing a new password.")
 class ResetPasswordPayload:
     user_errors: list[UserError] = user_errors()
 
 
-@strawberry.type(description="What came of asking for a mail.")
+@strawberry.type(description="The outcome of asking for a mail.")
 class RequestEmailVerificationPayload:
     user_errors: list[UserError] = user_errors()
 
@@ -40,7 +40,7 @@ class VerifyEmailInput:
     token: str = strawberry.field(description="From the mail; it works once.")
 
 
-@strawberry.type(description="What came of verifying an e-mail.")
+@strawberry.type(description="The outcome of verifying an e-mail.")
 class VerifyEmailPayload:
     password_reset_required: bool = strawberry.field(
         default=False,

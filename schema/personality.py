@@ -169,7 +169,7 @@ class SubmitQuizInput:
     )
 
 
-@strawberry.type(description="What came of a quiz.")
+@strawberry.type(description="The outcome of a quiz.")
 class SubmitQuizPayload:
     personality: Reference[PersonalityProfile] | None = strawberry.field(
         graphql_type=PersonalityProfile | None, default=None, description="As it is now."

@@ -20,7 +20,7 @@ class DeleteMyAccountInput:
     )
 
 
-@strawberry.type(description="What came of deleting an account.")
+@strawberry.type(description="The outcome of deleting an account.")
 class DeleteMyAccountPayload:
     deleted: bool = strawberry.field(default=False, description="Whether all data was deleted.")
     log_in_deleted: bool = strawberry.field(

@@ -33,7 +33,7 @@ class RecordProductViewsInput:
     )
 
 
-@strawberry.type(description="What came of recording views.")
+@strawberry.type(description="The outcome of recording views.")
 class RecordProductViewsPayload:
     recorded: int = strawberry.field(default=0, description="How many were new; none after analytics were withdrawn.")
     user_errors: list[UserError] = strawberry.field(

@@ -259,7 +259,7 @@ class UpdateProductInput:
     is_active: bool | None = strawberry.field(default=None, description="False takes it out of the catalogue.")
 
 
-@strawberry.type(description="What came of writing a product.")
+@strawberry.type(description="The outcome of writing a product.")
 class ProductPayload:
     product: Reference[Product] | None = strawberry.field(
         graphql_type=Product | None, default=None, description="As it is now."

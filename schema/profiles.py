@@ -148,7 +148,7 @@ class UpdateProfileInput:
     )
 
 
-@strawberry.type(description="What came of changing a profile.")
+@strawberry.type(description="The outcome of changing a profile.")
 class UpdateProfilePayload:
     profile: Reference[Profile] | None = strawberry.field(
         graphql_type=Profile | None, default=None, description="As it is now."

@@ -199,7 +199,7 @@ class RecommendationFeedbackInput:
     comment: str | None = strawberry.field(default=None, description="At most 2,000 characters.")
 
 
-@strawberry.type(description="What came of feedback.")
+@strawberry.type(description="The outcome of feedback.")
 class RecommendationFeedbackPayload:
     recommendation: Recommendation | None = strawberry.field(default=None, description="What it was about.")
     user_errors: list[UserError] = user_errors()

@@ -62,7 +62,7 @@ class RemoveTotpInput:
     factor_id: strawberry.ID = strawberry.field(description="Which factor.")
 
 
-@strawberry.type(description="What came of taking a second factor away.")
+@strawberry.type(description="The outcome of taking a second factor away.")
 class RemoveTotpPayload:
     profile: Reference[Profile] | None = strawberry.field(
         graphql_type=Profile | None, default=None, description="Whose it was."

@@ -44,7 +44,7 @@ class RevokeSessionInput:
     session_id: strawberry.ID = strawberry.field(description="One of the caller's own.")
 
 
-@strawberry.type(description="What came of ending a session.")
+@strawberry.type(description="The outcome of ending a session.")
 class RevokeSessionPayload:
     session: Reference[Session] | None = strawberry.field(
         graphql_type=Session | None, default=None, description="As it is now."
@@ -52,7 +52,7 @@ class RevokeSessionPayload:
     user_errors: list[UserError] = user_errors()
 
 
-@strawberry.type(description="What came of ending the other sessions.")
+@strawberry.type(description="The outcome of ending the other sessions.")
 class RevokeOtherSessionsPayload:
     revoked: int = strawberry.field(default=0, description="How many have ended.")
     user_errors: list[UserError] = user_errors()

@@ -69,7 +69,7 @@ class SwipeInput:
         )
 
 
-@strawberry.type(description="What came of a swipe.")
+@strawberry.type(description="The outcome of a swipe.")
 class RecordSwipePayload:
     swipe: Reference[Swipe] | None = strawberry.field(graphql_type=Swipe | None, default=None, description="As stored.")
     preferences: Reference[Preferences] | None = strawberry.field(
@@ -83,13 +83,13 @@ class RecordSwipesInput:
     swipes: list[SwipeInput] = strawberry.field(description="At most 100, oldest first.")
 
 
-@strawberry.type(description="What came of one of several swipes.")
+@strawberry.type(description="The outcome of one of several swipes.")
 class SwipeResult:
     swipe: Reference[Swipe] | None = strawberry.field(graphql_type=Swipe | None, default=None, description="As stored.")
     user_errors: list[UserError] = user_errors()
 
 
-@strawberry.type(description="What came of several swipes; those that can be stored are.")
+@strawberry.type(description="The outcome of several swipes; those that can be stored are.")
 class RecordSwipesPayload:
     results: list[SwipeResult] = strawberry.field(
         default_factory=list, description="One per swipe, in the order given."
@@ -105,7 +105,7 @@ class UndoSwipeInput:
     swipe_id: strawberry.ID = strawberry.field(description="One of the caller's own.")
 
 
-@strawberry.type(description="What came of taking a swipe back.")
+@strawberry.type(description="The outcome of taking a swipe back.")
 class UndoSwipePayload:
     undone_swipe_id: strawberry.ID | None = strawberry.field(default=None, description="The swipe taken back.")
     preferences: Reference[Preferences] | None = strawberry.field(

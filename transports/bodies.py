@@ -83,7 +83,7 @@ class Bodies:
 
 
 class Reservation:
-    """The bytes that one body holds."""
+    """The bytes reserved for one body."""
 
     __slots__ = ("_bodies", "is_displaced", "network", "size", "task")
 

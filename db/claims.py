@@ -57,18 +57,16 @@ class Claims:
     aal: str = "aal1"
     signed_in_at: int | None = None
     raw: str = field(default='{"role":"anon"}', repr=False)
+    # The person's id as text, empty without one: rendered once, as each request needs it several times.
+    subject_text: str = field(init=False, repr=False, compare=False)
     # The first three parameters of APPLY, encoded once: with CLAIMS_MODE=pipelined every query sends them.
     parameters: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
             raise ValueError(f"role {self.role!r} is not one of {sorted(ROLES)}")
+        object.__setattr__(self, "subject_text", str(self.subject) if self.subject else "")
         object.__setattr__(self, "parameters", text_parameters(self.role, self.raw, self.subject_text))
-
-    @property
-    def subject_text(self) -> str:
-        """The person's id as text; empty without one."""
-        return str(self.subject) if self.subject else ""
 
     @classmethod
     def from_payload(cls, payload: dict[str, Any]) -> Claims:

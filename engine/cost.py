@@ -251,6 +251,8 @@ class CostCounter:
             for node in selections_within(selections)
             if isinstance(node, FieldNode) and (found := _sizing(node))
         }
+        # The sizes of most operations are literals: the same for each request.
+        self._fixed_sizes = self._sizes_of({}) if self._are_sizes_fixed() else None
         is_mutation = operation.operation is OperationType.MUTATION
         self._written = self._root_arguments() if is_mutation else []
         self._known: dict[Hashable, Cost] = {}
@@ -258,25 +260,39 @@ class CostCounter:
     def count(self, variables: Mapping[str, Any]) -> Cost:
         """Upper bounds of a valid operation's response, including the cost of its input."""
         sizes = self._sizes(variables)
-        cost = self._known.get(sizes)
-        if cost is None:
-            if len(self._known) >= CACHE_COUNTS:
-                self._known.clear()
-            given = dict(zip(self._sizing, sizes, strict=True))
-            root = self._schema.get_root_type(self._operation.operation)
-            count = partial(_Counter, self._schema, self._fragments, given)
-            values, objects, work = (
-                counter.count(self._operation.selection_set, root)
-                for counter in (count(leaf=1, composite=1), count(composite=1), count(surcharge=1))
-            )
-            cost = self._known[sizes] = Cost(values, objects, work)
+        counted = self._known.get(sizes)
+        return self._with_writing(self._count(sizes) if counted is None else counted, variables)
+
+    def known(self, variables: Mapping[str, Any]) -> Cost | None:
+        """The same where it has been counted for these sizes; else None."""
+        if not self._known:
+            return None
+        counted = self._known.get(self._sizes(variables))
+        return None if counted is None else self._with_writing(counted, variables)
+
+    def _count(self, sizes: tuple[int | None, ...]) -> Cost:
+        if len(self._known) >= CACHE_COUNTS:
+            self._known.clear()
+        given = dict(zip(self._sizing, sizes, strict=True))
+        root = self._schema.get_root_type(self._operation.operation)
+        count = partial(_Counter, self._schema, self._fragments, given)
+        values, objects, work = (
+            counter.count(self._operation.selection_set, root)
+            for counter in (count(leaf=1, composite=1), count(composite=1), count(surcharge=1))
+        )
+        cost = self._known[sizes] = Cost(values, objects, work)
+        return cost
+
+    def _with_writing(self, cost: Cost, variables: Mapping[str, Any]) -> Cost:
         return replace(cost, values=cost.values + self._of_writing(variables)) if self._written else cost
 
-    def is_known(self, variables: Mapping[str, Any]) -> bool:
-        """Whether the cost is cached for these list sizes."""
-        return bool(self._known) and (not self._sizing or self._sizes(variables) in self._known)
-
     def _sizes(self, variables: Mapping[str, Any]) -> tuple[int | None, ...]:
+        return self._sizes_of(variables) if self._fixed_sizes is None else self._fixed_sizes
+
+    def _are_sizes_fixed(self) -> bool:
+        return not any(_is_variable(node, path) for found in self._sizing.values() for node, path in found)
+
+    def _sizes_of(self, variables: Mapping[str, Any]) -> tuple[int | None, ...]:
         return tuple([self._size(found, variables) for found in self._sizing.values()])
 
     def _size(self, found: list[tuple[ValueNode, tuple[str, ...]]], variables: Mapping[str, Any]) -> int | None:
@@ -345,6 +361,13 @@ def _sizing(node: FieldNode) -> list[tuple[ValueNode, tuple[str, ...]]]:
         elif argument.name.value == "input" and node.name.value in SIZING_INPUTS:
             found.append((argument.value, (SIZING_INPUTS[node.name.value],)))
     return found
+
+
+def _is_variable(node: ValueNode, path: tuple[str, ...]) -> bool:
+    """Whether a variable decides the size at a path within a value."""
+    if path and isinstance(node, ObjectValueNode):
+        return any(_is_variable(member.value, path[1:]) for member in node.fields if member.name.value == path[0])
+    return isinstance(node, VariableNode)
 
 
 def _size_at(value: Any, path: tuple[str, ...]) -> int | None:

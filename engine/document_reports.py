@@ -64,7 +64,7 @@ def report(engine: Engine, document: TrustedDocument) -> list[Report]:
 def _cost(operation: Operation) -> int:
     """The cost with the largest pages that variables can ask for."""
     definitions = operation.node.variable_definitions or ()
-    return operation.cost({each.variable.name.value: _largest(each.type) for each in definitions}).values
+    return operation.costs.count({each.variable.name.value: _largest(each.type) for each in definitions}).values
 
 
 def _largest(type_: TypeNode) -> Any:

@@ -7,7 +7,6 @@ import re
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -22,7 +21,7 @@ from graphql import (
 
 from engine import limits
 from engine.caching import is_public
-from engine.cost import Cost, CostCounter
+from engine.cost import CostCounter
 from engine.errors import MAX_LOCATIONS, code_of, shortened
 from engine.limits import measure_size
 from engine.root_fields import root_fields
@@ -55,20 +54,13 @@ class Operation:
         fragments = fragments_of(tree)
         self.node = node
         self.variables = Variables(schema, coercions, node)
-        self._size = measure_size(node, fragments)[0]
-        self.plans = OperationPlans(schema, fields, node, fragments, self._size)
+        size = measure_size(node, fragments)[0]
+        self.plans = OperationPlans(schema, fields, node, fragments, size)
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
-        self._counter = CostCounter(schema, fragments, node)
-
-    def price_of_counting(self, variables: Mapping[str, Any]) -> int:
-        """The charge for counting the cost: nothing if it is cached for these list sizes."""
-        return 0 if self._counter.is_known(variables) else 1 + self._size // FIELDS_COUNTED_FOR_A_VALUE
-
-    def cost(self, variables: Mapping[str, Any]) -> Cost:
-        """Upper bounds of the response to these variables."""
-        return self._counter.count(variables)
+        self.costs = CostCounter(schema, fragments, node)
+        self.price_of_counting = 1 + size // FIELDS_COUNTED_FOR_A_VALUE  # charged before the cost is counted
 
 
 @dataclass(slots=True)

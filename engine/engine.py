@@ -44,13 +44,18 @@ class Engine:
         """The operations of a text, or its errors."""
         return self._documents.get(text)
 
+    def known(self, text: str) -> Document | None:
+        """The cached document of a text, or None."""
+        return self._documents.known(text)
+
     def price_of_reading(self, text: str) -> int:
         """The charge for parsing and validating a text: none if it is cached."""
-        return 0 if self._documents.known(text) is not None else 1 + len(text) // 2
+        return 0 if self.known(text) is not None else 1 + len(text) // 2
 
-    def prepare(self, request: Request) -> Prepared:
-        """Parses the request's document and selects the operation to run. Never raises for invalid input."""
-        return Prepared(request, self._documents.get(request.query))
+    def prepare(self, request: Request, document: Document | None = None) -> Prepared:
+        """Parses the request's document, unless it is given, and selects the operation to run. Never raises for invalid
+        input."""
+        return Prepared(request, self._documents.get(request.query) if document is None else document)
 
     async def answer(self, prepared: Prepared, context: Context, request_id: str) -> Answer:
         """Runs a request; for a subscription one event, the context's change. Never raises for invalid input."""
@@ -59,8 +64,9 @@ class Engine:
             return refused(prepared.errors, context, request_id)
         document.requests += 1
         receipt = Receipt() if request.wants_receipt else None
-        if self._exceeds_limits(prepared.cost):
-            answer = refused((self._cost_error(prepared.cost),), context, request_id)
+        cost, settings = prepared.cost, self._settings
+        if cost.values > settings.max_cost or cost.objects > settings.max_result_objects:
+            answer = refused((self._cost_error(cost),), context, request_id)
         elif context.change is None and prepared.kind is OperationType.SUBSCRIPTION:
             answer = refused((_NO_STREAM,), context, request_id)
             answer.subscribes_to = next(iter(operation.root_fields.values()))  # validation allows only one
@@ -83,9 +89,6 @@ class Engine:
                 cost, context.claims.role, path, answer.fallback, is_known_document=is_known
             )
         answer.extensions = extensions
-
-    def _exceeds_limits(self, cost: Cost) -> bool:
-        return cost.values > self._settings.max_cost or cost.objects > self._settings.max_result_objects
 
     def _cost_error(self, cost: Cost) -> GraphQLError:
         if cost.objects > self._settings.max_result_objects:

@@ -47,13 +47,19 @@ class Prepared:
         """Upper bounds of the answer; counted once, on first use."""
         if self._cost is None:
             operation = self.operation
-            self._cost = _NOTHING if operation is None else operation.cost(self.request.variables or {})
+            self._cost = _NOTHING if operation is None else operation.costs.count(self.request.variables or {})
         return self._cost
 
     @property
     def price_of_counting(self) -> int:
-        """The charge for counting the cost."""
-        return 0 if self.operation is None else self.operation.price_of_counting(self.request.variables or {})
+        """What is charged before the cost is counted: nothing for sizes that are known, as they are in most requests.
+        What is known is kept as the cost."""
+        operation = self.operation
+        if operation is None:
+            return 0
+        if self._cost is None:
+            self._cost = operation.costs.known(self.request.variables or {})
+        return operation.price_of_counting if self._cost is None else 0
 
     @property
     def price(self) -> int:

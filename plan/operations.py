@@ -21,7 +21,7 @@ from plan.errors import NotPlanned
 from plan.fields import Fields, Resolver
 from plan.selections import Selections, condition_variables
 from plan.templates import Template, members
-from plan.values import Get, Run, Value, await_if_awaitable
+from plan.values import Get, Run, Value, is_awaited
 
 MAX_VARIANTS = 32
 MAX_PLANNED_FIELDS = 4_000  # over all variants of an operation
@@ -55,7 +55,9 @@ class OperationPlan:
         """Renders each root field as JSON. Raises Mismatch, or what a resolver or Postgres raised."""
         rendered: list[str] = []
         for number, root in enumerate(self.roots, 1):
-            value = await await_if_awaitable(root.get(run, None))
+            value = root.get(run, None)
+            if is_awaited(type(value)):
+                value = await value
             rendered += await root.value.render(run, [value], is_last=number == len(self.roots))
         return rendered
 

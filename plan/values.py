@@ -192,22 +192,22 @@ class Object(Value):
 async def gather_awaitables(values: Sequence[Any]) -> list[Any]:
     """Awaits the awaitables among the values, concurrently, so that DataLoaders batch them; other values and sources
     stay unchanged. Raises what the first failing one raises."""
-    waiting = [value for value in values if _is_awaited(type(value))]
+    waiting = [value for value in values if is_awaited(type(value))]
     if not waiting:
         return list(values)
     results = iter(await asyncio.gather(*waiting))
-    return [next(results) if _is_awaited(type(value)) else value for value in values]
+    return [next(results) if is_awaited(type(value)) else value for value in values]
 
 
 async def await_if_awaitable(value: Any) -> Any:
     """Like `gather_awaitables`, for a single value."""
-    return await value if _is_awaited(type(value)) else value
+    return await value if is_awaited(type(value)) else value
 
 
 _awaited: dict[type, bool] = {}
 
 
-def _is_awaited(kind: type) -> bool:
+def is_awaited(kind: type) -> bool:
     """Whether values of this type have to be awaited; sources do not."""
     known = _awaited.get(kind)
     if known is None:

@@ -14,7 +14,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
-from uuid import UUID
 
 import structlog
 
@@ -26,6 +25,7 @@ from settings import Settings
 log = structlog.get_logger("aclue.rate_limits")
 
 PERIOD = 60  # seconds in which an empty bucket refills
+CACHE_ADDRESSES = 10_000
 MAX_BUCKETS = 100_000  # per process; the least recently used are evicted, and count as full
 REDIS_TIMEOUT = 0.25  # seconds; a request waits no longer for Redis
 REDIS_PAUSE = 5  # seconds without Redis after it failed
@@ -36,7 +36,7 @@ VALUES_PER_SECOND = 50_000
 FREE_SECONDS = 0.05  # the price covers requests that take no longer
 MAX_DEBT_SECONDS = 30  # the longest that a debt delays a caller's next request
 
-Charge = tuple[UUID | str, int]  # a bucket's name and capacity
+Charge = tuple[str, int]  # a bucket's name and capacity
 
 
 class Buckets:
@@ -44,7 +44,7 @@ class Buckets:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._full_at: OrderedDict[UUID | str, float] = OrderedDict()
+        self._full_at: OrderedDict[str, float] = OrderedDict()
 
     def take(self, cost: int, charges: Sequence[Charge]) -> float:
         """Takes the cost from all these buckets and returns 0; or from none, and returns the seconds until it could. A
@@ -147,6 +147,7 @@ class RateLimits:
         self._per_address = settings.rate_limit_address_cost
         self._clock = clock
         self._own = Buckets(clock)
+        self._of_address = functools.lru_cache(CACHE_ADDRESSES)(self._charges_of)
         self._redis = None
         if settings.redis_url:
             self._redis = RedisBuckets(settings.redis_url)
@@ -157,7 +158,11 @@ class RateLimits:
         """Takes a request's cost from its caller's bucket and from those of its networks. Raises RateLimited, with the
         seconds after which it could go through."""
         if claims.role != "service_role":
-            await self._charge(cost, self._charges(claims, address))
+            charges = self._charges(claims, address)
+            # The buckets of this process are used without a coroutine in between, as this happens in each request.
+            wait = self._own.take(cost, charges) if self._redis is None else await self._shared(cost, charges)
+            if wait > 0:
+                raise _exceeded(wait)
 
     async def settle(self, claims: Claims, address: str, paid: int, seconds: float) -> None:
         """Charges a request's time in Postgres beyond the price paid, for requests that took more than FREE_SECONDS.
@@ -173,25 +178,31 @@ class RateLimits:
         else:
             self._own.owe(owed, charges)
 
-    def _charges(self, claims: Claims, address: str) -> list[Charge]:
-        names = _names(address)
-        charges: list[Charge] = (
-            [(claims.subject, self._per_caller)]
-            if claims.subject is not None
-            else [(nobody, self._per_caller * factor) for nobody, _, factor in names]
+    def _charges(self, claims: Claims, address: str) -> Sequence[Charge]:
+        without_token, of_all = self._of_address(address)
+        if claims.subject is None:
+            return without_token + of_all
+        return ((claims.subject_text, self._per_caller), *of_all)
+
+    def _charges_of(self, address: str) -> tuple[tuple[Charge, ...], tuple[Charge, ...]]:
+        """The buckets of callers without a token, and those of all callers. The narrowest network comes first, so that
+        Redis charges no wider one for what a narrower one refuses."""
+        found = networks(address)
+        return (
+            tuple((f"nobody at {each.name}", self._per_caller * each.factor) for each in found),
+            tuple((f"all at {each.name}", self._per_address * each.factor) for each in found),
         )
-        return charges + [(everybody, self._per_address * factor) for _, everybody, factor in names]
 
     async def take_address(self, address: str, cost: int) -> None:
         """Charges work that precedes authentication, to the networks of an address only. Raises RateLimited."""
-        await self._charge(cost, [(everybody, self._per_address * factor) for _, everybody, factor in _names(address)])
-
-    async def _charge(self, cost: int, charges: Sequence[Charge]) -> None:
-        wait = self._own.take(cost, charges) if self._redis is None else await self._shared(self._redis, cost, charges)
+        _, charges = self._of_address(address)
+        wait = self._own.take(cost, charges) if self._redis is None else await self._shared(cost, charges)
         if wait > 0:
-            raise RateLimited("The rate limit per minute is used up: try again later.", retry_after=math.ceil(wait))
+            raise _exceeded(wait)
 
-    async def _shared(self, redis: RedisBuckets, cost: int, charges: Sequence[Charge]) -> float:
+    async def _shared(self, cost: int, charges: Sequence[Charge]) -> float:
+        redis = self._redis
+        assert redis is not None
         async with self._redis_turns:  # a burst is not mistaken for a Redis that hangs
             if self._clock() >= self._redis_from:
                 try:
@@ -207,8 +218,5 @@ class RateLimits:
             await self._redis.close()
 
 
-@functools.lru_cache(10_000)
-def _names(address: str) -> tuple[tuple[str, str, int], ...]:
-    """For each network of an address: the bucket of callers without a token, the bucket of all callers, and the factor.
-    The narrowest network comes first, so that Redis charges no wider one for what a narrower one refuses."""
-    return tuple((f"nobody at {each.name}", f"all at {each.name}", each.factor) for each in networks(address))
+def _exceeded(wait: float) -> RateLimited:
+    return RateLimited("The rate limit per minute is used up: try again later.", retry_after=math.ceil(wait))

@@ -29,8 +29,11 @@ class Turns:
         None, or an awaitable if one of them has no turn left."""
         running, names = self._running, _names(address)
         own = running.get(person, 0) if person is not None else 0
-        if own >= self._personal_limit or any(running.get(name, 0) >= self._limit for name in names):
+        if own >= self._personal_limit:
             return self._take_all(names, person)
+        for name in names:  # no any(): a generator for each request would cost more than all the rest
+            if running.get(name, 0) >= self._limit:
+                return self._take_all(names, person)
         if person is not None:
             running[person] = own + 1
         for name in names:
@@ -77,6 +80,15 @@ class Turns:
 
     def _leave(self, name: str) -> None:
         """Hands the turn to the request that has waited longest, if any."""
+        if self._waiting and self._hand_over(name):
+            return
+        running = self._running[name] - 1
+        if running:
+            self._running[name] = running
+        else:
+            del self._running[name]
+
+    def _hand_over(self, name: str) -> bool:
         waiting = self._waiting.get(name)
         while waiting:
             waiter = waiting.popleft()
@@ -84,12 +96,8 @@ class Turns:
                 del self._waiting[name]
             if not waiter.done():
                 waiter.set_result(None)
-                return
-        running = self._running[name] - 1
-        if running:
-            self._running[name] = running
-        else:
-            del self._running[name]
+                return True
+        return False
 
 
 @functools.lru_cache(10_000)

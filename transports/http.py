@@ -30,7 +30,7 @@ from transports.origins import Headers, Origins
 from transports.request_ids import new_request_id
 from transports.requests import LARGE_BYTES, BadRequest, Reader, charge_bytes, prepare
 from transports.sse import EventStreams
-from transports.streams import Streams, caller_of, drop
+from transports.streams import Streams, address_of, caller_of, drop
 from transports.watching import Abort, Watch, Watches
 
 log = structlog.get_logger("aclue.transports")
@@ -76,17 +76,32 @@ class GraphQL:
             return
         out = _Out(send, request_id, headers, self._origins)
         watch = Watch(self._watches, receive)
+        body = None
         try:
-            if method == "POST":
-                body = _BodyReceiver(receive, self._services, caller_of(scope, None).address)
-                await self._charging(scope, watch, body, self._post(scope, body, headers, watch, out))
-            elif method in ("GET", "HEAD"):
-                watch.body_is_read()
-                await self._charging(scope, watch, None, self._get(scope, headers, watch, out))
-            elif method == "OPTIONS":
-                await self._options(headers, out)
-            else:
-                await out.error(405, "GET a query or POST a request.", "BAD_REQUEST", [(b"allow", METHODS)])
+            # A request that is refused before its caller was charged costs its address the bytes received. RateLimited
+            # takes the place of the refusal if the address's limit is used up.
+            try:
+                if method == "POST":
+                    body = _BodyReceiver(receive, self._services, address_of(scope))
+                    await self._post(scope, body, headers, watch, out)
+                elif method in ("GET", "HEAD"):
+                    watch.body_is_read()
+                    await self._get(scope, headers, watch, out)
+                elif method == "OPTIONS":
+                    await self._options(headers, out)
+                else:
+                    await out.error(405, "GET a query or POST a request.", "BAD_REQUEST", [(b"allow", METHODS)])
+            except (BadRequest, DocumentRefused, Unauthenticated):
+                await self._charge(scope, body)
+                raise
+            except Overloaded:
+                if not watch.has_body:
+                    await self._charge(scope, body)
+                raise
+            except asyncio.CancelledError:
+                if watch.aborted is Abort.BODY_TIMED_OUT:
+                    await self._charge(scope, body)
+                raise
         except BadRequest as error:
             await out.error(error.status, str(error), error.code, error.headers)
         except Unauthenticated as error:
@@ -110,26 +125,9 @@ class GraphQL:
         finally:
             watch.over()
 
-    async def _charging(self, scope: Scope, watch: Watch, body: _BodyReceiver | None, doing: Awaitable[None]) -> None:
-        """Awaits `doing`; if it refuses the request before its caller was charged, charges the address for the bytes
-        received. Raises RateLimited instead of the refusal if the address's limit is used up."""
-        try:
-            await doing
-        except (BadRequest, DocumentRefused, Unauthenticated):
-            await self._charge(scope, body)
-            raise
-        except Overloaded:
-            if not watch.has_body:
-                await self._charge(scope, body)
-            raise
-        except asyncio.CancelledError:
-            if watch.aborted is Abort.BODY_TIMED_OUT:
-                await self._charge(scope, body)
-            raise
-
     async def _charge(self, scope: Scope, body: _BodyReceiver | None) -> None:
         size = body.uncharged if body is not None else len(scope["query_string"])
-        await charge_bytes(self._services(), caller_of(scope, None).address, size)
+        await charge_bytes(self._services(), address_of(scope), size)
 
     async def _post(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
         is_stream = prefers_events(headers.get(b"accept"))
@@ -194,7 +192,7 @@ class GraphQL:
         body: bytes = message.get("body", b"")
         if not message.get("more_body", False):
             return self._read(body)
-        with self._bodies.receiving(caller_of(scope, None).address) as reservation:
+        with self._bodies.receiving(address_of(scope)) as reservation:
             parts = bytearray()
             while True:
                 parts += message.get("body", b"")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
+import os
 
 from db.claims import REQUEST_ID
 
 
 def new_request_id() -> str:
     """Generates the id of the request that this task is going to answer."""
-    request_id = secrets.token_hex(8)
+    request_id = os.urandom(8).hex()
     REQUEST_ID.set(request_id)
     return request_id

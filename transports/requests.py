@@ -58,16 +58,17 @@ def price_of_bytes(size: int) -> int:
 
 async def prepare(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> Prepared:
     """Parses a request, and charges its caller for parsing and running it. Raises RateLimited."""
-    reading = engine.price_of_reading(request.query)
-    if reading:
-        await services.rate_limits.take(claims, address, reading)
-    prepared = engine.prepare(request)
-    if reading:
+    document = engine.known(request.query)
+    is_new = document is None
+    if is_new:
+        await services.rate_limits.take(claims, address, engine.price_of_reading(request.query))
+    prepared = engine.prepare(request, document)
+    if is_new:
         await asyncio.sleep(0)  # parsing and planning a long text take hundredths of a second each: yield in between
     counting = prepared.price_of_counting
     if counting:
         await services.rate_limits.take(claims, address, counting)
-    planning = PLANNED_FIELD_PRICE * prepared.document.planned_fields if reading else 0
+    planning = PLANNED_FIELD_PRICE * prepared.document.planned_fields if is_new else 0
     await services.rate_limits.take(claims, address, prepared.price + planning)
     if request.on_accepted is not None and not prepared.errors:
         request.on_accepted()

@@ -333,7 +333,12 @@ def drop(send: Send) -> None:
         transport.abort()
 
 
+def address_of(scope: Any) -> str:
+    """The address of the peer; empty if unknown."""
+    client = scope["client"]
+    return client[0] if client else ""
+
+
 def caller_of(scope: Any, user_agent: bytes | None) -> Caller:
     """The peer of the connection."""
-    client = scope["client"]
-    return Caller(client[0] if client else "", user_agent.decode("latin-1") if user_agent is not None else None)
+    return Caller(address_of(scope), user_agent.decode("latin-1") if user_agent is not None else None)

@@ -375,8 +375,8 @@ async def test_results_without_their_input_count_as_the_most_that_may_be_sent(sh
     document = "mutation ($input: RecordSwipesInput!) { recordSwipes(input: $input) { results { swipe { id } } } }"
     operation = shop.engine.document(document).operation(None)
     assert operation is not None
-    assert operation.cost({}).objects == 1 + 100 * 2
-    assert operation.cost({"input": {"swipes": [{}, {}]}}).objects == 1 + 2 * 2
+    assert operation.costs.count({}).objects == 1 + 100 * 2
+    assert operation.costs.count({"input": {"swipes": [{}, {}]}}).objects == 1 + 2 * 2
 
 
 async def test_what_a_directive_leaves_out_is_counted(shop: Shop, http: httpx.AsyncClient) -> None:

@@ -17,10 +17,10 @@ from schema.node import load
 from schema.profiles import Profile
 
 
-@strawberry.input(description="Where somebody came from; each text is cut to 500 characters.")
+@strawberry.input(description="Where a visitor came from; each text is truncated to 500 characters.")
 class StartSessionInput:
-    landing_page: str | None = strawberry.field(default=None, description="The first page they saw.")
-    referrer: str | None = strawberry.field(default=None, description="The page that led there.")
+    landing_page: str | None = strawberry.field(default=None, description="The first page they visited.")
+    referrer: str | None = strawberry.field(default=None, description="The page that linked there.")
     device_type: str | None = strawberry.field(default=None, description="Such as phone or desktop.")
     campaign: str | None = strawberry.field(default=None, description="The campaign that led there.")
 
@@ -46,18 +46,18 @@ class SignUpInput:
 @strawberry.input(description="An account to sign in to.")
 class SignInInput:
     email: str = strawberry.field(description="Case and Unicode form do not matter.")
-    password: str = strawberry.field(description="As it was chosen.")
+    password: str = strawberry.field(description="The account's password.")
 
 
-@strawberry.input(description="A session to go on with. Send no expired access token along.")
+@strawberry.input(description="A session to continue. Do not send an expired access token with it.")
 class RefreshSessionInput:
     refresh_token: str = strawberry.field(
-        description="The newest one. One that was exchanged before works for some seconds more, for a second tab or "
-        "after an answer that was lost; after that it ends the session."
+        description="The newest one. A token that was exchanged before still works for some seconds, for a second tab "
+        "or after a lost response; after that, using it ends the session."
     )
 
 
-@strawberry.type(description="A pair of tokens and whom they stand for.")
+@strawberry.type(description="A pair of tokens and the person they identify.")
 class AuthPayload:
     access_token: str | None = strawberry.field(
         default=None, description="For the header `Authorization: Bearer <token>`."
@@ -72,20 +72,20 @@ class AuthPayload:
 
 @strawberry.type(description="The outcome of signing out.")
 class SignOutPayload:
-    signed_out: bool = strawberry.field(default=False, description="False when the session was over already.")
+    signed_out: bool = strawberry.field(default=False, description="False if the session had ended before.")
     user_errors: list[UserError] = user_errors()
 
 
 @strawberry.input(description="A new password for the caller's account.")
 class ChangePasswordInput:
-    current_password: str = strawberry.field(description="The one that holds now.")
+    current_password: str = strawberry.field(description="The current password.")
     new_password: str = strawberry.field(description="8 to 1,024 characters, counted in NFKC.")
 
 
 @strawberry.type(description="The outcome of changing the password.")
 class ChangePasswordPayload:
     profile: Reference[Profile] | None = strawberry.field(
-        graphql_type=Profile | None, default=None, description="Whose password it is."
+        graphql_type=Profile | None, default=None, description="The caller's profile."
     )
     user_errors: list[UserError] = user_errors()
 
@@ -117,7 +117,7 @@ class AccountMutation:
             expires_at=signed_in.expires_at,
         )
 
-    @strawberry.mutation(description="Makes an account and signs in.")
+    @strawberry.mutation(description="Creates an account and signs in.")
     @outcome(AuthPayload, stores=Stores(row=2500))
     async def sign_up(self, info: Info, input: SignUpInput) -> AuthPayload:
         context = info.context
@@ -133,8 +133,8 @@ class AccountMutation:
         )
 
     @strawberry.mutation(
-        description="Signs in with e-mail and password. Where others guessed too often, a request with an access token"
-        " of the account is still taken."
+        description="Signs in with e-mail and password. After too many failed attempts by others, a request with an "
+        "access token of the account is still accepted."
     )
     @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def sign_in(self, info: Info, input: SignInInput) -> AuthPayload:
@@ -155,7 +155,7 @@ class AccountMutation:
     async def refresh_session(self, info: Info, input: RefreshSessionInput) -> AuthPayload:
         return await auth_payload(info, await sessions.refresh(info.context.services, input.refresh_token))
 
-    @strawberry.mutation(description="Ends the session of the access token: its refresh token is of no use any more.")
+    @strawberry.mutation(description="Ends the session of the access token, which invalidates its refresh tokens.")
     @outcome(SignOutPayload, stores=NOTHING)
     async def sign_out(self, info: Info) -> SignOutPayload:
         context = info.context
@@ -163,8 +163,8 @@ class AccountMutation:
         return SignOutPayload(signed_out=await sessions.sign_out(context.services, context.claims))
 
     @strawberry.mutation(
-        description="Changes the caller's password and ends all their other sessions. Where there is a second factor it"
-        " has to have been shown."
+        description="Changes the caller's password and ends all their other sessions. Needs the second factor, if "
+        "there is one."
     )
     @outcome(ChangePasswordPayload, stores=Stores(is_essential=True))
     async def change_password(self, info: Info, input: ChangePasswordInput) -> ChangePasswordPayload:

@@ -26,34 +26,37 @@ def _redirect_url(context: Context, id: UUID | str) -> str:
     owner="user_id",
     orders={"NEWEST": Order.by("NEWEST", "r.click_timestamp", "timestamptz", descending=True)},
 )
-@strawberry.type(description="A tracked link that somebody asked for.")
+@strawberry.type(description="A tracked link that a person requested.")
 class AffiliateClick(RowNode):
     network: str | None = column("The affiliate network that tracks it.", "affiliate_network")
-    created_at: datetime = column("When it was asked for.", "click_timestamp")
+    created_at: datetime = column("When it was requested.", "click_timestamp")
 
     redirect_url: str = column(
-        "Send the browser here; it leads to the shop.", "id", read=_redirect_url, with_context=True
+        "Send the browser here; it redirects to the shop.", "id", read=_redirect_url, with_context=True
     )
-    product: Product = to_one("What it leads to.", "product_id")
+    product: Product = to_one("The product that it leads to.", "product_id")
 
 
-@strawberry.input(description="A link to ask for.")
+@strawberry.input(description="A request for a tracked link.")
 class AffiliateClickInput:
-    product_id: strawberry.ID = strawberry.field(description="What it leads to.")
-    source_page: str | None = strawberry.field(default=None, description="Where it stands, at most 200 characters.")
+    product_id: strawberry.ID = strawberry.field(description="The product that it leads to.")
+    source_page: str | None = strawberry.field(
+        default=None, description="The page with the link, at most 200 characters."
+    )
     recommendation_id: strawberry.ID | None = strawberry.field(
         default=None, description="The recommendation that showed the product."
     )
     gift_link_token: str | None = strawberry.field(
-        default=None, description="The last part of the gift link's URL that led here; the click is one use of it."
+        default=None,
+        description="The last part of the URL of the gift link that led here; the click counts as one use of it.",
     )
     campaign: str | None = strawberry.field(default=None, description="At most 200 characters.")
     idempotency_key: str | None = strawberry.field(
-        default=None, description="A repeat with the same key gives the first click again."
+        default=None, description="A repeat with the same key returns the first click."
     )
 
 
-@strawberry.type(description="The outcome of asking for a link.")
+@strawberry.type(description="The outcome of requesting a link.")
 class AffiliateClickPayload:
     click: Reference[AffiliateClick] | None = strawberry.field(
         graphql_type=AffiliateClick | None, default=None, description="With the URL to send the browser to."
@@ -63,7 +66,7 @@ class AffiliateClickPayload:
 
 @strawberry.type
 class AffiliateClickMutation:
-    @strawberry.mutation(description="Keeps the intent to buy and gives a tracked link.")
+    @strawberry.mutation(description="Stores the intent to buy and returns a tracked link.")
     @outcome(AffiliateClickPayload)
     async def create_affiliate_click(self, info: Info, input: AffiliateClickInput) -> AffiliateClickPayload:
         click = await affiliate_clicks.create(

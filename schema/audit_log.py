@@ -23,17 +23,19 @@ def _person(id: UUID | None) -> strawberry.ID | None:
 
 
 @row("public.audit_log", orders={"NEWEST": audit_log.NEWEST})
-@strawberry.type(description="A change, as the database noted it. Entries stay; values of an erased person do not.")
+@strawberry.type(
+    description="A change, recorded by the database. Entries stay; values of an erased person are removed."
+)
 class AuditEntry(RowNode):
     at: datetime = column("When.")
     actor_id: strawberry.ID | None = column(
-        "The profile whose token it was; null for the server itself and for erased people.", "actor", read=_person
+        "The profile of the token; null for the server itself and for erased people.", "actor", read=_person
     )
     person_id: strawberry.ID | None = column(
         "The profile that the row is about, if it is about a person.", "person_id", read=_person
     )
-    role: str = column("The database role at work.")
-    app_role: str | None = column("admin or analyst, where the token says so.")
+    role: str = column("The database role.")
+    app_role: str | None = column("admin or analyst, if the token says so.")
     request_id: str | None = column("The x-request-id of the answer; null outside a request.")
     operation: str = column("insert, update, delete, or import.")
     table_name: str = column("With its schema, such as public.products.")
@@ -43,14 +45,14 @@ class AuditEntry(RowNode):
         is_jsonb=True,
     )
     changes: JSON = column(
-        "By column {old, new}, or {left_out: true} for secrets and free text; of an import its counts.",
+        "Per column {old, new}, or {left_out: true} for secrets and free text; for an import its counts.",
         read=from_jsonb,
         is_jsonb=True,
     )
     times: int = column(
-        "How often the request did this; then `changes` tells of all, and `rowKey` and `at` of the last."
+        "How often the request did this; `changes` then covers all of them, `rowKey` and `at` are those of the last."
     )
-    erased_at: datetime | None = column("When values of a person were taken out of it.")
+    erased_at: datetime | None = column("When values of an erased person were removed.")
 
     @classmethod
     def may_read(cls, claims: Claims) -> bool:
@@ -61,9 +63,9 @@ class AuditEntry(RowNode):
 class AuditLogFilter:
     table_name: str | None = strawberry.field(default=None, description="With its schema, such as public.products.")
     subject_id: strawberry.ID | None = strawberry.field(
-        default=None, description="A profile: what was done by it or to it."
+        default=None, description="A profile: entries by it or about it."
     )
-    since: datetime | None = strawberry.field(default=None, description="Not older than this.")
+    since: datetime | None = strawberry.field(default=None, description="No older entries than this.")
 
     def plain(self) -> Filter:
         subject = None

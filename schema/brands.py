@@ -17,12 +17,12 @@ from schema.node import RowNode, column, row
 @strawberry.type(description="Who makes a product.")
 class Brand(RowNode):
     name: str = column("Name as shown to people.")
-    slug: str = column("Name in addresses and filters.")
+    slug: str = column("Unique; for filters and addresses.")
 
 
 @strawberry.type
 class BrandQuery:
-    @strawberry.field(description="Brands by name; `search` finds a part of it, without regard to case and accents.")
+    @strawberry.field(description="Brands by name; `search` finds a part of it, ignoring case and accents.")
     def brands(
         self, info: Info, first: int | None = None, after: str | None = None, search: str | None = None
     ) -> Connection[Brand]:

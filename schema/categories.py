@@ -26,7 +26,7 @@ SUBTREE = QUERIES["categories.subtree"].text
 @strawberry.type(description="A kind of gift.")
 class Category(RowNode):
     name: str = column("Name as shown to people.")
-    slug: str = column("Name in addresses and filters.")
+    slug: str = column("Unique; for filters and addresses.")
 
     parent: Annotated[Category, strawberry.lazy("schema.categories")] | None = to_one(
         "The category above; null at the top.", "parent_id"

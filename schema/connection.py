@@ -21,15 +21,15 @@ from schema.node import Row
 T = TypeVar("T")
 
 
-@strawberry.type(description="Where a page stands in its connection.")
+@strawberry.type(description="The position of a page in its connection.")
 class PageInfo:
-    has_next_page: bool = strawberry.field(description="Whether there is more after this page.")
-    has_previous_page: bool = strawberry.field(description="Whether there is more before this page.")
+    has_next_page: bool = strawberry.field(description="Whether there are items after this page.")
+    has_previous_page: bool = strawberry.field(description="Whether there are items before this page.")
     start_cursor: str | None = strawberry.field(description="Cursor of the first edge; null on an empty page.")
     end_cursor: str | None = strawberry.field(description="Cursor of the last edge; null on an empty page.")
 
 
-@strawberry.type(description="An item of a connection and its place.")
+@strawberry.type(description="An item of a connection and its cursor.")
 class Edge(Generic[T]):
     cursor: str = strawberry.field(description="Opaque; for `after` and `before`.")
     node: T = strawberry.field(description="The item.")
@@ -56,7 +56,7 @@ class Connection(Generic[T]):
         page, _ = await self._page(info)
         return page.rows
 
-    @strawberry.field(description="Where this page stands.")
+    @strawberry.field(description="The position of this page.")
     async def page_info(self, info: Info) -> PageInfo:
         page, cursors = await self._page(info)
         return PageInfo(
@@ -66,7 +66,7 @@ class Connection(Generic[T]):
             end_cursor=cursors[-1] if cursors else None,
         )
 
-    @strawberry.field(description="How many items there are in all; counted only when asked for.")
+    @strawberry.field(description="The total number of items; counted only if selected.")
     async def total_count(self, info: Info) -> int:
         total: int = await info.context.session.loaders.count_by(self.request).load(self.parent_key)
         return total

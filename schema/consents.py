@@ -24,17 +24,19 @@ class ConsentPurpose(Enum):
         "personalisation", description="Ranking by swipes, feedback and the quiz. On unless withdrawn."
     )
     ANALYTICS = strawberry.enum_value(
-        "analytics", description="Keeping which products and pages were looked at. On unless withdrawn."
+        "analytics", description="Storing which products and pages were viewed. On unless withdrawn."
     )
-    MARKETING = strawberry.enum_value("marketing", description="Messages beyond those asked for. Off unless granted.")
+    MARKETING = strawberry.enum_value(
+        "marketing", description="Messages that the person did not request. Off unless granted."
+    )
 
 
-@strawberry.type(description="What holds for a purpose.")
+@strawberry.type(description="The current state of a consent.")
 class Consent:
-    purpose: ConsentPurpose = strawberry.field(description="What for.")
-    granted: bool = strawberry.field(description="Whether it is allowed now.")
-    decided_at: datetime | None = strawberry.field(description="When they last decided; null if never asked.")
-    policy_version: str | None = strawberry.field(description="The policy shown then.")
+    purpose: ConsentPurpose = strawberry.field(description="The purpose.")
+    granted: bool = strawberry.field(description="Whether it is granted now.")
+    decided_at: datetime | None = strawberry.field(description="When the person last decided; null if they never did.")
+    policy_version: str | None = strawberry.field(description="The version of the policy that was shown then.")
 
 
 async def consents_of(info: Info, user: object) -> list[Consent]:
@@ -52,14 +54,14 @@ async def consents_of(info: Info, user: object) -> list[Consent]:
 
 @strawberry.input(description="A decision.")
 class ConsentInput:
-    purpose: ConsentPurpose = strawberry.field(description="What for.")
-    granted: bool = strawberry.field(description="False withdraws.")
+    purpose: ConsentPurpose = strawberry.field(description="The purpose.")
+    granted: bool = strawberry.field(description="False withdraws the consent.")
 
 
-@strawberry.input(description="Decisions taken at once.")
+@strawberry.input(description="Decisions made together.")
 class UpdateConsentsInput:
-    consents: list[ConsentInput] = strawberry.field(description="Each purpose at most once; others stay.")
-    policy_version: str = strawberry.field(description="Of the policy that was shown, 1 to 50 characters.")
+    consents: list[ConsentInput] = strawberry.field(description="Each purpose at most once; others stay unchanged.")
+    policy_version: str = strawberry.field(description="The version of the policy that was shown, 1 to 50 characters.")
 
 
 @strawberry.type(description="The outcome of deciding.")
@@ -75,8 +77,8 @@ class UpdateConsentsPayload:
 @strawberry.type
 class ConsentMutation:
     @strawberry.mutation(
-        description="Grants or withdraws. Withdrawing personalisation deletes the preferences derived from swipes and "
-        "ranks by popularity alone; granting it again rebuilds them."
+        description="Grants or withdraws consents. Withdrawing personalisation deletes the preferences derived from "
+        "swipes, and feeds are ranked by popularity alone; granting it again rebuilds the preferences."
     )
     @outcome(UpdateConsentsPayload, stores=Stores(row=1300, each="consents", is_essential=True))
     async def update_consents(self, info: Info, input: UpdateConsentsInput) -> UpdateConsentsPayload:

@@ -21,17 +21,17 @@ MAX_PATH = 5
 @strawberry.enum(description="Why a mutation did not do what was asked.")
 class UserErrorCode(Enum):
     INVALID = strawberry.enum_value("INVALID", description="A value is not allowed.")
-    NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="There is no such thing, or not for the caller.")
+    NOT_FOUND = strawberry.enum_value("NOT_FOUND", description="It does not exist, or the caller may not see it.")
     CONFLICT = strawberry.enum_value(
-        "CONFLICT", description="Something else stands in the way, such as an e-mail that is taken."
+        "CONFLICT", description="It conflicts with existing data, such as an e-mail that is taken."
     )
-    STALE = strawberry.enum_value("STALE", description="What was sent is out of date; fetch it again.")
-    EXPIRED = strawberry.enum_value("EXPIRED", description="What was sent has expired.")
+    STALE = strawberry.enum_value("STALE", description="The input is out of date; fetch it again.")
+    EXPIRED = strawberry.enum_value("EXPIRED", description="The input has expired.")
     LIMIT_REACHED = strawberry.enum_value(
         "LIMIT_REACHED", description="More than may be sent at once, or stored in a day."
     )
     IDEMPOTENCY_KEY_REUSED = strawberry.enum_value(
-        "IDEMPOTENCY_KEY_REUSED", description="The key stands for another request."
+        "IDEMPOTENCY_KEY_REUSED", description="The key was used for another request."
     )
     INVALID_CREDENTIALS = strawberry.enum_value(
         "INVALID_CREDENTIALS", description="The e-mail, the password, the code or the token is wrong."
@@ -39,7 +39,9 @@ class UserErrorCode(Enum):
     SECOND_FACTOR_REQUIRED = strawberry.enum_value(
         "SECOND_FACTOR_REQUIRED", description="Show the second factor first: verifyTotp gives tokens that may do this."
     )
-    UNAVAILABLE = strawberry.enum_value("UNAVAILABLE", description="Not offered by this installation, or not now.")
+    UNAVAILABLE = strawberry.enum_value(
+        "UNAVAILABLE", description="Not offered by this installation, or unavailable now."
+    )
 
 
 @strawberry.type(description="An expected outcome of a mutation; nothing was changed.")
@@ -47,7 +49,7 @@ class UserError:
     code: UserErrorCode = strawberry.field(description="For programs.")
     message: str = strawberry.field(description="For people.")
     field: list[str] | None = strawberry.field(
-        description="Path of the input at fault, below `input`.", metadata=at_most(MAX_PATH)
+        description="Path of the invalid input, below `input`.", metadata=at_most(MAX_PATH)
     )
 
     @classmethod
@@ -58,7 +60,7 @@ class UserError:
 def user_errors() -> Any:
     """The `userErrors` field that every payload has."""
     return strawberry.field(
-        description="Why nothing was changed; empty when it worked.", default_factory=list, metadata=at_most(1)
+        description="Why nothing was changed; empty on success.", default_factory=list, metadata=at_most(1)
     )
 
 

@@ -13,7 +13,7 @@ from schema.errors import Stores, UserError, outcome, user_errors
 from schema.scalars import JSON
 
 
-@strawberry.input(description="A proof beside the access token, which somebody else may have got hold of.")
+@strawberry.input(description="A proof in addition to the access token, which may have been stolen.")
 class ExportMyDataInput:
     password: str | None = strawberry.field(
         default=None, description="Of the account; not needed within 10 minutes of signing in."
@@ -23,18 +23,18 @@ class ExportMyDataInput:
     )
 
 
-@strawberry.type(description="The outcome of asking for one's data.")
+@strawberry.type(description="The outcome of requesting an export.")
 class ExportMyDataPayload:
     url: str | None = strawberry.field(
         default=None,
         description="Where the data can be downloaded, once, as JSON lines: a header, a line for each row, and a last "
-        'line that says `"complete": true`. Needs no token: anybody with the address gets the data.',
+        'line that says `"complete": true`. Needs no token: anybody with the URL gets the data.',
     )
     expires_at: datetime | None = strawberry.field(default=None, description="Until when `url` works.")
     user_errors: list[UserError] = user_errors()
 
     @strawberry.field(
-        description="The data in one piece: `manifest` says what there is and what is left out; `data` has the rows by "
+        description="The data in one piece: `manifest` lists the tables and what is left out; `data` has the rows by "
         "table. Beyond 1 MB it is null, with an error LIMIT_REACHED.",
         deprecation_reason="Download the data from `url`.",
     )
@@ -45,8 +45,8 @@ class ExportMyDataPayload:
 @strawberry.type
 class ExportMutation:
     @strawberry.mutation(
-        description="An address of all that is kept of the caller. Needs the password or a sign-in of the last 10 "
-        "minutes, or of an anonymous session its refresh token; and the second factor, if there is one."
+        description="Returns a URL of all stored data of the caller. Needs the password or a sign-in of the last 10 "
+        "minutes, for an anonymous session its refresh token; and the second factor, if there is one."
     )
     @outcome(ExportMyDataPayload, stores=Stores(is_essential=True))
     async def export_my_data(self, info: Info, input: ExportMyDataInput | None = None) -> ExportMyDataPayload:

@@ -28,36 +28,37 @@ def _url(context: Context, id: UUID | str) -> str:
     owner="user_id",
     orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
 )
-@strawberry.type(description="A link by which somebody shows a product to somebody else. Only its maker sees it here.")
+@strawberry.type(description="A link that shows a product to another person. Only its maker sees it here.")
 class GiftLink(RowNode):
-    message: str | None = column("A word to the recipient.")
-    recipient_name: str | None = column("Whom it is for.")
-    occasion: str | None = column("What it is for.")
-    max_uses: int | None = column("How often it may be used; null for any number.")
+    message: str | None = column("A message to the recipient.")
+    recipient_name: str | None = column("The recipient.")
+    occasion: str | None = column("The occasion.")
+    max_uses: int | None = column("How often it may be used; null for no limit.")
     clicks: int = column("How often it was used.")
-    expires_at: datetime | None = column("Until when it may be used; null for ever.")
-    revoked_at: datetime | None = column("Since when it leads nowhere.")
-    created_at: datetime = column("When it was made.")
+    expires_at: datetime | None = column("When it expires; null for never.")
+    revoked_at: datetime | None = column("When it was revoked.")
+    created_at: datetime = column("When it was created.")
 
     url: str = column(
-        "What to send: a page that shows the product and needs no session. Going on to the shop from there is a use.",
+        "The URL to send: a page that shows the product and needs no session. Continuing to the shop from "
+        "there is a use.",
         "id",
         read=_url,
         with_context=True,
     )
-    product: Product = to_one("What it leads to.", "product_id")
+    product: Product = to_one("The product.", "product_id")
 
 
-@strawberry.input(description="A gift link to make.")
+@strawberry.input(description="A new gift link.")
 class GiftLinkInput:
-    product_id: strawberry.ID = strawberry.field(description="What it leads to.")
+    product_id: strawberry.ID = strawberry.field(description="The product.")
     message: str | None = strawberry.field(default=None, description="At most 1000 characters.")
     recipient_name: str | None = strawberry.field(default=None, description="At most 100 characters.")
     occasion: str | None = strawberry.field(default=None, description="At most 100 characters.")
-    expires_at: datetime | None = strawberry.field(default=None, description="In the future; null for ever.")
-    max_uses: int | None = strawberry.field(default=None, description="At least 1; null for any number.")
+    expires_at: datetime | None = strawberry.field(default=None, description="In the future; null for never.")
+    max_uses: int | None = strawberry.field(default=None, description="At least 1; null for no limit.")
     idempotency_key: str | None = strawberry.field(
-        default=None, description="A repeat with the same key gives the first link again."
+        default=None, description="A repeat with the same key returns the first link."
     )
 
 
@@ -66,7 +67,7 @@ class RevokeGiftLinkInput:
     gift_link_id: strawberry.ID = strawberry.field(description="Which link.")
 
 
-@strawberry.type(description="The outcome of making or revoking a gift link.")
+@strawberry.type(description="The outcome of creating or revoking a gift link.")
 class GiftLinkPayload:
     gift_link: Reference[GiftLink] | None = strawberry.field(
         graphql_type=GiftLink | None, default=None, description="As it is now."
@@ -76,7 +77,9 @@ class GiftLinkPayload:
 
 @strawberry.type
 class GiftLinkMutation:
-    @strawberry.mutation(description="Makes a link to show a product to somebody, who needs no session to follow it.")
+    @strawberry.mutation(
+        description="Creates a link that shows a product to another person, who needs no session to follow it."
+    )
     @outcome(GiftLinkPayload)
     async def create_gift_link(self, info: Info, input: GiftLinkInput) -> GiftLinkPayload:
         link = await gift_links.create(
@@ -91,7 +94,7 @@ class GiftLinkMutation:
         )
         return GiftLinkPayload(gift_link=load(info, GiftLink, link))
 
-    @strawberry.mutation(description="Closes a gift link for good. Harmless to repeat.")
+    @strawberry.mutation(description="Revokes a gift link permanently. Idempotent.")
     @outcome(GiftLinkPayload, stores=Stores(row=300, is_essential=True))
     async def revoke_gift_link(self, info: Info, input: RevokeGiftLinkInput) -> GiftLinkPayload:
         link = await gift_links.revoke(info.context.session, ids.decode_as("GiftLink", input.gift_link_id))

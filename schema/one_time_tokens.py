@@ -30,7 +30,7 @@ class ResetPasswordPayload:
     user_errors: list[UserError] = user_errors()
 
 
-@strawberry.type(description="The outcome of asking for a mail.")
+@strawberry.type(description="The outcome of requesting a mail.")
 class RequestEmailVerificationPayload:
     user_errors: list[UserError] = user_errors()
 
@@ -44,8 +44,9 @@ class VerifyEmailInput:
 class VerifyEmailPayload:
     password_reset_required: bool = strawberry.field(
         default=False,
-        description="True when the request came without a live session of the account, which another person may have "
-        "created: it starts afresh, empty and without a password. Ask for one with requestPasswordReset.",
+        description="True if the request came without a live session of the account, which another person may have "
+        "created: it starts afresh, empty and without a password. Request a password with "
+        "requestPasswordReset.",
     )
     user_errors: list[UserError] = user_errors()
 
@@ -53,8 +54,8 @@ class VerifyEmailPayload:
 @strawberry.type
 class OneTimeTokenMutation:
     @strawberry.mutation(
-        description="Sends a mail with a token for resetPassword, where there is such an account. Earlier tokens stay"
-        " valid until one is used or they expire."
+        description="Sends a mail with a token for resetPassword, if there is such an account. Earlier tokens stay "
+        "valid until one is used or they expire."
     )
     @outcome(RequestPasswordResetPayload, stores=Stores(is_essential=True))
     async def request_password_reset(self, info: Info, input: RequestPasswordResetInput) -> RequestPasswordResetPayload:
@@ -63,8 +64,8 @@ class OneTimeTokenMutation:
         return RequestPasswordResetPayload()
 
     @strawberry.mutation(
-        description="Stores a new password and ends every session of the account; sign in with it then. A second"
-        " factor stays. An account whose e-mail was never verified starts afresh: nothing stays of what it held."
+        description="Stores a new password and ends every session of the account; then sign in with it. A second "
+        "factor stays. An account whose e-mail was never verified starts afresh: all its data is deleted."
     )
     @outcome(ResetPasswordPayload, stores=Stores(is_essential=True))
     async def reset_password(self, info: Info, input: ResetPasswordInput) -> ResetPasswordPayload:
@@ -84,8 +85,8 @@ class OneTimeTokenMutation:
         return RequestEmailVerificationPayload()
 
     @strawberry.mutation(
-        description="Takes the token of the mail as proof that the e-mail is the account's. Send it with an access"
-        " token of the account: without one the account starts afresh (passwordResetRequired)."
+        description="Verifies the account's e-mail with the token of the mail. Send it with an access token of the "
+        "account: without one, the account starts afresh (passwordResetRequired)."
     )
     @outcome(VerifyEmailPayload, stores=Stores(is_essential=True))
     async def verify_email(self, info: Info, input: VerifyEmailInput) -> VerifyEmailPayload:

@@ -23,10 +23,10 @@ from schema.scalars import from_jsonb
 
 @strawberry.enum(description="The five traits.")
 class Trait(Enum):
-    ADVENTUROUS = strawberry.enum_value("adventurous", description="Seeks the new, the outdoors, a thrill.")
+    ADVENTUROUS = strawberry.enum_value("adventurous", description="Seeks novelty, the outdoors and thrills.")
     INTELLECTUAL = strawberry.enum_value("intellectual", description="Enjoys ideas, books and puzzles.")
-    PRACTICAL = strawberry.enum_value("practical", description="Likes what works and is used.")
-    CREATIVE = strawberry.enum_value("creative", description="Makes things; has an eye or an ear.")
+    PRACTICAL = strawberry.enum_value("practical", description="Likes useful things that work.")
+    CREATIVE = strawberry.enum_value("creative", description="Makes things; enjoys art and music.")
     SOCIAL = strawberry.enum_value("social", description="Thrives among people.")
 
 
@@ -34,26 +34,26 @@ class Trait(Enum):
 class AssessmentTrigger(Enum):
     INITIAL = strawberry.enum_value("initial", description="The first one.")
     PERIODIC = strawberry.enum_value("periodic", description="Taken again after a while.")
-    BEHAVIOR_CHANGE = strawberry.enum_value("behavior_change", description="The swipes had changed.")
+    BEHAVIOR_CHANGE = strawberry.enum_value("behavior_change", description="The swipes changed.")
 
 
-@strawberry.enum(description="What a personality was made from.")
+@strawberry.enum(description="What a personality was derived from.")
 class AssessmentMethod(Enum):
     QUIZ = strawberry.enum_value("quiz", description="Answers alone.")
     BEHAVIOR = strawberry.enum_value("behavior", description="Swipes alone.")
     HYBRID = strawberry.enum_value("hybrid", description="Both.")
 
 
-@strawberry.type(description="An answer one can give.")
+@strawberry.type(description="A possible answer.")
 class QuizOption:
-    value: int = strawberry.field(description="What to send.")
-    label: str = strawberry.field(description="What it says.")
+    value: int = strawberry.field(description="The value to send.")
+    label: str = strawberry.field(description="The text to show.")
 
 
 @strawberry.type(description="A question of the quiz.")
 class QuizQuestion:
     id: strawberry.ID = strawberry.field(description="Unique within the version.")
-    text: str = strawberry.field(description="What to show.")
+    text: str = strawberry.field(description="The text to show.")
     options: list[QuizOption] = strawberry.field(
         description="The answers, lowest first.", metadata=at_most(MAX_OPTIONS)
     )
@@ -62,16 +62,16 @@ class QuizQuestion:
 @strawberry.type(description="The current quiz.")
 class Quiz:
     version: str = strawberry.field(description="Send it back with the answers.")
-    locale: str = strawberry.field(description="The language it is worded in.")
+    locale: str = strawberry.field(description="The language of its texts.")
     questions: list[QuizQuestion] = strawberry.field(
-        description="In the order to ask them.", metadata=at_most(MAX_QUESTIONS)
+        description="In the order in which to ask them.", metadata=at_most(MAX_QUESTIONS)
     )
 
 
 @strawberry.type(description="A score of a trait.")
 class TraitScore:
-    trait: Trait = strawberry.field(description="Which trait.")
-    score: float = strawberry.field(description="0 to 100; 50 is neither.")
+    trait: Trait = strawberry.field(description="The trait.")
+    score: float = strawberry.field(description="0 to 100; 50 is neutral.")
     standard_error: float | None = strawberry.field(
         default=None, description="In points of the score; null while the quiz is not calibrated."
     )
@@ -97,22 +97,24 @@ def _traits(names: list[str | None]) -> list[Trait]:
     owner="user_id",
     orders={"NEWEST": Order.by("NEWEST", "r.assessment_timestamp", "timestamptz", descending=True)},
 )
-@strawberry.type(description="A quiz taken, or a change that the swipes made.")
+@strawberry.type(description="A quiz that was taken, or a change caused by swipes.")
 class Assessment(RowNode):
-    method: AssessmentMethod = column("What it was made from.", "assessment_method", read=AssessmentMethod)
+    method: AssessmentMethod = column("What it was derived from.", "assessment_method", read=AssessmentMethod)
     primary_type: Trait = column("The strongest trait.", read=Trait)
     scores: list[TraitScore] = column(
         "All five traits.", "personality_scores", read=_scores, is_jsonb=True, limit=len(TRAITS)
     )
     trigger: AssessmentTrigger = column("Why it was taken.", "assessment_trigger", read=AssessmentTrigger)
-    questions_answered: int = column("How many questions were answered; 0 where swipes made the change.")
+    questions_answered: int = column("How many questions were answered; 0 for a change caused by swipes.")
     completion_time_seconds: int | None = column("How long it took, in seconds.")
-    quality: float | None = column("How much the answers look read, 0 to 1.", "assessment_quality_score")
+    quality: float | None = column(
+        "How carefully the quiz seems to have been answered, 0 to 1.", "assessment_quality_score"
+    )
     taken_at: datetime = column("When.", "assessment_timestamp")
 
 
 @row("public.personality_profiles", owner="user_id")
-@strawberry.type(description="What the quiz and the swipes say of somebody.")
+@strawberry.type(description="A person's personality, according to the quiz and the swipes.")
 class PersonalityProfile(RowNode):
     primary_type: Trait = column("The strongest trait.", read=Trait)
     secondary_types: list[Trait] = column("Traits nearly as strong, strongest first.", read=_traits, limit=len(TRAITS))
@@ -120,13 +122,14 @@ class PersonalityProfile(RowNode):
         "All five traits.", "personality_scores", read=_scores, is_jsonb=True, limit=len(TRAITS)
     )
     confidence: float = column(
-        "0 to 1: more answers that agree with each other, and with the swipes, give more.", "confidence_level"
+        "0 to 1: grows with the number of answers, and with their agreement with each other and with the swipes.",
+        "confidence_level",
     )
-    assessment_method: AssessmentMethod = column("What it was made from.", read=AssessmentMethod)
+    assessment_method: AssessmentMethod = column("What it was derived from.", read=AssessmentMethod)
     questions_answered: int = column("How many questions were answered.", "total_questions_answered")
     last_assessment_at: datetime = column("When it was last assessed.")
 
-    @paged("The quizzes taken and the changes that the swipes made, newest first.", "user_id")
+    @paged("The quizzes that were taken and the changes caused by swipes, newest first.", "user_id")
     @staticmethod
     def history(info: Info, first: int | None = None, after: str | None = None) -> Connection[Assessment]:
         return connect(
@@ -141,7 +144,7 @@ class PersonalityProfile(RowNode):
 
 @strawberry.type
 class PersonalityQuery:
-    @strawberry.field(description="The current quiz, in English where it is not worded in the locale.")
+    @strawberry.field(description="The current quiz, in English if it has no texts in the locale.")
     async def quiz(self, info: Info, locale: str = "en") -> Quiz:
         found = await personality.current_quiz(info.context.session, locale)
         options = [QuizOption(value=value, label=label) for value, label in found.options]
@@ -154,7 +157,7 @@ class PersonalityQuery:
 
 @strawberry.input(description="An answer.")
 class QuizAnswer:
-    question_id: strawberry.ID = strawberry.field(description="Which question.")
+    question_id: strawberry.ID = strawberry.field(description="The question's id.")
     value: int = strawberry.field(description="The value of one of its options.")
 
 
@@ -165,11 +168,11 @@ class SubmitQuizInput:
     completion_time_seconds: int | None = strawberry.field(default=None, description="How long it took.")
     trigger: AssessmentTrigger = strawberry.field(default=AssessmentTrigger.INITIAL, description="Why it was taken.")
     idempotency_key: str | None = strawberry.field(
-        default=None, description="A repeat with the same key gives the first assessment again."
+        default=None, description="A repeat with the same key returns the first assessment."
     )
 
 
-@strawberry.type(description="The outcome of a quiz.")
+@strawberry.type(description="The outcome of submitting a quiz.")
 class SubmitQuizPayload:
     personality: Reference[PersonalityProfile] | None = strawberry.field(
         graphql_type=PersonalityProfile | None, default=None, description="As it is now."
@@ -182,7 +185,7 @@ class SubmitQuizPayload:
 
 @strawberry.type
 class PersonalityMutation:
-    @strawberry.mutation(description="Scores and keeps a quiz.")
+    @strawberry.mutation(description="Scores and stores a quiz.")
     @outcome(SubmitQuizPayload, stores=Stores(row=500))
     async def submit_quiz(self, info: Info, input: SubmitQuizInput) -> SubmitQuizPayload:
         assessment = await personality.submit(

@@ -13,7 +13,7 @@ from schema.products import Money
 MAX_AFFINITIES = 50  # as private.update_preferences() keeps
 
 
-@strawberry.type(description="How much somebody likes a category, a brand or a style.")
+@strawberry.type(description="How much a person likes a category, a brand or a style.")
 class Affinity:
     slug: str = strawberry.field(description="Of the category or brand; the tag itself for a style.")
     name: str = strawberry.field(description="As shown to people.")
@@ -36,7 +36,7 @@ def _affinities(jsonb: str) -> list[Affinity]:
 
 
 @row("public.user_preferences", owner="user_id")
-@strawberry.type(description="What somebody's swipes say of them; follows every swipe at once.")
+@strawberry.type(description="A person's preferences, derived from their swipes; updated by every swipe.")
 class Preferences(RowNode):
     categories: list[Affinity] = column(
         f"Strongest first; the {MAX_AFFINITIES} that say most.",

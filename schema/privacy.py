@@ -9,9 +9,9 @@ from schema.context import Info
 from schema.errors import NOTHING, UserError, outcome, user_errors
 
 
-@strawberry.input(description="The end of an account or an anonymous session.")
+@strawberry.input(description="The deletion of an account or an anonymous session.")
 class DeleteMyAccountInput:
-    confirm: bool = strawberry.field(description="True: nothing of this can be brought back.")
+    confirm: bool = strawberry.field(description="Must be true: this cannot be undone.")
     password: str | None = strawberry.field(
         default=None, description="Of the account; not needed within 10 minutes of signing in."
     )
@@ -25,7 +25,7 @@ class DeleteMyAccountPayload:
     deleted: bool = strawberry.field(default=False, description="Whether all data was deleted.")
     log_in_deleted: bool = strawberry.field(
         default=False,
-        description="False where the log-in is kept by another service that does not let us delete it: do so there.",
+        description="False if another service stores the log-in and does not let us delete it: delete it there.",
     )
     user_errors: list[UserError] = user_errors()
 
@@ -33,9 +33,9 @@ class DeleteMyAccountPayload:
 @strawberry.type
 class PrivacyMutation:
     @strawberry.mutation(
-        description="Deletes the caller with all that is theirs, at once and for good. Sales already made "
-        "stay, without the person. Needs the password or a sign-in of the last 10 minutes, or of an anonymous session "
-        "its refresh token; and the second factor, if there is one."
+        description="Deletes the caller and all their data, immediately and permanently. Sales stay in the ledger, "
+        "without the person. Needs the password or a sign-in of the last 10 minutes, for an anonymous "
+        "session its refresh token; and the second factor, if there is one."
     )
     @outcome(DeleteMyAccountPayload, stores=NOTHING)
     async def delete_my_account(self, info: Info, input: DeleteMyAccountInput) -> DeleteMyAccountPayload:

@@ -48,28 +48,28 @@ class Money:
 
 
 @row("public.products", orders=products.ORDERS)
-@strawberry.type(description="Something one can give.")
+@strawberry.type(description="A product that can be given as a gift.")
 class Product(RowNode):
     name: str = column("Name as the retailer gives it.")
     description: str | None = column("What it is, in plain text.")
     price: Money = column("What it costs at the retailer.", "price_minor", "currency", read=Money.of)
     image_url: str | None = column("A picture.")
-    tags: list[str] = column("What it is about, such as `game-night`.", limit=MAX_TAGS)
+    tags: list[str] = column("Topics, such as `game-night`.", limit=MAX_TAGS)
     in_stock: bool = column(
         "Whether it can be bought now.", "in_stock", "is_active", read=lambda stocked, active: stocked and active
     )
     is_active: bool = column("Whether it is in the catalogue; if not, it takes no new swipes, clicks or gift links.")
-    created_at: datetime = column("When it came into the catalogue.")
+    created_at: datetime = column("When it was added to the catalogue.")
 
-    brand: Brand | None = to_one("Who makes it.", "brand_id")
+    brand: Brand | None = to_one("The brand.", "brand_id")
     category: Annotated[Category, strawberry.lazy("schema.categories")] = to_one(
-        "Where it stands in the catalogue.", "category_id"
+        "Its category in the catalogue.", "category_id"
     )
-    retailer: Retailer | None = to_one("Who sells it.", "retailer_id")
+    retailer: Retailer | None = to_one("The retailer.", "retailer_id")
 
     @strawberry.field(
-        description="What has to stand beside a link to the shop because an affiliate network may pay for it; null "
-        "where none does."
+        description="The disclosure to show next to a link to the shop, because an affiliate network may pay for it; "
+        "null if none does."
     )
     async def disclosure(self, info: Info) -> str | None:
         sellers = info.context.session.loaders.one_by(Retailer.ROW, "id")
@@ -90,7 +90,7 @@ class Product(RowNode):
         )
         return sorted(offers, key=lambda offer: offer.record["currency"] != self.record["currency"])[:MAX_OFFERS]
 
-    @strawberry.field(description="What it cost and costs, newest first; it begins when Aclue first kept a price.")
+    @strawberry.field(description="Its current and past prices, newest first, since Aclue first stored one.")
     async def price_history(
         self, info: Info, first: int = 30
     ) -> list[Annotated[PricePoint, strawberry.lazy("schema.product_offers")]]:
@@ -105,7 +105,7 @@ class Product(RowNode):
         loader: DataLoader[UUID, list[asyncpg.Record]] = session.loaders.custom(("price_history", size), batch)
         return [PricePoint.ROW.make(price) for price in await loader.load(self.record["id"])]
 
-    @strawberry.field(description="Products like it, most alike first; the same for every caller.")
+    @strawberry.field(description="Similar products, most similar first; the same for every caller.")
     async def similar(
         self, info: Info, first: int = 10
     ) -> list[Annotated[Recommendation, strawberry.lazy("schema.recommendations")]]:
@@ -122,7 +122,7 @@ class Product(RowNode):
         return [Recommendation.of(found) for found in await loader.load(self.record["id"])]
 
 
-@strawberry.enum(description="How products are ordered. RELEVANCE needs a search; without one it is POPULARITY.")
+@strawberry.enum(description="The order of products. RELEVANCE needs a search; without one it is POPULARITY.")
 class ProductOrder(Enum):
     NEWEST = strawberry.enum_value("NEWEST", description="Newest first.")
     PRICE_ASC = strawberry.enum_value(
@@ -131,7 +131,7 @@ class ProductOrder(Enum):
     )
     PRICE_DESC = strawberry.enum_value(
         "PRICE_DESC",
-        description="Dearest first within each currency: the default currency, then the others by code.",
+        description="Most expensive first within each currency: the default currency, then the others by code.",
     )
     NAME = strawberry.enum_value("NAME", description="By name.")
     POPULARITY = strawberry.enum_value("POPULARITY", description="Most liked first.")
@@ -146,11 +146,13 @@ class ProductFilter:
     max_price: Decimal | None = strawberry.field(default=None, description="At most this much.")
     currency_code: str | None = strawberry.field(
         default=None,
-        description="Only prices in this currency. Without it price limits are in the default currency, GBP unless the "
-        "service is set up otherwise; without limits, too, all currencies are meant.",
+        description="Only prices in this currency. Without it, price limits are in the default currency, GBP unless "
+        "the service is configured otherwise; without price limits, all currencies are included.",
     )
     tags: list[str] | None = strawberry.field(default=None, description="All of these tags.")
-    in_stock: bool | None = strawberry.field(default=None, description="Only what can, or cannot, be bought now.")
+    in_stock: bool | None = strawberry.field(
+        default=None, description="Only products that can (true) or cannot (false) be bought now."
+    )
 
     def plain(self, default_currency: str) -> Filter:
         return Filter(
@@ -202,14 +204,14 @@ def product_page(
 
 @strawberry.type
 class ProductQuery:
-    @strawberry.field(description="A product by id; null when there is none.", graphql_type=Product | None)
+    @strawberry.field(description="A product by id; null if there is none.", graphql_type=Product | None)
     def product(self, info: Info, id: strawberry.ID) -> Reference[Product]:
         return load(info, Product, ids.decode_as("Product", id))
 
     @strawberry.field(
-        description="The catalogue. A search looks for all words, in any case, with accents or without, the last as a "
-        'prefix; `-word` leaves a word out, `"two words"` is a phrase, a whole name finds its product. In a word of '
-        "five letters or more that no product uses one typo is forgiven."
+        description="The catalogue. A search finds products with all words, ignoring case and accents, the last word "
+        'as a prefix; `-word` excludes a word, `"two words"` is a phrase, a whole name finds its product. '
+        "One typo is corrected in a word of five letters or more that no product uses."
     )
     def products(
         self,
@@ -234,32 +236,32 @@ class ProductQuery:
 class ProductInput:
     name: str = strawberry.field(description="1 to 500 characters.")
     price: Decimal = strawberry.field(description="Above zero, with no more decimals than the currency has.")
-    category_slug: str = strawberry.field(description="Where it belongs.")
-    retailer_slug: str = strawberry.field(description="Who sells it.")
+    category_slug: str = strawberry.field(description="The category's slug.")
+    retailer_slug: str = strawberry.field(description="The retailer.")
     external_id: str = strawberry.field(description="The retailer's own id; unique per retailer.")
     url: str = strawberry.field(description="The retailer's page, https.")
     description: str | None = strawberry.field(default=None, description="What it is.")
     currency_code: str = strawberry.field(default="GBP", description="ISO 4217.")
-    brand_slug: str | None = strawberry.field(default=None, description="Who makes it.")
+    brand_slug: str | None = strawberry.field(default=None, description="The brand.")
     image_url: str | None = strawberry.field(default=None, description="A picture, https.")
     tags: list[str] | None = strawberry.field(default=None, description="In lower case with hyphens.")
     in_stock: bool = strawberry.field(default=True, description="Whether it can be bought now.")
 
 
-@strawberry.input(description="Changes to a product; what is left out stays.")
+@strawberry.input(description="Changes to a product; omitted fields stay unchanged.")
 class UpdateProductInput:
-    id: strawberry.ID = strawberry.field(description="Which product.")
+    id: strawberry.ID = strawberry.field(description="The product's id.")
     name: str | None = strawberry.field(default=None, description="1 to 500 characters.")
     description: str | None = strawberry.field(default=strawberry.UNSET, description="Null clears it.")
     price: Decimal | None = strawberry.field(default=None, description="In the product's own currency.")
-    category_slug: str | None = strawberry.field(default=None, description="Where it belongs.")
+    category_slug: str | None = strawberry.field(default=None, description="The category's slug.")
     tags: list[str] | None = strawberry.field(default=None, description="Replaces all tags.")
     image_url: str | None = strawberry.field(default=strawberry.UNSET, description="Null clears it.")
     in_stock: bool | None = strawberry.field(default=None, description="Whether it can be bought now.")
-    is_active: bool | None = strawberry.field(default=None, description="False takes it out of the catalogue.")
+    is_active: bool | None = strawberry.field(default=None, description="False removes it from the catalogue.")
 
 
-@strawberry.type(description="The outcome of writing a product.")
+@strawberry.type(description="The outcome of creating or changing a product.")
 class ProductPayload:
     product: Reference[Product] | None = strawberry.field(
         graphql_type=Product | None, default=None, description="As it is now."

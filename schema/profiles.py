@@ -30,13 +30,13 @@ if TYPE_CHECKING:
     from schema.swipes import Swipe
 
 
-@strawberry.type(description="What somebody did, in numbers.")
+@strawberry.type(description="Counts of a person's activity.")
 class UserAnalyticsSummary:
     swipes: int = strawberry.field(description="Swipes that were not undone.")
     likes: int = strawberry.field(description="Likes among them.")
     super_likes: int = strawberry.field(description="Super-likes among them.")
-    views: int = strawberry.field(description="Products looked at.")
-    affiliate_clicks: int = strawberry.field(description="Tracked links asked for.")
+    views: int = strawberry.field(description="Product views.")
+    affiliate_clicks: int = strawberry.field(description="Tracked links requested.")
     conversions: int = strawberry.field(description="Clicks that earned a commission.")
     sessions: int = strawberry.field(description="Sign-ins and anonymous sessions.")
 
@@ -46,25 +46,29 @@ class UserAnalyticsSummary:
 class Profile(RowNode):
     is_anonymous: bool = column("Whether this is an anonymous session.")
     email: str | None = column("E-mail of the account.")
-    email_verified_at: datetime | None = column("When they showed that the e-mail is theirs; null before.")
-    display_name: str | None = column("What to call them.")
+    email_verified_at: datetime | None = column("When they verified the e-mail; null before.")
+    display_name: str | None = column("The name to show.")
     stated_preferences: JSON | None = column(
-        "What they said of themselves.",
+        "Preferences that they stated themselves.",
         "preferences",
         read=from_jsonb,
         is_jsonb=True,
     )
     created_at: datetime = column("When they were first seen.")
 
-    @strawberry.field(description="What they allow, one per purpose.", metadata=at_most(len(ConsentPurpose)))
+    @strawberry.field(description="Their consents, one per purpose.", metadata=at_most(len(ConsentPurpose)))
     async def consents(self, info: Info) -> list[Consent]:
         return await consents_of(info, self.record["id"])
 
     preferences: Preferences | None = to_one(
-        "What their swipes say; null before the first one and without personalisation.", "id", by="user_id"
+        "Preferences derived from their swipes; null before the first swipe and without personalisation.",
+        "id",
+        by="user_id",
     )
     personality: Annotated[PersonalityProfile, strawberry.lazy("schema.personality")] | None = to_one(
-        "What the quiz and the swipes say; null before there was enough of either.", "id", by="user_id"
+        "Their personality, according to the quiz and the swipes; null before there was enough of either.",
+        "id",
+        by="user_id",
     )
 
     @paged("Their swipes that were not undone, newest first.")
@@ -76,7 +80,7 @@ class Profile(RowNode):
 
         return _newest(info, Swipe.ROW, first, after, [QUERIES["swipes.not_undone"].bind()])
 
-    @paged("The tracked links they asked for, newest first.")
+    @paged("The tracked links that they requested, newest first.")
     @staticmethod
     def affiliate_clicks(
         info: Info, first: int | None = None, after: str | None = None
@@ -85,7 +89,7 @@ class Profile(RowNode):
 
         return _newest(info, AffiliateClick.ROW, first, after)
 
-    @paged("The gift links they made, newest first; revoked and expired ones too.")
+    @paged("The gift links that they created, newest first, including revoked and expired ones.")
     @staticmethod
     def gift_links(
         info: Info, first: int | None = None, after: str | None = None
@@ -94,7 +98,7 @@ class Profile(RowNode):
 
         return _newest(info, GiftLink.ROW, first, after)
 
-    @paged("Where they are signed in, newest first; without sessions that have ended.")
+    @paged("Their active sessions, newest first.")
     @staticmethod
     def sessions(
         info: Info, first: int | None = None, after: str | None = None
@@ -104,7 +108,7 @@ class Profile(RowNode):
         return _newest(info, Session.ROW, first, after, [QUERIES["sessions.live"].bind()])
 
     @strawberry.field(
-        description="What else they sign in with, oldest first; those never verified too.",
+        description="Their second factors, oldest first, including those never verified.",
         metadata=at_most(MAX_FACTORS),
     )
     async def second_factors(
@@ -114,7 +118,7 @@ class Profile(RowNode):
 
         return [SecondFactor.of(row) for row in await second_factors.listed(info.context.session, self.record["id"])]
 
-    @strawberry.field(description="What they did, in numbers, since a timestamp or ever.")
+    @strawberry.field(description="Counts of their activity since a timestamp, or ever.")
     async def analytics(self, info: Info, since: datetime | None = None) -> UserAnalyticsSummary:
         counts = await profiles.analytics(info.context.session, since)
         return UserAnalyticsSummary(**counts)
@@ -138,7 +142,7 @@ class ProfileQuery:
         return load(info, Profile, info.context.session.claims.subject)
 
 
-@strawberry.input(description="Changes to one's profile; what is left out stays.")
+@strawberry.input(description="Changes to the caller's profile; omitted fields stay unchanged.")
 class UpdateProfileInput:
     display_name: str | None = strawberry.field(
         default=strawberry.UNSET, description="At most 100 characters; null clears it."

@@ -27,23 +27,23 @@ from schema.products import Product, ProductFilter
 @strawberry.enum(description="Where a recommendation was shown.")
 class RecommendationContext(Enum):
     DISCOVER = strawberry.enum_value("discover", description="The caller's own feed.")
-    GIFT_FINDER = strawberry.enum_value("gift_finder", description="For somebody else.")
-    SIMILAR = strawberry.enum_value("similar", description="Beside a product.")
+    GIFT_FINDER = strawberry.enum_value("gift_finder", description="The gift finder, for another person.")
+    SIMILAR = strawberry.enum_value("similar", description="Similar products, next to a product.")
 
 
 @strawberry.type(description="A term of the score.")
 class RecommendationReason:
     code: str = strawberry.field(description="For programs: TRAIT_*, LIKED_PRODUCT, POPULAR, ... The list may grow.")
     text: str = strawberry.field(description="For people.")
-    weight: float = strawberry.field(description="What the score would lose without it.")
+    weight: float = strawberry.field(description="How much the score would drop without it.")
 
 
-@strawberry.type(description="A product recommended, and why.")
+@strawberry.type(description="A recommended product, and why it is recommended.")
 class Recommendation(Node):
     found: strawberry.Private[Recommended]
     score: float = strawberry.field(description="0 to 1; orders the feed.")
     confidence: float = strawberry.field(description="Estimated probability of a like, 0 to 1.")
-    generated_at: datetime = strawberry.field(description="The moment its feed was frozen at.")
+    generated_at: datetime = strawberry.field(description="When its feed was frozen.")
 
     @strawberry.field(description="Signed. Send it back with swipes, clicks and feedback.")
     def id(self) -> strawberry.ID:
@@ -57,7 +57,7 @@ class Recommendation(Node):
     def context(self) -> RecommendationContext:
         return RecommendationContext(self.found.context)
 
-    @strawberry.field(description="What is recommended.", graphql_type=Product)
+    @strawberry.field(description="The recommended product.", graphql_type=Product)
     def product(self, info: Info) -> Reference[Product]:
         return load(info, Product, self.found.product_id)
 
@@ -78,7 +78,7 @@ class Recommendation(Node):
 NODES["Recommendation"] = Recommendation
 
 
-@strawberry.type(description="A recommendation and its place in the feed.")
+@strawberry.type(description="A recommendation and its cursor in the feed.")
 class RecommendationEdge:
     node: Recommendation = strawberry.field(description="The recommendation.")
 
@@ -96,7 +96,7 @@ class RecommendationConnection:
     def edges(self) -> list[RecommendationEdge]:
         return [RecommendationEdge(node=node) for node in self.nodes]
 
-    @strawberry.field(description="Where this page stands.")
+    @strawberry.field(description="The position of this page.")
     def page_info(self) -> PageInfo:
         return PageInfo(
             has_next_page=self.feed.has_next,
@@ -110,9 +110,9 @@ class RecommendationConnection:
         return cls(feed=feed, nodes=[Recommendation.of(item) for item in feed.items])
 
 
-@strawberry.input(description="Who a gift is for. All of it is optional.")
+@strawberry.input(description="The person a gift is for. Everything is optional.")
 class GiftFinderInput:
-    traits: list[Trait] | None = strawberry.field(default=None, description="What they are like.")
+    traits: list[Trait] | None = strawberry.field(default=None, description="Their traits.")
     occasion: str | None = strawberry.field(
         default=None,
         description="birthday, christmas, anniversary, wedding, housewarming, graduation, new-baby, thank-you.",
@@ -122,14 +122,14 @@ class GiftFinderInput:
     )
     age: int | None = strawberry.field(default=None, description="In years.")
     gender: str | None = strawberry.field(
-        default=None, description="Accepted, and of no effect: gifts are matched by traits, not by gender."
+        default=None, description="Accepted without effect: gifts are matched by traits, not by gender."
     )
     min_price: Decimal | None = strawberry.field(default=None, description="At least this much.")
     max_price: Decimal | None = strawberry.field(default=None, description="At most this much.")
     currency_code: str | None = strawberry.field(
         default=None,
-        description="Only prices in this currency. Without it price limits are in the default currency, GBP unless the "
-        "service is set up otherwise; without limits, too, all currencies are meant.",
+        description="Only prices in this currency. Without it, price limits are in the default currency, GBP unless "
+        "the service is configured otherwise; without price limits, all currencies are included.",
     )
     category_slugs: list[str] | None = strawberry.field(
         default=None, description="Only these categories and those below them."
@@ -155,8 +155,8 @@ class GiftFinderInput:
 @strawberry.type
 class RecommendationQuery:
     @strawberry.field(
-        description="The caller's feed: never a product already swiped. Without a token, or with personalisation "
-        "withdrawn, what is popular."
+        description="The caller's feed, without products that were already swiped. Without a token, or with "
+        "personalisation withdrawn, it is ordered by popularity."
     )
     async def recommendations(
         self, info: Info, first: int | None = None, after: str | None = None, filter: ProductFilter | None = None
@@ -171,7 +171,7 @@ class RecommendationQuery:
         )
         return RecommendationConnection.of(feed)
 
-    @strawberry.field(description="Gifts for somebody else; the same for every caller.")
+    @strawberry.field(description="Gifts for another person; the same for every caller.")
     async def gift_finder(
         self, info: Info, input: GiftFinderInput, first: int | None = None, after: str | None = None
     ) -> RecommendationConnection:
@@ -182,32 +182,34 @@ class RecommendationQuery:
         return RecommendationConnection.of(feed)
 
 
-@strawberry.enum(description="What somebody thought of a recommendation.")
+@strawberry.enum(description="A person's opinion of a recommendation.")
 class FeedbackKind(Enum):
     HELPFUL = strawberry.enum_value("helpful", description="A good idea: more like it.")
     NOT_HELPFUL = strawberry.enum_value("not_helpful", description="Not a good idea: less like it.")
     NOT_INTERESTED = strawberry.enum_value("not_interested", description="Never show it again; much less like it.")
-    ALREADY_OWNED = strawberry.enum_value("already_owned", description="Never show it again; the taste is right.")
-    PURCHASED = strawberry.enum_value("purchased", description="Never show it again; the best of signs.")
+    ALREADY_OWNED = strawberry.enum_value(
+        "already_owned", description="Already owned: never show it again; the taste is right."
+    )
+    PURCHASED = strawberry.enum_value("purchased", description="Purchased: never show it again; the strongest signal.")
 
 
 @strawberry.input(description="Feedback on a recommendation.")
 class RecommendationFeedbackInput:
-    recommendation_id: strawberry.ID = strawberry.field(description="As it was shown to the caller.")
-    kind: FeedbackKind = strawberry.field(description="What they thought.")
+    recommendation_id: strawberry.ID = strawberry.field(description="Its id, as it was shown to the caller.")
+    kind: FeedbackKind = strawberry.field(description="The opinion.")
     rating: int | None = strawberry.field(default=None, description="1 to 5.")
     comment: str | None = strawberry.field(default=None, description="At most 2,000 characters.")
 
 
 @strawberry.type(description="The outcome of feedback.")
 class RecommendationFeedbackPayload:
-    recommendation: Recommendation | None = strawberry.field(default=None, description="What it was about.")
+    recommendation: Recommendation | None = strawberry.field(default=None, description="The recommendation.")
     user_errors: list[UserError] = user_errors()
 
 
 @strawberry.type
 class RecommendationMutation:
-    @strawberry.mutation(description="Keeps feedback; the next feed follows it.")
+    @strawberry.mutation(description="Stores feedback, which the next feed takes into account.")
     @outcome(RecommendationFeedbackPayload, stores=Stores(row=500))
     async def send_recommendation_feedback(
         self, info: Info, input: RecommendationFeedbackInput

@@ -19,7 +19,7 @@ MAX_RETAILERS = 1000
 @strawberry.type(description="Who sells products.")
 class Retailer(RowNode):
     name: str = column("Name as shown to people.")
-    slug: str = column("Name in addresses.")
+    slug: str = column("Unique; for addresses.")
     network: str | None = column("The affiliate network that tracks its sales.", "affiliate_network")
 
 

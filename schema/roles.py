@@ -14,20 +14,21 @@ from schema.errors import UserError, outcome, user_errors
 
 def _password() -> Any:
     return strawberry.field(
-        default=None, description="The caller's; not needed within 10 minutes of signing in, or with a second factor."
+        default=None,
+        description="The caller's password; not needed within 10 minutes of signing in, or with a second factor.",
     )
 
 
-@strawberry.input(description="A role for somebody.")
+@strawberry.input(description="A role to grant.")
 class GrantRoleInput:
-    email: str = strawberry.field(description="Of the account, which must have verified it. Case does not matter.")
+    email: str = strawberry.field(description="The account's e-mail, which must be verified. Case does not matter.")
     role: str = strawberry.field(description="`admin` or `analyst`. A person has one role: it replaces another.")
     password: str | None = _password()
 
 
-@strawberry.input(description="A role to take from somebody.")
+@strawberry.input(description="A role to revoke.")
 class RevokeRoleInput:
-    email: str = strawberry.field(description="Of the account. Case does not matter.")
+    email: str = strawberry.field(description="The account's e-mail. Case does not matter.")
     role: str = strawberry.field(description="`admin` or `analyst`. Nothing changes if the person does not have it.")
     password: str | None = _password()
 
@@ -67,16 +68,16 @@ class RevokeRolePayload(_RolePayload):
 @strawberry.type
 class RoleMutation:
     @strawberry.mutation(
-        description="Makes somebody admin or analyst; harmless to repeat. It is in force with the person's next access"
-        " token. For administrators, who must have shown their second factor where they have one."
+        description="Makes a person admin or analyst; idempotent. It takes effect with the person's next access "
+        "token. For administrators, who must have shown their second factor if they have one."
     )
     @outcome(GrantRolePayload)
     async def grant_role(self, info: Info, input: GrantRoleInput) -> GrantRolePayload:
         return await GrantRolePayload.of(info, input, is_granted=True)
 
     @strawberry.mutation(
-        description="Takes a role from somebody; harmless to repeat. Access tokens that the person has go on until they"
-        " expire, in 15 minutes or less. The last admin stays. For administrators, as grantRole."
+        description="Revokes a person's role; idempotent. Existing access tokens keep it until they expire, in 15 "
+        "minutes or less. The last admin cannot be revoked. For administrators, like grantRole."
     )
     @outcome(RevokeRolePayload)
     async def revoke_role(self, info: Info, input: RevokeRoleInput) -> RevokeRolePayload:

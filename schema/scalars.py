@@ -73,7 +73,8 @@ JSON = NewType("JSON", object)
 SCALARS: dict[object, Any] = {
     datetime: strawberry.scalar(
         name="DateTime",
-        description="A timestamp of RFC 3339, given back in UTC: `2026-01-31T12:00:00Z`. Nothing else of ISO 8601.",
+        description="An RFC 3339 timestamp, returned in UTC: `2026-01-31T12:00:00Z`. Other forms of ISO 8601 are not "
+        "accepted.",
         serialize=_print_datetime,
         parse_value=_parse_datetime,
     ),

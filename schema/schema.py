@@ -81,7 +81,7 @@ async def _recommendation(info: Info, id: strawberry.ID) -> Recommendation | Non
     return Recommendation.of(found) if found else None
 
 
-@strawberry.type(description="What can be read.")
+@strawberry.type(description="All queries.")
 class Query(
     ProductQuery,
     CategoryQuery,
@@ -94,18 +94,18 @@ class Query(
     AuditLogQuery,
     SystemLogQuery,
 ):
-    @strawberry.field(description="Anything by its global id; null when unknown or not the caller's to see.")
+    @strawberry.field(description="A node by its global id; null if it does not exist or the caller may not see it.")
     def node(self, info: Info, id: strawberry.ID) -> Node | None:
         return cast("Node | None", _node(info, id))
 
-    @strawberry.field(description="Several things by their global ids, in that order; at most 100.")
+    @strawberry.field(description="Nodes by their global ids, in that order; at most 100.")
     def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
         if len(ids) > MAX_NODES:
             raise BadUserInput(f"At most {MAX_NODES} ids.")
         return [_node(info, id) for id in ids]
 
 
-@strawberry.type(description="What can be changed. Each field is one transaction.")
+@strawberry.type(description="All mutations. Each field is one transaction.")
 class Mutation(
     AccountMutation,
     SessionMergeMutation,

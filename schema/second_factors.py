@@ -18,11 +18,11 @@ from schema.node import load
 from schema.profiles import Profile
 
 
-@strawberry.type(description="Something else to sign in with: an app that shows codes (TOTP).")
+@strawberry.type(description="A second factor for signing in: an app that shows codes (TOTP).")
 class SecondFactor:
     id: strawberry.ID = strawberry.field(description="For verifyTotp and removeTotp.")
-    name: str | None = strawberry.field(description="What its owner calls it.")
-    is_verified: bool = strawberry.field(description="Whether a code of it was ever shown; it counts from then on.")
+    name: str | None = strawberry.field(description="The name that its owner gave it.")
+    is_verified: bool = strawberry.field(description="Whether one of its codes was ever shown; it counts from then on.")
     created_at: datetime = strawberry.field(description="When it was enrolled.")
 
     @classmethod
@@ -37,43 +37,45 @@ class SecondFactor:
 
 @strawberry.input(description="A second factor to add.")
 class EnrolTotpInput:
-    name: str | None = strawberry.field(default=None, description="Such as the phone's; at most 100 characters.")
+    name: str | None = strawberry.field(
+        default=None, description="A name, such as the phone's; at most 100 characters."
+    )
     password: str | None = strawberry.field(
-        default=None, description="The caller's; needed when the last sign-in was more than 10 minutes ago."
+        default=None, description="The caller's password; needed if the last sign-in was more than 10 minutes ago."
     )
 
 
-@strawberry.type(description="A second factor that waits for its first code.")
+@strawberry.type(description="A new second factor, to be verified with its first code.")
 class EnrolTotpPayload:
     factor_id: strawberry.ID | None = strawberry.field(default=None, description="For verifyTotp.")
-    secret: str | None = strawberry.field(default=None, description="To be typed into the app; shown this once.")
+    secret: str | None = strawberry.field(default=None, description="The secret to type into the app; shown only once.")
     uri: str | None = strawberry.field(default=None, description="otpauth://, to be shown as a QR code.")
     user_errors: list[UserError] = user_errors()
 
 
 @strawberry.input(description="A code of a second factor.")
 class VerifyTotpInput:
-    factor_id: strawberry.ID = strawberry.field(description="Which factor.")
+    factor_id: strawberry.ID = strawberry.field(description="The factor's id.")
     code: str = strawberry.field(description="The six digits that the app shows; they work once.")
 
 
-@strawberry.input(description="A second factor to take away.")
+@strawberry.input(description="A second factor to remove.")
 class RemoveTotpInput:
-    factor_id: strawberry.ID = strawberry.field(description="Which factor.")
+    factor_id: strawberry.ID = strawberry.field(description="The factor's id.")
 
 
-@strawberry.type(description="The outcome of taking a second factor away.")
+@strawberry.type(description="The outcome of removing a second factor.")
 class RemoveTotpPayload:
     profile: Reference[Profile] | None = strawberry.field(
-        graphql_type=Profile | None, default=None, description="Whose it was."
+        graphql_type=Profile | None, default=None, description="The caller's profile."
     )
     user_errors: list[UserError] = user_errors()
 
 
-@strawberry.type(description="Codes for the day when the second factor is lost.")
+@strawberry.type(description="Codes that replace a lost second factor.")
 class CreateRecoveryCodesPayload:
     codes: list[str] = strawberry.field(
-        description="Ten, shown this once; each works once.",
+        description="Ten codes, shown only once; each works once.",
         default_factory=list,
         metadata=at_most(second_factors.RECOVERY_CODES),
     )
@@ -82,14 +84,14 @@ class CreateRecoveryCodesPayload:
 
 @strawberry.input(description="A recovery code.")
 class VerifyRecoveryCodeInput:
-    code: str = strawberry.field(description="One of createRecoveryCodes; hyphens and case do not matter.")
+    code: str = strawberry.field(description="A code from createRecoveryCodes; hyphens and case do not matter.")
 
 
 @strawberry.type
 class SecondFactorMutation:
     @strawberry.mutation(
-        description="Adds a second factor, which counts once verifyTotp has taken a code of it. CONFLICT before the"
-        " e-mail is verified. Beside another factor, that has to have been shown."
+        description="Adds a second factor, which counts once verifyTotp has accepted its first code. CONFLICT before "
+        "the e-mail is verified. If there is a verified factor, it must have been shown."
     )
     @outcome(EnrolTotpPayload, stores=Stores(is_essential=True))
     async def enrol_totp(self, info: Info, input: EnrolTotpInput) -> EnrolTotpPayload:
@@ -104,8 +106,8 @@ class SecondFactorMutation:
         )
 
     @strawberry.mutation(
-        description="Takes a code: the first one verifies a new factor, each one is the second step of signing in."
-        " Gives new tokens (aal2) in place of the session's earlier ones."
+        description="Checks a code: the first one verifies a new factor, each one is the second step of signing in. "
+        "Returns new tokens (aal2), which replace the caller's."
     )
     @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def verify_totp(self, info: Info, input: VerifyTotpInput) -> AuthPayload:
@@ -118,7 +120,7 @@ class SecondFactorMutation:
             ),
         )
 
-    @strawberry.mutation(description="Takes a second factor away; a verified one only after it or another was shown.")
+    @strawberry.mutation(description="Removes a second factor; a verified one only after it or another one was shown.")
     @outcome(RemoveTotpPayload, stores=Stores(is_essential=True))
     async def remove_totp(self, info: Info, input: RemoveTotpInput) -> RemoveTotpPayload:
         key = ids.decode_as("SecondFactor", input.factor_id)
@@ -126,8 +128,7 @@ class SecondFactorMutation:
         return RemoveTotpPayload(profile=load(info, Profile, account))
 
     @strawberry.mutation(
-        description="Makes ten codes, each of which stands in once for a second factor that was lost. Earlier ones are"
-        " of no use any more."
+        description="Creates ten codes, each of which replaces a lost second factor once, and invalidates earlier ones."
     )
     @outcome(CreateRecoveryCodesPayload, stores=Stores(is_essential=True))
     async def create_recovery_codes(self, info: Info) -> CreateRecoveryCodesPayload:
@@ -136,8 +137,8 @@ class SecondFactorMutation:
         return CreateRecoveryCodesPayload(codes=codes)
 
     @strawberry.mutation(
-        description="Takes a recovery code in place of one of the app. Gives new tokens (aal2), with which the lost"
-        " factor can be removed."
+        description="Accepts a recovery code instead of a code of the app. Returns new tokens (aal2), with which the "
+        "lost factor can be removed."
     )
     @outcome(AuthPayload, stores=Stores(is_essential=True))
     async def verify_recovery_code(self, info: Info, input: VerifyRecoveryCodeInput) -> AuthPayload:

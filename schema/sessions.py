@@ -28,11 +28,11 @@ def _is_current(context: Context, id: UUID | str) -> bool:
 )
 @strawberry.type(description="A sign-in, on one device, until it ends.")
 class Session(RowNode):
-    created_at: datetime = column("When it began.")
+    created_at: datetime = column("When it started.")
     last_used_at: datetime = column("When its tokens were last exchanged.")
-    expires_at: datetime = column("When it ends by itself unless it is used before.")
-    revoked_at: datetime | None = column("When it was ended; null while it goes on.")
-    user_agent: str | None = column("What the browser or app called itself, at most 400 characters.")
+    expires_at: datetime = column("When it expires unless it is used before.")
+    revoked_at: datetime | None = column("When it was ended; null while it is active.")
+    user_agent: str | None = column("The user agent of the browser or app, at most 400 characters.")
 
     is_current: bool = column(
         "Whether the access token of this request belongs to it.", "id", read=_is_current, with_context=True
@@ -54,15 +54,16 @@ class RevokeSessionPayload:
 
 @strawberry.type(description="The outcome of ending the other sessions.")
 class RevokeOtherSessionsPayload:
-    revoked: int = strawberry.field(default=0, description="How many have ended.")
+    revoked: int = strawberry.field(default=0, description="How many sessions were ended.")
     user_errors: list[UserError] = user_errors()
 
 
 @strawberry.type
 class SessionMutation:
     @strawberry.mutation(
-        description="Ends one of the caller's sessions; harmless to repeat. Its access token expires by itself, in 15"
-        " minutes or less. Another session than this: needs the second factor, where there is one."
+        description="Ends one of the caller's sessions; idempotent. Its access token stays valid until it expires, in "
+        "15 minutes or less. Ending a session other than the current one needs the second factor, if "
+        "there is one."
     )
     @outcome(RevokeSessionPayload, stores=NOTHING)
     async def revoke_session(self, info: Info, input: RevokeSessionInput) -> RevokeSessionPayload:
@@ -73,7 +74,7 @@ class SessionMutation:
         return RevokeSessionPayload(session=load(info, Session, ended))
 
     @strawberry.mutation(
-        description="Ends all the caller's sessions but the one that asks. Needs the second factor, where there is one."
+        description="Ends all sessions of the caller except the current one. Needs the second factor, if there is one."
     )
     @outcome(RevokeOtherSessionsPayload, stores=NOTHING)
     async def revoke_other_sessions(self, info: Info) -> RevokeOtherSessionsPayload:

@@ -13,19 +13,19 @@ from schema.node import load, load_own
 from schema.preferences import Preferences
 
 
-@strawberry.type(description="What can be listened to: over a WebSocket, or as server-sent events.")
+@strawberry.type(description="All subscriptions, over WebSockets or as server-sent events.")
 class Subscription:
     @strawberry.field(
-        description="The caller's own preferences, after swipes, quizzes and consents; null while there are none. What "
-        "happens within a moment is told once.",
+        description="The caller's preferences, after swipes, quizzes and consents; null while there are none. Changes "
+        "in quick succession are one event.",
         graphql_type=Preferences | None,
     )
     def preferences_updated(self, info: Info) -> Reference[Preferences]:
         return load_own(info, Preferences)
 
     @strawberry.field(
-        description="True whenever the caller's feed would be another one than before: ask for it again, without "
-        "`after`. What happens within a moment is told once."
+        description="True when the caller's feed has changed: query it again, without `after`. Changes in quick "
+        "succession are one event."
     )
     async def recommendations_updated(self, info: Info) -> bool | None:
         return True if await recommendations.are_served(info.context.session) else None

@@ -21,12 +21,12 @@ from schema.products import Product
 from schema.scalars import JSON
 
 
-@strawberry.enum(description="Which way a product was swiped.")
+@strawberry.enum(description="The direction of a swipe.")
 class SwipeDirection(Enum):
     LEFT = strawberry.enum_value("left", description="Dislike, strength 0.2.")
     RIGHT = strawberry.enum_value("right", description="Like, strength 0.8.")
     UP = strawberry.enum_value("up", description="Super-like, strength 0.95.")
-    DOWN = strawberry.enum_value("down", description="Skip: seen, but it says nothing.")
+    DOWN = strawberry.enum_value("down", description="Skip: neither liked nor disliked.")
 
 
 @row(
@@ -34,30 +34,30 @@ class SwipeDirection(Enum):
     owner="user_id",
     orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
 )
-@strawberry.type(description="A product swiped by somebody.")
+@strawberry.type(description="A person's swipe of a product.")
 class Swipe(RowNode):
-    direction: SwipeDirection = column("Which way.", read=SwipeDirection)
+    direction: SwipeDirection = column("The direction.", read=SwipeDirection)
     strength: float | None = column(
-        "How much it says, 0 to 1; null for a skip.",
+        "The strength of the preference, 0 to 1; null for a skip.",
         "preference_strength",
         read=lambda real: None if real is None else round(real, 4),
     )
     created_at: datetime = column("When.")
 
-    product: Product = to_one("What was swiped.", "product_id")
+    product: Product = to_one("The product.", "product_id")
 
 
 @strawberry.input(description="A swipe.")
 class SwipeInput:
-    product_id: strawberry.ID = strawberry.field(description="What was swiped.")
-    direction: SwipeDirection = strawberry.field(description="Which way.")
+    product_id: strawberry.ID = strawberry.field(description="The product.")
+    direction: SwipeDirection = strawberry.field(description="The direction.")
     client_swipe_id: str = strawberry.field(
-        description="Chosen by the client, once per swipe: a repeat gives the first swipe again."
+        description="Chosen by the client, once per swipe: a repeat returns the first swipe."
     )
     recommendation_id: strawberry.ID | None = strawberry.field(
         default=None, description="The recommendation that showed the product."
     )
-    context: JSON | None = strawberry.field(default=None, description="Anything about the moment, at most 4 KiB.")
+    context: JSON | None = strawberry.field(default=None, description="Any JSON about the situation, at most 4 KiB.")
 
     def plain(self) -> NewSwipe:
         return NewSwipe(
@@ -73,7 +73,7 @@ class SwipeInput:
 class RecordSwipePayload:
     swipe: Reference[Swipe] | None = strawberry.field(graphql_type=Swipe | None, default=None, description="As stored.")
     preferences: Reference[Preferences] | None = strawberry.field(
-        graphql_type=Preferences | None, default=None, description="With this swipe in them."
+        graphql_type=Preferences | None, default=None, description="Preferences that include this swipe."
     )
     user_errors: list[UserError] = user_errors()
 
@@ -95,21 +95,21 @@ class RecordSwipesPayload:
         default_factory=list, description="One per swipe, in the order given."
     )
     preferences: Reference[Preferences] | None = strawberry.field(
-        graphql_type=Preferences | None, default=None, description="With these swipes in them."
+        graphql_type=Preferences | None, default=None, description="Preferences that include these swipes."
     )
     user_errors: list[UserError] = user_errors()
 
 
-@strawberry.input(description="A swipe to take back.")
+@strawberry.input(description="A swipe to undo.")
 class UndoSwipeInput:
     swipe_id: strawberry.ID = strawberry.field(description="One of the caller's own.")
 
 
-@strawberry.type(description="The outcome of taking a swipe back.")
+@strawberry.type(description="The outcome of undoing a swipe.")
 class UndoSwipePayload:
-    undone_swipe_id: strawberry.ID | None = strawberry.field(default=None, description="The swipe taken back.")
+    undone_swipe_id: strawberry.ID | None = strawberry.field(default=None, description="The id of the undone swipe.")
     preferences: Reference[Preferences] | None = strawberry.field(
-        graphql_type=Preferences | None, default=None, description="Without this swipe."
+        graphql_type=Preferences | None, default=None, description="Preferences without this swipe."
     )
     user_errors: list[UserError] = user_errors()
 
@@ -139,7 +139,7 @@ class SwipeMutation:
                 results.append(SwipeResult(user_errors=[error]))
         return RecordSwipesPayload(results=results, preferences=load_own(info, Preferences))
 
-    @strawberry.mutation(description="Takes a swipe back; the one before it on the same product counts again.")
+    @strawberry.mutation(description="Undoes a swipe; the previous one of the same product counts again.")
     @outcome(UndoSwipePayload, stores=Stores(row=300))
     async def undo_swipe(self, info: Info, input: UndoSwipeInput) -> UndoSwipePayload:
         await swipes.undo(info.context.session, ids.decode_as("Swipe", input.swipe_id))

@@ -17,12 +17,12 @@ from schema.node import RowNode, column, row
 from schema.scalars import JSON, from_jsonb
 
 
-@strawberry.enum(description="How much an entry matters.")
+@strawberry.enum(description="The severity of an entry.")
 class LogLevel(Enum):
-    DEBUG = strawberry.enum_value("debug", description="For finding faults.")
-    INFO = strawberry.enum_value("info", description="As it should be.")
-    WARNING = strawberry.enum_value("warning", description="To be looked at some time.")
-    ERROR = strawberry.enum_value("error", description="Something did not work.")
+    DEBUG = strawberry.enum_value("debug", description="For debugging.")
+    INFO = strawberry.enum_value("info", description="Normal operation.")
+    WARNING = strawberry.enum_value("warning", description="Worth looking at.")
+    ERROR = strawberry.enum_value("error", description="Something failed.")
     CRITICAL = strawberry.enum_value("critical", description="The service does not work.")
 
 
@@ -30,15 +30,15 @@ class LogLevel(Enum):
     "public.system_logs",
     orders={"NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)},
 )
-@strawberry.type(description="An entry of the system's log: what housekeeping did, or an error of ours. Nobody's data.")
+@strawberry.type(
+    description="An entry of the system log: a background job, or an internal error. Without personal data."
+)
 class SystemLog(RowNode):
-    level: LogLevel = column("How much it matters.", read=LogLevel)
-    component: str = column("Which part speaks.")
+    level: LogLevel = column("The severity.", read=LogLevel)
+    component: str = column("The component that wrote it.")
     message: str = column("What happened.")
-    context: JSON = column("More about it.", read=from_jsonb, is_jsonb=True)
-    request_id: str | None = column(
-        "Of the request it was said in: the requestId of an error, the header x-request-id."
-    )
+    context: JSON = column("Details.", read=from_jsonb, is_jsonb=True)
+    request_id: str | None = column("The id of its request: the requestId of an error, the header x-request-id.")
     created_at: datetime = column("When.")
 
     @classmethod
@@ -48,7 +48,7 @@ class SystemLog(RowNode):
 
 @strawberry.type
 class SystemLogQuery:
-    @strawberry.field(description="The system's log, newest first. For administrators.")
+    @strawberry.field(description="The system log, newest first. For administrators.")
     def system_logs(
         self,
         info: Info,

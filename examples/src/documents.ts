@@ -1,4 +1,4 @@
-// What these examples ask for. graphql-codegen reads the texts and gives each its types, from ../schema.graphql.
+// The operations of these examples. graphql-codegen reads the texts and generates their types from ../schema.graphql.
 import { graphql } from './generated/gql.js';
 
 export const START_SESSION = graphql(`

@@ -1,4 +1,4 @@
-// node build/main.js CLIENT URL: the same story by each of the clients. Prints what came of it, as JSON.
+// node build/main.js CLIENT URL: the same steps with each of the clients. Prints the result as JSON.
 import { randomUUID } from 'node:crypto';
 
 import type { Shop } from './shop.js';
@@ -51,7 +51,7 @@ console.log(
 );
 await shop.close?.();
 
-/** Listens for changes while swiping on, and past the end of the socket's first token: whether it was told then. */
+/** Listens for changes while swiping, past the expiry of the first token; returns whether events arrived after it. */
 async function watched(watch: NonNullable<Shop['watchSwipes']>) {
   let latest = 0;
   const stop = watch((totalSwipes) => (latest = totalSwipes));
@@ -62,7 +62,7 @@ async function watched(watch: NonNullable<Shop['watchSwipes']>) {
   stop();
   return latest > atExpiry;
 
-  /** A subscription says nowhere that it has begun, so this swipes until it is told of one of its swipes. */
+  /** There is no message that a subscription has started, so this swipes until an event arrives. */
   async function untilTold() {
     const before = latest;
     for (let next = latest; latest === before; next += 1) {

@@ -1,7 +1,7 @@
 import type { TypedDocumentNode } from '@graphql-typed-document-node/core';
 import { print, type GraphQLFormattedError } from 'graphql';
 
-/** What errors[] of an answer said. */
+/** The errors[] of an answer. */
 export class RequestError extends Error {
   constructor(readonly errors: readonly GraphQLFormattedError[]) {
     super(errors[0]?.message ?? 'no answer');
@@ -46,7 +46,7 @@ async function post<Data>(url: string, body: object, headers: Record<string, str
   return data;
 }
 
-/** What codegen's `persistedDocuments` puts beside each document. */
+/** What codegen's `persistedDocuments` adds to each document. */
 function idOf(document: object): string | undefined {
   return (document as { __meta__?: { hash?: string } }).__meta__?.hash;
 }

@@ -39,16 +39,16 @@ export class Session {
     return Date.now() >= this.tokens.expiresAt;
   }
 
-  /** For demonstration, the moment at which this access token has expired for so many milliseconds: an app just goes on,
-   * and refreshes when it is told to. */
+  /** For demonstration: waits until this access token expired so many milliseconds ago. An app would just continue, and
+   * refresh when the server says so. */
   async untilExpired(since = 0): Promise<void> {
-    const moment = this.tokens.expiresAt + since;
-    while (Date.now() < moment) await new Promise((resolve) => setTimeout(resolve, 100));
+    const end = this.tokens.expiresAt + since;
+    while (Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 100));
   }
 
-  /** New tokens, for all who ask at the same time. After an answer that was lost, or in a second tab, the same refresh
-   * token works for some seconds more; later a second use ends the session.
-   * `stale` is the access token that was refused; where there is a newer one already, nothing is asked for. */
+  /** Gets new tokens, once for all concurrent callers. After a lost response, or in a second tab, the same refresh token
+   * works for some more seconds; after that, using it again ends the session.
+   * `stale` is the access token that was refused; does nothing if there is a newer one already. */
   refresh(stale = this.accessToken): Promise<void> {
     if (stale !== this.accessToken) return Promise.resolve();
     this.refreshing ??= this.exchange().finally(() => (this.refreshing = undefined));

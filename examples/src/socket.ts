@@ -5,15 +5,14 @@ import type { Session } from './session.js';
 
 /** A WebSocket that speaks graphql-transport-ws, opened when it is first needed.
  *
- * The server closes it with 4403 when its token expires, so a newer one is sent in time, in a `ping`. Where that came to
- * nothing (a laptop that slept), graphql-ws connects anew, asks here for a token once more, and goes on with what was
- * subscribed to. */
+ * The server closes it with 4403 when its token expires, so a newer one is sent in time, in a `ping`. If that failed (on
+ * a suspended laptop), graphql-ws reconnects, gets another token here, and restores the subscriptions. */
 export function openSocket(session: Session): Client {
   let socket: WebSocket;
   let sent = ''; // the token that the server knows this socket by
   let renewal: ReturnType<typeof setTimeout> | undefined;
 
-  /** The server says until when it takes the token, in seconds: in its `connection_ack` and in each `pong`. */
+  /** The server says when the token expires, in seconds: in its `connection_ack` and in each `pong`. */
   function renewBefore(expiresAt: unknown): void {
     if (typeof expiresAt !== 'number') return; // no token, or the pong of another ping
     clearTimeout(renewal);
@@ -21,7 +20,7 @@ export function openSocket(session: Session): Client {
   }
 
   async function renew(): Promise<void> {
-    await session.refresh(sent); // asks for nothing where somebody else has done so already
+    await session.refresh(sent); // does nothing if another caller has refreshed it already
     sent = session.accessToken;
     socket.send(JSON.stringify({ type: MessageType.Ping, payload: { authorization: session.authorization } }));
   }

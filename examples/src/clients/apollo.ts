@@ -19,7 +19,7 @@ export function connect(session: Session): Shop {
   }));
   const refreshing = new ErrorLink(({ error, operation, forward }) => {
     if (CombinedGraphQLErrors.is(error) && isCode(error.errors, 'UNAUTHENTICATED')) {
-      // Once: an error of the second try goes on to whoever asked.
+      // Retried once: an error of the second attempt reaches the caller.
       return from(session.refresh(operation.getContext().used)).pipe(switchMap(() => forward(operation)));
     }
   });
@@ -31,9 +31,8 @@ export function connect(session: Session): Shop {
     ),
     cache: new InMemoryCache({
       typePolicies: {
-        // Every id is global, so the cache needs no keyFields. Pages of a connection are put together by their nodes, which
-        // is what PRODUCTS asks for; of edges relayStylePagination does it. Lists that were filtered or ordered otherwise
-        // are others.
+        // Every id is global, so the cache needs no keyFields. Pages are merged by their nodes, which PRODUCTS selects;
+        // for edges, relayStylePagination does that. Lists with another filter or order are cached separately.
         Query: {
           fields: {
             products: {
@@ -49,13 +48,13 @@ export function connect(session: Session): Shop {
 
   return {
     products: async (first, after) => {
-      // What is asked here is a page; a component shows all of them with useQuery and fetchMore.
+      // This queries one page; a component shows all of them with useQuery and fetchMore.
       const { data } = await client.query({ query: PRODUCTS, variables: { first, after }, fetchPolicy: 'no-cache' });
       if (!data) throw new Error('no data');
       return data.products;
     },
     recordSwipe: async (input) => {
-      // The payload's `preferences { id … }` brings every component up to date that shows them.
+      // The payload's `preferences { id … }` updates every component that shows them.
       const { data } = await client.mutate({ mutation: RECORD_SWIPE, variables: { input } });
       if (!data) throw new Error('no data');
       return data.recordSwipe;

@@ -7,7 +7,7 @@ import type { Session } from '../session.js';
 import type { Shop } from '../shop.js';
 
 export function connect(session: Session): Shop {
-  /** Asks, and once more with new tokens where the ones at hand have expired. */
+  /** Sends a request, and retries once with new tokens if the current ones have expired. */
   async function ask<Data, Variables>(document: TypedDocumentNode<Data, Variables>, variables: Variables): Promise<Data> {
     const used = session.accessToken;
     try {

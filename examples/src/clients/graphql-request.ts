@@ -9,7 +9,7 @@ import type { Shop } from '../shop.js';
 export function connect(session: Session): Shop {
   const client = new GraphQLClient(session.url, { headers: () => ({ authorization: session.authorization }) });
 
-  /** graphql-request has no notion of tokens: what it refuses is asked again with new ones, once. */
+  /** graphql-request does not know tokens: a request that was refused is retried once with new ones. */
   async function ask<Data, Variables extends object>(
     document: TypedDocumentNode<Data, Variables>,
     variables: Variables,

@@ -13,7 +13,7 @@ export function connect(session: Session): Shop {
     url: session.url,
     preferGetMethod: false,
     exchanges: [
-      // In an app cacheExchange stands before it.
+      // In an app, put cacheExchange before it.
       authExchange(async (utils) => ({
         addAuthToOperation: (operation) => utils.appendHeaders(operation, { authorization: session.authorization }),
         didAuthError: (error) => isCode(error.graphQLErrors, 'UNAUTHENTICATED'),
@@ -39,7 +39,7 @@ export function connect(session: Session): Shop {
   };
 }
 
-/** urql gives errors beside the data. */
+/** urql returns errors next to the data. */
 function dataOf<Data, Variables extends AnyVariables>({ data, error }: OperationResult<Data, Variables>): Data {
   if (error || !data) throw error ?? new Error('no data');
   return data;

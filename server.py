@@ -187,7 +187,6 @@ class _Headers:
             await self._app(scope, receive, send)
             return
         request_id = new_request_id()
-        scope.setdefault("state", {})["request_id"] = request_id
         fixed = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
 
         is_begun = False

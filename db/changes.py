@@ -28,12 +28,12 @@ log = structlog.get_logger("aclue.changes")
 
 CHANNEL = "aclue_changes"
 EVERYBODY = "*"
-BATCH_INTERVAL_SECONDS = 0.1  # seconds
-HEARTBEAT_SECONDS = 20.0  # seconds after which an idle connection is checked
-ANSWER_TIMEOUT_SECONDS = 5.0  # seconds
-RECONNECT_SECONDS = (0.2, 30.0)  # seconds before reconnecting: initial and maximum
+BATCH_INTERVAL_SECONDS = 0.1
+HEARTBEAT_SECONDS = 20.0  # after which an idle connection is checked
+ANSWER_TIMEOUT_SECONDS = 5.0
+RECONNECT_SECONDS = (0.2, 30.0)  # before reconnecting: initial and maximum
 MAX_WAITING = 10_000  # lines; beyond that they become a single one, which makes all listeners look again
-MAX_PAYLOAD = 7_900  # bytes; Postgres' limit is a little below 8,000
+MAX_PAYLOAD_BYTES = 7_900  # Postgres' limit is a little below 8,000
 _EVERYTHING = f"{EVERYBODY} {EVERYBODY}"
 _FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
@@ -187,7 +187,7 @@ def _payloads(lines: Iterable[str]) -> Iterator[str]:
     batch: list[str] = []
     length = 0
     for line in lines:
-        if length + len(line) > MAX_PAYLOAD:
+        if length + len(line) > MAX_PAYLOAD_BYTES:
             yield "\n".join(batch)
             batch, length = [], 0
         batch.append(line)

@@ -113,7 +113,7 @@ FUNCTIONS = {
 
 
 @dataclass(frozen=True)
-class Column:
+class WritableColumn:
     """A column that somebody may write; `bounds` are the constraints and policies that look at its value."""
 
     table: str
@@ -124,10 +124,10 @@ class Column:
     bounds: tuple[str, ...]
 
 
-async def columns(connection: asyncpg.Connection[Any]) -> list[Column]:
+async def columns(connection: asyncpg.Connection[Any]) -> list[WritableColumn]:
     """By table, then in the table's own order."""
     return [
-        Column(
+        WritableColumn(
             row["table"],
             row["name"],
             row["type"],
@@ -165,7 +165,7 @@ def _compare(kind: str, granted: set[str], explained: set[str]) -> None:
         raise ValueError(f"a reason in db/sql_writes.py without a grant: the {kind} {', '.join(stale)}")
 
 
-def _page(found: list[Column], removable: list[str], callable_: list[str]) -> Iterator[str]:
+def _page(found: list[WritableColumn], removable: list[str], callable_: list[str]) -> Iterator[str]:
     yield "# What a person may write by SQL"
     yield ""
     yield "Read this before you grant anything to anon or authenticated, or to find out what a caller can write without"

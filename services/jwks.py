@@ -24,7 +24,7 @@ from domain.errors import Overloaded
 
 log = structlog.get_logger("aclue.keys")
 
-FETCH_TIMEOUT = 5  # seconds
+FETCH_TIMEOUT_SECONDS = 5
 MAX_SET_BYTES = 256_000
 MAX_KEYS = 100
 RSA_BITS = range(2048, 8193)  # shorter keys are weak, longer ones slow
@@ -122,14 +122,14 @@ def fetch(url: str) -> bytes:
     if request.type not in ("http", "https"):
         raise ValueError("not an http or https URL")
     try:
-        answer = build_opener(_NoRedirects).open(request, timeout=FETCH_TIMEOUT)
+        answer = build_opener(_NoRedirects).open(request, timeout=FETCH_TIMEOUT_SECONDS)
     except HTTPError as error:
         error.close()
         raise ValueError(f"status {error.code}") from None
     with answer as response:
         if response.status != 200:
             raise ValueError(f"status {response.status}")
-        deadline = time.monotonic() + FETCH_TIMEOUT
+        deadline = time.monotonic() + FETCH_TIMEOUT_SECONDS
         text = bytearray()
         while chunk := response.read1(64 * 1024):
             text += chunk
@@ -204,7 +204,7 @@ class PublishedKeys:
     async def _fetched(self) -> None:
         """Waits for the fetch in flight, if any. A thread cannot be cancelled, so the wait has a timeout of its own."""
         if self._fetching is not None:
-            await asyncio.wait([self._fetching], timeout=FETCH_TIMEOUT)
+            await asyncio.wait([self._fetching], timeout=FETCH_TIMEOUT_SECONDS)
 
     async def _take_up(self) -> None:
         try:

@@ -20,7 +20,7 @@ from settings import Settings
 
 log = structlog.get_logger("aclue.mail")
 
-TIMEOUT = 20  # seconds per SMTP command
+COMMAND_TIMEOUT_SECONDS = 20  # per SMTP command
 
 
 class Undeliverable(Exception):
@@ -80,9 +80,9 @@ class SmtpSender:
         message = self.message(mail)
         context = ssl.create_default_context()
         with (
-            smtplib.SMTP_SSL(self._host, self._port, timeout=TIMEOUT, context=context)
+            smtplib.SMTP_SSL(self._host, self._port, timeout=COMMAND_TIMEOUT_SECONDS, context=context)
             if self._is_tls
-            else smtplib.SMTP(self._host, self._port, timeout=TIMEOUT)
+            else smtplib.SMTP(self._host, self._port, timeout=COMMAND_TIMEOUT_SECONDS)
         ) as server:
             if self._starts_tls:
                 server.starttls(context=context)

@@ -27,7 +27,7 @@ OWN_ISSUER = "aclue"
 MAX_TOKEN_LENGTH = 8192
 MAX_KID_LENGTH = 256
 CACHE_CHARACTERS = 10_000_000  # characters of all cached tokens together; their claims take about three times that
-LEEWAY = 30  # seconds by which an issuer's clock may be ahead of ours
+LEEWAY_SECONDS = 30  # by which an issuer's clock may be ahead of ours
 LATEST = 253_402_300_799  # the end of the year 9999, as for datetime
 
 _PART = re.compile(r"[A-Za-z0-9_-]+", re.ASCII)
@@ -177,7 +177,7 @@ class Tokens:
         session = payload.get("session_id")
         _require(not session or str(UUID(session)) == session.lower())
         now = time.time()
-        _require(all(_date(payload[name]) <= now + LEEWAY for name in ("nbf", "iat") if name in payload))
+        _require(all(_date(payload[name]) <= now + LEEWAY_SECONDS for name in ("nbf", "iat") if name in payload))
         if _date(payload["exp"]) <= now:
             raise Unauthenticated("The access token has expired.")
 

@@ -54,7 +54,7 @@ class Exports:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = new_request_id()
         headers = headers_of(scope["headers"])
-        out = _Out(send, request_id)
+        out = _Download(send, request_id)
         try:
             if scope["method"] != "GET":  # not HEAD either: it would consume the single-use URL
                 await out.refuse(405, "Use GET: this address works once.", [(b"allow", b"GET")])
@@ -73,7 +73,7 @@ class Exports:
             log.error("internal error", request_id=request_id, exc_info=error)
             await out.refuse(500, INTERNAL_MESSAGE)
 
-    async def _answer(self, scope: Scope, user_agent: bytes | None, receive: Receive, out: _Out) -> None:
+    async def _answer(self, scope: Scope, user_agent: bytes | None, receive: Receive, out: _Download) -> None:
         services = self._streams.services()
         caller = caller_of(scope, user_agent)
         await services.rate_limits.take(ANONYMOUS, caller.address, VISIT_COST)
@@ -121,7 +121,7 @@ class Exports:
         is_slow = seconds > FIRST_SECONDS and sent < seconds * MIN_BYTES_PER_SECOND
         return is_slow and bool(self._waiting_networks() - {self._last_network})
 
-    async def _send(self, ticket: Ticket, out: _Out) -> None:
+    async def _send(self, ticket: Ticket, out: _Download) -> None:
         """Raises TimeoutError if the client is too slow, and what exports.fetch raises."""
         settings = self._streams.settings
         async with asyncio.timeout(settings.export_timeout):
@@ -142,7 +142,7 @@ async def _until_gone(receive: Receive) -> None:
         pass
 
 
-class _Out:
+class _Download:
     """Sends one response."""
 
     def __init__(self, send: Send, request_id: str) -> None:

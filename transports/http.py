@@ -78,7 +78,7 @@ class GraphQL:
         watch = Watch(self._watches, receive)
         try:
             if method == "POST":
-                body = _Body(receive, self._services, caller_of(scope, None).address)
+                body = _BodyReceiver(receive, self._services, caller_of(scope, None).address)
                 await self._charging(scope, watch, body, self._post(scope, body, headers, watch, out))
             elif method in ("GET", "HEAD"):
                 watch.body_is_read()
@@ -110,7 +110,7 @@ class GraphQL:
         finally:
             watch.over()
 
-    async def _charging(self, scope: Scope, watch: Watch, body: _Body | None, doing: Awaitable[None]) -> None:
+    async def _charging(self, scope: Scope, watch: Watch, body: _BodyReceiver | None, doing: Awaitable[None]) -> None:
         """Awaits `doing`; if it refuses the request before its caller was charged, charges the address for the bytes
         received. Raises RateLimited instead of the refusal if the address's limit is used up."""
         try:
@@ -127,7 +127,7 @@ class GraphQL:
                 await self._charge(scope, body)
             raise
 
-    async def _charge(self, scope: Scope, body: _Body | None) -> None:
+    async def _charge(self, scope: Scope, body: _BodyReceiver | None) -> None:
         size = body.uncharged if body is not None else len(scope["query_string"])
         await charge_bytes(self._services(), caller_of(scope, None).address, size)
 
@@ -245,7 +245,7 @@ async def authenticate(services: Services, authorization: bytes | None) -> Claim
     return await services.tokens.verify(token)
 
 
-class _Body:
+class _BodyReceiver:
     """Receives a request body. A large one is charged to the address before it is parsed."""
 
     __slots__ = ("_address", "_receive", "_services", "uncharged")

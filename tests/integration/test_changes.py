@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from db.changes import EVERYBODY, MAX_PAYLOAD, MAX_WAITING, Changes, _payloads
+from db.changes import EVERYBODY, MAX_PAYLOAD_BYTES, MAX_WAITING, Changes, _payloads
 from db.embedded import Dsns
 from tests.streams import until
 
@@ -137,7 +137,7 @@ def test_many_lines_are_few_notifications_that_postgres_takes() -> None:
     lines = [f"conversions {number:036} {number:036}" for number in range(1_000)]
     payloads = list(_payloads(lines))
     assert "\n".join(payloads).split("\n") == lines
-    assert max(map(len, payloads)) <= MAX_PAYLOAD
+    assert max(map(len, payloads)) <= MAX_PAYLOAD_BYTES
     assert len(payloads) == 11
 
 

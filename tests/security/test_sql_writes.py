@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from db import sql_writes
-from db.sql_writes import Column
+from db.sql_writes import WritableColumn
 from tests.security.canaries import ADMIN, ANNA, PERSONAL, VISITOR, Caller, become, canary_id, insert, person_id
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "sql-writes.md"
@@ -50,7 +50,7 @@ async def outcome(login: asyncpg.Connection[Any], caller: Caller, statement: str
     return "nothing" if status.endswith(" 0") else "written"
 
 
-def attempts(column: Column, caller: Caller) -> list[tuple[str, str]]:
+def attempts(column: WritableColumn, caller: Caller) -> list[tuple[str, str]]:
     """Statements that try each hostile value, with what is tried."""
     table = column.table.removeprefix("public.")
     found = []

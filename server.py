@@ -63,8 +63,7 @@ _PAGE_HEADERS = {"content-security-policy": CSP, "cache-control": "no-cache", "v
 def create_app(
     settings: Settings, database_url: str, secret: str, *, background: Sequence[Job] = jobs.JOBS
 ) -> Starlette:
-    """The service on one database. `secret` signs tokens, cursors and links; `background` are the jobs that run beside
-    requests."""
+    """The service on one database. `secret` signs tokens, cursors and links; `background` are the jobs to run."""
     engine = Engine(settings)
     trusted = trusted_documents.load(settings, engine)
 
@@ -263,7 +262,7 @@ def app_from_environment() -> Starlette:
 
 
 class _Server(uvicorn.Server):
-    """Says where it is once it answers."""
+    """Prints a banner once it accepts requests."""
 
     def __init__(self, config: uvicorn.Config, banner: str) -> None:
         super().__init__(config)
@@ -276,8 +275,8 @@ class _Server(uvicorn.Server):
 
 
 def run(settings: Settings, database_url: str, secret: str, banner: str) -> bool:
-    """Serves until a signal comes, with WORKERS processes. `banner` is printed once it answers. False where it did not
-    start."""
+    """Serves until a signal arrives, with WORKERS processes. `banner` is printed once it accepts requests. False if it
+    did not start."""
     options: dict[str, Any] = {
         "host": settings.host,
         "port": settings.port,

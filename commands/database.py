@@ -88,9 +88,9 @@ def verify(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
     list_only: Annotated[bool, typer.Option("--list", help="List the checks; run none.")] = False,
 ) -> None:
-    """Check a deployed database: tables, policies, grants, what each role can do, speed. Nothing is left behind.
+    """Check a deployed database: tables, policies, grants, what each role can do, speed. Changes nothing.
 
-    Exit code 0: all passed. 1: some failed. 3: none failed, but some were not run, for want of MIGRATION_DATABASE_URL.
+    Exit code 0: all passed. 1: some failed. 3: none failed, but some did not run, as they need MIGRATION_DATABASE_URL.
     """
     if list_only:
         print(verification_report.as_list(CHECKS))

@@ -129,8 +129,8 @@ async def statements(connection: asyncpg.Connection[Any], row_types: Iterable[Ro
 
 
 async def explain(connection: asyncpg.Connection[Any], asked: Iterable[LabelledSql]) -> dict[str, list[str]]:
-    """{index: labels of the statements whose plan uses it}. What cannot be planned by itself is passed over: it needs
-    the variables of its function, or a table that exists only meanwhile."""
+    """{index: labels of the statements whose plan uses it}. Statements that cannot be planned are skipped: they need
+    the variables of their function, or a temporary table."""
     await connection.execute(_EXPLAIN)
     users: dict[str, list[str]] = defaultdict(list)
     for statement in asked:
@@ -187,7 +187,7 @@ async def describe(connection: asyncpg.Connection[Any], row_types: list[RowType]
 
 
 def is_statement(query: Query) -> bool:
-    """Whether the block stands by itself; else it is a condition on the rows of its noun."""
+    """Whether the block is a complete statement; otherwise it is a condition on the rows of its noun."""
     return _verb(query) in (*VERBS, *UTILITIES)
 
 

@@ -1,6 +1,6 @@
-"""Where people's data is: what an export holds and what it leaves out, and why.
+"""The tables with people's data: what an export contains, and what it leaves out for which reason.
 
-A test fails if a table with a person's column is in none of these lists.
+A test fails if a table with a column for a person is in none of these lists.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Personal:
     left_out: Mapping[str, str] = field(default_factory=dict)
 
 
-# Read under the person's own claims: row level security shows that nothing of somebody else can be among it.
+# Read under the person's own claims, so row level security excludes other people's rows.
 READ_BY_PERSON: Mapping[str, Personal] = {
     "public.profiles": Personal("id"),
     "public.consents": Personal(),

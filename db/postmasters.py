@@ -37,7 +37,7 @@ class Postmaster:
     data: Path
     socket_folder: Path
     is_ready: bool
-    child: subprocess.Popen[bytes] | None = None  # where we started it: it is ours to wait for
+    child: subprocess.Popen[bytes] | None = None  # if this process started it, and so has to wait for it
 
     @property
     def is_private(self) -> bool:

@@ -66,8 +66,8 @@ def _file_of(migration: str, folder: Path) -> SqlFile:
 async def rollback(
     connection: asyncpg.Connection[Any], *, folder: Path = SQL_FOLDER, accept_data_loss: bool = False
 ) -> list[str]:
-    """Undoes the last release, as the owner; the migrations that are gone, newest first. Repeatable files are forgotten
-    too, so that the next run applies those of the code it belongs to.
+    """Undoes the last release, as the owner; returns the undone migrations, newest first. The history of repeatable
+    files is deleted, too, so that the next run applies those of its code.
 
     Raises MigrationError, and changes nothing, when data would be lost and that is not accepted, or when a table would
     stand without the row level security it had.

@@ -54,7 +54,7 @@ class Seeded(msgspec.Struct):
 
 
 class _Load:
-    """The steps on one connection, timed and told."""
+    """The steps of loading on one connection; times them and reports progress."""
 
     def __init__(self, connection: asyncpg.Connection[Any], plan: SeedPlan, on_step: Callable[[str], None]) -> None:
         self._connection = connection
@@ -184,7 +184,7 @@ async def load(
 
 
 async def _ensure_partitions(connection: asyncpg.Connection[Any], until: datetime) -> None:
-    """Those of the made-up views: without them they would land in the default partition."""
+    """Creates the partitions for generated views, which would otherwise go to the default partition."""
     month = until - timedelta(days=VIEWS_SINCE_DAYS)
     while month < until + timedelta(days=31):
         await connection.execute("select private.ensure_partition('product_views', $1)", month)
@@ -242,5 +242,5 @@ def _assessment(a: seeds.Assessment) -> tuple[object, ...]:
 
 
 def midnight(now: datetime) -> datetime:
-    """The end of the made-up months where none is given: the same rows all day."""
+    """The default end of the generated months, so that a seed gives the same rows all day."""
     return now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

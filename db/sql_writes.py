@@ -1,8 +1,7 @@
-"""docs/sql-writes.md from a migrated database: all that anon or authenticated may write by SQL, and why.
+"""docs/sql-writes.md from a migrated database: everything that anon or authenticated may write by SQL, and why.
 
-On Supabase the tables of schema public are exposed to these roles, so a grant is an interface: whatever the API checks,
-a person may send to the table directly. A grant without a reason here fails the tests, and so does a reason without its
-grant.
+On Supabase these roles can access the tables of schema public, so a grant is an interface that bypasses the checks of
+the API. A test fails for a grant without a reason here, and for a reason without a grant.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ FUNCTIONS = {
 
 @dataclass(frozen=True)
 class WritableColumn:
-    """A column that somebody may write; `bounds` are the constraints and policies that look at its value."""
+    """A column that anon or authenticated may write; `bounds` are the constraints and policies that check its value."""
 
     table: str
     name: str
@@ -140,12 +139,12 @@ async def columns(connection: asyncpg.Connection[Any]) -> list[WritableColumn]:
 
 
 async def deletes(connection: asyncpg.Connection[Any]) -> list[str]:
-    """Tables whose rows somebody may delete."""
+    """Tables whose rows these roles may delete."""
     return [row["table"] for row in await connection.fetch(_DELETES, _PEOPLE)]
 
 
 async def functions(connection: asyncpg.Connection[Any]) -> list[str]:
-    """Functions that write with their owner's rights and that somebody may call."""
+    """Functions that write with their owner's rights and that these roles may call."""
     return [row["name"] for row in await connection.fetch(_FUNCTIONS, _PEOPLE)]
 
 

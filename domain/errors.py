@@ -1,4 +1,4 @@
-"""Everything that goes wrong in a way a caller may be told.
+"""All errors that callers may see.
 
     AclueError
     ├── UserError                 expected: travels in a payload's userErrors

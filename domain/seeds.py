@@ -1,4 +1,4 @@
-"""Made-up people, products and swipes for tests and benchmarks: a pure function of the seed and the counts.
+"""Generates people, products and swipes for tests and benchmarks: a pure function of the seed and the counts.
 
 Each chunk of rows has its own random generator, seeded by seed, kind and chunk, so the rows do not depend on the number
 of processes. Times go backwards from `until`: products and people are older than every swipe.
@@ -84,7 +84,7 @@ def time_of(key: UUID) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A product of the demo catalogue, from which made-up ones are derived; the ids are those of this database."""
+    """A product of the demo catalogue, from which generated ones are derived; the ids are those of this database."""
 
     name: str
     description: str

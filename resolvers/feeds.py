@@ -226,7 +226,7 @@ def _plain(wanted: Any) -> Any:
 
 
 async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *, size: int, after: str | None) -> Feed:
-    """Gifts for somebody else: the same for every caller. Raises Invalid for an age, price or text that cannot be."""
+    """Gifts for another person: the same for every caller. Raises Invalid for an impossible age, price or text."""
     if wishes.age is not None and not 0 <= wishes.age <= 130:
         raise Invalid("An age is from 0 to 130.", ("input", "age"))
     start = await _start(session, services, "gift_finder", NOBODY, _plain(wishes), size, after)

@@ -33,8 +33,8 @@ def require_role(session: Session, may: bool, refusal: str) -> None:
 
 
 async def require_proven_role(session: Session, may: bool, refusal: str) -> None:
-    """Also requires that a second factor, if there is one, was shown: tokens of another issuer, or older than the
-    factor, do not tell. Raises Forbidden or Unauthenticated."""
+    """Also requires that a second factor, if there is one, was shown, which tokens of another issuer, or older than the
+    factor, do not indicate. Raises Forbidden or Unauthenticated."""
     require_role(session, may, refusal)
     claims = session.claims
     if (

@@ -1,4 +1,4 @@
-"""Second factors: an authenticator app beside the password."""
+"""Second factors: an authenticator app in addition to the password."""
 
 from __future__ import annotations
 

@@ -196,7 +196,7 @@ class RateLimits:
             if self._clock() >= self._redis_from:
                 try:
                     return await redis.take(cost, charges)
-                except Exception as error:  # whatever it is, the service goes on without
+                except Exception as error:  # the service continues without Redis
                     self._redis_from = self._clock() + REDIS_PAUSE
                     error_text = f"{type(error).__name__}: {error}"
                     log.warning("Redis failed: limits hold per process for now", error=error_text)

@@ -53,7 +53,7 @@ class Connections:
         self._network_limit = network_limit
         self._trusted = tuple(trusted)
         self._open: dict[Connection, tuple[Network, ...]] = {}
-        self._held: dict[Network, dict[Connection, None]] = {}  # those that are open longest stand first
+        self._held: dict[Network, dict[Connection, None]] = {}  # oldest first
         self._by_share: dict[int, dict[Network, None]] = {}
         self._idle: dict[Connection, Any] = {}  # at the last check, with their latest request
         self._looks_in: asyncio.AbstractEventLoop | None = None

@@ -33,7 +33,7 @@ class SocketTransport:
         self.is_closing = transport.is_closing
 
     def take_place(self, connections: Connections, address: str, connection: Connection) -> bool:
-        """Whether there is one for this connection, whatever protocol it will speak."""
+        """Takes a place for this connection, which may switch protocols. False if there is none."""
         if not connections.enter(address, connection):
             return False
         self._leave = functools.partial(connections.leave, connection)

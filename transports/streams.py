@@ -90,8 +90,8 @@ class Streams:
         self.is_stopping = False
         # Requests cannot displace streams, so half of the connections are reserved for them.
         self._max_streams = max(1, max_connections(settings) // 2)
-        self._open: dict[Stream, None] = {}  # those that are open longest stand first
-        self._unknown: dict[Stream, None] = {}  # those of them without a person
+        self._open: dict[Stream, None] = {}  # oldest first
+        self._unknown: dict[Stream, None] = {}  # those that are not authenticated
         self._places: Counter[str] = Counter()
 
     def __len__(self) -> int:

@@ -1,5 +1,5 @@
-"""`aclue verify`: whether a deployed database is what this code and the reference documents need, check by check.
+"""`aclue verify`: checks that a deployed database is what this code and the reference documents need.
 
-check.py says what a check is and runs them; expected.py knows what the documents and sql/ ask for; each other module
-holds the checks of one group.
+check.py defines and runs checks; expected.py derives the expected state from the documents and sql/; each other module
+has the checks of one group.
 """

@@ -1,4 +1,4 @@
-"""What a database should have: what the reference documents name, and what the files of sql/ say.
+"""The expected state of a database, from the names in the reference documents and the files of sql/.
 
 The files are read as text, statement by statement, in the plain style in which this repository writes SQL. So a new
 table, policy, grant, index or function is expected from the moment its file is there.
@@ -94,7 +94,7 @@ _FUNCTION = re.compile(rf"create\s+(?:or\s+replace\s+)?function\s+{_NAME}\s*\(")
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What can be told of a policy without its conditions."""
+    """A policy without its conditions."""
 
     verb: str
     roles: frozenset[str]
@@ -103,7 +103,7 @@ class Policy:
 
 @dataclass
 class Expected:
-    """Names are `schema.table`, and `schema.table.thing` of what belongs to one."""
+    """Names are `schema.table`, and `schema.table.name` of an object of a table."""
 
     schemas: list[str]
     tables: set[str] = field(default_factory=set)

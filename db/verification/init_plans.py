@@ -8,7 +8,7 @@ _TOKEN = re.compile(r"'(?:[^']|'')*'|(?P<call>\bauth\.(?:uid|jwt|role)\()|(?P<se
 
 
 def calls_per_row(condition: str) -> list[str]:
-    """The calls of auth.uid(), auth.jwt() and auth.role() that stand outside every sub-select."""
+    """The calls of auth.uid(), auth.jwt() and auth.role() outside any sub-select."""
     found: list[str] = []
     is_select: list[bool] = []
     for token in _TOKEN.finditer(condition):

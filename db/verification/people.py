@@ -1,4 +1,4 @@
-"""Plays the life of a person, in a transaction that is rolled back: what each role can write, read and not read.
+"""Simulates people's use, in a transaction that is rolled back: what each role can write, read and not read.
 
 The owner creates three people and a product, then switches to a role with the claims of one of them, and tries.
 """
@@ -20,7 +20,7 @@ _MIGRATE = "run `aclue migrate`; compare sql/policies/ with the policies of the 
 
 
 def faults(**found: bool) -> list[str]:
-    """The names of all true conditions, as sentences."""
+    """The names of all conditions that are true."""
     return [name.replace("_", " ") for name, is_fault in found.items() if is_fault]
 
 

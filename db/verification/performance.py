@@ -1,4 +1,4 @@
-"""Look-ups: that they use their indexes, how long they take, and what row level security adds."""
+"""Checks of lookups: whether they use their indexes, their latency, and the overhead of row level security."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 
 async def _unused_indexes(bench: Bench) -> list[str]:
-    """The planner may well read a small table whole; asked not to, it takes the index where that can serve."""
+    """Disables sequential scans, which the planner may prefer for small tables; it then uses an index if it can."""
     nobody = uuid4()
     await claims_module.apply(bench.api, person(nobody), STATEMENT_TIMEOUT_MS)
     await bench.api.execute("set local enable_seqscan = off; set local enable_sort = off")
@@ -89,7 +89,7 @@ async def _slow(bench: Bench) -> list[str]:
 
 
 async def _overhead(bench: Bench) -> list[str]:
-    """The same look-ups as a person and as the owner, whom no policy binds."""
+    """Compares lookups as a person and as the owner, to whom no policy applies."""
     nobody = uuid4()
     async with staged(bench) as stage:
         bare = {name: await _median_ms(stage.connection, name, nobody) for name in LOOKUPS if name != "session"}

@@ -1,4 +1,4 @@
-"""A run on the terminal, as JSON, and as an exit code."""
+"""Reports a run: on the terminal, as JSON, and as an exit code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roles, functions and views: who may become whom, and who works with whose rights."""
+"""Checks of roles, functions and views: who may switch to which role, and what runs with whose rights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _REVOKE = "revoke it, and see who granted it"
 
 
 def functions(judge: Callable[[Any], bool]) -> Find:
-    """The functions, rows of verify_security.functions, that `judge` finds wanting."""
+    """The functions, rows of verify_security.functions, that fail `judge`."""
 
     async def find(bench: Bench) -> list[str]:
         rows = await bench.rows("verify_security.functions", schemas=bench.schemas)

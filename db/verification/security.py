@@ -1,4 +1,4 @@
-"""Row level security, policies and grants, as the catalog has them."""
+"""Checks of row level security, policies and grants in the catalog."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _REVOKE = "revoke it, and see who granted it"
 
 
 def policies(judge: Callable[[Any], str | None]) -> Find:
-    """What `judge` says of each policy; a row of verify_security.policies."""
+    """The faults that `judge` finds in each policy, a row of verify_security.policies."""
 
     async def find(bench: Bench) -> list[str]:
         rows = await bench.rows("verify_security.policies", schemas=bench.schemas)
@@ -93,7 +93,7 @@ async def _unknown_policies(bench: Bench) -> list[str]:
 
 
 def grants(select: Callable[[Any], bool]) -> Find:
-    """The grants, rows of verify_security.grants, that `select` picks."""
+    """The grants, rows of verify_security.grants, that `select` selects."""
 
     async def find(bench: Bench) -> list[str]:
         rows = await bench.rows("verify_security.grants", schemas=bench.schemas)

@@ -1,4 +1,4 @@
-"""Where the life of people is played: in a transaction of the owner, with three people and a product planted."""
+"""The environment of checks that simulate people: a transaction of the owner, with three people and a product."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from db.verification.check import API_ROLES, STATEMENT_TIMEOUT_MS, Bench, Connec
 
 
 def person(user: UUID, role: str = "authenticated", **more: Any) -> Claims:
-    """The claims of a token of theirs."""
+    """The claims of a person's token."""
     return Claims.from_payload({"sub": str(user), "role": role, "exp": 0, **more})
 
 
 @dataclass
 class Stage:
-    """A connection of the owner in a transaction, and what was planted there."""
+    """A connection of the owner in a transaction, with the rows that were inserted for the checks."""
 
     connection: Connection
     anna: UUID = field(default_factory=uuid4)
@@ -49,7 +49,7 @@ class Stage:
         return await self.connection.fetchval(named.sql, *[values[name] for name in named.params])
 
     async def is_refused(self, block: str, **values: Any) -> bool:
-        """Whether the privilege is lacking, or a policy says no."""
+        """Whether a missing privilege or a policy refuses it."""
         try:
             async with self.connection.transaction():
                 await self.do(block, **values)
@@ -62,7 +62,7 @@ class Stage:
         return swipe
 
     async def count(self, table: str, user: UUID) -> int:
-        """How many rows of this person the role sees."""
+        """The number of this person's rows that the role sees."""
         column = "id" if table == "profiles" else "user_id"
         count: int = await self.connection.fetchval(f"select count(*) from public.{table} where {column} = $1", user)
         return count
@@ -70,7 +70,7 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def staged(bench: Bench) -> AsyncIterator[Stage]:
-    """The stage, where the owner may become the three roles; if need be by granting them to itself for the moment."""
+    """The stage; the owner may switch to the three roles, and if necessary grants them to itself for that."""
     assert bench.owner is not None
     stage = Stage(bench.owner)
     for role in API_ROLES:

@@ -70,7 +70,7 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def staged(bench: Bench) -> AsyncIterator[Stage]:
-    """The stage; the owner may switch to the three roles. If necessary, it grants them to itself in this transaction."""
+    """The stage; the owner may switch to the three roles, and if necessary grants them to itself for that."""
     assert bench.owner is not None
     stage = Stage(bench.owner)
     for role in API_ROLES:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from dataclasses import dataclass, replace
-from itertools import count
+from dataclasses import replace
 
 import pytest
 
-from db.pages import ROOT, PageRequest
+from db.pages import PageRequest
 from db.queries import Fragment
 from db.rows import BY_NAME, Order, RowType, ToMany, ToOne
 from plan.errors import NotPlanned
 from plan.select import MAX_NESTED_OUTPUTS, Select, Source
+from tests.unit.plans import Aliases, Connection
 
 BRANDS = RowType("Brand", "public.brands", ("id", "name"), dict)
 NEWEST = Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)
@@ -22,27 +21,6 @@ BRAND_OF_PRODUCT = ToOne(lambda: BRANDS, "brand_id")
 NOTE_OF_PRODUCT = ToOne(lambda: NOTES, "id", by="product_id")
 NOTES_OF_PRODUCT = ToMany(lambda: NOTES, "id", "product_id", "r.text", limit=30, where="r.text <> ''")
 SOURCE = Source("public.products p0", " where p0.id = :key::uuid")
-
-
-@dataclass
-class Connection:
-    """See plan.fields.Page."""
-
-    request: PageRequest
-    parent_key: Hashable = ROOT
-
-    def below(self, parent_key: Hashable) -> Connection:
-        raise NotImplementedError
-
-
-class Aliases:
-    """Gives aliases as a compiler does."""
-
-    def __init__(self) -> None:
-        self._numbers = count()
-
-    def __call__(self, prefix: str) -> str:
-        return f"{prefix}{next(self._numbers)}"
 
 
 @pytest.fixture

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 from typing import Any
 from uuid import UUID
 
-from db.pages import ROOT, PageRequest
+from db.pages import PageRequest
 from db.queries import Fragment
 from db.rows import Order, RowType
 from plan import leaves, steps
 from plan.select import Source
 from plan.steps import RowStep
 from plan.values import Leaf
+from tests.unit.plans import Aliases, Connection
 
 NEWEST = Order.by("NEWEST", "r.created_at", "timestamptz", descending=True)
 PRODUCTS = RowType("Product", "public.products", ("id", "name"), dict)
@@ -51,17 +51,6 @@ class Context:
     session: Session = field(default_factory=Session)
 
 
-@dataclass
-class Connection:
-    """See plan.fields.Page."""
-
-    request: PageRequest
-    parent_key: Hashable = ROOT
-
-    def below(self, parent_key: Hashable) -> Connection:
-        raise NotImplementedError
-
-
 class Run:
     """See plan.values.Run."""
 
@@ -69,14 +58,6 @@ class Run:
         self.context = Context(Session(read_only=read_only))
         self.info = None
         self.pages: dict[str, Any] = {}
-
-
-class Aliases:
-    def __init__(self) -> None:
-        self._numbers = count()
-
-    def __call__(self, prefix: str) -> str:
-        return f"{prefix}{next(self._numbers)}"
 
 
 def step_with_page(request: list[PageRequest]) -> RowStep:

@@ -22,6 +22,8 @@ from settings import Settings
 
 # Comparing fields of the same name is quadratic: this makes graphql-core give up after tens of milliseconds.
 overlapping_fields_can_be_merged.MAX_COMPLEXITY_BUDGET = 10_000
+# An answer repeats an alias for each object, and its cost does not depend on the length.
+MAX_ALIAS_LENGTH = 100
 
 
 def check(tree: DocumentNode, settings: Settings) -> None:
@@ -41,13 +43,14 @@ def check(tree: DocumentNode, settings: Settings) -> None:
 
 
 def measure_size(operation: OperationDefinitionNode, fragments: Fragments) -> tuple[int, int]:
-    """The numbers of fields and aliases of an operation, fragments expanded."""
-    walker: Walker[None, tuple[int, int]] = Walker(
-        fragments,
-        lambda node, _: _added([(1, int(node.alias is not None)), walker.fold(node.selection_set, None)]),
-        _added,
-        cyclic=(0, 0),
-    )
+    """The numbers of fields and aliases of an operation, fragments expanded. Raises GraphQLError for a long alias."""
+
+    def of_field(node: FieldNode, state: None) -> tuple[int, int]:
+        if node.alias is not None and len(node.alias.value) > MAX_ALIAS_LENGTH:
+            raise document_error(f"invalid: an alias is longer than {MAX_ALIAS_LENGTH} characters")
+        return _added([(1, int(node.alias is not None)), walker.fold(node.selection_set, None)])
+
+    walker: Walker[None, tuple[int, int]] = Walker(fragments, of_field, _added, cyclic=(0, 0))
     return walker.fold(operation.selection_set, None)
 
 

@@ -28,6 +28,17 @@ def nested(levels: int) -> str:
     return "{ products { nodes { category { " + "parent { " * above + "id" + " }" * above + " } } } }"
 
 
+async def test_an_answer_repeats_no_long_alias(shop: Shop) -> None:
+    for length, expected in ((100, (200, None)), (101, (400, "GRAPHQL_VALIDATION_FAILED"))):
+        alias = "a" * length
+        for query in (
+            f"{{ {alias}: __typename }}",
+            f"{{ products(first: 2) {{ nodes {{ {alias}: price {{ __typename }} }} }} }}",
+            f"{{ products(first: 2) {{ nodes {{ ...F }} }} }} fragment F on Product {{ brand {{ {alias}: name }} }}",
+        ):
+            assert await answer(shop, query) == expected, (length, query[:60])
+
+
 async def test_syntax_errors(shop: Shop) -> None:
     for query in (
         "",

@@ -18,7 +18,8 @@ _IGNORABLE = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]+"
 )
-_LOCAL = re.compile(rf"[^@\s\x00-\x1f\x7f]{{1,{MAX_LOCAL_LENGTH}}}")
+# Excludes what needs quotes (RFC 5322, 3.2.3), and encoded words (RFC 2047), which mail libraries decode in headers.
+_LOCAL = re.compile(rf"(?!.*=\?)[^@\s\x00-\x1f\x7f()<>\[\]:;,\\\"]{{1,{MAX_LOCAL_LENGTH}}}")
 # Excludes commas and brackets, with which mails would go to another mailbox.
 _DOMAIN = re.compile(r"[\w-]+(\.[\w-]+)+", re.ASCII)
 _NOT_SHOWN = {"Cc", "Cf", "Cn", "Co", "Cs"}
@@ -52,6 +53,12 @@ def parse(text: str) -> Email | None:
     typed = text.strip().lower()
     spellings = dict.fromkeys((typed, address, f"{local}@{ascii_domain}", f"{local}@{unicode_domain}", canonical))
     return Email(address, canonical, tuple(spellings))
+
+
+def without_tag(canonical: str) -> str:
+    """The canonical form without a sub-address: most mail servers deliver "anna+shop" to "anna"."""
+    local, _, domain = canonical.rpartition("@")
+    return f"{local.partition('+')[0] or local}@{domain}"
 
 
 def to_ascii(domain: str) -> str | None:

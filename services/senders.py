@@ -64,6 +64,8 @@ class SmtpSender:
         domain = to_ascii(given)
         if domain is None:
             raise Undeliverable("invalid address: its domain is invalid")
+        if "=?" in name:  # an encoded word, which headers decode: it may hide line breaks or other addresses
+            raise Undeliverable("invalid address: it would read differently in a header")
         try:
             message["To"] = Address(username=name, domain=domain)
         except ValueError as error:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.emails import Email, parse
+from domain.emails import Email, parse, without_tag
 
 
 def canonical(text: str) -> str | None:
@@ -101,6 +101,11 @@ def test_mails_go_to_the_address_and_not_to_its_folded_form() -> None:
         "anna@peo\u200dple.example",  # a joiner that joins nothing
         "anna@people.example,x.example",
         "anna@people.example\u037ex.example",
+        "=?utf-8?q?anna=0d=0asubject:_you_won?=@people.example",  # which headers decode
+        '"anna"@people.example',
+        "(x)anna@people.example",
+        "<anna>ben@people.example",
+        "anna,ben@people.example",
         "x" * 65 + "@people.example",
         "x@" + "y" * 63 + ".example" * 30,
         "\ufdfa" * 4 + "@people.example",
@@ -120,3 +125,12 @@ def test_what_is_made_of_an_address_is_that_address(local: str, domain: str) -> 
         assert canonical(spelling) == found.canonical
     for form in ("NFC", "NFD", "NFKC", "NFKD"):
         assert canonical(unicodedata.normalize(form, f"{local}@{domain}")) == found.canonical  # type: ignore[arg-type]
+
+
+def test_sub_addresses_are_one_mailbox() -> None:
+    found = {
+        without_tag(parse(text).canonical)
+        for text in ("anna@people.example", "Anna+shop@people.example", "anna+@people.example")
+    }  # type: ignore[union-attr]
+    assert found == {"anna@people.example"}
+    assert without_tag("+shop@people.example") == "+shop@people.example"

@@ -39,6 +39,19 @@ def test_a_strange_address_is_one_address(recipient: str) -> None:
     assert sorted(sent.keys()) == sorted(written.split())
 
 
+@pytest.mark.parametrize(
+    "local",
+    [
+        "=?utf-8?q?anna=0d=0abcc:_ben?=",
+        "=?utf-8?q?anna=0d=0a=0d=0atext?=",
+        "=?utf-8?b?YW5uYUB4LmV4YW1wbGUs?=",
+    ],
+)
+def test_what_a_header_would_decode_is_refused(local: str) -> None:
+    with pytest.raises(Undeliverable):
+        SENDER.message(mail(f"{local}@people.example"))
+
+
 @pytest.mark.parametrize("recipient", ["anna\r\nBcc: ben@people.example", "anna@people.example\nBcc: b@x.example"])
 def test_a_recipient_with_a_line_end_is_refused(recipient: str) -> None:
     with pytest.raises(Undeliverable):

@@ -73,7 +73,7 @@ async def sign_up(
     name = profiles.display_name(display_name)
     await attempts.count_network(services, caller, "sign-up", services.settings.sign_up_attempts)
     may_have_mail = await _may_have_mail(services, caller, known)
-    password_hash = await services.passwords.hash(password)
+    password_hash = await services.passwords.hash(password, caller.address)
     async with services.database.session(SERVICE, read_only=False) as session:
         account = await session.fetchval(
             "accounts.create",
@@ -102,10 +102,10 @@ async def _may_have_mail(services: Services, caller: Caller, email: Email) -> bo
 
 
 async def count_mail(services: Services, caller: Caller, kind: str, canonical: str) -> None:
-    """Counts a verification mail. Nobody is recognised as the owner of the address, as that is what the mail is to
-    prove. Raises RateLimited."""
+    """Counts a verification mail; sub-addresses count as one mailbox. Nobody is recognised as the owner of the address,
+    as that is what the mail is to prove. Raises RateLimited."""
     limit = services.settings.mail_attempts
-    await attempts.count(services, caller, attempts.mails(kind, canonical, limit), limit)
+    await attempts.count(services, caller, attempts.mails(kind, emails.without_tag(canonical), limit), limit)
 
 
 async def sign_in(
@@ -128,7 +128,7 @@ async def sign_in(
             spellings=address.spellings if address else (),
         )
     # No connection is held while the hash is computed.
-    password_hash = await services.passwords.verify(known["password_hash"] if known else None, password)
+    password_hash = await services.passwords.verify(known["password_hash"] if known else None, password, caller.address)
     if known is None or password_hash is None:
         _refuse()
     async with services.database.session(SERVICE, read_only=False) as session:
@@ -168,7 +168,7 @@ async def check_password(
     await attempts.count(services, caller, target, limit, claims)
     async with services.database.session(SERVICE, read_only=True) as session:
         known = await session.fetchrow("accounts.by_id", id=user_id)
-    password_hash = await services.passwords.verify(known["password_hash"] if known else None, password)
+    password_hash = await services.passwords.verify(known["password_hash"] if known else None, password, caller.address)
     if known is not None and password_hash is not None:
         async with services.database.session(SERVICE, read_only=False) as session:
             await _renew(session, user_id, known["password_hash"], password_hash)
@@ -209,7 +209,7 @@ async def change_password(services: Services, caller: Caller, claims: Claims, *,
     known_hash = await check_password(services, caller, claims, account, current)
     if known_hash is None:
         raise wrong
-    password_hash = await services.passwords.hash(new)
+    password_hash = await services.passwords.hash(new, caller.address)
     async with services.database.session(SERVICE, read_only=False) as session:
         if not await session.fetchval(
             "accounts.replace_password_hash", id=account, known_hash=known_hash, new_hash=password_hash

@@ -44,7 +44,7 @@ async def reset_password(services: Services, caller: Caller, *, token: str, new:
     accounts.check_new_password(new, "newPassword")
     limit = services.settings.sign_in_attempts * 10
     await attempts.count_network(services, caller, "reset address", limit)
-    password_hash = await services.passwords.hash(new)  # first, so that no connection is held meanwhile
+    password_hash = await services.passwords.hash(new, caller.address)  # first, so that no connection is held meanwhile
     async with services.database.session(SERVICE, read_only=False) as session:
         used = await _use(session, outbox.RESET_PASSWORD, token)
         await accounts.store_password(session, used["account"], password_hash, spared=None)

@@ -1,20 +1,26 @@
 """Argon2id (RFC 9106, the library's defaults), in threads, and at most two at a time, as each hash takes 64 MiB.
-A caller who disconnects does not free a slot before their hash has been computed."""
+A network has one of the two, so that its visitors wait for each other and not everybody for them. A caller who
+disconnects does not free a slot before their hash has been computed."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from typing import TypeVar
 
 import argon2
 import argon2.profiles
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from domain.passwords import fits, normalise, spellings
+from services.turns import Turns
 
 PARAMETERS = argon2.profiles.RFC_9106_LOW_MEMORY
 MAX_AT_ONCE = 2
+T = TypeVar("T")
 
 
 def _hasher() -> argon2.PasswordHasher:
@@ -37,15 +43,29 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = _hasher()
         self._nobodys_hash = _nobodys_hash()
+        self._turns = Turns(MAX_AT_ONCE)
 
-    async def hash(self, password: str) -> str:
-        """Hashes an acceptable password (domain/passwords.py)."""
-        return await asyncio.get_running_loop().run_in_executor(_threads(), self._hash, password)
+    async def hash(self, password: str, address: str) -> str:
+        """Hashes an acceptable password (domain/passwords.py) for a caller at this address."""
+        return await self._run(address, self._hash, password)
 
-    async def verify(self, password_hash: str | None, password: str) -> str | None:
+    async def verify(self, password_hash: str | None, password: str, address: str) -> str | None:
         """The hash to store from now on, which is a new one if the old one predates the normalisation of passwords;
         None for a wrong password. Takes as long for an account that does not exist (`password_hash` None)."""
-        return await asyncio.get_running_loop().run_in_executor(_threads(), self._verify, password_hash, password)
+        return await self._run(address, self._verify, password_hash, password)
+
+    async def _run(self, address: str, function: Callable[..., T], *arguments: str | None) -> T:
+        if (turn := self._turns.take(address, None)) is not None:
+            await turn
+        loop = asyncio.get_running_loop()
+
+        def leave(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                loop.call_soon_threadsafe(self._turns.leave, address, None)
+
+        hashing = _threads().submit(function, *arguments)
+        hashing.add_done_callback(leave)
+        return await asyncio.wrap_future(hashing)
 
     def _hash(self, password: str) -> str:
         return self._hasher.hash(normalise(password))

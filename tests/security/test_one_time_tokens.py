@@ -199,6 +199,12 @@ async def test_an_address_asks_for_so_many_mails(shop: Shop, strict: Client) -> 
     assert await strict.code(FORGOT, email="another@people.example") == "RATE_LIMITED"
 
 
+async def test_sub_addresses_get_the_mails_of_one_mailbox(shop: Shop, mailbox: Mailbox, strict: Client) -> None:
+    for number in range(5):
+        await strict.sign_up(email=f"anna+{number}@people.example", password="correct horse")
+    assert len(await mailbox.collect(shop.services)) == 3
+
+
 async def test_a_person_asks_for_so_many_mails(shop: Shop, strict: Client) -> None:
     await strict.sign_up(**ANNA)
     for _ in range(3):
@@ -404,8 +410,8 @@ async def test_a_password_that_is_reset_while_it_is_checked_opens_nothing(
     token = await reset_token(shop, mailbox)
     verify = shop.services.passwords.verify
 
-    async def slowly(password_hash: str | None, password: str) -> str | None:
-        found = await verify(password_hash, password)
+    async def slowly(password_hash: str | None, password: str, address: str) -> str | None:
+        found = await verify(password_hash, password, address)
         await shop.client().do(RESET, token=token, new=NEW)
         return found
 

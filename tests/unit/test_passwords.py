@@ -13,6 +13,7 @@ import pytest
 from domain.passwords import MAX_LENGTH, fits, normalise, spellings
 from services.passwords import MAX_AT_ONCE, Passwords
 
+HOME = "192.0.2.1"
 PASSWORD = "Schl\u00fcssel-\u00e7\u00e9dille-\u00c5"
 
 
@@ -51,19 +52,19 @@ async def test_a_hash_of_before_is_renewed_when_the_password_is_right() -> None:
     passwords = Passwords()
     typed = unicodedata.normalize("NFD", PASSWORD)
     former = argon2.PasswordHasher().hash(typed)
-    assert await passwords.verify(former, PASSWORD) is None
-    renewed = await passwords.verify(former, typed)
+    assert await passwords.verify(former, PASSWORD, HOME) is None
+    renewed = await passwords.verify(former, typed, HOME)
     assert renewed is not None
     assert renewed != former
     for spelling in (PASSWORD, typed):
-        assert await passwords.verify(renewed, spelling) == renewed
+        assert await passwords.verify(renewed, spelling, HOME) == renewed
 
 
 async def test_a_hash_of_before_that_could_not_be_renewed_stays() -> None:
     """The password would be too long."""
     typed = "\ufdfa" * 100
     former = argon2.PasswordHasher().hash(typed)
-    assert await Passwords().verify(former, typed) == former
+    assert await Passwords().verify(former, typed, HOME) == former
 
 
 async def test_as_much_is_compared_for_an_account_that_does_not_exist(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,14 +76,14 @@ async def test_as_much_is_compared_for_an_account_that_does_not_exist(monkeypatc
         return verify(hasher, password_hash, password)
 
     passwords = Passwords()
-    known = await passwords.hash(PASSWORD)
+    known = await passwords.hash(PASSWORD, HOME)
     monkeypatch.setattr(argon2.PasswordHasher, "verify", spy)
     for password in ("a guess", unicodedata.normalize("NFD", "Schl\u00fcssel")):
         compared.clear()
-        assert await passwords.verify(known, password) is None
+        assert await passwords.verify(known, password, HOME) is None
         for_known = list(compared)
         compared.clear()
-        assert await passwords.verify(None, password) is None
+        assert await passwords.verify(None, password, HOME) is None
         assert compared == for_known
 
 
@@ -111,7 +112,7 @@ async def test_who_hangs_up_makes_no_room_for_another_hash(monkeypatch: pytest.M
         return password
 
     monkeypatch.setattr(Passwords, "_hash", hash_slowly)
-    hashes = [asyncio.create_task(Passwords().hash("correct horse")) for _ in range(20)]
+    hashes = [asyncio.create_task(Passwords().hash("correct horse", HOME)) for _ in range(20)]
     for _ in range(MAX_AT_ONCE):
         await asyncio.to_thread(started.acquire)
     for hashing in hashes[:10]:
@@ -121,3 +122,24 @@ async def test_who_hangs_up_makes_no_room_for_another_hash(monkeypatch: pytest.M
     found = await asyncio.gather(*hashes, return_exceptions=True)
     assert found[10:] == ["correct horse"] * 10
     assert most == MAX_AT_ONCE
+
+
+async def test_a_network_waits_for_its_own_hashes_and_nobody_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = threading.Event()
+
+    def hash_slowly(self: Passwords, password: str) -> str:
+        if password == "stranger's":
+            go_on.wait(10)
+        return password
+
+    monkeypatch.setattr(Passwords, "_hash", hash_slowly)
+    passwords = Passwords()
+    strangers = [asyncio.create_task(passwords.hash("stranger's", HOME)) for _ in range(10)]
+    await asyncio.sleep(0.01)
+    strangers[0].cancel()  # whose hash still runs
+    async with asyncio.timeout(5):
+        assert await passwords.hash("ours", "198.51.100.7") == "ours"
+    go_on.set()
+    assert await asyncio.gather(*strangers[1:]) == ["stranger's"] * 9
+    async with asyncio.timeout(5):
+        assert await passwords.hash("ours", HOME) == "ours"

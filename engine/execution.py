@@ -104,7 +104,7 @@ class Execution:
     async def run(self) -> Answer:
         """Runs it. Never raises for invalid input."""
         context = self._context
-        turns = None if context.claims.role == SERVICE.role else context.services.turns
+        turns = None if context.has_turn or context.claims.role == SERVICE.role else context.services.turns
         address, person = context.caller.address, context.claims.subject_text or None
         if turns is not None and (turn := turns.take(address, person)) is not None:
             await turn

@@ -27,6 +27,7 @@ class Context:
     caller: Caller = field(default_factory=Caller)
     change: Change | None = None
     paid: int = 0  # the price that was charged before it ran
+    has_turn: bool = False  # of its network and person, before it ran
     _busy_seconds: float = 0.0
     _session: Session | None = None
     _finished: bool = False

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections import deque
-from collections.abc import Awaitable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Sequence
 
 from domain.networks import networks
 
@@ -53,6 +54,16 @@ class Turns:
             for name in taken:
                 self._leave(name)
             raise
+
+    @contextlib.asynccontextmanager
+    async def held(self, address: str, person: str | None) -> AsyncIterator[None]:
+        """Waits for a turn if necessary, and gives it back at the end."""
+        if (turn := self.take(address, person)) is not None:
+            await turn
+        try:
+            yield
+        finally:
+            self.leave(address, person)
 
     def leave(self, address: str, person: str | None) -> None:
         """Gives back what `take` took."""

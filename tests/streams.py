@@ -257,8 +257,8 @@ async def heard(shop: Shop) -> None:
     shop.services.database.changes.note("tests", "marker")
     async with asyncio.timeout(HANGS):
         await came.wait()
-    slots = app_of(shop).websockets._streams.event_slots
-    await until(lambda: slots._value == EVENTS_AT_ONCE)
+    streams = app_of(shop).websockets._streams
+    await until(lambda: streams.event_slots._value == streams.check_slots._value == EVENTS_AT_ONCE)
     forget()
 
 

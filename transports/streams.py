@@ -87,6 +87,7 @@ class Streams:
         self.settings = settings
         self.services = services
         self.event_slots = asyncio.Semaphore(EVENTS_AT_ONCE)
+        self.check_slots = asyncio.Semaphore(EVENTS_AT_ONCE)  # no event delays the end of a session
         self.is_stopping = False
         # Requests cannot displace streams, so half of the connections are reserved for them.
         self._max_streams = max(1, max_connections(settings) // 2)
@@ -256,7 +257,7 @@ class Stream:
     async def _check_session_again(self) -> None:
         try:
             while self._is_check_due:
-                async with self._streams.event_slots:
+                async with self._streams.check_slots:
                     self._is_check_due = False
                     await self._check_session()
         except Ended as error:
@@ -302,8 +303,9 @@ class Stream:
             while True:
                 change = await subscription.next()
                 await self._pay(self._streams.engine.prepare(request).price)
-                async with self._streams.event_slots:
-                    answer = await self._timely(request, change, request_id)
+                # First a turn of the network's own, so that nobody waits for a slot with others' events behind them.
+                async with self._turn(), self._streams.event_slots:
+                    answer = await self._timely(request, change, request_id, has_turn=True)
                 if not (subscription.skips_null_events and answer.is_null):
                     return answer
         except RequestError:
@@ -312,16 +314,26 @@ class Stream:
             log.error("internal error", request_id=request_id, exc_info=error)
             raise Broken(request_id) from None
 
-    async def _timely(self, request: Request, change: Change | None, request_id: str) -> Answer:
+    def _turn(self) -> contextlib.AbstractAsyncContextManager[None]:
+        if self.claims.role == SERVICE.role:
+            return contextlib.nullcontext()
+        return self._services.turns.held(self._caller.address, self.claims.subject_text or None)
+
+    async def _timely(
+        self, request: Request, change: Change | None, request_id: str, *, has_turn: bool = False
+    ) -> Answer:
         try:
             async with asyncio.timeout(self._streams.settings.request_timeout):
                 # Prepared per event, so that an idle stream holds only the text of its request in memory.
-                return await self._answer(self._streams.engine.prepare(request), change, request_id)
+                prepared = self._streams.engine.prepare(request)
+                return await self._answer(prepared, change, request_id, has_turn=has_turn)
         except TimeoutError:
             raise Timeout("The request took too long.") from None
 
-    async def _answer(self, prepared: Prepared, change: Change | None, request_id: str) -> Answer:
-        context = Context(self._services, self.claims, self._caller, change, paid=prepared.price)
+    async def _answer(
+        self, prepared: Prepared, change: Change | None, request_id: str, *, has_turn: bool = False
+    ) -> Answer:
+        context = Context(self._services, self.claims, self._caller, change, paid=prepared.price, has_turn=has_turn)
         return await self._streams.engine.answer(prepared, context, request_id)
 
 

@@ -186,6 +186,30 @@ async def test_swipes_of_a_moment_are_one_event_with_the_latest_state(shop: Shop
         assert len(seen) <= 2
 
 
+async def test_events_of_a_network_without_turns_take_no_slot_of_others(shop: Shop) -> None:
+    anna, ben = await shop.anonymous(), await shop.anonymous()
+    async with socket(shop, anna.token) as hers, socket(shop, ben.token) as his:
+        await his.subscribe(PREFERENCES)
+        product = (await anna.products(first=1))[0]["id"]
+        await anna.swipe(product)
+        await heard(shop)
+        ids = [f"events-{number}" for number in range(EVENTS_AT_ONCE)]
+        for each in ids:
+            await hers.subscribe(PREFERENCES, id=each)
+        turns = shop.services.turns
+        person = str(await shop.owner.fetchval("select id from public.profiles order by created_at limit 1"))
+        taken = [turns.take("203.0.113.1", person) for _ in range(turns._personal_limit)]
+        assert taken == [None] * len(taken)
+        shop.services.database.changes.note("preferences", person)  # an event for each, but Anna has no turn left
+        await heard(shop)
+        await ben.swipe(product)
+        assert (await his.event())["preferencesUpdated"]["totalSwipes"] == 1
+        for _ in taken:
+            turns.leave("203.0.113.1", person)
+        told = [await hers.hear() for _ in ids]
+        assert sorted(message["id"] for message in told) == ids
+
+
 async def test_a_subscription_that_was_completed_hears_no_more(shop: Shop) -> None:
     anna = await shop.anonymous()
     async with socket(shop, anna.token) as events:

@@ -37,6 +37,7 @@ class Database:
 
         pool = Pool(connect, settings)
         pool.release(await pool.open())
+        pool.lag.start()
         for warning in {parse_dsn(url).warning for url in (dsn, settings.listen_database_url)} - {None}:
             log.warning(warning)
         return cls(pool, settings, Changes(settings.listen_database_url or dsn))

@@ -19,6 +19,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from db.loop_lag import LoopLag
 from db.pipeline import Pipeline
 from domain.errors import Overloaded
 from settings import Settings
@@ -88,6 +89,7 @@ class Pool:
         self._outdated_before = 0.0
         self._closing = False
         self._all_back = asyncio.Event()
+        self.lag = LoopLag()
 
     @property
     def size(self) -> int:
@@ -177,6 +179,7 @@ class Pool:
     async def close(self) -> None:
         """Waits for acquired connections for a few seconds, then closes all."""
         self._closing = True
+        self.lag.stop()
         while self._hand_over(None):
             pass
         for connection in self._idle:

@@ -59,7 +59,7 @@ class Session:
         self._statement_at_work: asyncio.Future[Any] | None = None
         self._after_commit: list[Callable[[], None]] = []
         self.usage = USAGE.get()
-        self.busy_seconds = 0.0  # in which Postgres worked for it, or it waited for that
+        self.busy_seconds = 0.0  # in which Postgres worked for it, without the time in which the event loop was busy
         self.failure: Exception | None = None
         self.stored_part = 1.0  # the share of a mutation's input that was new; repeated events are not
         self._begun = False
@@ -133,7 +133,7 @@ class Session:
     async def _watched(
         self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, is_last: bool = False
     ) -> list[asyncpg.Record]:
-        started = time.perf_counter()
+        started, lag = time.perf_counter(), self._pool.lag.seconds()
         try:
             if connection.pipeline is None:
                 rows = await self._plain(connection, sql, arguments)
@@ -156,7 +156,7 @@ class Session:
             raise
         finally:
             elapsed = time.perf_counter() - started
-            self.busy_seconds += elapsed
+            self.busy_seconds += max(0.0, elapsed - (self._pool.lag.seconds() - lag))
         elapsed_ms = elapsed * 1000
         if self.usage is not None:
             self.usage.statements += 1

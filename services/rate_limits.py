@@ -34,6 +34,7 @@ REDIS_CONNECTIONS = 10  # per process; a burst of requests waits for one of them
 # The price of a request is estimated before it runs; its time in Postgres is known afterwards. One value: 20 us.
 VALUES_PER_SECOND = 50_000
 FREE_SECONDS = 0.05  # the price covers requests that take no longer
+MAX_PAID_SECONDS = 2  # a longer request has mostly waited: for a lock, or for a server that is busy with others
 MAX_DEBT_SECONDS = 30  # the longest that a debt delays a caller's next request
 
 Charge = tuple[str, int]  # a bucket's name and capacity
@@ -167,7 +168,7 @@ class RateLimits:
     async def settle(self, claims: Claims, address: str, paid: int, seconds: float) -> None:
         """Charges a request's time in Postgres beyond the price paid, for requests that took more than FREE_SECONDS.
         Refuses nothing itself; the next request may be refused."""
-        owed = int(seconds * VALUES_PER_SECOND) - paid
+        owed = int(min(seconds, MAX_PAID_SECONDS) * VALUES_PER_SECOND) - paid
         if owed <= 0 or claims.role == "service_role":
             return
         charges = self._charges(claims, address)

@@ -1,0 +1,34 @@
+"""Measures how late the event loop runs what is due, to tell the time of Postgres from that of this process."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+INTERVAL_SECONDS = 0.05
+
+
+class LoopLag:
+    """A timer that notices by how much it is late. Zero until it is started."""
+
+    def __init__(self) -> None:
+        self._sum = 0.0
+        self._due_at = float("inf")
+        self._timer: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        """Starts measuring on the running event loop."""
+        self._due_at = time.perf_counter() + INTERVAL_SECONDS
+        self._timer = asyncio.get_running_loop().call_later(INTERVAL_SECONDS, self._tick)
+
+    def stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def seconds(self) -> float:
+        """The sum of all lag so far. The difference of two readings is the lag between them."""
+        return self._sum + max(0.0, time.perf_counter() - self._due_at)
+
+    def _tick(self) -> None:
+        self._sum = self.seconds()
+        self.start()

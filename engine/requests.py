@@ -64,7 +64,7 @@ class Prepared:
     @property
     def price(self) -> int:
         """What running it is charged against rate limits; 1 where it will not run."""
-        cost = self.cost
+        cost = self._cost or self.cost
         return 1 + cost.values + cost.work
 
     @property

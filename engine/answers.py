@@ -52,7 +52,8 @@ class Answer:
 
     def encode(self) -> bytes:
         """As JSON."""
-        return msgspec.json.encode(self.members)
+        is_plain = not (self.is_refused or self.errors or self.extensions)  # as most answers are
+        return msgspec.json.encode({"data": self.data} if is_plain else self.members)
 
     def encoded_data(self) -> msgspec.Raw:
         """`data` alone, as JSON."""

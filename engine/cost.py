@@ -267,8 +267,9 @@ class CostCounter:
         """The same where it has been counted for these sizes; else None."""
         if not self._known:
             return None
-        counted = self._known.get(self._sizes(variables))
-        return None if counted is None else self._with_writing(counted, variables)
+        sizes = self._fixed_sizes
+        counted = self._known.get(self._sizes_of(variables) if sizes is None else sizes)
+        return counted if counted is None or not self._written else self._with_writing(counted, variables)
 
     def _count(self, sizes: tuple[int | None, ...]) -> Cost:
         if len(self._known) >= CACHE_COUNTS:

@@ -67,7 +67,7 @@ class Engine:
         cost, settings = prepared.cost, self._settings
         if cost.values > settings.max_cost or cost.objects > settings.max_result_objects:
             answer = refused((self._cost_error(cost),), context, request_id)
-        elif context.change is None and prepared.kind is OperationType.SUBSCRIPTION:
+        elif context.change is None and operation.node.operation is OperationType.SUBSCRIPTION:
             answer = refused((_NO_STREAM,), context, request_id)
             answer.subscribes_to = next(iter(operation.root_fields.values()))  # validation allows only one
         else:

@@ -85,9 +85,7 @@ def _resolver(field: StrawberryField, arguments_of: Arguments) -> Resolver:
 class PlannedInfo(strawberry.Info[Context, None]):
     """The info of resolvers that a plan calls: it has nothing but the context."""
 
-    def __init__(self, context: Context) -> None:
-        self._context = context
+    __slots__ = ("context",)
 
-    @property
-    def context(self) -> Context:
-        return self._context
+    def __init__(self, context: Context) -> None:
+        self.context = context  # type: ignore[misc]  # a slot in place of the property: read in each request

@@ -64,7 +64,7 @@ class Prepared:
     @property
     def price(self) -> int:
         """The charge for running it, against rate limits; 1 if it will not run."""
-        cost = self.cost
+        cost = self._cost or self.cost
         return 1 + cost.values + cost.work
 
     @property

@@ -54,11 +54,12 @@ class OperationPlan:
     async def run(self, run: Run) -> list[str]:
         """Renders each root field as JSON. Raises Mismatch, or what a resolver or Postgres raised."""
         rendered: list[str] = []
-        for number, root in enumerate(self.roots, 1):
+        roots = self.template.parts
+        for number, root in enumerate(roots, 1):
             value = root.get(run, None)
             if is_awaited(type(value)):
                 value = await value
-            rendered += await root.value.render(run, [value], is_last=number == len(self.roots))
+            rendered += await root.value.render(run, [value], is_last=number == len(roots))
         return rendered
 
     def render(self, rendered: Sequence[str]) -> str:

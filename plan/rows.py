@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from db.rows import RowType
 from db.sources import Listing, Reference
 from plan import leaves
-from plan.codegen import Row
 from plan.renderers import RowRenderer, render_rows
 from plan.select import Source
 from plan.steps import RowStep
@@ -42,7 +41,7 @@ class RowPlan:
 
         values = {"key": first} if is_one else {"keys": list({each.key: None for each in references})}
         rows = await self._step.fetch(run, (by, kind, is_one), source, values, is_last=is_last)
-        rendered = await self._render(run, rows)
+        rendered = render_rows(self._render_row, rows, run, await self._step.resolve(run, rows))
         if is_one:
             return rendered or [leaves.NULL]
         by_key = {row[position]: text for row, text in zip(rows, rendered, strict=True)}
@@ -61,8 +60,4 @@ class RowPlan:
 
         identity = (listing.where, listing.order_by)
         rows = await self._step.fetch(run, identity, source, {"size": listing.size}, is_last=is_last)
-        return await self._render(run, rows)
-
-    async def _render(self, run: Run, rows: Sequence[Row]) -> list[str]:
-        resolved = await self._step.resolve(run, rows) if self._step.has_resolved else None
-        return render_rows(self._render_row, rows, run, resolved)
+        return render_rows(self._render_row, rows, run, await self._step.resolve(run, rows))

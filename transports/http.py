@@ -282,8 +282,8 @@ class _Out:
         self, answer: Answer, body: bytes, media_type: MediaType, *more: tuple[bytes, bytes], with_body: bool = True
     ) -> None:
         headers = [media_type.content_type, (b"content-length", str(len(body)).encode()), *more]
-        if answer.retry_after is not None:
-            headers.append((b"retry-after", str(answer.retry_after).encode()))
+        if answer.errors and (seconds := answer.retry_after) is not None:
+            headers.append((b"retry-after", str(seconds).encode()))
         if answer.server_timing is not None:
             headers.append((b"server-timing", answer.server_timing.encode()))
         await self.send(media_type.refused if answer.is_refused else 200, body if with_body else b"", headers)

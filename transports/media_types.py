@@ -43,6 +43,7 @@ def accepted(accept: bytes | None) -> MediaType | None:
     return best
 
 
+@functools.lru_cache(maxsize=CACHE_HEADERS)
 def prefers_events(accept: bytes | None) -> bool:
     """Whether to answer with server-sent events: only if they come first. Some clients list them last on every request,
     for the sake of subscriptions."""

@@ -63,7 +63,7 @@ def cached(revision: UUID) -> Loaded | None:
     return found
 
 
-def read_row(row: Mapping[str, Any]) -> Loaded:
+def read_row(row: asyncpg.Record) -> Loaded:
     """A version from a row of instruments.read, which is then cached. Raises BadInstrument for norms that do not fit
     the questions."""
     traits = msgspec.json.decode(row["traits"])

@@ -22,7 +22,9 @@ alter table public.personality_assessment_history
   add column variances jsonb,
   add column secondary_types text[] not null default '{}',
   add column quality_parts jsonb,
+  add column is_provisional boolean,
   add column combined_scores jsonb,
+  add column combined_errors jsonb,
   add column combined_variances jsonb,
   add column combined_confidence double precision,
   add column combined_share double precision,
@@ -31,6 +33,8 @@ comment on column public.personality_assessment_history.personality_scores is
   'Of this quiz alone; of a change by swipes, the profile after it.';
 comment on column public.personality_assessment_history.quality_parts is
   'What the quality is the product of, 0..1 each: {"pace", "variety", "consistency", "completeness"}.';
+comment on column public.personality_assessment_history.is_provisional is
+  'Whether the norms were simulated, before enough people had answered; null for version 1.0, which has none.';
 comment on column public.personality_assessment_history.combined_scores is
   'Of the profile after this quiz: all quizzes, weighted by precision; null where it is personality_scores.';
 comment on column public.personality_assessment_history.combined_share is

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import asyncpg
 import msgspec
 
+from db import instrument_files
 from db.queries import QUERIES
 from domain.instruments import (
     BadInstrument,
@@ -23,13 +22,11 @@ from domain.instruments import (
     Texts,
     TraitNorm,
     check_norms,
-    norms_from_json,
-    parse,
     with_norms,
 )
 from domain.personality import TRAITS
 
-SHIPPED = Path(__file__).resolve().parent.parent / "catalogue" / "reference" / "quiz" / "aclue-gifts.toml"
+SHIPPED = instrument_files.FOLDERS[0] / "aclue-gifts.toml"
 CACHE_VERSIONS = 16
 MIN_ASSESSMENTS = 500  # for norms
 MIN_QUALITY = 0.5
@@ -123,20 +120,6 @@ def _norms(rows: Sequence[Mapping[str, Any]]) -> dict[str, TraitNorm]:
 def _form(row: Mapping[str, Any]) -> FormNorm:
     pairs = (tuple((float(x), float(y)) for x, y in row[name]) for name in ("percentiles", "errors"))
     return FormNorm(row["mean"], row["sd"], row["alpha"], *pairs)
-
-
-def read_file(path: Path) -> Document:
-    """The instrument of a TOML file, with the norms of the JSON file beside it (`NAME.norms.json`), if there is one.
-    Raises BadInstrument or OSError."""
-    try:
-        document = parse(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInstrument(f"{path.name}: {error}") from None
-    norms = path.with_suffix(".norms.json")
-    if not norms.exists():
-        return document
-    instrument = document.instrument
-    return Document(with_norms(instrument, norms_from_json(instrument, norms.read_bytes())), document.texts)
 
 
 async def read(connection: asyncpg.Connection[Any], instrument: str, version: str) -> Loaded | None:
@@ -259,7 +242,7 @@ async def store_norms(owner: asyncpg.Connection[Any], instrument: Instrument, *,
 async def load_reference(owner: asyncpg.Connection[Any]) -> bool:
     """Stores the shipped instrument if its version is missing, and makes it the current one unless an administrator
     chose another; whether it was missing."""
-    document = read_file(SHIPPED)
+    document = instrument_files.load(SHIPPED)
     if await read(owner, document.instrument.code, document.instrument.version) is not None:
         return False
     activate = await owner.fetchval(QUERIES["instruments.has_shipped_current"].sql)

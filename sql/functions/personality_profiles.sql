@@ -119,8 +119,9 @@ begin
   estimates as (
     select p.user_id, p.quiz_id, p.old_primary, b.trait, b.evidence, b.signals,
       coalesce(private.number_of(p.quiz_scores, b.trait, 0, 100), 50) as base,
-      case when p.quiz_id is null then prior_variance else coalesce(
-        private.number_of(p.quiz_variances, b.trait, 1, 10000), quiz_variance / greatest(p.quiz_confidence, 0.01)) end
+      -- No quiz predicts what people choose better than this, however exactly it measured what they say of themselves.
+      case when p.quiz_id is null then prior_variance else greatest(quiz_variance, coalesce(
+        private.number_of(p.quiz_variances, b.trait, 1, 10000), quiz_variance / greatest(p.quiz_confidence, 0.01))) end
         as base_variance,
       50 + 50 * coalesce(b.estimate, 0) as swiped,
       swipe_variance / nullif(b.evidence, 0) + method_variance as swiped_variance

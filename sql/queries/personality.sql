@@ -81,6 +81,10 @@ update public.personality_profiles set
   clustering_segment = :segment
 where user_id = :user_id::uuid
 
+-- name: mark_due()
+-- Marks the caller's personality profile for a rebuild from quiz and swipes.
+select private.mark_personality_due()
+
 -- name: mark_everybody_due(user_id)
 -- As the owner: one person, or everybody (null) who took a quiz or swiped.
 insert into private.personality_due (user_id)

@@ -15,7 +15,7 @@ from db.session import Session
 from domain import personality, quiz_notes
 from domain.errors import Unauthenticated
 from domain.instruments import Instrument
-from domain.personality import MIN_QUALITY, MIN_VARIANCE, PRIOR_VARIANCE, Combined, Measurement, Result, Score
+from domain.personality import MIN_VARIANCE, PRIOR_VARIANCE, Measurement, Result, Score
 from resolvers import quiz
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
@@ -70,7 +70,7 @@ async def _store(
         at: datetime = standing["at"]
         new = Measurement(at, result.scores, result.quality.value, result.confidence)
         combined = personality.combine([*earlier, new])
-        share = _share(new, combined) if earlier else 1.0
+        share = personality.share_of_newest([*earlier, new])
         parts = {name: part for name, part in asdict(result.quality).items() if name != "value"}
         data = {"instrument": instrument.code, "version": instrument.version, "answers": result.answers}
         row = await session.fetchrow(
@@ -157,15 +157,6 @@ def _measurements(jsonb: str) -> list[Measurement]:
             quality = 1.0 if row["quality"] is None else row["quality"]
             found.append(Measurement(datetime.fromtimestamp(row["at"], UTC), scores, quality, confidence))
     return found
-
-
-def _share(new: Measurement, combined: Combined) -> float:
-    """The share of the newest measurement in a combination: its weight of all, as a mean over the traits."""
-    quality = max(MIN_QUALITY, new.quality)
-    shares = [
-        min(1.0, quality**2 / score.variance * combined.scores[trait].variance) for trait, score in new.scores.items()
-    ]
-    return round(sum(shares) / len(shares), 4)
 
 
 def _consistency(result: Result, swiped: Mapping[str, float]) -> float | None:

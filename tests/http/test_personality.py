@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from domain import ids
-from tests.client import QUIZ, SUBMIT, Client
+from tests.client import QUIZ, QUIZ_ITEMS, SUBMIT, Client
 from tests.conftest import Shop
 
 PERSONALITY = """
@@ -69,11 +69,11 @@ async def test_a_quiz_makes_a_personality(shop: Shop) -> None:
     assert [score["trait"] for score in found["scores"]] == TRAITS
     assert percentiles(payload["personality"]["scores"]) == percentiles(found["scores"])
     assert found["id"] == payload["personality"]["id"] == ids.encode("PersonalityProfile", row["id"])
-    assert (found["primaryType"], found["secondaryTypes"]) == ("ADVENTUROUS", ["SOCIAL"])
-    assert (row["primary_type"], row["secondary_types"]) == ("adventurous", ["social"])
+    assert {found["primaryType"], *found["secondaryTypes"]} == {"ADVENTUROUS", "SOCIAL"}
+    assert {row["primary_type"], *row["secondary_types"]} == {"adventurous", "social"}
     assert msgspec.json.decode(row["personality_scores"])["social"] == percentiles(found["scores"])["SOCIAL"]
     assert (found["questionsAnswered"], found["assessmentMethod"]) == (25, "QUIZ")
-    assert found["confidence"] == pytest.approx(row["confidence_level"]) > 0.5
+    assert found["confidence"] == row["confidence_level"] > 0.5
     assert datetime.fromisoformat(found["lastAssessmentAt"]) == row["last_assessment_at"]
     assert (found["segment"], found["trend"], payload["note"]) == ("adventurous+social", [], None)
     lean = msgspec.json.decode(row["feature_vector"])
@@ -108,7 +108,7 @@ async def test_an_assessment_says_what_its_row_says(shop: Shop) -> None:
     assert row is not None
     (assessment,) = history["nodes"]
     assert datetime.fromisoformat(assessment["takenAt"]) == row["assessment_timestamp"]
-    assert assessment["quality"] == pytest.approx(row["assessment_quality_score"]) > 0.5
+    assert assessment["quality"] == row["assessment_quality_score"] > 0.5
     assert assessment["confidence"] == pytest.approx(row["confidence_level"])
     assert assessment["qualityParts"] == msgspec.json.decode(row["quality_parts"])
     assert assessment["scores"] == assessment["combined"], "the only one"
@@ -128,15 +128,17 @@ async def test_purchases_are_counted_once(shop: Shop) -> None:
     me = ids.decode_as("Profile", await anna.my_id())
     feed = (await anna.feed(first=2))["nodes"]
     feedback = """
-    mutation ($id: ID!) { sendRecommendationFeedback(input: {recommendationId: $id, kind: PURCHASED}) { userErrors { code } } }
+    mutation ($id: ID!) {
+      sendRecommendationFeedback(input: {recommendationId: $id, kind: PURCHASED}) { userErrors { code } }
+    }
     """
     for node in feed:
         await anna.do(feedback, id=node["id"])
     for reference, status in (("bought", "approved"), ("sent back", "reversed")):
         await shop.owner.execute(
             """
-            insert into public.conversions (affiliate_network, network_reference, user_id, product_id, status, sale_minor,
-              commission_minor, currency, ordered_at)
+            insert into public.conversions (affiliate_network, network_reference, user_id, product_id, status,
+              sale_minor, commission_minor, currency, ordered_at)
             select code, $1, $2, $3, $4, 100, 5, 'GBP', now() from public.affiliate_networks order by code limit 1
             """,
             reference,
@@ -250,19 +252,20 @@ async def test_assessments_of_version_1_are_read_as_percentiles(shop: Shop) -> N
     assert percentiles(old["scores"])["SOCIAL"] == 100
     assert (old["isProvisional"], old["qualityParts"], old["share"]) == (False, None, None)
     assert newest["trigger"] == "PERIODIC"
-    assert percentiles(newest["scores"])["SOCIAL"] < 3 < percentiles(newest["combined"])["SOCIAL"] < 30
+    assert percentiles(newest["scores"])["SOCIAL"] < 3 < percentiles(newest["combined"])["SOCIAL"] < 60
 
 
 async def test_the_short_form_is_enough_and_less_exact(shop: Shop) -> None:
     anna, ben = await shop.anonymous(), await shop.anonymous()
     quiz = (await anna.ask("{ quiz { minAnswers questions { id isInShortForm } } }"))["quiz"]
     short = [question["id"] for question in quiz["questions"] if question["isInShortForm"]]
-    assert (len(short), quiz["minAnswers"]) == (8, 10)
-    given = [answer for answer in await answers(anna, 4) if answer["questionId"] in short]
+    given = [{"questionId": item.code, "value": 2 if item.is_reversed else 4} for item in QUIZ_ITEMS if item.is_short]
+    assert (sorted(short), quiz["minAnswers"]) == (sorted(answer["questionId"] for answer in given), 10)
+    assert len(short) == 8
     payload = await anna.do(SUBMIT, input={"version": "2.0", "answers": given})
     assert payload["personality"]["questionsAnswered"] == payload["assessment"]["questionsAnswered"] == 8
-    full = await ben.do(SUBMIT, input={"version": "2.0", "answers": await answers(ben, 4)})
-    assert payload["personality"]["confidence"] != full["personality"]["confidence"]
+    full = await ben.take_quiz({"adv", "soc"})
+    assert payload["personality"]["confidence"] < full["personality"]["confidence"]
     errors = [[score["standardError"] for score in (await personality(client))["scores"]] for client in (anna, ben)]
     assert all(of_short > of_full > 0 for of_short, of_full in zip(*errors, strict=True))
 

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from commands.terminal import fail, progress
+from commands.terminal import connected_as_owner, databases, fail, load_settings, progress
 from db import instrument_files
+from db.embedded import Dsns
+from db.queries import QUERIES
 from domain.instruments import BadInstrument, Instrument, norms_to_json
+
+if TYPE_CHECKING:
+    from training.retests import Pair
+
+MIN_RETEST_QUALITY = 0.8  # hasty retakes say nothing of the instrument
 
 Responses = Annotated[
     Path | None, typer.Argument(help="Comma- or tab-separated answers, gzipped or not, with a column per item code.")
@@ -36,14 +45,16 @@ def _instrument(name: str, *, with_norms: bool) -> Instrument:
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="Comma- or tab-separated answers, gzipped or not, a column per item.")],
     instrument: Code,
+    file: Responses = None,
+    simulate: Annotated[int, typer.Option(help="Evaluate this many simulated people instead.", min=0)] = 0,
     short: Annotated[
         list[str] | None, typer.Option(help='A further short form of one trait, such as "E2- E5 E7 E10-"; repeatable.')
     ] = None,
     plots: Annotated[Path | None, typer.Option(help="Save plots as PNG files in this folder.")] = None,
     seed: Annotated[int, typer.Option(help="Halves the people; another number gives other halves.", min=0)] = 1,
     people: Annotated[int, typer.Option(help="How many people's adaptive order to try.", min=1, max=10_000)] = 100,
+    history: Annotated[bool, typer.Option(help="Also test-retest, from the assessments in the database.")] = False,
 ) -> None:
     """Evaluate an instrument on responses: items, reliability, norms, short forms, adaptive order."""
     _require_training()
@@ -53,16 +64,23 @@ def evaluate(
     from training.evaluation import evaluate as computed
     from training.norms import TooFewPeople
     from training.responses import BadResponses, read
+    from training.retests import retest
+    from training.simulation import simulate as simulated
 
+    if (file is None) == (simulate == 0):
+        fail("evaluate: give either a FILE of responses or --simulate")
     found = _instrument(instrument, with_norms=True)
     try:
         shorts = [short_form(found, text) for text in short or ()]
-        responses = read(file, found)
+        responses = read(file, found) if file else simulated(found, simulate, seed)
         with progress("Evaluating") as advance:
             advance(f"{len(responses.answers):,} people")
             evaluation = computed(found, responses, shorts, seed=seed, people=people)
         for line in report.lines(evaluation):
             print(line)
+        if history:
+            for line in report.retest_lines(retest(found.traits, _retests(found))):
+                print(line)
         if plots:
             for path in drawing.save(evaluation, plots):
                 print(f"saved {path}")
@@ -70,6 +88,21 @@ def evaluate(
         fail(str(error))
     except OSError as error:
         fail(f"--plots: {error}")
+
+
+def _retests(instrument: Instrument) -> list[Pair]:
+    from training.retests import Pair
+
+    async def fetch(dsns: Dsns) -> list[Pair]:
+        async with connected_as_owner(dsns) as owner:
+            rows = await owner.fetch(QUERIES["retests.first_and_last"].sql, instrument.version, MIN_RETEST_QUALITY)
+        return [Pair(decode(r["first"]), decode(r["last"]), r["first_at"], r["last_at"]) for r in rows]
+
+    def decode(scores: str) -> dict[str, float]:
+        return {trait: score for trait, score in json.loads(scores).items() if isinstance(score, int | float)}
+
+    with databases(load_settings()) as dsns:
+        return asyncio.run(fetch(dsns))
 
 
 def norm(

@@ -40,33 +40,43 @@ def _instrument(name: str, *, with_norms: bool) -> Instrument:
 
 
 def evaluate(
-    file: Annotated[Path, typer.Argument(help="Comma- or tab-separated answers, gzipped or not, a column per item.")],
     instrument: Code,
+    file: Responses = None,
+    simulate: Annotated[int, typer.Option(help="Evaluate this many simulated people instead.", min=0)] = 0,
     short: Annotated[
         list[str] | None, typer.Option(help='A further short form of one trait, such as "E2- E5 E7 E10-"; repeatable.')
     ] = None,
     plots: Annotated[Path | None, typer.Option(help="Save plots as PNG files in this folder.")] = None,
     seed: Annotated[int, typer.Option(help="Halves the people; another number gives other halves.", min=0)] = 1,
     people: Annotated[int, typer.Option(help="How many people's adaptive order to try.", min=1, max=10_000)] = 100,
+    history: Annotated[bool, typer.Option(help="Also test-retest, from the assessments in the database.")] = False,
 ) -> None:
     """Evaluate an instrument on responses: items, reliability, norms, short forms, adaptive order."""
     _require_training()
+    from commands import retests
     from training import plots as drawing
     from training import report
     from training.evaluation import BadForm, short_form
     from training.evaluation import evaluate as computed
     from training.norms import TooFewPeople
     from training.responses import BadResponses, read
+    from training.retests import retest
+    from training.simulation import simulate as simulated
 
+    if (file is None) == (simulate == 0):
+        fail("evaluate: give either a FILE of responses or --simulate")
     found = _instrument(instrument, with_norms=True)
     try:
         shorts = [short_form(found, text) for text in short or ()]
-        responses = read(file, found)
+        responses = read(file, found) if file else simulated(found, simulate, seed)
         with progress("Evaluating") as advance:
             advance(f"{len(responses.answers):,} people")
             evaluation = computed(found, responses, shorts, seed=seed, people=people)
         for line in report.lines(evaluation):
             print(line)
+        if history:
+            for line in report.retest_lines(retest(found.traits, retests.pairs(found))):
+                print(line)
         if plots:
             for path in drawing.save(evaluation, plots):
                 print(f"saved {path}")

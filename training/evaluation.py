@@ -216,12 +216,14 @@ def _short(
 
 
 def split_half(items: tuple[Item, ...], keyed: Matrix) -> float:
-    """The correlation of the odd items with the even ones, stepped up to the whole length (Spearman 1910; Brown 1910).
-    NaN for one item."""
+    """The correlation of two halves, stepped up to the whole length (Spearman 1910; Brown 1910); NaN for one item. The
+    items of each key alternate between the halves: if one half held most of the reverse-keyed items, a tendency to
+    agree would pull them apart."""
     if len(items) < 2:
         return float("nan")
-    weighted = keyed * np.array([item.weight for item in items])
-    r = float(np.corrcoef(weighted[:, ::2].sum(axis=1), weighted[:, 1::2].sum(axis=1))[0, 1])
+    order = sorted(range(len(items)), key=lambda i: items[i].is_reversed)
+    parts = (keyed * np.array([item.weight for item in items]))[:, order]
+    r = float(np.corrcoef(parts[:, ::2].sum(axis=1), parts[:, 1::2].sum(axis=1))[0, 1])
     return 2 * r / (1 + r)
 
 

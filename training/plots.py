@@ -69,7 +69,7 @@ def _shorts(evaluation: Evaluation, axes: Axes) -> None:
     for i, short in enumerate(shorts):
         axes.bar(at + 0.8 * (i / len(shorts) - 0.5), 100 * np.array(short.coverage), 0.7 / len(shorts),
                  label=f"{' '.join(short.items)}; mean width {short.width:.0f}")  # fmt: skip
-    axes.axhspan(63, 73, color="grey", alpha=0.2)
+    axes.axhspan(63, 73, color="grey", alpha=0.2, zorder=0)
     axes.axhline(68, color="grey", linestyle=":")
     axes.set_xticks(at, ["low third", "middle third", "high third"])
     axes.set_ylabel("held-out people within the stated error, %")

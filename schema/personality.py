@@ -295,7 +295,7 @@ class PersonalityMutation:
         description="Scores a quiz and adds it to the history. The personality is the combination of all quizzes, each "
         "weighted by its precision and quality."
     )
-    @outcome(SubmitQuizPayload, stores=Stores(row=2500))
+    @outcome(SubmitQuizPayload, stores=Stores(row=4000))
     async def submit_quiz(self, info: Info, input: SubmitQuizInput) -> SubmitQuizPayload:
         taken = await personality.submit(
             info.context.session,

@@ -10,7 +10,7 @@ from db.sources import Reference
 from domain.instruments import MAX_QUESTIONS
 from resolvers import quiz_drafts
 from schema.context import Info
-from schema.errors import Stores, UserError, outcome, user_errors
+from schema.errors import UserError, outcome, user_errors
 from schema.node import Row, column, load_own, row
 from schema.quiz import QuizAnswer
 from schema.scalars import from_jsonb
@@ -65,7 +65,7 @@ class QuizDraftMutation:
         description="Keeps answers, so that the quiz can be continued later or on another device. mergeSession takes "
         "them along; submitQuiz deletes them."
     )
-    @outcome(SaveQuizAnswersPayload, stores=Stores(row=500))
+    @outcome(SaveQuizAnswersPayload)
     async def save_quiz_answers(self, info: Info, input: SaveQuizAnswersInput) -> SaveQuizAnswersPayload:
         given = [(answer.question_id, answer.value) for answer in input.answers]
         await quiz_drafts.save(info.context.session, input.version, given)

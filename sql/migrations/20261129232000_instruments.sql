@@ -8,8 +8,7 @@ alter table public.quiz_versions
   add column lowest smallint not null default 1,
   add column highest smallint not null default 5,
   add column source text not null default 'reference',
-  add column revision uuid not null default gen_random_uuid(),
-  add column updated_at timestamptz not null default now();
+  add column revision uuid not null default gen_random_uuid();
 comment on column public.quiz_versions.source is 'Who loaded it: reference (shipped with a release) or admin.';
 comment on column public.quiz_versions.revision is
   'Another with every change of the version, its traits, questions, texts or norms: processes keep what they read of one.';
@@ -71,7 +70,7 @@ alter table public.quiz_texts
     references public.quiz_versions (instrument, version) on delete restrict,
   add constraint quiz_texts_answer_range check (code not like 'answer-%' or code ~ '^answer-(100|[1-9]?[0-9])$');
 
--- In the private schema, and read by the API only: these are statistics of real people.
+-- In the private schema, and read by the scoring alone: these are statistics of real people.
 create table private.quiz_norms (
   instrument text not null,
   version text not null,

@@ -19,4 +19,6 @@ comment on table public.quiz_drafts is 'One per person, of one version; deleted 
 comment on column public.quiz_drafts.answers is '{"question": value}';
 comment on column public.quiz_drafts.answered_at is
   'When each was answered, in seconds since 1970: {"question": seconds}. The later answer wins when sessions are merged.';
+create trigger quiz_drafts_updated_at before update on public.quiz_drafts
+  for each row execute function public.update_updated_at_column();
 create index quiz_drafts_version_idx on public.quiz_drafts (instrument, version);

@@ -12,9 +12,7 @@ select v.instrument, v.version, v.revision, v.is_current, v.lowest, v.highest, v
     select jsonb_agg(jsonb_build_object('code', q.code, 'trait', q.trait, 'is_reversed', q.is_reversed,
       'weight', q.weight, 'is_short', q.is_short) order by q.position)
     from public.quiz_questions q where (q.instrument, q.version) = (v.instrument, v.version)), '[]') as questions,
-  coalesce((
-    select jsonb_agg(to_jsonb(norm)) from private.quiz_norms norm
-    where (norm.instrument, norm.version) = (v.instrument, v.version)), '[]') as norms,
+  private.norms_of(v.instrument, v.version) as norms,
   coalesce((
     select jsonb_agg(jsonb_build_object('locale', x.locale, 'code', x.code, 'text', x.text))
     from public.quiz_texts x where (x.instrument, x.version) = (v.instrument, v.version)), '[]') as texts

@@ -174,6 +174,14 @@ insert into public.quiz_questions (version, code, position, trait, is_reversed)
   where n not in (select position from public.quiz_questions where version = '2.0');
 insert into public.quiz_texts (version, locale, code, text)
   select q.version, 'en', q.code, 'Well?' from public.quiz_questions q on conflict do nothing;
+update public.quiz_versions set highest = 10 where version = '2.0';
+insert into public.quiz_texts (version, locale, code, text)
+  select '2.0', 'en', 'answer-' || n, 'More' from generate_series(6, 10) n;
+update private.quiz_norms set
+  item_means = (select jsonb_agg(3) from generate_series(1, 80)),
+  item_covariance = (select jsonb_agg(line) from generate_series(1, 80) i cross join lateral (
+    select jsonb_agg(case when i = j then 1 else 0 end) from generate_series(1, 80) j) l (line))
+  where trait = 'social' and form = 'full';
 insert into public.system_logs (level, component, message) select 'info', 'tests', 'x' from generate_series(1, 150);
 """
 OF_A_PERSON = """

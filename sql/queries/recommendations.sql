@@ -357,7 +357,7 @@ insert into public.personality_recommendations as old (
   swipe_direction, is_purchased, interacted_at)
 select r.id, p.id,
   coalesce(:match::double precision, public.calculate_personality_product_match(
-    p.personality_scores, to_jsonb(r.tags), private.category_alignments(r.category_id))),
+    p.personality_scores, to_jsonb(r.tags), private.category_alignments(r.category_id, r.price_minor, r.currency))),
   :alignment::double precision,
   :prediction::double precision, :score::double precision, p.confidence_level, :context::text,
   :generated_at::timestamptz, true, :generated_at::timestamptz, :direction::text is not null,

@@ -57,7 +57,7 @@ as $$
   ),
   rules as materialized (
     select u.like_pattern, g.id as taxonomy_id, 9 as priority
-    from pg_catalog.unnest(p_likes, p_slugs) u (like_pattern, slug) join public.gift_categories g on g.slug = u.slug
+    from unnest(p_likes, p_slugs) u (like_pattern, slug) join public.gift_categories g on g.slug = u.slug
     union all
     select r.like_pattern, r.taxonomy_id, r.priority from private.category_rules r
   ),
@@ -105,11 +105,12 @@ create or replace function private.map_categories(
   p_ids uuid[], p_likes text[] default '{}', p_slugs text[] default '{}') returns integer
 language plpgsql
 set search_path = pg_catalog, pg_temp
-set aclue.loads_reference = 'on'
 as $$
 declare
   changed integer;
+  before constant text := coalesce(pg_catalog.current_setting('aclue.loads_reference', true), '');
 begin
+  perform pg_catalog.set_config('aclue.loads_reference', 'on', true);
   with chosen as (
     select c.id, m.taxonomy_id, case when m.is_given then 'feed' when m.taxonomy_id is not null then 'rule' end as source
     from private.category_paths(p_ids) p
@@ -124,6 +125,7 @@ begin
   from chosen n
   where n.id = c.id and (c.taxonomy_id, c.taxonomy_source) is distinct from (n.taxonomy_id, n.source);
   get diagnostics changed = row_count;
+  perform pg_catalog.set_config('aclue.loads_reference', before, true);
   return changed;
 end
 $$;

@@ -134,7 +134,7 @@ set search_path = pg_catalog, pg_temp
 as $$
   select t.trait, coalesce(
     (private.default_model_parameters() ->> 'match_scale')::double precision * 0.25 * t.leaning * t.feature, 0)
-  from pg_catalog.unnest(
+  from unnest(
     array['adventurous', 'intellectual', 'practical', 'creative', 'social'], p_leanings, p_features)
     t (trait, leaning, feature)
 $$;
@@ -171,6 +171,19 @@ comment on function public.calculate_personality_product_match(jsonb, jsonb, jso
   'category, which then makes a fifth of the result. Numbers beyond their bounds count as the bound; what is unknown or '
   'no number is not looked at.';
 
+create or replace function private.gift_subtree(p_taxonomy uuid) returns setof uuid
+language sql stable rows 10
+set search_path = pg_catalog, pg_temp
+as $$
+  with recursive tree as (
+    select p_taxonomy as id
+    union
+    select g.id from public.gift_categories g join tree t on g.parent_id = t.id
+  )
+  select id from tree
+$$;
+comment on function private.gift_subtree(uuid) is 'A gift category and all below it.';
+
 create or replace function private.occasion_relevances(p_occasion text)
 returns table (taxonomy_id uuid, relevances double precision[])
 language sql stable
@@ -192,12 +205,12 @@ revoke all on function private.number_of(jsonb, text, numeric, numeric), private
   private.band_alignments(uuid, integer), private.price_band(uuid, bigint, text),
   private.category_alignments(uuid, bigint, text), private.trait_features(jsonb, jsonb),
   private.leanings(jsonb, double precision), private.match_terms(double precision[], double precision[]),
-  private.match_of(double precision[], double precision[]), private.occasion_relevances(text),
+  private.match_of(double precision[], double precision[]), private.occasion_relevances(text), private.gift_subtree(uuid),
   public.calculate_personality_product_match(jsonb, jsonb, jsonb) from public;
 grant execute on function private.number_of(jsonb, text, numeric, numeric), private.gift_mappings(uuid),
   private.band_alignments(uuid, integer), private.price_band(uuid, bigint, text),
   private.category_alignments(uuid, bigint, text), private.trait_features(jsonb, jsonb),
   private.leanings(jsonb, double precision), private.match_terms(double precision[], double precision[]),
-  private.match_of(double precision[], double precision[]), private.occasion_relevances(text),
+  private.match_of(double precision[], double precision[]), private.occasion_relevances(text), private.gift_subtree(uuid),
   public.calculate_personality_product_match(jsonb, jsonb, jsonb)
   to anon, authenticated, service_role;

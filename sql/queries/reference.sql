@@ -5,6 +5,9 @@
 -- Marks what this transaction writes as the loader's; one loader at a time.
 select set_config('aclue.loads_reference', 'on', true), pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
 
+-- name: end()
+select set_config('aclue.loads_reference', '', true);
+
 -- name: loaded()
 -- The checksum of the files that were loaded last; null before the first.
 select checksum from private.applied_files where name = 'reference data';
@@ -15,7 +18,7 @@ on conflict (name) do update set checksum = excluded.checksum, applied_at = now(
 
 -- name: taxonomy_stored()
 select g.slug as key, g.source, jsonb_build_object('name', g.name, 'parent', p.slug, 'position', g.position,
-  'google_ids', g.google_ids) as value
+  'google_ids', array(select unnest(g.google_ids) order by 1)) as value
 from public.gift_categories g left join public.gift_categories p on p.id = g.parent_id;
 
 -- name: taxonomy_put(rows)
@@ -38,7 +41,7 @@ select g.slug from public.gift_categories g where g.slug = any (:keys::text[]) a
   or exists (select from public.gift_context_categories c where c.taxonomy_id = g.id and c.source = 'admin'));
 
 -- name: taxonomy_remove(keys)
--- Leaves first, as a parent may go with them: called until nothing is left to remove.
+-- Leaves only: a second call removes their parents.
 delete from public.gift_categories g where g.slug = any (:keys::text[])
   and not exists (select from public.gift_categories c where c.parent_id = g.id);
 

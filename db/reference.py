@@ -20,6 +20,8 @@ from db.queries import QUERIES
 
 FOLDER = Path(__file__).resolve().parent.parent / "catalogue" / "reference"
 
+MARK = "reference data"
+
 Row = dict[str, str]
 Value = dict[str, Any]
 

@@ -253,6 +253,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "private.forget_withdrawn": _CALLED,
         "private.has_mfa": _ASKED,
         "private.mark_personality_due": _CALLED,
+        "private.price_band": _ASKED,
         "private.search_query": _ASKED,
         "private.second_factors_of": _ASKED,
         "private.sync_signals": _CALLED,

@@ -39,7 +39,8 @@ def import_products(
         bool, typer.Option(help="Deactivate what is gone even when the feed shrank by over 30 %.")
     ] = False,
     unmapped: Annotated[
-        bool, typer.Option("--unmapped", help="List categories without a gift category, after the import or without FILE.")
+        bool,
+        typer.Option("--unmapped", help="List categories without a gift category, after the import or without FILE."),
     ] = False,
 ) -> None:
     """Import a product feed. Only changed products are written; rejected lines are listed in a file."""

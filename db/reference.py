@@ -82,7 +82,9 @@ def _weighted(*key: str) -> Callable[[Row], tuple[str, Value]]:
 
 TABLES = (
     Table("taxonomy", _taxonomy),
-    Table("category_rules", lambda row: (row["pattern"], {"category": row["category"], "priority": int(row["priority"])})),
+    Table(
+        "category_rules", lambda row: (row["pattern"], {"category": row["category"], "priority": int(row["priority"])})
+    ),
     Table("mappings", _mapping),
     Table("tags", _weighted("trait", "tag")),
     Table("context_rules", _weighted("kind", "value", "tag")),
@@ -172,7 +174,10 @@ async def load_missing(owner: asyncpg.Connection[Any]) -> bool:
 async def _put(owner: asyncpg.Connection[Any], found: Changes) -> None:
     keys = (*found.added, *found.changed)
     # Parents are rows of an earlier statement than those below them.
-    for batch in ([k for k in keys if not found.rows[k].get("parent")], [k for k in keys if found.rows[k].get("parent")]):
+    for batch in (
+        [k for k in keys if not found.rows[k].get("parent")],
+        [k for k in keys if found.rows[k].get("parent")],
+    ):
         if batch:
             rows = [{"key": key, "value": found.rows[key]} for key in batch]
             await owner.execute(QUERIES[f"reference.{found.table}_put"].sql, msgspec.json.encode(rows).decode())

@@ -107,7 +107,9 @@ def parse_mapping(text: str) -> Mapping:
         raise ImportFailed("mapping: delimiter must be one character")
     for pattern in mapping.categories:
         if not _PATTERN.match(pattern):
-            raise ImportFailed(f"mapping: [categories] {pattern!r} is not words in kebab-case, with * at an end at most")
+            raise ImportFailed(
+                f"mapping: [categories] {pattern!r} is not words in kebab-case, with * at an end at most"
+            )
     return mapping
 
 

@@ -123,9 +123,7 @@ class Product(RowNode):
         )
         return [Recommendation.of(found) for found in await loader.load(self.record["id"])]
 
-    @strawberry.field(
-        description="How it suits the caller's own personality; null without a token or an assessment."
-    )
+    @strawberry.field(description="How it suits the caller's own personality; null without a token or an assessment.")
     async def personality_match(
         self, info: Info
     ) -> Annotated[PersonalityMatch, strawberry.lazy("schema.product_matches")] | None:

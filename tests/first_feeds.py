@@ -13,11 +13,11 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from db.product_imports import ImportReport, import_products, load_mapping
-from db.queries import QUERIES, Fragment
+from db.queries import QUERIES
 from domain.personality import TRAITS
 
 MAPPINGS = Path(__file__).resolve().parent.parent / "catalogue" / "mappings"
-DISCOVER = QUERIES["recommendations.discover"].fill(filters=Fragment("true", {})).sql
+DISCOVER = QUERIES["recommendations.discover"].fill(filters="true")
 
 # product_type, google_product_category: names of shops, numbers, both, and paths.
 GOOGLE_FEED = (
@@ -44,7 +44,9 @@ def write_google_feed(path: Path, per_category: int = 4) -> int:
         for i in range(per_category):
             url = f"https://shop.example/{number}/{i}"
             price = f"{10 + 3 * i}.00 GBP"
-            lines.append(f"{number}-{i}\tThing {number} {i}\tA thing.\t{url}\t{url}.jpg\t{price}\tin stock\t{kind}\t{google}")
+            lines.append(
+                f"{number}-{i}\tThing {number} {i}\tA thing.\t{url}\t{url}.jpg\t{price}\tin stock\t{kind}\t{google}"
+            )
     path.write_text("\n".join(lines) + "\n")
     return len(lines) - 1
 
@@ -74,9 +76,10 @@ async def feed_of(owner: asyncpg.Connection[Any], user: UUID, size: int = 20) ->
     """The first products of a person's feed."""
     model = await owner.fetchval("select max(version) from public.recommendation_models")
     until = await owner.fetchval("select clock_timestamp()")
-    values = {"user_id": user, "until": until, "model": model, "size": size, "after_score": None, "after_id": None}
-    names = QUERIES["recommendations.discover"].params
-    return [row["product_id"] for row in await owner.fetch(DISCOVER, *[values[name] for name in names])]
+    sql, arguments = DISCOVER.statement(
+        user_id=user, until=until, model=model, size=size, after_score=None, after_id=None
+    )
+    return [row["product_id"] for row in await owner.fetch(sql, *arguments)]
 
 
 def opposites() -> list[tuple[dict[str, float], dict[str, float]]]:

@@ -118,8 +118,8 @@ begin
     left join private.match_gift_categories(
       array(select path from private.category_paths(p_ids)), p_likes, p_slugs) m on m.path = p.path
     where c.taxonomy_source is distinct from 'admin'
-      and not (c.taxonomy_source = 'google' and m.taxonomy_id is null)
-      and not (c.taxonomy_source = 'feed' and cardinality(p_likes) = 0)
+      and (c.taxonomy_source is distinct from 'google' or m.taxonomy_id is not null)
+      and (c.taxonomy_source is distinct from 'feed' or cardinality(p_likes) > 0)
   )
   update public.categories c set taxonomy_id = n.taxonomy_id, taxonomy_source = n.source
   from chosen n

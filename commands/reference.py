@@ -26,8 +26,8 @@ def load(
         except BadReference as error:
             fail(str(error))
     for table in found:
-        print(f"{table.table:20}{len(table.added):>6} added{len(table.changed):>6} changed{len(table.removed):>6} removed"
-              f"{len(table.kept):>6} kept")  # fmt: skip
+        counts = {name: len(getattr(table, name)) for name in ("added", "changed", "removed", "kept")}
+        print(f"{table.table:20}" + "".join(f"{count:>6} {name}" for name, count in counts.items()))
         if diff:
             for sign, keys in (("+", table.added), ("~", table.changed), ("-", table.removed), ("=", table.kept)):
                 for key in keys[:MAX_LISTED]:

@@ -32,7 +32,7 @@ class BadReference(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A file and the blocks `reference.<name>_stored`, `_put` and `_remove`. `read` converts a line to key and value."""
+    """A file and the blocks `reference.<name>_stored`, `_put` and `_remove`. `read`: a line to its key and value."""
 
     name: str
     read: Callable[[Row], tuple[str, Value]]

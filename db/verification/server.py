@@ -168,8 +168,8 @@ CHECKS = (
     Check(
         "reference.products",
         f"{1 - MAX_UNMAPPED_SHARE:.0%} of the products or more are in categories whose kind of gift is known",
-        "`aclue import products --unmapped` lists the others: give their categories in [categories] of the feed's mapping,"
-        " and import again",
+        "`aclue import products --unmapped` lists the others: name their categories in [categories] of the feed's"
+        " mapping, and import again",
         query("verify_reference.unmapped_products", role=ANONYMOUS, share=MAX_UNMAPPED_SHARE),
     ),
     Check(

@@ -19,11 +19,14 @@ comment on table public.gift_categories is
   'What kinds of gifts there are. Loaded from catalogue/reference; source: who wrote the row last.';
 comment on column public.gift_categories.google_ids is 'Numbers of Google''s product taxonomy that mean this.';
 
+-- Categories are few: the index is built at once, and there is nothing to check for the foreign key.
 alter table public.categories
+  -- squawk-ignore adding-foreign-key-constraint
   add column taxonomy_id uuid constraint categories_taxonomy_id_fkey
     references public.gift_categories (id) on delete set null,
   add column taxonomy_source text constraint categories_taxonomy_source
     check (taxonomy_source in ('rule', 'feed', 'google', 'admin'));
+-- squawk-ignore require-concurrent-index-creation
 create index categories_taxonomy_id_idx on public.categories (taxonomy_id);
 comment on column public.categories.taxonomy_id is 'The kind of gift that the shop''s category holds; null: not known.';
 comment on column public.categories.taxonomy_source is

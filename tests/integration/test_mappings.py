@@ -58,7 +58,8 @@ async def test_a_column_of_a_mapping_changes_an_order(
 ) -> None:
     """Books against camping: their tags say nothing to somebody adventurous, so that one row decides."""
     await catalogue.execute(
-        "delete from public.personality_tag_mappings; update public.products set price_minor = 100 where name = 'Books 1';"
+        "delete from public.personality_tag_mappings;"
+        " update public.products set price_minor = 100 where name = 'Books 1';"
         " update public.products set price_minor = 100000 where name = 'Books 2'"
     )
     await set_mapping(catalogue, "camping", "recommendation_weight = 0.8")

@@ -184,7 +184,8 @@ async def test_a_key_that_is_there_twice_is_refused(folder: Path) -> None:
 )
 async def test_the_rules_of_a_path(owner: asyncpg.Connection[Any], path: str, gift: str | None) -> None:
     found = await owner.fetch(
-        "select g.slug from private.match_gift_categories(array[$1]) m join public.gift_categories g on g.id = m.taxonomy_id",
+        "select g.slug from private.match_gift_categories(array[$1]) m"
+        " join public.gift_categories g on g.id = m.taxonomy_id",
         path,
     )
     assert [row[0] for row in found] == ([gift] if gift else [])

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from commands import data, database, documents, privacy, quiz, roles, tokens
+from commands import data, database, documents, privacy, quiz, reference, roles, tokens
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, progress, secret_of
 from db import demo, migrations, releases
 from db.embedded import Dsns
@@ -97,6 +97,7 @@ def _group(explanation: str) -> typer.Typer:
 app = _group("Aclue: a GraphQL API over Postgres for gifting.")
 imports = _group("Import data.")
 rebuild = _group("Rebuild derived data.")
+reference_data = _group("Gift categories, mappings and rules.")
 erasures = _group("Exports, erasures and retention.")
 trusted = _group("Trusted documents of clients.")
 app_roles = _group("Admins and analysts.")
@@ -108,6 +109,7 @@ for command in (serve, database.migrate, database.verify, tokens.token, document
 app.command()(database.dsn)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
 imports.command("products")(data.import_products)
+reference_data.command("load")(reference.load)
 rebuild.command("personalities")(data.rebuild_personalities)
 rebuild.command("preferences")(data.rebuild_preferences)
 for command in (privacy.export, privacy.tombstones, privacy.reapply, privacy.purge):
@@ -127,6 +129,7 @@ app.add_typer(erasures, name="privacy")
 app.add_typer(schema, name="schema")
 app.add_typer(trusted, name="documents")
 app.add_typer(rebuild, name="rebuild")
+app.add_typer(reference_data, name="reference")
 
 
 if __name__ == "__main__":

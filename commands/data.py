@@ -26,19 +26,41 @@ from services import personality
 from services.services import Services
 from settings import Settings
 
+MAX_UNMAPPED_LISTED = 200
+
 
 def import_products(
-    file: Annotated[Path, typer.Argument(help="JSON Lines, CSV or TSV, gzipped or not.")],
-    mapping: Annotated[str, typer.Option(help="A mapping of catalogue/mappings by name, or a TOML file.")],
+    file: Annotated[Path | None, typer.Argument(help="JSON Lines, CSV or TSV, gzipped or not.")] = None,
+    mapping: Annotated[str, typer.Option(help="A mapping of catalogue/mappings by name, or a TOML file.")] = "",
     rejects: Annotated[
         Path | None, typer.Option(help="Where to list rejected lines (default: FILE.rejects.tsv here).")
     ] = None,
     force: Annotated[
         bool, typer.Option(help="Deactivate what is gone even when the feed shrank by over 30 %.")
     ] = False,
+    unmapped: Annotated[
+        bool,
+        typer.Option("--unmapped", help="List categories without a gift category, after the import or without FILE."),
+    ] = False,
 ) -> None:
     """Import a product feed. Only changed products are written; rejected lines are listed in a file."""
+    if file is None and not unmapped:
+        fail("which file? Without one there is only --unmapped")
+    if file is not None and not mapping:
+        fail("--mapping says how to read the file: see catalogue/mappings/README.md")
     settings = load_settings()
+    if file is not None:
+        _import_file(settings, file, mapping, rejects, force)
+    if unmapped:
+        with databases(settings) as dsns:
+            found = asyncio.run(_unmapped(dsns))
+        for products, path in found:
+            print(f"{products:>8}  {path}")
+        if not found:
+            print("every product is in a category whose kind of gift is known")
+
+
+def _import_file(settings: Settings, file: Path, mapping: str, rejects: Path | None, force: bool) -> None:
     shipped = demo.FOLDER / "mappings" / f"{mapping}.toml"
     report_path = rejects or Path.cwd() / f"{file.name}.rejects.tsv"
     with databases(settings) as dsns:
@@ -56,6 +78,12 @@ def import_products(
         print(f"rejects are listed in {report_path}")
     if report.deactivation_skipped:
         print("the feed of a shop shrank by more than 30 %: none of its products was deactivated (--force does)")
+
+
+async def _unmapped(dsns: Dsns) -> list[tuple[int, str]]:
+    async with connected_as_owner(dsns) as owner:
+        rows = await owner.fetch(QUERIES["product_imports.unmapped"].sql, MAX_UNMAPPED_LISTED)
+    return [(row["products"], row["path"]) for row in rows]
 
 
 async def _import_products(dsns: Dsns, file: Path, mapping: Path, rejects: Path, force: bool) -> Any:

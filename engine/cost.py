@@ -86,6 +86,7 @@ SURCHARGES = {
     ("Mutation", "changePassword"): 500,
     ("Query", "recommendations"): 500,
     ("Query", "giftFinder"): 500,
+    ("Product", "personalityMatch"): 10,
     ("Product", "similar"): 50,
     ("ProductConnection", "totalCount"): 100,
 }

@@ -185,7 +185,8 @@ class Assessment(RowNode):
     questions_answered: int = column("How many questions were answered; 0 for a change caused by swipes.")
     completion_time_seconds: int | None = column("How long it took, in seconds.")
     quality: float | None = column(
-        "How carefully the quiz seems to have been answered, 0 to 1; null for a change caused by swipes.", "assessment_quality_score"
+        "How carefully the quiz seems to have been answered, 0 to 1; null for a change caused by swipes.",
+        "assessment_quality_score",
     )
     quality_parts: AnswerQuality | None = column(
         "What the quality is the product of; null for version 1.0.", read=_quality, is_jsonb=True
@@ -222,7 +223,8 @@ class PersonalityProfile(RowNode):
         limit=len(TRAITS),
     )
     confidence: float = column(
-        "0 to 1: grows with the number of careful answers, and with the swipes that agree with them.", "confidence_level"
+        "0 to 1: grows with the number of careful answers, and with the swipes that agree with them.",
+        "confidence_level",
     )
     assessment_method: AssessmentMethod = column("What it was derived from.", read=AssessmentMethod)
     questions_answered: int = column("How many questions the last quiz answered.", "total_questions_answered")

@@ -17,7 +17,7 @@ from db.queries import QUERIES
 from db.sources import Reference
 from domain import affiliate, ids, money
 from domain.pages import length_of
-from resolvers import product_offers, products, recommendations
+from resolvers import product_matches, product_offers, products, recommendations
 from resolvers.products import MAX_TAGS, Filter, NewProduct, ProductChanges
 from schema.bounds import at_most
 from schema.brands import Brand
@@ -29,6 +29,7 @@ from schema.retailers import Retailer
 
 if TYPE_CHECKING:
     from schema.categories import Category
+    from schema.product_matches import PersonalityMatch
     from schema.product_offers import PricePoint, ProductOffer
     from schema.recommendations import Recommendation
 
@@ -120,6 +121,21 @@ class Product(RowNode):
             ("similar", size), batch
         )
         return [Recommendation.of(found) for found in await loader.load(self.record["id"])]
+
+    @strawberry.field(description="How it suits the caller's own personality; null without a token or an assessment.")
+    async def personality_match(
+        self, info: Info
+    ) -> Annotated[PersonalityMatch, strawberry.lazy("schema.product_matches")] | None:
+        from schema.product_matches import PersonalityMatch
+
+        session = info.context.session
+
+        async def batch(keys: list[UUID]) -> list[product_matches.Match | None]:
+            return await product_matches.of_products(session, keys)
+
+        loader: DataLoader[UUID, product_matches.Match | None] = session.loaders.custom(("personality_match",), batch)
+        found = await loader.load(self.record["id"])
+        return None if found is None else PersonalityMatch.of(found)
 
 
 @strawberry.enum(description="The order of products. RELEVANCE needs a search; without one it is POPULARITY.")

@@ -42,9 +42,8 @@ DOCUMENTS: dict[str, str] = {
         " total_questions_answered feature_vector clustering_segment version created_at updated_at last_assessment_at"
     ),
     "personality_gift_mappings": (
-        "id personality_type recommended_categories avoided_categories product_tags recommendation_weight"
-        " confidence_score evidence_strength occasion_relevance price_range_modifier demographic_filters"
-        " algorithm_version created_at updated_at"
+        "id personality_type recommendation_weight confidence_score evidence_strength occasion_relevance"
+        " price_range_modifier algorithm_version created_at updated_at"
     ),
     "personality_assessment_history": (
         "id user_id assessment_data personality_scores primary_type assessment_trigger questions_answered"

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from db import reference
 from db.claims import ANONYMOUS, SERVICE
 from db.migrations import OLDEST_POSTGRES, migration_files, repeatable_files
 from db.verification.check import Bench, Check, query
 
 MAX_USE_SHARE = 0.8
+MAX_UNMAPPED_SHARE = 0.2
 _MIGRATE = "run `aclue migrate` with MIGRATION_DATABASE_URL set"
 _REFERENCE = "it comes with a migration: insert what is gone, or restore it from a backup"
+_RELOAD = "run `aclue reference load` with MIGRATION_DATABASE_URL set"
 _CATALOGUE = "it comes with the catalogue: see catalogue/mappings/README.md"
 
 
@@ -34,6 +37,13 @@ async def _changed(bench: Bench) -> list[str]:
 async def _stale(bench: Bench) -> list[str]:
     applied = await _applied(bench)
     return [file.name for file in repeatable_files() if applied.get(file.name) != file.checksum]
+
+
+async def _other_reference(bench: Bench) -> list[str]:
+    loaded = (await _applied(bench)).get(reference.MARK)
+    if loaded is None:
+        return ["they were never loaded"]
+    return [] if loaded == reference.checksum() else ["they are those of another release"]
 
 
 async def _too_few_connections(bench: Bench) -> list[str]:
@@ -145,9 +155,28 @@ CHECKS = (
     ),
     Check(
         "reference.mappings",
-        "every personality is mapped to gifts",
-        _CATALOGUE,
+        "every personality is mapped to every gift category",
+        _RELOAD,
         query("verify_reference.missing_mappings", role=ANONYMOUS),
+    ),
+    Check(
+        "reference.gift_categories",
+        "there are gift categories",
+        _RELOAD,
+        query("verify_reference.no_gift_categories", role=ANONYMOUS),
+    ),
+    Check(
+        "reference.release",
+        "the reference data are those of this code",
+        "run `aclue reference load --diff` to see what differs, then `aclue reference load`",
+        _other_reference,
+    ),
+    Check(
+        "reference.products",
+        f"{1 - MAX_UNMAPPED_SHARE:.0%} of the products or more are in categories whose kind of gift is known",
+        "`aclue import products --unmapped` lists the others: name their categories in [categories] of the feed's"
+        " mapping, and import again",
+        query("verify_reference.unmapped_products", role=ANONYMOUS, share=MAX_UNMAPPED_SHARE),
     ),
     Check(
         "reference.gift_rules",

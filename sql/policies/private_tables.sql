@@ -59,3 +59,12 @@ alter table private.quiz_norms enable row level security;
 revoke all on table private.quiz_norms from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.quiz_norms;
 create policy nobody on private.quiz_norms for all to service_role using (false) with check (false);
+alter table private.category_rules enable row level security;
+revoke all on table private.category_rules from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.category_rules;
+create policy nobody on private.category_rules for all to service_role using (false) with check (false);
+
+alter table private.gift_prices enable row level security;
+revoke all on table private.gift_prices from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.gift_prices;
+create policy nobody on private.gift_prices for all to service_role using (false) with check (false);

@@ -53,9 +53,24 @@ where v.is_current and not exists (
   where norm ->> 'trait' = t.trait and norm ->> 'form' = 'full');
 
 -- name: missing_mappings()
-select trait || ' has no mapping to gifts' as fault
+-- Above or at each gift category that nothing stands below.
+select format('%s has no mapping to %s gift categories, such as %s', trait, count(*), min(g.slug)) as fault
 from unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) trait
-where not exists (select from public.personality_gift_mappings m where m.personality_type = trait);
+cross join public.gift_categories g
+where not exists (select from public.gift_categories b where b.parent_id = g.id)
+  and not exists (select from private.gift_mappings(g.id) m where m.trait = trait.trait)
+group by trait;
+
+-- name: no_gift_categories()
+select 'there are none' as fault where not exists (select from public.gift_categories);
+
+-- name: unmapped_products(share)
+select format('%s of %s products', unmapped, products) as fault
+from (
+  select count(*) as products, count(*) filter (where c.taxonomy_id is null) as unmapped
+  from public.products p join public.categories c on c.id = p.category_id where p.is_active
+) counted
+where unmapped > :share::float8 * products;
 
 -- name: missing_rules()
 select 'nothing is known of any ' || kind as fault from unnest(array['occasion', 'relationship', 'age']) kind

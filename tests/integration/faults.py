@@ -85,8 +85,16 @@ FAULTS = {
         "delete from private.quiz_norms where trait = 'social'", "has no norms of being social"
     ),
     "reference.mappings": Fault(
-        "delete from public.personality_gift_mappings where personality_type = 'creative'", "creative has no mapping"
+        "delete from public.personality_gift_mappings where personality_type = 'creative'",
+        "creative has no mapping to",
     ),
+    "reference.gift_categories": Fault(
+        "update public.gift_categories set parent_id = null; delete from public.gift_categories", "there are none"
+    ),
+    "reference.release": Fault(
+        "update private.applied_files set checksum = 'another' where name = 'reference data'", "another release"
+    ),
+    "reference.products": Fault("update public.categories set taxonomy_id = null", "of 50 products"),
     "reference.gift_rules": Fault("delete from public.gift_context_rules where kind = 'age'", "known of any age"),
     "reference.categories": Fault("delete from public.categories where slug = 'uncategorised'", "no category uncat"),
     "reference.model": Fault("delete from public.recommendation_models", "there is no recommendation model"),

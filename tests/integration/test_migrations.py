@@ -269,7 +269,11 @@ async def test_a_history_of_before_releases_gets_them(owner: Connection, sql: Pa
     )
     name = add(sql, f"{LATER}_later.sql", "select 1;")
     await migrate(owner, folder=sql)
-    assert dict(await owner.fetch("select release, count(*) from private.applied_files group by 1 order by 1")) == {
+    assert dict(
+        await owner.fetch(
+            "select release, count(*) from private.applied_files where name like '%/%' group by 1 order by 1"
+        )
+    ) == {
         0: len(migrations.migration_files()) + len(migrations.repeatable_files()),
         1: 1,
     }

@@ -117,6 +117,7 @@ HAVE_NO_ID_TO_CHOOSE = {
 }
 
 _A_PRODUCT = "'{product}'"
+_A_GIFT_CATEGORY = "(select id from public.gift_categories order by slug limit 1)"
 ROWS: dict[str, dict[str, str]] = {
     "affiliate_networks": {"code": "'{key}'", "name": "'Canary'"},
     "audit_log": {"operation": "'insert'", "table_name": "'{key}'"},
@@ -159,12 +160,20 @@ ROWS: dict[str, dict[str, str]] = {
         "list": "'{key}'",
         "product_id": _A_PRODUCT,
     },
+    "gift_categories": {"slug": "'{key}'", "name": "'Canary'"},
     "gift_context_rules": {"kind": "'age'", "value": "'{key}'", "tag": "'canary'", "weight": "0.5"},
     "personality_gift_mappings": {
         "personality_type": "'creative'",
-        "recommended_categories": "'{{}}'",
+        "taxonomy_id": _A_GIFT_CATEGORY,
         "recommendation_weight": "0.5",
         "algorithm_version": "'{key}'",
+    },
+    "personality_tag_mappings": {"personality_type": "'creative'", "tag": "'{key}'", "weight": "0.5"},
+    "gift_context_categories": {
+        "kind": "'age'",
+        "value": "'{key}'",
+        "taxonomy_id": _A_GIFT_CATEGORY,
+        "weight": "0.5",
     },
     "quiz_versions": {"version": "'{key}'", "min_answers": "10"},
     "quiz_traits": {"instrument": "'aclue-gifts'", "version": "'1.0'", "trait": "'{key}'", "position": "9 + {number}"},
@@ -299,8 +308,11 @@ CHANGES = {
     "product_features": "popularity = 0.1",
     "erasure_tombstones": "erased_at = now()",
     "model_candidates": "list = 'changed'",
+    "gift_categories": "name = 'changed'",
+    "gift_context_categories": "weight = 0.1",
     "gift_context_rules": "weight = 0.1",
     "personality_gift_mappings": "recommendation_weight = 0.1",
+    "personality_tag_mappings": "weight = 0.1",
     "quiz_versions": "min_answers = 1",
     "quiz_traits": "min_answers = 1",
     "quiz_questions": "is_reversed = true",

@@ -1,0 +1,41 @@
+"""Loads the reference data."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from commands.terminal import connected_as_owner, databases, fail, load_settings
+from db import reference
+from db.embedded import Dsns
+from db.reference import BadReference, Changes
+
+MAX_LISTED = 20
+
+
+def load(
+    diff: Annotated[bool, typer.Option("--diff", help="Say what would change; change nothing.")] = False,
+) -> None:
+    """Bring gift categories, mappings and rules to the state of catalogue/reference. Rows that an administrator edited
+    stay as they are."""
+    with databases(load_settings()) as dsns:
+        try:
+            found = asyncio.run(_load(dsns, diff))
+        except BadReference as error:
+            fail(str(error))
+    for table in found:
+        counts = {name: len(getattr(table, name)) for name in ("added", "changed", "removed", "kept")}
+        print(f"{table.table:20}" + "".join(f"{count:>6} {name}" for name, count in counts.items()))
+        if diff:
+            for sign, keys in (("+", table.added), ("~", table.changed), ("-", table.removed), ("=", table.kept)):
+                for key in keys[:MAX_LISTED]:
+                    print(f"  {sign} {key}")
+                if len(keys) > MAX_LISTED:
+                    print(f"  {sign} and {len(keys) - MAX_LISTED} more")
+
+
+async def _load(dsns: Dsns, diff: bool) -> list[Changes]:
+    async with connected_as_owner(dsns) as owner:
+        return await (reference.changes(owner) if diff else reference.load(owner))

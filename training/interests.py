@@ -157,9 +157,10 @@ class Model:
         popularity: Floats = np.nanmean(ratings, axis=0)
         deviations = np.where(np.isnan(ratings), 0.0, ratings - popularity)
         gram = features.T @ features + ridge * np.eye(features.shape[1])
-        weights = share * np.linalg.solve(gram, features.T @ deviations)
+        weights: Floats = share * np.linalg.solve(gram, features.T @ deviations)
         rest = deviations - features @ weights
-        return cls(popularity, weights, rest.T @ rest / len(rest))
+        covariance: Floats = rest.T @ rest / len(rest)
+        return cls(popularity, weights, covariance)
 
     def predict(self, features: Floats, ratings: Floats, known: Ints, noise: float) -> Floats:
         """Predicted ratings, people x interests. `known` is people x n: the interests whose ratings may be read.

@@ -1,64 +1,108 @@
-"""Scores a quiz: five traits, 0..100 each, from Likert answers 1..5.
-
-A trait's score is the mean of its answers (reversed items counted 6 - answer), mapped linearly from 1..5 to 0..100:
-50 is neutral. Traits are independent of each other.
-"""
+"""Scores quizzes, combines measurements of a person, and names their types. Formulas and sources: docs/quiz.md."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, pstdev
+from datetime import datetime
+from itertools import pairwise
 
+from domain.answer_quality import Quality, assess
 from domain.errors import Invalid, Stale
+from domain.instruments import MAX_OPTIONS as MAX_OPTIONS
+from domain.instruments import MAX_QUESTIONS as MAX_QUESTIONS
+from domain.instruments import FormNorm, Instrument, Item, Pairs, TraitNorm
+from domain.normal_models import Conditioned, expectation, innovations, product, root, spread, weighted
 
 TRAITS = ("adventurous", "intellectual", "practical", "creative", "social")
-LOWEST, HIGHEST = 1, 5
-MAX_OPTIONS = HIGHEST - LOWEST + 1  # as in the table of texts
-MAX_QUESTIONS = 100  # of a version, as in their table
-MIN_PER_TRAIT = 2
-SECONDARY_FROM = 60.0
-SECONDARY_WITHIN = 25.0
+BALANCED = "balanced"  # the primary type of a flat profile
+MAX_SECONDARY = 2
+
+PRIOR_VARIANCE = 10000 / 12  # of percentiles, which are uniform: what is known of somebody unmeasured
+MIN_VARIANCE = 16.0  # at the ends of the scale, where the table is flat, nobody is known to better than 4 points
+DRIFT_PER_YEAR = 50.0  # 2 * PRIOR_VARIANCE * (1 - 0.97): true scores a year apart correlate by about .97
+MIN_QUALITY = 0.05  # so that a first, unread quiz still has a profile, one that says next to nothing
+
+# The 68 % quantiles of chi-square with 1, 2, ... degrees of freedom.
+HOMOGENEOUS = (0.99, 2.28, 3.51, 4.70, 5.86, 7.01, 8.15, 9.27, 10.39)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
-    code: str
-    trait: str
-    is_reversed: bool
-    text: str
+class Score:
+    """`percentile` is 0..100, 50 the median person. `standard_error` is in points: of measurement for all items, of the
+    deviation from the score of all items for fewer. `variance` is the square of both errors together."""
 
-
-@dataclass(frozen=True, slots=True)
-class Quiz:
-    """A version of the quiz; `options` are (value, label), lowest first."""
-
-    version: str
-    locale: str
-    min_answers: int
-    questions: Sequence[Question]
-    options: Sequence[tuple[int, str]]
+    percentile: float
+    standard_error: float
+    variance: float
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`confidence` and `quality` are 0..1."""
+    """A scored quiz. `scores` lacks traits without an answer; `confidence` is 0..1."""
 
-    scores: Mapping[str, float]
+    scores: Mapping[str, Score]
     primary: str
     secondary: tuple[str, ...]
     confidence: float
-    quality: float
+    quality: Quality
     answers: Mapping[str, int]
 
 
-def check(quiz: Quiz, version: str, answers: Sequence[tuple[str, int]], seconds: int | None) -> dict[str, int]:
-    """Validates answers; returns them by question code. Raises Stale for another version, Invalid for anything else."""
-    if version != quiz.version:
-        raise Stale(f"The quiz has changed: version {quiz.version} is current.", ("version",))
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A quiz in the history; `quality` and `confidence` are 0..1."""
+
+    at: datetime
+    scores: Mapping[str, Score]
+    quality: float
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Combined:
+    scores: Mapping[str, Score]
+    primary: str
+    secondary: tuple[str, ...]
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """In points, from the first measurement to the newest."""
+
+    change: float
+    standard_error: float
+
+
+def check(
+    instrument: Instrument, version: str, answers: Sequence[tuple[str, int]], seconds: int | None
+) -> dict[str, int]:
+    """Validates answers to a whole quiz; returns them by code. The full form, the short form and whatever meets the
+    minimums can be scored. Raises Stale for another version, Invalid for anything else."""
+    given = check_answers(instrument, version, answers)
     if seconds is not None and seconds < 0:
         raise Invalid("The time cannot be negative.", ("completionTimeSeconds",))
-    known = {question.code: question for question in quiz.questions}
+    if instrument.short_form and instrument.short_form <= set(given):
+        return given
+    per_trait = {trait: sum(item.code in given for item in instrument.of(trait)) for trait in instrument.traits}
+    if len(given) < instrument.min_answers or any(
+        per_trait[trait] < least for trait, least in instrument.min_per_trait.items()
+    ):
+        least = ", ".join(f"{trait} {n}" for trait, n in instrument.min_per_trait.items())
+        short = " Or answer all questions of the short form." if instrument.short_form else ""
+        raise Invalid(
+            f"Answer {instrument.min_answers} questions or more, and of each trait at least: {least}.{short}",
+            ("answers",),
+        )
+    return given
+
+
+def check_answers(instrument: Instrument, version: str, answers: Sequence[tuple[str, int]]) -> dict[str, int]:
+    """Validates single answers, however few, as a draft holds them; returns them by code. Raises Stale or Invalid."""
+    if version != instrument.version:
+        raise Stale(f"The quiz has changed: version {instrument.version} is current.", ("version",))
+    known = {item.code for item in instrument.items}
     given: dict[str, int] = {}
     for position, (code, value) in enumerate(answers):
         path = ("answers", str(position))
@@ -66,44 +110,221 @@ def check(quiz: Quiz, version: str, answers: Sequence[tuple[str, int]], seconds:
             raise Invalid("There is no such question in this version.", (*path, "questionId"))
         if code in given:
             raise Invalid("This question is answered twice.", (*path, "questionId"))
-        if not LOWEST <= value <= HIGHEST:
-            raise Invalid(f"An answer is a number from {LOWEST} to {HIGHEST}.", (*path, "value"))
+        if not _is_answer(instrument, value):
+            raise Invalid(f"An answer is a number from {instrument.lowest} to {instrument.highest}.", (*path, "value"))
         given[code] = value
-    per_trait = {trait: sum(known[code].trait == trait for code in given) for trait in TRAITS}
-    if len(given) < quiz.min_answers or min(per_trait.values()) < MIN_PER_TRAIT:
-        raise Invalid(
-            f"Answer {quiz.min_answers} questions or more, and at least {MIN_PER_TRAIT} on each trait.", ("answers",)
-        )
     return given
 
 
-def score(quiz: Quiz, answers: Mapping[str, int], seconds: int | None) -> Result:
-    """Scores checked answers."""
-    values: dict[str, list[int]] = {trait: [] for trait in TRAITS}
-    for question in quiz.questions:
-        if question.code in answers:
-            answer = answers[question.code]
-            values[question.trait].append(LOWEST + HIGHEST - answer if question.is_reversed else answer)
-    scores = {trait: round((fmean(v) - LOWEST) / (HIGHEST - LOWEST) * 100, 2) for trait, v in values.items()}
-    ranked = sorted(TRAITS, key=lambda trait: (-scores[trait], TRAITS.index(trait)))
+def _is_answer(instrument: Instrument, value: object) -> bool:
+    return type(value) is int and instrument.lowest <= value <= instrument.highest
+
+
+def score(instrument: Instrument, answers: Mapping[str, int], seconds: float | None) -> Result:
+    """Scores answers by code. What is no answer, or to no item, is left out. The instrument must have norms."""
+    given = {
+        item.code: answers[item.code]
+        for item in instrument.items
+        if item.code in answers and _is_answer(instrument, answers[item.code])
+    }
+    scores = {}
+    reliability = 0.0
+    for trait in instrument.traits:
+        items, norm = instrument.of(trait), instrument.norms[trait]
+        keyed = {i: instrument.key(item, given[item.code]) for i, item in enumerate(items) if item.code in given}
+        if keyed:
+            scores[trait] = _score(items, norm, keyed)
+            reliability += reliability_of(norm.full.alpha, len(keyed) / len(items)) / len(instrument.traits)
+    quality = assess(instrument, given, seconds)
+    primary, secondary = types(scores)
+    return Result(scores, primary, secondary, round(quality.value * reliability, 4), quality, given)
+
+
+def reliability_of(alpha: float, length: float) -> float:
+    """The reliability of a test of `length` times the items (Spearman 1910; Brown 1910)."""
+    return length * alpha / (1 + (length - 1) * alpha)
+
+
+def _score(items: Sequence[Item], norm: TraitNorm, keyed: Mapping[int, int]) -> Score:
+    weights = [item.weight for item in items]
+    mean = weighted(weights, list(keyed))
+    raw = sum(mean[i] * value for i, value in keyed.items())
+    if len(keyed) == len(items):
+        percentile = interpolate(norm.full.percentiles, raw)
+        error = interpolate(norm.full.errors, percentile)
+        return _rounded(percentile, error, error**2)
+    if norm.short and set(keyed) == {i for i, item in enumerate(items) if item.is_short}:
+        percentile = interpolate(norm.short.percentiles, raw)
+        deviation = error = interpolate(norm.short.errors, percentile)
+        of_measurement = interpolate(norm.full.errors, percentile)
+    else:
+        percentile, deviation = _estimate(norm, weighted(weights, range(len(items))), mean, raw)
+        of_measurement = interpolate(norm.full.errors, percentile)
+        error = max(deviation, of_measurement)  # fewer items are no more accurate than all
+    return _rounded(percentile, error, deviation**2 + of_measurement**2)
+
+
+def _estimate(norm: TraitNorm, full: Sequence[float], some: Sequence[float], raw: float) -> tuple[float, float]:
+    """The percentile of a subset of the items by linear equating (Kolen and Brennan 2014), and the root mean square of
+    its deviation from the full form's percentile, under a joint normal model of the items."""
+    centre, mean = (sum(w * m for w, m in zip(form, norm.means, strict=True)) for form in (full, some))
+    variance, of_full = (product(form, norm.covariance, form) for form in (some, full))
+    shared = product(full, norm.covariance, some)
+    deviate = (raw - mean) / root(variance)
+    percentile = interpolate(norm.full.percentiles, centre + deviate * root(of_full))
+    expected = centre + shared / root(variance) * deviate
+    rest = root(of_full - shared * shared / variance)
+    square = expectation(lambda x: (interpolate(norm.full.percentiles, x) - percentile) ** 2, expected, rest)
+    return percentile, root(square)
+
+
+def _rounded(percentile: float, error: float, variance: float) -> Score:
+    return Score(round(percentile, 2), round(error, 2), round(max(MIN_VARIANCE, variance), 2))
+
+
+def interpolate(table: Pairs, x: float) -> float:
+    """A value of a table between its rows; beyond them, that of the nearest."""
+    if x <= table[0][0]:
+        return table[0][1]
+    for (x0, y0), (x1, y1) in pairwise(table):
+        if x <= x1:
+            return y0 + (x - x0) / (x1 - x0) * (y1 - y0)
+    return table[-1][1]
+
+
+def types(scores: Mapping[str, Score]) -> tuple[str, tuple[str, ...]]:
+    """The highest trait, and at most two more whose difference to it is within the error of the difference. BALANCED
+    if all scores are alike: Cochran's (1954) test of homogeneity stays below its 68 % quantile."""
+    if not scores:
+        return BALANCED, ()
+    ranked = sorted(scores, key=lambda trait: (-scores[trait].percentile, _place(trait)))
+    weights = {trait: 1 / scores[trait].variance for trait in ranked}
+    mean = sum(weights[trait] * scores[trait].percentile for trait in ranked) / sum(weights.values())
+    spread_of = sum(weights[trait] * (scores[trait].percentile - mean) ** 2 for trait in ranked)
+    if len(ranked) > 1 and spread_of <= HOMOGENEOUS[len(ranked) - 2]:
+        return BALANCED, ()
     best = scores[ranked[0]]
-    secondary = tuple(trait for trait in ranked[1:3] if scores[trait] >= max(SECONDARY_FROM, best - SECONDARY_WITHIN))
-    # Inconsistent answers to a trait (the maximum spread on a 1..5 scale is 2) lower the confidence.
-    consistency = 1 - fmean(pstdev(v) for v in values.values()) / ((HIGHEST - LOWEST) / 2)
-    coverage = len(answers) / len(quiz.questions)
-    return Result(
-        scores=scores,
-        primary=ranked[0],
-        secondary=secondary,
-        confidence=round(max(0.0, min(1.0, coverage * (0.4 + 0.6 * consistency))), 4),
-        quality=round(_quality(answers, seconds), 4),
-        answers=dict(answers),
+    close = (
+        trait
+        for trait in ranked[1:]
+        if best.percentile - scores[trait].percentile <= root(best.variance + scores[trait].variance)
     )
+    return ranked[0], tuple(close)[:MAX_SECONDARY]
 
 
-def _quality(answers: Mapping[str, int], seconds: int | None) -> float:
-    """How likely the questions were read: identical answers, or less than 2 seconds per question, lower it."""
-    pace = 1.0 if seconds is None else min(1.0, seconds / (2 * len(answers)))
-    commonest = max(list(answers.values()).count(value) for value in range(LOWEST, HIGHEST + 1)) / len(answers)
-    variety = 1.0 if commonest <= 0.6 else (1 - commonest) / 0.4
-    return 0.5 * pace + 0.5 * variety
+def _place(trait: str) -> tuple[int, str]:
+    return (TRAITS.index(trait) if trait in TRAITS else len(TRAITS), trait)
+
+
+def _inflated(measurement: Measurement, newest: datetime, square: float) -> float:
+    """An error's square after the time since, and for the quality of the answers."""
+    years = (newest - measurement.at).total_seconds() / (365.25 * 86400)
+    return (square + DRIFT_PER_YEAR * years) / max(MIN_QUALITY, measurement.quality) ** 2
+
+
+def combine(measurements: Sequence[Measurement]) -> Combined:
+    """The precision-weighted mean of all measurements, as of the newest; a weight is quality^2 / (variance + drift *
+    years).
+
+    Confidence adds up signal-to-noise ratios c / (1 - c), as Spearman-Brown does for parts of a test. There must be
+    one measurement or more.
+    """
+    newest = max(measurement.at for measurement in measurements)
+    scores: dict[str, Score] = {}
+    for trait in sorted({trait for m in measurements for trait in m.scores}, key=_place):
+        parts = [(m, m.scores[trait]) for m in measurements if trait in m.scores]
+        weights = [1 / _inflated(m, newest, part.variance) for m, part in parts]
+        total = sum(weights)
+        error = sum(
+            (w / total) ** 2 * _inflated(m, newest, part.standard_error**2)
+            for w, (m, part) in zip(weights, parts, strict=True)
+        )
+        scores[trait] = Score(
+            round(sum(w * part.percentile for w, (_, part) in zip(weights, parts, strict=True)) / total, 2),
+            round(root(min(PRIOR_VARIANCE, error)), 2),
+            round(min(PRIOR_VARIANCE, max(MIN_VARIANCE, 1 / total)), 2),
+        )
+    signal = 0.0
+    for m in measurements:
+        kept = min(0.999, max(0.0, m.confidence))
+        years = (newest - m.at).total_seconds() / (365.25 * 86400)
+        signal += kept / (1 - kept) * PRIOR_VARIANCE / (PRIOR_VARIANCE + DRIFT_PER_YEAR * years)
+    primary, secondary = types(scores)
+    return Combined(scores, primary, secondary, round(signal / (1 + signal), 4))
+
+
+def trend(measurements: Sequence[Measurement]) -> dict[str, Change]:
+    """How each trait has changed: the weighted least-squares line through its measurements, from the first to the
+    newest. Empty unless they were taken at different times."""
+    changes = {}
+    for trait in sorted({trait for m in measurements for trait in m.scores}, key=_place):
+        points = [
+            (m.at.timestamp(), m.scores[trait].percentile, 1 / _inflated(m, m.at, m.scores[trait].variance))
+            for m in measurements
+            if trait in m.scores
+        ]
+        span = max(at for at, _, _ in points) - min(at for at, _, _ in points)
+        if not span:
+            continue
+        total = sum(w for _, _, w in points)
+        centre = sum(w * at for at, _, w in points) / total
+        scatter = sum(w * (at - centre) ** 2 for at, _, w in points)
+        slope = sum(w * (at - centre) * percentile for at, percentile, w in points) / scatter
+        changes[trait] = Change(round(slope * span, 2), round(span / root(scatter), 2))
+    return changes
+
+
+def next_item(instrument: Instrument, answers: Mapping[str, int]) -> Item | None:
+    """The item left that says most about the person: the one that leaves the least variance of the full form's
+    percentiles, given the answers so far. None if all are answered."""
+    best: tuple[float, Item] | None = None
+    for trait in instrument.traits:
+        items, norm = instrument.of(trait), instrument.norms[trait]
+        keyed = {
+            i: float(instrument.key(item, answers[item.code]))
+            for i, item in enumerate(items)
+            if item.code in answers and _is_answer(instrument, answers[item.code])
+        }
+        left = [i for i in range(len(items)) if i not in keyed]
+        if not left:
+            continue
+        full = weighted([item.weight for item in items], range(len(items)))
+        known = innovations(norm.means, norm.covariance, keyed)
+        gains = {i: _explained(known, full, i) for i in left}
+        choice = max(left, key=lambda i: (gains[i], -i))
+        gain = _gain(norm.full, known, full, gains[choice])
+        if best is None or gain > best[0]:
+            best = gain, items[choice]
+    return best and best[1]
+
+
+def _explained(known: Conditioned, full: Sequence[float], i: int) -> float:
+    """The variance of the full form that an item explains beyond what is known."""
+    shared = sum(w * c for w, c in zip(full, known.covariance[i], strict=True))
+    return shared * shared / known.covariance[i][i]
+
+
+def _gain(norm: FormNorm, known: Conditioned, full: Sequence[float], explained: float) -> float:
+    """By how much the variance of the percentile falls."""
+    mean = sum(w * m for w, m in zip(full, known.means, strict=True))
+    variance = product(full, known.covariance, full)
+
+    def after(rest: float) -> float:
+        return spread(lambda x: interpolate(norm.percentiles, x), mean, root(rest))
+
+    return after(variance) - after(variance - explained)
+
+
+def feature_vector(scores: Mapping[str, Score]) -> dict[str, float]:
+    """-1..1 by trait, for clustering and models: the lean from the median, shrunk by its reliability (Kelley 1947)."""
+    return {
+        trait: round((s.percentile - 50) / 50 * PRIOR_VARIANCE / (PRIOR_VARIANCE + s.variance), 4)
+        for trait, s in scores.items()
+    }
+
+
+def segment(scores: Mapping[str, Score]) -> str:
+    """The group of people with the same two leading traits, in the order of the traits, or the only leading one, or
+    BALANCED."""
+    primary, secondary = types(scores)
+    return "+".join(sorted((primary, *secondary[:1]), key=_place))

@@ -8,9 +8,9 @@ from uuid import UUID
 import msgspec
 
 from db.session import Session
-from domain import personality
+from domain import quiz_scores as personality
 from domain.errors import Unavailable
-from domain.personality import Question, Quiz
+from domain.quiz_scores import Question, Quiz
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
 

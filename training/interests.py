@@ -83,7 +83,11 @@ def read_interests(path: Path) -> tuple[Interest, ...]:
 
 
 def read_survey(path: Path, instrument: Instrument, interests: Sequence[Interest]) -> Survey:
-    """Reads a CSV file, gzip or not, with a column per item and interest. Raises ValueError if one is missing."""
+    """Reads a CSV file, gzip or not, with a column per item and interest.
+
+    People who answered too little, for a score or of the interests, are left out. Raises ValueError if a column is
+    missing or nobody is left.
+    """
     with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     needed = [item.code for item in instrument.items] + [interest.name for interest in interests]
@@ -103,11 +107,19 @@ def read_survey(path: Path, instrument: Instrument, interests: Sequence[Interest
         keyed[trait] = np.array(
             [instrument.lowest + instrument.highest - a if item.is_reversed else a for item, a in answers]
         ).T
-    means = np.array([np.nanmean(keyed[trait], axis=1) for trait in instrument.traits]).T
     ratings = np.array([column(interest.name) for interest in interests]).T
+    answered = {trait: (~np.isnan(answers)).sum(axis=1) for trait, answers in keyed.items()}
+    kept = (~np.isnan(ratings)).sum(axis=1) > max(KNOWN)
+    kept &= np.sum(list(answered.values()), axis=0) >= instrument.min_answers
+    for trait in instrument.traits:
+        kept &= answered[trait] >= instrument.min_per_trait[trait]
+    if not kept.any():
+        raise ValueError(f"{path.name}: nobody answered enough")
+    keyed = {trait: answers[kept] for trait, answers in keyed.items()}
+    means = np.array([np.nanmean(keyed[trait], axis=1) for trait in instrument.traits]).T
     sign = {"female": 1.0, "male": -1.0}
     gender = np.array([sign.get(row.get("Gender", ""), 0.0) for row in rows])
-    return Survey(instrument.traits, tuple(interests), keyed, means, ratings, gender)
+    return Survey(instrument.traits, tuple(interests), keyed, means, ratings[kept], gender[kept])
 
 
 def alpha(answers: Floats) -> float:
@@ -132,7 +144,7 @@ def ndcg(scores: Floats, ratings: Floats, candidates: NDArray[np.bool_]) -> Floa
     """NDCG@10 of each person, with gains 2^(rating - 1) - 1 (Järvelin and Kekäläinen 2002; Burges et al. 2005)."""
     gains = np.where(candidates, 2.0 ** (np.nan_to_num(ratings, nan=1) - 1) - 1, 0.0)
     top = np.argsort(-np.where(candidates, scores, -np.inf), axis=1, kind="stable")[:, :TOP]
-    discounts = 1 / np.log2(np.arange(2, TOP + 2))
+    discounts = 1 / np.log2(np.arange(2, top.shape[1] + 2))
     best = -np.sort(-gains, axis=1)[:, :TOP]
     total: Floats = (np.take_along_axis(gains, top, 1) * discounts).sum(axis=1)
     ideal: Floats = (best * discounts).sum(axis=1)
@@ -154,13 +166,12 @@ class Model:
     @classmethod
     def fit(cls, features: Floats, ratings: Floats, ridge: float, share: float) -> Model:
         """`share` 0..1 scales the weights; with 0 the features are not used at all."""
-        popularity: Floats = np.nanmean(ratings, axis=0)
+        popularity = np.asarray(np.nanmean(ratings, axis=0), dtype=np.float64)
         deviations = np.where(np.isnan(ratings), 0.0, ratings - popularity)
         gram = features.T @ features + ridge * np.eye(features.shape[1])
-        weights: Floats = share * np.linalg.solve(gram, features.T @ deviations)
+        weights = share * np.linalg.solve(gram, features.T @ deviations)
         rest = deviations - features @ weights
-        covariance: Floats = rest.T @ rest / len(rest)
-        return cls(popularity, weights, covariance)
+        return cls(popularity, weights, rest.T @ rest / len(rest))
 
     def predict(self, features: Floats, ratings: Floats, known: Ints, noise: float) -> Floats:
         """Predicted ratings, people x interests. `known` is people x n: the interests whose ratings may be read.

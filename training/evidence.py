@@ -8,9 +8,11 @@ prefers nothing.
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import atanh, sqrt, tanh
+from pathlib import Path
 from statistics import NormalDist
 
 import numpy as np
@@ -23,6 +25,7 @@ FALSE_DISCOVERIES = 0.05
 RELIABLE_FROM = 0.5  # a trait's alpha below this never gives high evidence
 STRENGTHS = {"low": 0.6, "medium": 0.8, "high": 1.0}
 GROUPS = 5
+SOURCE = "Young People Survey"
 
 Weights = Mapping[tuple[str, str], float]  # by trait and gift category, -1..1
 
@@ -226,3 +229,35 @@ def _logistic(design: Floats, outcome: Floats, clusters: Ints) -> tuple[Floats, 
     np.add.at(scores, clusters, design * (outcome - _chances(design, coefficients))[:, None])
     inverse = np.linalg.inv(information)
     return coefficients, inverse @ scores.T @ scores @ inverse
+
+
+def read_weights(path: Path) -> dict[tuple[str, str], float]:
+    """Reads the mappings of catalogue/reference/mappings.csv as weights that ranking uses."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return {
+            (row["trait"], row["category"]): float(row["weight"])
+            * STRENGTHS[row["evidence"]]
+            * float(row["confidence"])
+            for row in csv.DictReader(file)
+        }
+
+
+def write_links(path: Path, links: Sequence[Link]) -> None:
+    """Writes the correlations with interests that speak for a gift category, as CSV."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["trait", "interest", "categories", "r", "partial", "lower", "upper", "n", "source"])
+        for link in links:
+            if link.categories:
+                figures = (f"{value:.3f}" for value in (link.r, link.partial, link.lower, link.upper))
+                writer.writerow([link.trait, link.interest, " ".join(link.categories), *figures, link.n, SOURCE])
+
+
+def write_proposals(path: Path, proposals: Sequence[Proposal]) -> None:
+    """Writes the rows that the survey supports, in the columns of catalogue/reference/mappings.csv and their reason."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["category", "trait", "weight", "evidence", "confidence", "partial", "n", "interests"])
+        for p in proposals:
+            reason = (f"{p.partial:.3f}", p.n, "|".join(p.interests))
+            writer.writerow([p.category, p.trait, p.weight, p.evidence, p.confidence, *reason])

@@ -169,7 +169,7 @@ class Model:
         popularity = np.asarray(np.nanmean(ratings, axis=0), dtype=np.float64)
         deviations = np.where(np.isnan(ratings), 0.0, ratings - popularity)
         gram = features.T @ features + ridge * np.eye(features.shape[1])
-        weights = share * np.linalg.solve(gram, features.T @ deviations)
+        weights = np.asarray(share * np.linalg.solve(gram, features.T @ deviations), dtype=np.float64)
         rest = deviations - features @ weights
         return cls(popularity, weights, rest.T @ rest / len(rest))
 

@@ -25,17 +25,8 @@ def _rows(name: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def _list(cell: str) -> list[str]:
-    return [part for part in cell.split("|") if part]
-
-
-def _weights(cell: str) -> str:
-    pairs = (part.rpartition(":") for part in _list(cell))
-    return msgspec.json.encode({name: float(weight) for name, _, weight in pairs}).decode()
-
-
 async def load_names(owner: asyncpg.Connection[Any]) -> None:
-    """Loads categories, brands, shops and personality mappings; existing rows stay unchanged."""
+    """Loads categories, brands and shops; existing rows stay unchanged."""
     async with owner.transaction():
         categories = _rows("categories")
         for row in sorted(categories, key=lambda row: bool(row["parent_slug"])):  # parents first
@@ -45,17 +36,6 @@ async def load_names(owner: asyncpg.Connection[Any]) -> None:
         for row in _rows("retailers"):
             await owner.execute(
                 QUERIES["demo.add_retailer"].sql, row["slug"], row["name"], row["domain"], row["network"]
-            )
-        for row in _rows("mappings"):
-            await owner.execute(
-                QUERIES["demo.add_mapping"].sql,
-                row["personality_type"],
-                _list(row["recommended_categories"]),
-                _list(row["avoided_categories"]),
-                _weights(row["product_tags"]),
-                row["recommendation_weight"],
-                row["evidence_strength"],
-                _weights(row["occasion_relevance"]),
             )
 
 

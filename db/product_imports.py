@@ -23,7 +23,17 @@ import asyncpg
 import msgspec
 
 from db.queries import QUERIES
-from domain.feeds import Column, ImportFailed, Mapping, Product, Reject, continues, parse_mapping, read_record
+from domain.feeds import (
+    Column,
+    ImportFailed,
+    Mapping,
+    Product,
+    Reject,
+    continues,
+    like_pattern,
+    parse_mapping,
+    read_record,
+)
 
 MAX_RECORD_BYTES = 1 << 20
 BATCH_ROWS = 2000
@@ -115,7 +125,12 @@ async def _merge(
     shop = feed.mapping.retailer
     await _run(connection, "lock")
     await _run(connection, "add_retailers", shop.network, shop.domain)
-    for block in ("add_brands", "add_categories", "note_offers_seen"):
+    await _check_categories(connection, feed.mapping)
+    for block in ("add_brands", "resolve_google_numbers", "resolve_google_paths", "place_by_google", "add_categories"):
+        await _run(connection, block)
+    patterns = [like_pattern(pattern) for pattern in feed.mapping.categories]
+    await _run(connection, "map_categories", patterns, list(feed.mapping.categories.values()))
+    for block in ("map_categories_by_google", "note_offers_seen"):
         await _run(connection, block)
     # Checked before the merge: afterwards new products would hide how many of the old ones are missing.
     retailers = await connection.fetch(QUERIES["product_imports.feed_retailers"].sql, shop.slug)
@@ -143,6 +158,12 @@ async def _merge(
         counts = {name: getattr(report, name) for name in AUDITED_COUNTS}
         await _run(connection, "audit", file_name, msgspec.json.encode(counts).decode())
     return report
+
+
+async def _check_categories(connection: asyncpg.Connection[Any], mapping: Mapping) -> None:
+    slugs = list(set(mapping.categories.values()))
+    if unknown := await connection.fetchval(QUERIES["product_imports.unknown_gift_category"].sql, slugs):
+        raise ImportFailed(f"mapping: [categories] names {unknown!r}, which is no gift category (catalogue/reference)")
 
 
 async def _run(connection: asyncpg.Connection[Any], block: str, *arguments: object) -> int:

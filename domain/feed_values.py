@@ -159,6 +159,14 @@ def parse_category(value: object, separator: str | None) -> tuple[list[str], lis
     return (slugs, [name for _, name in named]) if slugs else None
 
 
+def parse_google_category(value: object) -> str | None:
+    """A number of Google's product taxonomy as it is, or the levels of a path in kebab-case: 'toys-games>puzzles'."""
+    levels = [level.strip() for level in as_text(value).split(">")]
+    if len(levels) == 1 and levels[0].isascii() and levels[0].isdecimal():
+        return levels[0].lstrip("0")[:9] or None
+    return ">".join(slug for level in levels[:MAX_LEVELS] if (slug := slugify(level)))[:MAX_KEY] or None
+
+
 def parse_tags(values: object, separator: str) -> list[str]:
     """Kebab-case tags from texts and lists of texts, in order and without duplicates; those beyond 40 are dropped."""
     texts: list[object] = []

@@ -23,6 +23,7 @@ from domain.feed_values import (
     parse_category,
     parse_currency,
     parse_description,
+    parse_google_category,
     parse_gtin,
     parse_in_stock,
     parse_key,
@@ -36,11 +37,12 @@ from domain.feed_values import (
 
 MAX_NAME = 500
 
+_PATTERN = re.compile(r"^\*?[a-z0-9]+(-[a-z0-9]+)*\*?$")
 _TEMPLATE = re.compile(r"\{([^{}]+)\}")
 
 Column = Literal[
     "external_id", "name", "description", "price", "currency", "image_url", "affiliate_url", "tags", "in_stock",
-    "brand", "category", "gtin", "popularity", "retailer",
+    "brand", "category", "google_category", "gtin", "popularity", "retailer",
 ]  # fmt: skip
 _T = TypeVar("_T")
 
@@ -79,6 +81,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     popularity_max: float = 1.0
     wrong_gtin: Literal["reject", "drop"] = "reject"
     isbn10: bool = False
+    categories: dict[str, str] = {}
 
 
 def parse_mapping(text: str) -> Mapping:
@@ -102,7 +105,16 @@ def parse_mapping(text: str) -> Mapping:
         raise ImportFailed("mapping: separators must not be empty, popularity_max must be above 0")
     if mapping.delimiter is not None and (len(mapping.delimiter) != 1 or mapping.delimiter in '"\r\n'):
         raise ImportFailed("mapping: delimiter must be one character")
+    for pattern in mapping.categories:
+        if not _PATTERN.match(pattern):
+            raise ImportFailed(f"mapping: [categories] {pattern!r} is not words in kebab-case, with * at an end at most")
     return mapping
+
+
+def like_pattern(pattern: str) -> str:
+    """A pattern of [categories] as one for SQL's LIKE, to match a level of a category between hyphens."""
+    start, end = ("%" if pattern.startswith("*") else "%-"), ("%" if pattern.endswith("*") else "-%")
+    return start + pattern.strip("*") + end
 
 
 class Product(NamedTuple):
@@ -125,6 +137,7 @@ class Product(NamedTuple):
     category_names: list[str]
     gtin: str | None
     feed_popularity: float | None
+    google: str | None
 
 
 class Reject(NamedTuple):
@@ -183,6 +196,7 @@ def read_record(record: Lookup[str, object], mapping: Mapping) -> Reading:
     tags = read("tags", lambda value: parse_tags(value, mapping.tag_separator)) or []
     in_stock = read("in_stock", parse_in_stock)
     brand = read("brand", parse_named)
+    google = read("google_category", parse_google_category)
     category = read("category", lambda value: parse_category(value, mapping.category_separator))
     gtin = read("gtin", lambda value: parse_gtin(value, isbn10=mapping.isbn10))
     popularity = read("popularity", lambda value: parse_popularity(value, mapping.popularity_max))
@@ -209,6 +223,7 @@ def read_record(record: Lookup[str, object], mapping: Mapping) -> Reading:
         category_names=names,
         gtin=gtin,
         feed_popularity=popularity,
+        google=google,
     )
     return Reading(product, (), tuple(warnings), key)
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import asyncpg
 
+from domain.personality import TRAITS
+
 KINDS = {  # category: (trait it suits, trait it does not, tag)
     "camping": ("adventurous", "practical", "outdoors"),
     "books": ("intellectual", "social", "reading"),
@@ -38,14 +40,26 @@ async def fill_catalogue(owner: asyncpg.Connection[Any]) -> None:
         )
         await owner.execute(
             """
-            insert into public.personality_gift_mappings (
-              personality_type, recommended_categories, avoided_categories, product_tags, recommendation_weight)
-            values ($1, array[$2], array[(select $4::text)], jsonb_build_object($3::text, 1.0), 0.8)
+            with taxonomy as (
+              insert into public.gift_categories (slug, name) values ('test-' || $1, initcap($1)) returning id
+            ),
+            mapped as (
+              insert into public.personality_gift_mappings (
+                personality_type, taxonomy_id, recommendation_weight, evidence_strength, confidence_score)
+              select trait, t.id, case trait when $2 then 0.8 when $3 then -0.8 else 0 end, 'high', 1
+              from taxonomy t cross join unnest($5::text[]) trait
+            ),
+            tagged as (
+              insert into public.personality_tag_mappings (personality_type, tag, weight) values ($2, $4, 0.8)
+              on conflict (personality_type, tag) do update set weight = 0.8
+            )
+            update public.categories c set taxonomy_id = t.id from taxonomy t where c.slug = $1
             """,
-            suits,
             slug,
+            suits,
+            does_not,
             tag,
-            next(other for other, kind in KINDS.items() if kind[0] == does_not),
+            TRAITS,
         )
     for slug, (_, _, tag) in KINDS.items():
         await owner.execute(

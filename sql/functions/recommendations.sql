@@ -1,9 +1,13 @@
 -- Features of products, signals of people, affinities that follow. Formulas: docs/recommendations.md.
 
-create or replace function private.product_traits(p_category uuid, p_tags text[]) returns real[]
+create or replace function private.product_traits(
+  p_category uuid, p_tags text[], p_price_minor bigint default null, p_currency text default null) returns real[]
 language sql stable
 set search_path = pg_catalog, pg_temp
-return private.trait_features(pg_catalog.to_jsonb(p_tags), private.category_alignments(p_category))::real[];
+as $$
+  select private.trait_features(
+    pg_catalog.to_jsonb(p_tags), private.category_alignments(p_category, p_price_minor, p_currency))::real[]
+$$;
 
 -- The expected strength of a swipe: the mean of its signals, weighted by trust, and of 20 imagined ones at the feed's own
 -- figure (or .5).
@@ -26,6 +30,7 @@ as $$
     "similar": {"similarity": 0.90, "popularity": 0.10},
     "half_life_days": 90,
     "prior_weight": 2,
+    "match_scale": 1,
     "behaviour": {"minimum_signals": 20, "quiz_variance": 100, "prior_variance": 625, "swipe_variance": 1600,
       "method_variance": 225, "threshold": 5},
     "candidates": {"from": 10000, "per_list": 400}
@@ -106,7 +111,7 @@ declare
   model integer;
 begin
   perform pg_catalog.pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
-  -- One pass over the signals, and traits once per category and tags: the same results as private.product_popularity()
+  -- One pass over the signals, and traits once per category, price band and tags: the same results as private.product_popularity()
   -- and private.product_traits(), without a call for each of a million products.
   update public.products p set popularity = n.popularity
   from (
@@ -119,13 +124,33 @@ begin
   where n.id = p.id and p.popularity is distinct from n.popularity;
   insert into public.recommendation_models (parameters)
     values (private.default_model_parameters()) returning version into model;
-  with kinds as materialized (select distinct category_id, tags from public.products where is_active),
-  traits as materialized (select k.category_id, k.tags, private.product_traits(k.category_id, k.tags) as x from kinds k)
+  delete from private.gift_prices;
+  insert into private.gift_prices (taxonomy_id, currency, median_minor)
+    select c.taxonomy_id, p.currency, pg_catalog.percentile_disc(0.5) within group (order by p.price_minor)
+    from public.products p join public.categories c on c.id = p.category_id
+    where p.is_active and c.taxonomy_id is not null
+    group by 1, 2;
+  with priced as materialized (
+    select p.id, p.popularity, p.category_id, p.tags,
+      case when p.price_minor * 2 < g.median_minor then -1 when p.price_minor > 2 * g.median_minor then 1 else 0 end as band
+    from public.products p
+    join public.categories c on c.id = p.category_id
+    left join private.gift_prices g on g.taxonomy_id = c.taxonomy_id and g.currency = p.currency
+    where p.is_active
+  ),
+  aligned as materialized (
+    select k.category_id, k.band, private.band_alignments(k.category_id, k.band) as alignments
+    from (select distinct category_id, band from priced) k
+  ),
+  kinds as materialized (select distinct category_id, band, tags from priced),
+  traits as materialized (
+    select k.category_id, k.band, k.tags, private.trait_features(pg_catalog.to_jsonb(k.tags), a.alignments)::real[] as x
+    from kinds k join aligned a on a.category_id = k.category_id and a.band = k.band
+  )
   insert into public.product_features (
       model_version, product_id, popularity, adventurous, intellectual, practical, creative, social)
     select model, p.id, p.popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
-    from public.products p join traits t on t.category_id = p.category_id and t.tags = p.tags
-    where p.is_active;
+    from priced p join traits t on t.category_id = p.category_id and t.band = p.band and t.tags = p.tags;
   perform private.choose_candidates(model);
   -- A version that the statistics have never seen is taken for one row, and joined to accordingly.
   analyze public.product_features, public.model_candidates;
@@ -148,7 +173,7 @@ as $$
     model_version, product_id, popularity, adventurous, intellectual, practical, creative, social)
   select m.version, p.id, private.product_popularity(p.id, p.feed_popularity), t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
   from public.products p
-  cross join lateral (select private.product_traits(p.category_id, p.tags) as x offset 0) t
+  cross join lateral (select private.product_traits(p.category_id, p.tags, p.price_minor, p.currency) as x offset 0) t
   cross join (select max(version) as version from public.recommendation_models) m
   where p.id = p_product and m.version is not null and (private.is_admin() or auth.role() = 'service_role')
   on conflict (model_version, product_id) do update set
@@ -210,7 +235,7 @@ as $$
   where s.strength is not null
 $$;
 
-revoke all on function private.choose_candidates(integer), private.product_traits(uuid, text[]), private.product_popularity(uuid, real),
+revoke all on function private.choose_candidates(integer), private.product_traits(uuid, text[], bigint, text), private.product_popularity(uuid, real),
   private.refresh_model(), private.refresh_product_features(uuid) from public, anon, authenticated;
 grant execute on function private.refresh_model(), private.refresh_product_features(uuid) to service_role;
 grant execute on function private.refresh_product_features(uuid) to authenticated;

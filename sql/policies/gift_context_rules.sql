@@ -1,4 +1,4 @@
--- Public reference data; changes come by migration.
+-- Public reference data; loaded from catalogue/reference.
 alter table public.gift_context_rules enable row level security;
 revoke all on table public.gift_context_rules from public, anon, authenticated, service_role;
 

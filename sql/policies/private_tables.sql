@@ -53,3 +53,13 @@ alter table private.api_log_ins enable row level security;
 revoke all on table private.api_log_ins from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.api_log_ins;
 create policy nobody on private.api_log_ins for all to service_role using (false) with check (false);
+
+alter table private.category_rules enable row level security;
+revoke all on table private.category_rules from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.category_rules;
+create policy nobody on private.category_rules for all to service_role using (false) with check (false);
+
+alter table private.gift_prices enable row level security;
+revoke all on table private.gift_prices from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.gift_prices;
+create policy nobody on private.gift_prices for all to service_role using (false) with check (false);

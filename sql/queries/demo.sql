@@ -22,14 +22,6 @@ insert into public.retailers (slug, name, domain, affiliate_network, commission_
 values (:slug, :name, :domain, :network, 0.05)
 on conflict (slug) do nothing
 
--- name: add_mapping(personality_type, recommended_categories, avoided_categories, product_tags, weight, evidence, occasions)
-insert into public.personality_gift_mappings (
-  personality_type, recommended_categories, avoided_categories, product_tags, recommendation_weight,
-  evidence_strength, occasion_relevance)
-values (:personality_type, :recommended_categories, :avoided_categories, :product_tags::text::jsonb,
-  :weight::text::numeric, :evidence, :occasions::text::jsonb)
-on conflict (personality_type, algorithm_version) do nothing
-
 -- name: ensure_account(email, canonical, spellings)
 with made as (select private.create_account(:email::text, :canonical::text, :spellings::text[], null, 'Demo') as id)
 select coalesce(

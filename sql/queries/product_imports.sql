@@ -24,7 +24,9 @@ create temporary table product_import (
   category_slugs text[],
   category_names text[],
   gtin text,
-  feed_popularity real
+  feed_popularity real,
+  google text,
+  google_taxonomy_id uuid
 );
 
 -- name: create_staging_view()
@@ -80,6 +82,77 @@ from pg_temp.product_import s
 where s.brand_slug is not null and not exists (select from public.brands b where b.slug = s.brand_slug)
 order by s.brand_slug, s.line
 on conflict do nothing;
+
+-- name: unknown_gift_category(slugs)
+-- One of these that is not in the taxonomy.
+select slug from unnest(:slugs::text[]) slug
+where not exists (select from public.gift_categories g where g.slug = slug.slug) order by 1 limit 1;
+
+-- name: resolve_google_numbers()
+-- The gift category of each number of Google's taxonomy.
+update pg_temp.product_import s set google_taxonomy_id = found.taxonomy_id
+from (
+  select distinct on (n.google) n.google, g.id as taxonomy_id
+  from (select distinct google from pg_temp.product_import where google ~ '^[0-9]+$') n
+  join public.gift_categories g on n.google::integer = any (g.google_ids)
+  order by n.google, g.parent_id is null, g.position
+) found
+where s.google = found.google;
+
+-- name: resolve_google_paths()
+-- The gift category of each path, as if it were a shop's category.
+update pg_temp.product_import s set google_taxonomy_id = m.taxonomy_id
+from private.match_gift_categories(array(
+  select distinct google from pg_temp.product_import where google !~ '^[0-9]+$')) m
+where s.google = m.path;
+
+-- name: place_by_google()
+-- A product without a category of its shop's goes where its Google category belongs.
+update pg_temp.product_import s set
+  category_slugs = case when p.slug is null then array[g.slug] else array[p.slug, g.slug] end,
+  category_names = case when p.slug is null then array[g.name] else array[p.name, g.name] end
+from public.gift_categories g left join public.gift_categories p on p.id = g.parent_id
+where g.id = s.google_taxonomy_id and s.category_slugs = array['uncategorised'];
+
+-- name: map_categories(likes, slugs)
+-- The categories of this feed by its mapping's [categories], then by rules.
+select private.map_categories(
+  array(select distinct category_id from pg_temp.product_import_rows), :likes::text[], :slugs::text[]);
+
+-- name: map_categories_by_google()
+-- Categories of which nothing else is known: what most of their products are to Google.
+with majority as (
+  select distinct on (category_id) category_id, google_taxonomy_id
+  from (
+    select category_id, google_taxonomy_id, count(*) as products
+    from pg_temp.product_import_rows where google_taxonomy_id is not null group by 1, 2
+  ) counted
+  order by category_id, products desc, google_taxonomy_id
+),
+loading as materialized (select set_config('aclue.loads_reference', 'on', true)),
+mapped as (
+  update public.categories c set taxonomy_id = m.google_taxonomy_id, taxonomy_source = 'google'
+  from majority m cross join loading
+  where c.id = m.category_id and (c.taxonomy_id is null or c.taxonomy_source = 'google')
+    and c.taxonomy_id is distinct from m.google_taxonomy_id and c.slug <> 'uncategorised'
+  returning c.id
+)
+select count(*), set_config('aclue.loads_reference', '', true) from mapped;
+
+-- name: unmapped(size)
+-- Categories without a gift category, those with the most products that can be bought first.
+with recursive counted as (
+  select c.id, c.parent_id, c.name::text as path, count(*) as products
+  from public.categories c join public.products p on p.category_id = c.id and p.is_active
+  where c.taxonomy_id is null group by c.id
+),
+paths (id, parent_id, path, products) as (
+  select * from counted
+  union all
+  select p.id, c.parent_id, c.name || ' > ' || p.path, p.products
+  from paths p join public.categories c on c.id = p.parent_id
+)
+select path, products from paths where parent_id is null order by products desc, path limit :size::int;
 
 -- name: add_categories()
 -- All levels of the new paths; parents are new themselves or were there. Categories that exist stay where they are.

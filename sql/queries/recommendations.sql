@@ -67,6 +67,10 @@ select array['popular']
       array['adventurous', 'intellectual', 'practical', 'creative', 'social']) l (lean, trait) where lean > 0)
   || array(select distinct 'tag:' || tag from public.gift_context_rules
       where kind || ':' || value = any (:contexts::text[]) and weight > 0)
+  || array(select distinct 'category:' || c.id
+      from public.gift_context_categories k
+      join public.categories c on c.taxonomy_id in (select private.gift_subtree(k.taxonomy_id))
+      where k.kind || ':' || k.value = any (:contexts::text[]) and k.weight > 0 limit 200)
 
 -- name: lists_of_filter(categories, brands, tags)
 -- What a filter asks for, so that it finds more than what was chosen without it.
@@ -216,24 +220,33 @@ with parameters as (
     (parameters -> 'gift_finder' ->> 'popularity')::double precision as popularity
   from public.recommendation_models where version = :model::int
 ),
--- How much a trait's mapping matters on this occasion: 1 without an occasion or where the mapping says nothing.
-person as materialized (
-  select array_agg(l.leaning * coalesce((m.occasion_relevance ->> :occasion::text)::double precision, 1) order by l.i) as x
-  from unnest(:leanings::double precision[], array['adventurous', 'intellectual', 'practical', 'creative', 'social'])
-    with ordinality l (leaning, trait, i)
-  left join public.personality_gift_mappings m on m.personality_type = l.trait and m.algorithm_version = '1.0'
+-- The leanings as far as they count for a kind of gift on this occasion; in full without one, or for an unknown kind.
+occasional as materialized (
+  select o.taxonomy_id, array(
+    select l.leaning * o.relevances[l.i] from unnest(:leanings::double precision[]) with ordinality l (leaning, i)
+    order by l.i) as x
+  from private.occasion_relevances(:occasion::text) o
 ),
+-- A rule names a tag, or a gift category with those below it.
 rules as materialized (
-  select kind, value, tag, weight from public.gift_context_rules where kind || ':' || value = any (:contexts::text[])
+  select kind, value, tag, null::uuid as taxonomy_id, weight::double precision
+  from public.gift_context_rules where kind || ':' || value = any (:contexts::text[])
+  union all
+  select r.kind, r.value, null, private.gift_subtree(r.taxonomy_id), r.weight
+  from public.gift_context_categories r where r.kind || ':' || r.value = any (:contexts::text[])
 ),
 factors as (
   select r.id,
     (a.x[1] * coalesce(f.adventurous, 0) + a.x[2] * coalesce(f.intellectual, 0) + a.x[3] * coalesce(f.practical, 0)
       + a.x[4] * coalesce(f.creative, 0) + a.x[5] * coalesce(f.social, 0)) / 2 as personality,
-    greatest(-1, least(1, coalesce((select sum(k.weight) from rules k where k.tag = any (r.tags)), 0)))::double precision as context,
+    greatest(-1, least(1, coalesce((
+      select sum(k.weight) from rules k where k.tag = any (r.tags) or k.taxonomy_id = c.taxonomy_id), 0)))::double precision
+      as context,
     coalesce(f.popularity, r.popularity)::double precision as popularity
   from public.products r
-  cross join person a
+  join public.categories c on c.id = r.category_id
+  left join occasional known on known.taxonomy_id = c.taxonomy_id
+  cross join lateral (select coalesce(known.x, :leanings::double precision[]) as x) a
   left join lateral (
     select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
   where r.is_active and ({filters})
@@ -264,14 +277,16 @@ select r.id as product_id, g.score, g.personality, 0::double precision as prefer
         greatest(-1, least(1, k.total)) - greatest(-1, least(1, k.total - k.weight)))))
     from (
       select kind, value, sum(weight)::double precision as weight, sum(sum(weight)) over ()::double precision as total
-      from rules where tag = any (r.tags) group by kind, value) k), '[]') as context_terms,
+      from rules where tag = any (r.tags) or taxonomy_id = c.taxonomy_id group by kind, value) k), '[]') as context_terms,
   '[]'::jsonb as because
 from page g
 join public.products r on r.id = g.id
+join public.categories c on c.id = r.category_id
+left join occasional known on known.taxonomy_id = c.taxonomy_id
+cross join lateral (select coalesce(known.x, :leanings::double precision[]) as x) a
 left join lateral (
   select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
 cross join parameters p
-cross join person a
 order by g.score desc, r.id desc
 
 -- name: similar(product_ids, model, is_large, size)
@@ -357,7 +372,7 @@ insert into public.personality_recommendations as old (
   swipe_direction, is_purchased, interacted_at)
 select r.id, p.id,
   coalesce(:match::double precision, public.calculate_personality_product_match(
-    p.personality_scores, to_jsonb(r.tags), private.category_alignments(r.category_id))),
+    p.personality_scores, to_jsonb(r.tags), private.category_alignments(r.category_id, r.price_minor, r.currency))),
   :alignment::double precision,
   :prediction::double precision, :score::double precision, p.confidence_level, :context::text,
   :generated_at::timestamptz, true, :generated_at::timestamptz, :direction::text is not null,

@@ -170,16 +170,19 @@ def propose(survey: Survey) -> list[Proposal]:
 def calibrate(survey: Survey, expert: Weights, seed: int = 1) -> Calibration:
     """How the chance of a rating of 4 or 5 depends on sum(lean * weight), given each interest's and person's base.
 
-    The weights of held-out people are the proposal that the other people support, and `expert` for the remaining rows.
+    The weights of held-out people are the rows that the other people support. `expert` gives the weights of the rows
+    that the survey as a whole does not support.
     A logistic regression with an intercept per interest, and errors that allow for dependence within a person (Liang
     and Zeger 1986).
     """
     columns = [i for i, interest in enumerate(survey.interests) if interest.categories]
     count = len(survey.ratings)
+    supported = {(p.trait, p.category) for p in propose(survey)}
+    priors = {row: weight for row, weight in expert.items() if row not in supported}
     totals = np.zeros((count, len(columns)))
     for held in np.array_split(np.random.default_rng(seed).permutation(count), FOLDS):
         rest = np.setdiff1d(np.arange(count), held)
-        weights = dict(expert) | {(p.trait, p.category): p.effective for p in propose(_of(survey, rest))}
+        weights = priors | {(p.trait, p.category): p.effective for p in propose(_of(survey, rest))}
         table = np.array(
             [
                 [np.mean([weights.get((trait, c), 0.0) for c in survey.interests[i].categories]) for i in columns]

@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import csv
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from training.evidence import Calibration, calibrate, correlate, propose
-from training.interests import Interest, Survey
+from training.evidence import (
+    Calibration,
+    calibrate,
+    correlate,
+    propose,
+    read_weights,
+    write_links,
+    write_proposals,
+)
+from training.interest_report import evidence_lines, lines
+from training.interests import Interest, Survey, evaluate, read_interests
 
 PEOPLE = 800
+CATALOGUE = Path(__file__).parents[2] / "catalogue"
+REFERENCE = CATALOGUE / "reference"
+INTERESTS = CATALOGUE / "instruments" / "young-people-interests.csv"
 
 
 def made(ratings: dict[str, np.ndarray], bold: np.ndarray, gender: np.ndarray, others: int = 60) -> Survey:
@@ -105,3 +120,50 @@ def test_liking_rises_with_lean_times_weight(young_people: Survey) -> None:
     assert found.lower > 0.5
     observed = [group.observed - group.base for group in found.groups]
     assert observed == sorted(observed)
+
+
+def test_shipped_evidence_is_what_the_survey_says(young_people: Survey, tmp_path: Path) -> None:
+    write_links(tmp_path / "evidence.csv", correlate(young_people))
+    write_proposals(tmp_path / "evidence_mappings.csv", propose(young_people))
+    for name in ("evidence.csv", "evidence_mappings.csv"):
+        assert (tmp_path / name).read_text() == (REFERENCE / name).read_text()
+
+
+def rows(name: str) -> dict[tuple[str, str], dict[str, str]]:
+    with (REFERENCE / name).open(newline="") as file:
+        return {(row["trait"], row["category"]): row for row in csv.DictReader(file)}
+
+
+def test_shipped_mappings_follow_the_evidence_where_there_is_some() -> None:
+    mappings = rows("mappings.csv")
+    for key, row in rows("evidence_mappings.csv").items():
+        assert {name: mappings[key][name] for name in ("weight", "evidence", "confidence")} == {
+            name: row[name] for name in ("weight", "evidence", "confidence")
+        }, key
+
+
+def test_interests_speak_for_categories_of_the_taxonomy() -> None:
+    with (REFERENCE / "taxonomy.csv").open(newline="") as file:
+        known = {row["slug"] for row in csv.DictReader(file)}
+    named = {slug for interest in read_interests(INTERESTS) for slug in interest.categories}
+    assert named
+    assert named <= known
+
+
+def test_weights_are_read_as_ranking_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "mappings.csv"
+    path.write_text("category,trait,weight,evidence,confidence\nbooks,social,-0.5,medium,0.9\n")
+    assert read_weights(path) == {("social", "books"): pytest.approx(-0.36)}
+
+
+def test_tables_show_both_comparisons_and_the_slope() -> None:
+    gender = np.where(np.arange(PEOPLE) % 2, 1.0, -1.0)
+    random = np.random.default_rng(5)
+    bold = random.normal(0, 1, PEOPLE)
+    survey = made({"climbing": 3 + 0.5 * bold + random.normal(0, 1, PEOPLE)}, bold, gender, others=30)
+    shown = "\n".join(lines(survey, evaluate(survey)))
+    assert "800 people, 31 interests" in shown
+    assert [line.split()[0] for line in shown.splitlines()[-5:]] == ["0", "1", "3", "5", "10"]
+    found = "\n".join(evidence_lines(propose(survey), calibrate(survey, {})))
+    assert "climbing" in found
+    assert "log-odds of a rating of 4 or 5" in found

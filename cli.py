@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from commands import data, database, documents, privacy, roles, tokens
+from commands import data, database, documents, privacy, quiz, roles, tokens
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, progress, secret_of
 from db import demo, migrations, releases
 from db.embedded import Dsns
@@ -100,6 +100,7 @@ rebuild = _group("Rebuild derived data.")
 erasures = _group("Exports, erasures and retention.")
 trusted = _group("Trusted documents of clients.")
 app_roles = _group("Admins and analysts.")
+quizzes = _group("Evaluate and norm quizzes.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 
 for command in (serve, database.migrate, database.verify, tokens.token, documents.docs, data.seed):
@@ -114,7 +115,10 @@ for command in (privacy.export, privacy.tombstones, privacy.reapply, privacy.pur
 app_roles.command()(roles.grant)
 app_roles.command()(roles.revoke)
 app_roles.command("list")(roles.list_people)
+quizzes.command()(quiz.evaluate)
+quizzes.command()(quiz.norm)
 app.add_typer(app_roles, name="roles")
+app.add_typer(quizzes, name="quiz")
 app.add_typer(imports, name="import")
 trusted.command("check")(documents.check)
 schema.command()(documents.diff)

@@ -19,7 +19,7 @@ BALANCED = "balanced"  # the primary type of a flat profile
 MAX_SECONDARY = 2
 
 PRIOR_VARIANCE = 10000 / 12  # of percentiles, which are uniform: what is known of somebody unmeasured
-MIN_VARIANCE = 16.0  # at the ends of the scale, where the table is flat, nobody is known to better than 4 points
+MIN_VARIANCE = 1.0
 DRIFT_PER_YEAR = 50.0  # 2 * PRIOR_VARIANCE * (1 - 0.97): true scores a year apart correlate by about .97
 MIN_QUALITY = 0.05  # so that a first, unread quiz still has a profile, one that says next to nothing
 
@@ -146,13 +146,16 @@ def reliability_of(alpha: float, length: float) -> float:
 
 
 def _score(items: Sequence[Item], norm: TraitNorm, keyed: Mapping[int, int]) -> Score:
+    """At the ends of the scale, where the table is flat, errors are small: there the variance is that of half the
+    largest error, so that no measurement outweighs another by far just because it is extreme."""
     weights = [item.weight for item in items]
     mean = weighted(weights, list(keyed))
+    floor = (max(error for _, error in norm.full.errors) / 2) ** 2
     raw = sum(mean[i] * value for i, value in keyed.items())
     if len(keyed) == len(items):
         percentile = interpolate(norm.full.percentiles, raw)
         error = interpolate(norm.full.errors, percentile)
-        return _rounded(percentile, error, error**2)
+        return _rounded(percentile, error, max(floor, error**2))
     if norm.short and set(keyed) == {i for i, item in enumerate(items) if item.is_short}:
         percentile = interpolate(norm.short.percentiles, raw)
         deviation = error = interpolate(norm.short.errors, percentile)
@@ -161,7 +164,7 @@ def _score(items: Sequence[Item], norm: TraitNorm, keyed: Mapping[int, int]) -> 
         percentile, deviation = _estimate(norm, weighted(weights, range(len(items))), mean, raw)
         of_measurement = interpolate(norm.full.errors, percentile)
         error = max(deviation, of_measurement)  # fewer items are no more accurate than all
-    return _rounded(percentile, error, deviation**2 + of_measurement**2)
+    return _rounded(percentile, error, deviation**2 + max(floor, of_measurement**2))
 
 
 def _estimate(norm: TraitNorm, full: Sequence[float], some: Sequence[float], raw: float) -> tuple[float, float]:

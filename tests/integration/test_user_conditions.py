@@ -40,6 +40,7 @@ SERVICE = {
     "privacy.purge_redirects": "retention, likewise",
     "privacy.purge_sessions": "retention, likewise",
     "privacy.purge_visits": "retention, likewise",
+    "retests.first_and_last": "a command of the owner correlates the quizzes of all who took one twice",
     "session_merges.of_session": "who merges has a refresh token of the other session: the session's id finds it",
     "sessions.of_token": "who refreshes a session has no token: the session's id, which it was given, finds it",
 }

@@ -14,7 +14,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 ROOTS = {
     "requirements.txt": PROJECT["dependencies"],
     "requirements-redis.txt": EXTRAS["redis"],
-    "requirements-dev.txt": [*PROJECT["dependencies"], *EXTRAS["redis"], *EXTRAS["dev"]],
+    "requirements-training.txt": EXTRAS["training"],
+    "requirements-dev.txt": [*PROJECT["dependencies"], *EXTRAS["redis"], *EXTRAS["training"], *EXTRAS["dev"]],
 }
 PYTHONS = ("3.11.0", "3.11.2", "3.11.3", "3.12.0", "3.13.0", "3.14.0")
 TARGETS = [Target(python, machine) for python in PYTHONS for machine in ("x86_64", "aarch64")]

@@ -1,0 +1,138 @@
+"""Evaluates and norms quizzes. Needs the extra `training`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from commands.terminal import connected_as_owner, databases, fail, load_settings, progress
+from db import instrument_files
+from db.embedded import Dsns
+from db.queries import QUERIES
+from domain.instruments import BadInstrument, Instrument, norms_to_json
+
+if TYPE_CHECKING:
+    from training.retests import Pair
+
+MIN_RETEST_QUALITY = 0.8  # hasty retakes say nothing of the instrument
+
+Responses = Annotated[
+    Path | None, typer.Argument(help="Comma- or tab-separated answers, gzipped or not, with a column per item code.")
+]
+Code = Annotated[str, typer.Option("--instrument", help="A TOML file, or the code of a shipped instrument.")]
+
+
+def _require_training() -> None:
+    missing = [name for name in ("numpy", "matplotlib") if importlib.util.find_spec(name) is None]
+    if missing:
+        fail(f"this needs {' and '.join(missing)}: pip install --require-hashes -r requirements-training.txt")
+
+
+def _instrument(name: str, *, with_norms: bool) -> Instrument:
+    path = instrument_files.find(name)
+    if path is None:
+        fail(f"--instrument: there is no file {name}, and no instrument of that code is shipped")
+    try:
+        load = instrument_files.load if with_norms else instrument_files.load_without_norms
+        return load(path).instrument
+    except BadInstrument as error:
+        fail(str(error))
+
+
+def evaluate(
+    instrument: Code,
+    file: Responses = None,
+    simulate: Annotated[int, typer.Option(help="Evaluate this many simulated people instead.", min=0)] = 0,
+    short: Annotated[
+        list[str] | None, typer.Option(help='A further short form of one trait, such as "E2- E5 E7 E10-"; repeatable.')
+    ] = None,
+    plots: Annotated[Path | None, typer.Option(help="Save plots as PNG files in this folder.")] = None,
+    seed: Annotated[int, typer.Option(help="Halves the people; another number gives other halves.", min=0)] = 1,
+    people: Annotated[int, typer.Option(help="How many people's adaptive order to try.", min=1, max=10_000)] = 100,
+    history: Annotated[bool, typer.Option(help="Also test-retest, from the assessments in the database.")] = False,
+) -> None:
+    """Evaluate an instrument on responses: items, reliability, norms, short forms, adaptive order."""
+    _require_training()
+    from training import plots as drawing
+    from training import report
+    from training.evaluation import BadForm, short_form
+    from training.evaluation import evaluate as computed
+    from training.norms import TooFewPeople
+    from training.responses import BadResponses, read
+    from training.retests import retest
+    from training.simulation import simulate as simulated
+
+    if (file is None) == (simulate == 0):
+        fail("evaluate: give either a FILE of responses or --simulate")
+    found = _instrument(instrument, with_norms=True)
+    try:
+        shorts = [short_form(found, text) for text in short or ()]
+        responses = read(file, found) if file else simulated(found, simulate, seed)
+        with progress("Evaluating") as advance:
+            advance(f"{len(responses.answers):,} people")
+            evaluation = computed(found, responses, shorts, seed=seed, people=people)
+        for line in report.lines(evaluation):
+            print(line)
+        if history:
+            for line in report.retest_lines(retest(found.traits, _retests(found))):
+                print(line)
+        if plots:
+            for path in drawing.save(evaluation, plots):
+                print(f"saved {path}")
+    except (BadForm, BadResponses, TooFewPeople) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"--plots: {error}")
+
+
+def _retests(instrument: Instrument) -> list[Pair]:
+    from training.retests import Pair
+
+    async def fetch(dsns: Dsns) -> list[Pair]:
+        async with connected_as_owner(dsns) as owner:
+            rows = await owner.fetch(QUERIES["retests.first_and_last"].sql, instrument.version, MIN_RETEST_QUALITY)
+        return [Pair(decode(r["first"]), decode(r["last"]), r["first_at"], r["last_at"]) for r in rows]
+
+    def decode(scores: str) -> dict[str, float]:
+        return {trait: score for trait, score in json.loads(scores).items() if isinstance(score, int | float)}
+
+    with databases(load_settings()) as dsns:
+        return asyncio.run(fetch(dsns))
+
+
+def norm(
+    instrument: Code,
+    output: Annotated[Path, typer.Option(help="The norms file; beside the instrument it is <name>.norms.json.")],
+    file: Responses = None,
+    simulate: Annotated[int, typer.Option(help="Simulate this many people instead: provisional norms.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of the simulation.", min=0)] = 1,
+) -> None:
+    """Estimate an instrument's norms from responses, or from a simulation, and write them to a file."""
+    _require_training()
+    from training.norms import TooFewPeople, estimate
+    from training.responses import BadResponses, read
+    from training.simulation import simulate as simulated
+
+    if (file is None) == (simulate == 0):
+        fail("norm: give either a FILE of responses or --simulate")
+    found = _instrument(instrument, with_norms=False)
+    try:
+        if file is None:
+            responses, method = simulated(found, simulate, seed), f"simulation of {simulate} people, seed {seed}"
+        else:
+            responses, method = read(file, found), f"responses in {file.name}"
+        norms = estimate(found, responses, is_provisional=file is None)
+        output.write_text(norms_to_json(found, norms, method) + "\n", encoding="utf-8")
+    except (BadResponses, TooFewPeople) as error:
+        fail(str(error))
+    except OSError as error:
+        fail(f"--output: {error}")
+    for trait, of_trait in norms.items():
+        short = f", short form {of_trait.short.alpha:.3f}" if of_trait.short else ""
+        print(f"{trait:24}{of_trait.n:>8,} people   alpha {of_trait.full.alpha:.3f}{short}")
+    print(f"saved {output}")

@@ -8,6 +8,7 @@ from commands.terminal import fail, progress
 from db import reference
 from domain.instruments import Instrument
 
+SURVEY = "young-people-survey"  # the key of the file, in catalogue/instruments
 CATALOGUE = Path(__file__).resolve().parent.parent / "catalogue"
 INTERESTS = CATALOGUE / "instruments" / "young-people-interests.csv"
 MAPPINGS = reference.FOLDER / "mappings.csv"

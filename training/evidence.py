@@ -1,4 +1,4 @@
-"""What the Young People Survey says about the mappings from traits to gift categories. See docs/quiz.md.
+"""What the Young People Survey says about the mappings from traits to gift categories. See docs/interests.md.
 
 An interest speaks for gift categories (catalogue/instruments/young-people-interests.csv). Weights follow from partial
 correlations, with two things held constant. Gender, because traits and interests both differ between women and men, and
@@ -193,16 +193,14 @@ def calibrate(survey: Survey, expert: Weights, seed: int = 1) -> Calibration:
     ratings = survey.ratings[:, columns]
     people, items = np.nonzero(~np.isnan(ratings))
     liked = (ratings[people, items] >= 4).astype(np.float64)
-    intercepts = np.eye(len(columns))[items]
     total = totals[people, items]
-    design = np.column_stack([total, _styles(survey)[people], intercepts])
-    coefficients, covariance = _logistic(design, liked, people)
-    base = _chances(design[:, 1:], _logistic(design[:, 1:], liked, people)[0])
+    covariates = np.column_stack([_styles(survey)[people], total])
+    slope, error, _ = _logistic(covariates, items, liked, people)
+    base = _logistic(covariates[:, :1], items, liked, people)[2]
     groups = [
         Group(float(total[g].mean()), float(liked[g].mean()), float(base[g].mean()), len(g))
         for g in np.array_split(np.argsort(total, kind="stable"), GROUPS)
     ]
-    slope, error = float(coefficients[0]), sqrt(float(covariance[0, 0]))
     return Calibration(slope, slope - 1.96 * error, slope + 1.96 * error, float(total.std()), len(total), groups)
 
 
@@ -213,25 +211,32 @@ def _of(survey: Survey, people: Ints) -> Survey:
     )
 
 
-def _chances(design: Floats, coefficients: Floats) -> Floats:
-    chances: Floats = 1 / (1 + np.exp(-design @ coefficients))
-    return chances
+def _logistic(covariates: Floats, items: Ints, liked: Floats, people: Ints) -> tuple[float, float, Floats]:
+    """The coefficient of the last covariate, its standard error (robust to dependence within people), and the fitted
+    chances. Each item has an intercept; Newton's method, with the intercepts eliminated from each step."""
+    slopes = np.zeros(covariates.shape[1])
+    intercepts = np.zeros(int(items.max()) + 1)
 
+    def by_item(values: Floats) -> Floats:
+        return np.bincount(items, values, len(intercepts)).astype(np.float64)
 
-def _logistic(design: Floats, outcome: Floats, clusters: Ints) -> tuple[Floats, Floats]:
-    """Coefficients by Newton's method, and their covariance, robust to dependence within clusters."""
-    coefficients = np.zeros(design.shape[1])
     for _ in range(50):
-        chances = _chances(design, coefficients)
-        information = (design * (chances * (1 - chances))[:, None]).T @ design
-        step = np.linalg.solve(information, design.T @ (outcome - chances))
-        coefficients += step
+        chances = 1 / (1 + np.exp(-(covariates @ slopes + intercepts[items])))
+        weights = chances * (1 - chances)
+        rest = liked - chances
+        totals = by_item(weights)
+        means = np.column_stack([by_item(weights * column) for column in covariates.T]) / totals[:, None]
+        centred = covariates - means[items]
+        information = (centred * weights[:, None]).T @ centred
+        step = np.linalg.solve(information, centred.T @ rest)
+        slopes += step
+        intercepts += by_item(rest) / totals - means @ step
         if np.abs(step).max() < 1e-9:
             break
-    scores = np.zeros((int(clusters.max()) + 1, design.shape[1]))
-    np.add.at(scores, clusters, design * (outcome - _chances(design, coefficients))[:, None])
+    scores = np.column_stack([np.bincount(people, column * rest) for column in centred.T])
     inverse = np.linalg.inv(information)
-    return coefficients, inverse @ scores.T @ scores @ inverse
+    covariance = inverse @ scores.T @ scores @ inverse
+    return float(slopes[-1]), float(np.sqrt(covariance[-1, -1])), chances
 
 
 def read_weights(path: Path) -> dict[tuple[str, str], float]:

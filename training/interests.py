@@ -1,4 +1,4 @@
-"""Whether traits predict interests: ranks what held-out people of the Young People Survey like. See docs/quiz.md.
+"""Whether traits predict interests: ranks what held-out people of the Young People Survey like. See docs/interests.md.
 
 Everybody is held out once: norms, popularity and weights come from the other people, and so does every choice between
 models (an inner validation among them).

@@ -115,11 +115,12 @@ def test_known_findings_of_the_survey_are_found(young_people: Survey) -> None:
 
 
 def test_liking_rises_with_lean_times_weight(young_people: Survey) -> None:
-    """The slope that docs/quiz.md states."""
+    """The slope that docs/interests.md states."""
     found = calibrate(young_people, {})
     assert found.lower > 0.5
-    observed = [group.observed - group.base for group in found.groups]
-    assert observed == sorted(observed)
+    beyond = [group.observed - group.base for group in found.groups]
+    assert beyond[0] < -0.03
+    assert beyond[-1] > 0.03
 
 
 def test_shipped_evidence_is_what_the_survey_says(young_people: Survey, tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_reversed_items_count_from_the_other_end(tmp_path: Path) -> None:
 
 
 def test_items_are_keyed_in_the_direction_of_their_trait(young_people: Survey) -> None:
-    """Each trait's items go together; the figures are in the key file and in docs/quiz.md."""
+    """Each trait's items go together; the figures are in the key file and in docs/interests.md."""
     found = {trait: round(interests.alpha(answers), 2) for trait, answers in young_people.keyed.items()}
     assert found == {"adventurous": 0.77, "intellectual": 0.48, "practical": 0.59, "creative": 0.47, "social": 0.7}
 

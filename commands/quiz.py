@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib.util
-import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from commands.interests import SURVEY, evaluate_interests
-from commands.terminal import connected_as_owner, databases, fail, load_settings, progress
+from commands.terminal import fail, progress
 from db import instrument_files
-from db.embedded import Dsns
-from db.queries import QUERIES
 from domain.instruments import BadInstrument, Instrument, norms_to_json
-
-if TYPE_CHECKING:
-    from training.retests import Pair
-
-MIN_RETEST_QUALITY = 0.8  # hasty retakes say nothing of the instrument
 
 Responses = Annotated[
     Path | None, typer.Argument(help="Comma- or tab-separated answers, gzipped or not, with a column per item code.")
@@ -75,6 +66,7 @@ def evaluate(
         return
     if not instrument:
         fail("--instrument: give a TOML file, or the code of a shipped instrument")
+    from commands import retests
     from training import plots as drawing
     from training import report
     from training.evaluation import BadForm, short_form
@@ -96,7 +88,7 @@ def evaluate(
         for line in report.lines(evaluation):
             print(line)
         if history:
-            for line in report.retest_lines(retest(found.traits, _retests(found))):
+            for line in report.retest_lines(retest(found.traits, retests.pairs(found))):
                 print(line)
         if plots:
             for path in drawing.save(evaluation, plots):
@@ -105,21 +97,6 @@ def evaluate(
         fail(str(error))
     except OSError as error:
         fail(f"--plots: {error}")
-
-
-def _retests(instrument: Instrument) -> list[Pair]:
-    from training.retests import Pair
-
-    async def fetch(dsns: Dsns) -> list[Pair]:
-        async with connected_as_owner(dsns) as owner:
-            rows = await owner.fetch(QUERIES["retests.first_and_last"].sql, instrument.version, MIN_RETEST_QUALITY)
-        return [Pair(decode(r["first"]), decode(r["last"]), r["first_at"], r["last_at"]) for r in rows]
-
-    def decode(scores: str) -> dict[str, float]:
-        return {trait: score for trait, score in json.loads(scores).items() if isinstance(score, int | float)}
-
-    with databases(load_settings()) as dsns:
-        return asyncio.run(fetch(dsns))
 
 
 def norm(

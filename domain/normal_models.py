@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 
-# Gauss-Hermite quadrature for the weight function exp(-x^2 / 2), 15 nodes (Abramowitz and Stegun 1964, 25.4.46):
-# the positive nodes and their weights, normalised to add up to 1.
+# Gauss-Hermite quadrature with 15 nodes (Abramowitz and Stegun 1964, 25.4.46), for the standard normal density: the
+# nodes from 0 on and their weights, which add up to 1 with those of the negative nodes.
 HERMITE = (
     (0.000000000000000, 0.318259518259518),
     (0.799129068324548, 0.232462293609732),

@@ -534,3 +534,10 @@ def test_commands_on_a_database_that_cannot_be_reached(home: Path) -> None:
         ("token", "--email", "a@b.example"),
     ):
         assert "DATABASE_URL" in complaint(aclue(home, *command, DATABASE_URL=url))
+
+
+def test_a_quiz_is_evaluated_with_the_history_of_a_database(service: Service) -> None:
+    arguments = ("quiz", "evaluate", "--instrument", "aclue-gifts", "--simulate", "1000", "--people", "1", "--history")
+    output = printed(aclue(service.home, *arguments))
+    assert "aclue-gifts 2.0: 1,000 people" in output
+    assert output.splitlines()[-1] == "nobody took this version twice with full quality yet"

@@ -1,4 +1,4 @@
-"""The statistics of the open Big Five responses (19,719 people), which are known from the literature and from others."""
+"""The open Big Five responses of 19,719 people: reliabilities that are known, and norms judged on held-out people."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from typer.testing import CliRunner, Result
 import cli
 from db.instrument_files import FOLDERS
 from db.queries import QUERIES
+from domain import ids
 from tests.conftest import Shop
 from training.simulation import simulate
 
@@ -98,10 +99,10 @@ async def test_retests_are_the_first_and_last_good_quiz_of_people_who_allow_it(
           assessment_trigger, questions_answered, assessment_quality_score, assessment_timestamp)
         values ($1, '{"version": "retest"}', jsonb_build_object('social', $2::int), 'social', 'initial', 25, $3,
           timestamptz '2026-01-01' + $4::interval)"""
-    people = [(await shop.account()).id for _ in range(3)]
-    for person, score, quality, day in [
-        (0, 10, 1.0, 0), (0, 99, 0.1, 10), (0, 20, 1.0, 20), (0, 30, 1.0, 30), (1, 40, 1.0, 0), (2, 50, 1.0, 0), (2, 60, 1.0, 9),
-    ]:  # fmt: skip
+    people = [ids.decode_as("Profile", await (await shop.account()).my_id()) for _ in range(3)]
+    repeated = [(0, 10, 1.0, 0), (0, 99, 0.1, 10), (0, 20, 1.0, 20), (0, 30, 1.0, 30)]
+    once_and_unwilling = [(1, 40, 1.0, 0), (2, 50, 1.0, 0), (2, 60, 1.0, 9)]
+    for person, score, quality, day in repeated + once_and_unwilling:
         await owner.execute(insert, people[person], score, quality, timedelta(days=day))
     await owner.execute(
         "insert into public.consents (user_id, purpose, granted, policy_version) values ($1, 'analytics', false, '1')",

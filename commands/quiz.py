@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from commands.interests import SURVEY, evaluate_interests
 from commands.terminal import connected_as_owner, databases, fail, load_settings, progress
 from db import instrument_files, instruments
 from db.embedded import Dsns
@@ -40,7 +41,7 @@ def _instrument(name: str, *, with_norms: bool) -> Instrument:
 
 
 def evaluate(
-    instrument: Code,
+    instrument: Code = "",
     file: Responses = None,
     simulate: Annotated[int, typer.Option(help="Evaluate this many simulated people instead.", min=0)] = 0,
     short: Annotated[
@@ -50,9 +51,25 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Halves the people; another number gives other halves.", min=0)] = 1,
     people: Annotated[int, typer.Option(help="How many people's adaptive order to try.", min=1, max=10_000)] = 100,
     history: Annotated[bool, typer.Option(help="Also test-retest, from the assessments in the database.")] = False,
+    interests: Annotated[
+        bool,
+        typer.Option("--interests", help="How well traits predict interests instead; FILE is the Young People Survey."),
+    ] = False,
+    evidence: Annotated[
+        Path | None, typer.Option(help="With --interests, save the figures that the mappings rest on in this folder.")
+    ] = None,
 ) -> None:
     """Evaluate an instrument on responses: items, reliability, norms, short forms, adaptive order."""
     _require_training()
+    if evidence and not interests:
+        fail("--evidence: only with --interests")
+    if interests:
+        if file is None or simulate:
+            fail("--interests: give the FILE of the Young People Survey")
+        evaluate_interests(file, _instrument(instrument or SURVEY, with_norms=False), seed, evidence)
+        return
+    if not instrument:
+        fail("--instrument: give a TOML file, or the code of a shipped instrument")
     from commands import retests
     from training import plots as drawing
     from training import report

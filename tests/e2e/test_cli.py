@@ -540,4 +540,4 @@ def test_a_quiz_is_evaluated_with_the_history_of_a_database(service: Service) ->
     arguments = ("quiz", "evaluate", "--instrument", "aclue-gifts", "--simulate", "1000", "--people", "1", "--history")
     output = printed(aclue(service.home, *arguments))
     assert "aclue-gifts 2.0: 1,000 people" in output
-    assert output.splitlines()[-1] == "nobody took this version twice with full quality yet"
+    assert output.splitlines()[-1] == "nobody took this version twice with care yet"

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import typer
 
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, owner_of, progress
-from db import embedded, migrations, programs, rollbacks, secrets
+from db import embedded, instruments, migrations, programs, rollbacks, secrets
 from db.dsn import for_libpq
 from db.embedded import Dsns
 from db.migrations import MigrationError, MigrationPlan
@@ -30,6 +30,7 @@ async def bring_up_to_date(dsns: Dsns, to: str = "") -> MigrationPlan:
             done = await migrations.migrate(owner, to=to, on_applied=lambda name: advance(name))
         if not done.stops_short:
             await migrations.ensure_api_login(owner, dsns.api)
+            await instruments.load_reference(owner)
     return done
 
 

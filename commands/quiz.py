@@ -1,16 +1,20 @@
-"""Evaluates and norms quizzes. Needs the extra `training`."""
+"""Loads, evaluates and norms quizzes. All but loading needs the extra `training`."""
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from commands.terminal import fail, progress
-from db import instrument_files
-from domain.instruments import BadInstrument, Instrument, norms_to_json
+from commands.terminal import connected_as_owner, databases, fail, load_settings, progress
+from db import instrument_files, instruments
+from db.embedded import Dsns
+from db.instruments import MIN_ASSESSMENTS, MIN_QUALITY, Stored
+from db.migrations import MigrationError
+from domain.instruments import BadInstrument, Document, Instrument, TraitNorm, norms_to_json, with_norms
 
 Responses = Annotated[
     Path | None, typer.Argument(help="Comma- or tab-separated answers, gzipped or not, with a column per item code.")
@@ -84,20 +88,31 @@ def evaluate(
 
 def norm(
     instrument: Code,
-    output: Annotated[Path, typer.Option(help="The norms file; beside the instrument it is <name>.norms.json.")],
+    output: Annotated[
+        Path | None, typer.Option(help="The norms file; beside the instrument it is <name>.norms.json.")
+    ] = None,
     file: Responses = None,
     simulate: Annotated[int, typer.Option(help="Simulate this many people instead: provisional norms.", min=0)] = 0,
     seed: Annotated[int, typer.Option(help="Of the simulation.", min=0)] = 1,
 ) -> None:
-    """Estimate an instrument's norms from responses, or from a simulation, and write them to a file."""
+    """Estimate an instrument's norms from a file of responses, from a simulation, or, with neither, from the quizzes
+    taken here. Norms of a file or a simulation go to --output; those of quizzes replace the norms in the database."""
     _require_training()
     from training.norms import TooFewPeople, estimate
     from training.responses import BadResponses, read
     from training.simulation import simulate as simulated
 
-    if (file is None) == (simulate == 0):
-        fail("norm: give either a FILE of responses or --simulate")
     found = _instrument(instrument, with_norms=False)
+    if file is not None and simulate:
+        fail("norm: give either a FILE of responses or --simulate")
+    if file is None and not simulate:
+        if output is not None:
+            fail("norm: --output is of norms from a FILE or --simulate; those of quizzes go to the database")
+        _print_norms(_norm_from_quizzes(found))
+        print("stored in the database; the API scores the next quiz with them")
+        return
+    if output is None:
+        fail("norm: say where to write the norms with --output")
     try:
         if file is None:
             responses, method = simulated(found, simulate, seed), f"simulation of {simulate} people, seed {seed}"
@@ -109,7 +124,66 @@ def norm(
         fail(str(error))
     except OSError as error:
         fail(f"--output: {error}")
+    _print_norms(norms)
+    print(f"saved {output}")
+
+
+def _print_norms(norms: dict[str, TraitNorm]) -> None:
     for trait, of_trait in norms.items():
         short = f", short form {of_trait.short.alpha:.3f}" if of_trait.short else ""
         print(f"{trait:24}{of_trait.n:>8,} people   alpha {of_trait.full.alpha:.3f}{short}")
-    print(f"saved {output}")
+
+
+def _norm_from_quizzes(instrument: Instrument) -> dict[str, TraitNorm]:
+    from training.norms import TooFewPeople
+
+    with databases(load_settings()) as dsns:
+        try:
+            return asyncio.run(_stored_norms(dsns, instrument))
+        except (MigrationError, BadInstrument, TooFewPeople) as error:
+            fail(str(error))
+
+
+async def _stored_norms(dsns: Dsns, instrument: Instrument) -> dict[str, TraitNorm]:
+    """Raises BadInstrument if the version is not in the database or too few people have answered it."""
+    import numpy as np
+
+    from training.norms import estimate
+    from training.responses import Responses as Answers
+
+    async with connected_as_owner(dsns) as owner:
+        if await instruments.read(owner, instrument.code, instrument.version) is None:
+            raise BadInstrument(f"{instrument.code} {instrument.version} is not in the database: aclue quiz load")
+        answers = await instruments.full_assessments(owner, instrument)
+        if len(answers) < MIN_ASSESSMENTS:
+            raise BadInstrument(
+                f"{len(answers)} people who allow it have answered all of {instrument.code} {instrument.version} with"
+                f" a quality of {MIN_QUALITY} or more; norms need {MIN_ASSESSMENTS}"
+            )
+        norms = estimate(instrument, Answers(np.array(answers, dtype=float)), is_provisional=False)
+        await instruments.store_norms(owner, with_norms(instrument, norms), source="assessments")
+    return norms
+
+
+def load(
+    file: Annotated[Path, typer.Argument(help="A TOML file; its norms are in <name>.norms.json beside it.")],
+    activate: Annotated[bool, typer.Option("--activate", help="From now on it is the quiz that people take.")] = False,
+) -> None:
+    """Load an instrument into the database, or update the texts and norms of a version that is there."""
+    try:
+        document = instrument_files.load(file)
+    except BadInstrument as error:
+        fail(str(error))
+    with databases(load_settings()) as dsns:
+        try:
+            stored = asyncio.run(_load(dsns, document, activate))
+        except (MigrationError, BadInstrument) as error:
+            fail(str(error))
+    name = f"{document.instrument.code} {document.instrument.version}"
+    print(f"{name} {'is new' if stored.is_new else 'was there'}: {len(document.instrument.items)} questions")
+    print("people take it now" if stored.is_current else "people do not take it: --activate")
+
+
+async def _load(dsns: Dsns, document: Document, activate: bool) -> Stored:
+    async with connected_as_owner(dsns) as owner:
+        return await instruments.store(owner, document, activate=activate)

@@ -38,6 +38,7 @@ READ_BY_PERSON: Mapping[str, Personal] = {
     "public.session_analytics": Personal(),
     "public.personality_profiles": Personal(),
     "public.personality_assessment_history": Personal(),
+    "public.quiz_drafts": Personal(),
     "public.swipes": Personal(),
     "public.product_signals": Personal(),
     "public.product_views": Personal(),

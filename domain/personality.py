@@ -268,6 +268,16 @@ def combine(measurements: Sequence[Measurement]) -> Combined:
     return Combined(scores, primary, secondary, round(signal / (1 + signal), 4))
 
 
+def share_of_newest(measurements: Sequence[Measurement]) -> float:
+    """The weight of the newest measurement in their combination, 0..1: the mean over its traits."""
+    newest = max(measurements, key=lambda measurement: measurement.at)
+    shares = []
+    for trait, score in newest.scores.items():
+        total = sum(1 / _inflated(m, newest.at, m.scores[trait].variance) for m in measurements if trait in m.scores)
+        shares.append(1 / _inflated(newest, newest.at, score.variance) / total)
+    return round(sum(shares) / len(shares), 4) if shares else 0.0
+
+
 def trend(measurements: Sequence[Measurement]) -> dict[str, Change]:
     """How each trait has changed: the weighted least-squares line through its measurements, from the first to the
     newest. Empty unless they were taken at different times."""

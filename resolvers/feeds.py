@@ -16,7 +16,7 @@ import msgspec
 from db.queries import QUERIES, Fragment, all_of
 from db.session import Session
 from domain.errors import BadUserInput, Invalid, Stale
-from domain.personality import TRAITS
+from domain.personality import BALANCED, TRAITS
 from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
 from resolvers import products
@@ -227,6 +227,8 @@ def _plain(wanted: Any) -> Any:
 
 async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *, size: int, after: str | None) -> Feed:
     """Gifts for somebody else: the same for every caller. Raises Invalid for an age, price or text that cannot be."""
+    if BALANCED in wishes.traits:
+        raise Invalid("BALANCED is no trait to look for: leave out `traits`.", ("input", "traits"))
     if wishes.age is not None and not 0 <= wishes.age <= 130:
         raise Invalid("An age is from 0 to 130.", ("input", "age"))
     start = await _start(session, services, "gift_finder", NOBODY, _plain(wishes), size, after)

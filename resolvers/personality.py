@@ -1,34 +1,32 @@
-"""The personality quiz and its results."""
+"""Takes quizzes, and combines them into a personality."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
 from db.session import Session
-from domain import quiz_scores as personality
-from domain.errors import Unavailable
-from domain.quiz_scores import Question, Quiz
+from domain import personality, quiz_notes
+from domain.errors import Unauthenticated
+from domain.instruments import Instrument
+from domain.personality import MIN_VARIANCE, PRIOR_VARIANCE, Measurement, Result, Score
+from resolvers import quiz
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
 
 
-async def current_quiz(session: Session, locale: str) -> Quiz:
-    """The current version in this locale, or in English without a translation."""
-    rows = await session.fetch("personality.current_quiz", locale=locale[:35].replace("\0", ""))
-    if not rows:
-        raise Unavailable("There is no quiz now.")
-    version, spoken = rows[0]["version"], rows[0]["locale"]
-    options = await session.fetch("personality.quiz_options", version=version, locale=spoken)
-    return Quiz(
-        version=version,
-        locale=spoken,
-        min_answers=rows[0]["min_answers"],
-        questions=[Question(r["code"], r["trait"], r["is_reversed"], r["text"]) for r in rows],
-        options=[(r["value"], r["text"]) for r in options],
-    )
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """`note` gives what to tell the person in a locale, if anything."""
+
+    assessment: UUID
+    note: Callable[[str], str | None]
 
 
 async def submit(
@@ -39,44 +37,146 @@ async def submit(
     seconds: int | None,
     trigger: str,
     idempotency_key: str | None,
-) -> UUID:
-    """Scores and stores an assessment; the new assessment's id. Raises Stale, Invalid or IdempotencyKeyReused."""
-    require_subject(session)
-    quiz = await current_quiz(session, "en")
-    given = personality.check(quiz, version, answers, seconds)
-    request = [version, sorted(given.items()), seconds, trigger]
-    return await once(
-        session, "submitQuiz", idempotency_key, request, lambda: _store(session, quiz, given, seconds, trigger)
-    )
-
-
-async def _store(session: Session, quiz: Quiz, given: dict[str, int], seconds: int | None, trigger: str) -> UUID:
-    result = personality.score(quiz, given, seconds)
-    scores = msgspec.json.encode(result.scores).decode()
-    data = msgspec.json.encode({"version": quiz.version, "answers": result.answers}).decode()
+) -> Submitted:
+    """Scores and stores a quiz; quizzes of a person are taken one after the other. Raises Stale, Invalid, Unavailable
+    or IdempotencyKeyReused."""
+    user = require_subject(session)
     async with session.as_service():
-        await session.fetch(
-            "personality.store_profile",
+        begun = await session.fetchrow("personality.begin", user_id=user)
+    if begun is None:
+        raise Unauthenticated("The person of this token no longer exists.")
+    found = await quiz.loaded(session, begun)
+    given = personality.check(found.instrument, version, answers, seconds)
+    request = [version, sorted(given.items()), seconds, trigger]
+    notes = []
+
+    async def store() -> UUID:
+        assessment, note = await _store(session, user, found.instrument, given, seconds, trigger)
+        notes.append(note)
+        return assessment
+
+    assessment = await once(session, "submitQuiz", idempotency_key, request, store)
+    return Submitted(assessment, notes[0] if notes else await _noted(session, user, assessment))
+
+
+async def _store(
+    session: Session, user: UUID, instrument: Instrument, given: dict[str, int], seconds: int | None, trigger: str
+) -> tuple[UUID, Callable[[str], str | None]]:
+    async with session.as_service():
+        standing = await session.fetchrow("personality.standing", user_id=user)
+        assert standing is not None
+        earlier = _measurements(standing["measurements"])
+        result = personality.score(instrument, given, seconds)
+        at: datetime = standing["at"]
+        new = Measurement(at, result.scores, result.quality.value, result.confidence)
+        combined = personality.combine([*earlier, new])
+        share = personality.share_of_newest([*earlier, new])
+        parts = {name: part for name, part in asdict(result.quality).items() if name != "value"}
+        data = {"instrument": instrument.code, "version": instrument.version, "answers": result.answers}
+        row = await session.fetchrow(
+            "personality.store",
+            at=at,
+            data=_json(data),
+            **_scores(result.scores),
             primary_type=result.primary,
             secondary_types=list(result.secondary),
-            scores=scores,
-            confidence=result.confidence,
-            responses=data,
-            questions_answered=len(given),
-            version=quiz.version,
-        )
-        assessment: UUID = await session.fetchval(
-            "personality.store_assessment",
-            user_id=session.claims.subject,
-            data=data,
-            scores=scores,
-            primary_type=result.primary,
-            trigger=trigger,
+            trigger="periodic" if trigger == "initial" and earlier else trigger,
             confidence=result.confidence,
             questions_answered=len(given),
             seconds=seconds,
-            quality=result.quality,
+            quality=result.quality.value,
+            quality_parts=_json(parts),
+            is_provisional=instrument.is_provisional,
+            swipes=standing["swipes"],
+            purchases=standing["purchases"],
+            consistency=_consistency(result, msgspec.json.decode(standing["swiped"])),
+            **{f"combined_{name}": value for name, value in _scores(combined.scores).items()},
+            combined_primary=combined.primary,
+            combined_secondary=list(combined.secondary),
+            combined_confidence=combined.confidence,
+            share=share,
+            trend=_trend([*earlier, new]),
+            feature_vector=_json(personality.feature_vector(combined.scores)),
+            segment=personality.segment(combined.scores),
+            version=instrument.version,
         )
-    await session.fetch("personality.mark_due")
-    session.note_change("preferences", str(session.claims.subject))
-    return assessment
+        assert row is not None
+    session.note_change("preferences", str(user))
+    return row["id"], _note(result.quality.value, parts, share)
+
+
+async def recombine(session: Session, user: UUID) -> None:
+    """Combines all quizzes of somebody whose profile is one of several that were merged; nothing without a quiz. The
+    session is service_role's."""
+    standing = await session.fetchrow("personality.standing", user_id=user)
+    measurements = _measurements(standing["measurements"]) if standing else []
+    if not measurements:
+        return
+    combined = personality.combine(measurements)
+    await session.fetch(
+        "personality.recombine",
+        user_id=user,
+        **_scores(combined.scores),
+        primary_type=combined.primary,
+        secondary_types=list(combined.secondary),
+        confidence=combined.confidence,
+        trend=_trend(measurements),
+        feature_vector=_json(personality.feature_vector(combined.scores)),
+        segment=personality.segment(combined.scores),
+    )
+
+
+async def _noted(session: Session, user: UUID, assessment: UUID) -> Callable[[str], str | None]:
+    row = await session.fetchrow("personality.noted", user_id=user, assessment=assessment)
+    if row is None:  # the key outlived what it stands for
+        return lambda locale: None
+    return _note(row["quality"], msgspec.json.decode(row["quality_parts"] or "{}"), row["share"])
+
+
+def _note(quality: float, parts: Mapping[str, float], share: float) -> Callable[[str], str | None]:
+    return lambda locale: quiz_notes.note(quality, parts, share, locale)
+
+
+def _measurements(jsonb: str) -> list[Measurement]:
+    """The quizzes of a history, as personality.standing gives them. Version 1.0 had no errors: a variance of
+    100 / confidence stands for them."""
+    found = []
+    for row in msgspec.json.decode(jsonb):
+        confidence = 0.5 if row["confidence"] is None else row["confidence"]
+        presumed = min(PRIOR_VARIANCE, 100 / max(confidence, 0.01))
+        scores = {}
+        for trait, percentile in (row["scores"] or {}).items():
+            if percentile is None:
+                continue
+            variance = (row["variances"] or {}).get(trait)
+            variance = presumed if variance is None else variance
+            error = (row["errors"] or {}).get(trait)
+            error = math.sqrt(variance) if error is None else error
+            scores[trait] = Score(percentile, error, max(MIN_VARIANCE, variance))
+        if scores:
+            quality = 1.0 if row["quality"] is None else row["quality"]
+            found.append(Measurement(datetime.fromtimestamp(row["at"], UTC), scores, quality, confidence))
+    return found
+
+
+def _consistency(result: Result, swiped: Mapping[str, float]) -> float | None:
+    """How well the swipes agree with a quiz, 0..1; None without swipes."""
+    differences = [abs(result.scores[trait].percentile - swiped[trait]) for trait in swiped if trait in result.scores]
+    return round(1 - sum(differences) / len(differences) / 100, 4) if differences else None
+
+
+def _scores(scores: Mapping[str, Score]) -> dict[str, str]:
+    return {
+        "scores": _json({trait: score.percentile for trait, score in scores.items()}),
+        "errors": _json({trait: score.standard_error for trait, score in scores.items()}),
+        "variances": _json({trait: score.variance for trait, score in scores.items()}),
+    }
+
+
+def _trend(measurements: Sequence[Measurement]) -> str | None:
+    changes = personality.trend(measurements)
+    return _json({trait: asdict(change) for trait, change in changes.items()}) if changes else None
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from schema.affiliate_clicks import AffiliateClick
     from schema.gift_links import GiftLink
     from schema.personality import PersonalityProfile
+    from schema.quiz_drafts import QuizProgress
     from schema.second_factors import SecondFactor
     from schema.sessions import Session
     from schema.swipes import Swipe
@@ -65,6 +66,10 @@ class Profile(RowNode):
     )
     personality: Annotated[PersonalityProfile, strawberry.lazy("schema.personality")] | None = to_one(
         "What the quiz and the swipes say; null before there was enough of either.", "id", by="user_id"
+    )
+
+    quiz_progress: Annotated[QuizProgress, strawberry.lazy("schema.quiz_drafts")] | None = to_one(
+        "The quiz that they are answering, wherever they began it; null without saved answers.", "id", by="user_id"
     )
 
     @strawberry.field(description="Their swipes that were not undone, newest first.")

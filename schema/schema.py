@@ -26,11 +26,13 @@ from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
 from schema.node import NODES, Node, RowNode, load
 from schema.one_time_tokens import OneTimeTokenMutation
-from schema.personality import PersonalityMutation, PersonalityQuery
+from schema.personality import PersonalityMutation
 from schema.privacy import PrivacyMutation
 from schema.product_views import ProductViewMutation
 from schema.products import ProductMutation, ProductQuery
 from schema.profiles import ProfileMutation, ProfileQuery
+from schema.quiz import QuizQuery
+from schema.quiz_drafts import QuizDraftMutation
 from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
 from schema.retailers import RetailerQuery
 from schema.roles import RoleMutation
@@ -88,7 +90,7 @@ class Query(
     BrandQuery,
     RetailerQuery,
     ProfileQuery,
-    PersonalityQuery,
+    QuizQuery,
     RecommendationQuery,
     AnalyticsEventQuery,
     AuditLogQuery,
@@ -115,6 +117,7 @@ class Mutation(
     RoleMutation,
     ProfileMutation,
     PersonalityMutation,
+    QuizDraftMutation,
     SwipeMutation,
     RecommendationMutation,
     AffiliateClickMutation,

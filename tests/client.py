@@ -7,6 +7,9 @@ from typing import Any
 
 import httpx
 
+from db import instrument_files
+from db.instruments import SHIPPED
+
 START = """
 mutation { startSession(input: {landingPage: "/tests"}) { accessToken refreshToken sessionId userErrors { message } } }
 """
@@ -46,12 +49,14 @@ QUIZ = "{ quiz { version locale questions { id text options { value label } } } 
 SUBMIT = """
 mutation ($input: SubmitQuizInput!) {
   submitQuiz(input: $input) {
-    personality { id primaryType secondaryTypes confidence scores { trait score } questionsAnswered }
+    personality { id primaryType secondaryTypes confidence scores { trait percentile } questionsAnswered }
     assessment { id quality questionsAnswered trigger }
+    note
     userErrors { code message field }
   }
 }
 """
+QUIZ_ITEMS = instrument_files.load(SHIPPED).instrument.items
 
 
 class Client:
@@ -125,12 +130,11 @@ class Client:
         return found
 
     async def take_quiz(self, high: set[str], **more: Any) -> dict[str, Any]:
-        """Answers the whole quiz so that the traits of these prefixes (adv, int, pra, cre, soc) score 100, others 0.
-        In version 1.0 the second and the fourth question of each trait are reversed."""
-        quiz = (await self.ask(QUIZ))["quiz"]
-        answers = []
-        for question in quiz["questions"]:
-            trait, number = question["id"].split("-")
-            agrees = (trait in high) != (number in {"2", "4"})
-            answers.append({"questionId": question["id"], "value": 5 if agrees else 1})
-        return await self.do(SUBMIT, input={"version": quiz["version"], "answers": answers, **more})
+        """Answers the whole quiz so that the traits of these prefixes (adv, int, pra, cre, soc) score highest, others
+        lowest."""
+        version = (await self.ask(QUIZ))["quiz"]["version"]
+        answers = [
+            {"questionId": item.code, "value": 5 if (item.trait[:3] in high) != item.is_reversed else 1}
+            for item in QUIZ_ITEMS
+        ]
+        return await self.do(SUBMIT, input={"version": version, "answers": answers, **more})

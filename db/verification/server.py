@@ -138,6 +138,12 @@ CHECKS = (
         query("verify_reference.unworded_quiz", role=ANONYMOUS),
     ),
     Check(
+        "reference.quiz_norms",
+        "the quiz has norms, without which it is not served",
+        "aclue quiz load FILE, with the norms beside it",
+        query("verify_reference.unnormed_quiz", role=ANONYMOUS),
+    ),
+    Check(
         "reference.mappings",
         "every personality is mapped to gifts",
         _CATALOGUE,

@@ -277,6 +277,13 @@ begin
         'refresh_token_hash,branch_token_hashes,rotated_token_hashes,user_agent,networks', 'last_used_at,rotated_at', ''),
       ('public.consents', 'insert or update or delete', 'true', 'user_id', '', '', 'purpose'),
       ('public.privacy_requests', 'insert or update or delete', 'true', 'user_id', '', '', 'kind'),
+      ('public.personality_assessment_history', 'insert or update or delete', by_the_api, 'user_id',
+        'assessment_data,personality_scores,standard_errors,variances,primary_type,secondary_types,quality_parts,'
+        'behavioral_consistency,combined_scores,combined_errors,combined_variances', '', ''),
+      ('public.quiz_drafts', 'insert or delete', by_the_api, 'user_id', 'answers,answered_at', 'updated_at', ''),
+      ('public.quiz_versions', 'insert or update or delete', 'true', null, '', 'revision', ''),
+      ('private.quiz_norms', 'insert', $q$new.source = 'assessments'$q$, null,
+        'percentiles,errors,item_means,item_covariance', '', ''),
       ('public.erasure_tombstones', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.affiliate_networks', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.commission_rules', 'insert or update or delete', 'true', null, '', 'updated_at', ''),

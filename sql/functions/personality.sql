@@ -11,6 +11,15 @@ return case when jsonb_typeof(p_object -> p_key) = 'number'
 comment on function private.number_of(jsonb, text, numeric, numeric) is
   'A member of an object within these bounds; null where it is no number or there is none.';
 
+create or replace function private.trait_numbers(p_object jsonb, p_low numeric, p_high numeric) returns jsonb
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+return (
+  select jsonb_object_agg(t, private.number_of(p_object, t, p_low, p_high))
+  from unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) t);
+comment on function private.trait_numbers(jsonb, numeric, numeric) is
+  'An object with the five traits alone, each within these bounds, or null where it is no number.';
+
 create or replace function private.category_alignments(p_category uuid) returns jsonb
 language plpgsql stable
 set search_path = pg_catalog, pg_temp
@@ -92,6 +101,8 @@ comment on function public.calculate_personality_product_match(jsonb, jsonb, jso
   'and, where given, {"alignment_score": 0..1}, the person''s liking of the category, which then makes a fifth of the '
   'result. Numbers beyond their bounds count as the bound; what is unknown or no number is not looked at.';
 
+revoke all on function private.trait_numbers(jsonb, numeric, numeric) from public, anon, authenticated;
+grant execute on function private.trait_numbers(jsonb, numeric, numeric) to service_role;
 revoke all on function private.number_of(jsonb, text, numeric, numeric), private.category_alignments(uuid),
   private.trait_features(jsonb, jsonb), public.calculate_personality_product_match(jsonb, jsonb, jsonb) from public;
 grant execute on function private.number_of(jsonb, text, numeric, numeric), private.category_alignments(uuid),

@@ -123,6 +123,7 @@ begin
         union all select from public.occasions t where t.user_id = p.id and t.id >= since
         union all select from public.personality_assessment_history t where t.user_id = p.id and t.id >= since
         union all select from public.product_views t where t.user_id = p.id and t.id >= since
+        union all select from public.quiz_drafts t where t.user_id = p.id and t.updated_at >= cutoff
         union all select from public.recipients t where t.user_id = p.id and t.id >= since
         union all select from public.recommendation_feedback t where t.user_id = p.id and t.id >= since)
     limit p_most

@@ -72,6 +72,24 @@ begin
   where r.user_id in (p_session, account) and r.personality_profile_id <> winner;
   delete from public.personality_profiles p where p.user_id in (p_session, account) and p.id <> winner;
 
+  -- Saved answers of one version: of each question the later one. Of two versions: those that were saved last.
+  update public.quiz_drafts a set
+    answers = a.answers || l.answers, answered_at = a.answered_at || l.answered_at,
+    updated_at = greatest(a.updated_at, s.updated_at)
+  from public.quiz_drafts s
+  cross join lateral (
+    select coalesce(pg_catalog.jsonb_object_agg(k.code, s.answers -> k.code), '{}') as answers,
+      coalesce(pg_catalog.jsonb_object_agg(k.code, s.answered_at -> k.code), '{}') as answered_at
+    from pg_catalog.jsonb_object_keys(s.answers) k (code)
+    join public.quiz_drafts o on o.user_id = account
+    where not o.answers ? k.code or (s.answered_at -> k.code) > (o.answered_at -> k.code)
+  ) l
+  where a.user_id = account and s.user_id = p_session and (a.instrument, a.version) = (s.instrument, s.version);
+  delete from public.quiz_drafts d using public.quiz_drafts o
+  where d.user_id in (p_session, account) and o.user_id in (p_session, account) and d.user_id <> o.user_id
+    and case when (d.instrument, d.version) = (o.instrument, o.version) then d.user_id = p_session
+      else (d.updated_at, d.user_id) < (o.updated_at, o.user_id) end;
+
   delete from public.user_preferences t where t.user_id = p_session;
   delete from private.personality_due t where t.user_id = p_session;
   delete from public.idempotency_keys s using public.idempotency_keys a

@@ -53,3 +53,9 @@ alter table private.api_log_ins enable row level security;
 revoke all on table private.api_log_ins from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.api_log_ins;
 create policy nobody on private.api_log_ins for all to service_role using (false) with check (false);
+
+-- Norms of few people could be compared with those of one person fewer: only scoring reads them (private.norms_of()).
+alter table private.quiz_norms enable row level security;
+revoke all on table private.quiz_norms from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.quiz_norms;
+create policy nobody on private.quiz_norms for all to service_role using (false) with check (false);

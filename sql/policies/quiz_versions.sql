@@ -1,4 +1,4 @@
--- Public; changes come by migration.
+-- Public; changes come with an instrument (db/instruments.py).
 alter table public.quiz_versions enable row level security;
 revoke all on table public.quiz_versions from public, anon, authenticated, service_role;
 

@@ -42,7 +42,8 @@ with parameters as (
 leanings as (
   select trait, private.number_of(personality_scores, trait, 0, 100) - 50 as lean
   from (
-    select personality_scores from public.personality_assessment_history
+    select coalesce(combined_scores, personality_scores) as personality_scores
+    from public.personality_assessment_history
     where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
     order by assessment_timestamp desc, id desc limit 1) latest
   cross join unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) trait
@@ -86,17 +87,20 @@ with parameters as (
     (parameters ->> 'prior_weight')::double precision as prior
   from public.recommendation_models where version = :model::int
 ),
--- (score - 50) / 50 per trait; zero for somebody of whom there is no assessment. Only a quiz adds to the evidence: what
--- the swipes say of the personality is counted with the signals already.
+-- (percentile - 50) / 50 per trait, less where the confidence is below .5; zero for somebody of whom there is no
+-- assessment. Only a quiz adds to the evidence: what the swipes say of the personality is counted with the signals
+-- already.
 person as materialized (
   select coalesce(bool_or(method <> 'behavior'), false) as has_personality,
-    coalesce(max(private.number_of(s, 'adventurous', 0, 100) - 50), 0) / 50 as adventurous,
-    coalesce(max(private.number_of(s, 'intellectual', 0, 100) - 50), 0) / 50 as intellectual,
-    coalesce(max(private.number_of(s, 'practical', 0, 100) - 50), 0) / 50 as practical,
-    coalesce(max(private.number_of(s, 'creative', 0, 100) - 50), 0) / 50 as creative,
-    coalesce(max(private.number_of(s, 'social', 0, 100) - 50), 0) / 50 as social
+    coalesce(max((private.number_of(s, 'adventurous', 0, 100) - 50) / 50 * trust), 0) as adventurous,
+    coalesce(max((private.number_of(s, 'intellectual', 0, 100) - 50) / 50 * trust), 0) as intellectual,
+    coalesce(max((private.number_of(s, 'practical', 0, 100) - 50) / 50 * trust), 0) as practical,
+    coalesce(max((private.number_of(s, 'creative', 0, 100) - 50) / 50 * trust), 0) as creative,
+    coalesce(max((private.number_of(s, 'social', 0, 100) - 50) / 50 * trust), 0) as social
   from (
-    select personality_scores as s, assessment_method as method from public.personality_assessment_history
+    select coalesce(combined_scores, personality_scores) as s, assessment_method as method,
+      least(1, coalesce(combined_confidence, confidence_level, 0.5) / 0.5) as trust
+    from public.personality_assessment_history
     where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
     order by assessment_timestamp desc, id desc limit 1) latest
 ),

@@ -17,15 +17,18 @@ select 'there is none' where not exists (select from public.affiliate_networks);
 select 'no version is current' as fault where not exists (select from public.quiz_versions where is_current);
 
 -- name: thin_quiz()
-select format('version %s has %s questions on being %s, two are needed', v.version, count(q.code), t.trait) as fault
+select format('version %s has %s questions on being %s, %s are needed', v.version, count(q.code), wanted.trait,
+  greatest(1, coalesce(max(t.min_answers), 1))) as fault
 from public.quiz_versions v
-cross join unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) t (trait)
-left join public.quiz_questions q on q.version = v.version and q.trait = t.trait
+cross join unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) wanted (trait)
+left join public.quiz_traits t on (t.instrument, t.version, t.trait) = (v.instrument, v.version, wanted.trait)
+left join public.quiz_questions q on (q.instrument, q.version, q.trait) = (v.instrument, v.version, wanted.trait)
 where v.is_current
-group by v.version, t.trait having count(q.code) < 2
+group by v.version, wanted.trait having count(q.code) < greatest(1, coalesce(max(t.min_answers), 1))
 union all
 select format('version %s asks for %s answers to %s questions', v.version, v.min_answers, count(q.code))
-from public.quiz_versions v left join public.quiz_questions q on q.version = v.version
+from public.quiz_versions v
+left join public.quiz_questions q on (q.instrument, q.version) = (v.instrument, v.version)
 where v.is_current
 group by v.version, v.min_answers having count(q.code) < v.min_answers;
 
@@ -33,12 +36,21 @@ group by v.version, v.min_answers having count(q.code) < v.min_answers;
 select format('%s of version %s has no English text', wanted.code, v.version) as fault
 from public.quiz_versions v
 cross join lateral (
-  select code from public.quiz_questions where version = v.version
+  select code from public.quiz_questions q where (q.instrument, q.version) = (v.instrument, v.version)
   union all
-  select 'answer-' || value from generate_series(1, 5) value
+  select 'answer-' || value from generate_series(v.lowest, v.highest) value
 ) wanted
-left join public.quiz_texts t on t.version = v.version and t.locale = 'en' and t.code = wanted.code
+left join public.quiz_texts t
+  on (t.instrument, t.version, t.locale, t.code) = (v.instrument, v.version, 'en', wanted.code)
 where v.is_current and t.code is null;
+
+-- name: unnormed_quiz()
+select format('version %s has no norms of being %s', v.version, t.trait) as fault
+from public.quiz_versions v
+join public.quiz_traits t on (t.instrument, t.version) = (v.instrument, v.version)
+where v.is_current and not exists (
+  select from jsonb_array_elements(private.norms_of(v.instrument, v.version)) norm
+  where norm ->> 'trait' = t.trait and norm ->> 'form' = 'full');
 
 -- name: missing_mappings()
 select trait || ' has no mapping to gifts' as fault

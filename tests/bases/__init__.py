@@ -17,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from db import embedded, migrations, programs, secrets
+from db import embedded, instruments, migrations, programs, secrets
 from db.embedded import Dsns, EmbeddedServer
 from db.programs import Programs
 from tests.bases.clusters import Cluster
@@ -92,6 +92,7 @@ async def make_templates(base: Base) -> None:
     await superuser.close()
     owner = await asyncpg.connect(to_database(base.dsns.owner, TEMPLATE))
     await migrations.migrate(owner)
+    await instruments.load_reference(owner)
     await migrations.ensure_api_login(owner, base.dsns.api)
     await owner.close()
     superuser = await asyncpg.connect(to_database(base.dsns.superuser, "postgres"))

@@ -146,6 +146,8 @@ async def _live_much(anna: Client) -> None:
     feed = (await anna.feed(first=9))["nodes"]
     await anna.take_quiz({"adv", "cre"})
     await anna.take_quiz({"adv", "soc"}, completionTimeSeconds=77, trigger="PERIODIC")
+    await anna.take_quiz({"soc"}, completionTimeSeconds=5)
+    await _save_answers(anna)
     products = await anna.products(first=100)
     for number, product in enumerate(products[:SEEN_FIRST] + [p for p in products if p["name"].startswith("Gone")]):
         context = {"odd": ODD, "list": [1, 2.5, None]} if number % 3 == 0 else None
@@ -190,7 +192,13 @@ async def _withdraw(person: Client) -> None:
     for product in (await person.products(first=20))[5:9]:
         await person.swipe(product["id"], "RIGHT")
     await person.take_quiz({"int"})
+    await _save_answers(person)
     await _consent(person, "PERSONALISATION", False)
+
+
+async def _save_answers(person: Client) -> None:
+    save = "mutation ($input: SaveQuizAnswersInput!) { saveQuizAnswers(input: $input) { userErrors { message } } }"
+    await person.do(save, input={"version": "2.0", "answers": [{"questionId": "adv-1", "value": 2}]})
 
 
 async def _consent(person: Client, purpose: str, granted: bool) -> None:

@@ -18,6 +18,7 @@ WEIGHTS = {
     "undoSwipe": 2,
     "updateProfile": 3,
     "submitQuiz": 1,
+    "saveQuizAnswers": 1,
     "createAffiliateClick": 3,
     "createGiftLink": 3,
     "revokeGiftLink": 2,

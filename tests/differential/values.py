@@ -228,7 +228,7 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "age": (5, 17, 30, 70, 0),
     "component": ("pool", "graphql", "housekeeping", "none"),
     "tableName": ("public.products", "public.consents", "public.none"),
-    "version": ("1.0", "1.0", "0.9"),
+    "version": ("2.0", "2.0", "1.0"),
     "value": (1, 2, 3, 4, 5),
     "policyVersion": ("2026-02",),
     "displayName": ("Someone", "Ünï 🎁", "x" * 100, "x" * 101),

@@ -35,6 +35,10 @@ ENDLESS = ["'infinity'", "'-infinity'"]
 MALFORMED = [
     *(("personality_profiles", "personality_scores", value) for value in NOT_SCORES),
     *(("personality_assessment_history", "personality_scores", value) for value in NOT_SCORES),
+    *(("personality_profiles", "standard_errors", value) for value in NOT_SCORES),
+    *(("personality_profiles", "trend", value) for value in [*NOT_SCORES, """'{"creative": {"change": "x"}}'"""]),
+    *(("personality_assessment_history", "combined_scores", value) for value in NOT_SCORES),
+    *(("personality_assessment_history", "quality_parts", value) for value in NOT_SCORES),
     *(("user_preferences", "category_preferences", value) for value in NOT_AFFINITIES),
     *(("user_preferences", "style_preferences", value) for value in NOT_AFFINITIES),
     *(("user_preferences", "price_currency", value) for value in ("null", "'GBP'")),

@@ -199,11 +199,12 @@ async def test_one_swipe_sent_under_both_tokens_is_one(shop: Shop) -> None:
     assert found["preferences"]["totalSwipes"] == 3
 
 
-async def test_the_quiz_taken_last_counts_and_the_other_is_history(shop: Shop) -> None:
+async def test_the_quizzes_of_both_count_together(shop: Shop) -> None:
+    combined = []
     for newer in ("session", "account"):
         session, account = await shop.anonymous(), await shop.account()
         older, later = (account, session) if newer == "session" else (session, account)
-        await older.take_quiz({"cre"})
+        await older.take_quiz({"cre", "adv"})
         await later.take_quiz({"adv"})
         feed = await session.feed(first=2)
         for node in feed["nodes"]:
@@ -213,6 +214,14 @@ async def test_the_quiz_taken_last_counts_and_the_other_is_history(shop: Shop) -
 
         found = await mine(account)
         assert found["personality"] == {"primaryType": "ADVENTUROUS", "history": {"totalCount": 2}}
+        query = (
+            "{ me { personality { scores { percentile } history(first: 1) { nodes { combined { percentile } } } } } }"
+        )
+        both = (await account.ask(query))["me"]["personality"]
+        assert both["history"]["nodes"][0]["combined"] == both["scores"], "which the feed reads"
+        combined.append([score["percentile"] for score in both["scores"]])
+    assert combined[0] == pytest.approx(combined[1], abs=0.1)
+    assert 30 < combined[0][3] < 70 < combined[0][0]
     assert await shop.owner.fetchval("select count(*) from public.personality_recommendations") == 4
 
 

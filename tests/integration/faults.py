@@ -81,6 +81,9 @@ FAULTS = {
         "has 1 questions on being social",
     ),
     "reference.quiz_texts": Fault("delete from public.quiz_texts where code = 'answer-3'", "answer-3 of version"),
+    "reference.quiz_norms": Fault(
+        "delete from private.quiz_norms where trait = 'social'", "has no norms of being social"
+    ),
     "reference.mappings": Fault(
         "delete from public.personality_gift_mappings where personality_type = 'creative'", "creative has no mapping"
     ),

@@ -84,7 +84,8 @@ async def test_the_direction_decides(shop: Shop) -> None:
             await client.swipe((await client.product(f"Painting {number}"))["id"], way)
         await run(shop)
         found[way] = (await personality(client))["scores"]
-    assert 0 == found["LEFT"]["CREATIVE"] < found["RIGHT"]["CREATIVE"] < found["UP"]["CREATIVE"]
+    assert found["LEFT"]["CREATIVE"] < 1
+    assert found["LEFT"]["CREATIVE"] < found["RIGHT"]["CREATIVE"] < found["UP"]["CREATIVE"]
 
 
 async def test_scores_stay_between_0_and_100_and_nothing_else_is_added(shop: Shop) -> None:
@@ -119,8 +120,8 @@ async def test_a_personality_of_nonsense_stops_nobody_elses(shop: Shop, social: 
         await swipe_all(client, ["Painting"], "UP")
     mine = ids.decode_as("Profile", await nonsense.my_id())
     await shop.owner.execute(
-        "update public.personality_assessment_history set personality_scores = $2, confidence_level = null"
-        " where user_id = $1",
+        "update public.personality_assessment_history set combined_scores = $2, combined_confidence = null,"
+        " combined_variances = $2 where user_id = $1",
         mine,
         f'{{"adventurous": "NaN", "creative": null, "social": {social}, "practical": []}}',
     )
@@ -150,7 +151,7 @@ async def test_the_quiz_outweighs_the_swipes_and_more_swipes_weigh_more(shop: Sh
             await swipe_all(client, kinds[1:], "LEFT")  # avoided by the adventurous: disliking it says so again
         await run(shop)
         scores.append((await personality(client))["scores"]["ADVENTUROUS"])
-    assert scores[0] == 0 < scores[1] < scores[2] < 40
+    assert scores[0] < 1 < scores[1] < scores[2] < 40
 
 
 async def test_running_twice_changes_nothing(shop: Shop) -> None:
@@ -250,16 +251,78 @@ async def test_a_feed_that_is_being_read_stays_while_the_personality_moves(shop:
     assert [(n["product"]["id"], n["score"]) for n in (await client.feed(first=100))["nodes"]] != whole
 
 
-async def test_a_new_quiz_counts_and_its_answers_are_kept(shop: Shop) -> None:
+async def test_a_second_quiz_counts_with_the_first_and_behaviour_moves_both(shop: Shop) -> None:
     client = await shop.anonymous()
-    await client.take_quiz({"adv"})
+    await client.take_quiz({"adv", "cre"})
     await swipe_all(client, ["Painting"], "UP")
     await run(shop)
-    await client.take_quiz({"soc"})
-    assert (await personality(client))["assessmentMethod"] == "QUIZ"
+    await client.take_quiz({"adv"})
+    both = await personality(client)
+    assert both["assessmentMethod"] == "QUIZ"
+    assert 20 < both["scores"]["CREATIVE"] < 80
     await run(shop)
     found = await personality(client)
-    assert (found["primaryType"], found["assessmentMethod"], found["questionsAnswered"]) == ("SOCIAL", "HYBRID", 20)
+    assert (found["primaryType"], found["assessmentMethod"], found["questionsAnswered"]) == (
+        "ADVENTUROUS",
+        "HYBRID",
+        25,
+    )
+    assert found["scores"]["CREATIVE"] > both["scores"]["CREATIVE"]
+
+
+async def test_likes_for_somebody_else_say_nothing_of_the_giver(shop: Shop) -> None:
+    """The swipes carry the signed ids of the gift finder's recommendations."""
+    gifts = (
+        "query ($traits: [Trait!]) { giftFinder(input: {traits: $traits}, first: 50) { nodes { id product { id } } } }"
+    )
+    giver, fan = await shop.anonymous(), await shop.anonymous()
+    for client in (giver, fan):
+        await client.take_quiz({"adv"})
+        nodes = (await client.ask(gifts, traits=["CREATIVE"]))["giftFinder"]["nodes"]
+        for node in nodes:
+            more = {"recommendationId": node["id"]} if client is giver else {}
+            await client.swipe(node["product"]["id"], "UP", **more)
+    said = (await personality(giver))["scores"]
+    await run(shop)
+    assert (await personality(giver))["scores"] == said
+    assert (await personality(fan))["scores"] != said
+    # A product that was liked for oneself before it was liked for somebody else is evidence still.
+    own = await giver.product("Painting 1")
+    await giver.swipe(own["id"], "UP")
+    await giver.swipe(
+        own["id"], "UP", recommendationId=next(n["id"] for n in nodes_of(await giver.ask(gifts), own["id"]))
+    )
+    await run(shop)
+    assert (await personality(giver))["scores"]["CREATIVE"] > said["CREATIVE"]
+
+
+def nodes_of(data: dict[str, Any], product: str) -> list[dict[str, Any]]:
+    return [node for node in data["giftFinder"]["nodes"] if node["product"]["id"] == product]
+
+
+async def test_another_quiz_is_suggested_once_the_swipes_depart_from_it(shop: Shop) -> None:
+    query = "{ me { personality { reassessmentSuggestedAt } } }"
+
+    async def suggested(client: Client) -> str | None:
+        found: str | None = (await client.ask(query))["me"]["personality"]["reassessmentSuggestedAt"]
+        return found
+
+    loyal, changed = await shop.anonymous(), await shop.anonymous()
+    await loyal.take_quiz({"adv", "cre"})
+    await changed.take_quiz({"adv"})
+    await swipe_all(loyal, ["Camping"], "UP")
+    await swipe_all(loyal, ["Tools", "Books"], "LEFT")
+    await swipe_all(changed, ["Books", "Tools", "Painting"], "UP")
+    await swipe_all(changed, ["Camping"], "LEFT")
+    await run(shop)
+    assert await suggested(loyal) is None
+    since = await suggested(changed)
+    assert since is not None
+    await mark(shop)
+    await run(shop)
+    assert await suggested(changed) == since, "as long as they differ"
+    await changed.take_quiz({"int", "pra", "cre"})
+    assert await suggested(changed) is None
 
 
 async def test_a_quiz_taken_meanwhile_is_not_overwritten(shop: Shop) -> None:

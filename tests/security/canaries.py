@@ -84,6 +84,7 @@ PERSONAL = {  # table: the column of its owner
     "idempotency_keys": "user_id",
     "personality_profiles": "user_id",
     "personality_assessment_history": "user_id",
+    "quiz_drafts": "user_id",
     "recommendations": "user_id",
     "recommendation_feedback": "user_id",
     "personality_recommendations": "user_id",
@@ -112,6 +113,7 @@ HAVE_NO_ID_TO_CHOOSE = {
     "idempotency_keys",
     "experiment_exposures",
     "session_merges",
+    "quiz_drafts",
 }
 
 _A_PRODUCT = "'{product}'"
@@ -165,6 +167,7 @@ ROWS: dict[str, dict[str, str]] = {
         "algorithm_version": "'{key}'",
     },
     "quiz_versions": {"version": "'{key}'", "min_answers": "10"},
+    "quiz_traits": {"version": "'1.0'", "trait": "'{key}'", "position": "9 + {number}"},
     "quiz_questions": {
         "version": "'1.0'",
         "code": "'{key}'",
@@ -189,6 +192,12 @@ ROWS: dict[str, dict[str, str]] = {
         "primary_type": "'creative'",
         "assessment_trigger": "'initial'",
         "questions_answered": "20",
+    },
+    "quiz_drafts": {
+        "instrument": "'aclue-gifts'",
+        "version": "'2.0'",
+        "answers": "'{{\"{key}\": 3}}'",
+        "answered_at": "'{{\"{key}\": 1}}'",
     },
     "recommendations": {
         "product_id": _A_PRODUCT,
@@ -293,6 +302,7 @@ CHANGES = {
     "gift_context_rules": "weight = 0.1",
     "personality_gift_mappings": "recommendation_weight = 0.1",
     "quiz_versions": "min_answers = 1",
+    "quiz_traits": "min_answers = 1",
     "quiz_questions": "is_reversed = true",
     "quiz_texts": "text = 'changed'",
     "profiles": "display_name = 'changed'",
@@ -301,6 +311,7 @@ CHANGES = {
     "idempotency_keys": "operation = 'changed'",
     "personality_profiles": "version = 'changed'",
     "personality_assessment_history": "questions_answered = 1",
+    "quiz_drafts": "version = '1.0'",
     "recommendations": "position = 9",
     "recommendation_feedback": "comment = 'changed'",
     "personality_recommendations": "is_purchased = true",

@@ -253,6 +253,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "private.forget_withdrawn": _CALLED,
         "private.has_mfa": _ASKED,
         "private.mark_personality_due": _CALLED,
+        "private.norms_of": "schema private is not exposed; norms are of five hundred people or of a simulation",
         "private.search_query": _ASKED,
         "private.second_factors_of": _ASKED,
         "private.sync_signals": _CALLED,

@@ -59,7 +59,7 @@ PROVOCATIONS: dict[str, tuple[str, dict[str, Any]]] = {
     "NUL in a category": (GIFTS, {"input": {"categorySlugs": ["\0"]}}),
     "NUL in a key": (CLICK, {"input": {"productId": "PRODUCT", "idempotencyKey": "\0"}}),
     "NUL in a profile": (RENAME, {"input": {"statedPreferences": {"a": "\0"}}}),
-    "NUL in an answer": (SUBMIT, {"input": {"version": "1.0", "answers": [{"questionId": "\0", "value": 1}]}}),
+    "NUL in an answer": (SUBMIT, {"input": {"version": "2.0", "answers": [{"questionId": "\0", "value": 1}]}}),
     "NUL in an e-mail": (SIGN_UP, {"input": {"email": "a\0@b.example", "password": "long enough"}}),
     "deep preferences": (RENAME, {"input": {"statedPreferences": {"a": DEEP}}}),
     "preferences that are a list": (RENAME, {"input": {"statedPreferences": [1]}}),

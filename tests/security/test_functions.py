@@ -48,6 +48,7 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "is_admin": "",
     "is_plain_json": """'{{"creative": 90}}'""",
     "mark_personality_due": "",
+    "norms_of": "'aclue-gifts', '2.0'",
     "number_of": """'{{"creative": 90}}', 'creative', 0, 100""",
     "refresh_product_features": "'{product}'",
     "search_fold": "'canary anna'",

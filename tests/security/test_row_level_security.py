@@ -77,8 +77,10 @@ EXPECTED = {
     "product_views": "                  own    own    -      -",
     "products": "                       all    admin  admin  -",
     "profiles": "                       own    -      own    -",
+    "quiz_drafts": "                    own    -      -      -",
     "quiz_questions": "                 all    -      -      -",
     "quiz_texts": "                     all    -      -      -",
+    "quiz_traits": "                    all    -      -      -",
     "quiz_versions": "                  all    -      -      -",
     "recipients": "                     own    own    own    own",
     "recommendation_feedback": "        own    own    -      -",
@@ -117,7 +119,8 @@ REFERRED_TO_BY = {
     "affiliate_networks": ["conversions", "products", "retailers"],
     "categories": ["products"],
     "currencies": ["conversions", "products", "user_preferences", "affiliate_clicks", "occasions"],
-    "quiz_versions": ["quiz_questions", "quiz_texts"],
+    "quiz_traits": ["quiz_questions"],
+    "quiz_versions": ["quiz_questions", "quiz_texts", "quiz_traits"],
     "retailers": ["conversions", "products"],
 }
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from commands.terminal import connected_as_owner, databases, fail, load_settings
-from db import reference
+from db import instruments, reference
 from db.embedded import Dsns
 from db.reference import BadReference, Changes
 
@@ -18,7 +18,7 @@ MAX_LISTED = 20
 def load(
     diff: Annotated[bool, typer.Option("--diff", help="Say what would change; change nothing.")] = False,
 ) -> None:
-    """Bring gift categories, mappings and rules to the state of catalogue/reference. Rows that an administrator edited
+    """Bring gift categories, mappings, rules and the quiz to the state of catalogue/reference. Rows that an administrator edited
     stay as they are."""
     with databases(load_settings()) as dsns:
         try:
@@ -38,4 +38,6 @@ def load(
 
 async def _load(dsns: Dsns, diff: bool) -> list[Changes]:
     async with connected_as_owner(dsns) as owner:
-        return await (reference.changes(owner) if diff else reference.load(owner))
+        if diff:
+            return [*await reference.changes(owner), await instruments.reference_changes(owner)]
+        return [*await reference.load(owner), await instruments.load_reference(owner)]

@@ -13,6 +13,7 @@ import msgspec
 
 from db import instrument_files
 from db.queries import QUERIES
+from db.reference import Changes
 from domain.instruments import (
     BadInstrument,
     Document,
@@ -245,15 +246,23 @@ async def store_norms(owner: asyncpg.Connection[Any], instrument: Instrument, *,
                 )
 
 
-async def load_reference(owner: asyncpg.Connection[Any]) -> bool:
+async def reference_changes(owner: asyncpg.Connection[Any]) -> Changes:
+    """What `load_reference` would change: the shipped version, if it is missing."""
+    shipped = instrument_files.load(SHIPPED).instrument
+    is_stored = await read(owner, shipped.code, shipped.version) is not None
+    return Changes("quiz", added=() if is_stored else (f"{shipped.code} {shipped.version}",))
+
+
+async def load_reference(owner: asyncpg.Connection[Any]) -> Changes:
     """Stores the shipped instrument if its version is missing, and makes it the current one unless an administrator
-    chose another; whether it was missing."""
+    chose another."""
+    changes = await reference_changes(owner)
+    if not changes.count:
+        return changes
     document = instrument_files.load(SHIPPED)
-    if await read(owner, document.instrument.code, document.instrument.version) is not None:
-        return False
     activate = await owner.fetchval(QUERIES["instruments.has_shipped_current"].sql)
     await store(owner, document, source="reference", activate=activate)
-    return True
+    return changes
 
 
 async def full_assessments(owner: asyncpg.Connection[Any], instrument: Instrument) -> list[tuple[int, ...]]:

@@ -4,7 +4,8 @@
 -- No rows for somebody without an assessment, or who is not to be profiled. By the newest model, or for a product that it
 -- does not know as the next one will. terms: in the order of the traits.
 with person as materialized (
-  select private.leanings(h.personality_scores, h.confidence_level) as leanings
+  select private.leanings(
+    coalesce(h.combined_scores, h.personality_scores), coalesce(h.combined_confidence, h.confidence_level)) as leanings
   from public.personality_assessment_history h
   where h.user_id = :user_id::uuid and private.has_consent(:user_id::uuid, 'personalisation')
   order by h.assessment_timestamp desc, h.id desc limit 1

@@ -18,8 +18,8 @@ MAX_LISTED = 20
 def load(
     diff: Annotated[bool, typer.Option("--diff", help="Say what would change; change nothing.")] = False,
 ) -> None:
-    """Bring gift categories, mappings, rules and the quiz to the state of catalogue/reference. Rows that an administrator edited
-    stay as they are."""
+    """Bring gift categories, mappings, rules and the quiz to the state of catalogue/reference. Rows that an
+    administrator edited stay as they are."""
     with databases(load_settings()) as dsns:
         try:
             found = asyncio.run(_load(dsns, diff))

@@ -206,8 +206,10 @@ MINE = f"""
   consents {{ purpose }} secondFactors {{ id }}
   preferences {{ categories {{ slug }} brands {{ slug }} styles {{ slug }} }}
   personality {{
-    secondaryTypes scores {{ trait score }} history {{ nodes {{ scores {{ trait }} }} edges {{ cursor }} }}
+    secondaryTypes scores {{ trait score }} trend {{ trait }}
+    history {{ nodes {{ secondaryTypes scores {{ trait }} combined {{ trait }} }} edges {{ cursor }} }}
   }}
+  quizProgress {{ answers {{ value }} }}
   swipes(first: 30) {CONNECTION} affiliateClicks {CONNECTION} giftLinks {CONNECTION} sessions {CONNECTION}
 }} }}
 """
@@ -289,6 +291,7 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
     answers = [{"questionId": question["id"], "value": 5} for question in quiz["questions"]]
     for name, kind, given in (
         ("submitQuiz", "SubmitQuizInput", {"version": quiz["version"], "answers": answers}),
+        ("saveQuizAnswers", "SaveQuizAnswersInput", {"version": quiz["version"], "answers": answers}),
         ("createAffiliateClick", "AffiliateClickInput", {"productId": products[0]}),
         ("createGiftLink", "GiftLinkInput", {"productId": products[0]}),
     ):
@@ -297,7 +300,12 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
         )
     await shop.owner.execute(OF_A_PERSON.replace("$1", f"'{me}'"))
     await shop.owner.execute(SAID, me)
-    await shop.owner.execute("update public.personality_profiles set secondary_types = $1", list(TRAITS))
+    await shop.owner.execute(
+        "update public.personality_profiles set secondary_types = $1, trend = ("
+        """select jsonb_object_agg(t, '{"change": 1, "standard_error": 1}'::jsonb) from unnest($1) t)""",
+        list(TRAITS),
+    )
+    await shop.owner.execute("update public.personality_assessment_history set secondary_types = $1", list(TRAITS))
     await shop.owner.execute(FACTORS, me)
     owner = Client(http, shop.token(me, aal="aal2"))
     await see(owner, "mutation { createRecoveryCodes { codes userErrors { code } } }")
@@ -323,6 +331,8 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
         ("Preferences", "styles"): 50,
         ("Profile", "secondFactors"): 10,
         ("PersonalityProfile", "secondaryTypes"): 5,
+        ("PersonalityProfile", "trend"): 5,
+        ("QuizProgress", "answers"): 100,
         ("CreateRecoveryCodesPayload", "codes"): 10,
         ("RecordSwipesPayload", "results"): 31,
     }.items():

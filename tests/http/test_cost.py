@@ -302,7 +302,7 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
     await shop.owner.execute(SAID, me)
     await shop.owner.execute(
         "update public.personality_profiles set secondary_types = $1, trend = ("
-        """select jsonb_object_agg(t, '{"change": 1, "standard_error": 1}'::jsonb) from unnest($1) t)""",
+        """select jsonb_object_agg(t, '{"change": 1, "standard_error": 1}'::jsonb) from unnest($1::text[]) t)""",
         list(TRAITS),
     )
     await shop.owner.execute("update public.personality_assessment_history set secondary_types = $1", list(TRAITS))

@@ -45,9 +45,9 @@ def import_products(
 ) -> None:
     """Import a product feed. Only changed products are written; rejected lines are listed in a file."""
     if file is None and not unmapped:
-        fail("which file? Without one there is only --unmapped")
+        raise typer.BadParameter("name a FILE; only --unmapped does without", param_hint="FILE")
     if file is not None and not mapping:
-        fail("--mapping says how to read the file: see catalogue/mappings/README.md")
+        raise typer.BadParameter("name one, see catalogue/mappings/README.md", param_hint="--mapping")
     settings = load_settings()
     if file is not None:
         _import_file(settings, file, mapping, rejects, force)

@@ -38,7 +38,7 @@ async def fill_catalogue(owner: asyncpg.Connection[Any]) -> None:
           ('corner-shop', 'Corner Shop', 'corner.example', null, null);
         """
     )
-    for slug, (suits, does_not, tag) in KINDS.items():
+    for slug, (suits, _, tag) in KINDS.items():
         await owner.execute(
             """
             insert into public.categories (slug, name, parent_id)
@@ -65,7 +65,7 @@ async def fill_catalogue(owner: asyncpg.Connection[Any]) -> None:
             """,
             slug,
             suits,
-            does_not,
+            next(trait for trait, other, _ in KINDS.values() if other == suits),
             tag,
             TRAITS,
         )

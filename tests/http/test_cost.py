@@ -213,6 +213,7 @@ MINE = f"""
   swipes(first: 30) {CONNECTION} affiliateClicks {CONNECTION} giftLinks {CONNECTION} sessions {CONNECTION}
 }} }}
 """
+MATCH = "query ($id: ID!) { product(id: $id) { personalityMatch { terms { trait } } } }"
 OFFERS = (
     "query ($id: ID!) { product(id: $id) { tags offers { retailer { name } } priceHistory { validFrom }"
     " similar { score reasons { code } } category { children { slug } } } }"
@@ -313,6 +314,7 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
     for document in CATALOGUE:
         await see(nobody, document)
     await see(anna, MINE)
+    await see(anna, MATCH, {"id": found["id"]})
     await see(nobody, OFFERS, {"id": found["id"]})
     for document in FOR_ADMINISTRATORS:
         await see(admin, document, {"since": (datetime.now(UTC) - timedelta(days=1)).isoformat()})

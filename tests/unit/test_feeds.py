@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain import feeds
-from domain.feed_values import BadValue, parse_gtin, parse_price, slugify
-from domain.feeds import ImportFailed, Reading, parse_mapping, read_record
+from domain.feed_values import BadValue, parse_google_category, parse_gtin, parse_price, slugify
+from domain.feeds import ImportFailed, Reading, like_pattern, parse_mapping, read_record
 from domain.money import EXPONENTS
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "catalogue" / "mappings"
@@ -321,3 +321,26 @@ def test_slugs_are_kebab_case_and_stable(text: str) -> None:
     slug = slugify(text)
     assert slugify(slug) == slug
     assert slug == "-".join(part for part in slug.split("-") if part)
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("1013", "1013"),
+        (" 0784 ", "784"),
+        ("Toys & Games > Puzzles", "toys-games>puzzles"),
+        ("Home & Garden", "home-garden"),
+        ("0", None),
+        (">", None),
+        ("9" * 30, "9" * 9),
+    ],
+)
+def test_google_categories_are_numbers_or_paths(value: str, read: str | None) -> None:
+    assert parse_google_category(value) == read
+
+
+@pytest.mark.parametrize(
+    ("pattern", "like"), [("tea", "%-tea-%"), ("candle*", "%-candle%"), ("*spiele", "%spiele-%"), ("*a-b*", "%a-b%")]
+)
+def test_patterns_of_categories_match_whole_words(pattern: str, like: str) -> None:
+    assert like_pattern(pattern) == like

@@ -118,8 +118,10 @@ begin
     left join private.match_gift_categories(
       array(select path from private.category_paths(p_ids)), p_likes, p_slugs) m on m.path = p.path
     where c.taxonomy_source is distinct from 'admin'
-      and (c.taxonomy_source is distinct from 'google' or m.taxonomy_id is not null)
-      and (c.taxonomy_source is distinct from 'feed' or cardinality(p_likes) > 0)
+      -- A gift category that was removed leaves none: what chose it has no say any more.
+      and (c.taxonomy_id is null
+        or (c.taxonomy_source is distinct from 'google' or m.taxonomy_id is not null)
+        and (c.taxonomy_source is distinct from 'feed' or cardinality(p_likes) > 0))
   )
   update public.categories c set taxonomy_id = n.taxonomy_id, taxonomy_source = n.source
   from chosen n

@@ -216,6 +216,15 @@ async def test_a_hasty_retake_barely_moves_a_good_profile_and_says_so_kindly(sho
     assert again["note"] == payload["note"], "of a repeat, too"
 
 
+async def test_a_repeat_returns_the_first_quiz_though_its_version_is_not_current_any_more(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    given = {"version": "2.0", "answers": await answers(anna), "idempotencyKey": "k"}
+    first = await anna.do(SUBMIT, input=given)
+    await shop.owner.execute("update public.quiz_versions set is_current = false")
+    assert (await anna.do(SUBMIT, input=given))["assessment"]["id"] == first["assessment"]["id"]
+    assert (await anna.refusal(SUBMIT, input={**given, "idempotencyKey": "l"}))["code"] == "UNAVAILABLE"
+
+
 async def test_twenty_quizzes_at_once_are_taken_one_after_the_other(shop: Shop) -> None:
     """Each is combined with all before it: none is lost."""
     anna = await shop.anonymous()

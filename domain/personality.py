@@ -285,7 +285,11 @@ def trend(measurements: Sequence[Measurement]) -> dict[str, Change]:
     changes = {}
     for trait in sorted({trait for m in measurements for trait in m.scores}, key=_place):
         points = [
-            (m.at.timestamp(), m.scores[trait].percentile, 1 / _inflated(m, m.at, m.scores[trait].variance))
+            (
+                (m.at - measurements[0].at).total_seconds(),  # seconds since 1970 would lose digits
+                m.scores[trait].percentile,
+                1 / _inflated(m, m.at, m.scores[trait].variance),
+            )
             for m in measurements
             if trait in m.scores
         ]
@@ -295,7 +299,8 @@ def trend(measurements: Sequence[Measurement]) -> dict[str, Change]:
         total = sum(w for _, _, w in points)
         centre = sum(w * at for at, _, w in points) / total
         scatter = sum(w * (at - centre) ** 2 for at, _, w in points)
-        slope = sum(w * (at - centre) * percentile for at, percentile, w in points) / scatter
+        mean = sum(w * percentile for _, percentile, w in points) / total
+        slope = sum(w * (at - centre) * (percentile - mean) for at, percentile, w in points) / scatter
         changes[trait] = Change(round(slope * span, 2), round(span / root(scatter), 2))
     return changes
 

@@ -274,6 +274,14 @@ def test_a_trend_is_the_fitted_change_with_its_error() -> None:
     assert trend([measured(40, 50, 50, 50, 50), measured(60, 50, 50, 50, 50)]) == {}
 
 
+def test_equal_scores_moments_apart_have_no_trend() -> None:
+    apart = [
+        Measurement(START + timedelta(microseconds=at), scores(99.78, 50, 50, 50, 50, variance=93.77), 1.0, 0.8)
+        for at in (57394, 64987, 72464)
+    ]
+    assert [change.change for change in trend(apart).values()] == [0] * 5
+
+
 @given(full_answers)
 def test_the_next_item_is_new_until_all_are_answered(answers: dict[str, int]) -> None:
     given_so_far: dict[str, int] = {}

@@ -235,10 +235,10 @@ async def jobs(services: Any, watch: Watch, user: UUID) -> None:
     watch.operation = "job: needs_refresh"
     async with services.database.session(SERVICE, read_only=True) as session:
         for seconds in (0, 1):
-            await session.fetch("recommendations.needs_refresh", seconds=float(seconds))
+            await session.fetch("recommendation_models.needs_refresh", seconds=float(seconds))
     watch.operation = "job: a new model"
     async with services.database.session(SERVICE, read_only=False, statement_timeout_ms=600_000) as session:
-        await session.fetch("recommendations.refresh_model")
+        await session.fetch("recommendation_models.refresh_model")
     watch.operation = "job: rebuild preferences"
     _, claims = services.tokens.issue(user)
     async with services.database.session(claims, read_only=False) as session:

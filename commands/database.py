@@ -32,7 +32,7 @@ async def bring_up_to_date(dsns: Dsns, to: str = "") -> MigrationPlan:
             await migrations.ensure_api_login(owner, dsns.api)
             with progress("Loading the reference data"):
                 await reference.load_missing(owner)
-                await instruments.load_reference(owner)
+                await instruments.load_missing(owner)
     return done
 
 

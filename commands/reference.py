@@ -11,6 +11,7 @@ from commands.terminal import connected_as_owner, databases, fail, load_settings
 from db import instruments, reference
 from db.embedded import Dsns
 from db.reference import BadReference, Changes
+from domain.instruments import BadInstrument
 
 MAX_LISTED = 20
 
@@ -23,7 +24,7 @@ def load(
     with databases(load_settings()) as dsns:
         try:
             found = asyncio.run(_load(dsns, diff))
-        except BadReference as error:
+        except (BadReference, BadInstrument) as error:
             fail(str(error))
     for table in found:
         counts = {name: len(getattr(table, name)) for name in ("added", "changed", "removed", "kept")}

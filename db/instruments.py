@@ -139,7 +139,8 @@ async def store(
     owner: asyncpg.Connection[Any], document: Document, *, source: str = "admin", activate: bool = False
 ) -> Stored:
     """Stores an instrument. Of a version that is there, texts are updated, and norms unless they come from people's
-    answers; its questions are what people have answered, and stay. `activate`: the API serves it from now on. Raises
+    answers; its questions are what people have answered, and stay. `source`: reference, or admin, whose changes
+    `load_reference` keeps. `activate`: the API serves it from now on. Raises
     BadInstrument for other questions under the same version, or a version that cannot be served."""
     instrument = document.instrument
     key = {"instrument": instrument.code, "version": instrument.version}
@@ -156,15 +157,17 @@ async def store(
                 f"{instrument.code} {instrument.version} is loaded with other questions, keys or minimums;"
                 " give the new ones another version"
             )
+        is_edited = known is not None and not _has_texts(known, document.texts)
         for locale, texts in document.texts.items():
             answers = {f"answer-{value}": text for value, text in texts.options.items()}
             for code, text in {**texts.items, **answers}.items():
                 await _run(owner, "store_text", **key, locale=locale, code=code, text=text)
-        is_measured = row is not None and any(
-            norm["source"] == "assessments" for norm in msgspec.json.decode(row["norms"])
-        )
+        is_measured = row is not None and _is_measured(row)
         if instrument.norms and not is_measured and (known is None or known.instrument.norms != instrument.norms):
+            is_edited = known is not None
             await store_norms(owner, instrument, source="reference")
+        if is_edited and row is not None and row["source"] != source:
+            await _run(owner, "edited", **key, source=source)
         if activate and not (row and row["is_current"]):
             await _run(owner, "retire")
             await _run(owner, "activate", **key)
@@ -247,22 +250,50 @@ async def store_norms(owner: asyncpg.Connection[Any], instrument: Instrument, *,
 
 
 async def reference_changes(owner: asyncpg.Connection[Any]) -> Changes:
-    """What `load_reference` would change: the shipped version, if it is missing."""
-    shipped = instrument_files.load(SHIPPED).instrument
-    is_stored = await read(owner, shipped.code, shipped.version) is not None
-    return Changes("quiz", added=() if is_stored else (f"{shipped.code} {shipped.version}",))
+    """What `load_reference` would change: the shipped version if it is missing, or its texts and norms. `kept`: they
+    differ, but were loaded by hand. Norms of people's answers are no difference."""
+    document = instrument_files.load(SHIPPED)
+    shipped = document.instrument
+    name = (f"{shipped.code} {shipped.version}",)
+    row = await owner.fetchrow(QUERIES["instruments.read"].sql, shipped.code, shipped.version)
+    if row is None:
+        return Changes("quiz", added=name)
+    stored = read_row(row)
+    differs = not _has_texts(stored, document.texts) or (
+        stored.instrument.norms != shipped.norms and not _is_measured(row)
+    )
+    if not differs:
+        return Changes("quiz")
+    return Changes("quiz", kept=name) if row["source"] == "admin" else Changes("quiz", changed=name)
 
 
 async def load_reference(owner: asyncpg.Connection[Any]) -> Changes:
     """Stores the shipped instrument if its version is missing, and makes it the current one unless an administrator
-    chose another."""
+    chose another; or updates its texts and norms."""
     changes = await reference_changes(owner)
-    if not changes.count:
-        return changes
-    document = instrument_files.load(SHIPPED)
-    activate = await owner.fetchval(QUERIES["instruments.has_shipped_current"].sql)
-    await store(owner, document, source="reference", activate=activate)
+    if changes.count:
+        document = instrument_files.load(SHIPPED)
+        activate = bool(changes.added) and await owner.fetchval(QUERIES["instruments.has_shipped_current"].sql)
+        await store(owner, document, source="reference", activate=activate)
     return changes
+
+
+async def load_missing(owner: asyncpg.Connection[Any]) -> bool:
+    """Stores the shipped instrument if its version is missing; its texts and norms are updated by `aclue reference
+    load`."""
+    is_missing = bool((await reference_changes(owner)).added)
+    if is_missing:
+        await load_reference(owner)
+    return is_missing
+
+
+def _has_texts(stored: Loaded, texts: Mapping[str, Texts]) -> bool:
+    return all(stored.texts.get(locale) == of_locale for locale, of_locale in texts.items())
+
+
+def _is_measured(row: asyncpg.Record) -> bool:
+    """Whether a row of instruments.read has norms of people's answers."""
+    return any(norm["source"] == "assessments" for norm in msgspec.json.decode(row["norms"]))
 
 
 async def full_assessments(owner: asyncpg.Connection[Any], instrument: Instrument) -> list[tuple[int, ...]]:

@@ -30,14 +30,18 @@ _SENTENCES = {
         "Etwa im Mittelfeld bei {name}, plus/minus {error}.",
     ),
 }
-LOCALES = tuple(_SENTENCES)
+
+
+def language_of(locale: str) -> str:
+    """The language of a locale in which there are texts, else English."""
+    language = locale.replace("_", "-").split("-")[0].lower()
+    return language if language in _SENTENCES else "en"
 
 
 def explain(trait: str, percentile: float, error: float, locale: str = "en") -> str:
     """A sentence on a trait's score, in the language of the locale or in English. A score whose error reaches the
     median is about average."""
-    language = locale.replace("_", "-").split("-")[0].lower()
-    language = language if language in _SENTENCES else "en"
+    language = language_of(locale)
     high, low, average = _SENTENCES[language]
     sentence = high if percentile > 50 else low
     if abs(percentile - 50) <= error:

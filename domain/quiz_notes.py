@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from domain.explanations import LOCALES
+from domain.explanations import language_of
 
 GOOD_QUALITY = 0.5  # from here on nothing is said
 _PARTS = ("pace", "variety", "consistency", "completeness")  # the first of equals is named
@@ -30,12 +30,6 @@ _RETAKE = {
     "en": "So your earlier answers keep counting most. You are welcome to take the quiz again at your own pace.",
     "de": "Deshalb zählen deine früheren Antworten weiter am meisten. Mach das Quiz gern noch einmal in Ruhe.",
 }
-
-
-def language_of(locale: str) -> str:
-    """The language of a locale in which there are texts, else English."""
-    language = locale.replace("_", "-").split("-")[0].lower()
-    return language if language in LOCALES else "en"
 
 
 def quality_note(quality: float | None, parts: Mapping[str, float], locale: str = "en") -> str | None:

@@ -120,6 +120,7 @@ async def recombine(session: Session, user: UUID) -> None:
         primary_type=combined.primary,
         secondary_types=list(combined.secondary),
         confidence=combined.confidence,
+        share=personality.share_of_newest(measurements),
         trend=_trend(measurements),
         feature_vector=_json(personality.feature_vector(combined.scores)),
         segment=personality.segment(combined.scores),

@@ -57,8 +57,10 @@ def _unavailable() -> Unavailable:
 
 def worded(found: Loaded, locale: str) -> Quiz:
     """The quiz in this locale, or its language, or English. Raises Unavailable without English."""
-    for name in (locale, locale.split("-")[0], "en"):
-        if name in found.texts:
+    by_tag = {name.lower(): name for name in found.texts}
+    tag = locale.replace("_", "-").lower()
+    for wanted in (tag, tag.split("-")[0], "en"):
+        if name := by_tag.get(wanted):
             return Quiz(found.instrument, name, found.texts[name])
     raise _unavailable()
 

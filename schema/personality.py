@@ -229,7 +229,8 @@ class PersonalityProfile(RowNode):
     assessment_method: AssessmentMethod = column("What it was derived from.", read=AssessmentMethod)
     questions_answered: int = column("How many questions the last quiz answered.", "total_questions_answered")
     segment: str | None = column(
-        "The group of people with the same leading traits, such as `adventurous+social`; null before the first quiz.",
+        "The group of people with the same leading traits, such as `adventurous+social`; null for version 1.0 of the "
+        "quiz.",
         "clustering_segment",
     )
     trend: list[TraitTrend] = column(

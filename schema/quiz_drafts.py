@@ -51,7 +51,7 @@ class SaveQuizAnswersInput:
     )
 
 
-@strawberry.type(description="What came of saving answers.")
+@strawberry.type(description="The outcome of saving answers.")
 class SaveQuizAnswersPayload:
     progress: Reference[QuizProgress] | None = strawberry.field(
         graphql_type=QuizProgress | None, default=None, description="All answers that are saved."

@@ -60,10 +60,10 @@ async def refresh_model(services: Services) -> int:
     or 1."""
     interval = float(services.settings.model_refresh_interval)
     async with services.database.session(SERVICE, read_only=False, statement_timeout_ms=MODEL_TIMEOUT_MS) as session:
-        if await session.fetchval("recommendations.try_lock") and await session.fetchval(
-            "recommendations.needs_refresh", seconds=interval
+        if await session.fetchval("recommendation_models.try_lock") and await session.fetchval(
+            "recommendation_models.needs_refresh", seconds=interval
         ):
-            await session.fetch("recommendations.refresh_model")
+            await session.fetch("recommendation_models.refresh_model")
             session.note_change("feeds", EVERYBODY)
             return 1
     return 0

@@ -270,4 +270,4 @@ def _adaptive(instrument: Instrument, answers: dict[str, int]) -> list[str]:
 
 
 def _reached(deviations: Matrix, error: float) -> int:
-    return int(np.flatnonzero(deviations > error)[-1]) + 1
+    return int(np.flatnonzero(deviations > error).max(initial=-1)) + 1

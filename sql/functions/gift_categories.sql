@@ -100,7 +100,8 @@ as $$
 $$;
 comment on function private.category_paths(uuid[]) is 'The levels of categories, for private.match_gift_categories().';
 
--- What an administrator chose stays, and what another feed's mapping or Google numbers chose, where nothing else is known.
+-- What an administrator chose stays; what a feed's mapping chose, until a mapping chooses again: shops share categories,
+-- which would change with every import. What Google numbers chose gives way to a rule.
 create or replace function private.map_categories(
   p_ids uuid[], p_likes text[] default '{}', p_slugs text[] default '{}') returns integer
 language plpgsql
@@ -118,8 +119,10 @@ begin
     left join private.match_gift_categories(
       array(select path from private.category_paths(p_ids)), p_likes, p_slugs) m on m.path = p.path
     where c.taxonomy_source is distinct from 'admin'
-      and (c.taxonomy_source is distinct from 'google' or m.taxonomy_id is not null)
-      and (c.taxonomy_source is distinct from 'feed' or cardinality(p_likes) > 0)
+      -- A gift category that was removed leaves none: what chose it has no say any more.
+      and (c.taxonomy_id is null
+        or (c.taxonomy_source is distinct from 'google' or m.taxonomy_id is not null)
+        and (c.taxonomy_source is distinct from 'feed' or m.is_given))
   )
   update public.categories c set taxonomy_id = n.taxonomy_id, taxonomy_source = n.source
   from chosen n

@@ -104,12 +104,14 @@ begin
   people as (
     select d.user_id, p.id as profile_id, p.last_assessment_at as seen_at, p.primary_type as old_primary,
       p.reassessment_suggested_at as suggested_at,
-      q.id as quiz_id, q.scores as quiz_scores, q.variances as quiz_variances, q.confidence as quiz_confidence
+      q.id as quiz_id, q.scores as quiz_scores, q.errors as quiz_errors, q.variances as quiz_variances,
+      q.confidence as quiz_confidence
     from due d
     left join public.personality_profiles p on p.user_id = d.user_id
     -- The combination of all quizzes after the newest one. Assessments of version 1.0 have no variances.
     left join lateral (
       select h.id, coalesce(h.combined_scores, h.personality_scores) as scores,
+        coalesce(h.combined_errors, h.standard_errors) as errors,
         coalesce(h.combined_variances, h.variances) as variances,
         coalesce(h.combined_confidence, h.confidence_level, 0.5) as confidence
       from public.personality_assessment_history h
@@ -123,20 +125,26 @@ begin
       case when p.quiz_id is null then prior_variance else greatest(quiz_variance, coalesce(
         private.number_of(p.quiz_variances, b.trait, 1, 10000), quiz_variance / greatest(p.quiz_confidence, 0.01))) end
         as base_variance,
+      private.number_of(p.quiz_errors, b.trait, 0, 100) as quiz_error,
       50 + 50 * coalesce(b.estimate, 0) as swiped,
       swipe_variance / nullif(b.evidence, 0) + method_variance as swiped_variance
     from people p cross join lateral private.behaviour(p.user_id) b
   ),
   scores as (
-    select *, round((base + coalesce(base_variance / (base_variance + swiped_variance), 0) * (swiped - base))::numeric, 2)
-        as score,
-      round((base_variance * coalesce(swiped_variance / (base_variance + swiped_variance), 1))::numeric, 4) as variance
-    from estimates
+    select e.*, round((base + k.share * (swiped - base))::numeric, 2) as score,
+      round((base_variance * (1 - k.share))::numeric, 4) as variance,
+      -- As of several quizzes: without swipes it is the error that the quiz states.
+      round(sqrt((1 - k.share) ^ 2 * coalesce(quiz_error ^ 2, base_variance) + coalesce(k.share ^ 2 * swiped_variance, 0))
+        ::numeric, 2) as error
+    from estimates e
+    cross join lateral (select coalesce(base_variance / (base_variance + swiped_variance), 0) as share) k
   ),
   sums as (
     select user_id, pg_catalog.jsonb_object_agg(trait, score) as scores,
       pg_catalog.jsonb_object_agg(trait, variance) as variances,
-      pg_catalog.jsonb_object_agg(trait, round(sqrt(variance), 2)) as errors,
+      pg_catalog.jsonb_object_agg(trait, error) as errors,
+      -- feature_vector() and segment() of domain/personality.py.
+      pg_catalog.jsonb_object_agg(trait, round((score - 50) / 50 * 10000 / (10000 + 12 * variance), 4)) as features,
       max(score) as best, max(signals) as signals, sum(evidence) as evidence,
       pg_catalog.array_agg(trait order by score desc, (trait = old_primary) desc nulls last, pg_catalog.array_position(
         array['adventurous', 'intellectual', 'practical', 'creative', 'social'], trait)) as ranked,
@@ -151,12 +159,11 @@ begin
     from scores group by user_id
   ),
   results as (
-    select p.*, s.scores, s.variances, s.errors, s.signals, s.evidence, s.consistency, t.primary_type,
-      case when s.is_balanced then '{}' else coalesce((select pg_catalog.array_agg(r.trait order by r.place)
-        from pg_catalog.unnest(s.ranked[2:3]) with ordinality r (trait, place)
-        where s.best - (s.scores ->> r.trait)::numeric
-          <= sqrt((s.variances ->> s.ranked[1])::numeric + (s.variances ->> r.trait)::numeric)), '{}') end
-        as secondary_types,
+    select p.*, s.scores, s.variances, s.errors, s.features, s.signals, s.evidence, s.consistency, t.primary_type,
+      t.secondary_types,
+      (select pg_catalog.string_agg(l.trait, '+' order by pg_catalog.array_position(
+          array['adventurous', 'intellectual', 'practical', 'creative', 'social'], l.trait))
+        from pg_catalog.unnest(t.primary_type || t.secondary_types[1:1]) l (trait)) as segment,
       case when p.quiz_id is not null and s.signals >= minimum_signals and s.departs
         then coalesce(p.suggested_at, at) end as now_suggested_at,
       case when p.quiz_id is null then 'behavior' when s.evidence > 0 then 'hybrid' else 'quiz' end as method,
@@ -170,7 +177,13 @@ begin
           >= threshold) as is_moved
     from people p
     join sums s on s.user_id = p.user_id
-    cross join lateral (select case when s.is_balanced then 'balanced' else s.ranked[1] end) t (primary_type)
+    cross join lateral (
+      select case when s.is_balanced then 'balanced' else s.ranked[1] end,
+        case when s.is_balanced then '{}' else coalesce((select pg_catalog.array_agg(r.trait order by r.place)
+          from pg_catalog.unnest(s.ranked[2:3]) with ordinality r (trait, place)
+          where s.best - (s.scores ->> r.trait)::numeric
+            <= sqrt((s.variances ->> s.ranked[1])::numeric + (s.variances ->> r.trait)::numeric)), '{}') end
+      ) t (primary_type, secondary_types)
     left join lateral (
       select h.id, case when h.combined_scores is null then h.primary_type else p.old_primary end as primary_type,
         coalesce(h.combined_scores, h.personality_scores) as personality_scores
@@ -183,19 +196,22 @@ begin
       primary_type = r.primary_type, secondary_types = r.secondary_types, personality_scores = r.scores,
       standard_errors = r.errors, variances = r.variances, confidence_level = r.confidence,
       assessment_method = r.method, reassessment_suggested_at = r.now_suggested_at,
+      feature_vector = r.features, clustering_segment = r.segment,
       last_assessment_at = case when r.is_moved then at else p.last_assessment_at end
     from results r
     where p.user_id = r.user_id and p.id = r.profile_id and p.last_assessment_at = r.seen_at
-      and (p.primary_type, p.secondary_types, p.personality_scores, p.variances, p.confidence_level, p.assessment_method,
-          p.reassessment_suggested_at)
-        is distinct from (r.primary_type, r.secondary_types, r.scores, r.variances, r.confidence, r.method,
-          r.now_suggested_at)
+      and (p.primary_type, p.secondary_types, p.personality_scores, p.standard_errors, p.variances, p.confidence_level,
+          p.assessment_method, p.reassessment_suggested_at, p.clustering_segment)
+        is distinct from (r.primary_type, r.secondary_types, r.scores, r.errors, r.variances, r.confidence,
+          r.method, r.now_suggested_at, r.segment)
     returning p.user_id
   ),
   added as (
     insert into public.personality_profiles (user_id, primary_type, secondary_types, personality_scores,
-      standard_errors, variances, confidence_level, assessment_method, last_assessment_at)
-    select r.user_id, r.primary_type, r.secondary_types, r.scores, r.errors, r.variances, r.confidence, r.method, at
+      standard_errors, variances, confidence_level, assessment_method, feature_vector, clustering_segment,
+      last_assessment_at)
+    select r.user_id, r.primary_type, r.secondary_types, r.scores, r.errors, r.variances, r.confidence, r.method,
+      r.features, r.segment, at
     from results r where r.profile_id is null
     on conflict (user_id) do nothing
     returning user_id
@@ -206,8 +222,8 @@ begin
       questions_answered, user_swipes_count, user_purchases_count, behavioral_consistency, assessment_timestamp)
     select r.user_id,
       pg_catalog.jsonb_build_object('quiz', r.quiz_id, 'signals', r.signals, 'evidence', round(r.evidence::numeric, 4)),
-      r.scores, r.errors, r.variances, r.primary_type, r.secondary_types, 'behavior_change', case when r.quiz_id is null then 'behavior' else 'hybrid' end,
-      r.confidence, 0,
+      r.scores, r.errors, r.variances, r.primary_type, r.secondary_types, 'behavior_change',
+      case when r.quiz_id is null then 'behavior' else 'hybrid' end, r.confidence, 0,
       coalesce((select u.total_swipes from public.user_preferences u where u.user_id = r.user_id), 0),
       private.purchases_of(r.user_id), r.consistency, at
     from results r

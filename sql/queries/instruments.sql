@@ -28,6 +28,10 @@ order by is_current desc, created_at desc, version desc limit 1
 insert into public.quiz_versions (instrument, version, lowest, highest, min_answers, source)
 values (:instrument, :version, :lowest, :highest, :min_answers, :source)
 
+-- name: edited(instrument, version, source)
+-- Who changed its texts or norms last.
+update public.quiz_versions set source = :source where instrument = :instrument and version = :version
+
 -- name: add_trait(instrument, version, trait, position, min_answers)
 insert into public.quiz_traits (instrument, version, trait, position, min_answers)
 values (:instrument, :version, :trait, :position, :min_answers)

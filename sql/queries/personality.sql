@@ -52,7 +52,8 @@ assessment as (
     combined_confidence, combined_share, assessment_timestamp)
   values (:data::jsonb, :scores::jsonb, :errors::jsonb, :variances::jsonb, :primary_type, :secondary_types, :trigger,
     :confidence, :questions_answered, :seconds, :quality, :quality_parts::jsonb, :is_provisional, :swipes,
-    :purchases, :consistency, :combined_scores::jsonb, :combined_errors::jsonb, :combined_variances::jsonb, :combined_confidence, :share, :at::timestamptz)
+    :purchases, :consistency, :combined_scores::jsonb, :combined_errors::jsonb, :combined_variances::jsonb,
+    :combined_confidence, :share, :at::timestamptz)
   returning id
 )
 select id, private.mark_personality_due() from assessment
@@ -62,13 +63,13 @@ select id, private.mark_personality_due() from assessment
 select assessment_quality_score as quality, quality_parts, combined_share as share
 from public.personality_assessment_history where user_id = :user_id::uuid and id = :assessment::uuid
 
--- name: recombine(user_id, scores, errors, variances, primary_type, secondary_types, confidence, trend, feature_vector, segment)
+-- name: recombine(user_id, scores, errors, variances, primary_type, secondary_types, confidence, share, trend, feature_vector, segment)
 -- As service_role: the combination of all quizzes of somebody who has taken over those of an anonymous session, in the
 -- profile and with the newest quiz.
 with newest as (
   update public.personality_assessment_history h set
     combined_scores = :scores::jsonb, combined_errors = :errors::jsonb, combined_variances = :variances::jsonb,
-    combined_confidence = :confidence
+    combined_confidence = :confidence, combined_share = :share
   where h.user_id = :user_id::uuid and h.id = (
     select n.id from public.personality_assessment_history n
     where n.user_id = :user_id::uuid and n.assessment_method = 'quiz' and isfinite(n.assessment_timestamp)

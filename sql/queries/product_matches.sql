@@ -20,5 +20,6 @@ cross join lateral (
      from public.product_features f
      where f.model_version = (select max(version) from public.recommendation_models) and f.product_id = r.id limit 1),
     private.trait_features(to_jsonb(r.tags), private.category_alignments(r.category_id, r.price_minor, r.currency)))
-    as features) x
+    as features
+  offset 0) x  -- computed once per product
 where r.id = any (:product_ids::uuid[])

@@ -91,19 +91,15 @@ with parameters as (
     (parameters ->> 'prior_weight')::double precision as prior
   from public.recommendation_models where version = :model::int
 ),
--- (percentile - 50) / 50 per trait, less where the confidence is below .5; zero for somebody of whom there is no
--- assessment. Only a quiz adds to the evidence: what the swipes say of the personality is counted with the signals
--- already.
+-- Zero for somebody of whom there is no assessment. Only a quiz adds to the evidence: what the swipes say of the
+-- personality is counted with the signals already.
 person as materialized (
   select coalesce(bool_or(method <> 'behavior'), false) as has_personality,
-    coalesce(max((private.number_of(s, 'adventurous', 0, 100) - 50) / 50 * trust), 0) as adventurous,
-    coalesce(max((private.number_of(s, 'intellectual', 0, 100) - 50) / 50 * trust), 0) as intellectual,
-    coalesce(max((private.number_of(s, 'practical', 0, 100) - 50) / 50 * trust), 0) as practical,
-    coalesce(max((private.number_of(s, 'creative', 0, 100) - 50) / 50 * trust), 0) as creative,
-    coalesce(max((private.number_of(s, 'social', 0, 100) - 50) / 50 * trust), 0) as social
+    coalesce(max(x[1]), 0) as adventurous, coalesce(max(x[2]), 0) as intellectual, coalesce(max(x[3]), 0) as practical,
+    coalesce(max(x[4]), 0) as creative, coalesce(max(x[5]), 0) as social
   from (
-    select coalesce(combined_scores, personality_scores) as s, assessment_method as method,
-      least(1, coalesce(combined_confidence, confidence_level, 0.5) / 0.5) as trust
+    select assessment_method as method, private.leanings(
+      coalesce(combined_scores, personality_scores), coalesce(combined_confidence, confidence_level)) as x
     from public.personality_assessment_history
     where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
     order by assessment_timestamp desc, id desc limit 1) latest
@@ -393,22 +389,3 @@ on conflict (user_id, product_id, personality_profile_id) do update set
 insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, rating, comment)
 values (:recommendation_id, :product_id, :kind, :rating, :comment)
 returning id
-
--- name: try_lock()
--- One builder of models at a time, until the end of the transaction.
-select pg_try_advisory_xact_lock(hashtext('aclue.refresh_model'))
-
--- name: refresh_model()
--- As service_role: a new model version.
-select private.refresh_model()
-
--- name: needs_refresh(seconds)
--- Whether there is no model, or something changed since the newest one and it is older than this. Signals gain weight for
--- a week without anything happening (private.trusted_signals), which a model a day accounts for.
-select not exists (select from public.recommendation_models)
-  or exists (
-    select from (select max(created_at) as at from public.recommendation_models) m
-    where m.at < now() - make_interval(secs => :seconds::float8)
-      and (private.swiped_since(m.at)
-        or exists (select from public.products where updated_at > m.at)
-        or m.at < now() - interval '1 day' and private.swiped_since(m.at - interval '8 days')))

@@ -93,7 +93,7 @@ async def make_templates(base: Base) -> None:
     owner = await asyncpg.connect(to_database(base.dsns.owner, TEMPLATE))
     await migrations.migrate(owner)
     await reference.load(owner)
-    await instruments.load_reference(owner)
+    await instruments.load_missing(owner)
     await migrations.ensure_api_login(owner, base.dsns.api)
     await owner.close()
     superuser = await asyncpg.connect(to_database(base.dsns.superuser, "postgres"))

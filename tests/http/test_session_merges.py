@@ -214,11 +214,11 @@ async def test_the_quizzes_of_both_count_together(shop: Shop) -> None:
 
         found = await mine(account)
         assert found["personality"] == {"primaryType": "ADVENTUROUS", "history": {"totalCount": 2}}
-        query = (
-            "{ me { personality { scores { percentile } history(first: 1) { nodes { combined { percentile } } } } } }"
-        )
+        newest = "history(first: 1) { nodes { share combined { percentile } } }"
+        query = f"{{ me {{ personality {{ scores {{ percentile }} {newest} }} }} }}"
         both = (await account.ask(query))["me"]["personality"]
         assert both["history"]["nodes"][0]["combined"] == both["scores"], "which the feed reads"
+        assert both["history"]["nodes"][0]["share"] == pytest.approx(0.5, abs=0.05)
         combined.append([score["percentile"] for score in both["scores"]])
     assert combined[0] == pytest.approx(combined[1], abs=0.1)
     assert 30 < combined[0][3] < 70 < combined[0][0]

@@ -57,6 +57,28 @@ async def test_what_an_administrator_chose_stays(owner: asyncpg.Connection[Any],
     assert await import_kinds(owner, tmp_path, [("Tents", "784")]) == {"tents": ("camping-hiking", "rule")}
 
 
+async def test_another_feed_leaves_what_a_mapping_chose(owner: asyncpg.Connection[Any], tmp_path: Path) -> None:
+    await import_kinds(owner, tmp_path, [("Tents", "")], '"tents" = "baking"')
+    for words, chosen in (
+        ("", "baking"),
+        ('"frobs" = "baking"', "baking"),
+        ('"tents" = "outdoor-living"', "outdoor-living"),
+    ):
+        assert await import_kinds(owner, tmp_path, [("Tents", "")], words) == {"tents": (chosen, "feed")}
+
+
+async def test_rules_choose_again_where_the_gift_category_of_a_feed_is_removed(
+    owner: asyncpg.Connection[Any], tmp_path: Path
+) -> None:
+    words = '"tents" = "baking"'
+    assert await import_kinds(owner, tmp_path, [("Tents", "")], words) == {"tents": ("baking", "feed")}
+    async with owner.transaction():  # as a load of other files does
+        await owner.execute(QUERIES["reference.begin"].sql)
+        await owner.execute("delete from public.gift_categories where slug = 'baking'")
+        await owner.execute(QUERIES["reference.map_categories"].sql)
+    assert [tuple(row) for row in await owner.fetch(FOUND)] == [("tents", "camping-hiking", "rule")]
+
+
 async def test_most_products_decide_for_google(owner: asyncpg.Connection[Any], tmp_path: Path) -> None:
     kinds = [("Frobs", "784"), ("Frobs", "1025"), ("Frobs", "1025"), ("Frobs", "")]
     assert await import_kinds(owner, tmp_path, kinds) == {"frobs": ("cycling-active", "google")}

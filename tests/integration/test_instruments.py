@@ -39,7 +39,24 @@ async def test_the_shipped_instrument_is_loaded_once_and_read_back_as_it_is(owne
     assert found.instrument == document.instrument
     assert found.texts == document.texts
     assert await current(owner) == ("aclue-gifts", "2.0")
-    assert not await instruments.load_reference(owner)
+    assert (await instruments.load_reference(owner)).count == 0
+    assert not await instruments.load_missing(owner)
+
+
+async def test_a_release_corrects_texts_unless_an_administrator_did(owner: asyncpg.Connection[Any]) -> None:
+    shipped = instrument_files.load(SHIPPED)
+    name = ("aclue-gifts 2.0",)
+    await owner.execute("update public.quiz_texts set text = 'Old.' where (version, code) = ('2.0', 'adv-1')")
+    assert not await instruments.load_missing(owner)
+    assert (await instruments.load_reference(owner)).changed == name
+    found = await instruments.read(owner, "aclue-gifts", "2.0")
+    assert found is not None
+    assert found.texts == shipped.texts
+    ours = replace(shipped.texts["en"], items={**shipped.texts["en"].items, "adv-1": "Ours."})
+    await instruments.store(owner, replace(shipped, texts={"en": ours}))
+    kept = await instruments.load_reference(owner)
+    assert (kept.count, kept.kept) == (0, name)
+    assert await owner.fetchval("select text from public.quiz_texts where text = 'Ours.'") is not None
 
 
 async def test_version_1_stays_readable(owner: asyncpg.Connection[Any]) -> None:
@@ -61,7 +78,7 @@ async def test_another_instrument_is_served_once_it_is_activated(shop: Shop) -> 
     await shop.owner.execute("alter table public.quiz_texts disable trigger user")
     for table in ("quiz_texts", "quiz_questions", "quiz_traits", "quiz_versions"):
         await shop.owner.execute(f"delete from public.{table} where (instrument, version) = ('aclue-gifts', '2.0')")
-    assert await instruments.load_reference(shop.owner)
+    assert await instruments.load_missing(shop.owner)
     assert await current(shop.owner) == ("example", "1.0")
 
 
@@ -146,7 +163,7 @@ async def test_norms_of_the_quizzes_taken_here(shop: Shop) -> None:
     # Neither a release nor loading the file again takes them away.
     await instruments.store(shop.owner, instrument_files.load(SHIPPED))
     assert not await shop.owner.fetchval("select bool_or(is_provisional) from private.quiz_norms")
-    assert not await instruments.load_reference(shop.owner)
+    assert (await instruments.load_reference(shop.owner)).count == 0
 
 
 async def test_a_quiz_takes_no_more_round_trips_than_before(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from tests.instruments import EXAMPLE
 from training import plots, report
-from training.evaluation import BadForm, distance, evaluate, short_form, split_half
+from training.evaluation import BadForm, _reached, distance, evaluate, short_form, split_half
 from training.retests import Pair, retest
 from training.simulation import simulate
 
@@ -43,6 +43,11 @@ def test_the_adaptive_order_comes_nearer_with_every_few_items() -> None:
     assert order.adaptive[-1] == order.fixed[-1] == 0
     assert all(order.adaptive[i] > order.adaptive[i + 5] for i in range(0, 15, 5))
     assert order.adaptive[order.reached] <= order.error < order.adaptive[order.reached - 1]
+
+
+def test_somebody_at_the_median_is_measured_by_no_item() -> None:
+    deviations = np.array([10.0, 5.0, 0.0])
+    assert [_reached(deviations, error) for error in (11.0, 6.0, 4.0)] == [0, 1, 2]
 
 
 def test_the_distance_of_uniform_percentiles_is_none() -> None:

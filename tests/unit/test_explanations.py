@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.explanations import LOCALES, explain
+from domain.explanations import explain
 from domain.personality import TRAITS
 
 
@@ -25,7 +25,7 @@ def test_a_score_in_words(trait: str, percentile: float, error: float, locale: s
     assert explain(trait, percentile, error, locale) == sentence
 
 
-@given(st.sampled_from(TRAITS), st.floats(0, 100), st.floats(0, 50), st.sampled_from(LOCALES))
+@given(st.sampled_from(TRAITS), st.floats(0, 100), st.floats(0, 50), st.sampled_from(("en", "de", "de_AT", "fr")))
 def test_no_share_exceeds_half(trait: str, percentile: float, error: float, locale: str) -> None:
     numbers = [
         int(word) for word in explain(trait, percentile, error, locale).replace(".", " ").split() if word.isdigit()

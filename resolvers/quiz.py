@@ -57,9 +57,11 @@ def _unavailable() -> Unavailable:
 
 def worded(found: Loaded, locale: str) -> Quiz:
     """The quiz in this locale, or its language, or English. Raises Unavailable without English."""
-    for name in (locale, locale.split("-")[0], "en"):
-        if name in found.texts:
-            return Quiz(found.instrument, name, found.texts[name])
+    names = {name.lower(): name for name in found.texts}
+    asked = locale.replace("_", "-").lower()
+    for name in (asked, asked.split("-")[0], "en"):
+        if name in names:
+            return Quiz(found.instrument, names[name], found.texts[names[name]])
     raise _unavailable()
 
 

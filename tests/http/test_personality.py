@@ -200,6 +200,8 @@ async def test_equal_answers_in_three_seconds_are_hardly_trusted(shop: Shop) -> 
     assert payload["personality"]["primaryType"] == "BALANCED"
     assert payload["assessment"]["quality"] < 0.2
     assert "first impression" in payload["note"]
+    again = await anna.do(SUBMIT, input=await hasty(anna))
+    assert "first impression" in again["note"], "the earlier answers were no better"
 
 
 async def test_a_hasty_retake_barely_moves_a_good_profile_and_says_so_kindly(shop: Shop) -> None:

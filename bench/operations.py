@@ -174,6 +174,11 @@ class Tour:
         quiz = (await ask("quiz", "{ quiz { version questions { id } } }"))["quiz"]
         answers = [{"questionId": q["id"], "value": 1 + secrets.randbelow(5)} for q in quiz["questions"]]
         submitted = {"version": quiz["version"], "answers": answers}
+        document = "query ($v: String!, $a: [QuizAnswer!]!) { nextQuestion(version: $v, answers: $a) { id } }"
+        await ask("nextQuestion", document, v=quiz["version"], a=answers[:5])
+        await write(
+            "saveQuizAnswers", "SaveQuizAnswersInput", "progress { updatedAt }", submitted | {"answers": answers[:5]}
+        )
         await write("submitQuiz", "SubmitQuizInput", "personality { primaryType }", submitted)
         made = await write("recordSwipe", "SwipeInput", "swipe { id } preferences { totalSwipes }", swipe(0, "RIGHT"))
         await write("undoSwipe", "UndoSwipeInput", "preferences { totalSwipes }", {"swipeId": made["swipe"]["id"]})

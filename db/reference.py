@@ -154,10 +154,11 @@ async def load(owner: asyncpg.Connection[Any], folder: Path = FOLDER) -> list[Ch
             await _put(owner, found)
         for found in reversed(done):  # what names a gift category goes before it
             await _remove(owner, found)
-        matched = await owner.fetchval(QUERIES["reference.map_categories"].sql)
+        await owner.execute(QUERIES["reference.map_categories"].sql)
         await owner.execute(QUERIES["reference.mark"].sql, checksum(folder))
-        if matched or any(found.count for found in done):
-            await owner.execute(QUERIES["reference.refresh_model"].sql)
+        await owner.execute(
+            QUERIES["reference.refresh_model"].sql
+        )  # an administrator's edits are no changes of the files
         await owner.execute(QUERIES["reference.end"].sql)
     return done
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from domain.locales import fallbacks
+
 _NAMES = {
     "en": {
         "adventurous": "sense of adventure",
@@ -34,7 +36,7 @@ _SENTENCES = {
 
 def language_of(locale: str) -> str:
     """The language of a locale in which there are texts, else English."""
-    language = locale.replace("_", "-").split("-")[0].lower()
+    _, language = fallbacks(locale)
     return language if language in _SENTENCES else "en"
 
 

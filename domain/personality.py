@@ -240,8 +240,9 @@ def combine(measurements: Sequence[Measurement]) -> Combined:
     """The precision-weighted mean of all measurements, as of the newest; a weight is quality^2 / (variance + drift *
     years).
 
-    Confidence adds up signal-to-noise ratios c / (1 - c), as Spearman-Brown does for parts of a test. There must be
-    one measurement or more.
+    Where measurements contradict each other, the standard error has the scatter that their variances do not explain
+    (Birge 1932). Confidence adds up signal-to-noise ratios c / (1 - c), as Spearman-Brown does for parts of a test.
+    There must be one measurement or more.
     """
     measurements = [replace(m, scores=_finite(m.scores)) for m in measurements]
     newest = max(measurement.at for measurement in measurements)
@@ -250,13 +251,16 @@ def combine(measurements: Sequence[Measurement]) -> Combined:
         parts = [(m, m.scores[trait]) for m in measurements if trait in m.scores]
         weights = [1 / _inflated(m, newest, part.variance) for m, part in parts]
         total = sum(weights)
+        percentile = sum(w * part.percentile for w, (_, part) in zip(weights, parts, strict=True)) / total
         error = sum(
             (w / total) ** 2 * _inflated(m, newest, part.standard_error**2)
             for w, (m, part) in zip(weights, parts, strict=True)
         )
+        scatter = sum(w * (part.percentile - percentile) ** 2 for w, (_, part) in zip(weights, parts, strict=True))
+        unexplained = max(0.0, scatter / max(1, len(parts) - 1) - 1) / total
         scores[trait] = Score(
-            round(sum(w * part.percentile for w, (_, part) in zip(weights, parts, strict=True)) / total, 2),
-            round(root(min(PRIOR_VARIANCE, error)), 2),
+            round(percentile, 2),
+            round(root(min(PRIOR_VARIANCE, error + unexplained)), 2),
             round(min(PRIOR_VARIANCE, max(MIN_VARIANCE, 1 / total)), 2),
         )
     signal = 0.0

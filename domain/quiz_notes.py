@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from domain.explanations import language_of
 
 GOOD_QUALITY = 0.5  # from here on nothing is said
+MAX_MINOR_SHARE = 0.5  # below it, earlier answers count most
 _PARTS = ("pace", "variety", "consistency", "completeness")  # the first of equals is named
 _REASONS = {
     "en": {
@@ -41,10 +42,10 @@ def quality_note(quality: float | None, parts: Mapping[str, float], locale: str 
 
 
 def note(quality: float | None, parts: Mapping[str, float], share: float | None, locale: str = "en") -> str | None:
-    """The same, and what follows from it; `share` is that of the quiz in the profile after it, 1 if it is the only
-    one."""
+    """The same, and what follows from it; `share` is that of the quiz in the profile after it, 1 if it is the only one:
+    earlier answers that count no more than these are no better."""
     reason = quality_note(quality, parts, locale)
     if reason is None:
         return None
-    follows = _FIRST if share is None or share >= 1 else _RETAKE
+    follows = _FIRST if share is None or share >= MAX_MINOR_SHARE else _RETAKE
     return f"{reason} {follows[language_of(locale)]}"

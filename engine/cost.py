@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 from graphql import (
     FieldNode,
     GraphQLField,
+    GraphQLInputType,
     GraphQLInterfaceType,
     GraphQLNamedType,
     GraphQLObjectType,
@@ -254,8 +255,7 @@ class CostCounter:
         }
         # The sizes of most operations are literals: the same for each request.
         self._fixed_sizes = self._sizes_of({}) if self._are_sizes_fixed() else None
-        is_mutation = operation.operation is OperationType.MUTATION
-        self._written = self._root_arguments() if is_mutation else []
+        self._written = self._input_of_roots()
         self._known: dict[Hashable, Cost] = {}
 
     def count(self, variables: Mapping[str, Any]) -> Cost:
@@ -320,13 +320,23 @@ class CostCounter:
             return int(node.value[:MAX_DIGITS])
         return len(node.values) if isinstance(node, ListValueNode) else 1  # a single value is coerced to a list of one
 
-    def _root_arguments(self) -> list[ValueNode]:
-        """Arguments of the root fields, once per occurrence of a field."""
+    def _input_of_roots(self) -> list[ValueNode]:
+        """Arguments of the root fields that cost what they hold, once per occurrence of a field: all of a mutation, which
+        may store them; of others the lists of objects, which are converted item by item."""
+        is_mutation = self._operation.operation is OperationType.MUTATION
+        root = self._schema.get_root_type(self._operation.operation)
+
+        def input_of(node: FieldNode, _: None) -> list[ValueNode]:
+            field = root.fields.get(node.name.value) if root is not None else None
+            types = {name: argument.type for name, argument in field.args.items()} if field is not None else {}
+            return [
+                argument.value
+                for argument in node.arguments or ()
+                if is_mutation or _is_list_of_objects(types.get(argument.name.value))
+            ]
+
         walker: Walker[None, list[ValueNode]] = Walker(
-            self._fragments,
-            lambda node, _: [argument.value for argument in node.arguments or ()],
-            lambda found: list(chain.from_iterable(found)),
-            cyclic=[],
+            self._fragments, input_of, lambda found: list(chain.from_iterable(found)), cyclic=[]
         )
         return walker.fold(self._operation.selection_set, None)
 
@@ -335,9 +345,9 @@ class CostCounter:
         for node in self._written:
             value = self._plain(node, variables)
             values += size_of(value).bytes // WRITTEN_BYTES
-            if isinstance(value, dict):
-                lists = (below for below in value.values() if isinstance(below, list))
-                values += WRITTEN_ITEM * sum(isinstance(item, dict) for items in lists for item in items)
+            below = value.values() if isinstance(value, dict) else [value]
+            lists = (each for each in below if isinstance(each, list))
+            values += WRITTEN_ITEM * sum(isinstance(item, dict) for items in lists for item in items)
             if values > TOO_MUCH:
                 break
         return values
@@ -363,6 +373,11 @@ def _sizing(node: FieldNode) -> list[tuple[ValueNode, tuple[str, ...]]]:
         elif argument.name.value == "input" and node.name.value in SIZING_INPUTS:
             found.append((argument.value, (SIZING_INPUTS[node.name.value],)))
     return found
+
+
+def _is_list_of_objects(argument: GraphQLInputType | None) -> bool:
+    nullable = argument.of_type if is_non_null_type(argument) else argument
+    return is_list_type(nullable) and is_input_object_type(get_named_type(nullable))
 
 
 def _is_variable(node: ValueNode, path: tuple[str, ...]) -> bool:

@@ -14,6 +14,7 @@ from db.session import Session
 from domain import personality
 from domain.errors import Unavailable
 from domain.instruments import BadInstrument, Instrument, Item, Texts
+from domain.locales import fallbacks
 
 log = structlog.get_logger("aclue.quiz")
 
@@ -57,11 +58,10 @@ def _unavailable() -> Unavailable:
 
 def worded(found: Loaded, locale: str) -> Quiz:
     """The quiz in this locale, or its language, or English. Raises Unavailable without English."""
-    by_tag = {name.lower(): name for name in found.texts}
-    tag = locale.replace("_", "-").lower()
-    for wanted in (tag, tag.split("-")[0], "en"):
-        if name := by_tag.get(wanted):
-            return Quiz(found.instrument, name, found.texts[name])
+    names = {name.lower(): name for name in found.texts}
+    for name in (*fallbacks(locale), "en"):
+        if name in names:
+            return Quiz(found.instrument, names[name], found.texts[names[name]])
     raise _unavailable()
 
 

@@ -34,6 +34,7 @@ GOOGLE_FEED = (
     ("Apparel & Accessories > Jewelry > Necklaces", "196"), ("", "201"), ("Schuhe", ""), ("Spielzeug > Puppen", ""),
     ("Electronics > Audio > Headphones", ""), ("", "152"), ("Cameras & Optics > Cameras", "142"),
     ("Health & Beauty > Skin Care", ""), ("", "588"), ("Experiences > Adventure Days", ""), ("Theatre tickets", ""),
+    ("Gifts", "5181"), ("Sports", "1025"), ("Gifts For Him", ""), ("Skydiving Vouchers", "53"), ("Sketchbooks", ""),
 )  # fmt: skip
 
 

@@ -193,7 +193,7 @@ CHECKS = (
     Check(
         "reference.model",
         "there is a recommendation model",
-        "select private.refresh_model(); the server does so when swipes or products change",
+        "select private.refresh_model(); the server does so when swipes, products or mappings change",
         query("verify_reference.no_model", role=ANONYMOUS),
     ),
     Check(

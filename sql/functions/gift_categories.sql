@@ -44,9 +44,10 @@ create or replace trigger categories_edited before insert or update of taxonomy_
 
 -- A path is the levels of a category in kebab-case, root first: 'sporting-goods>camping-hiking>tents'. Each distinct level is
 -- compared with the rules once: a feed may have thousands of categories.
+drop function if exists private.match_gift_categories(text[], text[], text[]);
 create or replace function private.match_gift_categories(
   p_paths text[], p_likes text[] default '{}', p_slugs text[] default '{}')
-returns table (path text, taxonomy_id uuid, is_given boolean)
+returns table (path text, taxonomy_id uuid, is_given boolean, is_vague boolean)
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
@@ -73,13 +74,13 @@ as $$
     ) h
     order by h.key, h.priority desc, h.length desc, h.taxonomy_id
   )
-  select distinct on (l.path) l.path, h.taxonomy_id, h.priority = 9
+  select distinct on (l.path) l.path, h.taxonomy_id, h.priority = 9, h.priority = 1
   from levels l join hits h on h.key = l.key
   order by l.path, h.priority desc, l.depth desc
 $$;
 comment on function private.match_gift_categories(text[], text[], text[]) is
   'The gift category of each path that rules, or these patterns before them, know: the highest priority, then the deepest '
-  'level, then the longest pattern.';
+  'level, then the longest pattern. is_given: by a pattern; is_vague: only by words that say little, such as gifts.';
 
 create or replace function private.category_paths(p_ids uuid[]) returns table (category_id uuid, path text)
 language sql stable
@@ -121,7 +122,7 @@ begin
     where c.taxonomy_source is distinct from 'admin'
       -- A gift category that was removed leaves none: what chose it has no say any more.
       and (c.taxonomy_id is null
-        or (c.taxonomy_source is distinct from 'google' or m.taxonomy_id is not null)
+        or (c.taxonomy_source is distinct from 'google' or m.taxonomy_id is not null and not m.is_vague)
         and (c.taxonomy_source is distinct from 'feed' or m.is_given))
   )
   update public.categories c set taxonomy_id = n.taxonomy_id, taxonomy_source = n.source

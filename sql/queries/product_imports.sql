@@ -120,7 +120,8 @@ select private.map_categories(
   array(select distinct category_id from pg_temp.product_import_rows), :likes::text[], :slugs::text[]);
 
 -- name: map_categories_by_google()
--- Categories of which nothing else is known: what most of their products are to Google.
+-- Categories of which nothing else is known, or only by words that say little, such as gifts: what most of their products
+-- are to Google.
 with majority as (
   select distinct on (category_id) category_id, google_taxonomy_id
   from (
@@ -129,11 +130,20 @@ with majority as (
   ) counted
   order by category_id, products desc, google_taxonomy_id
 ),
+vague as (
+  select p.category_id
+  from private.category_paths(array(select category_id from majority)) p
+  join private.match_gift_categories(array(
+    select path from private.category_paths(array(select category_id from majority)))) m on m.path = p.path
+  where m.is_vague
+),
 loading as materialized (select set_config('aclue.loads_reference', 'on', true)),
 mapped as (
   update public.categories c set taxonomy_id = m.google_taxonomy_id, taxonomy_source = 'google'
   from majority m cross join loading
-  where c.id = m.category_id and (c.taxonomy_id is null or c.taxonomy_source = 'google')
+  where c.id = m.category_id and (c.taxonomy_id is null or c.taxonomy_source = 'google'
+      or c.taxonomy_source = 'rule' and c.id in (select category_id from vague)
+        and exists (select from public.gift_categories g where g.id = m.google_taxonomy_id and g.parent_id is not null))
     and c.taxonomy_id is distinct from m.google_taxonomy_id and c.slug <> 'uncategorised'
   returning c.id
 )

@@ -350,7 +350,8 @@ async def test_a_download_that_takes_too_long_is_cut_off(
         assert await download.status() == 200
         await download.ended()
     assert download.is_cut_off
-    assert shop.services.database.pool.idle == shop.services.database.pool.size
+    pool = shop.services.database.pool
+    await until(lambda: pool.idle == pool.size)
     assert (await exported(client)).end["complete"], "and the next export finds the place free"
 
 

@@ -154,6 +154,9 @@ async def test_purchases_are_counted_once(shop: Shop) -> None:
 async def test_quizzes_are_combined_and_all_are_kept(shop: Shop) -> None:
     anna = await shop.anonymous()
     first = await anna.take_quiz({"adv", "soc"})
+    await shop.owner.execute(
+        "update public.personality_assessment_history set assessment_timestamp = now() - interval '30 days'"
+    )
     second = await anna.take_quiz({"adv"}, trigger="BEHAVIOR_CHANGE")
     third = await anna.take_quiz({"adv"})
     found = await personality(anna, first=2)
@@ -197,6 +200,8 @@ async def test_equal_answers_in_three_seconds_are_hardly_trusted(shop: Shop) -> 
     assert payload["personality"]["primaryType"] == "BALANCED"
     assert payload["assessment"]["quality"] < 0.2
     assert "first impression" in payload["note"]
+    again = await anna.do(SUBMIT, input=await hasty(anna))
+    assert "first impression" in again["note"], "the earlier answers were no better"
 
 
 async def test_a_hasty_retake_barely_moves_a_good_profile_and_says_so_kindly(shop: Shop) -> None:

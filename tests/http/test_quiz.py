@@ -29,15 +29,8 @@ async def test_the_quiz_says_what_its_file_says(shop: Shop) -> None:
 async def test_the_quiz_in_another_language_where_it_is_worded(shop: Shop) -> None:
     german = instrument_files.load(SHIPPED).texts["de"].items
     query = 'query ($locale: String! = "en") { quiz(locale: $locale) { locale questions { id text } } }'
-    for asked, spoken in (
-        ("de", "de"),
-        ("de-AT", "de"),
-        ("DE_at", "de"),
-        ("fr", "en"),
-        ("", "en"),
-        ("\0", "en"),
-        ("x" * 999, "en"),
-    ):
+    tongues = {"de": ("de", "de-AT", "de_DE", "DE"), "en": ("fr", "", "\0", "x" * 999)}
+    for asked, spoken in ((asked, spoken) for spoken, names in tongues.items() for asked in names):
         quiz = (await shop.client().ask(query, locale=asked))["quiz"]
         assert quiz["locale"] == spoken, asked
         assert (quiz["questions"][0]["text"] == german[quiz["questions"][0]["id"]]) is (spoken == "de")

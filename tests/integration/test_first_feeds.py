@@ -13,7 +13,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from db import demo
+from db import demo, reference
 from domain.personality import TRAITS
 from tests.first_feeds import crowd, feed_of, import_feed, opposites, person, spearman, write_google_feed
 
@@ -28,6 +28,10 @@ UNMAPPED = """
 select count(*) filter (where c.taxonomy_id is null)::float / count(*)
 from public.products p join public.categories c on c.id = p.category_id where p.is_active
 """
+
+PLACED_BY_GOOGLE = (
+    "select count(*) from public.categories where taxonomy_source = 'google' and slug in ('gifts', 'sports')"
+)
 
 
 async def fill_demo(owner: asyncpg.Connection[Any], folder: Path) -> None:
@@ -83,6 +87,12 @@ async def test_a_google_feed_is_mapped_by_names_numbers_and_paths(
     assert found["outdoor-camping-hiking-tents"] == ("camping-hiking", "rule")
     assert found["spielzeug-puppen"] == ("childrens-toys", "rule")
     assert found["sale-new-in"] == ("cycling-active", "google"), "the name says nothing, the number does"
+    assert found["gifts"] == ("travel-gear", "google"), "the name says little, the number more"
+    assert found["sports"] == ("cycling-active", "google")
+    assert found["gifts-for-him"] == ("personalised-keepsakes", "rule"), "little is known, and no number"
+    assert found["skydiving-vouchers"] == ("adventure-days", "rule"), "the experience, not the paper"
+    await reference.load(owner)
+    assert await owner.fetchval(PLACED_BY_GOOGLE) >= 2, "a load keeps what the numbers said"
     assert found["media-books-philosophy"] == ("history-ideas-books", "rule"), "the name says more than the number"
     assert found["camping-hiking"] == ("camping-hiking", "rule"), "placed by the number alone"
     assert found["toys-games-games-card-games"] == ("party-games", "rule"), "its path is its category"

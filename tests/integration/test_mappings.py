@@ -10,7 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from db import reference
 from domain.personality import TRAITS
+from services import housekeeping
 from tests.catalogue import fill_catalogue
 from tests.conftest import Shop
 from tests.first_feeds import feed_of, person
@@ -26,8 +28,12 @@ async def catalogue(owner: asyncpg.Connection[Any]) -> asyncpg.Connection[Any]:
 
 
 async def order(owner: asyncpg.Connection[Any]) -> list[str]:
-    """The kinds and numbers of products as somebody adventurous is shown them."""
+    """The kinds and numbers of products as somebody adventurous is shown them by a new model."""
     await owner.execute("select private.refresh_model()")
+    return await shown_order(owner)
+
+
+async def shown_order(owner: asyncpg.Connection[Any]) -> list[str]:
     shown = await feed_of(owner, await person(owner, BOLD), 50)
     names = dict(await owner.fetch("select id, name from public.products"))
     return [names[product] for product in shown]
@@ -70,6 +76,29 @@ async def test_a_column_of_a_mapping_changes_an_order(
     assert first != second
     moved = "Books 2" if "high" in after and "low" not in after else "Books 1"
     assert second.index(moved) > first.index(moved)
+
+
+async def test_a_load_of_the_reference_data_shows_the_edits_of_an_administrator(
+    catalogue: asyncpg.Connection[Any],
+) -> None:
+    first = await order(catalogue)
+    await set_mapping(catalogue, "camping", "recommendation_weight = -1")
+    assert await shown_order(catalogue) == first, "by the model before the edit"
+    await reference.load(catalogue)
+    assert (await shown_order(catalogue)).index("Camping 1") > first.index("Camping 1")
+
+
+async def test_the_service_builds_a_model_after_an_edit(shop: Shop) -> None:
+    for table in ("products", "personality_gift_mappings", "personality_tag_mappings"):
+        await shop.owner.execute(
+            f"alter table public.{table} disable trigger user;"
+            f" update public.{table} set updated_at = now() - interval '3 hours';"
+            f" alter table public.{table} enable trigger user"
+        )
+    await shop.owner.execute("update public.recommendation_models set created_at = now() - interval '2 hours'")
+    assert await housekeeping.refresh_model(shop.services) == 0
+    await set_mapping(shop.owner, "camping", "recommendation_weight = -1")
+    assert await housekeeping.refresh_model(shop.services) == 1
 
 
 async def test_the_weight_of_a_tag_changes_an_order(catalogue: asyncpg.Connection[Any]) -> None:

@@ -80,7 +80,7 @@ async def test_no_text_of_a_caller_gets_into_a_statement(shop: Shop, statements:
 
 async def test_aliases_are_nothing_but_keys_of_the_answer(shop: Shop) -> None:
     """Names that mean something to the functions that write, to Python or to Postgres."""
-    names = ["v", "run", "null", "f1", "p0", "lambda", "__class__", "__import__", "select", "S" * 500, "_"]
+    names = ["v", "run", "null", "f1", "p0", "lambda", "__class__", "__import__", "select", "S" * 100, "_"]
     fields = " ".join(f"{name}: name" for name in names)
     data = await shop.client().ask(
         f"{{ v: products(first: 2) {{ run: nodes {{ {fields} x: brand {{ null: name }} }} }} }}"

@@ -236,13 +236,23 @@ def test_a_hasty_retake_barely_moves_a_good_profile() -> None:
 
 
 def test_an_equal_retake_counts_as_much_and_an_old_quiz_counts_less() -> None:
-    first, second = measured(80, 50, 50, 50, 50), measured(60, 50, 50, 50, 50)
+    first, second = measured(75, 50, 50, 50, 50), measured(65, 50, 50, 50, 50)
     both = combine([first, second]).scores["adventurous"]
     assert both.percentile == 70
     assert both.variance == 50
     assert both.standard_error == pytest.approx(8 / 2**0.5, abs=0.01)
-    late = combine([first, measured(60, 50, 50, 50, 50, days=1461)]).scores["adventurous"]  # 4 years: variance 300
-    assert late.percentile == 65
+    late = combine([first, measured(65, 50, 50, 50, 50, days=1461)]).scores["adventurous"]  # 4 years: variance 300
+    assert late.percentile == 67.5
+
+
+def test_quizzes_that_contradict_each_other_say_so_in_the_error() -> None:
+    high, low = measured(99, 50, 50, 50, 50), measured(1, 50, 50, 50, 50)
+    combined = combine([high, low]).scores
+    assert combined["adventurous"].percentile == 50
+    assert combined["adventurous"].standard_error == pytest.approx(PRIOR_VARIANCE**0.5, abs=0.01)
+    assert combined["social"].standard_error == pytest.approx(8 / 2**0.5, abs=0.01), "they agree on this one"
+    unread = combine([high, replace(low, quality=0.05)]).scores["adventurous"]
+    assert unread.standard_error == pytest.approx(8, abs=0.1), "careless answers contradict nobody"
 
 
 @given(st.lists(measurements, min_size=1, max_size=4), st.floats(0, 1))

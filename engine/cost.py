@@ -321,8 +321,8 @@ class CostCounter:
         return len(node.values) if isinstance(node, ListValueNode) else 1  # a single value is coerced to a list of one
 
     def _input_of_roots(self) -> list[ValueNode]:
-        """Arguments of the root fields that cost what they hold, once per occurrence of a field: all of a mutation, which
-        may store them; of others the lists of objects, which are converted item by item."""
+        """Arguments of the root fields that cost what they hold, once per occurrence of a field: all arguments of a
+        mutation, which stores them; otherwise lists of objects, which are converted one by one."""
         is_mutation = self._operation.operation is OperationType.MUTATION
         root = self._schema.get_root_type(self._operation.operation)
 

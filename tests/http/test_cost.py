@@ -390,6 +390,16 @@ async def test_results_count_as_many_as_were_sent(
     assert found.cost["objects"] == times + expected * 4
 
 
+async def test_lists_of_objects_of_a_query_are_counted_for_each_field(shop: Shop) -> None:
+    document = "query ($a: [QuizAnswer!]!) {{ {} }}"
+    fields = " ".join(f'q{number}: nextQuestion(version: "2.0", answers: $a) {{ id }}' for number in range(20))
+    answers = [{"questionId": "adv-1", "value": 3}] * 100
+    one = document.format('nextQuestion(version: "2.0", answers: $a) { id }')
+    assert await shop.client().code(one, a=answers) == "BAD_USER_INPUT"  # the question is answered twice
+    assert await shop.client().code(document.format(fields), a=answers) == "COST_LIMIT_EXCEEDED"
+    assert await shop.client().code(one, a=answers * 20) == "COST_LIMIT_EXCEEDED"
+
+
 async def test_results_without_their_input_count_as_the_most_that_may_be_sent(shop: Shop) -> None:
     """As a report on a document counts them."""
     document = "mutation ($input: RecordSwipesInput!) { recordSwipes(input: $input) { results { swipe { id } } } }"

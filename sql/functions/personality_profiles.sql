@@ -104,12 +104,14 @@ begin
   people as (
     select d.user_id, p.id as profile_id, p.last_assessment_at as seen_at, p.primary_type as old_primary,
       p.reassessment_suggested_at as suggested_at,
-      q.id as quiz_id, q.scores as quiz_scores, q.variances as quiz_variances, q.confidence as quiz_confidence
+      q.id as quiz_id, q.scores as quiz_scores, q.errors as quiz_errors, q.variances as quiz_variances,
+      q.confidence as quiz_confidence
     from due d
     left join public.personality_profiles p on p.user_id = d.user_id
     -- The combination of all quizzes after the newest one. Assessments of version 1.0 have no variances.
     left join lateral (
       select h.id, coalesce(h.combined_scores, h.personality_scores) as scores,
+        coalesce(h.combined_errors, h.standard_errors) as errors,
         coalesce(h.combined_variances, h.variances) as variances,
         coalesce(h.combined_confidence, h.confidence_level, 0.5) as confidence
       from public.personality_assessment_history h
@@ -119,24 +121,32 @@ begin
   estimates as (
     select p.user_id, p.quiz_id, p.old_primary, b.trait, b.evidence, b.signals,
       coalesce(private.number_of(p.quiz_scores, b.trait, 0, 100), 50) as base,
+      o.variance as own_variance,
+      coalesce(private.number_of(p.quiz_errors, b.trait, 0, 100), sqrt(o.variance)) as own_error,
       -- No quiz predicts what people choose better than this, however exactly it measured what they say of themselves.
-      case when p.quiz_id is null then prior_variance else greatest(quiz_variance, coalesce(
-        private.number_of(p.quiz_variances, b.trait, 1, 10000), quiz_variance / greatest(p.quiz_confidence, 0.01))) end
-        as base_variance,
+      case when p.quiz_id is null then prior_variance else greatest(quiz_variance, o.variance) end as base_variance,
       50 + 50 * coalesce(b.estimate, 0) as swiped,
       swipe_variance / nullif(b.evidence, 0) + method_variance as swiped_variance
     from people p cross join lateral private.behaviour(p.user_id) b
+    cross join lateral (
+      select case when p.quiz_id is null then prior_variance else coalesce(
+        private.number_of(p.quiz_variances, b.trait, 1, 10000),
+        quiz_variance / greatest(p.quiz_confidence, 0.01)) end) o (variance)
   ),
+  shares as (
+    select *, coalesce(base_variance / (base_variance + swiped_variance), 0) as share from estimates
+  ),
+  -- Of the weighted mean. Without swipes that say something of a trait, the quiz's own.
   scores as (
-    select *, round((base + coalesce(base_variance / (base_variance + swiped_variance), 0) * (swiped - base))::numeric, 2)
-        as score,
-      round((base_variance * coalesce(swiped_variance / (base_variance + swiped_variance), 1))::numeric, 4) as variance
-    from estimates
+    select *, round((base + share * (swiped - base))::numeric, 2) as score,
+      round(((1 - share) ^ 2 * own_variance + share ^ 2 * coalesce(swiped_variance, 0))::numeric, 4) as variance,
+      round(sqrt((1 - share) ^ 2 * own_error ^ 2 + share ^ 2 * coalesce(swiped_variance, 0))::numeric, 2) as error
+    from shares
   ),
   sums as (
     select user_id, pg_catalog.jsonb_object_agg(trait, score) as scores,
       pg_catalog.jsonb_object_agg(trait, variance) as variances,
-      pg_catalog.jsonb_object_agg(trait, round(sqrt(variance), 2)) as errors,
+      pg_catalog.jsonb_object_agg(trait, error) as errors,
       max(score) as best, max(signals) as signals, sum(evidence) as evidence,
       pg_catalog.array_agg(trait order by score desc, (trait = old_primary) desc nulls last, pg_catalog.array_position(
         array['adventurous', 'intellectual', 'practical', 'creative', 'social'], trait)) as ranked,

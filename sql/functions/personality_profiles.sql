@@ -121,23 +121,27 @@ begin
   estimates as (
     select p.user_id, p.quiz_id, p.old_primary, b.trait, b.evidence, b.signals,
       coalesce(private.number_of(p.quiz_scores, b.trait, 0, 100), 50) as base,
+      o.variance as own_variance,
+      coalesce(private.number_of(p.quiz_errors, b.trait, 0, 100), sqrt(o.variance)) as own_error,
       -- No quiz predicts what people choose better than this, however exactly it measured what they say of themselves.
-      case when p.quiz_id is null then prior_variance else greatest(quiz_variance, coalesce(
-        private.number_of(p.quiz_variances, b.trait, 1, 10000), quiz_variance / greatest(p.quiz_confidence, 0.01))) end
-        as base_variance,
-      private.number_of(p.quiz_errors, b.trait, 0, 100) as quiz_error,
+      case when p.quiz_id is null then prior_variance else greatest(quiz_variance, o.variance) end as base_variance,
       50 + 50 * coalesce(b.estimate, 0) as swiped,
       swipe_variance / nullif(b.evidence, 0) + method_variance as swiped_variance
     from people p cross join lateral private.behaviour(p.user_id) b
+    cross join lateral (
+      select case when p.quiz_id is null then prior_variance else coalesce(
+        private.number_of(p.quiz_variances, b.trait, 1, 10000),
+        quiz_variance / greatest(p.quiz_confidence, 0.01)) end) o (variance)
   ),
+  shares as (
+    select *, coalesce(base_variance / (base_variance + swiped_variance), 0) as share from estimates
+  ),
+  -- Of the weighted mean. Without swipes that say something of a trait, the quiz's own.
   scores as (
-    select e.*, round((base + k.share * (swiped - base))::numeric, 2) as score,
-      round((base_variance * (1 - k.share))::numeric, 4) as variance,
-      -- As of several quizzes: without swipes it is the error that the quiz states.
-      round(sqrt((1 - k.share) ^ 2 * coalesce(quiz_error ^ 2, base_variance) + coalesce(k.share ^ 2 * swiped_variance, 0))
-        ::numeric, 2) as error
-    from estimates e
-    cross join lateral (select coalesce(base_variance / (base_variance + swiped_variance), 0) as share) k
+    select *, round((base + share * (swiped - base))::numeric, 2) as score,
+      round(((1 - share) ^ 2 * own_variance + share ^ 2 * coalesce(swiped_variance, 0))::numeric, 4) as variance,
+      round(sqrt((1 - share) ^ 2 * own_error ^ 2 + share ^ 2 * coalesce(swiped_variance, 0))::numeric, 2) as error
+    from shares
   ),
   sums as (
     select user_id, pg_catalog.jsonb_object_agg(trait, score) as scores,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -166,6 +167,28 @@ async def test_running_twice_changes_nothing(shop: Shop) -> None:
     assert await run(shop) >= 2
     assert (await shop.owner.fetch(STATE), await shop.owner.fetch(HISTORY)) == before
     assert {row["assessment_method"] for row in before[0]} == {"hybrid", "behavior"}
+
+
+async def test_without_swipes_a_rebuild_leaves_what_the_quiz_measured(shop: Shop) -> None:
+    """Scores near the ends of the scale have small errors and variances, which a rebuild does not round up."""
+    measured = (
+        "select primary_type, secondary_types, personality_scores, standard_errors, variances, confidence_level,"
+        " assessment_method from public.personality_profiles"
+    )
+    client = await shop.anonymous()
+    await client.take_quiz({"adv"})
+    before = await shop.owner.fetch(measured)
+    assert min(json.loads(before[0]["standard_errors"]).values()) < 5
+    await mark(shop)
+    assert await run(shop) == 1
+    assert await shop.owner.fetch(measured) == before
+    await swipe_all(client, ["Camping", "Painting"], "LEFT")
+    await run(shop)
+    (after,) = await shop.owner.fetch(measured)
+    errors = json.loads(after["standard_errors"])
+    variances = json.loads(after["variances"])
+    assert all(error**2 <= variances[trait] + 0.2 for trait, error in errors.items())
+    assert errors["adventurous"] > json.loads(before[0]["standard_errors"])["adventurous"], "they contradict the quiz"
 
 
 async def test_undoing_the_swipes_takes_their_effect_back(shop: Shop) -> None:

@@ -85,6 +85,7 @@ SURCHARGES = {
     ("Mutation", "startSession"): 500,
     ("Mutation", "resetPassword"): 500,
     ("Mutation", "changePassword"): 500,
+    ("Query", "nextQuestion"): 50,
     ("Query", "recommendations"): 500,
     ("Query", "giftFinder"): 500,
     ("Product", "personalityMatch"): 10,
@@ -321,8 +322,7 @@ class CostCounter:
         return len(node.values) if isinstance(node, ListValueNode) else 1  # a single value is coerced to a list of one
 
     def _input_of_roots(self) -> list[ValueNode]:
-        """Arguments of the root fields that cost what they hold, once per occurrence of a field: all arguments of a
-        mutation, which stores them; otherwise lists of objects, which are converted one by one."""
+        """Arguments of root fields that cost what they hold: all of a mutation, and lists of objects; per occurrence."""
         is_mutation = self._operation.operation is OperationType.MUTATION
         root = self._schema.get_root_type(self._operation.operation)
 

@@ -80,7 +80,7 @@ async def _store(
             **_scores(result.scores),
             primary_type=result.primary,
             secondary_types=list(result.secondary),
-            trigger="periodic" if trigger == "initial" and earlier else trigger,
+            trigger=trigger if trigger == "behavior_change" else "periodic" if earlier else "initial",
             confidence=result.confidence,
             questions_answered=len(given),
             seconds=seconds,

@@ -266,7 +266,8 @@ class SubmitQuizInput:
     )
     completion_time_seconds: int | None = strawberry.field(default=None, description="How long it took.")
     trigger: AssessmentTrigger = strawberry.field(
-        default=AssessmentTrigger.INITIAL, description="Why it was taken; a second quiz is PERIODIC by itself."
+        default=AssessmentTrigger.INITIAL,
+        description="Why it was taken; of INITIAL and PERIODIC, the one that is true is stored.",
     )
     idempotency_key: str | None = strawberry.field(
         default=None, description="A repeat with the same key returns the first assessment."

@@ -322,7 +322,7 @@ class CostCounter:
         return len(node.values) if isinstance(node, ListValueNode) else 1  # a single value is coerced to a list of one
 
     def _input_of_roots(self) -> list[ValueNode]:
-        """Arguments of root fields that cost what they hold: all of a mutation, and lists of objects; per occurrence."""
+        """Arguments of root fields that cost what they hold: all of a mutation, and lists of objects; with repeats."""
         is_mutation = self._operation.operation is OperationType.MUTATION
         root = self._schema.get_root_type(self._operation.operation)
 

@@ -129,12 +129,13 @@ set search_path = pg_catalog, pg_temp
 as $$
   select pg_catalog.array_agg(
     coalesce(private.number_of(p_scores, t.trait, 0, 100) - 50, 0) / 50
-      * greatest(0, least(1, coalesce(p_confidence, 0.5) / 0.5)) order by t.position)
+      * greatest(0.05, least(1, coalesce(p_confidence, 0.5) / 0.5)) order by t.position)
   from pg_catalog.unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social'])
     with ordinality t (trait, position)
 $$;
 comment on function private.leanings(jsonb, double precision) is
-  'Per trait -1..1: how far its score lies from 50, in full from a confidence of 0.5 on.';
+  'Per trait -1..1: how far its score lies from 50, in full from a confidence of 0.5 on. Without any confidence it still '
+  'orders what nothing else does.';
 
 create or replace function private.match_terms(p_leanings double precision[], p_features double precision[])
 returns table (trait text, contribution double precision)

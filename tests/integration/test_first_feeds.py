@@ -65,6 +65,17 @@ async def test_equal_quizzes_give_equal_feeds(stocked: asyncpg.Connection[Any]) 
         assert feeds[0] == feeds[1]
 
 
+async def test_answers_that_nobody_read_order_what_nothing_else_does(
+    owner: asyncpg.Connection[Any], tmp_path: Path
+) -> None:
+    """All products of this feed are as popular as each other."""
+    await fill_google(owner, tmp_path)
+    people = [await person(owner, scores) for scores in opposites()[0]]
+    await owner.execute("update public.personality_assessment_history set confidence_level = 0")
+    one, other = [set(await feed_of(owner, user, 10)) for user in people]
+    assert len(one & other) <= 3
+
+
 async def test_feeds_differ_as_people_do(stocked: asyncpg.Connection[Any]) -> None:
     people = crowd(200)
     feeds = [set(await feed_of(stocked, await person(stocked, scores))) for scores in people]

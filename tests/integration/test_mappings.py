@@ -175,7 +175,7 @@ async def test_a_match_is_bounded_and_monotone_in_each_trait(
 
 async def test_leanings_grow_with_the_confidence(owner: asyncpg.Connection[Any]) -> None:
     scores = json.dumps({"adventurous": 100, "practical": 0, "social": None, "unknown": 100})
-    for confidence, share in ((0.0, 0), (0.25, 0.5), (0.5, 1), (1.0, 1), (None, 1)):
+    for confidence, share in ((0.0, 0.05), (0.25, 0.5), (0.5, 1), (1.0, 1), (None, 1)):
         found = await owner.fetchval("select private.leanings($1::text::jsonb, $2::float8)", scores, confidence)
         assert found == [share, 0, -share, 0, 0]
 

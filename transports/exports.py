@@ -40,8 +40,8 @@ _FILE = [
 class Exports:
     """The ASGI app behind the URLs of exportMyData. One download at a time, as each holds a database connection.
 
-    No client can monopolise it: a slow download is cut off while another client waits, and the network of the last
-    download comes after all networks that were refused in the meantime.
+    No client can monopolise it: a slow download is cut off while another client waits, and networks that were refused
+    take turns in the order of their first refusal.
     """
 
     def __init__(self, streams: Streams, clock: Callable[[], float] = time.monotonic) -> None:
@@ -103,23 +103,24 @@ class Exports:
             self._is_busy = False
 
     def _take_place(self, network: str) -> None:
-        """Raises Overloaded while another download is running, or another network has the next turn."""
-        others = self._waiting_networks() - {network}
-        if self._is_busy or (others and network == self._last_network):
-            if len(self._waiting) < MAX_WAITING:
+        """Raises Overloaded while another download is running, or while another network was refused earlier: turns are
+        taken in the order of the first refusal."""
+        waiting = self._waiting_networks()
+        if self._is_busy or (waiting and waiting[0] != network):
+            if network in self._waiting or len(self._waiting) < MAX_WAITING:
                 self._waiting[network] = self._clock() + TURN_SECONDS
             raise Overloaded("Another export is being downloaded: try again shortly.", RETRY_SECONDS)
         self._waiting.pop(network, None)
         self._is_busy, self._last_network = True, network
 
-    def _waiting_networks(self) -> set[str]:
+    def _waiting_networks(self) -> list[str]:
         now = self._clock()
         self._waiting = {network: until for network, until in self._waiting.items() if until > now}
-        return set(self._waiting)
+        return list(self._waiting)
 
     def _gives_way(self, sent: int, seconds: float) -> bool:
         is_slow = seconds > FIRST_SECONDS and sent < seconds * MIN_BYTES_PER_SECOND
-        return is_slow and bool(self._waiting_networks() - {self._last_network})
+        return is_slow and any(network != self._last_network for network in self._waiting_networks())
 
     async def _send(self, ticket: Ticket, out: _Download) -> None:
         """Raises TimeoutError if the client is too slow, and what exports.fetch raises."""

@@ -40,6 +40,17 @@ grant execute on function private.sync_signals(uuid[]) to anon, authenticated, s
 -- weights; domain/trust.py explains the formula. Each network's share needs the sums of the one below it, hence three
 -- levels. Their partitions have a common prefix, so that one sort serves all three, and start with the product, so that
 -- a single product is looked up by its index.
+create or replace view private.origins with (security_invoker = true) as
+select p.id as user_id, p.email_verified_at is not null and not p.is_anonymous as is_verified,
+  least(p.created_at, first.created_at) as came_at, first.networks
+from public.profiles p
+left join lateral (
+  select s.created_at, s.networks from public.user_sessions s where s.user_id = p.id
+  order by s.networks is null, s.created_at, s.id limit 1) first on true;
+comment on view private.origins is
+  'Per person: since when, and from which networks (hashes of household, site and range), they are here.';
+revoke all on table private.origins from public, anon, authenticated, service_role;
+
 create or replace view private.trusted_signals with (security_invoker = true) as
 select user_id, product_id, direction, preference_strength, swiped_at,
   weight * least(1, 8 * factor / sum(weight) over (
@@ -61,14 +72,7 @@ from (
         coalesce(v.networks[2], uuid_send(g.user_id)) as site_hash,
         coalesce(v.networks[3], int8send(floor(extract(epoch from v.came_at) / 2592000)::bigint)) as range_hash
       from public.product_signals g
-      join (
-        select p.id, p.email_verified_at is not null and not p.is_anonymous as is_verified,
-          least(p.created_at, first.created_at) as came_at, first.networks
-        from public.profiles p
-        left join lateral (
-          select s.created_at, s.networks from public.user_sessions s where s.user_id = p.id
-          order by s.networks is null, s.created_at, s.id limit 1) first on true
-      ) v on v.id = g.user_id
+      join private.origins v on v.user_id = g.user_id
       where g.preference_strength is not null and v.came_at < now() - interval '3 days'
     ) ripe
   ) households

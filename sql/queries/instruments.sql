@@ -70,16 +70,38 @@ select not exists (select from public.quiz_versions where is_current and source 
 
 -- name: full_assessments(instrument, version, questions, min_quality)
 -- As the owner, for norms: the newest full assessment of each person who allows analytics and personalisation, with the
--- answers in the order of the questions and nothing of the person.
-select array(select (n.answers ->> code)::int from unnest(:questions::text[]) with ordinality q (code, i) order by i) as answers
-from (
+-- answers in the order of the questions and nothing of the person. Sessions are free, so once people come from ten sites
+-- or more, few of each network count: 1 of a household, 2 of a site, 32 of a provider's range, and four times as many
+-- whose e-mail is verified.
+with assessments as materialized (
   select distinct on (h.user_id) h.user_id, h.id, h.assessment_data -> 'answers' as answers
   from public.personality_assessment_history h
   where h.assessment_method = 'quiz' and h.assessment_data ->> 'version' = :version::text
     and coalesce(h.assessment_data ->> 'instrument', 'aclue-gifts') = :instrument::text
     and h.assessment_quality_score >= :min_quality::double precision
     and h.assessment_data -> 'answers' ?& :questions::text[]
+    and private.has_consent(h.user_id, 'analytics') and private.has_consent(h.user_id, 'personalisation')
   order by h.user_id, h.assessment_timestamp desc, h.id desc
-) n
-where private.has_consent(n.user_id, 'analytics') and private.has_consent(n.user_id, 'personalisation')
+),
+people as materialized (
+  select a.id, a.answers, case when o.is_verified then 4 else 1 end as factor, o.is_verified, o.networks[2] as site,
+    coalesce(o.networks, array[uuid_send(a.user_id), uuid_send(a.user_id), uuid_send(a.user_id)]) as networks
+  from assessments a join private.origins o on o.user_id = a.user_id
+),
+-- From the narrowest network to the widest, so that a crowded one takes nothing from its neighbours.
+households as (
+  select *, row_number() over (partition by is_verified, networks order by id) as place from people
+),
+sites as (
+  select *, row_number() over (partition by is_verified, networks[2:3] order by id) as place_in_site
+  from households where place <= factor
+),
+ranges as (
+  select *, row_number() over (partition by is_verified, networks[3] order by id) as place_in_range
+  from sites where place_in_site <= 2 * factor
+)
+select array(select (n.answers ->> code)::int from unnest(:questions::text[]) with ordinality q (code, i) order by i) as answers
+from people n
+where (select count(distinct site) from people) < 10
+  or n.id in (select id from ranges where place_in_range <= 32 * factor)
 order by n.id

@@ -447,6 +447,29 @@ async def test_the_network_that_had_the_place_comes_after_those_that_were_refuse
     await greedy.rest()
 
 
+async def test_turns_are_taken_in_the_order_of_the_first_refusal(shop: Shop) -> None:
+    time = Time(shop)
+    client = await with_events(shop, 1_000, 6_000)
+    patient, greedy = await shop.anonymous(), await shop.anonymous()
+    urls = [(await asked(each))["url"] for each in (client, patient, greedy, greedy)]
+    first = Download(shop, urls[0], time.process, SLOW)
+    assert await first.status() == 200
+    for url, address in ((urls[1], "198.51.100.77"), (urls[2], FAST), (urls[2], FAST)):
+        refused = Download(shop, url, time.process, address)
+        assert await refused.status() == 503
+        await refused.rest()
+    await first.rest()
+    before = Download(shop, urls[3], time.process, FAST)
+    assert await before.status() == 503
+    await before.rest()
+    turn = Download(shop, urls[1], time.process, "198.51.100.77")
+    assert await turn.status() == 200
+    await turn.rest()
+    after = Download(shop, urls[2], time.process, FAST)
+    assert await after.status() == 200
+    await after.rest()
+
+
 async def test_a_turn_that_nobody_comes_for_is_given_up(shop: Shop) -> None:
     time = Time(shop)
     client, other = await with_events(shop, 1_000, 6_000), await shop.anonymous()

@@ -141,6 +141,25 @@ async def answered(owner: asyncpg.Connection[Any], instrument: Instrument, peopl
     )
 
 
+async def test_a_network_has_few_votes_on_norms(shop: Shop) -> None:
+    instrument = instrument_files.load(SHIPPED).instrument
+    await answered(shop.owner, instrument, 60)
+    place = """
+        insert into public.user_sessions (user_id, refresh_token_hash, expires_at, networks)
+        select id, sha256(uuid_send(id)), now() + interval '1 day', array[
+          int8send(case when n <= 40 then 0 else n end), int8send(case when n <= 40 then 0 else n / $1 end),
+          int8send(n / 100)]
+        from (select id, row_number() over (order by id) as n from public.profiles where id in (
+          select user_id from public.personality_assessment_history)) p"""
+    await shop.owner.execute(place, 20)
+    assert len(await instruments.full_assessments(shop.owner, instrument)) == 60, "few sites say nothing"
+    await shop.owner.execute("delete from public.user_sessions")
+    await shop.owner.execute(place, 1)
+    assert len(await instruments.full_assessments(shop.owner, instrument)) == 21
+    await shop.owner.execute("update public.profiles set email_verified_at = now(), is_anonymous = false")
+    assert len(await instruments.full_assessments(shop.owner, instrument)) == 24
+
+
 async def test_norms_of_the_quizzes_taken_here(shop: Shop) -> None:
     instrument = instrument_files.load(SHIPPED).instrument
     await answered(shop.owner, instrument, MIN_ASSESSMENTS - 1)

@@ -117,8 +117,9 @@ begin
       from private.trusted_signals group by product_id) s on s.product_id = c.id
   ) n
   where n.id = p.id and p.popularity is distinct from n.popularity;
-  insert into public.recommendation_models (parameters)
-    values (private.default_model_parameters()) returning version into model;
+  insert into public.recommendation_models (parameters, trained_version)
+    values (private.default_model_parameters(), (select max(t.version) from public.trained_models t where t.withdrawn_at is null))
+    returning version into model;
   with kinds as materialized (select distinct category_id, tags from public.products where is_active),
   traits as materialized (select k.category_id, k.tags, private.product_traits(k.category_id, k.tags) as x from kinds k)
   insert into public.product_features (
@@ -131,6 +132,9 @@ begin
   analyze public.product_features, public.model_candidates;
   delete from public.recommendation_models
     where version not in (select version from public.recommendation_models order by version desc limit 3);
+  delete from public.trained_models t
+    where t.version not in (select version from public.trained_models order by version desc limit 3)
+      and not exists (select from public.recommendation_models m where m.trained_version = t.version);
   return model;
 end
 $$;

@@ -117,6 +117,7 @@ HAVE_NO_ID_TO_CHOOSE = {
 }
 
 _A_PRODUCT = "'{product}'"
+_A_TRAINED_MODEL = "(select max(version) from public.trained_models)"
 ROWS: dict[str, dict[str, str]] = {
     "affiliate_networks": {"code": "'{key}'", "name": "'Canary'"},
     "audit_log": {"operation": "'insert'", "table_name": "'{key}'"},
@@ -158,6 +159,27 @@ ROWS: dict[str, dict[str, str]] = {
         "model_version": "(select max(version) from public.recommendation_models)",
         "list": "'{key}'",
         "product_id": _A_PRODUCT,
+    },
+    "trained_models": {"people": "5", "events": "5", "products": "1", "parameters": "'{{}}'", "metrics": "'{{}}'"},
+    "model_products": {
+        "trained_version": _A_TRAINED_MODEL,
+        "number": "1",
+        **dict.fromkeys(("first_bias", "few_bias", "many_bias", "like_rate"), "0"),
+    },
+    "model_weights": {
+        "trained_version": _A_TRAINED_MODEL,
+        "kind": "'few'",
+        "source": "1",
+        "rank": "0",
+        "target": "2",
+        "weight": "0.5",
+    },
+    "model_sources": {
+        "trained_version": _A_TRAINED_MODEL,
+        "kind": "'few'",
+        "target": "2",
+        "sources": "'{{1}}'",
+        "weights": "'{{0.5}}'",
     },
     "gift_context_rules": {"kind": "'age'", "value": "'{key}'", "tag": "'canary'", "weight": "0.5"},
     "personality_gift_mappings": {
@@ -299,6 +321,10 @@ CHANGES = {
     "product_features": "popularity = 0.1",
     "erasure_tombstones": "erased_at = now()",
     "model_candidates": "list = 'changed'",
+    "trained_models": "people = 6",
+    "model_products": "like_rate = 0.1",
+    "model_weights": "weight = 0.1",
+    "model_sources": "weights = '{0.1}'",
     "gift_context_rules": "weight = 0.1",
     "personality_gift_mappings": "recommendation_weight = 0.1",
     "quiz_versions": "min_answers = 1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from domain.instruments import BadInstrument, Document, Instrument, TraitNorm, n
 Responses = Annotated[
     Path | None, typer.Argument(help="Comma- or tab-separated answers, gzipped or not, with a column per item code.")
 ]
-Code = Annotated[str, typer.Option("--instrument", help="A TOML file, or the code of a shipped instrument.")]
+Code = Annotated[str, typer.Option("--instrument", help="A TOML file, or the code of an instrument.")]
 
 
 def _require_training() -> None:
@@ -29,14 +30,28 @@ def _require_training() -> None:
 
 
 def _instrument(name: str, *, with_norms: bool) -> Instrument:
+    """The instrument of a file, the shipped one of this code, or that in the database."""
     path = instrument_files.find(name)
-    if path is None:
-        fail(f"--instrument: there is no file {name}, and no instrument of that code is shipped")
     try:
+        if path is None:
+            found = _stored_instrument(name)
+            return found if with_norms else replace(found, norms={})
         load = instrument_files.load if with_norms else instrument_files.load_without_norms
         return load(path).instrument
     except BadInstrument as error:
         fail(str(error))
+
+
+def _stored_instrument(code: str) -> Instrument:
+    async def find(dsns: Dsns) -> Instrument:
+        async with connected_as_owner(dsns) as owner:
+            found = await instruments.newest(owner, code)
+        if found is None:
+            raise BadInstrument(f"--instrument: there is no file {code}, nor an instrument of that code")
+        return found.instrument
+
+    with databases(load_settings()) as dsns:
+        return asyncio.run(find(dsns))
 
 
 def evaluate(

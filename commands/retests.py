@@ -17,12 +17,13 @@ MIN_QUALITY = 0.8  # hasty retakes say nothing of the instrument
 def pairs(instrument: Instrument) -> list[Pair]:
     """The first and the newest quiz of each person who took this version twice and allows its use."""
     with databases(load_settings()) as dsns:
-        return asyncio.run(_fetch(dsns, instrument.version))
+        return asyncio.run(_fetch(dsns, instrument))
 
 
-async def _fetch(dsns: Dsns, version: str) -> list[Pair]:
+async def _fetch(dsns: Dsns, instrument: Instrument) -> list[Pair]:
     async with connected_as_owner(dsns) as owner:
-        rows = await owner.fetch(QUERIES["retests.first_and_last"].sql, version, MIN_QUALITY)
+        sql = QUERIES["retests.first_and_last"].sql
+        rows = await owner.fetch(sql, instrument.code, instrument.version, MIN_QUALITY)
     return [Pair(_scores(row["first"]), _scores(row["last"]), row["first_at"], row["last_at"]) for row in rows]
 
 

@@ -128,6 +128,12 @@ async def read(connection: asyncpg.Connection[Any], instrument: str, version: st
     return None if row is None else read_row(row)
 
 
+async def newest(connection: asyncpg.Connection[Any], instrument: str) -> Loaded | None:
+    """The version that people take, or else the last that was loaded; None if there is none."""
+    version = await connection.fetchval(QUERIES["instruments.newest"].sql, instrument)
+    return None if version is None else await read(connection, instrument, version)
+
+
 async def store(
     owner: asyncpg.Connection[Any], document: Document, *, source: str = "admin", activate: bool = False
 ) -> Stored:

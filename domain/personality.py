@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import pairwise
+from math import inf, isfinite
 
 from domain.answer_quality import Quality, assess
 from domain.errors import Invalid, Stale
@@ -195,9 +196,19 @@ def interpolate(table: Pairs, x: float) -> float:
     return table[-1][1]
 
 
+def _finite(scores: Mapping[str, Score]) -> dict[str, Score]:
+    """Without scores that are no numbers."""
+    return {
+        t: s
+        for t, s in scores.items()
+        if isfinite(s.percentile) and isfinite(s.standard_error) and 0 < s.variance < inf
+    }
+
+
 def types(scores: Mapping[str, Score]) -> tuple[str, tuple[str, ...]]:
     """The highest trait, and at most two more whose difference to it is within the error of the difference. BALANCED
     if all scores are alike: Cochran's (1954) test of homogeneity stays below its 68 % quantile."""
+    scores = _finite(scores)
     if not scores:
         return BALANCED, ()
     ranked = sorted(scores, key=lambda trait: (-scores[trait].percentile, _place(trait)))
@@ -232,6 +243,7 @@ def combine(measurements: Sequence[Measurement]) -> Combined:
     Confidence adds up signal-to-noise ratios c / (1 - c), as Spearman-Brown does for parts of a test. There must be
     one measurement or more.
     """
+    measurements = [replace(m, scores=_finite(m.scores)) for m in measurements]
     newest = max(measurement.at for measurement in measurements)
     scores: dict[str, Score] = {}
     for trait in sorted({trait for m in measurements for trait in m.scores}, key=_place):
@@ -269,6 +281,7 @@ def share_of_newest(measurements: Sequence[Measurement]) -> float:
 def trend(measurements: Sequence[Measurement]) -> dict[str, Change]:
     """How each trait has changed: the weighted least-squares line through its measurements, from the first to the
     newest. Empty unless they were taken at different times."""
+    measurements = [replace(m, scores=_finite(m.scores)) for m in measurements]
     changes = {}
     for trait in sorted({trait for m in measurements for trait in m.scores}, key=_place):
         points = [
@@ -332,7 +345,7 @@ def feature_vector(scores: Mapping[str, Score]) -> dict[str, float]:
     """-1..1 by trait, for clustering and models: the lean from the median, shrunk by its reliability (Kelley 1947)."""
     return {
         trait: round((s.percentile - 50) / 50 * PRIOR_VARIANCE / (PRIOR_VARIANCE + s.variance), 4)
-        for trait, s in scores.items()
+        for trait, s in _finite(scores).items()
     }
 
 

@@ -106,11 +106,14 @@ class RowRenderer:
         type_: GraphQLOutputType,
         nodes: Sequence[FieldNode],
     ) -> Expression:
+        render = self._compiler.pure(type_, nodes)
+        if render is None:  # below it are fields with arguments
+            value = self._compiler.value(type_, nodes)
+            return resolved_field(
+                self._step.add_resolved(table, lambda run, row: column.value(row.record, run.context), value)
+            )
         select = self._step.select
         values = [output(select.column(table, name, as_text=column.is_jsonb)) for name in column.columns]
-        render = self._compiler.pure(type_, nodes)
-        if render is None:
-            raise NotPlanned("column")
         read = column.read
         if read is None:
             if is_non_null_type(type_):

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import asyncpg
 
 from db.queries import NumberedSql
-from db.rows import RowType, ToMany
+from db.rows import Column, RowType, ToMany
 from plan import leaves
 from plan.codegen import Row
 from plan.select import Select, Source, Table, prefix_of
@@ -62,7 +62,9 @@ class RowStep:
     def add_resolved(self, table: Table, get: Get, value: Value) -> int:
         """Adds a field with a resolver, which is called with an object of the table's whole row. Returns the field's
         index in the result of `resolve`."""
-        positions = {name: self.select.column(table, name) for name in table.row_type.columns}
+        fields = table.row_type.fields.values()
+        as_text = {name for field in fields if isinstance(field, Column) and field.is_jsonb for name in field.columns}
+        positions = {name: self.select.column(table, name, as_text=name in as_text) for name in table.row_type.columns}
         self._resolved.append(_ResolvedField(table, positions, get, value))
         return len(self._resolved) - 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -174,7 +174,9 @@ def _scores(scores: Mapping[str, Score]) -> dict[str, str]:
 
 
 def _trend(measurements: Sequence[Measurement]) -> str | None:
-    changes = personality.trend(measurements)
+    """By days: quizzes of one day are no trend."""
+    days = [replace(m, at=m.at.replace(hour=0, minute=0, second=0, microsecond=0)) for m in measurements]
+    changes = personality.trend(days)
     return _json({trait: asdict(change) for trait, change in changes.items()}) if changes else None
 
 

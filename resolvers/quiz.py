@@ -6,12 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
+
 from db import instruments
 from db.instruments import Loaded
 from db.session import Session
 from domain import personality
 from domain.errors import Unavailable
-from domain.instruments import Instrument, Item, Texts
+from domain.instruments import BadInstrument, Instrument, Item, Texts
+
+log = structlog.get_logger("aclue.quiz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,11 @@ async def loaded(session: Session, current: Any) -> Loaded:
         row = await session.fetchrow("instruments.read", instrument=current["instrument"], version=current["version"])
         if row is None:
             raise _unavailable()
-        found = instruments.read_row(row)
+        try:
+            found = instruments.read_row(row)
+        except BadInstrument as error:
+            log.error("the quiz has norms of other questions", problem=str(error))
+            raise _unavailable() from None
     if not found.instrument.norms:
         raise _unavailable()
     return found

@@ -231,7 +231,7 @@ class PersonalityProfile(RowNode):
         "clustering_segment",
     )
     trend: list[TraitTrend] = column(
-        "How each trait has changed since the first quiz; empty before the second.",
+        "How each trait has changed since the first quiz; empty before a quiz of another day.",
         read=_trend,
         is_jsonb=True,
         limit=len(TRAITS),

@@ -67,7 +67,7 @@ def retest_lines(retests: Sequence[Retest]) -> Iterator[str]:
     """The table of test-retest correlations."""
     yield from ("", "Test-retest: the first and the last quiz of people who took it again")
     if not retests:
-        yield "nobody took this version twice with full quality yet"
+        yield "nobody took this version twice with care yet"
         return
     yield f"{'trait':24}{'people':>12}{'r':>12}{'median days':>12}"
     for retest in retests:

@@ -281,7 +281,9 @@ begin
         'assessment_data,personality_scores,standard_errors,variances,primary_type,secondary_types,quality_parts,'
         'behavioral_consistency,combined_scores,combined_errors,combined_variances', '', ''),
       ('public.quiz_drafts', 'insert or delete', by_the_api, 'user_id', 'answers,answered_at', 'updated_at', ''),
-      ('public.quiz_versions', 'insert or update or delete', 'true', null, '', 'revision', ''),
+      ('public.quiz_versions', 'insert', $q$new.source = 'admin'$q$, null, '', '', ''),
+      ('public.quiz_versions', 'update', $q$new.source = 'admin' and old.is_current <> new.is_current$q$, null, '',
+        'revision', ''),
       ('private.quiz_norms', 'insert', $q$new.source = 'assessments'$q$, null,
         'percentiles,errors,item_means,item_covariance', '', ''),
       ('public.erasure_tombstones', 'insert or update or delete', 'true', null, '', '', ''),

@@ -185,7 +185,7 @@ as $$
    where s.user_id = p_user and s.created_at <= p_until and (s.undone_at is null or s.undone_at > p_until)
      and (not p_of_oneself or s.recommendation_id is null or not exists (
        select from public.recommendations r
-       where r.user_id = s.user_id and r.id = s.recommendation_id and r.recommendation_context = 'gift_finder'))
+       where r.user_id = p_user and r.id = s.recommendation_id and r.recommendation_context = 'gift_finder'))
    order by s.product_id, s.created_at desc, s.id desc)
   union all
   (select distinct on (f.product_id) f.product_id, null::uuid, null::public.swipe_direction,

@@ -1,7 +1,7 @@
 -- Instruments as data: a version names its traits, keys, weights, short form and minimums, and has norms. Several
 -- instruments may be loaded; the API serves the version that is current.
 -- The tables are small (a version, twenty questions and their texts), so that nobody waits for these locks.
--- squawk-ignore-file constraint-missing-not-valid, adding-foreign-key-constraint, adding-serial-primary-key-field, disallowed-unique-constraint, ban-drop-constraint, require-concurrent-index-creation
+-- squawk-ignore-file constraint-missing-not-valid, adding-foreign-key-constraint, adding-serial-primary-key-field, disallowed-unique-constraint, ban-drop-constraint, require-concurrent-index-creation, adding-field-with-default
 
 alter table public.quiz_versions
   add column instrument text not null default 'aclue-gifts',

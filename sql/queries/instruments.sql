@@ -19,6 +19,11 @@ select v.instrument, v.version, v.revision, v.is_current, v.lowest, v.highest, v
 from public.quiz_versions v
 where v.instrument = :instrument::text and v.version = :version::text
 
+-- name: newest(instrument)
+-- The version of an instrument that people take, or else the last that was loaded.
+select version from public.quiz_versions where instrument = :instrument::text
+order by is_current desc, created_at desc, version desc limit 1
+
 -- name: add_version(instrument, version, lowest, highest, min_answers, source)
 insert into public.quiz_versions (instrument, version, lowest, highest, min_answers, source)
 values (:instrument, :version, :lowest, :highest, :min_answers, :source)

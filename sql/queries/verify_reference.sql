@@ -38,7 +38,7 @@ from public.quiz_versions v
 cross join lateral (
   select code from public.quiz_questions q where (q.instrument, q.version) = (v.instrument, v.version)
   union all
-  select 'answer-' || value from generate_series(v.lowest, v.highest) value
+  select 'answer-' || value from generate_series(v.lowest::int, v.highest::int) value
 ) wanted
 left join public.quiz_texts t
   on (t.instrument, t.version, t.locale, t.code) = (v.instrument, v.version, 'en', wanted.code)

@@ -79,7 +79,15 @@ def _operation(schema: GraphQLSchema, world: World, caller: Caller, random: Rand
 def _root_weights(fields: dict[str, GraphQLField], caller: Caller) -> dict[str, float]:
     """How often each root field is asked for: seldom what this caller is refused or has nothing of."""
     weights = dict.fromkeys(fields, 1.0)
-    weights |= {"products": 4, "product": 1.5, "recommendations": 2, "nodes": 2, "node": 2, "quiz": 0.4}
+    weights |= {
+        "products": 4,
+        "product": 1.5,
+        "recommendations": 2,
+        "nodes": 2,
+        "node": 2,
+        "quiz": 0.4,
+        "nextQuestion": 0.2,
+    }
     weights["me"] = 6 if caller.name not in ("nobody", "service") else 0.3
     weights["eventCounts"] = 1 if caller.may_analyse else 0.03
     for name in ("auditLog", "systemLogs"):

@@ -43,7 +43,7 @@ QUIZ = """\
 mutation ($input: SubmitQuizInput!) { submitQuiz(input: $input) { userErrors { message } } }
 """
 # Curious and creative, and none of the other three: the person of the README's tour.
-ANSWERS = {"adv": (2, 5), "int": (5, 2), "pra": (2, 5), "cre": (5, 2), "soc": (2, 5)}
+ANSWERS = {"adv-1": 2, "adv-2": 5, "int-1": 5, "pra-1": 2, "cre-1": 5, "cre-4": 1, "soc-1": 2, "soc-2": 5}
 TOKEN = "Object.values(localStorage).join().match(/Bearer (eyJ[\\w.-]+)/)?.[1]"
 
 
@@ -67,13 +67,12 @@ async def take() -> None:
 
 async def answer_quiz(url: str, token: str) -> None:
     """As the session that GraphiQL uses."""
-    answers = [
-        {"questionId": f"{trait}-{number}", "value": value}
-        for trait, values in ANSWERS.items()
-        for number, value in enumerate(values, start=1)
-    ]
+    answers = [{"questionId": question, "value": value} for question, value in ANSWERS.items()]
     async with httpx.AsyncClient(timeout=HANGS, headers={"authorization": f"Bearer {token}"}) as http:
-        body = {"query": QUIZ, "variables": {"input": {"version": "1.0", "answers": answers}}}
+        body = {
+            "query": QUIZ,
+            "variables": {"input": {"version": "2.0", "answers": answers, "completionTimeSeconds": 60}},
+        }
         answer = (await http.post(f"{url}/graphql", json=body)).json()
     assert answer == {"data": {"submitQuiz": {"userErrors": []}}}, answer
 

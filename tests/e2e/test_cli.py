@@ -540,4 +540,14 @@ def test_a_quiz_is_evaluated_with_the_history_of_a_database(service: Service) ->
     arguments = ("quiz", "evaluate", "--instrument", "aclue-gifts", "--simulate", "1000", "--people", "1", "--history")
     output = printed(aclue(service.home, *arguments))
     assert "aclue-gifts 2.0: 1,000 people" in output
-    assert output.splitlines()[-1] == "nobody took this version twice with full quality yet"
+    assert output.splitlines()[-1] == "nobody took this version twice with care yet"
+
+
+def test_an_instrument_of_the_database_is_evaluated_by_its_code(service: Service, tmp_path: Path) -> None:
+    file = tmp_path / "other.toml"
+    shipped = (ROOT / "catalogue" / "instruments" / "ipip-big-five.toml").read_text()
+    file.write_text(shipped.replace('code = "ipip-big-five"', 'code = "of-the-database"'))
+    printed(aclue(service.home, "quiz", "load", str(file)))
+    evaluated = ("quiz", "evaluate", "--simulate", "1000", "--people", "1", "--instrument")
+    assert "of-the-database 1.0: 1,000 people" in printed(aclue(service.home, *evaluated, "of-the-database"))
+    assert "no file nonsense, nor an instrument" in complaint(aclue(service.home, *evaluated, "nonsense"))

@@ -174,6 +174,14 @@ insert into public.quiz_questions (version, code, position, trait, is_reversed)
   where n not in (select position from public.quiz_questions where version = '2.0');
 insert into public.quiz_texts (version, locale, code, text)
   select q.version, 'en', q.code, 'Well?' from public.quiz_questions q on conflict do nothing;
+update public.quiz_versions set highest = 10 where version = '2.0';
+insert into public.quiz_texts (version, locale, code, text)
+  select '2.0', 'en', 'answer-' || n, 'More' from generate_series(6, 10) n;
+update private.quiz_norms set
+  item_means = (select jsonb_agg(3) from generate_series(1, 80)),
+  item_covariance = (select jsonb_agg(line) from generate_series(1, 80) i cross join lateral (
+    select jsonb_agg(case when i = j then 1 else 0 end) from generate_series(1, 80) j) l (line))
+  where trait = 'social' and form = 'full';
 insert into public.system_logs (level, component, message) select 'info', 'tests', 'x' from generate_series(1, 150);
 """
 OF_A_PERSON = """
@@ -198,8 +206,10 @@ MINE = f"""
   consents {{ purpose }} secondFactors {{ id }}
   preferences {{ categories {{ slug }} brands {{ slug }} styles {{ slug }} }}
   personality {{
-    secondaryTypes scores {{ trait score }} history {{ nodes {{ scores {{ trait }} }} edges {{ cursor }} }}
+    secondaryTypes scores {{ trait score }} trend {{ trait }}
+    history {{ nodes {{ secondaryTypes scores {{ trait }} combined {{ trait }} }} edges {{ cursor }} }}
   }}
+  quizProgress {{ answers {{ value }} }}
   swipes(first: 30) {CONNECTION} affiliateClicks {CONNECTION} giftLinks {CONNECTION} sessions {CONNECTION}
 }} }}
 """
@@ -281,6 +291,7 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
     answers = [{"questionId": question["id"], "value": 5} for question in quiz["questions"]]
     for name, kind, given in (
         ("submitQuiz", "SubmitQuizInput", {"version": quiz["version"], "answers": answers}),
+        ("saveQuizAnswers", "SaveQuizAnswersInput", {"version": quiz["version"], "answers": answers}),
         ("createAffiliateClick", "AffiliateClickInput", {"productId": products[0]}),
         ("createGiftLink", "GiftLinkInput", {"productId": products[0]}),
     ):
@@ -289,7 +300,12 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
         )
     await shop.owner.execute(OF_A_PERSON.replace("$1", f"'{me}'"))
     await shop.owner.execute(SAID, me)
-    await shop.owner.execute("update public.personality_profiles set secondary_types = $1", list(TRAITS))
+    await shop.owner.execute(
+        "update public.personality_profiles set secondary_types = $1, trend = ("
+        """select jsonb_object_agg(t, '{"change": 1, "standard_error": 1}'::jsonb) from unnest($1::text[]) t)""",
+        list(TRAITS),
+    )
+    await shop.owner.execute("update public.personality_assessment_history set secondary_types = $1", list(TRAITS))
     await shop.owner.execute(FACTORS, me)
     owner = Client(http, shop.token(me, aal="aal2"))
     await see(owner, "mutation { createRecoveryCodes { codes userErrors { code } } }")
@@ -315,6 +331,8 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
         ("Preferences", "styles"): 50,
         ("Profile", "secondFactors"): 10,
         ("PersonalityProfile", "secondaryTypes"): 5,
+        ("PersonalityProfile", "trend"): 5,
+        ("QuizProgress", "answers"): 100,
         ("CreateRecoveryCodesPayload", "codes"): 10,
         ("RecordSwipesPayload", "results"): 31,
     }.items():

@@ -12,7 +12,7 @@ import pytest
 import structlog
 
 from db.session import Session
-from resolvers import personality, swipes
+from resolvers import quiz, swipes
 from tests.conftest import Shop
 
 NAME = "select display_name from public.profiles"
@@ -151,7 +151,7 @@ def raising(error: BaseException) -> Broken:
 
 
 async def test_internal_errors_are_logged_and_not_exposed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(personality, "current_quiz", raising(RuntimeError(SECRET_TEXT)))
+    monkeypatch.setattr(quiz, "current_quiz", raising(RuntimeError(SECRET_TEXT)))
     with structlog.testing.capture_logs() as logs:
         answer = await shop.client().post("{ quiz { version } }")
     assert answer.status_code == 200
@@ -181,7 +181,7 @@ async def test_database_errors_are_not_exposed(shop: Shop) -> None:
 async def test_after_an_error_the_next_request_is_as_good_as_ever(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     anna = await shop.anonymous()
     with monkeypatch.context() as patched, structlog.testing.capture_logs():
-        patched.setattr(personality, "current_quiz", raising(RuntimeError("no")))
+        patched.setattr(quiz, "current_quiz", raising(RuntimeError("no")))
         assert await anna.code("{ me { id } quiz { version } }") == "INTERNAL_SERVER_ERROR"
     answers = await asyncio.gather(*(anna.ask("{ me { id } quiz { version } }") for _ in range(10)))
     assert all(answer["quiz"]["version"] == "2.0" for answer in answers)

@@ -154,6 +154,9 @@ async def test_purchases_are_counted_once(shop: Shop) -> None:
 async def test_quizzes_are_combined_and_all_are_kept(shop: Shop) -> None:
     anna = await shop.anonymous()
     first = await anna.take_quiz({"adv", "soc"})
+    await shop.owner.execute(
+        "update public.personality_assessment_history set assessment_timestamp = now() - interval '30 days'"
+    )
     second = await anna.take_quiz({"adv"}, trigger="BEHAVIOR_CHANGE")
     third = await anna.take_quiz({"adv"})
     found = await personality(anna, first=2)

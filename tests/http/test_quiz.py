@@ -53,6 +53,11 @@ async def test_a_quiz_without_norms_is_not_served(shop: Shop) -> None:
     assert await shop.client().code(QUIZ) == "UNAVAILABLE"
 
 
+async def test_a_quiz_with_norms_of_other_questions_is_not_served(shop: Shop) -> None:
+    await shop.owner.execute("update private.quiz_norms set item_means = '[3]' where form = 'full'")
+    assert await shop.client().code(QUIZ) == "UNAVAILABLE"
+
+
 async def test_the_next_question_until_all_are_answered(shop: Shop) -> None:
     client = shop.client()
     known = {q["id"]: q for q in (await client.ask(QUIZ))["quiz"]["questions"]}

@@ -80,8 +80,8 @@ async def test_a_feed_is_ranked_by_its_score_with_reasons(shop: Shop) -> None:
 
 
 async def test_the_next_feed_follows_quiz_and_swipes(shop: Shop) -> None:
-    anna = await shop.anonymous()
     for trait, kind in (("adv", "camping"), ("int", "books"), ("pra", "tools"), ("cre", "painting"), ("soc", "party")):
+        anna = await shop.anonymous()  # quizzes of one person are combined
         await anna.take_quiz({trait})
         assert kinds((await anna.feed(first=5))["nodes"]) == [kind] * 5
     for i in range(1, 6):

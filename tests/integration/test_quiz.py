@@ -79,7 +79,6 @@ def test_simulated_norms_are_provisional(tmp_path: Path) -> None:
 
 def test_what_cannot_be_done_is_said_in_a_line(answers: Path, tmp_path: Path) -> None:
     output = ("--output", tmp_path / "norms.json")
-    assert "no file nonsense" in complaint(quiz("evaluate", answers, "--instrument", "nonsense"))
     assert "either a FILE" in complaint(quiz("evaluate", "--instrument", "aclue-gifts"))
     assert "either a FILE" in complaint(
         quiz("norm", answers, "--simulate", "9", "--instrument", "aclue-gifts", *output)
@@ -108,6 +107,6 @@ async def test_retests_are_the_first_and_last_good_quiz_of_people_who_allow_it(
         "insert into public.consents (user_id, purpose, granted, policy_version) values ($1, 'analytics', false, '1')",
         people[2],
     )
-    (row,) = await owner.fetch(QUERIES["retests.first_and_last"].sql, "retest", 0.8)
+    (row,) = await owner.fetch(QUERIES["retests.first_and_last"].sql, "aclue-gifts", "retest", 0.8)
     assert (json.loads(row["first"]), json.loads(row["last"])) == ({"social": 10}, {"social": 30})
     assert row["last_at"] - row["first_at"] == timedelta(days=30)

@@ -34,6 +34,7 @@ SERVICE = {
     "gift_links.maker": "who has a link may use it: its id finds the maker, in whose name the click is",
     "gift_links.show": "who has a link may see its page: its id finds it",
     "idempotency_keys.purge": "a job forgets everybody's keys of the day before",
+    "instruments.full_assessments": "a command of the owner makes norms of everybody's quizzes",
     "personality.mark_everybody_due": "a command of the owner marks all personality profiles for a rebuild",
     "privacy.people": "a command of the owner compares everybody with the tombstones of a backup",
     "privacy.purge_keys": "retention: a command of the owner, up to so many rows at once",

@@ -189,7 +189,7 @@ ROWS: dict[str, dict[str, str]] = {
         "algorithm_version": "'{key}'",
     },
     "quiz_versions": {"version": "'{key}'", "min_answers": "10"},
-    "quiz_traits": {"version": "'1.0'", "trait": "'{key}'", "position": "9 + {number}"},
+    "quiz_traits": {"instrument": "'aclue-gifts'", "version": "'1.0'", "trait": "'{key}'", "position": "9 + {number}"},
     "quiz_questions": {
         "version": "'1.0'",
         "code": "'{key}'",

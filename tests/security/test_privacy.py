@@ -71,6 +71,7 @@ NOT_FREE = {
     "personality_profiles.assessment_method",
     "personality_recommendations.recommendation_context",
     "privacy_requests.kind",
+    "quiz_drafts.instrument", "quiz_drafts.version",
     "recommendation_feedback.feedback_type",
     "recommendations.recommendation_context",
     "user_preferences.price_currency",

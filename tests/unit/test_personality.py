@@ -252,6 +252,19 @@ def test_worse_quality_never_narrows_a_profile(parts: list[Measurement], worse: 
         assert s.variance >= combine(parts).scores[trait].variance - 0.01
 
 
+@pytest.mark.parametrize(
+    "bad", [Score(float("nan"), 8.0, 100.0), Score(50.0, 8.0, float("nan")), Score(50.0, 8.0, 0.0)]
+)
+def test_a_score_that_is_no_number_is_left_out(bad: Score) -> None:
+    good = measured(90, 50, 80, 40, 20)
+    broken = replace(good, scores={**good.scores, "adventurous": bad}, at=START + timedelta(days=1))
+    assert combine([good, broken]).scores["adventurous"].percentile == 90
+    assert "adventurous" not in combine([broken]).scores
+    assert types(broken.scores)[0] == "practical"
+    assert "adventurous" not in feature_vector(broken.scores)
+    assert "adventurous" in trend([good, replace(good, at=broken.at), broken])
+
+
 def test_a_trend_is_the_fitted_change_with_its_error() -> None:
     change = trend([measured(40, 50, 50, 50, 50), measured(60, 50, 50, 50, 50, days=100)])["adventurous"]
     assert (change.change, change.standard_error) == (20, round(200**0.5, 2))

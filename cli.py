@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from commands import data, database, documents, privacy, quiz, roles, tokens, training
+from commands import data, database, documents, evaluation, privacy, quiz, roles, tokens, training
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, progress, secret_of
 from db import demo, migrations, releases
 from db.embedded import Dsns
@@ -104,7 +104,16 @@ models = _group("Trained models of the recommender.")
 quizzes = _group("Load, evaluate and norm quizzes.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 
-for command in (serve, database.migrate, database.verify, tokens.token, documents.docs, data.seed, training.train):
+for command in (
+    serve,
+    database.migrate,
+    database.verify,
+    tokens.token,
+    documents.docs,
+    data.seed,
+    training.train,
+    evaluation.evaluate,
+):
     app.command()(command)
 app.command()(database.dsn)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)

@@ -52,8 +52,8 @@ def choose(events: Events, seed: int, *, jobs: int = 1, on_progress: Progress = 
         return Choice(DEFAULTS, {})
     is_held = np.isin(events.people, held)
     is_target = is_held & (events.day_starts() >= (1 - TARGET_SHARE) * sizes[events.people])
-    history = _of_people(events, is_held & ~is_target)
-    targets = _of_people(events, is_target)
+    history = people_of(events, is_held & ~is_target)
+    targets = people_of(events, is_target)
     likes = slim.capped(events.of(~is_held).likes())
     steps = slim.walk(likes, jobs)
     co_likes = count(likes, np.ones(likes.shape[0]), by_popularity=True, min_people=MIN_PEOPLE, jobs=jobs)
@@ -82,7 +82,7 @@ def _ndcg10(kind: str, table: Table, history: Events, targets: Events, level: in
 def _sample(events: Events, random: np.random.Generator) -> Events:
     if len(events.names) > MAX_PEOPLE:
         chosen = random.permutation(len(events.names))[:MAX_PEOPLE]
-        events = _of_people(events, np.isin(events.people, chosen))
+        events = people_of(events, np.isin(events.people, chosen))
     if events.product_count <= MAX_PRODUCTS:
         return events
     likes = np.bincount(events.products, minlength=events.product_count)
@@ -93,7 +93,7 @@ def _sample(events: Events, random: np.random.Generator) -> Events:
     return replace(known, products=place[known.products], product_count=len(kept))
 
 
-def _of_people(events: Events, which: NDArray[np.bool_]) -> Events:
+def people_of(events: Events, which: NDArray[np.bool_]) -> Events:
     """These events, and only the people who have any."""
     chosen = events.of(which)
     people, places = np.unique(chosen.people, return_inverse=True)

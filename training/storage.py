@@ -11,14 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from db.session import Session
+from training.calibration import like_rates
 from training.choosing import Choice
 from training.co_likes import Progress, ignore
-from training.events import LIKED, Events
+from training.events import Events
 from training.slim import Table
 
 Number = TypeVar("Number", np.int64, np.float64)
 BATCH = 50_000  # weights per statement
-PRIOR = 5.0  # imagined events of average outcome in a like rate
 
 
 async def read_events(session: Session) -> tuple[Events, NDArray[np.int64]]:
@@ -63,7 +63,7 @@ async def store(
         "trained_models.add_products",
         version=version,
         numbers=numbers.tolist(),
-        like_rates=like_rates(events).tolist(),
+        like_rates=like_rates(events)[0].tolist(),
         **{f"{kind}_biases": table.biases.tolist() for kind, table in tables.items()},
     )
     total, done = sum(table.weights.nnz for table in tables.values()), 0
@@ -89,13 +89,3 @@ def _batches(table: Table, numbers: NDArray[np.int64]) -> Iterator[dict[str, lis
             "targets": numbers[matrix.indices[chosen]].tolist(),
             "weights": matrix.data[chosen].tolist(),
         }
-
-
-def like_rates(events: Events) -> NDArray[np.float64]:
-    """The smoothed share of likes of each product, by trust."""
-    size = events.product_count
-    everything = np.bincount(events.products, events.trust, size)
-    likes = np.bincount(events.products, events.trust * (events.values >= LIKED), size)
-    mean = likes.sum() / everything.sum() if everything.sum() else 0.5
-    rates: NDArray[np.float64] = (likes + PRIOR * mean) / (everything + PRIOR)
-    return rates

@@ -29,12 +29,23 @@ BINS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
-    """`weights`: of the standardised features, the constant first. `rates`: the smoothed like rate of each product."""
+class Logistic:
+    """`weights`: of the standardised features, the constant first."""
 
     weights: Floats
     means: Floats
     deviations: Floats
+
+    def probabilities(self, features: Floats) -> Floats:
+        """Of a like, a row of features each."""
+        return _sigmoid(_standard(features, self.means, self.deviations) @ self.weights)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """`models`: one for each kind of table. `rates`: the smoothed like rate of each product."""
+
+    models: dict[str, Logistic]
     rates: Floats
     mean_rate: float
 
@@ -43,7 +54,7 @@ class Calibration:
     ) -> Floats:
         """Of a like, for pairs of a person's and a product's place."""
         features = _features(self.rates, self.mean_rate, tables, history, level, people, products)
-        return _sigmoid(_standard(features, self.means, self.deviations) @ self.weights)
+        return self.models[kind_of(level)].probabilities(features)
 
 
 def fit(
@@ -67,13 +78,12 @@ def fit(
     both = people_of(events, is_held)
     target_of_both = is_target[is_held]
     history, targets = both.of(~target_of_both), both.of(target_of_both)
-    parts = [_features(rates, mean, tables, history, level, targets.people, targets.products) for level in LEVELS]
-    liked = np.tile((targets.values >= LIKED).astype(np.float64), len(LEVELS))
-    features = np.concatenate(parts)
-    means, deviations = features.mean(axis=0), features.std(axis=0)
-    rates, mean = like_rates(events)
-    weights = _logistic(_standard(features, means, deviations), liked)
-    return Calibration(weights, means, deviations, rates, mean)
+    liked = (targets.values >= LIKED).astype(np.float64)
+    models = {}
+    for level in LEVELS:
+        features = _features(rates, mean, tables, history, level, targets.people, targets.products)
+        models[kind_of(level)] = _logistic(features, liked)
+    return Calibration(models, *like_rates(events))
 
 
 def like_rates(events: Events) -> tuple[Floats, float]:
@@ -123,8 +133,10 @@ def _standard(features: Floats, means: Floats, deviations: Floats) -> Floats:
     return np.column_stack([np.ones(len(features)), scaled])
 
 
-def _logistic(features: Floats, liked: Floats) -> Floats:
-    """Ridge logistic regression by Newton's method; the constant is not shrunk."""
+def _logistic(raw: Floats, liked: Floats) -> Logistic:
+    """Ridge logistic regression by Newton's method."""
+    means, deviations = raw.mean(axis=0), raw.std(axis=0)
+    features = _standard(raw, means, deviations)
     weights = np.zeros(features.shape[1])
     ridge = np.full(features.shape[1], RIDGE)
     ridge[0] = 1e-3
@@ -136,7 +148,7 @@ def _logistic(features: Floats, liked: Floats) -> Floats:
         weights = weights + step
         if np.abs(step).max() < 1e-8:
             break
-    return weights
+    return Logistic(weights, means, deviations)
 
 
 def _logit(share: Floats) -> Floats:

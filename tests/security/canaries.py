@@ -163,13 +163,13 @@ ROWS: dict[str, dict[str, str]] = {
     "trained_models": {"people": "5", "events": "5", "products": "1", "parameters": "'{{}}'", "metrics": "'{{}}'"},
     "model_products": {
         "trained_version": _A_TRAINED_MODEL,
-        "number": "1",
+        "number": "{number}",
         **dict.fromkeys(("first_bias", "few_bias", "many_bias", "like_rate"), "0"),
     },
     "model_weights": {
         "trained_version": _A_TRAINED_MODEL,
         "kind": "'few'",
-        "source": "1",
+        "source": "{number}",
         "rank": "0",
         "target": "2",
         "weight": "0.5",
@@ -177,7 +177,7 @@ ROWS: dict[str, dict[str, str]] = {
     "model_sources": {
         "trained_version": _A_TRAINED_MODEL,
         "kind": "'few'",
-        "target": "2",
+        "target": "{number}",
         "sources": "'{{1}}'",
         "weights": "'{{0.5}}'",
     },

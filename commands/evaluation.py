@@ -135,7 +135,7 @@ def _predict(
         fail(f"--pairs: {missing[0]} is not in --history")
     people = np.array([place[name] for name in pairs.names], np.int64)[pairs.people]
     liked = (pairs.values >= LIKED).astype(np.float64)
-    for level in calibration.LEVELS:
+    for level in (3, 10, None):
         chances = fitted.probabilities(tables, history, level, people, pairs.products)
         print(
             f"probability by {'all' if level is None else level} events: calibration error"

@@ -1,7 +1,7 @@
 """The probability that somebody likes a product: a logistic model on like rates and on what the tables say.
 
-It is fitted on people whom the tables it uses have not seen, by histories of three lengths. Formulas: docs/training.md.
-"""
+It is fitted on people whom the tables it uses have not seen, by histories of several lengths. Formulas:
+docs/training.md.
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from training.slim import Strength, Table, kind_of
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
 
-LEVELS: tuple[int | None, ...] = (3, 10, None)
+LEVELS: dict[str, tuple[int | None, ...]] = {"first": (0, 1, 2, 3), "few": (4, 5, 7, 10), "many": (15, 30, None)}
+"""How many events are known where the model of each kind of table is fitted; None: all."""
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 2000
 TARGET_SHARE = 0.2
 RATE_PRIOR = 5.0  # imagined events of a person or a product
@@ -80,9 +81,9 @@ def fit(
     history, targets = both.of(~target_of_both), both.of(target_of_both)
     liked = (targets.values >= LIKED).astype(np.float64)
     models = {}
-    for level in LEVELS:
-        features = _features(rates, mean, tables, history, level, targets.people, targets.products)
-        models[kind_of(level)] = _logistic(features, liked)
+    for kind, levels in LEVELS.items():
+        parts = [_features(rates, mean, tables, history, level, targets.people, targets.products) for level in levels]
+        models[kind] = _logistic(np.concatenate(parts), np.tile(liked, len(levels)))
     return Calibration(models, *like_rates(events))
 
 

@@ -2,6 +2,7 @@
 
 It is fitted on people whom the tables it uses have not seen, by histories of several lengths. Formulas:
 docs/training.md.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +25,7 @@ LEVELS: dict[str, tuple[int | None, ...]] = {"first": (0, 1, 2, 3), "few": (4, 5
 """How many events are known where the model of each kind of table is fitted; None: all."""
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 2000
 TARGET_SHARE = 0.2
+LEAST_EVENTS, MANY_PEOPLE = (20, 5), 1000  # of people who swipe on, as those do who see a probability; else of any
 RATE_PRIOR = 5.0  # imagined events of a person or a product
 RIDGE = 1.0
 BINS = 15
@@ -69,7 +71,8 @@ def fit(
     """Deterministic by seed. Only its features, not the tables that were trained for it, are kept."""
     random = np.random.default_rng(seed)
     sizes = np.bincount(events.people, minlength=len(events.names))
-    eligible = np.flatnonzero(sizes >= 5)
+    least = next((size for size in LEAST_EVENTS if np.count_nonzero(sizes >= size) >= MANY_PEOPLE), LEAST_EVENTS[-1])
+    eligible = np.flatnonzero(sizes >= least)
     held = random.permutation(eligible)[: min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible)))]
     is_held = np.isin(events.people, held)
     is_target = is_held & (random.random(len(events.people)) < TARGET_SHARE)
@@ -80,6 +83,7 @@ def fit(
     target_of_both = is_target[is_held]
     history, targets = both.of(~target_of_both), both.of(target_of_both)
     liked = (targets.values >= LIKED).astype(np.float64)
+    known = np.bincount(history.people, minlength=len(history.names))
     models = {}
     for kind, levels in LEVELS.items():
         parts = [_features(rates, mean, tables, history, level, targets.people, targets.products) for level in levels]

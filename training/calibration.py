@@ -86,8 +86,13 @@ def fit(
     known = np.bincount(history.people, minlength=len(history.names))
     models = {}
     for kind, levels in LEVELS.items():
-        parts = [_features(rates, mean, tables, history, level, targets.people, targets.products) for level in levels]
-        models[kind] = _logistic(np.concatenate(parts), np.tile(liked, len(levels)))
+        features, outcomes = [], []
+        for level in levels:
+            rows = known[targets.people] >= (level or 0)  # all who have so many
+            people, products = targets.people[rows], targets.products[rows]
+            features.append(_features(rates, mean, tables, history, level, people, products))
+            outcomes.append(liked[rows])
+        models[kind] = _logistic(np.concatenate(features), np.concatenate(outcomes))
     return Calibration(models, *like_rates(events))
 
 

@@ -25,7 +25,7 @@ LEVELS: dict[str, tuple[int | None, ...]] = {"first": (0, 1, 2, 3), "few": (4, 5
 """How many events are known where the model of each kind of table is fitted; None: all."""
 HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 2000
 TARGET_SHARE = 0.2
-LEAST_EVENTS, MANY_PEOPLE = (20, 5), 1000  # of people who swipe on, as those do who see a probability; else of any
+MIN_EVENTS = 5  # of a person who is held out
 RATE_PRIOR = 5.0  # imagined events of a person or a product
 RIDGE = 1.0
 BINS = 15
@@ -71,8 +71,7 @@ def fit(
     """Deterministic by seed. Only its features, not the tables that were trained for it, are kept."""
     random = np.random.default_rng(seed)
     sizes = np.bincount(events.people, minlength=len(events.names))
-    least = next((size for size in LEAST_EVENTS if np.count_nonzero(sizes >= size) >= MANY_PEOPLE), LEAST_EVENTS[-1])
-    eligible = np.flatnonzero(sizes >= least)
+    eligible = np.flatnonzero(sizes >= MIN_EVENTS)
     held = random.permutation(eligible)[: min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible)))]
     is_held = np.isin(events.people, held)
     is_target = is_held & (random.random(len(events.people)) < TARGET_SHARE)

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases fuzz soak drill check check-requirements hooks bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -50,6 +50,15 @@ test-bases: .venv/dev ## Run the tests that depend on the base on a Supabase-lik
 
 fuzz: .venv/dev ## Compare responses with and without compiled plans to DOCUMENTS (50000) random documents of a SEED (any)
 	@DOCUMENTS=$(DOCUMENTS) SEED=$(SEED) $(BIN)/python -m tests.differential
+
+RECSYS ?= ../shared/data/recsys
+evaluate: .venv/dev ## Judge the recommender on the data sets in RECSYS (../shared/data/recsys), beside simpler methods
+	@for set in gift anime books; do \
+	  if [ -d $(RECSYS)/$$set ]; then echo "$$set"; d=$(RECSYS)/$$set; \
+	    $(BIN)/aclue evaluate --train $$d/train.csv.gz --items $$d/items.csv.gz --history $$d/valid_history.csv.gz \
+	      --target $$d/valid_target.csv.gz --pairs $$d/valid_target.csv.gz --out-probability $${TMPDIR:-/tmp}/$$set.p.csv.gz || exit 1; \
+	  else echo "NOT RUN: $$set; $(RECSYS)/$$set is not there"; fi; \
+	done
 
 soak: .venv/dev ## Send REQUESTS (200000) of many people to a server under CPU load, for at least MINUTES (0); fail on another person's row
 	@REQUESTS=$(REQUESTS) MINUTES=$(MINUTES) $(BIN)/python -m tests.soak

@@ -11,7 +11,7 @@ import sys
 
 import typer
 
-from commands import data, database, documents, privacy, quiz, reference, roles, tokens
+from commands import data, database, documents, evaluation, privacy, quiz, reference, roles, tokens, training
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, progress, secret_of
 from db import demo, migrations, releases
 from db.embedded import Dsns
@@ -101,10 +101,20 @@ reference_data = _group("Gift categories, mappings and rules.")
 erasures = _group("Exports, erasures and retention.")
 trusted = _group("Trusted documents of clients.")
 app_roles = _group("Admins and analysts.")
+models = _group("Trained models of the recommender.")
 quizzes = _group("Load, evaluate and norm quizzes.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 
-for command in (serve, database.migrate, database.verify, tokens.token, documents.docs, data.seed):
+for command in (
+    serve,
+    database.migrate,
+    database.verify,
+    tokens.token,
+    documents.docs,
+    data.seed,
+    training.train,
+    evaluation.evaluate,
+):
     app.command()(command)
 app.command()(database.dsn)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
@@ -120,7 +130,10 @@ app_roles.command("list")(roles.list_people)
 quizzes.command()(quiz.evaluate)
 quizzes.command()(quiz.norm)
 quizzes.command()(quiz.load)
+models.command("list")(training.list_models)
+models.command()(training.rollback)
 app.add_typer(app_roles, name="roles")
+app.add_typer(models, name="model")
 app.add_typer(quizzes, name="quiz")
 app.add_typer(imports, name="import")
 trusted.command("check")(documents.check)

@@ -226,6 +226,11 @@ _DEVELOPMENT_DEFAULTS = {
 }
 
 
+def environment_with(**variables: str) -> dict[str, str]:
+    """The environment for a process of our own, with these variables changed."""
+    return {**os.environ, **variables}
+
+
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment. An empty variable counts as not set.
 

@@ -23,7 +23,8 @@ log = structlog.get_logger("aclue.db")
 class Database:
     """The API's log-in: hands out sessions, each one transaction under one person's claims."""
 
-    def __init__(self, pool: Pool, settings: Settings, changes: Changes) -> None:
+    def __init__(self, dsn: str, pool: Pool, settings: Settings, changes: Changes) -> None:
+        self.dsn = dsn
         self.pool = pool
         self.changes = changes
         self._settings = settings
@@ -40,7 +41,7 @@ class Database:
         pool.lag.start()
         for warning in {parse_dsn(url).warning for url in (dsn, settings.listen_database_url)} - {None}:
             log.warning(warning)
-        return cls(pool, settings, Changes(settings.listen_database_url or dsn))
+        return cls(dsn, pool, settings, Changes(settings.listen_database_url or dsn))
 
     async def close(self) -> None:
         await self.pool.close()

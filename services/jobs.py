@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from services import housekeeping, outbox
+from services import housekeeping, outbox, training_runs
 from services.services import Services
 from settings import Settings
 
@@ -44,6 +44,7 @@ JOBS = (
     Job("purge_keys", _model_refresh_interval, housekeeping.purge_keys),
     Job("purge_mails", _model_refresh_interval, housekeeping.purge_mails),
     Job("refresh_model", _model_refresh_interval, housekeeping.refresh_model),
+    Job("train_model", _model_refresh_interval, training_runs.train_if_due),
     Job("update_personalities", _model_refresh_interval, housekeeping.update_personalities),
     Job("deliver_mails", _mail_interval, outbox.deliver_due, is_noted=False),
 )

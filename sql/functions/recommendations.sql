@@ -122,8 +122,9 @@ begin
       from private.trusted_signals group by product_id) s on s.product_id = c.id
   ) n
   where n.id = p.id and p.popularity is distinct from n.popularity;
-  insert into public.recommendation_models (parameters)
-    values (private.default_model_parameters()) returning version into model;
+  insert into public.recommendation_models (parameters, trained_version)
+    values (private.default_model_parameters(), (select max(t.version) from public.trained_models t where t.withdrawn_at is null))
+    returning version into model;
   delete from private.gift_prices;
   insert into private.gift_prices (taxonomy_id, currency, median_minor)
     select c.taxonomy_id, p.currency, pg_catalog.percentile_disc(0.5) within group (order by p.price_minor)
@@ -156,6 +157,9 @@ begin
   analyze public.product_features, public.model_candidates;
   delete from public.recommendation_models
     where version not in (select version from public.recommendation_models order by version desc limit 3);
+  delete from public.trained_models t
+    where t.version not in (select version from public.trained_models order by version desc limit 3)
+      and not exists (select from public.recommendation_models m where m.trained_version = t.version);
   return model;
 end
 $$;

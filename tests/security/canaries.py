@@ -118,6 +118,7 @@ HAVE_NO_ID_TO_CHOOSE = {
 
 _A_PRODUCT = "'{product}'"
 _A_GIFT_CATEGORY = "(select id from public.gift_categories order by slug limit 1)"
+_A_TRAINED_MODEL = "(select max(version) from public.trained_models)"
 ROWS: dict[str, dict[str, str]] = {
     "affiliate_networks": {"code": "'{key}'", "name": "'Canary'"},
     "audit_log": {"operation": "'insert'", "table_name": "'{key}'"},
@@ -161,6 +162,27 @@ ROWS: dict[str, dict[str, str]] = {
         "product_id": _A_PRODUCT,
     },
     "gift_categories": {"slug": "'{key}'", "name": "'Canary'"},
+    "trained_models": {"people": "5", "events": "5", "products": "1", "parameters": "'{{}}'", "metrics": "'{{}}'"},
+    "model_products": {
+        "trained_version": _A_TRAINED_MODEL,
+        "number": "{number}",
+        **dict.fromkeys(("first_bias", "few_bias", "many_bias", "like_rate"), "0"),
+    },
+    "model_weights": {
+        "trained_version": _A_TRAINED_MODEL,
+        "kind": "'few'",
+        "source": "{number}",
+        "rank": "0",
+        "target": "2",
+        "weight": "0.5",
+    },
+    "model_sources": {
+        "trained_version": _A_TRAINED_MODEL,
+        "kind": "'few'",
+        "target": "{number}",
+        "sources": "'{{1}}'",
+        "weights": "'{{0.5}}'",
+    },
     "gift_context_rules": {"kind": "'age'", "value": "'{key}'", "tag": "'canary'", "weight": "0.5"},
     "personality_gift_mappings": {
         "personality_type": "'creative'",
@@ -310,6 +332,10 @@ CHANGES = {
     "model_candidates": "list = 'changed'",
     "gift_categories": "name = 'changed'",
     "gift_context_categories": "weight = 0.1",
+    "trained_models": "people = 6",
+    "model_products": "like_rate = 0.1",
+    "model_weights": "weight = 0.1",
+    "model_sources": "weights = '{0.1}'",
     "gift_context_rules": "weight = 0.1",
     "personality_gift_mappings": "recommendation_weight = 0.1",
     "personality_tag_mappings": "weight = 0.1",

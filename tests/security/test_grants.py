@@ -96,6 +96,7 @@ MAY_CALL = {
         "swiped_since",
         "take_mail",
         "take_reset_request",
+        "training_signals",
         "quiz_standing",
         "trait_numbers",
         "update_personality_from_behaviour",

@@ -66,6 +66,9 @@ EXPECTED = {
     "gift_links": "                     own    own    own    -",
     "idempotency_keys": "               own    -      -      -",
     "model_candidates": "               all    -      -      -",
+    "model_products": "                 all    -      -      -",
+    "model_sources": "                  all    -      -      -",
+    "model_weights": "                  all    -      -      -",
     "occasions": "                      own    own    own    own",
     "personality_assessment_history": " own    -      -      -",
     "personality_gift_mappings": "      all    -      -      -",
@@ -94,6 +97,7 @@ EXPECTED = {
     "session_merges": "                 own    -      -      -",
     "swipes": "                         own    own    own    -",
     "system_logs": "                    admin  -      -      -",
+    "trained_models": "                 all    -      -      -",
     "user_preferences": "               own    -      -      -",
     "user_sessions": "                  own    -      -      -",
 }

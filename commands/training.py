@@ -1,0 +1,141 @@
+"""Trains the recommender, lists and rolls back trained models. Training needs the extra `training`."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+
+import typer
+
+from commands.terminal import databases, fail, load_settings, note, progress
+from db.changes import EVERYBODY
+from db.claims import SERVICE
+from db.embedded import Dsns
+from db.session import Session
+from services.training_runs import ALREADY_RUNNING, NEEDED
+from settings import Settings
+
+TIMEOUT_MS = 60 * 60 * 1000
+
+
+def require_training() -> None:
+    """Fails if the extra is not installed."""
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        fail(
+            f"this needs {' and '.join(missing)}: pip install --require-hashes -r requirements-training.txt;"
+            " without it feeds are ranked by content and popularity"
+        )
+
+
+def train(
+    seed: Annotated[int, typer.Option(help="Holds out other people when strengths are chosen.", min=0)] = 1,
+    jobs: Annotated[int, typer.Option(help="Threads.", min=1, max=256)] = 1,
+) -> None:
+    """Train the recommender on everybody's swipes, and serve what it learned. Feeds go on meanwhile."""
+    require_training()
+    settings = load_settings()
+    with databases(settings) as dsns:
+        trained = asyncio.run(_train(settings, dsns, seed, jobs))
+    if trained is None:
+        note("aclue: another training is running", "yellow")
+        raise typer.Exit(ALREADY_RUNNING)
+    print(f"trained model {trained['version']}: {trained['people']:,} people, {trained['events']:,} events")
+    for kind, strength in trained["parameters"].items():
+        quality = trained["metrics"]["ndcg10"].get(kind)
+        chosen = ", ".join(f"{name} {value:g}" for name, value in strength.items())
+        print(
+            f"{kind:8}{chosen}" + (f"   NDCG@10 {quality:.4f}" if quality is not None else "   default: too few people")
+        )
+
+
+async def _train(settings: Settings, dsns: Dsns, seed: int, jobs: int) -> dict[str, Any] | None:
+    from training import choosing, slim, storage
+
+    async with _session(settings, dsns) as session:
+        if not await session.fetchval("trained_models.try_lock"):
+            return None
+        with progress("Training") as advance:
+            advance("reading")
+            events, numbers = await storage.read_events(session)
+            choice = choosing.choose(
+                events, seed, jobs=jobs, on_progress=lambda share: advance(f"choosing strengths, {share:.0%}")
+            )
+            tables = slim.train(
+                events.likes(),
+                choice.strengths,
+                jobs=jobs,
+                on_progress=lambda share: advance(f"{len(numbers):,} products, {share:.0%}"),
+            )
+            version = await storage.store(
+                session, numbers, tables, events, choice, lambda share: advance(f"storing, {share:.0%}")
+            )
+            await _serve_newest(session)
+        rows = await session.fetch("trained_models.list")
+    return next(_described(row) for row in rows if row["version"] == version)
+
+
+async def _serve_newest(session: Session) -> None:
+    """A recommendation model with what was learned last: from the end of the transaction, all feeds at once."""
+    await session.fetch("recommendations.refresh_model")
+    session.note_change("feeds", EVERYBODY)
+
+
+def list_models() -> None:
+    """List the trained models, newest first."""
+    settings = load_settings()
+    with databases(settings) as dsns:
+        models = asyncio.run(_list(settings, dsns))
+    for model in models:
+        state = "served" if model["is_served"] else "withdrawn" if model["withdrawn_at"] else ""
+        quality = "  ".join(f"{kind} {value:.4f}" for kind, value in model["metrics"]["ndcg10"].items())
+        print(
+            f"{model['version']:>6}  {model['created_at']:%Y-%m-%d %H:%M}  {model['people']:>9,} people"
+            f"  {model['events']:>11,} events  {model['products']:>9,} products  {state:9}  {quality}".rstrip()
+        )
+    if not models:
+        print("nothing was trained yet: aclue train")
+
+
+async def _list(settings: Settings, dsns: Dsns) -> list[dict[str, Any]]:
+    async with _session(settings, dsns) as session:
+        return [_described(row) for row in await session.fetch("trained_models.list")]
+
+
+def rollback() -> None:
+    """Withdraw the newest trained model and serve the one before. Feeds that are being paged go on; the next training
+    makes a new model."""
+    settings = load_settings()
+    with databases(settings) as dsns:
+        withdrawn = asyncio.run(_rollback(settings, dsns))
+    if withdrawn is None:
+        fail("there is no trained model before this one")
+    print(f"trained model {withdrawn} is withdrawn")
+
+
+async def _rollback(settings: Settings, dsns: Dsns) -> int | None:
+    async with _session(settings, dsns) as session:
+        withdrawn: int | None = await session.fetchval("trained_models.withdraw")
+        if withdrawn is not None:
+            await _serve_newest(session)
+    return withdrawn
+
+
+def _described(row: Any) -> dict[str, Any]:
+    return {**row, "parameters": json.loads(row["parameters"]), "metrics": json.loads(row["metrics"])}
+
+
+@asynccontextmanager
+async def _session(settings: Settings, dsns: Dsns) -> AsyncIterator[Session]:
+    from db.database import Database
+
+    database = await Database.connect(dsns.api, settings)
+    try:
+        async with database.session(SERVICE, read_only=False, statement_timeout_ms=TIMEOUT_MS) as session:
+            yield session
+    finally:
+        await database.close()

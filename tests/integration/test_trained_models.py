@@ -1,0 +1,179 @@
+"""Training from the database: what it reads, what it leaves, and how feeds change over to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+
+from db.claims import SERVICE
+from services import training_runs
+from tests.conftest import Shop
+from tests.crowds import Person, come, swipe
+from training import choosing, slim, storage
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """Two groups of taste, each of whom likes its own four products, and forty others who like one further product."""
+
+    shop: Shop
+    people: list[UUID]
+    first: list[UUID]
+    second: list[UUID]
+
+
+@pytest.fixture
+async def crowd(shop: Shop) -> Crowd:
+    people = await come(shop, [Person(f"198.{number}.1.1", 8) for number in range(40)])
+    products = [row["id"] for row in await shop.owner.fetch("select id from public.products order by id limit 9")]
+    await swipe(shop, people[:20], products[:4], "right")
+    await swipe(shop, people[20:], products[4:8], "right")
+    others = await come(shop, [Person(f"198.{number}.1.1", 8) for number in range(100, 140)])
+    await swipe(shop, others, products[8:], "right")
+    return Crowd(shop, people, products[:4], products[4:8])
+
+
+async def train(shop: Shop) -> int:
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        events, numbers = await storage.read_events(session)
+        choice = choosing.choose(events, 1)
+        version = await storage.store(session, numbers, slim.train(events.likes(), choice.strengths), events, choice)
+        await session.fetch("recommendations.refresh_model")
+    return version
+
+
+async def weights(shop: Shop, version: int) -> list[tuple[Any, ...]]:
+    rows = await shop.owner.fetch(
+        "select kind::text, s.id as source, t.id as target, weight from public.model_weights w"
+        " join public.products s on s.number = w.source join public.products t on t.number = w.target"
+        " where trained_version = $1 order by 1, 2, 3",
+        version,
+    )
+    return [tuple(row) for row in rows]
+
+
+async def served(shop: Shop) -> int | None:
+    version: int | None = await shop.owner.fetchval(
+        "select trained_version from public.recommendation_models order by version desc limit 1"
+    )
+    return version
+
+
+async def test_weights_stay_within_a_taste(crowd: Crowd) -> None:
+    found = await weights(crowd.shop, await train(crowd.shop))
+    assert {kind for kind, *_ in found} == {"first", "few", "many"}
+    assert {source for _, source, *_ in found} == {*crowd.first, *crowd.second}
+    assert all((source in crowd.first) == (target in crowd.first) for _, source, target, _ in found)
+
+
+async def test_who_withdrew_personalisation_never_trains(crowd: Crowd) -> None:
+    without = await weights(crowd.shop, await train(crowd.shop))
+    withdrawn = await come(crowd.shop, [Person(f"198.{number}.2.2", 8) for number in range(60, 90)])
+    await swipe(crowd.shop, withdrawn, [crowd.first[0], crowd.second[0]], "right")
+    everybody = await weights(crowd.shop, await train(crowd.shop))
+    assert everybody != without
+    await crowd.shop.owner.execute(
+        "insert into public.consents (user_id, purpose, granted, policy_version)"
+        " select id, 'personalisation', false, '1' from unnest($1::uuid[]) id",
+        withdrawn,
+    )
+    assert await weights(crowd.shop, await train(crowd.shop)) == without
+
+
+async def test_the_erased_are_gone_after_the_next_training(crowd: Crowd) -> None:
+    assert any(source in crowd.second for _, source, *_ in await weights(crowd.shop, await train(crowd.shop)))
+    await crowd.shop.owner.execute("delete from public.profiles where id = any ($1)", crowd.people[24:])
+    found = await weights(crowd.shop, await train(crowd.shop))
+    assert {source for _, source, *_ in found} == set(crowd.first)  # four people are too few
+
+
+async def test_a_new_model_serves_what_was_trained_last(crowd: Crowd) -> None:
+    first = await train(crowd.shop)
+    assert await served(crowd.shop) == first
+    await crowd.shop.owner.execute("select private.refresh_model()")
+    assert await served(crowd.shop) == first
+
+
+async def test_a_rollback_serves_the_model_before(crowd: Crowd) -> None:
+    first, second = await train(crowd.shop), await train(crowd.shop)
+    assert await served(crowd.shop) == second
+    async with crowd.shop.services.database.session(SERVICE, read_only=False) as session:
+        assert await session.fetchval("trained_models.withdraw") == second
+        await session.fetch("recommendations.refresh_model")
+        assert await session.fetchval("trained_models.withdraw") is None  # nothing is left to go back to
+    assert await served(crowd.shop) == first
+
+
+async def test_three_trained_models_are_kept(crowd: Crowd) -> None:
+    versions = [await train(crowd.shop) for _ in range(6)]
+    kept = [
+        row[0] for row in await crowd.shop.owner.fetch("select version from public.trained_models order by version")
+    ]
+    assert kept == versions[-3:]
+
+
+async def test_weights_and_sources_say_the_same(crowd: Crowd) -> None:
+    version = await train(crowd.shop)
+    by_target = await crowd.shop.owner.fetch(
+        "select kind, s.source, target, s.weight from public.model_sources,"
+        " unnest(sources, weights) s (source, weight) where trained_version = $1 order by 1, 2, 3",
+        version,
+    )
+    by_source = await crowd.shop.owner.fetch(
+        "select kind, source, target, weight from public.model_weights where trained_version = $1 order by 1, 2, 3",
+        version,
+    )
+    assert by_source == by_target != []
+
+
+async def test_like_rates_are_shares_of_likes(crowd: Crowd) -> None:
+    await swipe(crowd.shop, crowd.people[20:], [crowd.first[0]], "left")
+    version = await train(crowd.shop)
+    rates = dict(
+        await crowd.shop.owner.fetch(
+            "select id, like_rate from public.model_products join public.products using (number)"
+            " where trained_version = $1",
+            version,
+        )
+    )
+    mean = 200 / 220
+    assert rates[crowd.first[0]] == pytest.approx((20 + 5 * mean) / 45, abs=1e-6)
+    assert rates[crowd.first[1]] == pytest.approx((20 + 5 * mean) / 25, abs=1e-6)
+
+
+async def test_a_training_is_due_after_a_swipe_and_an_interval(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:
+    await crowd.shop.owner.execute(
+        "insert into public.swipes (user_id, product_id, direction, client_swipe_id)"
+        " values ($1, $2, 'right', gen_random_uuid())",
+        crowd.people[0],
+        crowd.first[0],
+    )
+    started = 0
+
+    async def run(_services: object) -> int:
+        nonlocal started
+        started += 1
+        return 1
+
+    monkeypatch.setattr(training_runs, "_run", run)
+    assert await training_runs.train_if_due(crowd.shop.services) == 1
+    await train(crowd.shop)
+    assert await training_runs.train_if_due(crowd.shop.services) == 0
+    await crowd.shop.owner.execute("update public.trained_models set created_at = created_at - interval '2 hours'")
+    await crowd.shop.owner.execute("update public.swipes set created_at = now()")
+    assert await training_runs.train_if_due(crowd.shop.services) == 1
+    monkeypatch.setattr(training_runs, "is_installed", lambda: False)
+    assert await training_runs.train_if_due(crowd.shop.services) == 0
+    assert started == 2
+
+
+async def test_nothing_to_learn_from_gives_a_model_without_weights(shop: Shop) -> None:
+    version = await train(shop)
+    assert await weights(shop, version) == []
+    biases = await shop.owner.fetch("select many_bias from public.model_products where trained_version = $1", version)
+    assert len(biases) > 0
+    assert not np.any([row[0] for row in biases])

@@ -1,0 +1,188 @@
+"""Weights between products, learned from likes of known structure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from training import baselines, calibration, choosing, events, rankings, slim
+from training.events import Events
+
+RECSYS = Path(__file__).parents[3] / "shared" / "data" / "recsys"
+GIFT_TARGETS = {1: 0.081, 3: 0.098, 5: 0.106, 10: 0.118, None: 0.151}
+NOISE = 0.01
+
+
+def two_tastes(seed: int = 1, people: int = 400, products: int = 40) -> Events:
+    """Half of the people like mostly the first half of the products, the others the second half."""
+    random = np.random.default_rng(seed)
+    rows = []
+    for person in range(people):
+        group = person % 2
+        for product in random.permutation(products)[:12]:
+            is_own = (product >= products // 2) == bool(group)
+            liked = random.random() < (0.95 if is_own else 0.05)
+            rows.append((f"{person:04}", int(product), 0.8 if liked else 0.2, 1.0, len(rows)))
+    return events.make(rows, products)
+
+
+def likes_of(*people: list[int], products: int = 4) -> sparse.csr_matrix:
+    rows = [(f"{index:03}", product, 1.0, 1.0, 0) for index, liked in enumerate(people) for product in liked]
+    return events.make(rows, products).likes()
+
+
+def dense(tables: dict[str, slim.Table], kind: str) -> np.ndarray:
+    weights: np.ndarray = tables[kind].weights.toarray()
+    return weights
+
+
+def test_a_like_speaks_for_its_taste() -> None:
+    tables = slim.train(two_tastes().likes(), choosing.DEFAULTS)
+    for kind in slim.KINDS:
+        weights = dense(tables, kind)
+        own = weights[:20, :20].sum() + weights[20:, 20:].sum()
+        other = weights[:20, 20:].sum() + weights[20:, :20].sum()
+        assert own > 20 * other
+
+
+def test_no_weight_is_negative_or_of_a_product_to_itself() -> None:
+    strengths = {kind: slim.Strength(0.1, 0.01, 0.1, 1.0) for kind in slim.KINDS}
+    for kind, table in slim.train(two_tastes().likes(), strengths).items():
+        assert table.weights.data.min() > 0, kind
+        assert not table.weights.diagonal().any(), kind
+
+
+def test_the_same_likes_give_the_same_tables_on_any_number_of_threads() -> None:
+    likes = two_tastes(products=600, people=600).likes()
+    one, four = (slim.train(likes, choosing.DEFAULTS, jobs=jobs) for jobs in (1, 4))
+    for kind in slim.KINDS:
+        assert np.array_equal(dense(one, kind), dense(four, kind))
+        assert np.array_equal(one[kind].biases, four[kind].biases)
+
+
+def test_a_seed_chooses_the_same_strengths() -> None:
+    people = two_tastes(people=600)
+    assert choosing.choose(people, 1) == choosing.choose(people, 1)
+    assert choosing.choose(people, 1).ndcg10.keys() == slim.KINDS.keys()
+    assert choosing.choose(people, 1).ndcg10 != choosing.choose(people, 2).ndcg10
+
+
+def test_few_people_get_the_default_strengths() -> None:
+    assert choosing.choose(two_tastes(people=100), 1) == choosing.Choice(choosing.DEFAULTS, {})
+
+
+@pytest.mark.parametrize("walk", [0.0, 1.0])
+def test_a_weight_needs_five_people_in_common(walk: float) -> None:
+    strengths = {"few": slim.Strength(0.5, 0.01, 0.1, walk)}
+    others = [[2] for _ in range(40)]
+    four = slim.train(likes_of(*[[0, 1]] * 4, *others), strengths)
+    five = slim.train(likes_of(*[[0, 1]] * 5, *others), strengths)
+    assert four["few"].weights.nnz == 0
+    assert {(int(i), int(j)) for i, j in zip(*five["few"].weights.nonzero(), strict=True)} == {(0, 1), (1, 0)}
+
+
+def test_people_count_by_their_trust() -> None:
+    strengths = {"few": slim.Strength(0.5, 0.01, 0.1)}
+    likes = likes_of(*[[0, 1]] * 9, *[[2]] * 40)
+    likes.data[:18] = 0.5  # nine people who are trusted by half: 2.25 in common
+    assert slim.train(likes, strengths)["few"].weights.nnz == 0
+
+
+def test_without_likes_the_scores_are_shares_of_people() -> None:
+    likes = likes_of(*[[0]] * 30, *[[1]] * 10)
+    biases = slim.train(likes, choosing.DEFAULTS)["few"].biases
+    assert biases == pytest.approx([0.75, 0.25, 0, 0])
+
+
+def test_of_many_likes_of_a_person_an_even_thousand_counts() -> None:
+    products = 3 * slim.MAX_LIKES
+    capped = slim.capped(likes_of(list(range(products)), [5], products=products))
+    assert capped[0].nnz == slim.MAX_LIKES
+    assert capped[1].indices.tolist() == [5]
+    assert capped[0].indices.max() > products - 10
+
+
+def test_rankings_leave_out_what_is_known_and_follow_taste() -> None:
+    people = two_tastes()
+    tables = slim.train(people.likes(), choosing.DEFAULTS)
+    history = events.make([("a", product, 0.8 if product < 20 else 0.2, 1.0, 0) for product in (0, 1, 2, 3, 4, 30)], 40)
+    (ranks,) = rankings.rank(rankings.scorer(tables), history, None, 40)
+    assert len(set(ranks[:10]) & set(range(20))) >= 8
+    assert not {0, 1, 2, 3, 4, 30} & set(ranks[:34])
+    (ranks,) = rankings.rank(rankings.scorer(tables), history, 0, 10)
+    assert not {0, 1, 2, 3, 4, 30} & set(ranks)
+
+
+def test_quality_of_a_ranking() -> None:
+    history = events.make([("a", 3, 0.8, 1.0, 0), ("b", 3, 0.8, 1.0, 1)], 20)
+    targets = events.make([("a", 0, 0.8, 1.0, 0), ("a", 5, 0.8, 1.0, 1), ("a", 9, 0.2, 1.0, 2)], 20)
+    ranks = np.array([[0, 1, 2, 4, 5, 6, 7, 8, 9, 10], [1, 0, 2, 4, 5, 6, 7, 8, 9, 10]])
+    quality = rankings.judge(ranks, history, targets)
+    assert quality.ndcg10 == pytest.approx((1 + 1 / np.log2(6)) / (1 + 1 / np.log2(3)))
+    assert (quality.recall20, quality.hit10, quality.coverage) == (1, 1, 0.5)
+    with pytest.raises(rankings.NoTargets):
+        rankings.judge(ranks, history, events.make([("a", 0, 0.2, 1.0, 0)], 20))
+
+
+def test_learning_beats_popularity_on_two_tastes() -> None:
+    train, other = two_tastes(1), two_tastes(2)
+    is_target = other.places() >= 8
+    history, targets = other.of(~is_target), other.of(is_target)
+
+    def ndcg(score: rankings.Scorer) -> float:
+        return rankings.judge(rankings.rank(score, history, None, 10), history, targets).ndcg10
+
+    popular = ndcg(baselines.popularity(train.likes()))
+    for score in (
+        rankings.scorer(slim.train(train.likes(), choosing.DEFAULTS)),
+        baselines.item_knn(train.likes()),
+        baselines.ease(train.likes()),
+    ):
+        assert ndcg(score) > popular + 0.1
+
+
+def test_probabilities_are_calibrated() -> None:
+    train, other = two_tastes(1, people=2000), two_tastes(2, people=1000)
+    is_target = other.places() >= 8
+    history, targets = other.of(~is_target), other.of(is_target)
+    tables = slim.train(train.likes(), choosing.DEFAULTS)
+    fitted = calibration.fit(train, choosing.DEFAULTS, 1)
+    liked = (targets.values >= events.LIKED).astype(float)
+    chances = fitted.probabilities(tables, history, None, targets.people, targets.products)
+    assert calibration.expected_error(chances, liked) < 0.05
+    assert calibration.brier(chances, liked) < 0.6 * calibration.brier(np.full(len(liked), liked.mean()), liked)
+
+
+def test_a_file_of_events_is_read_in_order_of_seq(tmp_path: Path) -> None:
+    items, file = tmp_path / "items.csv", tmp_path / "events.csv"
+    items.write_text("item\nx\ny\n")
+    file.write_text("user,item,value,seq\nb,x,0.2,1\nb,y,0.8,0\na,x,0.8,0\n")
+    found = events.read(file, events.read_items(items))
+    assert found.names == ["a", "b"]
+    assert (found.people.tolist(), found.products.tolist()) == ([0, 1, 1], [0, 1, 0])
+    file.write_text("user,item,value\na,z,1\n")
+    with pytest.raises(events.BadEvents, match="item 'z' is not among the items"):
+        events.read(file, events.read_items(items))
+    file.write_text("user,item\na,x\n")
+    with pytest.raises(events.BadEvents, match="no column value"):
+        events.read(file, events.read_items(items))
+
+
+def test_baskets_of_a_day_are_not_split() -> None:
+    found = events.make([("a", 0, 1, 1, 7), ("a", 1, 1, 1, 7), ("a", 2, 1, 1, 8), ("b", 0, 1, 1, 8)], 3)
+    assert found.day_starts().tolist() == [0, 0, 2, 0]
+
+
+@pytest.mark.skipif(not RECSYS.is_dir(), reason=f"the data sets are not in {RECSYS}")
+def test_the_gift_shop_reaches_its_targets() -> None:
+    items = events.read_items(RECSYS / "gift" / "items.csv.gz")
+    train, history, targets = (
+        events.read(RECSYS / "gift" / f"{name}.csv.gz", items) for name in ("train", "valid_history", "valid_target")
+    )
+    scorer = rankings.scorer(slim.train(train.likes(), choosing.DEFAULTS))
+    for level, target in GIFT_TARGETS.items():
+        ndcg = rankings.judge(rankings.rank(scorer, history, level, 10), history, targets).ndcg10
+        assert ndcg > target - NOISE / 2, level

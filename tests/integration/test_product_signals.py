@@ -119,6 +119,12 @@ PASS_DAYS = """
 alter table public.products disable trigger user;
 update public.products set updated_at = updated_at - make_interval(days => {0});
 alter table public.products enable trigger user;
+alter table public.personality_gift_mappings disable trigger user;
+update public.personality_gift_mappings set updated_at = updated_at - make_interval(days => {0});
+alter table public.personality_gift_mappings enable trigger user;
+alter table public.personality_tag_mappings disable trigger user;
+update public.personality_tag_mappings set updated_at = updated_at - make_interval(days => {0});
+alter table public.personality_tag_mappings enable trigger user;
 update public.swipes set created_at = created_at - make_interval(days => {0});
 update public.profiles set created_at = created_at - make_interval(days => {0});
 update public.user_sessions set created_at = created_at - make_interval(days => {0});

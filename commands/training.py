@@ -81,7 +81,7 @@ async def _train(settings: Settings, dsns: Dsns, seed: int, jobs: int) -> dict[s
 
 async def _serve_newest(session: Session) -> None:
     """A recommendation model with what was learned last: from the end of the transaction, all feeds at once."""
-    await session.fetch("recommendations.refresh_model")
+    await session.fetch("recommendation_models.refresh_model")
     session.note_change("feeds", EVERYBODY)
 
 

@@ -42,7 +42,7 @@ async def train(shop: Shop) -> int:
         events, numbers = await storage.read_events(session)
         choice = choosing.choose(events, 1)
         version = await storage.store(session, numbers, slim.train(events.likes(), choice.strengths), events, choice)
-        await session.fetch("recommendations.refresh_model")
+        await session.fetch("recommendation_models.refresh_model")
     return version
 
 
@@ -103,7 +103,7 @@ async def test_a_rollback_serves_the_model_before(crowd: Crowd) -> None:
     assert await served(crowd.shop) == second
     async with crowd.shop.services.database.session(SERVICE, read_only=False) as session:
         assert await session.fetchval("trained_models.withdraw") == second
-        await session.fetch("recommendations.refresh_model")
+        await session.fetch("recommendation_models.refresh_model")
         assert await session.fetchval("trained_models.withdraw") is None  # nothing is left to go back to
     assert await served(crowd.shop) == first
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +10,7 @@ from typing import Annotated
 import typer
 
 from commands.interests import SURVEY, evaluate_interests
-from commands.terminal import connected_as_owner, databases, fail, load_settings, progress
+from commands.terminal import connected_as_owner, databases, fail, load_settings, progress, require_packages
 from db import instrument_files, instruments
 from db.embedded import Dsns
 from db.instruments import MIN_ASSESSMENTS, MIN_QUALITY, Stored
@@ -22,12 +21,6 @@ Responses = Annotated[
     Path | None, typer.Argument(help="Comma- or tab-separated answers, gzipped or not, with a column per item code.")
 ]
 Code = Annotated[str, typer.Option("--instrument", help="A TOML file, or the code of an instrument.")]
-
-
-def _require_training() -> None:
-    missing = [name for name in ("numpy", "matplotlib") if importlib.util.find_spec(name) is None]
-    if missing:
-        fail(f"this needs {' and '.join(missing)}: pip install --require-hashes -r requirements-training.txt")
 
 
 def _instrument(name: str, *, with_norms: bool) -> Instrument:
@@ -75,7 +68,7 @@ def evaluate(
     ] = None,
 ) -> None:
     """Evaluate an instrument on responses: items, reliability, norms, short forms, adaptive order."""
-    _require_training()
+    require_packages("numpy", "matplotlib")
     if evidence and not interests:
         fail("--evidence: only with --interests")
     if interests:
@@ -129,7 +122,7 @@ def norm(
 ) -> None:
     """Estimate an instrument's norms from a file of responses, from a simulation, or, with neither, from the quizzes
     taken here. Norms of a file or a simulation go to --output; those of quizzes replace the norms in the database."""
-    _require_training()
+    require_packages("numpy", "matplotlib")
     from training.norms import TooFewPeople, estimate
     from training.responses import BadResponses, read
     from training.simulation import simulate as simulated

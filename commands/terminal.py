@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, NoReturn
 from uuid import UUID
@@ -95,6 +96,15 @@ async def connected_as_owner(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any
 
 def owner_of(dsns: Dsns) -> str:
     return dsns.owner or dsns.api
+
+
+def require_packages(*names: str, otherwise: str = "") -> None:
+    """Fails if one of these packages of the extra `training` is missing; `otherwise` says what works without it."""
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        fail(
+            f"this needs {' and '.join(missing)}: pip install --require-hashes -r requirements-training.txt{otherwise}"
+        )
 
 
 @contextlib.contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.terminal import databases, fail, load_settings, note, progress
+from commands.terminal import databases, fail, load_settings, note, progress, require_packages
 from db.changes import EVERYBODY
 from db.claims import SERVICE
 from db.embedded import Dsns
@@ -24,12 +23,7 @@ TIMEOUT_MS = 60 * 60 * 1000
 
 def require_training() -> None:
     """Fails if the extra is not installed."""
-    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        fail(
-            f"this needs {' and '.join(missing)}: pip install --require-hashes -r requirements-training.txt;"
-            " without it feeds are ranked by content and popularity"
-        )
+    require_packages(*NEEDED, otherwise="; without it feeds are ranked by content and popularity")
 
 
 def train(

@@ -17,7 +17,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from training.interests import FOLDS, Floats, Ints, Survey, alpha, leans
+from training.interests import FOLDS, Floats, Ints, Survey, leans
 
 FULL_WEIGHT_AT = 0.3  # a correlation of this size becomes a weight of 1: about the largest in the survey
 SMALLEST = 0.1  # correlation worth a row
@@ -145,7 +145,7 @@ def propose(survey: Survey) -> list[Proposal]:
         rows.append((2 * (1 - NormalDist().cdf(abs(z) / _error(n))), trait, category, z, n, links))
     rows.sort(key=lambda row: row[0])
     supported = max((i for i, row in enumerate(rows, 1) if row[0] <= FALSE_DISCOVERIES * i / len(rows)), default=0)
-    reliabilities = {trait: alpha(answers) for trait, answers in survey.keyed.items()}
+    reliabilities = survey.alphas()
     proposals = []
     for _, trait, category, z, n, links in rows[:supported]:
         if abs(tanh(z)) < SMALLEST:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from training.evidence import Calibration, Proposal
-from training.interests import KNOWN, Comparison, Report, Survey, alpha
+from training.interests import KNOWN, Comparison, Report, Survey
 
 
 def lines(survey: Survey, report: Report) -> Iterator[str]:
     """How well traits rank the interests of held-out people."""
     yield f"{report.people} people, {len(survey.interests)} interests; each person is ranked by models of the others"
-    scales = (f"{trait} {alpha(answers):.2f}" for trait, answers in survey.keyed.items())
+    scales = (f"{trait} {alpha:.2f}" for trait, alpha in survey.alphas().items())
     yield f"alpha of the stand-ins: {', '.join(scales)}"
     yield ""
     yield "NDCG@10, nothing known but         baseline   with it   difference   95 % interval"

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from domain.instruments import Instrument
+from training.norms import alpha, complete
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.intp]
@@ -49,6 +50,10 @@ class Survey:
     means: Floats
     ratings: Floats
     gender: Floats
+
+    def alphas(self) -> dict[str, float]:
+        """Coefficient alpha of each trait, over the people who answered all of its items."""
+        return {trait: alpha(complete(answers)) for trait, answers in self.keyed.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,14 +125,6 @@ def read_survey(path: Path, instrument: Instrument, interests: Sequence[Interest
     sign = {"female": 1.0, "male": -1.0}
     gender = np.array([sign.get(row.get("Gender", ""), 0.0) for row in rows])
     return Survey(instrument.traits, tuple(interests), keyed, means, ratings[kept], gender[kept])
-
-
-def alpha(answers: Floats) -> float:
-    """Cronbach's alpha of people x items (Cronbach 1951), over the people who answered all."""
-    complete = answers[~np.isnan(answers).any(axis=1)]
-    covariance = np.cov(complete.T)
-    size = len(covariance)
-    return float(size / (size - 1) * (1 - np.trace(covariance) / covariance.sum()))
 
 
 def leans(norm: Floats, means: Floats) -> Floats:

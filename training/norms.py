@@ -76,11 +76,15 @@ def raw_scores(items: tuple[Item, ...], keyed: Matrix) -> Matrix:
 
 
 def alpha_of(items: tuple[Item, ...], keyed: Matrix) -> float:
-    """Coefficient alpha (Cronbach 1951) of the weighted items; of one item, NaN."""
-    size = keyed.shape[1]
+    """Coefficient alpha of the weighted items."""
+    return alpha(keyed * np.array([item.weight for item in items]))
+
+
+def alpha(parts: Matrix) -> float:
+    """Coefficient alpha (Cronbach 1951) of people x items; of one item, NaN."""
+    size = parts.shape[1]
     if size < 2:
         return float("nan")
-    parts = keyed * np.array([item.weight for item in items])
     return float(size / (size - 1) * (1 - parts.var(axis=0, ddof=1).sum() / parts.sum(axis=1).var(ddof=1)))
 
 

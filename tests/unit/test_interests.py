@@ -150,7 +150,7 @@ def test_reversed_items_count_from_the_other_end(tmp_path: Path) -> None:
 
 def test_items_are_keyed_in_the_direction_of_their_trait(young_people: Survey) -> None:
     """Each trait's items go together; the figures are in the key file and in docs/interests.md."""
-    found = {trait: round(interests.alpha(answers), 2) for trait, answers in young_people.keyed.items()}
+    found = {trait: round(alpha, 2) for trait, alpha in young_people.alphas().items()}
     assert found == {"adventurous": 0.77, "intellectual": 0.48, "practical": 0.59, "creative": 0.47, "social": 0.7}
 
 

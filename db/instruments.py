@@ -252,7 +252,10 @@ async def store_norms(owner: asyncpg.Connection[Any], instrument: Instrument, *,
 async def reference_changes(owner: asyncpg.Connection[Any]) -> Changes:
     """What `load_reference` would change: the shipped version if it is missing, or its texts and norms. `kept`: they
     differ, but were loaded by hand. Norms of people's answers are no difference."""
-    document = instrument_files.load(SHIPPED)
+    return await _difference(owner, instrument_files.load(SHIPPED))
+
+
+async def _difference(owner: asyncpg.Connection[Any], document: Document) -> Changes:
     shipped = document.instrument
     name = (f"{shipped.code} {shipped.version}",)
     row = await owner.fetchrow(QUERIES["instruments.read"].sql, shipped.code, shipped.version)
@@ -270,9 +273,9 @@ async def reference_changes(owner: asyncpg.Connection[Any]) -> Changes:
 async def load_reference(owner: asyncpg.Connection[Any]) -> Changes:
     """Stores the shipped instrument if its version is missing, and makes it the current one unless an administrator
     chose another; or updates its texts and norms."""
-    changes = await reference_changes(owner)
+    document = instrument_files.load(SHIPPED)
+    changes = await _difference(owner, document)
     if changes.count:
-        document = instrument_files.load(SHIPPED)
         activate = bool(changes.added) and await owner.fetchval(QUERIES["instruments.has_shipped_current"].sql)
         await store(owner, document, source="reference", activate=activate)
     return changes
@@ -281,10 +284,11 @@ async def load_reference(owner: asyncpg.Connection[Any]) -> Changes:
 async def load_missing(owner: asyncpg.Connection[Any]) -> bool:
     """Stores the shipped instrument if its version is missing; its texts and norms are updated by `aclue reference
     load`."""
-    is_missing = bool((await reference_changes(owner)).added)
-    if is_missing:
-        await load_reference(owner)
-    return is_missing
+    document = instrument_files.load(SHIPPED)
+    if await read(owner, document.instrument.code, document.instrument.version) is not None:
+        return False
+    await load_reference(owner)
+    return True
 
 
 def _has_texts(stored: Loaded, texts: Mapping[str, Texts]) -> bool:

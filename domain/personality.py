@@ -10,8 +10,6 @@ from math import inf, isfinite
 
 from domain.answer_quality import Quality, assess
 from domain.errors import Invalid, Stale
-from domain.instruments import MAX_OPTIONS as MAX_OPTIONS
-from domain.instruments import MAX_QUESTIONS as MAX_QUESTIONS
 from domain.instruments import FormNorm, Instrument, Item, Pairs, TraitNorm
 from domain.normal_models import Conditioned, expectation, innovations, product, root, spread, weighted
 
@@ -230,10 +228,14 @@ def _place(trait: str) -> tuple[int, str]:
     return (TRAITS.index(trait) if trait in TRAITS else len(TRAITS), trait)
 
 
+def _drift(measurement: Measurement, newest: datetime) -> float:
+    """The variance that true scores gain between a measurement and the newest one."""
+    return DRIFT_PER_YEAR * (newest - measurement.at).total_seconds() / (365.25 * 86400)
+
+
 def _inflated(measurement: Measurement, newest: datetime, square: float) -> float:
     """An error's square after the time since, and for the quality of the answers."""
-    years = (newest - measurement.at).total_seconds() / (365.25 * 86400)
-    return (square + DRIFT_PER_YEAR * years) / max(MIN_QUALITY, measurement.quality) ** 2
+    return (square + _drift(measurement, newest)) / max(MIN_QUALITY, measurement.quality) ** 2
 
 
 def combine(measurements: Sequence[Measurement]) -> Combined:
@@ -266,8 +268,7 @@ def combine(measurements: Sequence[Measurement]) -> Combined:
     signal = 0.0
     for m in measurements:
         kept = min(0.999, max(0.0, m.confidence))
-        years = (newest - m.at).total_seconds() / (365.25 * 86400)
-        signal += kept / (1 - kept) * PRIOR_VARIANCE / (PRIOR_VARIANCE + DRIFT_PER_YEAR * years)
+        signal += kept / (1 - kept) * PRIOR_VARIANCE / (PRIOR_VARIANCE + _drift(m, newest))
     primary, secondary = types(scores)
     return Combined(scores, primary, secondary, round(signal / (1 + signal), 4))
 

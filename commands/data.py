@@ -13,7 +13,16 @@ from uuid import UUID
 import typer
 
 from commands.database import bring_up_to_date
-from commands.terminal import connected_as_owner, databases, fail, load_settings, progress, secret_of, uuid_of
+from commands.terminal import (
+    api_database,
+    connected_as_owner,
+    databases,
+    fail,
+    load_settings,
+    progress,
+    secret_of,
+    uuid_of,
+)
 from db import demo, product_imports, seeds
 from db.embedded import Dsns
 from db.migrations import MigrationError
@@ -112,15 +121,10 @@ def rebuild_personalities(
 
 
 async def _rebuild_personalities(settings: Settings, dsns: Dsns, subject: UUID | None) -> int:
-    from db.database import Database
-
     async with connected_as_owner(dsns) as owner:
         await owner.execute(QUERIES["personality.mark_everybody_due"].sql, subject)
-    database = await Database.connect(dsns.api, settings)
-    try:
+    async with api_database(settings, dsns) as database:
         return await personality.update_from_behaviour(database, limit=sys.maxsize)
-    finally:
-        await database.close()
 
 
 def rebuild_preferences(
@@ -135,20 +139,15 @@ def rebuild_preferences(
 
 
 async def _rebuild_preferences(settings: Settings, dsns: Dsns, subject: UUID | None) -> int:
-    from db.database import Database
-
     async with connected_as_owner(dsns) as owner:
         swiped = "select distinct user_id from public.swipes where $1::uuid is null or user_id = $1"
         users = [r[0] for r in await owner.fetch(swiped, subject)]
-    database = await Database.connect(dsns.api, settings)
-    issuer = Services.make(settings, database, secret_of(settings)).tokens
-    try:
+    async with api_database(settings, dsns) as database:
+        issuer = Services.make(settings, database, secret_of(settings)).tokens
         for user in users:
             _, claims = issuer.issue(user)
             async with database.session(claims, read_only=False) as session:
                 await preferences.rebuild(session, user)
-    finally:
-        await database.close()
     return len(users)
 
 

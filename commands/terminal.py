@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import asyncpg
@@ -18,6 +18,9 @@ from db import embedded, secrets
 from db.dsn import connect, parse
 from db.embedded import Dsns, EmbeddedServer
 from settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from db.database import Database
 
 console = Console(stderr=True)
 
@@ -92,6 +95,18 @@ async def connected_as_owner(dsns: Dsns) -> AsyncIterator[asyncpg.Connection[Any
     variable = "MIGRATION_DATABASE_URL" if dsns.owner else "DATABASE_URL"
     async with connected(owner_of(dsns), variable) as connection:
         yield connection
+
+
+@contextlib.asynccontextmanager
+async def api_database(settings: Settings, dsns: Dsns) -> AsyncIterator[Database]:
+    """The API's log-in, for commands that work under claims."""
+    from db.database import Database
+
+    database = await Database.connect(dsns.api, settings)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def owner_of(dsns: Dsns) -> str:

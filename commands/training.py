@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from commands.terminal import databases, fail, load_settings, note, progress, require_packages
+from commands.terminal import api_database, databases, fail, load_settings, note, progress, require_packages
 from db.changes import EVERYBODY
 from db.claims import SERVICE
 from db.embedded import Dsns
@@ -125,11 +125,8 @@ def _described(row: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _session(settings: Settings, dsns: Dsns) -> AsyncIterator[Session]:
-    from db.database import Database
-
-    database = await Database.connect(dsns.api, settings)
-    try:
-        async with database.session(SERVICE, read_only=False, statement_timeout_ms=TIMEOUT_MS) as session:
-            yield session
-    finally:
-        await database.close()
+    async with (
+        api_database(settings, dsns) as database,
+        database.session(SERVICE, read_only=False, statement_timeout_ms=TIMEOUT_MS) as session,
+    ):
+        yield session

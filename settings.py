@@ -107,7 +107,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
     default_currency: str = "GBP"
     model_refresh_interval: Positive = 300
-    ranking_lifetime: Annotated[int, Meta(ge=0, le=3600)] = 30
+    exploration: bool = True
     rate_limit_cost: Positive = 150_000
     rate_limit_address_cost: Positive = 1_500_000
     storage_limit_anonymous: Positive = 20_000_000
@@ -241,7 +241,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if given.get("ENVIRONMENT", "development") == "development":
         given = {**_DEVELOPMENT_DEFAULTS, **given}
     try:
-        settings = msgspec.convert(given, Settings, strict=False)
+        settings = msgspec.convert({**given, **_switches(given)}, Settings, strict=False)
     except msgspec.ValidationError as error:
         message, _, path = str(error).partition(" - at `$.")
         name = path.rstrip("`") or "the environment"
@@ -277,6 +277,13 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     if settings.trusted_documents_mode is not DocumentsMode.OPEN and not settings.trusted_documents:
         raise SettingsError("TRUSTED_DOCUMENTS_MODE: needs a manifest in TRUSTED_DOCUMENTS beside it")
     return settings
+
+
+def _switches(given: Mapping[str, str]) -> dict[str, str]:
+    """The variables that are switched on or off, in words that are read as booleans."""
+    words = {"on": "true", "yes": "true", "off": "false", "no": "false"}
+    fields = {field.encode_name for field in msgspec.structs.fields(Settings) if field.type is bool}
+    return {name: words.get(text.lower(), text.lower()) for name, text in given.items() if name in fields}
 
 
 def _with_parameters(settings: Settings, given: Mapping[str, str]) -> Settings:

@@ -26,6 +26,7 @@ from domain.seeds import SeedPlan
 
 VERBS = ("select", "insert", "update", "delete", "with")
 UTILITIES = ("alter", "analyze", "create", "drop")
+_PARTS = {"recommendations.listed": ("recommendations.ranked", "candidates")}  # the statement and the slot
 _CONDITIONS_OF = {
     "exports": "public.privacy_requests",
     "recommendations": "public.products",
@@ -196,15 +197,19 @@ def _verb(query: Query) -> str:
 
 
 def statement_of(query: Query) -> str:
-    """The block as SQL that can be prepared: its slots filled by `true`, `{statement}` by one of a row; a condition
-    behind a `where`, what goes over `parent.key` behind a parent."""
+    """The block as SQL that can be prepared: its slots filled by `true`, `{candidates}` by one of a row; a condition
+    behind a `where`, what goes over `parent.key` behind a parent, a part of another block in its slot."""
     text = query.text
+    if query.name in _PARTS:
+        outer, slot = _PARTS[query.name]
+        text = QUERIES[outer].text.replace(f"{{{slot}}}", text)
+        return statement_of(Query(outer, text, (*QUERIES[outer].params, *query.params), ""))
     if "parent.key" in text:
         text = f"select from (select null::uuid as key) parent cross join lateral ({text}) found"
     if not is_statement(query):
         table = _CONDITIONS_OF.get(noun := query.name.partition(".")[0], f"public.{noun}")
         text = f"select from {table} r where {text}"
-    slots = {name: "select 1" if name == "statement" else "true" for name in re.findall(r"\{(\w+)\}", text)}
+    slots = {name: "select 1 as number" if name == "candidates" else "true" for name in re.findall(r"\{(\w+)\}", text)}
     sql, _ = compose(text, slots).statement(**dict.fromkeys(query.params))
     return sql
 

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 class Usage:
     """`statements` are those of resolvers, loaders and plans, without those that set claims or end transactions;
     `prepared` of them were already prepared on their connection. `seconds` is the time from sending a statement to its
-    last row. `rankings` is the number of cache hits."""
+    last row."""
 
     statements: int = 0
     prepared: int = 0
     rows: int = 0
     seconds: float = 0.0
-    rankings: int = 0
 
 
 USAGE: ContextVar[Usage | None] = ContextVar("usage", default=None)

@@ -1,20 +1,17 @@
-"""Recommendations: their signed identity, reasons and confidence. The ranking itself is SQL
+"""Recommendations: their signed identity and confidence. The ranking itself is SQL
 (sql/queries/recommendations.sql); docs/recommendations.md has the formulas."""
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from domain.personality import TRAITS
 from domain.signing import Signer
 
 CONTEXTS = ("discover", "gift_finder", "similar")
-MAX_REASONS = 5
 
 _FORM = struct.Struct(">16s8sBIHfHHHHq")
 _PREFIX = b"Recommendation:"
@@ -87,66 +84,6 @@ NOBODY = bytes(8)
 
 def viewer_of(subject: UUID | None) -> bytes:
     return NOBODY if subject is None else hashlib.sha256(b"viewer:" + subject.bytes).digest()[:8]
-
-
-@dataclass(frozen=True, slots=True)
-class Reason:
-    """A term of the score. `weight` is what the score would lose without it."""
-
-    code: str
-    text: str
-    weight: float
-
-
-def popular(weight: float) -> Reason:
-    """The reason that every product has."""
-    return Reason("POPULAR", "Popular with other people", weight)
-
-
-@dataclass(frozen=True, slots=True)
-class Because:
-    """A product that the person liked, and what the score would lose without that."""
-
-    name: str
-    direction: str
-    weight: float
-
-
-_TRAIT_NOUNS = {
-    "adventurous": "adventurous",
-    "intellectual": "curious",
-    "practical": "practical",
-    "creative": "creative",
-    "social": "sociable",
-}
-
-
-def reasons_of(
-    *,
-    trait_terms: Sequence[float],
-    trait_leanings: Sequence[float],
-    because: Sequence[Because],
-    context_terms: Sequence[tuple[str, str, float]] = (),
-    popularity_term: float,
-    for_somebody_else: bool = False,
-) -> list[Reason]:
-    """The terms that raised the score, heaviest first; popularity comes last, and only if it contributed."""
-    found: list[Reason] = []
-    whose = "their" if for_somebody_else else "your"
-    for trait, term, leaning in zip(TRAITS, trait_terms, trait_leanings, strict=True):
-        noun = _TRAIT_NOUNS[trait]
-        text = f"Suits {whose} {noun} side" if leaning > 0 else f"Suits somebody who is less the {noun} type"
-        found.append(Reason(f"TRAIT_{trait.upper()}", text, term))
-    for liked in because:
-        verb = "loved" if liked.direction == "up" else "liked"
-        found.append(Reason("LIKED_PRODUCT", f"You {verb} “{liked.name}”", liked.weight))
-    for code, text, weight in context_terms:
-        found.append(Reason(code, text, weight))
-    strongest = sorted((r for r in found if r.weight >= 0.0005), key=lambda r: (-r.weight, r.code, r.text))
-    strongest = strongest[: MAX_REASONS - 1]
-    if popularity_term >= 0.0005 or not strongest:
-        strongest.append(popular(max(popularity_term, 0.0)))
-    return [Reason(r.code, r.text, round(r.weight, 6)) for r in strongest]
 
 
 def confidence_of(score: float, signals: int, has_personality: bool) -> float:

@@ -36,7 +36,6 @@ class Receipt:
             "cacheHits": {
                 "document": is_known_document,
                 "preparedStatements": usage.prepared,
-                "rankings": usage.rankings,
             },
         }
         statements = f"{usage.statements} statements"

@@ -1,15 +1,14 @@
-"""Feeds: ranked in SQL, from a state that their first page freezes."""
+"""Feeds: ranked in SQL window by window, from a state that their first page freezes."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine, Hashable, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any
-from uuid import UUID
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -17,11 +16,20 @@ from db.queries import QUERIES, Fragment, all_of
 from db.session import Session
 from domain.errors import BadUserInput, Invalid, Stale
 from domain.personality import BALANCED, TRAITS
-from domain.recommendations import NOBODY, Shown, viewer_of
+from domain.reasons import Terms, explain
+from domain.recommendations import NOBODY, Shown, confidence_of, viewer_of
 from domain.texts import require_no_nul
+from domain.windows import DIVERSITY, WINDOW, Candidate, Place, arrange
 from resolvers import products
-from resolvers.recommendations import Recommended, from_row, no_model
+from resolvers.recommendations import Recommended, confidence_of_row, context_text, no_model, terms_of
 from services.services import Services
+
+LISTED = 150  # candidates whose tags are added up
+
+Key: TypeAlias = tuple[float, int]
+"""A place in the order of scores: score and product number."""
+Rank: TypeAlias = Callable[["_State", int], Coroutine[Any, Any, list[Any]]]
+"""The best products after the start of the window, at most so many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +39,25 @@ class Feed:
     has_previous: bool
 
 
-class FeedCursor(msgspec.Struct, frozen=True, array_like=True):
-    """The position in a feed, and everything it was ranked from, so that the server stores nothing. `request` is a hash
-    of viewer, context and filter, so that a cursor is valid for its feed only. `is_personal`: ranked for the viewer,
-    not just by popularity."""
+class _State(msgspec.Struct, array_like=True):
+    """The position in a feed, and everything it is ranked from, so that the server stores nothing: the content of its
+    cursors. `request` is a hash of viewer, context and filter, so that a cursor is valid for its feed only. `start` and
+    `end` bound the window, which has `top` as its highest score and of which the products `shown` (numbers) were shown.
+    `is_personal`: ranked for the viewer, not just by popularity."""
 
     request: bytes
-    model: int
-    until: datetime
-    position: int
-    score: float
-    product_id: UUID
+    model: int | None = None
+    until: datetime | None = None
     is_personal: bool = True
+    position: int = 0
+    start: Key | None = None
+    end: Key | None = None
+    top: float = 1.0
+    shown: list[int] = []
+
+    def seed(self) -> bytes:
+        """What the explored places of the window are drawn by."""
+        return msgspec.msgpack.encode((self.request, self.until, self.start))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,100 +75,87 @@ class GiftWishes:
     avoid_category_slugs: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Start:
-    request: bytes
-    model: int
-    until: datetime
-    is_large: bool  # too many products to rank them all
-    position: int = 0
-    score: float | None = None
-    product_id: UUID | None = None
-    is_personal: bool = True
-    state: Hashable = None  # what a first page was ranked from
-
-
-async def _start(
-    session: Session, services: Services, context: str, viewer: bytes, wanted: Any, size: int, after: str | None
-) -> _Start | Feed:
-    """A new feed, frozen now, or an earlier one at its cursor; or the cached page if nothing has changed. Raises
-    BadUserInput, Stale or Unavailable."""
-    request = hashlib.sha256(msgspec.json.encode([context, viewer, wanted], order="sorted")).digest()[:16]
+async def _resume(session: Session, services: Services, request: bytes, viewer: bytes, after: str | None) -> _State:
+    """A new feed, or an earlier one at its cursor. Raises BadUserInput or Stale."""
     if not after:
-        return await _first(session, services, viewer, request, size)
-    payload = services.cursors.open(after)
+        return _State(request)
     try:
-        cursor = msgspec.msgpack.decode(payload or b"", type=FeedCursor)
+        state = msgspec.msgpack.decode(services.cursors.open(after) or b"", type=_State)
     except msgspec.DecodeError:
-        cursor = None
-    if cursor is None or cursor.request != request:
+        state = None
+    if state is None or state.request != request:
         raise BadUserInput("`after` is not a cursor of this feed.")
-    model = await session.fetchrow("recommendations.model", version=cursor.model, user_id=session.claims.subject)
+    model = await session.fetchrow("recommendations.model", version=state.model, user_id=session.claims.subject)
     if model is None:
         raise Stale("This feed is too old to continue; start again without `after`.", ("after",))
-    if cursor.is_personal and viewer != NOBODY and not model["may_be_personal"]:
+    if state.is_personal and viewer != NOBODY and not model["may_be_personal"]:
         raise Stale("Personalisation was withdrawn after this feed started; start again without `after`.", ("after",))
-    return _Start(
-        request,
-        cursor.model,
-        cursor.until,
-        model["is_large"],
-        cursor.position,
-        cursor.score,
-        cursor.product_id,
-        cursor.is_personal,
-    )
+    return state
 
 
-async def _first(session: Session, services: Services, viewer: bytes, request: bytes, size: int) -> _Start | Feed:
-    kept = services.rankings.find((request, size))
-    newest = await session.fetchrow(
-        "recommendations.state",
-        user_id=None if viewer == NOBODY else session.claims.subject,
-        product_ids=[item.product_id for item in kept.page.items] if kept else [],
-    )
-    if newest is None:
+def _request(context: str, viewer: bytes, wanted: Any) -> bytes:
+    return hashlib.sha256(msgspec.json.encode([context, viewer, wanted], order="sorted")).digest()[:16]
+
+
+async def _page(
+    session: Session,
+    state: _State,
+    size: int,
+    rank: Rank,
+    recommend: Callable[[Any, Place, _State], Recommended],
+    *,
+    diversity: float = DIVERSITY,
+    explores: Callable[[Any], bool],
+) -> Feed:
+    """The next products of a feed, window by window."""
+    items: list[Recommended] = []
+    has_previous = state.position > 0
+    has_next = False
+    while not has_next:
+        rows = await rank(state, WINDOW + 1)
+        if not rows:
+            break
+        state.model, state.until = rows[0]["version"], rows[0]["until"]
+        inside = [row for row in rows[:WINDOW] if state.end is None or not _after(_key(row), state.end)]
+        if inside and state.end is None:
+            state.end, state.top = _key(inside[-1]), inside[0]["score"]
+        seed = state.seed() if inside and explores(inside[0]) else None
+        for place in _arranged(inside, state, diversity, seed):
+            row = inside[place.index]
+            if row["number"] in state.shown or not row["is_new"]:
+                continue
+            if len(items) == size:
+                has_next = True
+                break
+            state.position += 1
+            state.shown = [*state.shown, row["number"]]
+            items.append(recommend(row, place, msgspec.structs.replace(state)))
+        else:
+            has_next = len(items) == size and len(rows) > len(inside)
+            if len(rows) == len(inside) or state.end is None:
+                break
+            state.start, state.end, state.shown = state.end, None, []
+    if state.model is None and await session.fetchrow("recommendations.current_model", user_id=None) is None:
         raise no_model()
-    state = (newest["version"], newest["is_personal"], newest["acts"])
-    is_hit = kept is not None and kept.state == state and newest["available"] == len(kept.page.items)
-    services.rankings.used(is_hit=is_hit)
-    if kept is not None and is_hit:
-        if session.usage is not None:
-            session.usage.rankings += 1
-        page: Feed = kept.page
-        return page
-    return _Start(
-        request, newest["version"], newest["until"], newest["is_large"], is_personal=newest["is_personal"], state=state
-    )
+    return Feed(items, has_next=has_next, has_previous=has_previous)
 
 
-def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: list[Any], size: int) -> Feed:
-    """A page of these rows. A first page is cached."""
-    items = [
-        from_row(
-            services,
-            row,
-            context=context,
-            viewer=viewer,
-            model=start.model,
-            until=start.until,
-            position=position,
-            cursor_of=partial(_cursor, services, start),
-        )
-        for position, row in enumerate(rows[:size], start=start.position + 1)
-    ]
-    feed = Feed(items, has_next=len(rows) > size, has_previous=start.score is not None)
-    if start.state is not None:
-        services.rankings.keep((start.request, size), start.state, feed)
-    return feed
+def _key(row: Any) -> Key:
+    return row["score"], row["number"]
 
 
-def _cursor(services: Services, start: _Start, shown: Shown) -> str:
-    place = FeedCursor(
-        *(start.request, start.model, start.until, shown.position, shown.score, shown.product_id),
-        is_personal=start.is_personal,
-    )
-    return services.cursors.sign(msgspec.msgpack.encode(place))
+def _after(one: Key, other: Key) -> bool:
+    """Whether a product comes after another in the order of scores."""
+    return (-one[0], one[1]) > (-other[0], other[1])
+
+
+def _arranged(rows: Sequence[Any], state: _State, diversity: float, seed: bytes | None) -> list[Place]:
+    candidates = [Candidate(row["number"], row["group_key"], row["category_id"], row["score"]) for row in rows]
+    return arrange(candidates, state.top, state.end[0] if state.end else 0.0, diversity=diversity, seed=seed)
+
+
+def _cursor(services: Services, state: _State) -> str:
+    return services.cursors.sign(msgspec.msgpack.encode(state))
 
 
 async def discover(
@@ -162,63 +164,100 @@ async def discover(
     """The caller's feed; popular products without a token, or if personalisation was withdrawn. Never has products that
     were already swiped."""
     viewer = viewer_of(session.claims.subject)
-    start = await _start(session, services, "discover", viewer, _plain(wanted), size, after)
-    if isinstance(start, Feed):
-        return start
+    state = await _resume(session, services, _request("discover", viewer, _plain(wanted)), viewer, after)
     is_new = QUERIES["recommendations.is_new_to"].bind(user_id=session.claims.subject)
-    conditions = [_available(), is_new, *products.conditions(wanted)]
-    lists: list[str] = []
-    if start.is_large:
-        whose = session.claims.subject if start.is_personal else None
-        lists = await session.fetchval("recommendations.lists_for", user_id=whose, until=start.until, model=start.model)
-        if wanted is not None:
-            slugs = [wanted.category_slug] if wanted.category_slug else []
-            lists += await _lists_of_filter(session, slugs, wanted.brand_slugs, wanted.tags)
-    rows = await _ranked(start, lists, conditions, size + 1, partial(_discover, session, start, size=size + 1))
-    return _feed(services, "discover", viewer, start, rows, size)
+    filters = all_of([*_available(), *products.conditions(wanted)])
+    facets: list[int] = []
+    if wanted is not None:
+        slugs = [wanted.category_slug] if wanted.category_slug else []
+        facets = await _facets(session, slugs, wanted.brand_slugs, wanted.tags)
+    listed = QUERIES["recommendations.ranked"].fill(
+        candidates=QUERIES["recommendations.listed"].bind(filter_facets=facets), filters=filters, is_new=is_new
+    )
+
+    async def rank(state: _State, size: int) -> list[Any]:
+        values = {
+            "user_id": session.claims.subject if state.is_personal else None,  # of nobody: no personality, no signals
+            "until": state.until,
+            "model": state.model,
+            "size": size,
+            "after_score": state.start and state.start[0],
+            "after_number": state.start and state.start[1],
+            "boost_facets": [],
+            "boost_factors": [],
+        }
+        rows = await session.fetch(listed, cut=LISTED, **values)
+        if len(rows) == size:
+            return rows
+        everything = QUERIES["recommendations.everything"].fill(filters=filters)
+        whole = QUERIES["recommendations.ranked"].fill(
+            candidates=Fragment(everything.text, everything.values), filters=filters, is_new=is_new
+        )
+        return await session.fetch(whole, cut=None, **values)
+
+    def recommend(row: Any, place: Place, state: _State) -> Recommended:
+        return _recommended(
+            services, "discover", viewer, row, place, state, confidence_of_row(row), lambda: explain(terms_of(row))
+        )
+
+    def explores(row: Any) -> bool:
+        state.is_personal = row["is_personal"]
+        return services.settings.exploration and row["n"] > 0
+
+    diversity = DIVERSITY if session.claims.subject is not None and state.is_personal else 0.0  # else by popularity
+    return await _page(session, state, size, rank, recommend, diversity=diversity, explores=explores)
 
 
-async def _lists_of_filter(
+def _recommended(
+    services: Services,
+    context: str,
+    viewer: bytes,
+    row: Any,
+    place: Place,
+    state: _State,
+    confidence: float,
+    terms: Callable[[], list[Any]],
+) -> Recommended:
+    assert state.model is not None and state.until is not None
+    return Recommended(
+        Shown(
+            product_id=row["product_id"],
+            viewer=viewer,
+            context=context,
+            model=state.model,
+            position=state.position,
+            score=row["score"],
+            match=0.5,
+            preference=0.5,
+            popularity=row["popularity"],
+            generated_at=state.until,
+            propensity=1.0 if place.propensity is None else place.propensity,
+        ),
+        row["score"],
+        confidence,
+        services,
+        terms,
+        state.until,
+        rank=state.position,
+        is_explored=place.propensity is not None,
+        cursor_of=partial(_cursor, services, state),
+    )
+
+
+async def _facets(
     session: Session, categories: Sequence[str], brands: Sequence[str] | None, tags: Sequence[str] | None
-) -> list[str]:
-    found: list[str] = await session.fetchval(
-        "recommendations.lists_of_filter", categories=list(categories), brands=list(brands or ()), tags=list(tags or ())
+) -> list[int]:
+    found: list[int] = await session.fetchval(
+        "recommendations.facets_of_filter",
+        categories=list(categories),
+        brands=list(brands or ()),
+        tags=list(tags or ()),
     )
     return found
 
 
-async def _ranked(
-    start: _Start,
-    lists: Sequence[str],
-    conditions: list[Fragment],
-    size: int,
-    rank: Callable[[list[Fragment]], Coroutine[Any, Any, list[Any]]],
-) -> list[Any]:
-    """A page ranked from all products, or with a large model from the candidates of these lists. A page that candidates
-    cannot fill is ranked from all products below the cursor instead, so that a feed covers the whole catalogue."""
-    if start.is_large:
-        is_candidate = QUERIES["recommendations.is_candidate"].bind(model=start.model, lists=list(lists))
-        rows = await rank([is_candidate, *conditions])
-        if len(rows) >= size:
-            return rows
-    return await rank(conditions)
-
-
-async def _discover(session: Session, start: _Start, conditions: list[Fragment], *, size: int) -> list[Any]:
-    query = QUERIES["recommendations.discover"].fill(filters=all_of(conditions))
-    return await session.fetch(
-        query,
-        user_id=session.claims.subject if start.is_personal else None,  # of nobody: no personality and no signals
-        until=start.until,
-        model=start.model,
-        size=size,
-        after_score=start.score,
-        after_id=start.product_id,
-    )
-
-
-def _available() -> Fragment:
-    return QUERIES["products.in_stock"].bind(in_stock=True)
+def _available() -> list[Fragment]:
+    return [QUERIES["products.is_active"].bind(), QUERIES["products.in_stock"].bind(in_stock=True)]
 
 
 def _plain(wanted: Any) -> Any:
@@ -231,9 +270,7 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
         raise Invalid("BALANCED is no trait to look for: leave out `traits`.", ("input", "traits"))
     if wishes.age is not None and not 0 <= wishes.age <= 130:
         raise Invalid("An age is from 0 to 130.", ("input", "age"))
-    start = await _start(session, services, "gift_finder", NOBODY, _plain(wishes), size, after)
-    if isinstance(start, Feed):
-        return start
+    state = await _resume(session, services, _request("gift_finder", NOBODY, _plain(wishes)), NOBODY, after)
     contexts = [
         f"{kind}:{_slug(value)}"
         for kind, value in (("occasion", wishes.occasion), ("relationship", wishes.relationship))
@@ -255,25 +292,52 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
                 require_no_nul(slug, ("input", field))
             conditions.append(QUERIES[f"products.{name}"].bind(slugs=list(slugs)))
     leanings = [1.0 if trait in wishes.traits else 0.0 for trait in TRAITS]
-    lists: list[str] = []
-    if start.is_large:
-        lists = await session.fetchval("recommendations.lists_of_wishes", leanings=leanings, contexts=contexts)
-        lists += await _lists_of_filter(session, wishes.category_slugs or (), None, None)
+    if state.model is None:
+        newest = await session.fetchrow("recommendations.current_model", user_id=None)
+        if newest is None:
+            raise no_model()
+        state.model, state.until = newest["version"], newest["until"]
+    lists = await session.fetchval("recommendations.lists_of_wishes", leanings=leanings, contexts=contexts)
+    lists += await _facets(session, wishes.category_slugs or (), None, None)
+    is_listed = QUERIES["recommendations.is_listed"].bind(model=state.model, lists=lists)
+    conditions = [*_available(), *conditions]
 
-    async def rank(conditions: list[Fragment]) -> list[Any]:
-        return await session.fetch(
-            QUERIES["recommendations.gift_finder"].fill(filters=all_of(conditions)),
-            model=start.model,
-            leanings=leanings,
-            occasion=_slug(wishes.occasion or ""),
-            contexts=contexts,
-            size=size + 1,
-            after_score=start.score,
-            after_id=start.product_id,
+    async def rank(state: _State, size: int) -> list[Any]:
+        for filters in ([is_listed, *conditions], conditions):
+            rows = await session.fetch(
+                QUERIES["recommendations.gift_finder"].fill(filters=all_of(filters)),
+                model=state.model,
+                leanings=leanings,
+                occasion=_slug(wishes.occasion or ""),
+                contexts=contexts,
+                size=size,
+                after_score=state.start and state.start[0],
+                after_number=state.start and state.start[1],
+            )
+            if len(rows) == size:
+                break
+        return [{**row, "version": state.model, "until": state.until, "is_new": True} for row in rows]
+
+    def recommend(row: Any, place: Place, state: _State) -> Recommended:
+        confidence = confidence_of(row["score"], 0, bool(wishes.traits))
+        return _recommended(
+            services, "gift_finder", NOBODY, row, place, state, confidence, lambda: explain(_gift_terms(row))
         )
 
-    rows = await _ranked(start, lists, [_available(), *conditions], size + 1, rank)
-    return _feed(services, "gift_finder", NOBODY, start, rows, size)
+    return await _page(session, state, size, rank, recommend, explores=lambda row: False)
+
+
+def _gift_terms(row: Mapping[str, Any]) -> Terms:
+    contexts = msgspec.json.decode(row["context_terms"])
+    return Terms(
+        leanings=row["leanings"],
+        traits=row["traits"],
+        trait_weight=row["trait_weight"],
+        popularity=1.0,
+        popularity_weight=row["popularity_term"],
+        contexts=[(f"{term['kind'].upper()}_FIT", context_text(term), term["weight"]) for term in contexts],
+        for_somebody_else=True,
+    )
 
 
 def _slug(text: str) -> str:

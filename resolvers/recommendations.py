@@ -4,7 +4,7 @@ ranks them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -16,29 +16,31 @@ from db.queries import QUERIES
 from db.session import Session
 from domain import recommendations as domain
 from domain.errors import Invalid, NotFound, Unavailable
-from domain.recommendations import NOBODY, Because, Reason, Shown, viewer_of
+from domain.personality import TRAITS
+from domain.reasons import BASE, Liked, Named, Reason, Terms, explain, popular, reasons_of
+from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
 from resolvers.profiles import require_subject
 from services.services import Services
 
 MAX_COMMENT = 2000
-POPULARITY_SHARE = 0.05  # at most half of the weight of popularity in any context's parameters
 
 
 @dataclass(slots=True)
 class Recommended:
-    """One recommended product. The signed id, the reasons, and the cursor within a feed are expensive, so they are
-    computed on first use and cached. Thousands of these objects are cached (services/rankings.py)."""
+    """One recommended product. `rank`: its place in its feed, from 1; None outside feeds. `is_explored`: shown to learn
+    from, not for its score. The signed id, the terms and the cursor are computed on first use."""
 
     shown: Shown
     score: float
     confidence: float
     services: Services
-    explain: Callable[[], list[Reason]]
-    cursor_of: Callable[[Shown], str] | None = None
+    terms: Callable[[], list[Reason]]
+    generated_at: datetime
+    rank: int | None = None
+    is_explored: bool = False
+    cursor_of: Callable[[], str] | None = None
     _id: str | None = None
-    _reasons: list[Reason] | None = None
-    _cursor: str | None = None
 
     @property
     def context(self) -> str:
@@ -49,10 +51,6 @@ class Recommended:
         return self.shown.product_id
 
     @property
-    def generated_at(self) -> datetime:
-        return self.shown.generated_at
-
-    @property
     def id(self) -> str:
         if self._id is None:
             self._id = self.shown.sign(self.services.recommendation_ids)
@@ -60,85 +58,49 @@ class Recommended:
 
     @property
     def reasons(self) -> list[Reason]:
-        if self._reasons is None:
-            self._reasons = self.explain()
-        return self._reasons
+        return reasons_of(self.terms())
 
     @property
     def cursor(self) -> str | None:
         """The cursor after it; None outside feeds."""
-        if self._cursor is None and self.cursor_of is not None:
-            self._cursor = self.cursor_of(self.shown)
-        return self._cursor
+        return None if self.cursor_of is None else self.cursor_of()
 
 
-def from_row(
-    services: Services,
-    row: Any,
-    *,
-    context: str,
-    viewer: bytes,
-    model: int,
-    until: datetime,
-    position: int,
-    cursor_of: Callable[[Shown], str] | None = None,
-) -> Recommended:
-    """The recommendation of a ranked row (sql/queries/recommendations.sql: discover, gift_finder)."""
-    return Recommended(
-        Shown(
-            product_id=row["product_id"],
-            viewer=viewer,
-            context=context,
-            model=model,
-            position=position,
-            score=row["score"],
-            match=(row["personality"] + 1) / 2,
-            preference=(row["preference"] + 1) / 2,
-            popularity=row["popularity"],
-            generated_at=until,
+def terms_of(row: Any) -> Terms:
+    """The terms of a row of recommendations.ranked."""
+    parameters = msgspec.json.decode(row["parameters"])
+    content = 0.5 * row["content_share"]
+    crowd = 0.5 * row["crowd_share"]
+    per_point = row["per_point"]
+    return Terms(
+        leanings=row["leanings"] or [0.0] * len(TRAITS),
+        traits=row["traits"],
+        trait_weight=0.25 * row["personality_share"],
+        popularity=row["popularity"] if per_point is None else row["bias"],
+        popularity_weight=crowd if per_point is None else crowd * per_point,
+        liked=msgspec.json.decode(row["liked"] or b"[]", type=list[Liked]),
+        liked_weight=crowd * (per_point or 0.0),
+        category=Named(row["category_slug"], row["category_name"]),
+        brand=Named(row["brand_slug"], row["brand_name"]) if row["brand_slug"] else None,
+        tags=row["tags"],
+        affinities=row["affinities"],
+        because=row["because"],
+        content_weights=(
+            content * parameters["category"],
+            content * parameters["brand"],
+            content * parameters["tags"],
         ),
-        row["score"],
-        domain.confidence_of(row["score"], row["signals"], row["has_personality"]),
-        services,
-        partial(_reasons, _Terms.packed(row), context == "gift_finder"),
-        cursor_of,
+        boosted=0.5 * row["boost_share"] * row["boosted"],
     )
 
 
-class _Terms(msgspec.Struct, frozen=True, array_like=True):
-    """The terms of a score, from which its reasons are derived. Packed, which takes a third of the memory."""
-
-    trait_terms: list[float]
-    leanings: list[float]
-    because: str
-    context_terms: str
-    popularity_term: float
-
-    @classmethod
-    def packed(cls, row: Any) -> bytes:
-        """The terms of a ranked row."""
-        weight = row["trait_weight"]
-        trait_terms = [(factor or 0.0) * weight for factor in row["trait_factors"]]
-        terms = cls(trait_terms, row["leanings"], row["because"], row["context_terms"], row["popularity_term"])
-        return msgspec.msgpack.encode(terms)
+def confidence_of_row(row: Any) -> float:
+    """Of a row of recommendations.ranked."""
+    return domain.confidence_of(row["score"], row["n"], row["has_quiz"])
 
 
-def _reasons(packed: bytes, for_somebody_else: bool) -> list[Reason]:
-    terms = msgspec.msgpack.decode(packed, type=_Terms)
-    return domain.reasons_of(
-        trait_terms=terms.trait_terms,
-        trait_leanings=terms.leanings,
-        because=msgspec.json.decode(terms.because, type=list[Because]),
-        context_terms=[
-            (f"{term['kind'].upper()}_FIT", _context_text(term), term["weight"])
-            for term in msgspec.json.decode(terms.context_terms)
-        ],
-        popularity_term=terms.popularity_term,
-        for_somebody_else=for_somebody_else,
-    )
-
-
-def _context_text(term: dict[str, Any]) -> str:
+def context_text(term: dict[str, Any]) -> str:
+    """A rule of the gift finder, for people."""
     value = term["value"].replace("-", " ")
     match term["kind"]:
         case "occasion":
@@ -153,17 +115,13 @@ async def similar(
     session: Session, services: Services, product_ids: Sequence[UUID], size: int
 ) -> list[list[Recommended]]:
     """The most similar products of each product; the same for every caller."""
-    newest = await session.fetchrow("recommendations.current_model", user_id=session.claims.subject)
-    if newest is None:
+    rows = await session.fetch("recommendations.similar", product_ids=list(product_ids), size=size)
+    if not rows and not await are_served(session):
         raise no_model()
-    version = newest["version"]
-    rows = await session.fetch(
-        "recommendations.similar", product_ids=list(product_ids), model=version, is_large=newest["is_large"], size=size
-    )
     found: dict[UUID, list[Recommended]] = {product: [] for product in product_ids}
     for row in rows:
         among = found[row["similar_to"]]
-        among.append(_similar(services, version, newest["until"], len(among) + 1, row))
+        among.append(_similar(services, len(among) + 1, row))
     return [found[product] for product in product_ids]
 
 
@@ -172,38 +130,41 @@ def no_model() -> Unavailable:
     return Unavailable("No model has been built yet: try again shortly.")
 
 
-def _similar(services: Services, model: int, until: datetime, position: int, row: Any) -> Recommended:
+def _similar(services: Services, position: int, row: Any) -> Recommended:
     return Recommended(
         shown=Shown(
             product_id=row["product_id"],
             viewer=NOBODY,
             context="similar",
-            model=model,
+            model=row["version"],
             position=position,
             score=row["score"],
             match=0.5,
             preference=0.5,
-            popularity=row["popularity"],
-            generated_at=until,
+            popularity=0.5,
+            generated_at=row["until"],
         ),
         score=row["score"],
         confidence=domain.confidence_of(row["score"], 0, False),
         services=services,
-        explain=partial(_reasons_of_similar, row),
+        terms=partial(_terms_of_similar, row),
+        generated_at=row["until"],
+        rank=position,
     )
 
 
-def _reasons_of_similar(row: Any) -> list[Reason]:
+def _terms_of_similar(row: Any) -> list[Reason]:
     tags = ", ".join(tag.replace("-", " ") for tag in row["shared_tags"][:3])
     terms = [
+        Reason("BASE", "Where every product starts", BASE),
+        Reason("LIKED_TOGETHER", "People who like the one like the other", row["together_term"]),
         Reason("SAME_CATEGORY", "The same kind of gift", row["category_term"]),
         Reason("SAME_BRAND", "By the same maker", row["brand_term"]),
         Reason("SHARED_TAGS", f"Also: {tags}", row["tags_term"]),
         Reason("SIMILAR_PRICE", "About the same price", row["price_term"]),
-        domain.popular(row["popularity_term"]),
+        popular(row["popularity_term"]),
     ]
-    reasons = sorted((r for r in terms if r.weight >= 0.0005), key=lambda r: -r.weight)[: domain.MAX_REASONS]
-    return [Reason(r.code, r.text, round(r.weight, 6)) for r in reasons]
+    return [term for term in terms if term.weight]
 
 
 def open_id(session: Session, services: Services, text: str, name: str = "recommendationId") -> Shown:
@@ -295,58 +256,54 @@ async def send_feedback(
 
 async def are_served(session: Session) -> bool:
     """Whether there is a model."""
-    return await session.fetchrow("recommendations.current_model", user_id=session.claims.subject) is not None
+    return await session.fetchrow("recommendations.current_model", user_id=None) is not None
 
 
-# `discover` for some products of a feed, which need not be candidates.
-_AGAIN = QUERIES["recommendations.again"].fill(
-    statement=QUERIES["recommendations.discover"]
-    .over(user_id="fed.user_id", until="fed.until", model="fed.model", size="null", after_score="null", after_id="null")
-    .replace("{filters}", "r.id = any (fed.product_ids)")
-)
+# The ranking of some products, whether or not they would be candidates.
+_GIVEN = QUERIES["recommendations.ranked"].fill(candidates=QUERIES["recommendations.given"].text, filters="true", is_new="true")
 
 
 async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -> list[Recommended | None]:
-    """The recommendations behind decoded ids. Those of the caller's own feed are ranked again, as of the time they were
-    shown; for others the id has the score, but not the request. None if the product was deleted."""
-    user = session.claims.subject
-    own = {s for s in shown if s.context == "discover" and s.viewer == viewer_of(user)}
-    rows = []
-    if own:
-        rows = await session.fetch(
-            _AGAIN,
-            user_id=user,
-            product_ids=[s.product_id for s in own],
-            models=[s.model for s in own],
-            untils=[s.generated_at for s in own],
-        )
-    ranked = {(row["shown_by"], row["until"], row["product_id"]): row for row in rows}
+    """The recommendations behind decoded ids, ranked as of now: for the caller if they are of the caller's own feed,
+    otherwise as for anybody, because the id does not say what was asked for. None if the product was deleted."""
+    own = {s.product_id for s in shown if _is_own(session, s)}
+    others = {s.product_id for s in shown if not _is_own(session, s)}
+    rows = {}
+    for user, product_ids in ((session.claims.subject, own), (None, others)):
+        if product_ids:
+            for row in await session.fetch(
+                _GIVEN,
+                user_id=user,
+                until=None,
+                model=None,
+                product_ids=list(product_ids),
+                cut=None,
+                size=len(product_ids),
+                after_score=None,
+                after_number=None,
+                boost_facets=[],
+                boost_factors=[],
+            ):
+                rows[user, row["product_id"]] = row
     return [
-        _again(services, s, ranked.get((s.model, s.generated_at, s.product_id))) if s in own else _as_shown(services, s)
+        _again(services, s, rows.get((session.claims.subject if _is_own(session, s) else None, s.product_id)))
         for s in shown
     ]
+
+
+def _is_own(session: Session, shown: Shown) -> bool:
+    return shown.context == "discover" and shown.viewer == viewer_of(session.claims.subject)
 
 
 def _again(services: Services, shown: Shown, row: Any) -> Recommended | None:
     if row is None:
         return None
-    found = from_row(
-        services,
-        row,
-        context=shown.context,
-        viewer=shown.viewer,
-        model=shown.model,
-        until=shown.generated_at,
-        position=shown.position,
-    )
-    return replace(found, shown=shown)
-
-
-def _as_shown(services: Services, shown: Shown) -> Recommended:
     return Recommended(
         shown=shown,
-        score=round(shown.score, 4),
-        confidence=domain.confidence_of(shown.score, 0, False),
+        score=row["score"],
+        confidence=confidence_of_row(row),
         services=services,
-        explain=lambda: [domain.popular(round(shown.popularity * POPULARITY_SHARE, 6))],
+        terms=lambda: explain(terms_of(row)),
+        generated_at=row["until"],
+        is_explored=shown.propensity < 1,
     )

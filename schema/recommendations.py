@@ -11,7 +11,8 @@ import strawberry
 
 from db.sources import Reference
 from domain.pages import size_of
-from domain.recommendations import MAX_REASONS
+from domain import ids, reasons
+from domain.reasons import MAX_REASONS, MAX_TERMS
 from resolvers import feeds, products, recommendations
 from resolvers.feeds import Feed, GiftWishes
 from resolvers.recommendations import Recommended
@@ -31,17 +32,51 @@ class RecommendationContext(Enum):
     SIMILAR = strawberry.enum_value("similar", description="Similar products, next to a product.")
 
 
+@strawberry.enum(description="What a term of a score comes from.")
+class ReasonKind(Enum):
+    PRODUCT = strawberry.enum_value("product", description="A product that the person liked.")
+    TRAIT = strawberry.enum_value("trait", description="A trait of the personality.")
+    CATEGORY = strawberry.enum_value("category", description="A category.")
+    BRAND = strawberry.enum_value("brand", description="A brand.")
+    TAG = strawberry.enum_value("tag", description="A tag.")
+
+
+@strawberry.type(description="What a term of a score comes from.")
+class ReasonSource:
+    kind: ReasonKind = strawberry.field(description="The kind of thing.")
+    key: str = strawberry.field(
+        description="The id of a product, the slug of a category or brand, or the name of a trait or tag."
+    )
+
+
 @strawberry.type(description="A term of the score.")
 class RecommendationReason:
-    code: str = strawberry.field(description="For programs: TRAIT_*, LIKED_PRODUCT, POPULAR, ... The list may grow.")
+    code: str = strawberry.field(
+        description="For programs: TRAIT_*, LIKED_PRODUCT, LIKED_CATEGORY, LIKED_BRAND, LIKED_TAG, POPULAR, ... The list "
+        "may grow."
+    )
     text: str = strawberry.field(description="For people.")
-    weight: float = strawberry.field(description="How much the score would drop without it.")
+    weight: float = strawberry.field(description="How much the score would drop without it; negative if it lowers it.")
+    source: ReasonSource | None = strawberry.field(
+        default=None, description="What it comes from, if that is a single thing."
+    )
+
+    @classmethod
+    def of(cls, reason: reasons.Reason) -> RecommendationReason:
+        source = reason.source and ReasonSource(kind=ReasonKind(reason.source.kind), key=_key(reason.source))
+        return cls(code=reason.code, text=reason.text, weight=reason.weight, source=source)
+
+
+def _key(source: reasons.Source) -> str:
+    return ids.encode("Product", source.key) if source.kind == "product" else source.key
 
 
 @strawberry.type(description="A recommended product, and why it is recommended.")
 class Recommendation(Node):
     found: strawberry.Private[Recommended]
-    score: float = strawberry.field(description="0 to 1; orders the feed.")
+    score: float = strawberry.field(
+        description="0 to 1. Orders consecutive windows of 50 products; `rank` gives the order within them."
+    )
     confidence: float = strawberry.field(description="Estimated probability of a like, 0 to 1.")
     generated_at: datetime = strawberry.field(description="When its feed was frozen.")
 
@@ -61,9 +96,27 @@ class Recommendation(Node):
     def product(self, info: Info) -> Reference[Product]:
         return load(info, Product, self.found.product_id)
 
-    @strawberry.field(description="The terms of the score, heaviest first.", metadata=at_most(MAX_REASONS))
+    @strawberry.field(
+        description="Its place in the feed, from 1; null outside feeds. Within a window of 50 products, categories are "
+        "mixed, one variant of a product is shown, and one place of ten is explored."
+    )
+    def rank(self) -> int | None:
+        return self.found.rank
+
+    @strawberry.field(description="Whether it is shown to learn from, by chance and not for its score.")
+    def is_explored(self) -> bool:
+        return self.found.is_explored
+
+    @strawberry.field(description="The terms that raised the score most, heaviest first.", metadata=at_most(MAX_REASONS))
     def reasons(self) -> list[RecommendationReason]:
-        return [RecommendationReason(code=r.code, text=r.text, weight=r.weight) for r in self.found.reasons]
+        return [RecommendationReason.of(reason) for reason in self.found.reasons]
+
+    @strawberry.field(
+        description="All terms of the score, also those that lower it. They add up to the score.",
+        metadata=at_most(MAX_TERMS),
+    )
+    def explanation(self) -> list[RecommendationReason]:
+        return [RecommendationReason.of(term) for term in self.found.terms()]
 
     @classmethod
     def of(cls, found: Recommended) -> Recommendation:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from db.database import Database
 from domain.pseudonyms import Pseudonyms
@@ -13,7 +12,6 @@ from domain.signing import Signer
 from domain.tombstones import Tombstones
 from services import senders
 from services.passwords import Passwords
-from services.rankings import Rankings
 from services.rate_limits import RateLimits
 from services.senders import Sender
 from services.storage_use import StorageUse
@@ -34,7 +32,6 @@ class Services:
     system_log: SystemLog
     turns: Turns
     sender: Sender | None  # None: mails wait in the outbox
-    rankings: Rankings[Any]  # the cache of resolvers/feeds.py
     refresh_tokens: RefreshTokens = field(repr=False)
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
@@ -62,7 +59,6 @@ class Services:
             system_log=SystemLog(database),
             turns=Turns(settings.database_pool_size + settings.database_max_overflow),
             sender=senders.from_settings(settings),
-            rankings=Rankings(settings.ranking_lifetime),
             refresh_tokens=RefreshTokens(key),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),

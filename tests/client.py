@@ -38,13 +38,14 @@ query ($first: Int, $after: String, $filter: ProductFilter) {
   recommendations(first: $first, after: $after, filter: $filter) {
     pageInfo { hasNextPage hasPreviousPage startCursor endCursor }
     nodes {
-      id context score confidence generatedAt
+      id context rank score confidence isExplored generatedAt
       reasons { code text weight }
       product { id name category { slug } }
     }
   }
 }
 """
+EXPLAINED_FEED = FEED.replace("reasons {", "explanation { code text weight source { kind key } } reasons {")
 QUIZ = "{ quiz { version locale questions { id text options { value label } } } }"
 SUBMIT = """
 mutation ($input: SubmitQuizInput!) {
@@ -125,8 +126,8 @@ class Client:
         given = {"productId": product_id, "direction": direction, "clientSwipeId": secrets.token_hex(8), **more}
         return await self.do(SWIPE, input=given)
 
-    async def feed(self, **variables: Any) -> dict[str, Any]:
-        found: dict[str, Any] = (await self.ask(FEED, **variables))["recommendations"]
+    async def feed(self, document: str = FEED, **variables: Any) -> dict[str, Any]:
+        found: dict[str, Any] = (await self.ask(document, **variables))["recommendations"]
         return found
 
     async def take_quiz(self, high: set[str], **more: Any) -> dict[str, Any]:

@@ -155,7 +155,7 @@ def claims_mode() -> ClaimsMode:
 @pytest.fixture
 def settings(tmp_path: Path, claims_mode: ClaimsMode) -> Settings:
     given = {"ACLUE_HOME": str(tmp_path), "DATABASE_POOL_SIZE": "8", "DATABASE_MAX_OVERFLOW": "24"}
-    given["CLAIMS_MODE"] = claims_mode.value
+    given |= {"CLAIMS_MODE": claims_mode.value, "EXPLORATION": "off"}
     return settings_module.load({**given, "MAIL_INTERVAL": "3600"})  # tests send mails themselves
 
 

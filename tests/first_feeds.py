@@ -17,7 +17,9 @@ from db.queries import QUERIES
 from domain.personality import TRAITS
 
 MAPPINGS = Path(__file__).resolve().parent.parent / "catalogue" / "mappings"
-DISCOVER = QUERIES["recommendations.discover"].fill(filters="true")
+RANKED = QUERIES["recommendations.ranked"].fill(
+    candidates=QUERIES["recommendations.listed"].bind(filter_facets=[]), filters="true", is_new="true"
+)
 
 # product_type, google_product_category: names of shops, numbers, both, and paths.
 GOOGLE_FEED = (
@@ -74,12 +76,11 @@ async def person(owner: asyncpg.Connection[Any], scores: Mapping[str, float]) ->
 
 
 async def feed_of(owner: asyncpg.Connection[Any], user: UUID, size: int = 20) -> list[UUID]:
-    """The first products of a person's feed."""
-    model = await owner.fetchval("select max(version) from public.recommendation_models")
-    until = await owner.fetchval("select clock_timestamp()")
-    sql, arguments = DISCOVER.statement(
-        user_id=user, until=until, model=model, size=size, after_score=None, after_id=None
-    )
+    """The first products of a person's feed, in the order of their scores."""
+    sql, arguments = RANKED.statement(
+        user_id=user, until=None, model=None, cut=150, size=size, after_score=None, after_number=None, boost_facets=[],
+        boost_factors=[],
+    )  # fmt: skip
     return [row["product_id"] for row in await owner.fetch(sql, *arguments)]
 
 

@@ -72,7 +72,6 @@ async def store(
             await session.fetch("trained_models.add_weights", version=version, kind=kind, **batch)
             done += len(batch["ranks"])
             on_progress(done / total)
-    await session.fetch("trained_models.add_sources", version=version)
     return version
 
 

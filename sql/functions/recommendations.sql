@@ -25,82 +25,84 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
   select '{
-    "discover": {"personality": 0.45, "preference": 0.45, "popularity": 0.10},
+    "discover": {"personality": 0.9, "personality_events": 5, "popularity": 0.1,
+      "learned": {"first": 0.8, "few": 0.8, "many": 0.8}, "prior_weight": 2, "super_like": 1.2, "dislike": 0.25,
+      "category": 0.5, "brand": 0.2, "tags": 0.3, "boost": 0.2},
     "gift_finder": {"personality": 0.45, "context": 0.40, "popularity": 0.15},
-    "similar": {"similarity": 0.90, "popularity": 0.10},
+    "similar": {"similarity": 0.60, "together": 0.30, "popularity": 0.10},
     "half_life_days": 90,
-    "prior_weight": 2,
     "match_scale": 1,
     "behaviour": {"minimum_signals": 20, "quiz_variance": 100, "prior_variance": 625, "swipe_variance": 1600,
       "method_variance": 225, "threshold": 5},
-    "candidates": {"from": 10000, "per_list": 400}
+    "lists": {"length": 200, "new_days": 30}
   }'::jsonb
 $$;
 
--- The lists that a product belongs to, but those of traits.
-create or replace function private.candidate_lists(p_category uuid, p_brand uuid, p_tags text[]) returns setof text
+drop function if exists private.candidates(integer, text[]);
+drop function if exists private.candidate_lists(uuid, uuid, text[]);
+drop function if exists private.choose_candidates(integer);
+create or replace function private.facet(p_kind text, p_key text) returns bigint
 language sql immutable parallel safe
 set search_path = pg_catalog, pg_temp
 as $$
-  select 'popular'
-  union all select 'category:' || p_category where p_category is not null
-  union all select 'brand:' || p_brand where p_brand is not null
-  union all select 'tag:' || tag from pg_catalog.unnest(p_tags) tag
+  select pg_catalog.hashtextextended(p_kind || ':' || p_key, 0)
+$$;
+comment on function private.facet(text, text) is
+  'A number for a category, brand or tag (by id, id and name), or for a list: "list" with popular or new, "+" or "-" with a trait.';
+
+create or replace function private.product_facets(p_category uuid, p_brand uuid, p_tags text[]) returns bigint[]
+language sql immutable parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select array[private.facet('category', p_category::text), coalesce(private.facet('brand', p_brand::text), 0)]
+    || array(select private.facet('tag', tag) from pg_catalog.unnest(p_tags) tag)
 $$;
 
--- Of a model with many products: the most popular of each list, and of each trait those that it suits most and least.
--- A smaller model needs none, because all of it is ranked.
-create or replace function private.choose_candidates(p_model integer) returns void
+-- The products of a model by list. Only products that can be shown are in them.
+create or replace function private.fill_lists(p_model integer) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   settings jsonb;
 begin
-  select m.parameters -> 'candidates' into settings from public.recommendation_models m where m.version = p_model;
+  select m.parameters -> 'lists' into settings from public.recommendation_models m where m.version = p_model;
   update public.recommendation_models m
     set product_count = (select count(*) from public.product_features f where f.model_version = p_model)
     where m.version = p_model;
-  if not exists (
-    select from public.recommendation_models m
-    where m.version = p_model and m.product_count > (settings ->> 'from')::integer)
-  then
-    return;
-  end if;
-  insert into public.model_candidates (model_version, list, product_id)
-  select p_model, ranked.list, ranked.product_id
-  from (
-    select l.list, f.product_id, row_number() over (partition by l.list order by f.popularity desc, f.product_id desc) as place
+  delete from public.model_lists where model_version = p_model;
+  with listed as materialized (
+    select f.number, f.facets, coalesce(f.first_bias, f.popularity) as liked, p.created_at,
+      f.adventurous, f.intellectual, f.practical, f.creative, f.social
     from public.product_features f
     join public.products p on p.id = f.product_id
-    cross join lateral private.candidate_lists(p.category_id, p.brand_id, p.tags) l (list)
-    where f.model_version = p_model
+    where f.model_version = p_model and p.is_active and p.in_stock
+  )
+  insert into public.model_lists (model_version, list, rank, number)
+  select p_model, ranked.list, ranked.place - 1, ranked.number
+  from (
+    select l.list, k.number, row_number() over (partition by l.list order by k.liked desc, k.number) as place
+    from listed k
+    cross join lateral (
+      select private.facet('list', 'popular') as list
+      union all select facet from unnest(k.facets) facet where facet <> 0) l
     union all
-    select t.sign || t.trait, f.product_id,
-      row_number() over (partition by t.sign, t.trait order by t.value desc, f.popularity desc, f.product_id desc)
-    from public.product_features f
+    select private.facet('list', 'new'), k.number, row_number() over (order by k.created_at desc, k.number)
+    from listed k where k.created_at > now() - make_interval(days => (settings ->> 'new_days')::integer)
+    union all
+    select private.facet(t.sign, t.trait), k.number,
+      row_number() over (partition by t.sign, t.trait order by t.value desc, k.liked desc, k.number)
+    from listed k
     cross join lateral (values
-      ('+', 'adventurous', f.adventurous), ('-', 'adventurous', -f.adventurous),
-      ('+', 'intellectual', f.intellectual), ('-', 'intellectual', -f.intellectual),
-      ('+', 'practical', f.practical), ('-', 'practical', -f.practical),
-      ('+', 'creative', f.creative), ('-', 'creative', -f.creative),
-      ('+', 'social', f.social), ('-', 'social', -f.social)) t (sign, trait, value)
-    where f.model_version = p_model
+      ('+', 'adventurous', k.adventurous), ('-', 'adventurous', -k.adventurous),
+      ('+', 'intellectual', k.intellectual), ('-', 'intellectual', -k.intellectual),
+      ('+', 'practical', k.practical), ('-', 'practical', -k.practical),
+      ('+', 'creative', k.creative), ('-', 'creative', -k.creative),
+      ('+', 'social', k.social), ('-', 'social', -k.social)) t (sign, trait, value)
   ) ranked
-  where ranked.place <= (settings ->> 'per_list')::integer;
+  where ranked.place <= (settings ->> 'length')::integer;
 end
 $$;
-
--- An array, so that it is looked up by the index on products however many there are.
-create or replace function private.candidates(p_model integer, p_lists text[]) returns uuid[]
-language sql stable
-set search_path = pg_catalog, pg_temp
-as $$
-  select array(
-    select distinct c.product_id from public.model_candidates c
-    where c.model_version = p_model and c.list = any (p_lists))
-$$;
-comment on function private.candidates(integer, text[]) is 'The products of these lists of a model.';
 
 -- A new model version from the catalogue, the mappings and everybody's signals; the last three stay served.
 create or replace function private.refresh_model() returns integer
@@ -109,6 +111,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   model integer;
+  trained integer := (select max(t.version) from public.trained_models t where t.withdrawn_at is null);
 begin
   perform pg_catalog.pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
   -- One pass over the signals, and traits once per category, price band and tags: the same results as private.product_popularity()
@@ -122,8 +125,13 @@ begin
       from private.trusted_signals group by product_id) s on s.product_id = c.id
   ) n
   where n.id = p.id and p.popularity is distinct from n.popularity;
-  insert into public.recommendation_models (parameters, trained_version)
-    values (private.default_model_parameters(), (select max(t.version) from public.trained_models t where t.withdrawn_at is null))
+  insert into public.recommendation_models (parameters, trained_version, scale)
+    select private.default_model_parameters(), trained, coalesce((
+      select jsonb_build_object(
+        'first', jsonb_build_object('max_bias', max(k.first_bias), 'mean_bias', avg(k.first_bias)),
+        'few', jsonb_build_object('max_bias', max(k.few_bias), 'mean_bias', avg(k.few_bias)),
+        'many', jsonb_build_object('max_bias', max(k.many_bias), 'mean_bias', avg(k.many_bias)))
+      from public.model_products k where k.trained_version = trained having count(*) > 0), '{}')
     returning version into model;
   delete from private.gift_prices;
   insert into private.gift_prices (taxonomy_id, currency, median_minor)
@@ -132,12 +140,12 @@ begin
     where p.is_active and c.taxonomy_id is not null
     group by 1, 2;
   with priced as materialized (
-    select p.id, p.popularity, p.category_id, p.tags,
+    select p.id, p.number, p.popularity, p.category_id, p.brand_id, p.tags,
       case when p.price_minor * 2 < g.median_minor then -1 when p.price_minor > 2 * g.median_minor then 1 else 0 end as band
     from public.products p
     join public.categories c on c.id = p.category_id
     left join private.gift_prices g on g.taxonomy_id = c.taxonomy_id and g.currency = p.currency
-    where p.is_active
+    where p.is_active or exists (select from public.product_signals s where s.product_id = p.id)  -- signals outlive products
   ),
   aligned as materialized (
     select k.category_id, k.band, private.band_alignments(k.category_id, k.band) as alignments
@@ -149,12 +157,17 @@ begin
     from kinds k join aligned a on a.category_id = k.category_id and a.band = k.band
   )
   insert into public.product_features (
-      model_version, product_id, popularity, adventurous, intellectual, practical, creative, social)
-    select model, p.id, p.popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
-    from priced p join traits t on t.category_id = p.category_id and t.band = p.band and t.tags = p.tags;
-  perform private.choose_candidates(model);
+      model_version, product_id, popularity, adventurous, intellectual, practical, creative, social,
+      number, facets, group_key, first_bias, few_bias, many_bias, like_rate)
+    select model, p.id, p.popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5],
+      p.number, private.product_facets(p.category_id, p.brand_id, p.tags), p.number,
+      k.first_bias, k.few_bias, k.many_bias, k.like_rate
+    from priced p
+    join traits t on t.category_id = p.category_id and t.band = p.band and t.tags = p.tags
+    left join public.model_products k on k.trained_version = trained and k.number = p.number;
+  perform private.fill_lists(model);
   -- A version that the statistics have never seen is taken for one row, and joined to accordingly.
-  analyze public.product_features, public.model_candidates;
+  analyze public.product_features, public.model_lists;
   delete from public.recommendation_models
     where version not in (select version from public.recommendation_models order by version desc limit 3);
   delete from public.trained_models t
@@ -174,24 +187,29 @@ as $$
   where p.id = p_product and (private.is_admin() or auth.role() = 'service_role')
     and p.popularity is distinct from private.product_popularity(p.id, p.feed_popularity);
   insert into public.product_features (
-    model_version, product_id, popularity, adventurous, intellectual, practical, creative, social)
-  select m.version, p.id, private.product_popularity(p.id, p.feed_popularity), t.x[1], t.x[2], t.x[3], t.x[4], t.x[5]
+    model_version, product_id, popularity, adventurous, intellectual, practical, creative, social, number, facets, group_key)
+  select m.version, p.id, private.product_popularity(p.id, p.feed_popularity), t.x[1], t.x[2], t.x[3], t.x[4], t.x[5],
+    p.number, private.product_facets(p.category_id, p.brand_id, p.tags), p.number
   from public.products p
   cross join lateral (select private.product_traits(p.category_id, p.tags, p.price_minor, p.currency) as x offset 0) t
   cross join (select max(version) as version from public.recommendation_models) m
   where p.id = p_product and m.version is not null and (private.is_admin() or auth.role() = 'service_role')
   on conflict (model_version, product_id) do update set
     popularity = excluded.popularity, adventurous = excluded.adventurous, intellectual = excluded.intellectual,
-    practical = excluded.practical, creative = excluded.creative, social = excluded.social;
-  insert into public.model_candidates (model_version, list, product_id)
-  select m.version, l.list, p.id
-  from public.products p
-  cross join lateral private.candidate_lists(p.category_id, p.brand_id, p.tags) l (list)
-  cross join (
-    select version from public.recommendation_models
-    where version = (select max(version) from public.recommendation_models)
-      and product_count > (parameters -> 'candidates' ->> 'from')::integer) m
-  where p.id = p_product and (private.is_admin() or auth.role() = 'service_role')
+    practical = excluded.practical, creative = excluded.creative, social = excluded.social,
+    number = excluded.number, facets = excluded.facets, group_key = excluded.group_key;
+  -- In front of its lists until the next model.
+  insert into public.model_lists (model_version, list, rank, number)
+  select f.model_version, l.list,
+    (select least(0, min(k.rank)) - 1 from public.model_lists k where k.model_version = f.model_version and k.list = l.list),
+    f.number
+  from public.product_features f
+  cross join lateral (select private.facet('list', 'new') as list union select facet from unnest(f.facets) facet where facet <> 0) l
+  where f.product_id = p_product and f.model_version = (select max(version) from public.recommendation_models)
+    and (private.is_admin() or auth.role() = 'service_role')
+    and not exists (
+      select from public.model_lists k
+      where k.model_version = f.model_version and k.list = l.list and k.number = f.number)
   on conflict do nothing
 $$;
 
@@ -247,11 +265,11 @@ as $$
   where s.strength is not null
 $$;
 
-revoke all on function private.choose_candidates(integer), private.product_traits(uuid, text[], bigint, text), private.product_popularity(uuid, real),
+revoke all on function private.fill_lists(integer), private.product_traits(uuid, text[], bigint, text), private.product_popularity(uuid, real),
   private.refresh_model(), private.refresh_product_features(uuid) from public, anon, authenticated;
 grant execute on function private.refresh_model(), private.refresh_product_features(uuid) to service_role;
 grant execute on function private.refresh_product_features(uuid) to authenticated;
 grant execute on function private.signals(uuid, timestamptz, boolean, boolean),
   private.weighted_signals(uuid, timestamptz, boolean, double precision, boolean), private.default_model_parameters(),
-  private.candidate_lists(uuid, uuid, text[]), private.candidates(integer, text[])
+  private.facet(text, text), private.product_facets(uuid, uuid, text[])
   to anon, authenticated, service_role;

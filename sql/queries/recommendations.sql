@@ -1,217 +1,273 @@
--- Ranking. Every score is 0.5 + a sum of terms, bounded to 0..1 because the weights of a context add up to 1 and each
--- factor lies in -1..1; it is rounded to 6 decimals so that a cursor can name it. docs/recommendations.md explains.
--- Features are looked up product by product (limit 1 holds the planner to it): joined, all of a model would be read
--- for a few hundred candidates.
+-- Ranking. A score is 0.5 and a sum of terms, between 0 and 1, because the shares of its parts add up to 1 and each part
+-- lies in -1..1; it is rounded to 6 decimals so that a cursor can name it. docs/recommendations.md explains.
 
 -- name: current_model(user_id)
--- The newest model, the moment a new feed is frozen at, and whether it may be made for this person; none before the
--- first.
-select version, clock_timestamp() as until, product_count > (parameters -> 'candidates' ->> 'from')::int as is_large,
-  private.has_consent(:user_id::uuid, 'personalisation') as is_personal
-from public.recommendation_models order by version desc limit 1
-
--- name: state(user_id, product_ids)
--- current_model, with all that a first page follows from beside the model: what the person did, as a text that differs
--- when it does; and how many of these products can be bought.
-select version, clock_timestamp() as until, product_count > (parameters -> 'candidates' ->> 'from')::int as is_large,
-  private.has_consent(:user_id::uuid, 'personalisation') as is_personal,
-  concat_ws(' ',
-    (select (count(*), max(created_at), count(undone_at), max(undone_at)) from public.swipes where user_id = :user_id::uuid),
-    (select (count(*), max(created_at)) from public.recommendation_feedback where user_id = :user_id::uuid),
-    (select (count(*), max(assessment_timestamp)) from public.personality_assessment_history
-      where user_id = :user_id::uuid)) as acts,
-  (select count(*)::int from public.products
-    where id = any (:product_ids::uuid[]) and is_active and in_stock) as available
+-- The newest model, and the moment a feed is frozen at; none before the first.
+select version, clock_timestamp() as until, private.has_consent(:user_id::uuid, 'personalisation') as is_personal
 from public.recommendation_models order by version desc limit 1
 
 -- name: model(version, user_id)
--- Whether a model that is still served is ranked from candidates, and whether it may still be made for this person.
-select coalesce(product_count > (parameters -> 'candidates' ->> 'from')::int, false) as is_large,
-  private.has_consent(:user_id::uuid, 'personalisation') as may_be_personal
+-- Whether a model is still served, and whether it may still be made for this person.
+select private.has_consent(:user_id::uuid, 'personalisation') as may_be_personal
 from public.recommendation_models where version = :version::int
 
--- name: lists_for(user_id, until, model)
--- What a person's candidates are drawn from: what is popular, what suits each of their traits, and the dozen
--- categories, brands and tags that they like best. What ranks them in this transaction is planned for them: a plan for
--- anybody, which Postgres would go over to after five times, takes three times as long.
-with parameters as (
-  select (parameters ->> 'half_life_days')::double precision as half_life,
-    (parameters ->> 'prior_weight')::double precision as prior
-  from public.recommendation_models where version = :model::int
+-- name: ranked(user_id, until, model, cut, size, after_score, after_number, boost_facets, boost_factors)
+-- The products of {candidates}, by numbers, that pass {filters}, the best first. Feeds begin with the newest model and
+-- now. `is_new`: what the viewer has not swiped or
+-- put aside since. Lookups by arrays, materialised steps and sums in stages hold the planner to index scans: docs/decisions/0011.
+with model as materialized (
+  select m.version, m.trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
+    m.trained_version is not null as is_trained, m.scale, m.parameters -> 'discover' as parameters,
+    (m.parameters ->> 'half_life_days')::double precision as half_life,
+    (m.parameters -> 'discover' ->> 'prior_weight')::double precision as prior,
+    (m.parameters -> 'discover' ->> 'super_like')::double precision as super_like,
+    (m.parameters -> 'discover' ->> 'dislike')::double precision as dislike,
+    :user_id::uuid is not null and private.has_consent(:user_id::uuid, 'personalisation') as is_personal
+  from public.recommendation_models m
+  where m.version = coalesce(:model::int, (select max(version) from public.recommendation_models))
 ),
-leanings as (
-  select trait, private.number_of(personality_scores, trait, 0, 100) - 50 as lean
+-- What the person said of products up to a moment: the newest swipe per product that was not undone by then, and the
+-- newest feedback. `hides`: it is not recommended again.
+latest as materialized (
+  (select distinct on (s.product_id) s.product_id, s.direction, s.preference_strength as strength, s.created_at as at,
+    true as hides
+  from public.swipes s
+  where s.user_id = :user_id::uuid and (select is_personal from model) and s.created_at <= (select until from model)
+    and (s.undone_at is null or s.undone_at > (select until from model))
+  order by s.product_id, s.created_at desc, s.id desc)
+  union all
+  (select distinct on (f.product_id) f.product_id, null, case f.feedback_type
+     when 'helpful' then 0.65 when 'not_helpful' then 0.35 when 'not_interested' then 0.1
+     when 'already_owned' then 0.6 when 'purchased' then 0.95 end::real, f.created_at,
+     f.feedback_type in ('not_interested', 'already_owned', 'purchased')
+  from public.recommendation_feedback f
+  where f.user_id = :user_id::uuid and (select is_personal from model) and f.created_at <= (select until from model)
+  order by f.product_id, f.created_at desc, f.id desc)
+),
+-- Zero leanings for somebody without an assessment.
+person as materialized (
+  select l.n, l.likes, case when l.n <= 3 then 'first' when l.n <= 10 then 'few' else 'many' end::public.table_kind as kind,
+    -- The weights of a like, largest first, that are read: fewer where there are many likes.
+    greatest(20, least(100, 1500 / greatest(l.likes, 1))) as reach,
+    h.leanings, coalesce(h.has_quiz, false) as has_quiz,
+    case when h.leanings is null then 0 else e.events / (e.events + l.n) end as share
   from (
-    select coalesce(combined_scores, personality_scores) as personality_scores
+    select count(*) filter (where strength is not null)::int as n, count(*) filter (where strength >= 0.5)::int as likes
+    from latest) l
+  cross join (select (parameters ->> 'personality_events')::double precision as events from model) e
+  left join (
+    select assessment_method <> 'behavior' as has_quiz, private.leanings(
+      coalesce(combined_scores, personality_scores), coalesce(combined_confidence, confidence_level)) as leanings
     from public.personality_assessment_history
-    where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
-    order by assessment_timestamp desc, id desc limit 1) latest
-  cross join unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) trait
+    where user_id = :user_id::uuid and (select is_personal from model)
+      and assessment_timestamp <= (select until from model)
+    order by assessment_timestamp desc, id desc limit 1) h on true
 ),
+-- How much of the score is personality, crowd (what others like) and content (categories, brands, tags); boosts are
+-- a part of their own.
+shares as materialized (
+  select s.boost, (1 - s.boost) * s.personality as personality, (1 - s.boost) * s.crowd as crowd,
+    (1 - s.boost) * (1 - s.personality - s.crowd) as content, s.max_bias, s.mean_bias
+  from (
+    select case when cardinality(:boost_facets::bigint[]) > 0
+        then (m.parameters ->> 'boost')::double precision else 0 end as boost,
+      (m.parameters ->> 'personality')::double precision * p.share as personality,
+      case when m.is_trained
+        then (m.parameters ->> 'popularity')::double precision * p.share
+          + (1 - p.share) * (m.parameters -> 'learned' ->> p.kind::text)::double precision
+        else (m.parameters ->> 'popularity')::double precision end as crowd,
+      (m.scale -> p.kind::text ->> 'max_bias')::double precision as max_bias,
+      (m.scale -> p.kind::text ->> 'mean_bias')::double precision as mean_bias
+    from person p cross join model m) s
+),
+signals as materialized (
+  select f.number, f.facets, f.group_key, s.direction, s.hides,
+    case when s.strength < 0.5 then (2 * s.strength - 1) * m.dislike else 2 * s.strength - 1 end as lean,
+    case when s.strength < 0.5 then 0 when s.strength > 0.9 then m.super_like else 1 end as gain,
+    power(0.5, floor(extract(epoch from m.until - s.at)::double precision / 86400) / m.half_life) as decay
+  from model m cross join latest s
+  join public.product_features f on f.product_id = s.product_id
+  where f.model_version = (select version from model) and f.product_id = any (array(select product_id from latest))
+),
+pairs as materialized (
+  select s.number as source, w.target, w.weight * s.gain * s.decay as term
+  from signals s
+  cross join person p
+  cross join lateral (
+    select target, weight from public.model_weights
+    where trained_version = (select trained_version from model) and kind = p.kind and source = s.number and rank < p.reach) w
+  where s.gain > 0
+),
+learned as materialized (
+  select target, sum(term) as added from pairs group by target
+),
+affinities as materialized (
+  select x.facet, sum(s.decay * s.lean) / (sum(s.decay) + max(m.prior)) as score,
+    -- The number of the product that says most, below what it says.
+    max(round(s.decay * s.lean * 1e6)::bigint * 4294967296 + s.number) as strongest
+  from signals s cross join model m cross join unnest(s.facets) x (facet)
+  where s.lean is not null and x.facet <> 0
+  group by x.facet
+),
+-- Relative to the best that any product could reach.
+scale as materialized (
+  select 1 / (max(h.max_bias) + coalesce(max(l.added), 0)) as per_point from shares h left join learned l on true
+),
+candidates as materialized (
+{candidates}
+),
+based as materialized (
+  select f.*, d.match, o.boosted, coalesce(l.added, 0) as added,
+    h.personality * d.match
+      + h.crowd * case when x.per_point is null then f.popularity else (f.bias + coalesce(l.added, 0)) * x.per_point end
+      + h.content * (k.category * coalesce(c.score, 0) + k.brand * coalesce(b.score, 0))
+      + h.boost * o.boosted as base
+  from (
+    select f.number, f.product_id, f.facets, f.group_key, f.popularity, f.like_rate,
+      array[f.adventurous, f.intellectual, f.practical, f.creative, f.social]::double precision[] as traits,
+      coalesce(case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end,
+        h.mean_bias)::double precision as bias
+    from public.product_features f cross join person p cross join shares h
+    where f.model_version = (select version from model) and f.number = any (array(select number from candidates))
+      and f.group_key <> all (array(select group_key from signals where hides))  -- a swipe speaks for its variants
+  ) f
+  cross join person p
+  cross join shares h
+  cross join scale x
+  cross join (
+    select (parameters ->> 'category')::double precision as category, (parameters ->> 'brand')::double precision as brand
+    from model) k
+  cross join lateral (select coalesce((
+      f.traits[1] * p.leanings[1] + f.traits[2] * p.leanings[2] + f.traits[3] * p.leanings[3]
+      + f.traits[4] * p.leanings[4] + f.traits[5] * p.leanings[5]) / 2, 0) as match) d
+  cross join lateral (select case when h.boost = 0 then 0 else coalesce((
+      select greatest(-1, least(1, sum(log(2, o.factor)::double precision)))
+      from unnest(:boost_facets::bigint[], :boost_factors::numeric[]) o (facet, factor)
+      where o.facet = any (f.facets)), 0) end as boosted) o
+  left join learned l on l.target = f.number
+  left join affinities c on c.facet = f.facets[1]
+  left join affinities b on b.facet = f.facets[2]
+  order by base desc, f.number
+  limit :cut::int
+),
+-- Tags are dear to add up, so only of the best by all else.
+tagged as materialized (
+  select f.number, sum(a.score) / cardinality(f.facets[3:]) as score
+  from (select distinct number, facets from based) f
+  cross join unnest(f.facets[3:]) x (facet)
+  join affinities a on a.facet = x.facet
+  group by f.number, f.facets
+),
+scored as (
+  select f.*, round((0.5 + 0.5 * (
+      f.base + h.content * (m.parameters ->> 'tags')::double precision * coalesce(t.score, 0))) * 1e6) / 1e6 as score
+  from based f
+  cross join shares h
+  cross join model m
+  left join tagged t on t.number = f.number
+),
+page as materialized (
+  select f.*, r.category_id, r.brand_id, r.tags, r.is_new
+  from (
+    select * from scored
+    where :after_score::double precision is null
+      or score < :after_score::double precision
+      or score = :after_score::double precision and number > :after_number::int
+    order by score desc, number
+  ) f
+  cross join lateral (
+    select r.category_id, r.brand_id, r.tags, {is_new} as is_new from public.products r
+    where r.id = f.product_id and ({filters}) limit 1) r
+  order by f.score desc, f.number
+  limit :size::int
+),
+named as materialized (
+  select number, id, name from public.products where number = any (array(select number from signals where gain > 0))
+),
+-- What each liked product adds to the products of the page.
 liked as (
-  select l.list
-  from private.weighted_signals(:user_id::uuid, :until::timestamptz, true, (select half_life from parameters)) s
-  cross join lateral private.candidate_lists(s.category_id, s.brand_id, s.tags) l (list)
-  where l.list <> 'popular'
-  group by l.list having sum(s.weight * s.lean) > 0
-  order by sum(s.weight * s.lean) / (sum(s.weight) + (select prior from parameters)) desc, l.list limit 12
+  select p.target, jsonb_agg(jsonb_build_array(k.id, k.name, s.direction, p.term)) as terms
+  from pairs p
+  join signals s on s.number = p.source
+  join named k on k.number = p.source
+  where p.target = any (array(select number from page))
+  group by p.target
 )
-select array['popular']
-  || array(select case when lean > 0 then '+' else '-' end || trait from leanings where lean <> 0 order by trait)
-  || array(select list from liked) as lists,
-  set_config('plan_cache_mode', 'force_custom_plan', true)
+select m.version, m.until, m.is_personal, p.n, p.likes, p.kind::text as kind, p.has_quiz, p.leanings,
+  h.personality as personality_share, h.crowd as crowd_share, h.content as content_share, h.boost as boost_share,
+  x.per_point, m.parameters::text as parameters, h.max_bias is not null as is_trained,
+  g.number, g.product_id, g.group_key, g.score, g.traits, g.popularity, g.bias, g.added, g.like_rate, g.boosted,
+  g.is_new, g.category_id, c.slug as category_slug, c.name as category_name, b.slug as brand_slug, b.name as brand_name, g.tags,
+  l.terms::text as liked,
+  array(select coalesce(a.score, 0) from unnest(g.facets) with ordinality k (facet, i)
+    left join affinities a on a.facet = k.facet order by k.i) as affinities,
+  array(select n.name from unnest(g.facets) with ordinality k (facet, i)
+    left join affinities a on a.facet = k.facet
+    left join named n on n.number = (a.strongest & 4294967295)::int order by k.i) as because
+from page g
+cross join model m
+cross join person p
+cross join shares h
+cross join scale x
+left join liked l on l.target = g.number
+left join lateral (select slug, name from public.categories where id = g.category_id limit 1) c on true
+left join lateral (select slug, name from public.brands where id = g.brand_id limit 1) b on true
+order by g.score desc, g.number
+
+-- name: listed(filter_facets)
+-- Numbers of candidates, a part of `ranked`: those that the person's likes lead to, and the best of the lists of what is
+-- popular and new, of the person's traits, of what they like best, and of a filter.
+select number from (
+  (select target as number from learned order by added desc, target limit 150)
+  union
+  select c.number
+  from (
+    select private.facet('list', 'popular') as list, 60 as size
+    union all select private.facet('list', 'new'), 10
+    union all (
+      select private.facet(case when l.lean > 0 then '+' else '-' end, l.trait), case when p.n < 10 then 20 else 8 end
+      from person p
+      cross join unnest(p.leanings, array['adventurous', 'intellectual', 'practical', 'creative', 'social']) l (lean, trait)
+      where l.lean <> 0)
+    union all (select facet, 15 from affinities where score > 0 order by score desc, facet limit 8)
+    union all select facet, 200 from unnest(:filter_facets::bigint[]) facet
+  ) l
+  cross join lateral (
+    select number from public.model_lists
+    where model_version = (select version from model) and list = l.list and rank < l.size) c
+) c
+
+-- name: everything()
+-- Numbers of all products that pass {filters}: instead of `listed`, where those cannot fill a page.
+select r.number from public.products r where {filters}
+
+-- name: given(product_ids)
+-- Numbers of these products, instead of `listed`.
+select r.number from public.products r where r.id = any (:product_ids::uuid[])
+
+-- name: facets_of_filter(categories, brands, tags)
+-- The lists of what a filter asks for, so that it finds more than what was chosen without it.
+select array(select private.facet('category', private.category_tree(slug)::text) from unnest(:categories::text[]) slug)
+  || array(select private.facet('brand', id::text) from public.brands where slug = any (:brands::text[]))
+  || array(select private.facet('tag', tag) from unnest(:tags::text[]) tag)
 
 -- name: lists_of_wishes(leanings, contexts)
--- Of the gift finder: what is popular, the traits asked for, and the tags that the rules favour.
-select array['popular']
-  || array(select '+' || trait from unnest(:leanings::double precision[],
+-- Of the gift finder: what is popular and new, the traits asked for, and the tags and kinds of gifts that the rules favour.
+select array[private.facet('list', 'popular'), private.facet('list', 'new')]
+  || array(select private.facet('+', trait) from unnest(:leanings::double precision[],
       array['adventurous', 'intellectual', 'practical', 'creative', 'social']) l (lean, trait) where lean > 0)
-  || array(select distinct 'tag:' || tag from public.gift_context_rules
+  || array(select distinct private.facet('tag', tag) from public.gift_context_rules
       where kind || ':' || value = any (:contexts::text[]) and weight > 0)
-  || array(select distinct 'category:' || c.id
+  || array(select distinct private.facet('category', c.id::text)
       from public.gift_context_categories k
       join public.categories c on c.taxonomy_id in (select private.gift_subtree(k.taxonomy_id))
       where k.kind || ':' || k.value = any (:contexts::text[]) and k.weight > 0 limit 200)
 
--- name: lists_of_filter(categories, brands, tags)
--- What a filter asks for, so that it finds more than what was chosen without it.
-select array(select 'category:' || private.category_tree(slug) from unnest(:categories::text[]) slug)
-  || array(select 'brand:' || id from public.brands where slug = any (:brands::text[]))
-  || array(select 'tag:' || tag from unnest(:tags::text[]) tag)
+-- name: is_listed(model, lists)
+r.number = any (array(
+  select number from public.model_lists where model_version = :model::int and list = any (:lists::bigint[])))
 
--- name: is_candidate(model, lists)
-r.id = any (private.candidates(:model::int, :lists::text[]))
-
--- name: discover(user_id, until, model, size, after_score, after_id)
-with parameters as (
-  select (parameters -> 'discover' ->> 'personality')::double precision as personality,
-    (parameters -> 'discover' ->> 'preference')::double precision as preference,
-    (parameters -> 'discover' ->> 'popularity')::double precision as popularity,
-    (parameters ->> 'half_life_days')::double precision as half_life,
-    (parameters ->> 'prior_weight')::double precision as prior
-  from public.recommendation_models where version = :model::int
-),
--- Zero for somebody of whom there is no assessment. Only a quiz adds to the evidence: what the swipes say of the
--- personality is counted with the signals already.
-person as materialized (
-  select coalesce(bool_or(method <> 'behavior'), false) as has_personality,
-    coalesce(max(x[1]), 0) as adventurous, coalesce(max(x[2]), 0) as intellectual, coalesce(max(x[3]), 0) as practical,
-    coalesce(max(x[4]), 0) as creative, coalesce(max(x[5]), 0) as social
-  from (
-    select assessment_method as method, private.leanings(
-      coalesce(combined_scores, personality_scores), coalesce(combined_confidence, confidence_level)) as x
-    from public.personality_assessment_history
-    where user_id = :user_id::uuid and assessment_timestamp <= :until::timestamptz
-    order by assessment_timestamp desc, id desc limit 1) latest
-),
-signals as materialized (
-  select * from private.weighted_signals(
-    :user_id::uuid, :until::timestamptz, true, (select half_life from parameters))
-),
-affinities as materialized (
-  select f.kind, f.key, sum(s.weight * s.lean) as n, sum(s.weight) + (select prior from parameters) as d,
-    sum(s.weight * s.lean) / (sum(s.weight) + (select prior from parameters)) as score
-  from signals s cross join lateral (
-    select 'category' as kind, s.category_id::text as key
-    union all select 'brand', s.brand_id::text where s.brand_id is not null
-    union all select 'tag', tag from unnest(s.tags) tag
-  ) f
-  group by 1, 2
-),
--- Looked up by name for each tag of each product, instead of going through all affinities.
-tag_scores as materialized (
-  select coalesce(jsonb_object_agg(key, score), '{}') as scores from affinities where kind = 'tag'
-),
-factors as (
-  select r.id,
-    (a.adventurous * coalesce(f.adventurous, 0) + a.intellectual * coalesce(f.intellectual, 0)
-      + a.practical * coalesce(f.practical, 0) + a.creative * coalesce(f.creative, 0)
-      + a.social * coalesce(f.social, 0)) / 2 as personality,
-    0.5 * coalesce(c.score, 0) + 0.2 * coalesce(b.score, 0) + 0.3 * coalesce(g.score, 0) as preference,
-    coalesce(f.popularity, r.popularity)::double precision as popularity
-  from public.products r
-  cross join person a
-  left join lateral (
-    select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
-  left join affinities c on c.kind = 'category' and c.key = r.category_id::text
-  left join affinities b on b.kind = 'brand' and b.key = r.brand_id::text
-  cross join lateral (
-    select sum((t.scores ->> tag)::double precision) / cardinality(r.tags) as score
-    from tag_scores t cross join unnest(r.tags) tag) g
-  where r.is_active and ({filters})
-),
-scored as materialized (
-  select t.*, round((0.5 + 0.5 * (
-      p.personality * t.personality + p.preference * t.preference + p.popularity * t.popularity)) * 1e6) / 1e6 as score
-  from factors t cross join parameters p
-),
-page as (
-  select * from scored
-  where :after_score::double precision is null
-    or (score, id) < (:after_score::double precision, :after_id::uuid)
-  order by score desc, id desc
-  limit :size::int
-)
-select r.id as product_id, g.score, g.personality, g.preference, g.popularity,
-  array[a.adventurous * f.adventurous, a.intellectual * f.intellectual, a.practical * f.practical,
-    a.creative * f.creative, a.social * f.social]::double precision[] as trait_factors,
-  p.personality / 4 as trait_weight,
-  array[a.adventurous, a.intellectual, a.practical, a.creative, a.social] as leanings, a.has_personality,
-  0.5 * p.popularity * g.popularity as popularity_term,
-  (select count(*) from signals) as signals,
-  '[]'::jsonb as context_terms,
-  coalesce(because.list, '[]') as because
-from page g
-join public.products r on r.id = g.id
-left join lateral (
-  select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
-cross join parameters p
-cross join person a
--- What the score would lose had this product not been liked: the affinities without its signal.
-left join lateral (
-  select jsonb_agg(jsonb_build_object('name', w.name, 'direction', w.direction, 'weight', w.loss) order by w.loss desc, w.name) as list
-  from (
-    select s.name, s.direction, round((0.5 * p.preference * sum(  -- rounded, so that equals are equal in every plan
-      k.share * (k.score - (k.n - s.weight * s.lean) / nullif(k.d - s.weight, 0))))::numeric, 9)::double precision as loss
-    from (  -- the product's few affinities first, then the person's many signals
-      select f.kind, f.key, f.share, a.score, a.n, a.d
-      from (
-        select 'category' as kind, r.category_id::text as key, 0.5::double precision as share
-        union all select 'brand', r.brand_id::text, 0.2::double precision
-        union all select 'tag', tag, 0.3::double precision / cardinality(r.tags) from unnest(r.tags) tag
-      ) f
-      join affinities a on a.kind = f.kind and a.key = f.key
-    ) k
-    join signals s on case k.kind
-      when 'category' then s.category_id = r.category_id
-      when 'brand' then s.brand_id = r.brand_id
-      else k.key = any (s.tags) end
-    where s.swipe_id is not null and s.lean > 0
-    group by s.swipe_id, s.name, s.direction
-    order by loss desc, s.name, s.swipe_id
-    limit 2
-  ) w
-) because on true
-order by g.score desc, r.id desc
-
--- name: again(user_id, product_ids, models, untils)
--- Products of a person's feeds, ranked as of the moments they were shown at: `discover` for each feed. By the newest
--- model where that of the moment is gone; as for anybody where the feed was made so, or may not be personal today.
-select fed.shown_by, fed.until, d.*
-from (
-  select i.model as shown_by, coalesce(m.version, (select max(version) from public.recommendation_models)) as model,
-    i.until, case when private.has_consent(:user_id::uuid, 'personalisation', i.until)
-      and private.has_consent(:user_id::uuid, 'personalisation') then :user_id::uuid end as user_id,
-    array_agg(i.product_id) as product_ids
-  from unnest(:product_ids::uuid[], :models::int[], :untils::timestamptz[]) i (product_id, model, until)
-  left join public.recommendation_models m on m.version = i.model
-  group by 1, 2, 3, 4
-) fed
-cross join lateral (
-{statement}
-) d
-
--- name: gift_finder(model, leanings, occasion, contexts, size, after_score, after_id)
+-- name: gift_finder(model, leanings, occasion, contexts, size, after_score, after_number)
 -- For somebody else: the traits asked for instead of a personality, rules of the occasion, relationship and age
 -- (`contexts`: "kind:value") instead of preferences. The same for every caller.
 with parameters as (
@@ -236,7 +292,7 @@ rules as materialized (
   from public.gift_context_categories r where r.kind || ':' || r.value = any (:contexts::text[])
 ),
 factors as (
-  select r.id,
+  select r.id, r.number,
     (a.x[1] * coalesce(f.adventurous, 0) + a.x[2] * coalesce(f.intellectual, 0) + a.x[3] * coalesce(f.practical, 0)
       + a.x[4] * coalesce(f.creative, 0) + a.x[5] * coalesce(f.social, 0)) / 2 as personality,
     greatest(-1, least(1, coalesce((
@@ -259,17 +315,16 @@ scored as materialized (
 page as (
   select * from scored
   where :after_score::double precision is null
-    or (score, id) < (:after_score::double precision, :after_id::uuid)
-  order by score desc, id desc
+    or score < :after_score::double precision
+    or score = :after_score::double precision and number > :after_number::int
+  order by score desc, number
   limit :size::int
 )
-select r.id as product_id, g.score, g.personality, 0::double precision as preference, g.popularity,
-  array[a.x[1] * f.adventurous, a.x[2] * f.intellectual, a.x[3] * f.practical, a.x[4] * f.creative,
-    a.x[5] * f.social]::double precision[] as trait_factors,
+select r.id as product_id, r.number, f.group_key, r.category_id, g.score, g.popularity,
+  array[f.adventurous, f.intellectual, f.practical, f.creative, f.social]::double precision[] as traits,
   p.personality / 4 as trait_weight,
-  a.x as leanings, true as has_personality,
+  a.x as leanings,
   0.5 * p.popularity * g.popularity as popularity_term,
-  0::bigint as signals,
   -- What the score would lose without the rule: nothing where the others alone reach the bound.
   coalesce((
     select jsonb_agg(jsonb_build_object('kind', k.kind, 'value', k.value,
@@ -277,8 +332,7 @@ select r.id as product_id, g.score, g.personality, 0::double precision as prefer
         greatest(-1, least(1, k.total)) - greatest(-1, least(1, k.total - k.weight)))))
     from (
       select kind, value, sum(weight)::double precision as weight, sum(sum(weight)) over ()::double precision as total
-      from rules where tag = any (r.tags) or taxonomy_id = c.taxonomy_id group by kind, value) k), '[]') as context_terms,
-  '[]'::jsonb as because
+      from rules where tag = any (r.tags) or taxonomy_id = c.taxonomy_id group by kind, value) k), '[]')::text as context_terms
 from page g
 join public.products r on r.id = g.id
 join public.categories c on c.id = r.category_id
@@ -287,39 +341,41 @@ cross join lateral (select coalesce(known.x, :leanings::double precision[]) as x
 left join lateral (
   select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
 cross join parameters p
-order by g.score desc, r.id desc
+order by g.score desc, r.number
 
--- name: similar(product_ids, model, is_large, size)
--- Per product, those most like it: category, its parent, brand, shared tags and price. The same for every caller. Of a
--- large model those that share a category, brand or tag; one half of the union is never run.
-with parameters as (
-  select (parameters -> 'similar' ->> 'similarity')::double precision as similarity,
+-- name: similar(product_ids, size)
+-- Per product, those most like it by category, its parent, brand, shared tags and price, and those that people like
+-- together with it. Chosen from the lists of its category, brand and tags, from what is popular, and from what goes with it. The
+-- same for every caller.
+with model as materialized (
+  select version, trained_version, clock_timestamp() as until,
+    (parameters -> 'similar' ->> 'similarity')::double precision as similarity,
+    (parameters -> 'similar' ->> 'together')::double precision as together,
     (parameters -> 'similar' ->> 'popularity')::double precision as popularity
-  from public.recommendation_models where version = :model::int
+  from public.recommendation_models order by version desc limit 1
 )
-select page.*
+select page.*, m.version, m.until
 from unnest(:product_ids::uuid[]) wanted (id)
 join public.products o on o.id = wanted.id
 join public.categories oc on oc.id = o.category_id
-cross join parameters p
+cross join model m
 cross join lateral (
-  select o.id as similar_to, r.id as product_id, 
-    round((0.5 + 0.5 * (p.similarity * (x.category + x.brand + x.tags + x.price)
-      + p.popularity * coalesce(f.popularity, r.popularity))) * 1e6) / 1e6 as score,
-    0.5 * p.similarity * x.category as category_term, 0.5 * p.similarity * x.brand as brand_term,
-    0.5 * p.similarity * x.tags as tags_term, 0.5 * p.similarity * x.price as price_term,
-    0.5 * p.popularity * coalesce(f.popularity, r.popularity) as popularity_term,
-    coalesce(f.popularity, r.popularity)::double precision as popularity,
+  select o.id as similar_to, r.id as product_id,
+    round((0.5 + 0.5 * (m.similarity * (x.category + x.brand + x.tags + x.price) + m.together * coalesce(t.share, 0)
+      + m.popularity * coalesce(f.popularity, r.popularity))) * 1e6) / 1e6 as score,
+    0.5 * m.similarity * x.category as category_term, 0.5 * m.similarity * x.brand as brand_term,
+    0.5 * m.similarity * x.tags as tags_term, 0.5 * m.similarity * x.price as price_term,
+    0.5 * m.together * coalesce(t.share, 0) as together_term,
+    0.5 * m.popularity * coalesce(f.popularity, r.popularity) as popularity_term,
     array(select tag from unnest(o.tags) tag where tag = any (r.tags)) as shared_tags
-  from (
-    select * from public.products where not :is_large::boolean
-    union all
-    select * from public.products where :is_large::boolean and id = any (
-      private.candidates(:model::int, array(select private.candidate_lists(o.category_id, o.brand_id, o.tags))))
-  ) r
+  from public.products r
   join public.categories c on c.id = r.category_id
   left join lateral (
-    select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
+    select * from public.product_features f where f.model_version = m.version and f.product_id = r.id limit 1) f on true
+  left join (
+    -- As a share of the largest weight, whose rank is 0.
+    select target, weight / max(weight) over () as share from public.model_weights
+    where trained_version = m.trained_version and kind = 'first' and source = o.number) t on t.target = r.number
   cross join lateral (select cardinality(array(
     select tag from unnest(o.tags) tag where tag = any (r.tags))) as shared) g
   cross join lateral (select
@@ -329,18 +385,24 @@ cross join lateral (
     (case when r.currency = o.currency
       then 0.1 * least(r.price_minor, o.price_minor)::double precision / greatest(r.price_minor, o.price_minor)
       else 0 end)::double precision as price) x
-  where r.is_active and r.in_stock and r.id <> o.id
-  order by score desc, r.id desc
+  where r.is_active and r.in_stock and r.id <> o.id and r.number = any (array(
+    select number from public.model_lists
+    where model_version = m.version and list = any (
+      private.product_facets(o.category_id, o.brand_id, o.tags) || private.facet('list', 'popular'))
+    union
+    select target from public.model_weights
+    where trained_version = m.trained_version and kind = 'first' and source = o.number))
+  order by score desc, r.number
   limit :size::int
 ) page
 
 -- name: is_new_to(user_id)
 -- Neither swiped by now nor put aside by feedback.
-r.id not in (
-  select product_id from public.product_signals where user_id = :user_id::uuid
-  union
-  select product_id from public.recommendation_feedback
-  where user_id = :user_id::uuid and feedback_type in ('not_interested', 'already_owned', 'purchased'))
+not exists (select from public.product_signals s where s.user_id = :user_id::uuid and s.product_id = r.id)
+  and not exists (
+    select from public.recommendation_feedback b
+    where b.user_id = :user_id::uuid and b.product_id = r.id
+      and b.feedback_type in ('not_interested', 'already_owned', 'purchased'))
 
 -- name: record(product_ids, contexts, models, positions, propensities, scores, generated_ats)
 -- Recommendations that were acted on; one already known stays as it is.

@@ -26,18 +26,6 @@ insert into public.model_weights (trained_version, kind, source, rank, target, w
 select :version::int, :kind::text::public.table_kind, i.source, i.rank, i.target, i.weight
 from unnest(:sources::int[], :ranks::smallint[], :targets::int[], :weights::real[]) i (source, rank, target, weight)
 
--- name: add_sources(version)
--- The weights by target.
-insert into public.model_sources (trained_version, kind, target, sources, weights)
-select w.trained_version, w.kind, w.target, array_agg(w.source order by w.weight desc, w.source),
-  array_agg(w.weight order by w.weight desc, w.source)
-from (
-  select *, row_number() over (partition by kind, target order by weight desc, source) as place
-  from public.model_weights where trained_version = :version::int
-) w
-where w.place <= 200
-group by w.trained_version, w.kind, w.target
-
 -- name: list()
 -- The trained models, newest first, and which of them the newest recommendation model serves.
 select t.version, t.created_at, t.people, t.events, t.products, t.parameters, t.metrics, t.withdrawn_at,

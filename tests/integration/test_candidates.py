@@ -1,67 +1,66 @@
-"""Feeds of a large catalogue: ranked from the candidates of the model. Here a model is large from 11 products on."""
+"""Feeds of a large catalogue: ranked from the lists of the model. Here lists hold 4 products, and windows 5."""
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
 
 import pytest
 
+from resolvers import feeds
 from tests.client import Client
 from tests.conftest import Shop
 from tests.integration.test_recommendations import GIFTS, SIMILAR, places, taste, walk
 
-FROM, PER_LIST = 10, 4
-MAKE_LARGE = f"""
+LENGTH = 4
+SHORTEN = f"""
 do $$
 declare
   newest integer := (select max(version) from public.recommendation_models);
 begin
-  update public.recommendation_models
-    set parameters = parameters || '{{"candidates": {{"from": {FROM}, "per_list": {PER_LIST}}}}}'
+  update public.recommendation_models set parameters = jsonb_set(parameters, '{{lists,length}}', '{LENGTH}')
     where version = newest;
-  perform private.choose_candidates(newest);
+  perform private.fill_lists(newest);
 end
 $$
 """
-CANDIDATES = "select list, array_agg(product_id) as products from public.model_candidates group by list"
+LIST = """
+select array_agg(p.name order by l.rank) from public.model_lists l join public.products p on p.number = l.number
+where l.model_version = (select max(version) from public.recommendation_models) and l.list = private.facet($1, $2)
+"""
+
+
+@pytest.fixture(autouse=True)
+def short_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "WINDOW", 5)
 
 
 async def make_large(shop: Shop) -> None:
-    await shop.owner.execute(MAKE_LARGE)
+    """A catalogue of which the lists hold a part only."""
+    await shop.owner.execute(SHORTEN)
 
 
-async def lists(shop: Shop) -> dict[str, list[Any]]:
-    return {row["list"]: row["products"] for row in await shop.owner.fetch(CANDIDATES)}
+async def listed(shop: Shop, kind: str, key: str) -> list[str]:
+    return list(await shop.owner.fetchval(LIST, kind, key) or [])
 
 
 async def names(client: Client, size: int) -> list[str]:
     return [node["product"]["name"] for node in (await client.feed(first=size))["nodes"]]
 
 
-async def test_a_small_model_has_no_candidates(shop: Shop) -> None:
-    await shop.owner.execute("select private.refresh_model()")
-    assert (
-        await shop.owner.fetchval("select product_count from public.recommendation_models order by version desc") == 50
-    )
-    assert await lists(shop) == {}
-
-
 async def test_each_list_holds_the_best_of_its_kind(shop: Shop) -> None:
     await make_large(shop)
-    found = await lists(shop)
-    assert {len(products) for products in found.values()} == {PER_LIST}
-    kinds = {"popular", *(f"{sign}{trait}" for sign in "+-" for trait in ("adventurous", "creative"))}
-    assert kinds <= set(found) and {"tag:gift", "tag:outdoors"} <= set(found)
-    assert len([name for name in found if name.startswith("category:")]) == 5
-    best = await shop.owner.fetch(
-        "select id from public.products where 'outdoors' = any (tags) order by popularity desc, id desc limit $1",
-        PER_LIST,
-    )
-    assert set(found["tag:outdoors"]) == {row["id"] for row in best}
-    least = await shop.owner.fetchval(
-        "select max(adventurous) from public.product_features where product_id = any ($1)", found["-adventurous"]
-    )
-    assert least < 0
+    best = "select name from public.products where {} order by popularity desc, number limit $1"
+    for kind, key, condition in (
+        ("list", "popular", "true"),
+        ("tag", "outdoors", "'outdoors' = any (tags)"),
+    ):
+        rows = await shop.owner.fetch(best.format(condition), LENGTH)
+        assert await listed(shop, kind, key) == [row["name"] for row in rows]
+    category = await shop.owner.fetchval("select id::text from public.categories where slug = 'camping'")
+    assert len(await listed(shop, "category", category)) == LENGTH
+    assert len(await listed(shop, "list", "new")) == LENGTH
+    assert {name.split()[0] for name in await listed(shop, "+", "adventurous")} == {"Camping"}
+    assert "Camping" not in {name.split()[0] for name in await listed(shop, "-", "adventurous")}
 
 
 @pytest.mark.parametrize("size", [1, 5, 7])
@@ -69,9 +68,10 @@ async def test_pages_do_not_repeat_and_run_from_the_best_down(shop: Shop, size: 
     client = await taste(shop)
     await make_large(shop)
     seen = places(await walk(client, size))
-    assert [score for _, score in seen] == sorted((score for _, score in seen), reverse=True)
+    windows = [[score for _, score in seen[start : start + 5]] for start in range(0, len(seen), 5)]
+    assert all(min(one) >= max(other) for one, other in itertools.pairwise(windows))
     assert len({product for product, _ in seen}) == len(seen)
-    assert len(seen) > 3 * PER_LIST
+    assert len(seen) > 3 * LENGTH
 
 
 async def test_the_score_of_a_product_is_the_same_as_in_a_small_catalogue(shop: Shop) -> None:
@@ -92,10 +92,10 @@ async def test_the_best_match_leads_the_feed_of_a_large_catalogue_too(shop: Shop
 async def test_a_feed_continues_after_its_candidates(shop: Shop) -> None:
     await make_large(shop)
     client = await shop.anonymous()
-    for name in await names(client, 2 * PER_LIST):
+    for name in await names(client, 2 * LENGTH):
         await client.swipe((await client.product(name))["id"], "LEFT")
     swiped_all = (await client.feed(first=100))["nodes"]
-    assert len(swiped_all) == 50 - 2 * PER_LIST
+    assert len(swiped_all) == 50 - 2 * LENGTH
 
 
 async def test_what_is_swiped_meanwhile_is_left_out_and_the_rest_stays(shop: Shop) -> None:
@@ -138,7 +138,7 @@ async def test_gifts_and_similar_products_of_a_large_catalogue(shop: Shop) -> No
     await make_large(shop)
     assert (await client.ask(GIFTS, input=wishes, first=3))["giftFinder"]["nodes"] == small
     found = (await client.ask(SIMILAR, id=product))["product"]["similar"]
-    assert len(found) >= PER_LIST
+    assert len(found) >= LENGTH
     scores = [node["score"] for node in found]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] <= alike[0]["score"]
@@ -159,6 +159,6 @@ async def test_a_product_written_by_hand_is_a_candidate_at_once(shop: Shop) -> N
         """
     )
     assert made["product"]["id"]
-    new = await shop.owner.fetchval("select id from public.products where external_id = 'new'")
-    found = await lists(shop)
-    assert {name for name, products in found.items() if new in products} >= {"popular", "tag:outdoors"}
+    assert (await listed(shop, "tag", "outdoors"))[0] == "New tent"
+    assert (await listed(shop, "list", "new"))[0] == "New tent"
+    assert "New tent" in [node["product"]["name"] for node in await walk(shop.client(), 5)]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import pytest
 
 from domain.personality import TRAITS
-from tests.client import FEED, QUIZ, SUBMIT, Client
+from tests.client import EXPLAINED_FEED, FEED, QUIZ, SUBMIT, Client
 from tests.conftest import Shop
 
-UNDO = "mutation ($id: ID!) { undoSwipe(input: {swipeId: $id}) { userErrors { message } } }"
 FEEDBACK = """
 mutation ($id: ID!, $kind: FeedbackKind!) {
   sendRecommendationFeedback(input: {recommendationId: $id, kind: $kind}) { userErrors { message } }
@@ -21,15 +19,15 @@ ITEMS = "nodes { score confidence context reasons { code text weight } product {
 GIFTS = f"query ($input: GiftFinderInput!, $first: Int) {{ giftFinder(input: $input, first: $first) {{ {ITEMS} }} }}"
 SIMILAR = "query ($id: ID!) { product(id: $id) { similar { score reasons { code text weight } product { id } } } }"
 SHARES = ("score", "confidence")
-# The score is rounded to six decimals twice and the weight once.
+# Scores and weights are rounded to six decimals.
 PRECISION = 1.5e-6
 
 
-async def walk(client: Client, size: int, after: str | None = None) -> list[dict[str, Any]]:
+async def walk(client: Client, size: int, after: str | None = None, document: str = FEED) -> list[dict[str, Any]]:
     """All of a feed from here on, page by page."""
     seen: list[dict[str, Any]] = []
     while True:
-        page = await client.feed(first=size, after=after)
+        page = await client.feed(document, first=size, after=after)
         seen += page["nodes"]
         after = page["pageInfo"]["endCursor"]
         if not page["pageInfo"]["hasNextPage"]:
@@ -78,8 +76,9 @@ async def test_a_feed_runs_from_the_best_down_between_0_and_1(shop: Shop) -> Non
     await client.take_quiz({"adv", "soc"})
     for product in (await client.products(first=100))[::2]:
         await client.swipe(product["id"], "UP" if product["category"]["slug"] in ("camping", "party") else "LEFT")
-    nodes = await walk(client, 100)
-    assert [n["score"] for n in nodes] == sorted((n["score"] for n in nodes), reverse=True)
+    nodes = await walk(client, 7)
+    assert nodes[0]["score"] == max(node["score"] for node in nodes)
+    assert [node["rank"] for node in nodes] == list(range(1, len(nodes) + 1))
     assert all(0 <= node[share] <= 1 for node in nodes for share in SHARES)
 
 
@@ -94,62 +93,27 @@ async def test_what_is_swiped_meanwhile_is_left_out_and_the_rest_stays(shop: Sho
     assert places(rest) == [place for place in places(whole[7:]) if place[0] not in swiped]
 
 
-async def liked_reasons(client: Client) -> list[tuple[str, str, float]]:
-    """(product, name of what was liked, weight) of every LIKED_PRODUCT reason in the feed."""
-    return [
-        (node["product"]["id"], re.findall("“(.*)”", reason["text"])[0], reason["weight"])
-        for node in await walk(client, 100)
-        for reason in node["reasons"]
-        if reason["code"] == "LIKED_PRODUCT"
-    ]
-
-
-async def check_liked(shop: Shop, days: dict[str, int]) -> None:
-    """Likes these products so many days ago, undoes each like in turn and compares drops with weights."""
-    client = await shop.anonymous()
-    await client.take_quiz({"adv"})
-    for liked, ago in days.items():
-        await client.swipe((await client.product(liked))["id"], "UP" if liked == "Camping 2" else "RIGHT")
-        await shop.owner.execute(
-            """
-            update swipes set created_at = created_at - make_interval(days => $2)
-            where product_id = (select id from products where name = $1)
-            """,
-            liked,
-            ago,
-        )
-    before, reasons = await scores(client), await liked_reasons(client)
-    assert {name for _, name, _ in reasons} == set(days)
-    differing: dict[str, tuple[float, float]] = {}
-    for liked in days:
-        await shop.owner.execute(
-            "update swipes set undone_at = now() where product_id = (select id from products where name = $1)", liked
-        )
-        without = await scores(client)
-        await shop.owner.execute("update swipes set undone_at = null")
-        for id, name, weight in reasons:
-            if name == liked and before[id] - without[id] != pytest.approx(weight, abs=PRECISION):
-                differing[liked] = (weight, before[id] - without[id])
-    assert differing == {}
-
-
-async def test_the_weight_of_a_like_is_what_the_score_loses_without_it(shop: Shop) -> None:
-    await check_liked(shop, {"Camping 1": 0, "Camping 2": 0, "Books 3": 0})
-
-
-async def test_the_weight_of_an_older_like_is_what_the_score_loses_without_it(shop: Shop) -> None:
-    await check_liked(shop, {"Camping 1": 180, "Camping 2": 60, "Books 3": 0})
-
-
-async def test_undoing_a_like_gives_the_score_that_its_reason_foretold(shop: Shop) -> None:
+async def test_the_terms_of_an_explanation_add_up_to_the_score(shop: Shop) -> None:
     client = await taste(shop)
-    swipe = await client.swipe((await client.product("Painting 1"))["id"], "RIGHT")
-    before = await scores(client)
-    foretold = {id: weight for id, name, weight in await liked_reasons(client) if name == "Painting 1"}
-    assert len(foretold) >= 9
-    await client.do(UNDO, id=swipe["swipe"]["id"])
-    after = await scores(client)
-    assert {id: before[id] - after[id] for id in foretold} == pytest.approx(foretold, abs=PRECISION)
+    nodes = await walk(client, 20, document=EXPLAINED_FEED)
+    kinds = {term["code"].partition("_")[0] for node in nodes for term in node["explanation"]}
+    assert kinds == {"BASE", "TRAIT", "LIKED", "DISLIKED", "POPULAR"}
+    for node in nodes:
+        assert sum(term["weight"] for term in node["explanation"]) == pytest.approx(node["score"], abs=1e-6)
+        raising = {term["code"]: term["weight"] for term in node["explanation"] if term["weight"] >= 0.0005}
+        assert {reason["code"] for reason in node["reasons"]} <= set(raising)
+
+
+async def test_a_reason_says_what_it_comes_from(shop: Shop) -> None:
+    client = await taste(shop)
+    best = next(node for node in await walk(client, 20, None, EXPLAINED_FEED) if node["product"]["name"] == "Camping 3")
+    sources = {reason["code"]: (reason["text"], reason["source"]) for reason in best["explanation"]}
+    assert sources["LIKED_CATEGORY"] == (
+        "You like Camping, like “Camping 2”", {"kind": "CATEGORY", "key": "camping"}
+    )  # fmt: skip
+    assert sources["TRAIT_ADVENTUROUS"][1] == {"kind": "TRAIT", "key": "adventurous"}
+    assert sources["LIKED_TAG"][1]["kind"] == "TAG"
+    assert sources["POPULAR"][1] is None
 
 
 @pytest.mark.parametrize("trait", TRAITS)
@@ -178,11 +142,12 @@ async def test_the_weight_of_a_trait_is_what_the_score_loses_at_the_median(shop:
     assert {id: before[id] - after[id] for id in weights} == pytest.approx(weights, abs=PRECISION)
 
 
-async def test_reasons_are_sorted_with_popularity_last(shop: Shop) -> None:
+async def test_reasons_are_sorted_and_never_generic_where_there_is_a_specific_one(shop: Shop) -> None:
     for node in await walk(await taste(shop), 100):
-        own = [reason["weight"] for reason in node["reasons"] if reason["code"] != "POPULAR"]
+        own = [reason["weight"] for reason in node["reasons"]]
         assert own == sorted(own, reverse=True)
-        assert "POPULAR" not in [reason["code"] for reason in node["reasons"][: len(own)]]
+        codes = [reason["code"] for reason in node["reasons"]]
+        assert codes == ["POPULAR"] or "POPULAR" not in codes
         assert 1 <= len(node["reasons"]) <= 5
 
 
@@ -203,7 +168,7 @@ async def test_opposite_people_share_little(shop: Shop, high: set[str]) -> None:
 
 
 async def test_without_a_token_a_feed_is_what_is_popular(shop: Shop) -> None:
-    rows = await shop.owner.fetch("select name from products order by popularity desc, id desc")
+    rows = await shop.owner.fetch("select name from products order by popularity desc, number")
     nodes = await walk(shop.client(), 7)
     assert [node["product"]["name"] for node in nodes] == [row["name"] for row in rows]
     assert {reason["code"] for node in nodes for reason in node["reasons"]} == {"POPULAR"}

@@ -1,0 +1,155 @@
+"""Why something is recommended: the terms that its score is the sum of (docs/recommendations.md)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import msgspec
+
+from domain.personality import TRAITS
+
+BASE = 0.5  # the score of something about which nothing is known
+MAX_REASONS = 5
+MIN_WEIGHT = 0.0005  # a smaller term is no reason
+MAX_TERMS = 40  # of an explanation; the smallest beyond are one
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a term comes from. `key`: the id of a product, the name of a trait or tag, the slug of a category or
+    brand."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """A term of a score. `weight` is what the score would lose without it; negative if it lowers the score."""
+
+    code: str
+    text: str
+    weight: float
+    source: Source | None = None
+
+
+class Named(msgspec.Struct, frozen=True, array_like=True):
+    """A category or brand."""
+
+    slug: str
+    name: str
+
+
+class Liked(msgspec.Struct, frozen=True, array_like=True):
+    """What a liked product adds, before scaling."""
+
+    product_id: UUID
+    name: str
+    direction: str | None
+    added: float
+
+
+class Terms(msgspec.Struct, frozen=True, array_like=True):
+    """Of one product for one person. Factors, such as affinities and leanings, are -1..1; weights turn them into parts of
+    the score. `affinities` and `because` (the liked product that says most, None: none): of the category, the brand and each
+    tag."""
+
+    leanings: list[float]
+    traits: list[float]
+    trait_weight: float
+    popularity: float
+    popularity_weight: float
+    liked: list[Liked] = []
+    liked_weight: float = 0.0
+    category: Named | None = None
+    brand: Named | None = None
+    tags: list[str] = []
+    affinities: list[float] = []
+    because: list[str | None] = []
+    content_weights: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    boosted: float = 0.0
+    contexts: list[tuple[str, str, float]] = []
+    for_somebody_else: bool = False
+
+
+_TRAIT_NOUNS = {
+    "adventurous": "adventurous",
+    "intellectual": "curious",
+    "practical": "practical",
+    "creative": "creative",
+    "social": "sociable",
+}
+
+
+def popular(weight: float) -> Reason:
+    """The reason that every product has."""
+    return Reason("POPULAR", "Popular with other people", weight)
+
+
+def explain(terms: Terms) -> list[Reason]:
+    """All terms that are not 0, with BASE; their weights add up to the score. At most MAX_TERMS."""
+    found = [Reason("BASE", "Where every product starts", BASE)]
+    whose = "their" if terms.for_somebody_else else "your"
+    for trait, leaning, feature in zip(TRAITS, terms.leanings, terms.traits, strict=True):
+        noun = _TRAIT_NOUNS[trait]
+        weight = terms.trait_weight * leaning * feature
+        if weight < 0:
+            text = f"Does not suit {whose} {noun} side" if leaning > 0 else f"Is rather for the {noun} type"
+        else:
+            text = f"Suits {whose} {noun} side" if leaning > 0 else f"Suits somebody who is less the {noun} type"
+        found.append(Reason(f"TRAIT_{trait.upper()}", text, weight, Source("trait", trait)))
+    for liked in terms.liked:
+        verb = "loved" if liked.direction == "up" else "liked"
+        weight = terms.liked_weight * liked.added
+        found.append(
+            Reason("LIKED_PRODUCT", f"You {verb} “{liked.name}”", weight, Source("product", str(liked.product_id)))
+        )
+    found += _content(terms)
+    found += [Reason(code, text, weight) for code, text, weight in terms.contexts]
+    found.append(Reason("BOOSTED", "You asked for more or less of it", terms.boosted))
+    found.append(popular(terms.popularity_weight * terms.popularity))
+    return _bounded([reason for reason in found if reason.weight])
+
+
+def _bounded(terms: list[Reason]) -> list[Reason]:
+    if len(terms) <= MAX_TERMS:
+        return terms
+    by_size = sorted(terms, key=lambda term: -abs(term.weight))
+    kept, rest = by_size[: MAX_TERMS - 1], by_size[MAX_TERMS - 1 :]
+    total = sum(term.weight for term in rest)
+    return [*kept, Reason("OTHERS", f"{len(rest)} smaller terms", total)]
+
+
+def _content(terms: Terms) -> list[Reason]:
+    """What the person thinks of the category, the brand and the tags."""
+    if not terms.affinities:
+        return []
+    of_category, of_brand, of_tags = terms.content_weights
+    things = [
+        ("CATEGORY", terms.category, of_category),
+        ("BRAND", terms.brand, of_brand),
+        *(("TAG", Named(tag, tag.replace("-", " ")), of_tags / len(terms.tags)) for tag in terms.tags),
+    ]
+    found = []
+    for (kind, thing, share), affinity, because in zip(things, terms.affinities, terms.because, strict=True):
+        if thing is None or not affinity:
+            continue
+        if affinity < 0:
+            code, text = f"DISLIKED_{kind}", f"You passed over {thing.name}"
+        else:
+            like = f", like “{because}”" if because else ""
+            code, text = f"LIKED_{kind}", f"You like {thing.name}{like}"
+        found.append(Reason(code, text, share * affinity, Source(kind.lower(), thing.slug)))
+    return found
+
+
+def reasons_of(explanation: Sequence[Reason]) -> list[Reason]:
+    """The terms that raised the score, heaviest first; popularity only if there is nothing that says more."""
+    raising = [each for each in explanation if each.weight >= MIN_WEIGHT and each.code != "BASE"]
+    specific = sorted(
+        (each for each in raising if each.code != "POPULAR"), key=lambda each: (-each.weight, each.code, each.text)
+    )
+    chosen = specific[:MAX_REASONS] or raising or [popular(0.0)]
+    return [Reason(each.code, each.text, round(each.weight, 6), each.source) for each in chosen]

@@ -51,10 +51,18 @@ class Liked(msgspec.Struct, frozen=True, array_like=True):
     added: float
 
 
+class Opinion(msgspec.Struct, frozen=True, array_like=True):
+    """What a person thinks of something, -1..1: at place 1 the category, at 2 the brand, then the tags. `because`: the liked
+    product that says most."""
+
+    place: int
+    score: float
+    because: str | None
+
+
 class Terms(msgspec.Struct, frozen=True, array_like=True):
-    """Of one product for one person. Factors, such as affinities and leanings, are -1..1; weights turn them into parts of
-    the score. `affinities` and `because` (the liked product that says most, None: none): of the category, the brand and each
-    tag."""
+    """Of one product for one person. Factors, such as opinions and leanings, are -1..1; weights turn them into parts of
+    the score."""
 
     leanings: list[float]
     traits: list[float]
@@ -66,8 +74,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     category: Named | None = None
     brand: Named | None = None
     tags: list[str] = []
-    affinities: list[float] = []
-    because: list[str | None] = []
+    opinions: list[Opinion] = []
     content_weights: tuple[float, float, float] = (0.0, 0.0, 0.0)
     boosted: float = 0.0
     contexts: list[tuple[str, str, float]] = []
@@ -124,24 +131,25 @@ def _bounded(terms: list[Reason]) -> list[Reason]:
 
 def _content(terms: Terms) -> list[Reason]:
     """What the person thinks of the category, the brand and the tags."""
-    if not terms.affinities:
-        return []
     of_category, of_brand, of_tags = terms.content_weights
-    things = [
+    things: list[tuple[str, Named | None, float]] = [
         ("CATEGORY", terms.category, of_category),
         ("BRAND", terms.brand, of_brand),
         *(("TAG", Named(tag, tag.replace("-", " ")), of_tags / len(terms.tags)) for tag in terms.tags),
     ]
     found = []
-    for (kind, thing, share), affinity, because in zip(things, terms.affinities, terms.because, strict=True):
-        if thing is None or not affinity:
+    for opinion in sorted(terms.opinions, key=lambda opinion: opinion.place):
+        if opinion.place > len(things):  # of a tag that was removed since the model was built
             continue
-        if affinity < 0:
+        kind, thing, share = things[opinion.place - 1]
+        if thing is None:
+            continue
+        if opinion.score < 0:
             code, text = f"DISLIKED_{kind}", f"You passed over {thing.name}"
         else:
-            like = f", like “{because}”" if because else ""
+            like = f", like “{opinion.because}”" if opinion.because else ""
             code, text = f"LIKED_{kind}", f"You like {thing.name}{like}"
-        found.append(Reason(code, text, share * affinity, Source(kind.lower(), thing.slug)))
+        found.append(Reason(code, text, share * opinion.score, Source(kind.lower(), thing.slug)))
     return found
 
 

@@ -21,10 +21,8 @@ from domain.recommendations import NOBODY, Shown, confidence_of, viewer_of
 from domain.texts import require_no_nul
 from domain.windows import DIVERSITY, WINDOW, Candidate, Place, arrange
 from resolvers import products
-from resolvers.recommendations import Recommended, confidence_of_row, context_text, no_model, terms_of
+from resolvers.recommendations import Recommended, Shared, confidence_of_row, context_text, no_model, terms_of
 from services.services import Services
-
-LISTED = 150  # candidates whose tags are added up
 
 Key: TypeAlias = tuple[float, int]
 """A place in the order of scores: score and product number."""
@@ -102,7 +100,8 @@ async def _page(
     state: _State,
     size: int,
     rank: Rank,
-    recommend: Callable[[Any, Place, _State], Recommended],
+    begin: Callable[[list[Any]], Any],
+    recommend: Callable[[Any, Any, Place, _State], Recommended],
     *,
     diversity: float = DIVERSITY,
     explores: Callable[[Any], bool],
@@ -115,11 +114,11 @@ async def _page(
         rows = await rank(state, WINDOW + 1)
         if not rows:
             break
-        state.model, state.until = rows[0]["version"], rows[0]["until"]
+        shared = begin(rows)
         inside = [row for row in rows[:WINDOW] if state.end is None or not _after(_key(row), state.end)]
         if inside and state.end is None:
             state.end, state.top = _key(inside[-1]), inside[0]["score"]
-        seed = state.seed() if inside and explores(inside[0]) else None
+        seed = state.seed() if explores(shared) else None
         for place in _arranged(inside, state, diversity, seed):
             row = inside[place.index]
             if row["number"] in state.shown or not row["is_new"]:
@@ -129,7 +128,7 @@ async def _page(
                 break
             state.position += 1
             state.shown = [*state.shown, row["number"]]
-            items.append(recommend(row, place, msgspec.structs.replace(state)))
+            items.append(recommend(shared, row, place, msgspec.structs.replace(state)))
         else:
             has_next = len(items) == size and len(rows) > len(inside)
             if len(rows) == len(inside) or state.end is None:
@@ -176,7 +175,7 @@ async def discover(
     )
 
     async def rank(state: _State, size: int) -> list[Any]:
-        values = {
+        values: dict[str, Any] = {
             "user_id": session.claims.subject if state.is_personal else None,  # of nobody: no personality, no signals
             "until": state.until,
             "model": state.model,
@@ -186,26 +185,31 @@ async def discover(
             "boost_facets": [],
             "boost_factors": [],
         }
-        rows = await session.fetch(listed, cut=LISTED, **values)
+        rows = await session.fetch(listed, **values)
         if len(rows) == size:
             return rows
         everything = QUERIES["recommendations.everything"].fill(filters=filters)
         whole = QUERIES["recommendations.ranked"].fill(
             candidates=Fragment(everything.text, everything.values), filters=filters, is_new=is_new
         )
-        return await session.fetch(whole, cut=None, **values)
+        return await session.fetch(whole, **values)
 
-    def recommend(row: Any, place: Place, state: _State) -> Recommended:
+    def begin(rows: list[Any]) -> Shared:
+        shared = Shared.of(rows)
+        state.model, state.until, state.is_personal = shared.model, shared.until, shared.is_personal
+        return shared
+
+    def recommend(shared: Shared, row: Any, place: Place, state: _State) -> Recommended:
+        confidence = confidence_of_row(shared, row)
         return _recommended(
-            services, "discover", viewer, row, place, state, confidence_of_row(row), lambda: explain(terms_of(row))
+            services, "discover", viewer, row, place, state, confidence, lambda: explain(terms_of(shared, row))
         )
 
-    def explores(row: Any) -> bool:
-        state.is_personal = row["is_personal"]
-        return services.settings.exploration and row["n"] > 0
+    def explores(shared: Shared) -> bool:
+        return services.settings.exploration and shared.events > 0
 
     diversity = DIVERSITY if session.claims.subject is not None and state.is_personal else 0.0  # else by popularity
-    return await _page(session, state, size, rank, recommend, diversity=diversity, explores=explores)
+    return await _page(session, state, size, rank, begin, recommend, diversity=diversity, explores=explores)
 
 
 def _recommended(
@@ -229,7 +233,7 @@ def _recommended(
             score=row["score"],
             match=0.5,
             preference=0.5,
-            popularity=row["popularity"],
+            popularity=0.5,
             generated_at=state.until,
             propensity=1.0 if place.propensity is None else place.propensity,
         ),
@@ -316,15 +320,15 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
             )
             if len(rows) == size:
                 break
-        return [{**row, "version": state.model, "until": state.until, "is_new": True} for row in rows]
+        return rows
 
-    def recommend(row: Any, place: Place, state: _State) -> Recommended:
+    def recommend(shared: None, row: Any, place: Place, state: _State) -> Recommended:
         confidence = confidence_of(row["score"], 0, bool(wishes.traits))
         return _recommended(
             services, "gift_finder", NOBODY, row, place, state, confidence, lambda: explain(_gift_terms(row))
         )
 
-    return await _page(session, state, size, rank, recommend, explores=lambda row: False)
+    return await _page(session, state, size, rank, lambda rows: None, recommend, explores=lambda shared: False)
 
 
 def _gift_terms(row: Mapping[str, Any]) -> Terms:

@@ -17,7 +17,7 @@ from db.session import Session
 from domain import recommendations as domain
 from domain.errors import Invalid, NotFound, Unavailable
 from domain.personality import TRAITS
-from domain.reasons import BASE, Liked, Named, Reason, Terms, explain, popular, reasons_of
+from domain.reasons import BASE, Liked, Named, Opinion, Reason, Terms, explain, popular, reasons_of
 from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
 from resolvers.profiles import require_subject
@@ -66,37 +66,63 @@ class Recommended:
         return None if self.cursor_of is None else self.cursor_of()
 
 
-def terms_of(row: Any) -> Terms:
+class Shared(msgspec.Struct, frozen=True, rename="camel"):
+    """What is the same for each row of recommendations.ranked, from the first of them. `names`: id, name and direction of
+    liked products, by number."""
+
+    model: int
+    trained: int | None
+    until: datetime
+    is_personal: bool
+    events: int
+    likes: int
+    kind: str
+    has_quiz: bool
+    leanings: list[float]
+    personality: float
+    crowd: float
+    content: float
+    boost: float
+    per_point: float | None
+    category: float
+    brand: float
+    tags: float
+    names: dict[int, tuple[UUID, str, str | None]] | None
+
+    @classmethod
+    def of(cls, rows: Sequence[Any]) -> Shared:
+        """Of the rows of a page, of which there is one at least."""
+        return msgspec.json.decode(rows[0]["shared"], type=cls)
+
+
+def terms_of(shared: Shared, row: Any) -> Terms:
     """The terms of a row of recommendations.ranked."""
-    parameters = msgspec.json.decode(row["parameters"])
-    content = 0.5 * row["content_share"]
-    crowd = 0.5 * row["crowd_share"]
-    per_point = row["per_point"]
+    names = shared.names or {}
+    liked = msgspec.json.decode(row["liked"] or b"[]", type=list[tuple[int, float]])
+    opinions = msgspec.json.decode(row["opinions"] or b"[]", type=list[tuple[int, float, int | None]])
+    added = row["added"] or 0.0
+    per_point = shared.per_point
+    content = 0.5 * shared.content
     return Terms(
-        leanings=row["leanings"] or [0.0] * len(TRAITS),
-        traits=row["traits"],
-        trait_weight=0.25 * row["personality_share"],
-        popularity=row["popularity"] if per_point is None else row["bias"],
-        popularity_weight=crowd if per_point is None else crowd * per_point,
-        liked=msgspec.json.decode(row["liked"] or b"[]", type=list[Liked]),
-        liked_weight=crowd * (per_point or 0.0),
+        leanings=shared.leanings,
+        traits=[row[trait] for trait in TRAITS],
+        trait_weight=0.25 * shared.personality,
+        popularity=row["liking"] if per_point is None else row["liking"] - added * per_point,
+        popularity_weight=0.5 * shared.crowd,
+        liked=[Liked(*names[number], term) for number, term in liked],
+        liked_weight=0.5 * shared.crowd * (per_point or 0.0),
         category=Named(row["category_slug"], row["category_name"]),
         brand=Named(row["brand_slug"], row["brand_name"]) if row["brand_slug"] else None,
         tags=row["tags"],
-        affinities=row["affinities"],
-        because=row["because"],
-        content_weights=(
-            content * parameters["category"],
-            content * parameters["brand"],
-            content * parameters["tags"],
-        ),
-        boosted=0.5 * row["boost_share"] * row["boosted"],
+        opinions=[Opinion(place, score, names[number][1] if number else None) for place, score, number in opinions],
+        content_weights=(content * shared.category, content * shared.brand, content * shared.tags),
+        boosted=0.5 * shared.boost * row["boosted"],
     )
 
 
-def confidence_of_row(row: Any) -> float:
+def confidence_of_row(shared: Shared, row: Any) -> float:
     """Of a row of recommendations.ranked."""
-    return domain.confidence_of(row["score"], row["n"], row["has_quiz"])
+    return domain.confidence_of(row["score"], shared.events, shared.has_quiz)
 
 
 def context_text(term: dict[str, Any]) -> str:
@@ -260,7 +286,9 @@ async def are_served(session: Session) -> bool:
 
 
 # The ranking of some products, whether or not they would be candidates.
-_GIVEN = QUERIES["recommendations.ranked"].fill(candidates=QUERIES["recommendations.given"].text, filters="true", is_new="true")
+_GIVEN = QUERIES["recommendations.ranked"].fill(
+    candidates=QUERIES["recommendations.given"].text, filters="true", is_new="true"
+)
 
 
 async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -> list[Recommended | None]:
@@ -271,20 +299,20 @@ async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -
     rows = {}
     for user, product_ids in ((session.claims.subject, own), (None, others)):
         if product_ids:
-            for row in await session.fetch(
+            found = await session.fetch(
                 _GIVEN,
                 user_id=user,
                 until=None,
                 model=None,
                 product_ids=list(product_ids),
-                cut=None,
                 size=len(product_ids),
                 after_score=None,
                 after_number=None,
                 boost_facets=[],
                 boost_factors=[],
-            ):
-                rows[user, row["product_id"]] = row
+            )
+            for row in found:
+                rows[user, row["product_id"]] = Shared.of(found), row
     return [
         _again(services, s, rows.get((session.claims.subject if _is_own(session, s) else None, s.product_id)))
         for s in shown
@@ -295,15 +323,16 @@ def _is_own(session: Session, shown: Shown) -> bool:
     return shown.context == "discover" and shown.viewer == viewer_of(session.claims.subject)
 
 
-def _again(services: Services, shown: Shown, row: Any) -> Recommended | None:
-    if row is None:
+def _again(services: Services, shown: Shown, found: tuple[Shared, Any] | None) -> Recommended | None:
+    if found is None:
         return None
+    shared, row = found
     return Recommended(
         shown=shown,
         score=row["score"],
-        confidence=confidence_of_row(row),
+        confidence=confidence_of_row(shared, row),
         services=services,
-        terms=lambda: explain(terms_of(row)),
-        generated_at=row["until"],
+        terms=lambda: explain(terms_of(shared, row)),
+        generated_at=shared.until,
         is_explored=shown.propensity < 1,
     )

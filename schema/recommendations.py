@@ -10,8 +10,8 @@ from typing import cast
 import strawberry
 
 from db.sources import Reference
-from domain.pages import size_of
 from domain import ids, reasons
+from domain.pages import size_of
 from domain.reasons import MAX_REASONS, MAX_TERMS
 from resolvers import feeds, products, recommendations
 from resolvers.feeds import Feed, GiftWishes
@@ -52,8 +52,8 @@ class ReasonSource:
 @strawberry.type(description="A term of the score.")
 class RecommendationReason:
     code: str = strawberry.field(
-        description="For programs: TRAIT_*, LIKED_PRODUCT, LIKED_CATEGORY, LIKED_BRAND, LIKED_TAG, POPULAR, ... The list "
-        "may grow."
+        description="For programs: TRAIT_*, LIKED_PRODUCT, LIKED_CATEGORY, LIKED_BRAND, LIKED_TAG, POPULAR, ... The "
+        "list may grow."
     )
     text: str = strawberry.field(description="For people.")
     weight: float = strawberry.field(description="How much the score would drop without it; negative if it lowers it.")
@@ -63,7 +63,9 @@ class RecommendationReason:
 
     @classmethod
     def of(cls, reason: reasons.Reason) -> RecommendationReason:
-        source = reason.source and ReasonSource(kind=ReasonKind(reason.source.kind), key=_key(reason.source))
+        source = None
+        if reason.source is not None:
+            source = ReasonSource(kind=ReasonKind(reason.source.kind), key=_key(reason.source))
         return cls(code=reason.code, text=reason.text, weight=reason.weight, source=source)
 
 
@@ -107,7 +109,9 @@ class Recommendation(Node):
     def is_explored(self) -> bool:
         return self.found.is_explored
 
-    @strawberry.field(description="The terms that raised the score most, heaviest first.", metadata=at_most(MAX_REASONS))
+    @strawberry.field(
+        description="The terms that raised the score most, heaviest first.", metadata=at_most(MAX_REASONS)
+    )
     def reasons(self) -> list[RecommendationReason]:
         return [RecommendationReason.of(reason) for reason in self.found.reasons]
 

@@ -11,7 +11,7 @@ from public.recommendation_models order by version desc limit 1
 select private.has_consent(:user_id::uuid, 'personalisation') as may_be_personal
 from public.recommendation_models where version = :version::int
 
--- name: ranked(user_id, until, model, cut, size, after_score, after_number, boost_facets, boost_factors)
+-- name: ranked(user_id, until, model, size, after_score, after_number, boost_facets, boost_factors)
 -- The products of {candidates}, by numbers, that pass {filters}, the best first. Feeds begin with the newest model and
 -- now. `is_new`: what the viewer has not swiped or
 -- put aside since. Lookups by arrays, materialised steps and sums in stages hold the planner to index scans: docs/decisions/0011.
@@ -19,11 +19,14 @@ with model as materialized (
   select m.version, m.trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
     m.trained_version is not null as is_trained, m.scale, m.parameters -> 'discover' as parameters,
     (m.parameters ->> 'half_life_days')::double precision as half_life,
-    (m.parameters -> 'discover' ->> 'prior_weight')::double precision as prior,
-    (m.parameters -> 'discover' ->> 'super_like')::double precision as super_like,
-    (m.parameters -> 'discover' ->> 'dislike')::double precision as dislike,
+    d.prior_weight as prior, d.super_like, d.dislike, d.category, d.brand, d.tags, d.boost, d.personality, d.personality_events,
+    d.popularity,
     :user_id::uuid is not null and private.has_consent(:user_id::uuid, 'personalisation') as is_personal
   from public.recommendation_models m
+  cross join lateral jsonb_to_record(m.parameters -> 'discover') d (
+    prior_weight double precision, super_like double precision, dislike double precision, category double precision,
+    brand double precision, tags double precision, boost double precision, personality double precision,
+    personality_events double precision, popularity double precision)
   where m.version = coalesce(:model::int, (select max(version) from public.recommendation_models))
 ),
 -- What the person said of products up to a moment: the newest swipe per product that was not undone by then, and the
@@ -48,16 +51,17 @@ latest as materialized (
 person as materialized (
   select l.n, l.likes, case when l.n <= 3 then 'first' when l.n <= 10 then 'few' else 'many' end::public.table_kind as kind,
     -- The weights of a like, largest first, that are read: fewer where there are many likes.
-    greatest(20, least(100, 1500 / greatest(l.likes, 1))) as reach,
-    h.leanings, coalesce(h.has_quiz, false) as has_quiz,
-    case when h.leanings is null then 0 else e.events / (e.events + l.n) end as share
+    case when l.likes <= 10 then 100 when l.likes <= 50 then 50 else 25 end as reach,
+    coalesce(h.has_quiz, false) as has_quiz, coalesce(h.x[1], 0) as adventurous, coalesce(h.x[2], 0) as intellectual,
+    coalesce(h.x[3], 0) as practical, coalesce(h.x[4], 0) as creative, coalesce(h.x[5], 0) as social,
+    case when h.x is null then 0 else m.personality_events / (m.personality_events + l.n) end as share
   from (
     select count(*) filter (where strength is not null)::int as n, count(*) filter (where strength >= 0.5)::int as likes
     from latest) l
-  cross join (select (parameters ->> 'personality_events')::double precision as events from model) e
+  cross join model m
   left join (
     select assessment_method <> 'behavior' as has_quiz, private.leanings(
-      coalesce(combined_scores, personality_scores), coalesce(combined_confidence, confidence_level)) as leanings
+      coalesce(combined_scores, personality_scores), coalesce(combined_confidence, confidence_level)) as x
     from public.personality_assessment_history
     where user_id = :user_id::uuid and (select is_personal from model)
       and assessment_timestamp <= (select until from model)
@@ -69,13 +73,12 @@ shares as materialized (
   select s.boost, (1 - s.boost) * s.personality as personality, (1 - s.boost) * s.crowd as crowd,
     (1 - s.boost) * (1 - s.personality - s.crowd) as content, s.max_bias, s.mean_bias
   from (
-    select case when cardinality(:boost_facets::bigint[]) > 0
-        then (m.parameters ->> 'boost')::double precision else 0 end as boost,
-      (m.parameters ->> 'personality')::double precision * p.share as personality,
+    select case when cardinality(:boost_facets::bigint[]) > 0 then m.boost else 0 end as boost,
+      m.personality * p.share as personality,
       case when m.is_trained
-        then (m.parameters ->> 'popularity')::double precision * p.share
+        then m.popularity * p.share
           + (1 - p.share) * (m.parameters -> 'learned' ->> p.kind::text)::double precision
-        else (m.parameters ->> 'popularity')::double precision end as crowd,
+        else m.popularity end as crowd,
       (m.scale -> p.kind::text ->> 'max_bias')::double precision as max_bias,
       (m.scale -> p.kind::text ->> 'mean_bias')::double precision as mean_bias
     from person p cross join model m) s
@@ -111,60 +114,41 @@ affinities as materialized (
 ),
 -- Relative to the best that any product could reach.
 scale as materialized (
-  select 1 / (max(h.max_bias) + coalesce(max(l.added), 0)) as per_point from shares h left join learned l on true
+  select 1 / (h.max_bias + coalesce((select max(added) from learned), 0)) as per_point from shares h
 ),
 candidates as materialized (
 {candidates}
 ),
-based as materialized (
-  select f.*, d.match, o.boosted, coalesce(l.added, 0) as added,
-    h.personality * d.match
-      + h.crowd * case when x.per_point is null then f.popularity else (f.bias + coalesce(l.added, 0)) * x.per_point end
-      + h.content * (k.category * coalesce(c.score, 0) + k.brand * coalesce(b.score, 0))
-      + h.boost * o.boosted as base
+scored as materialized (
+  select f.*, l.added, k.liking, round((0.5 + 0.5 * (
+      h.personality * f.match + h.crowd * k.liking + h.content * f.content + h.boost * f.boosted)) * 1e6) / 1e6 as score
   from (
     select f.number, f.product_id, f.facets, f.group_key, f.popularity, f.like_rate,
-      array[f.adventurous, f.intellectual, f.practical, f.creative, f.social]::double precision[] as traits,
-      coalesce(case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end,
-        h.mean_bias)::double precision as bias
-    from public.product_features f cross join person p cross join shares h
+      f.adventurous, f.intellectual, f.practical, f.creative, f.social,
+      (f.adventurous * p.adventurous + f.intellectual * p.intellectual + f.practical * p.practical
+        + f.creative * p.creative + f.social * p.social) / 2 as match,
+      coalesce(case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end, h.mean_bias) as bias,
+      coalesce((
+        select sum(a.score * case x.i when 1 then m.category when 2 then m.brand else m.tags / (cardinality(f.facets) - 2) end)
+        from unnest(f.facets) with ordinality x (facet, i)
+        join affinities a on a.facet = x.facet), 0) as content,
+      case when h.boost = 0 then 0 else coalesce((
+        select greatest(-1, least(1, sum(log(2, o.factor)::double precision)))
+        from unnest(:boost_facets::bigint[], :boost_factors::numeric[]) o (facet, factor)
+        where o.facet = any (f.facets)), 0) end as boosted
+    from public.product_features f
+    cross join person p
+    cross join shares h
+    cross join model m
     where f.model_version = (select version from model) and f.number = any (array(select number from candidates))
-      and f.group_key <> all (array(select group_key from signals where hides))  -- a swipe speaks for its variants
+      and f.group_key not in (select group_key from signals where hides)  -- a swipe speaks for its variants
+    offset 0  -- each is computed once
   ) f
-  cross join person p
   cross join shares h
   cross join scale x
-  cross join (
-    select (parameters ->> 'category')::double precision as category, (parameters ->> 'brand')::double precision as brand
-    from model) k
-  cross join lateral (select coalesce((
-      f.traits[1] * p.leanings[1] + f.traits[2] * p.leanings[2] + f.traits[3] * p.leanings[3]
-      + f.traits[4] * p.leanings[4] + f.traits[5] * p.leanings[5]) / 2, 0) as match) d
-  cross join lateral (select case when h.boost = 0 then 0 else coalesce((
-      select greatest(-1, least(1, sum(log(2, o.factor)::double precision)))
-      from unnest(:boost_facets::bigint[], :boost_factors::numeric[]) o (facet, factor)
-      where o.facet = any (f.facets)), 0) end as boosted) o
   left join learned l on l.target = f.number
-  left join affinities c on c.facet = f.facets[1]
-  left join affinities b on b.facet = f.facets[2]
-  order by base desc, f.number
-  limit :cut::int
-),
--- Tags are dear to add up, so only of the best by all else.
-tagged as materialized (
-  select f.number, sum(a.score) / cardinality(f.facets[3:]) as score
-  from (select distinct number, facets from based) f
-  cross join unnest(f.facets[3:]) x (facet)
-  join affinities a on a.facet = x.facet
-  group by f.number, f.facets
-),
-scored as (
-  select f.*, round((0.5 + 0.5 * (
-      f.base + h.content * (m.parameters ->> 'tags')::double precision * coalesce(t.score, 0))) * 1e6) / 1e6 as score
-  from based f
-  cross join shares h
-  cross join model m
-  left join tagged t on t.number = f.number
+  cross join lateral (select
+    case when x.per_point is null then f.popularity else (f.bias + coalesce(l.added, 0)) * x.per_point end as liking) k
 ),
 page as materialized (
   select f.*, r.category_id, r.brand_id, r.tags, r.is_new
@@ -181,34 +165,48 @@ page as materialized (
   order by f.score desc, f.number
   limit :size::int
 ),
-named as materialized (
-  select number, id, name from public.products where number = any (array(select number from signals where gain > 0))
-),
 -- What each liked product adds to the products of the page.
-liked as (
-  select p.target, jsonb_agg(jsonb_build_array(k.id, k.name, s.direction, p.term)) as terms
-  from pairs p
-  join signals s on s.number = p.source
-  join named k on k.number = p.source
-  where p.target = any (array(select number from page))
-  group by p.target
+contributions as materialized (
+  select source, target, term from pairs where target = any (array(select number from page))
+),
+liked as materialized (
+  select target, jsonb_agg(jsonb_build_array(source, term)) as terms from contributions group by target
+),
+-- What the person thinks of the category (place 1), the brand (2) and the tags, and the liked product that says most.
+matched as materialized (
+  select g.number, x.i, a.score, case when a.score > 0 then (a.strongest & 4294967295)::int end as strongest
+  from page g
+  cross join unnest(g.facets) with ordinality x (facet, i)
+  join affinities a on a.facet = x.facet
+),
+opinions as materialized (
+  select number, jsonb_agg(jsonb_build_array(i, score, strongest)) as opinions from matched group by number
+),
+-- All that is the same for each product of the page.
+context as materialized (
+  select jsonb_build_object(
+    'model', m.version, 'trained', m.trained_version, 'until', m.until, 'isPersonal', m.is_personal, 'events', p.n,
+    'likes', p.likes, 'kind', p.kind, 'hasQuiz', p.has_quiz,
+    'leanings', jsonb_build_array(p.adventurous, p.intellectual, p.practical, p.creative, p.social),
+    'personality', h.personality, 'crowd', h.crowd, 'content', h.content, 'boost', h.boost, 'perPoint', x.per_point,
+    'category', m.category, 'brand', m.brand, 'tags', m.tags,
+    'names', (
+      select jsonb_object_agg(s.number, jsonb_build_array(r.id, r.name, s.direction))
+      from public.products r
+      join signals s on s.number = r.number
+      where r.number = any (array(
+          select source from contributions
+          union select strongest from matched)))
+  )::text as shared
+  from model m cross join person p cross join shares h cross join scale x
 )
-select m.version, m.until, m.is_personal, p.n, p.likes, p.kind::text as kind, p.has_quiz, p.leanings,
-  h.personality as personality_share, h.crowd as crowd_share, h.content as content_share, h.boost as boost_share,
-  x.per_point, m.parameters::text as parameters, h.max_bias is not null as is_trained,
-  g.number, g.product_id, g.group_key, g.score, g.traits, g.popularity, g.bias, g.added, g.like_rate, g.boosted,
-  g.is_new, g.category_id, c.slug as category_slug, c.name as category_name, b.slug as brand_slug, b.name as brand_name, g.tags,
-  l.terms::text as liked,
-  array(select coalesce(a.score, 0) from unnest(g.facets) with ordinality k (facet, i)
-    left join affinities a on a.facet = k.facet order by k.i) as affinities,
-  array(select n.name from unnest(g.facets) with ordinality k (facet, i)
-    left join affinities a on a.facet = k.facet
-    left join named n on n.number = (a.strongest & 4294967295)::int order by k.i) as because
+select case when row_number() over (order by g.score desc, g.number) = 1 then (select shared from context) end as shared,
+  g.number, g.product_id, g.group_key, g.score, g.adventurous, g.intellectual, g.practical, g.creative, g.social,
+  g.liking, g.added, g.like_rate, g.boosted, g.is_new,
+  g.category_id, c.slug as category_slug, c.name as category_name, b.slug as brand_slug, b.name as brand_name,
+  g.tags, l.terms::text as liked, o.opinions::text as opinions
 from page g
-cross join model m
-cross join person p
-cross join shares h
-cross join scale x
+left join opinions o on o.number = g.number
 left join liked l on l.target = g.number
 left join lateral (select slug, name from public.categories where id = g.category_id limit 1) c on true
 left join lateral (select slug, name from public.brands where id = g.brand_id limit 1) b on true
@@ -218,18 +216,20 @@ order by g.score desc, g.number
 -- Numbers of candidates, a part of `ranked`: those that the person's likes lead to, and the best of the lists of what is
 -- popular and new, of the person's traits, of what they like best, and of a filter.
 select number from (
-  (select target as number from learned order by added desc, target limit 150)
+  (select target as number from learned order by added desc, target limit 100)
   union
   select c.number
   from (
-    select private.facet('list', 'popular') as list, 60 as size
+    select private.facet('list', 'popular') as list, 50 as size
     union all select private.facet('list', 'new'), 10
     union all (
-      select private.facet(case when l.lean > 0 then '+' else '-' end, l.trait), case when p.n < 10 then 20 else 8 end
+      select private.facet(case when l.lean > 0 then '+' else '-' end, l.trait), case when p.n < 10 then 15 else 8 end
       from person p
-      cross join unnest(p.leanings, array['adventurous', 'intellectual', 'practical', 'creative', 'social']) l (lean, trait)
+      cross join lateral (values
+        ('adventurous', p.adventurous), ('intellectual', p.intellectual), ('practical', p.practical),
+        ('creative', p.creative), ('social', p.social)) l (trait, lean)
       where l.lean <> 0)
-    union all (select facet, 15 from affinities where score > 0 order by score desc, facet limit 8)
+    union all (select facet, 12 from affinities where score > 0 order by score desc, facet limit 8)
     union all select facet, 200 from unnest(:filter_facets::bigint[]) facet
   ) l
   cross join lateral (
@@ -320,7 +320,7 @@ page as (
   order by score desc, number
   limit :size::int
 )
-select r.id as product_id, r.number, f.group_key, r.category_id, g.score, g.popularity,
+select r.id as product_id, r.number, f.group_key, r.category_id, g.score, true as is_new,
   array[f.adventurous, f.intellectual, f.practical, f.creative, f.social]::double precision[] as traits,
   p.personality / 4 as trait_weight,
   a.x as leanings,

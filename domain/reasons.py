@@ -52,8 +52,8 @@ class Liked(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Opinion(msgspec.Struct, frozen=True, array_like=True):
-    """What a person thinks of something, -1..1: at place 1 the category, at 2 the brand, then the tags. `because`: the liked
-    product that says most."""
+    """What a person thinks of something, -1..1: at place 1 the category, at 2 the brand, then the tags. `because`: the
+    liked product that says most."""
 
     place: int
     score: float

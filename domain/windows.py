@@ -7,6 +7,7 @@ from the scores, so that a feed needs no memory of what it showed before the win
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections import Counter
 from collections.abc import Hashable, Sequence
@@ -67,8 +68,6 @@ def draw(weights: Sequence[float], seed: bytes) -> tuple[int, float]:
     """An index, drawn in proportion to its weight, and its share. The same seed draws the same."""
     total = sum(weights)
     point = int.from_bytes(hashlib.sha256(seed).digest()[:8], "big") / 2**64 * total
-    for index, weight in enumerate(weights):
-        point -= weight
-        if point < 0:
-            break
+    sums = itertools.accumulate(weights)
+    index = next((index for index, passed in enumerate(sums) if passed > point), len(weights) - 1)
     return index, weights[index] / total

@@ -222,7 +222,8 @@ def _recommended(
     confidence: float,
     terms: Callable[[], list[Any]],
 ) -> Recommended:
-    assert state.model is not None and state.until is not None
+    assert state.model is not None
+    assert state.until is not None
     return Recommended(
         Shown(
             product_id=row["product_id"],

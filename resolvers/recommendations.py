@@ -67,8 +67,8 @@ class Recommended:
 
 
 class Shared(msgspec.Struct, frozen=True, rename="camel"):
-    """What is the same for each row of recommendations.ranked, from the first of them. `names`: id, name and direction of
-    liked products, by number."""
+    """What is the same for each row of recommendations.ranked, from the first of them. `names`: id, name and direction
+    of liked products, by number."""
 
     model: int
     trained: int | None

@@ -137,14 +137,6 @@ class _Load:
         for table in BIG_TABLES:
             await self._connection.execute(f"analyze {table}")
         await self.add("affiliate_clicks", "add_clicks")
-        self.step("user_preferences")
-        for block in ("create_keys", "create_product_keys", "create_counts"):
-            await self.run(block)
-        await self._connection.execute("analyze seeded_keys, seeded_product_keys, seeded_counts")
-        people = sorted(self._plan.ids("users"))
-        for start in range(0, len(people), PEOPLE_AT_ONCE):
-            some = people[start : start + PEOPLE_AT_ONCE]
-            await self.add("user_preferences", "add_preferences", some[0], some[-1])
 
 
 async def load(

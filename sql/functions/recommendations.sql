@@ -196,11 +196,10 @@ as $$
 $$;
 
 -- What a person said of products up to a moment: the newest swipe per product that was not undone by then and, where
--- asked for, the newest feedback. Row level security of the caller applies. p_of_oneself leaves out swipes of the gift
--- finder's recommendations, which say what somebody else likes.
-drop function if exists private.signals(uuid, timestamptz, boolean);
-create or replace function private.signals(
-  p_user uuid, p_until timestamptz, p_with_feedback boolean, p_of_oneself boolean default false)
+-- asked for, the newest feedback. Row level security of the caller applies. Swipes and feedback for somebody else, in the
+-- gift finder, say nothing of this person.
+drop function if exists private.signals(uuid, timestamptz, boolean, boolean);
+create or replace function private.signals(p_user uuid, p_until timestamptz, p_with_feedback boolean)
 returns table (product_id uuid, swipe_id uuid, direction public.swipe_direction, strength real, at timestamptz)
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -208,9 +207,7 @@ as $$
   (select distinct on (s.product_id) s.product_id, s.id, s.direction, s.preference_strength, s.created_at
    from public.swipes s
    where s.user_id = p_user and s.created_at <= p_until and (s.undone_at is null or s.undone_at > p_until)
-     and (not p_of_oneself or s.recommendation_id is null or not exists (
-       select from public.recommendations r
-       where r.user_id = p_user and r.id = s.recommendation_id and r.recommendation_context = 'gift_finder'))
+     and not s.is_for_somebody_else
    order by s.product_id, s.created_at desc, s.id desc)
   union all
   (select distinct on (f.product_id) f.product_id, null::uuid, null::public.swipe_direction,
@@ -219,18 +216,17 @@ as $$
        when 'already_owned' then 0.6 when 'purchased' then 0.95 end::real,
      f.created_at
    from public.recommendation_feedback f
-   where p_with_feedback and f.user_id = p_user and f.created_at <= p_until
+   where p_with_feedback and f.user_id = p_user and f.created_at <= p_until and not f.is_for_somebody_else
    order by f.product_id, f.created_at desc, f.id desc)
 $$;
-comment on function private.signals(uuid, timestamptz, boolean, boolean) is 'swipe_id and direction are null for feedback.';
+comment on function private.signals(uuid, timestamptz, boolean) is 'swipe_id and direction are null for feedback.';
 
 -- The signals that say something, with the product's features. lean: -1..1. weight: halves every half-life, in whole
 -- days back from p_until; from the newest signal where that is infinity, so that preferences depend on the signals
 -- alone and not on when they are computed.
-drop function if exists private.weighted_signals(uuid, timestamptz, boolean, double precision);
+drop function if exists private.weighted_signals(uuid, timestamptz, boolean, double precision, boolean);
 create or replace function private.weighted_signals(
-  p_user uuid, p_until timestamptz, p_with_feedback boolean, p_half_life_days double precision,
-  p_of_oneself boolean default false)
+  p_user uuid, p_until timestamptz, p_with_feedback boolean, p_half_life_days double precision)
 returns table (
   product_id uuid, swipe_id uuid, direction public.swipe_direction, name text,
   category_id uuid, brand_id uuid, tags text[], price_minor bigint, currency char(3),
@@ -242,7 +238,7 @@ as $$
     round((2 * s.strength - 1)::numeric, 4)::double precision,
     power(0.5, floor(extract(epoch from
       case when p_until = 'infinity' then max(s.at) over () else p_until end - s.at) / 86400) / p_half_life_days)::double precision
-  from private.signals(p_user, p_until, p_with_feedback, p_of_oneself) s
+  from private.signals(p_user, p_until, p_with_feedback) s
   join public.products p on p.id = s.product_id
   where s.strength is not null
 $$;
@@ -251,7 +247,7 @@ revoke all on function private.choose_candidates(integer), private.product_trait
   private.refresh_model(), private.refresh_product_features(uuid) from public, anon, authenticated;
 grant execute on function private.refresh_model(), private.refresh_product_features(uuid) to service_role;
 grant execute on function private.refresh_product_features(uuid) to authenticated;
-grant execute on function private.signals(uuid, timestamptz, boolean, boolean),
-  private.weighted_signals(uuid, timestamptz, boolean, double precision, boolean), private.default_model_parameters(),
+grant execute on function private.signals(uuid, timestamptz, boolean),
+  private.weighted_signals(uuid, timestamptz, boolean, double precision), private.default_model_parameters(),
   private.candidate_lists(uuid, uuid, text[]), private.candidates(integer, text[])
   to anon, authenticated, service_role;

@@ -340,7 +340,8 @@ r.id not in (
   select product_id from public.product_signals where user_id = :user_id::uuid
   union
   select product_id from public.recommendation_feedback
-  where user_id = :user_id::uuid and feedback_type in ('not_interested', 'already_owned', 'purchased'))
+  where user_id = :user_id::uuid and not is_for_somebody_else
+    and feedback_type in ('not_interested', 'already_owned', 'purchased'))
 
 -- name: record(product_ids, contexts, models, positions, propensities, scores, generated_ats)
 -- Recommendations that were acted on; one already known stays as it is.

@@ -20,19 +20,8 @@ class Affinity:
     score: float = strawberry.field(description="-1 (avoids) to 1 (loves); near 0 while little is known.")
 
 
-class _StoredAffinity(msgspec.Struct):
-    slug: str
-    name: str
-    score: float
-
-
 def _affinities(jsonb: str) -> list[Affinity]:
-    """None of a malformed list: one malformed row does not hide the others."""
-    try:
-        stored = msgspec.json.decode(jsonb, type=list[_StoredAffinity])
-    except (msgspec.DecodeError, RecursionError):
-        return []
-    return [Affinity(slug=a.slug, name=a.name, score=a.score) for a in stored[:MAX_AFFINITIES]]
+    return msgspec.json.decode(jsonb, type=list[Affinity])
 
 
 @row("public.user_preferences", owner="user_id")

@@ -19,8 +19,8 @@ select pg_try_advisory_xact_lock(hashtextextended('export:' || :user_id::uuid::t
 
 -- name: tables(names, roles)
 -- Per table: the columns that its role may read, and its primary key with the types; of a view, its id.
-select t.name, now() as at, columns.names as columns, coalesce(key.names, '{id}') as key,
-  coalesce(key.types, '{uuid}') as types
+select t.name, now() as at, columns.names as columns, coalesce(key.names, array['id']) as key,
+  coalesce(key.types, array['uuid']) as types
 from unnest(:names::text[], :roles::text[]) t (name, role)
 cross join lateral (
   select array_agg(a.attname::text order by a.attnum) as names

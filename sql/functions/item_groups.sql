@@ -13,9 +13,8 @@ declare
   amount constant text := '\d+(?:[.,]\d+)?';
   whole constant text := lower(btrim(regexp_replace(p_name, '\s+', ' ', 'g')));
   n text := ' ' || btrim(regexp_replace(p_name, '\s+', ' ', 'g')) || ' ';
-  colours text;
+  words text;
   shades text;
-  sizes text;
   scales text;
   units text;
   counts text;
@@ -24,26 +23,29 @@ declare
 begin
   select
     -- German adjectives have endings.
-    string_agg('(?:' || w.alternatives || ')' || case w.language when 'de' then '(?:e[mnrs]?)?' else '' end, '|')
-      filter (where w.kind = 'colour'),
+    string_agg(
+      '(?:' || w.alternatives || ')' || case when w.kind = 'colour' and w.language = 'de' then '(?:e[mnrs]?)?' else '' end, '|')
+      filter (where w.kind in ('colour', 'size')),
     string_agg(w.alternatives, '|') filter (where w.kind = 'shade'),
-    string_agg(w.alternatives, '|') filter (where w.kind = 'size'),
     string_agg(w.alternatives, '|') filter (where w.kind = 'scale'),
     string_agg(w.alternatives, '|') filter (where w.kind = 'unit'),
     string_agg(w.alternatives, '|') filter (where w.kind = 'count'),
     coalesce(string_to_array(string_agg(w.alternatives, '|') filter (where w.kind = 'different'), '|'), '{}')
-  into colours, shades, sizes, scales, units, counts, differing
+  into words, shades, scales, units, counts, differing
   from (select v.kind, v.language, array_to_string(v.words, '|') as alternatives from private.variant_words v) w;
-  -- In lower case only: a 5G phone is no amount.
-  n := regexp_replace(n, '\m' || amount || '\s?g\M', '{}', 'g');
-  if units is not null then
-    n := regexp_replace(n, '\m' || amount || '(?:\s?[x×]\s?' || amount || '){0,2}[\s-]?(?:' || units || ')\M', '{}', 'gi');
-  end if;
-  n := regexp_replace(n, '\m' || amount || '\s?(?:["″”]|'''')', '{}', 'g');
-  n := regexp_replace(n, '\m\d{2,4}\s?[x×]\s?\d{2,4}\M', '{}', 'gi');
-  if counts is not null then
-    n := regexp_replace(n, '\m(?:' || counts || ')\s(?:of|von|à)\s\d+\M', '{}', 'gi');
-    n := regexp_replace(n, '\m\d+[\s-]?(?:er|x)?[\s-]?(?:' || counts || ')\M', '{}', 'gi');
+  if n ~ '\d' then
+    -- In lower case only: a 5G phone is no amount.
+    n := regexp_replace(n, '\m' || amount || '\s?g\M', '{}', 'g');
+    n := regexp_replace(n, '\m' || amount || '\s?(?:["″”]|'''')', '{}', 'g');
+    if units is not null then
+      n := regexp_replace(
+        n, '\m' || amount || '(?:\s?[x×]\s?' || amount || '){0,2}[\s-]?(?:' || units || ')\M', '{}', 'gi');
+    end if;
+    n := regexp_replace(n, '\m\d{2,4}\s?[x×]\s?\d{2,4}\M', '{}', 'gi');
+    if counts is not null then
+      n := regexp_replace(n, '\m(?:' || counts || ')\s(?:of|von|à)\s\d+\M', '{}', 'gi');
+      n := regexp_replace(n, '\m\d+[\s-]?(?:er|x)?[\s-]?(?:' || counts || ')\M', '{}', 'gi');
+    end if;
   end if;
   if scales is not null then
     n := regexp_replace(n, '\m(?:' || scales || ')\.?:?\s?(?:\d{1,2}(?:[.,]5)?|' || letters || ')\M', '{}', 'gi');
@@ -54,11 +56,8 @@ begin
       n := regexp_replace(n, '\m' || replace(phrase, ' ', '\M \m') || '\M', replace(phrase, ' ', '_'), 'gi');
     end if;
   end loop;
-  if colours is not null then
-    n := regexp_replace(n, '\m(?:(?:' || coalesce(shades, '{}') || ')[\s-]?)?(?:' || colours || ')\M', '{}', 'gi');
-  end if;
-  if sizes is not null then
-    n := regexp_replace(n, '\m(?:' || sizes || ')\M', '{}', 'gi');
+  if words is not null then
+    n := regexp_replace(n, '\m(?:(?:' || coalesce(shades, '{}') || ')[\s-]?)?(?:' || words || ')\M', '{}', 'gi');
   end if;
   n := regexp_replace(n, '(?<=\s)' || letters || '(?=\s(?:,|\{|$))', '{}', 'g');
   n := regexp_replace(n, '(?<=,\s+)' || letters || '(?=\s)', '{}', 'g');

@@ -5,9 +5,9 @@
     ROUNDS=9 REPEATS=100 .venv/bin/python bench/swipes.py
 
 The prepared statement of recordSwipe with its COMMIT, on one connection of the API's own role under a person's claims,
-and what the payload reads of the preferences. The person has 300 signals, of 20,000 products; what was recorded is
-deleted after each transaction. SWIPES_HOME: where the databases are kept, one per checkout. synchronous_commit is on, as
-in production. CPU is that of the backend (Linux), which other work on the machine changes less than the time that passes.
+and a statement that reads all preferences. The person has 300 signals, of 20,000 products; what was recorded is deleted
+after each transaction. SWIPES_HOME: where the databases are kept, one per checkout. synchronous_commit is on, as in
+production. CPU is that of the backend (Linux), which other work on the machine changes less than the time that passes.
 Exit code 1 when the preferences differ from those rebuilt from the events.
 """
 
@@ -196,8 +196,8 @@ async def prepare(dsns: Any, secret: str) -> Measured:
     products = [
         row["id"]
         for row in await owner.fetch(
-            "select id from public.products p where is_active and not exists ("
-            "select from public.swipes s where s.user_id = $1 and s.product_id = p.id) order by md5(id::text) limit 4000",
+            "select id from public.products p where is_active and not exists (select from public.swipes s"
+            " where s.user_id = $1 and s.product_id = p.id) order by md5(id::text) limit 4000",
             person,
         )
     ]

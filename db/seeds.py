@@ -24,11 +24,10 @@ from domain import seeds
 from domain.seeds import SeedPlan
 
 BULK_SWIPES = 100_000  # from here on rebuilding the indexes pays off
-PEOPLE_AT_ONCE = 20_000
 VIEWS_SINCE_DAYS = 45
 BIG_TABLES = ("public.swipes", "public.product_signals", "public.product_views")
 TABLES = (
-    *BIG_TABLES, "public.profiles", "public.products", "public.user_preferences", "public.personality_profiles",
+    *BIG_TABLES, "public.profiles", "public.products", "public.personality_profiles",
     "public.personality_assessment_history", "public.affiliate_clicks", "public.product_features",
     "private.search_words", "private.search_variants",
 )  # fmt: skip

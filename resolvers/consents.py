@@ -19,8 +19,8 @@ async def current(session: Session, user: Any) -> list[Any]:
 
 
 async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy_version: str) -> None:
-    """Stores decisions (purpose, granted) and applies them: what was stored under a withdrawn consent is deleted. Raises
-    Invalid or Unauthenticated."""
+    """Stores decisions (purpose, granted) and applies them: what was stored under a withdrawn consent is deleted.
+    Raises Invalid or Unauthenticated."""
     user = require_subject(session)
     purposes = [purpose for purpose, _ in decisions]
     if not purposes or len(set(purposes)) != len(purposes):

@@ -1,4 +1,4 @@
-"""Preferences follow from a person's signals, the swipe per product that counts, and are computed when they are read."""
+"""Preferences follow from a person's signals, the swipe per product that counts, and are computed when read."""
 
 from __future__ import annotations
 

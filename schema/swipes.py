@@ -59,7 +59,8 @@ class SwipeInput:
     )
     recommendation_id: strawberry.ID | None = strawberry.field(
         default=None,
-        description="The recommendation that showed the product. With one of the gift finder, the swipe is for somebody else.",
+        description="The recommendation that showed the product. With one of the gift finder, the swipe is for somebody"
+        " else.",
     )
     context: JSON | None = strawberry.field(default=None, description="Any JSON about the situation, at most 4 KiB.")
 

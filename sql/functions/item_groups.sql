@@ -1,5 +1,5 @@
--- Which products are variants of one: docs/recommendations.md. The key is a hash, so that it can be kept by row and read
--- from a narrow index.
+-- Which products are variants of one: docs/recommendations.md. The key is a hash: it is kept by row, without
+-- looking for other variants, and narrow enough for every row of a model to hold it.
 
 -- The name without what tells variants apart: amounts, sizes and colours of private.variant_words. What is set off or at
 -- the end is dropped; elsewhere it leaves a gap, so that "Red Dead Redemption" is no "Dead Redemption". Letters (S, M, L)

@@ -127,7 +127,8 @@ async def test_one_request_may_hold_both(shop: Shop) -> None:
             "recommendationId": theirs["id"],
         },
     ]
-    many = "mutation ($s: [SwipeInput!]!) { recordSwipes(input: {swipes: $s}) { preferences { totalSwipes } userErrors { code } } }"
+    many = """mutation ($s: [SwipeInput!]!) {
+      recordSwipes(input: {swipes: $s}) { preferences { totalSwipes } userErrors { code } } }"""
     assert (await anna.do(many, s=swipes))["preferences"]["totalSwipes"] == 1
     found = await shop.owner.fetch("select product_id from public.product_signals")
     assert [ids.encode("Product", row[0]) for row in found] == [mine["id"]]
@@ -167,6 +168,6 @@ async def test_the_migration_notes_it_of_what_was_stored_before(shop: Shop, is_u
           preference_strength = excluded.preference_strength, swiped_at = excluded.swiped_at
         """)
     assert await counting(shop) != expected
-    migration = (SQL_FOLDER / "migrations/20261129241100_swipes_for_somebody_else.sql").read_text()
+    migration = (SQL_FOLDER / "migrations/20261130001100_swipes_for_somebody_else.sql").read_text()
     await shop.owner.execute(migration[migration.index("update public.swipes") :])
     assert await counting(shop) == expected

@@ -262,7 +262,8 @@ async def people_tables(owner: asyncpg.Connection[Any]) -> set[str]:
         left join pg_constraint f on f.conrelid = c.oid and f.contype = 'f' and a.attnum = any (f.conkey)
           and f.confrelid in ('public.profiles'::regclass, 'auth.users'::regclass)
         where n.nspname in ('public', 'private', 'auth') and not c.relispartition
-          and (c.relkind in ('r', 'p') or c.relkind = 'v' and n.nspname = 'public') and (f.oid is not null or a.attname ~ '^(user|person|profile|owner|account|subject|actor)(_id)?$')
+          and (c.relkind in ('r', 'p') or c.relkind = 'v' and n.nspname = 'public')
+          and (f.oid is not null or a.attname ~ '^(user|person|profile|owner|account|subject|actor)(_id)?$')
         """
     )
     return {row["name"] for row in rows} | {"public.profiles", "auth.users"}

@@ -176,5 +176,5 @@ async def restore(superuser: asyncpg.Connection[Any]) -> None:
     users = {row["user_id"] for row in await superuser.fetch(written)}
     if users:
         await superuser.execute(_SIGNALS, users)
-        for table in ("swipes", "product_signals", "user_preferences"):
+        for table in ("swipes", "product_signals"):
             await superuser.execute(f"vacuum (analyze) public.{table}")

@@ -149,8 +149,8 @@ async def large_tables(owner: asyncpg.Connection[Any]) -> dict[int, tuple[str, f
 async def people(owner: asyncpg.Connection[Any]) -> list[tuple[UUID, bool]]:
     """Some who swiped most, some in between and some least, with whether they are anonymous."""
     rows = await owner.fetch(
-        "select p.id, p.is_anonymous from (select user_id, row_number() over (order by total_swipes desc) as place, "
-        "count(*) over () as of from public.user_preferences) u join public.profiles p on p.id = u.user_id "
+        "select p.id, p.is_anonymous from (select user_id, row_number() over (order by count(*) desc) as place, "
+        "count(*) over () as of from public.swipes group by user_id) u join public.profiles p on p.id = u.user_id "
         "where place in (1, 2, 3) or place in (of / 2, of / 2 + 1, of / 2 + 2) or place = of order by place"
     )
     return [(row["id"], row["is_anonymous"]) for row in rows]

@@ -130,7 +130,7 @@ async def _rebuild_personalities(settings: Settings, dsns: Dsns, subject: UUID |
 def rebuild_preferences(
     user_id: Annotated[str, typer.Option(help="Of one profile (default: everybody who ever swiped).")] = "",
 ) -> None:
-    """Rebuild signals and preferences from swipes."""
+    """Rebuild signals from swipes; preferences follow from them."""
     subject = uuid_of(user_id, "--user-id")
     settings = load_settings()
     with databases(settings) as dsns:

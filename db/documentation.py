@@ -110,7 +110,8 @@ async def tables(connection: asyncpg.Connection[Any], row_types: Iterable[RowTyp
                 if name in by_name:
                     getattr(by_name[name], kind).add(label)
     for row_type in row_types:
-        by_name[row_type.table].readers.add(f"type `{row_type.name}`")
+        if row_type.table in by_name:  # or a view
+            by_name[row_type.table].readers.add(f"type `{row_type.name}`")
     return found
 
 

@@ -89,6 +89,7 @@ TABLES = (
     Table("tags", _weighted("trait", "tag")),
     Table("context_rules", _weighted("kind", "value", "tag")),
     Table("context_categories", _weighted("kind", "value", "category")),
+    Table("variant_words", lambda row: (f"{row['kind']} {row['language']}", {"words": row["words"].split("|")})),
 )
 
 

@@ -24,11 +24,10 @@ from domain import seeds
 from domain.seeds import SeedPlan
 
 BULK_SWIPES = 100_000  # from here on rebuilding the indexes pays off
-PEOPLE_AT_ONCE = 20_000
 VIEWS_SINCE_DAYS = 45
 BIG_TABLES = ("public.swipes", "public.product_signals", "public.product_views")
 TABLES = (
-    *BIG_TABLES, "public.profiles", "public.products", "public.user_preferences", "public.personality_profiles",
+    *BIG_TABLES, "public.profiles", "public.products", "public.personality_profiles",
     "public.personality_assessment_history", "public.affiliate_clicks", "public.product_features",
     "private.search_words", "private.search_variants",
 )  # fmt: skip
@@ -137,14 +136,6 @@ class _Load:
         for table in BIG_TABLES:
             await self._connection.execute(f"analyze {table}")
         await self.add("affiliate_clicks", "add_clicks")
-        self.step("user_preferences")
-        for block in ("create_keys", "create_product_keys", "create_counts"):
-            await self.run(block)
-        await self._connection.execute("analyze seeded_keys, seeded_product_keys, seeded_counts")
-        people = sorted(self._plan.ids("users"))
-        for start in range(0, len(people), PEOPLE_AT_ONCE):
-            some = people[start : start + PEOPLE_AT_ONCE]
-            await self.add("user_preferences", "add_preferences", some[0], some[-1])
 
 
 async def load(

@@ -107,7 +107,6 @@ FUNCTIONS = {
     "private.mark_personality_due": "marks the caller's personality to be recomputed from their quiz and swipes",
     "private.refresh_product_features": "recomputes a product's features; for administrators only",
     "private.sync_signals": "recomputes the caller's signals from their swipes",
-    "private.update_preferences": "recomputes the caller's signals and preferences from their swipes",
 }
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from db.session import Session
 from domain.errors import Invalid
 from domain.texts import require_no_nul
-from resolvers import preferences
 from resolvers.profiles import require_subject
 
 MAX_VERSION = 50
@@ -20,8 +19,8 @@ async def current(session: Session, user: Any) -> list[Any]:
 
 
 async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy_version: str) -> None:
-    """Stores decisions (purpose, granted) and applies them: what was stored or derived under a withdrawn consent is
-    deleted, preferences are rebuilt when personalisation is granted. Raises Invalid or Unauthenticated."""
+    """Stores decisions (purpose, granted) and applies them: what was stored under a withdrawn consent is deleted.
+    Raises Invalid or Unauthenticated."""
     user = require_subject(session)
     purposes = [purpose for purpose, _ in decisions]
     if not purposes or len(set(purposes)) != len(purposes):
@@ -29,7 +28,6 @@ async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy
     require_no_nul(policy_version, ("policyVersion",))
     if not 1 <= len(policy_version) <= MAX_VERSION:
         raise Invalid(f"Give the version of the policy shown, 1 to {MAX_VERSION} characters.", ("policyVersion",))
-    await session.fetch("swipes.lock", user_id=user)  # a concurrent swipe recomputes preferences, too
     await session.fetch(
         "consents.record",
         purposes=purposes,
@@ -40,5 +38,3 @@ async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy
     if "personalisation" in purposes:
         await session.fetch("personality.mark_due")
         session.note_change("preferences", str(user))
-    if ("personalisation", True) in decisions and await session.fetchval("swipes.any", user_id=user):
-        await preferences.recompute(session, user)

@@ -8,7 +8,7 @@ from uuid import UUID
 from db.claims import SERVICE, Claims, service_for
 from domain.errors import Conflict, Invalid, InvalidCredentials, Unauthenticated
 from domain.refresh_tokens import RefreshToken
-from resolvers import personality, preferences, sessions
+from resolvers import personality, sessions
 from services.services import Services
 
 
@@ -98,8 +98,7 @@ async def _merge(services: Services, account: UUID, token: RefreshToken) -> Merg
                 return None
         # Either may have withdrawn a consent under which the other's rows were stored.
         await session.fetch("consents.forget_withdrawn")
-        if await session.fetchval("swipes.any", user_id=account):
-            await preferences.recompute(session, account)
+        session.note_change("preferences", str(account))
         if not visitor["is_merged"]:
             await personality.recombine(session, account)
     return Merged(row["swipes"], row["clicks"], row["views"], row["assessments"])

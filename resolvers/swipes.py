@@ -1,4 +1,4 @@
-"""Records and undoes swipes, idempotently by client_swipe_id; preferences are updated in the same transaction."""
+"""Records and undoes swipes, idempotently by client_swipe_id; signals are updated in the same transaction."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import strawberry
 from schema.node import RowNode, column, row
 from schema.products import Money
 
-MAX_AFFINITIES = 50  # as private.update_preferences() keeps
+MAX_AFFINITIES = 50  # as the view user_preferences has
 
 
 @strawberry.type(description="How much a person likes a category, a brand or a style.")
@@ -20,23 +20,14 @@ class Affinity:
     score: float = strawberry.field(description="-1 (avoids) to 1 (loves); near 0 while little is known.")
 
 
-class _StoredAffinity(msgspec.Struct):
-    slug: str
-    name: str
-    score: float
-
-
 def _affinities(jsonb: str) -> list[Affinity]:
-    """None of a malformed list: one malformed row does not hide the others."""
-    try:
-        stored = msgspec.json.decode(jsonb, type=list[_StoredAffinity])
-    except (msgspec.DecodeError, RecursionError):
-        return []
-    return [Affinity(slug=a.slug, name=a.name, score=a.score) for a in stored[:MAX_AFFINITIES]]
+    return msgspec.json.decode(jsonb, type=list[Affinity])
 
 
 @row("public.user_preferences", owner="user_id")
-@strawberry.type(description="A person's preferences, derived from their swipes; updated by every swipe.")
+@strawberry.type(
+    description="A person's preferences, derived from their swipes, without those for somebody else in the gift finder."
+)
 class Preferences(RowNode):
     categories: list[Affinity] = column(
         f"Strongest first; the {MAX_AFFINITIES} that say most.",
@@ -71,7 +62,7 @@ class Preferences(RowNode):
         "price_currency",
         read=Money.of,
     )
-    total_swipes: int = column("All swipes that were not undone.")
+    total_swipes: int = column("All swipes for themselves that were not undone.")
     right_swipes: int = column("Likes and super-likes among them.")
     confidence: float = column("0 to 1: grows with the number of products judged.")
-    updated_at: datetime = column("When they last changed.")
+    updated_at: datetime = column("When the person last swiped or undid a swipe.")

@@ -43,6 +43,9 @@ class Swipe(RowNode):
         read=lambda real: None if real is None else round(real, 4),
     )
     created_at: datetime = column("When.")
+    is_for_somebody_else: bool = column(
+        "Whether it answers a recommendation of the gift finder: then it says nothing of the person's own taste."
+    )
 
     product: Product = to_one("The product.", "product_id")
 
@@ -55,7 +58,9 @@ class SwipeInput:
         description="Chosen by the client, once per swipe: a repeat returns the first swipe."
     )
     recommendation_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The recommendation that showed the product."
+        default=None,
+        description="The recommendation that showed the product. With one of the gift finder, the swipe is for somebody"
+        " else.",
     )
     context: JSON | None = strawberry.field(default=None, description="Any JSON about the situation, at most 4 KiB.")
 

@@ -115,6 +115,7 @@ class Expected:
     """(role, table, verb, column); column None: all of them, those to come too."""
     callers: set[tuple[str, str]] = field(default_factory=set)
     """(role, function)"""
+    _indexed: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, schemas: list[str], folder: Path = SQL_FOLDER) -> Expected:
@@ -133,7 +134,9 @@ class Expected:
             self._add_table(statement, match[1], match[2])
         for name, table in _INDEX.findall(statement):
             if self._is_ours(table):
-                self.indexes.add(f"{table.partition('.')[0]}.{name}")
+                index = f"{table.partition('.')[0]}.{name}"
+                self.indexes.add(index)
+                self._indexed[index] = table
         for kind, name, table in _DROP.findall(statement):
             self._drop(kind, name, table)
         for name, table in _TRIGGER.findall(statement):
@@ -176,6 +179,8 @@ class Expected:
         else:
             self.tables.discard(name)
             self.constraints = {c for c in self.constraints if not c.startswith(f"{name}.")}
+            self.triggers = {t for t in self.triggers if not t.startswith(f"{name}.")}
+            self.indexes -= {index for index, table in self._indexed.items() if table == name}
 
 
 def _statements(file: SqlFile) -> Iterator[str]:

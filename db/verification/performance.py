@@ -37,7 +37,7 @@ LOOKUPS = {
     "session": None,
     "personality": "unique_user_profile",
     "assessments": "personality_assessment_history_user_time_idx",
-    "preferences": "user_preferences_user_id_key",
+    "preferences": "profiles_pkey",
     "feedback": "recommendation_feedback_user_product_idx",
 }
 

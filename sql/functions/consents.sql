@@ -18,13 +18,11 @@ create or replace function private.forget_withdrawn() returns void
 language sql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  delete from public.user_preferences
-  where user_id = auth.uid() and not private.has_consent(auth.uid(), 'personalisation');
   delete from public.session_analytics
   where user_id = auth.uid() and not private.has_consent(auth.uid(), 'analytics');
 $$;
 comment on function private.forget_withdrawn() is
-  'Deletes data of the caller that was derived or stored under a consent that was withdrawn.';
+  'Deletes data of the caller that was stored under a consent that was withdrawn.';
 
 revoke all on function private.has_consent(uuid, text, timestamptz), private.forget_withdrawn() from public;
 grant execute on function private.has_consent(uuid, text, timestamptz), private.forget_withdrawn()

@@ -12,8 +12,7 @@ $$;
 comment on function private.mark_personality_due() is 'The caller''s swipes or quiz have changed; harmless to repeat.';
 
 -- A row per trait. estimate: -1..1, the mean direction of the swipes (a like 1, a super-like 1.5, a dislike -1), each
--- weighted by its age and by how much its product says of the trait; evidence: the sum of these weights. Swipes made for
--- somebody else, in the gift finder, do not count. Without consent to personalisation there are no signals: the
+-- weighted by its age and by how much its product says of the trait; evidence: the sum of these weights. Without consent to personalisation there are no signals: the
 -- personality is that of the quiz alone.
 create or replace function private.behaviour(p_user uuid)
 returns table (trait text, estimate double precision, evidence double precision, signals bigint)
@@ -25,7 +24,7 @@ as $$
       case when f.product_id is null then private.product_traits(s.category_id, s.tags)
         else array[f.adventurous, f.intellectual, f.practical, f.creative, f.social] end as features
     from private.weighted_signals(
-      p_user, 'infinity', false, (private.default_model_parameters() ->> 'half_life_days')::double precision, true) s
+      p_user, 'infinity', false, (private.default_model_parameters() ->> 'half_life_days')::double precision) s
     -- One by one: a plan made for many signals would read the features of all products, once per person.
     left join lateral (
       select * from public.product_features f
@@ -66,7 +65,8 @@ returns table (swipes integer, purchases integer, swiped jsonb)
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select (select count(*)::integer from public.swipes s where s.user_id = p_user and s.undone_at is null),
+  select (select count(*)::integer from public.swipes s
+      where s.user_id = p_user and s.undone_at is null and not s.is_for_somebody_else),
     private.purchases_of(p_user),
     (select coalesce(pg_catalog.jsonb_object_agg(b.trait, round((50 + 50 * b.estimate)::numeric, 2)), '{}')
      from private.behaviour(p_user) b where b.evidence > 0)
@@ -228,7 +228,8 @@ begin
       pg_catalog.jsonb_build_object('quiz', r.quiz_id, 'signals', r.signals, 'evidence', round(r.evidence::numeric, 4)),
       r.scores, r.errors, r.variances, r.primary_type, r.secondary_types, 'behavior_change',
       case when r.quiz_id is null then 'behavior' else 'hybrid' end, r.confidence, 0,
-      coalesce((select u.total_swipes from public.user_preferences u where u.user_id = r.user_id), 0),
+      (select count(*)::integer from public.swipes s
+        where s.user_id = r.user_id and s.undone_at is null and not s.is_for_somebody_else),
       private.purchases_of(r.user_id), r.consistency, at
     from results r
     where r.is_moved and r.user_id in (select user_id from changed union all select user_id from added)

@@ -1,37 +1,50 @@
 -- The only function that writes signals, from the swipes: they count for popularity, so nobody may invent them.
 
--- One plan for any number of products: each is looked up by the index.
+-- One plan for any number of products: each is looked up by the index. Volatile: its statements see what the calling
+-- statement has written and what others have committed by then, whatever that statement's snapshot. Swipes for somebody
+-- else are no signal.
 create or replace function private.sync_signals(p_products uuid[]) returns void
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_generic_plan
 as $$
+declare
+  person constant uuid := auth.uid();
 begin
+  if person is null then
+    raise insufficient_privilege using message = 'signals are of a person';
+  end if;
   perform private.mark_personality_due();
   if p_products is null then
     p_products := array(
-      select product_id from public.swipes where user_id = auth.uid()
-      union select product_id from public.product_signals where user_id = auth.uid());
+      select product_id from public.swipes where user_id = person
+      union select product_id from public.product_signals where user_id = person);
   end if;
+  with newest as materialized (
+    select n.*
+    from (select distinct product_id from pg_catalog.unnest(p_products) product_id) wanted
+    cross join lateral (
+      select s.product_id, s.id, s.direction, s.preference_strength, s.created_at from public.swipes s
+      where s.user_id = person and s.product_id = wanted.product_id and s.undone_at is null
+        and not s.is_for_somebody_else
+      order by s.created_at desc, s.id desc limit 1) n
+  ),
+  gone as (
+    delete from public.product_signals g
+    where g.user_id = person and g.product_id = any (p_products)
+      and g.product_id not in (select n.product_id from newest n)
+  )
   insert into public.product_signals as g (user_id, product_id, swipe_id, direction, preference_strength, swiped_at)
-  select auth.uid(), newest.product_id, newest.id, newest.direction, newest.preference_strength, newest.created_at
-  from (select distinct product_id from pg_catalog.unnest(p_products) product_id) wanted
-  cross join lateral (
-    select s.product_id, s.id, s.direction, s.preference_strength, s.created_at from public.swipes s
-    where s.user_id = auth.uid() and s.product_id = wanted.product_id and s.undone_at is null
-    order by s.created_at desc, s.id desc limit 1) newest
+  select person, n.product_id, n.id, n.direction, n.preference_strength, n.created_at from newest n
   on conflict (user_id, product_id) do update set
     swipe_id = excluded.swipe_id, direction = excluded.direction,
     preference_strength = excluded.preference_strength, swiped_at = excluded.swiped_at
   where (g.swipe_id, g.direction, g.preference_strength, g.swiped_at)
     is distinct from (excluded.swipe_id, excluded.direction, excluded.preference_strength, excluded.swiped_at);
-  delete from public.product_signals g
-  where g.user_id = auth.uid() and g.product_id = any (p_products) and not exists (
-    select from public.swipes s where s.user_id = auth.uid() and s.product_id = g.product_id and s.undone_at is null);
 end
 $$;
 comment on function private.sync_signals(uuid[]) is
-  'Updates the caller''s signals of these products (null: all) from the caller''s swipes.';
+  'Updates the caller''s signals of these products (null: all) from the caller''s swipes. The caller holds the person''s lock.';
 
 revoke all on function private.sync_signals(uuid[]) from public;
 grant execute on function private.sync_signals(uuid[]) to anon, authenticated, service_role;

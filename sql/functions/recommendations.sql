@@ -26,11 +26,12 @@ set search_path = pg_catalog, pg_temp
 as $$
   select '{
     "discover": {"personality": 0.9, "personality_events": 5, "popularity": 0.1,
-      "learned": {"first": 0.8, "few": 0.8, "many": 0.8}, "prior_weight": 2, "super_like": 1.2, "dislike": 0.25,
+      "learned": {"first": 0.8, "few": 0.8, "many": 0.8}, "super_like": 1.2, "dislike": 0.25,
       "category": 0.5, "brand": 0.2, "tags": 0.3, "boost": 0.2},
     "gift_finder": {"personality": 0.45, "context": 0.40, "popularity": 0.15},
     "similar": {"similarity": 0.60, "together": 0.30, "popularity": 0.10},
     "half_life_days": 90,
+    "prior_weight": 2,
     "match_scale": 1,
     "behaviour": {"minimum_signals": 20, "quiz_variance": 100, "prior_variance": 625, "swipe_variance": 1600,
       "method_variance": 225, "threshold": 5},
@@ -140,7 +141,7 @@ begin
     where p.is_active and c.taxonomy_id is not null
     group by 1, 2;
   with priced as materialized (
-    select p.id, p.number, p.popularity, p.category_id, p.brand_id, p.tags,
+    select p.id, p.number, p.item_group_key, p.popularity, p.category_id, p.brand_id, p.tags,
       case when p.price_minor * 2 < g.median_minor then -1 when p.price_minor > 2 * g.median_minor then 1 else 0 end as band
     from public.products p
     join public.categories c on c.id = p.category_id
@@ -160,7 +161,7 @@ begin
       model_version, product_id, popularity, adventurous, intellectual, practical, creative, social,
       number, facets, group_key, first_bias, few_bias, many_bias, like_rate)
     select model, p.id, p.popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5],
-      p.number, private.product_facets(p.category_id, p.brand_id, p.tags), p.number,
+      p.number, private.product_facets(p.category_id, p.brand_id, p.tags), coalesce(p.item_group_key, p.number),
       k.first_bias, k.few_bias, k.many_bias, k.like_rate
     from priced p
     join traits t on t.category_id = p.category_id and t.band = p.band and t.tags = p.tags
@@ -189,7 +190,7 @@ as $$
   insert into public.product_features (
     model_version, product_id, popularity, adventurous, intellectual, practical, creative, social, number, facets, group_key)
   select m.version, p.id, private.product_popularity(p.id, p.feed_popularity), t.x[1], t.x[2], t.x[3], t.x[4], t.x[5],
-    p.number, private.product_facets(p.category_id, p.brand_id, p.tags), p.number
+    p.number, private.product_facets(p.category_id, p.brand_id, p.tags), coalesce(p.item_group_key, p.number)
   from public.products p
   cross join lateral (select private.product_traits(p.category_id, p.tags, p.price_minor, p.currency) as x offset 0) t
   cross join (select max(version) as version from public.recommendation_models) m
@@ -214,11 +215,10 @@ as $$
 $$;
 
 -- What a person said of products up to a moment: the newest swipe per product that was not undone by then and, where
--- asked for, the newest feedback. Row level security of the caller applies. p_of_oneself leaves out swipes of the gift
--- finder's recommendations, which say what somebody else likes.
-drop function if exists private.signals(uuid, timestamptz, boolean);
-create or replace function private.signals(
-  p_user uuid, p_until timestamptz, p_with_feedback boolean, p_of_oneself boolean default false)
+-- asked for, the newest feedback. Row level security of the caller applies. Swipes and feedback for somebody else, in the
+-- gift finder, say nothing of this person.
+drop function if exists private.signals(uuid, timestamptz, boolean, boolean);
+create or replace function private.signals(p_user uuid, p_until timestamptz, p_with_feedback boolean)
 returns table (product_id uuid, swipe_id uuid, direction public.swipe_direction, strength real, at timestamptz)
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -226,9 +226,7 @@ as $$
   (select distinct on (s.product_id) s.product_id, s.id, s.direction, s.preference_strength, s.created_at
    from public.swipes s
    where s.user_id = p_user and s.created_at <= p_until and (s.undone_at is null or s.undone_at > p_until)
-     and (not p_of_oneself or s.recommendation_id is null or not exists (
-       select from public.recommendations r
-       where r.user_id = p_user and r.id = s.recommendation_id and r.recommendation_context = 'gift_finder'))
+     and not s.is_for_somebody_else
    order by s.product_id, s.created_at desc, s.id desc)
   union all
   (select distinct on (f.product_id) f.product_id, null::uuid, null::public.swipe_direction,
@@ -237,18 +235,17 @@ as $$
        when 'already_owned' then 0.6 when 'purchased' then 0.95 end::real,
      f.created_at
    from public.recommendation_feedback f
-   where p_with_feedback and f.user_id = p_user and f.created_at <= p_until
+   where p_with_feedback and f.user_id = p_user and f.created_at <= p_until and not f.is_for_somebody_else
    order by f.product_id, f.created_at desc, f.id desc)
 $$;
-comment on function private.signals(uuid, timestamptz, boolean, boolean) is 'swipe_id and direction are null for feedback.';
+comment on function private.signals(uuid, timestamptz, boolean) is 'swipe_id and direction are null for feedback.';
 
 -- The signals that say something, with the product's features. lean: -1..1. weight: halves every half-life, in whole
 -- days back from p_until; from the newest signal where that is infinity, so that preferences depend on the signals
 -- alone and not on when they are computed.
-drop function if exists private.weighted_signals(uuid, timestamptz, boolean, double precision);
+drop function if exists private.weighted_signals(uuid, timestamptz, boolean, double precision, boolean);
 create or replace function private.weighted_signals(
-  p_user uuid, p_until timestamptz, p_with_feedback boolean, p_half_life_days double precision,
-  p_of_oneself boolean default false)
+  p_user uuid, p_until timestamptz, p_with_feedback boolean, p_half_life_days double precision)
 returns table (
   product_id uuid, swipe_id uuid, direction public.swipe_direction, name text,
   category_id uuid, brand_id uuid, tags text[], price_minor bigint, currency char(3),
@@ -260,7 +257,7 @@ as $$
     round((2 * s.strength - 1)::numeric, 4)::double precision,
     power(0.5, floor(extract(epoch from
       case when p_until = 'infinity' then max(s.at) over () else p_until end - s.at) / 86400) / p_half_life_days)::double precision
-  from private.signals(p_user, p_until, p_with_feedback, p_of_oneself) s
+  from private.signals(p_user, p_until, p_with_feedback) s
   join public.products p on p.id = s.product_id
   where s.strength is not null
 $$;
@@ -269,7 +266,7 @@ revoke all on function private.fill_lists(integer), private.product_traits(uuid,
   private.refresh_model(), private.refresh_product_features(uuid) from public, anon, authenticated;
 grant execute on function private.refresh_model(), private.refresh_product_features(uuid) to service_role;
 grant execute on function private.refresh_product_features(uuid) to authenticated;
-grant execute on function private.signals(uuid, timestamptz, boolean, boolean),
-  private.weighted_signals(uuid, timestamptz, boolean, double precision, boolean), private.default_model_parameters(),
+grant execute on function private.signals(uuid, timestamptz, boolean),
+  private.weighted_signals(uuid, timestamptz, boolean, double precision), private.default_model_parameters(),
   private.facet(text, text), private.product_facets(uuid, uuid, text[])
   to anon, authenticated, service_role;

@@ -90,7 +90,6 @@ begin
     and case when (d.instrument, d.version) = (o.instrument, o.version) then d.user_id = p_session
       else (d.updated_at, d.user_id) < (o.updated_at, o.user_id) end;
 
-  delete from public.user_preferences t where t.user_id = p_session;
   delete from private.personality_due t where t.user_id = p_session;
   delete from public.idempotency_keys s using public.idempotency_keys a
   where s.user_id = p_session and a.user_id = account and (s.operation, s.key) = (a.operation, a.key);

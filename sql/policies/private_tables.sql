@@ -59,6 +59,12 @@ alter table private.quiz_norms enable row level security;
 revoke all on table private.quiz_norms from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.quiz_norms;
 create policy nobody on private.quiz_norms for all to service_role using (false) with check (false);
+
+alter table private.variant_words enable row level security;
+revoke all on table private.variant_words from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.variant_words;
+create policy nobody on private.variant_words for all to service_role using (false) with check (false);
+
 alter table private.category_rules enable row level security;
 revoke all on table private.category_rules from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.category_rules;

@@ -18,8 +18,9 @@ update public.privacy_requests r set fetched_at = now() where {open} returning r
 select pg_try_advisory_xact_lock(hashtextextended('export:' || :user_id::uuid::text, 0))
 
 -- name: tables(names, roles)
--- Per table: the columns that its role may read, and its primary key with the types.
-select t.name, now() as at, columns.names as columns, key.names as key, key.types
+-- Per table: the columns that its role may read, and its primary key with the types; of a view, its id.
+select t.name, now() as at, columns.names as columns, coalesce(key.names, array['id']) as key,
+  coalesce(key.types, array['uuid']) as types
 from unnest(:names::text[], :roles::text[]) t (name, role)
 cross join lateral (
   select array_agg(a.attname::text order by a.attnum) as names

@@ -19,12 +19,12 @@ with model as materialized (
   select m.version, m.trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
     m.trained_version is not null as is_trained, m.scale, m.parameters -> 'discover' as parameters,
     (m.parameters ->> 'half_life_days')::double precision as half_life,
-    d.prior_weight as prior, d.super_like, d.dislike, d.category, d.brand, d.tags, d.boost, d.personality, d.personality_events,
+    (m.parameters ->> 'prior_weight')::double precision as prior, d.super_like, d.dislike, d.category, d.brand, d.tags, d.boost, d.personality, d.personality_events,
     d.popularity,
     :user_id::uuid is not null and private.has_consent(:user_id::uuid, 'personalisation') as is_personal
   from public.recommendation_models m
   cross join lateral jsonb_to_record(m.parameters -> 'discover') d (
-    prior_weight double precision, super_like double precision, dislike double precision, category double precision,
+    super_like double precision, dislike double precision, category double precision,
     brand double precision, tags double precision, boost double precision, personality double precision,
     personality_events double precision, popularity double precision)
   where m.version = coalesce(:model::int, (select max(version) from public.recommendation_models))
@@ -35,7 +35,8 @@ latest as materialized (
   (select distinct on (s.product_id) s.product_id, s.direction, s.preference_strength as strength, s.created_at as at,
     true as hides
   from public.swipes s
-  where s.user_id = :user_id::uuid and (select is_personal from model) and s.created_at <= (select until from model)
+  where s.user_id = :user_id::uuid and not s.is_for_somebody_else and (select is_personal from model)
+    and s.created_at <= (select until from model)
     and (s.undone_at is null or s.undone_at > (select until from model))
   order by s.product_id, s.created_at desc, s.id desc)
   union all
@@ -44,7 +45,7 @@ latest as materialized (
      when 'already_owned' then 0.6 when 'purchased' then 0.95 end::real, f.created_at,
      f.feedback_type in ('not_interested', 'already_owned', 'purchased')
   from public.recommendation_feedback f
-  where f.user_id = :user_id::uuid and (select is_personal from model) and f.created_at <= (select until from model)
+  where f.user_id = :user_id::uuid and not f.is_for_somebody_else and (select is_personal from model) and f.created_at <= (select until from model)
   order by f.product_id, f.created_at desc, f.id desc)
 ),
 -- Zero leanings for somebody without an assessment.
@@ -401,7 +402,7 @@ cross join lateral (
 not exists (select from public.product_signals s where s.user_id = :user_id::uuid and s.product_id = r.id)
   and not exists (
     select from public.recommendation_feedback b
-    where b.user_id = :user_id::uuid and b.product_id = r.id
+    where b.user_id = :user_id::uuid and b.product_id = r.id and not b.is_for_somebody_else
       and b.feedback_type in ('not_interested', 'already_owned', 'purchased'))
 
 -- name: record(product_ids, contexts, models, positions, propensities, scores, generated_ats)

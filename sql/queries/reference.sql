@@ -126,6 +126,20 @@ on conflict (kind, value, taxonomy_id) do update set weight = excluded.weight, s
 delete from public.gift_context_categories c using public.gift_categories g
 where g.id = c.taxonomy_id and concat_ws(' ', c.kind, c.value, g.slug) = any (:keys::text[]);
 
+-- name: variant_words_stored()
+select w.kind || ' ' || w.language as key, w.source, jsonb_build_object('words', w.words) as value
+from private.variant_words w;
+
+-- name: variant_words_put(rows)
+insert into private.variant_words (kind, language, words, source)
+select split_part(r.key, ' ', 1), split_part(r.key, ' ', 2),
+  array(select jsonb_array_elements_text(r.value -> 'words')), 'reference'
+from jsonb_to_recordset(:rows::jsonb) r (key text, value jsonb)
+on conflict (kind, language) do update set words = excluded.words, source = excluded.source;
+
+-- name: variant_words_remove(keys)
+delete from private.variant_words w where w.kind || ' ' || w.language = any (:keys::text[]);
+
 -- name: map_categories()
 -- All of them, by the rules as they are now.
 select private.map_categories(array(select id from public.categories));

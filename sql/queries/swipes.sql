@@ -1,12 +1,12 @@
 -- name: lock(user_id)
--- Serialises the writers of a person, so that each sees what the previous one wrote when it computes preferences.
+-- Serialises the writers of a person, so that each sees what the previous one wrote when it updates the signals.
 select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::text, 0))
 
 -- name: record(user_id, session_id, client_swipe_ids, product_ids, directions, recommendation_ids, contexts)
--- Stores the swipes of one request, in order, and updates preferences, in one round trip. Returns the stored rows, without
+-- Stores the swipes of one request, in order, and updates the signals, in one round trip. Returns the stored rows, without
 -- those of an unknown or inactive product or a known client_swipe_id; see known().
 -- The parts run in the order in which each reads the previous one: nothing is written before the lock is held, and
--- preferences are computed by a function that sees what was committed by then, unlike this statement's snapshot.
+-- signals are updated by a function that sees what was committed by then, unlike this statement's snapshot.
 with locked as materialized (
   select pg_advisory_xact_lock(hashtextextended('preferences:' || :user_id::uuid::text, 0))
 ),
@@ -22,16 +22,18 @@ stored as (
   join public.products p on p.id = i.product_id and p.is_active
   order by i.position
   on conflict (user_id, client_swipe_id) do nothing
-  returning id, client_swipe_id, product_id, direction
+  returning id, client_swipe_id, product_id, direction, is_for_somebody_else
 ),
 followed as materialized (
-  select private.update_preferences(s.products)
+  select private.sync_signals(s.products)
   from (
-    select coalesce(array_agg(s.product_id) filter (where s.id is not null), '{}') as products
+    select array_agg(s.product_id) filter (where not s.is_for_somebody_else) as products
     from locked left join stored s on true
   ) s
+  where s.products is not null
 )
-select s.id, s.client_swipe_id, s.product_id, s.direction from followed cross join stored s
+select s.id, s.client_swipe_id, s.product_id, s.direction
+from (select count(*) from followed) done cross join stored s
 
 -- name: known(user_id, client_swipe_ids, product_ids)
 -- In the given order: whether the catalogue has the product, and the first swipe with the id, or nulls.
@@ -49,9 +51,6 @@ returning product_id
 
 -- name: exists(user_id, swipe_id)
 select exists (select from public.swipes where user_id = :user_id::uuid and id = :swipe_id::uuid)
-
--- name: any(user_id)
-select exists (select from public.swipes where user_id = :user_id::uuid)
 
 -- name: not_undone()
 r.undone_at is null

@@ -81,9 +81,8 @@ returning tableoid::regclass::text;
 insert into public.product_views (id, product_id)
 values (private.uuid_v7_floor(now() - interval '1 year'), :product::uuid);
 
--- name: prefer()
-insert into public.user_preferences (category_preferences, total_swipes, right_swipes)
-values ('[{"slug": "books", "name": "Books", "score": 0.8}]', 10, 7) returning array[total_swipes, right_swipes];
+-- name: prefer(user)
+select array[total_swipes, right_swipes] from public.user_preferences where user_id = :user::uuid;
 
 -- name: session_by_hand()
 insert into public.user_sessions (refresh_token_hash, expires_at) values (sha256('verification'), now());

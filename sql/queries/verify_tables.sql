@@ -4,7 +4,7 @@
 select wanted as fault from unnest(:names::text[]) wanted
 where not exists (
   select from pg_class c join pg_namespace n on n.oid = c.relnamespace
-  where n.nspname || '.' || c.relname = wanted and c.relkind in ('r', 'p'));
+  where n.nspname || '.' || c.relname = wanted and c.relkind in ('r', 'p', 'v'));
 
 -- name: missing_columns(names)
 select wanted as fault from unnest(:names::text[]) wanted

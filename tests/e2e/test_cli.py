@@ -424,7 +424,7 @@ async def test_rebuilding_preferences_from_the_swipes(service: Service, database
     user = ids.decode_as("Profile", await caller.my_id())
     table = "public.user_preferences where user_id = $1"
     before = await database.fetchrow(f"select category_preferences, total_swipes, confidence from {table}", user)
-    await database.execute(f"delete from {table}", user)
+    await database.execute("delete from public.product_signals where user_id = $1", user)
     assert printed(aclue(service.home, "rebuild", "preferences", "--user-id", str(user))) == "1 rebuilt\n"
     after = await database.fetchrow(f"select category_preferences, total_swipes, confidence from {table}", user)
     assert after == before

@@ -189,12 +189,15 @@ insert into public.analytics_events (user_id, id, event_name)
   select $1, private.uuid_v7(), 'event-' || n from generate_series(1, 600) n;
 """
 SAID = """
-insert into public.user_preferences (user_id, category_preferences, brand_preferences, style_preferences)
-select $1, said, said, said from (
-  select jsonb_agg(jsonb_build_object('slug', n::text, 'name', 'x', 'score', 0.5)) as said
-  from generate_series(1, 90) n) s
-on conflict (user_id) do update set category_preferences = excluded.category_preferences,
-  brand_preferences = excluded.brand_preferences, style_preferences = excluded.style_preferences
+update public.products set tags = array(select 'style-' || right(name, 1) || '-' || n from generate_series(1, 40) n)
+  where name in ('Camping 1', 'Camping 2');
+with swiped as (
+  insert into public.swipes (user_id, client_swipe_id, product_id, direction)
+  select $1, 'said-' || id, id, 'right' from public.products where name in ('Camping 1', 'Camping 2')
+  returning user_id, product_id, id, direction, preference_strength, created_at)
+insert into public.product_signals (user_id, product_id, swipe_id, direction, preference_strength, swiped_at)
+select * from swiped
+on conflict (user_id, product_id) do nothing
 """
 FACTORS = """
 insert into auth.mfa_factors (user_id, friendly_name, factor_type, secret, status)
@@ -300,7 +303,7 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
             f"mutation ($input: {kind}!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}", input=given
         )
     await shop.owner.execute(OF_A_PERSON.replace("$1", f"'{me}'"))
-    await shop.owner.execute(SAID, me)
+    await shop.owner.execute(SAID.replace("$1", f"'{me}'"))
     await shop.owner.execute(
         "update public.personality_profiles set secondary_types = $1, trend = ("
         """select jsonb_object_agg(t, '{"change": 1, "standard_error": 1}'::jsonb) from unnest($1::text[]) t)""",

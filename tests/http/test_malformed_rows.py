@@ -24,13 +24,6 @@ NOT_SCORES = [
     """'{"creative": 1e400}'""",
     "'{\"creative\": [1]}'",
 ]
-NOT_AFFINITIES = [
-    "'{}'",
-    "'null'",
-    "'[1]'",
-    """'[{"slug": 1}]'""",
-    """'[{"slug": "a", "name": "a", "score": 1e400}]'""",
-]
 ENDLESS = ["'infinity'", "'-infinity'"]
 MALFORMED = [
     *(("personality_profiles", "personality_scores", value) for value in NOT_SCORES),
@@ -39,9 +32,6 @@ MALFORMED = [
     *(("personality_profiles", "trend", value) for value in [*NOT_SCORES, """'{"creative": {"change": "x"}}'"""]),
     *(("personality_assessment_history", "combined_scores", value) for value in NOT_SCORES),
     *(("personality_assessment_history", "quality_parts", value) for value in NOT_SCORES),
-    *(("user_preferences", "category_preferences", value) for value in NOT_AFFINITIES),
-    *(("user_preferences", "style_preferences", value) for value in NOT_AFFINITIES),
-    *(("user_preferences", "price_currency", value) for value in ("null", "'GBP'")),
     *(("personality_profiles", "last_assessment_at", value) for value in ENDLESS),
     *(("personality_assessment_history", "assessment_timestamp", value) for value in ENDLESS),
     *(("swipes", "created_at", value) for value in ENDLESS),

@@ -88,9 +88,9 @@ async def test_an_index_without_a_use_is_found(examined: list[Table], owner: asy
 
 
 async def test_the_plans_are_those_of_the_statements(owner: asyncpg.Connection[Any], examined: list[Table]) -> None:
-    asked = [LabelledSql("one", "select 1 from public.swipes where user_id = $1 and product_id = $2")]
+    asked = [LabelledSql("one", "select 1 from public.product_signals where user_id = $1 and product_id = $2")]
     await owner.execute("set enable_seqscan = off")
-    assert await documentation.explain(owner, asked) == {"swipes_user_product_idx": ["one"]}
+    assert await documentation.explain(owner, asked) == {"product_signals_pkey": ["one"]}
 
 
 async def test_every_table_has_somebody_who_writes_it_and_somebody_who_reads_it(examined: list[Table]) -> None:

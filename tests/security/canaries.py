@@ -91,7 +91,6 @@ PERSONAL = {  # table: the column of its owner
     "swipes": "user_id",
     "product_signals": "user_id",
     "product_views": "user_id",
-    "user_preferences": "user_id",
     "gift_links": "user_id",
     "affiliate_clicks": "user_id",
     "affiliate_redirects": "user_id",
@@ -264,7 +263,6 @@ ROWS: dict[str, dict[str, str]] = {
         "swiped_at": "now()",
     },
     "product_views": {"id": "private.uuid_v7()", "product_id": _A_PRODUCT},
-    "user_preferences": {"total_swipes": "1"},
     "gift_links": {"product_id": _A_PRODUCT, "message": "'{key}'"},
     "affiliate_clicks": {
         "product_id": _A_PRODUCT,
@@ -356,7 +354,6 @@ CHANGES = {
     "swipes": "undone_at = now()",
     "product_signals": "preference_strength = 0.1",
     "product_views": "source_page = 'changed'",
-    "user_preferences": "total_swipes = 9",
     "gift_links": "revoked_at = now()",
     "affiliate_clicks": "campaign = 'changed'",
     "affiliate_redirects": "device_class = 'bot'",

@@ -258,7 +258,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "private.search_query": _ASKED,
         "private.second_factors_of": _ASKED,
         "private.sync_signals": _CALLED,
-        "private.update_preferences": _CALLED,
     },
 }
 EXCEPTIONS["authenticated_security_definer_function_executable"] = {

@@ -55,7 +55,7 @@ FAULTS: dict[str, tuple[str, Check]] = {
         ),
     ),
     "row security switched off": (
-        "alter table public.user_preferences disable row level security",
+        "alter table public.product_signals disable row level security",
         lambda owner, login, base: (
             matrix.test_every_table_of_the_public_schema_has_row_security_and_stands_in_the_matrix(owner)
         ),
@@ -94,7 +94,7 @@ FAULTS: dict[str, tuple[str, Check]] = {
         lambda owner, login, base: grants.test_only_listed_private_functions_may_be_called(owner, "anon"),
     ),
     "a function that asks for whomever it is told": (
-        "alter function private.signals(uuid, timestamptz, boolean, boolean) security definer",
+        "alter function private.signals(uuid, timestamptz, boolean) security definer",
         lambda owner, login, base: functions.test_called_by_others_they_tell_nothing_of_anna_and_change_nothing_of_hers(
             owner, login, BEN
         ),

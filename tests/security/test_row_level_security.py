@@ -98,7 +98,6 @@ EXPECTED = {
     "swipes": "                         own    own    own    -",
     "system_logs": "                    admin  -      -      -",
     "trained_models": "                 all    -      -      -",
-    "user_preferences": "               own    -      -      -",
     "user_sessions": "                  own    -      -      -",
 }
 CALLERS = (
@@ -125,7 +124,7 @@ NOT_WRITABLE = {"audit_log", "conversion_events", "erasure_tombstones", "session
 REFERRED_TO_BY = {
     "affiliate_networks": ["conversions", "products", "retailers"],
     "categories": ["products"],
-    "currencies": ["conversions", "products", "user_preferences", "affiliate_clicks", "occasions"],
+    "currencies": ["conversions", "products", "affiliate_clicks", "occasions"],
     "quiz_traits": ["quiz_questions"],
     "quiz_versions": ["quiz_questions", "quiz_texts", "quiz_traits"],
     "retailers": ["conversions", "products"],

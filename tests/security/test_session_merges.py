@@ -12,7 +12,7 @@ from tests.security.canaries import ADMIN, ANNA, LOG_IN, PERSONAL, VISITOR, Call
 
 MERGE = "select outcome, swipes, clicks, views, assessments from private.merge_session($1)"
 # Of these there is one per person, or the two are the same: the account's stays, or the newer of the two.
-ONE_OF_TWO = {"profiles", "personality_profiles", "personality_recommendations", "product_signals", "user_preferences"}
+ONE_OF_TWO = {"profiles", "personality_profiles", "personality_recommendations", "product_signals"}
 ONE_OF_TWO |= {"experiment_exposures", "quiz_drafts"}
 
 _SUBJECT = json.dumps({"role": "service_role", "sub": str(person_id("anna"))})

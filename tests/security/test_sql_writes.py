@@ -72,7 +72,7 @@ async def test_the_page_lists_every_grant_with_its_reason(owner: asyncpg.Connect
     ("grant", "named"),
     [
         ("grant update (confidence_level) on public.personality_profiles to anon", "confidence_level"),
-        ("grant insert on public.user_preferences to authenticated", "public.user_preferences.total_swipes"),
+        ("grant insert on public.product_signals to authenticated", "public.product_signals.direction"),
         ("grant delete on public.swipes to authenticated", "public.swipes"),
         ("grant execute on function private.refresh_model() to anon", "private.refresh_model"),
         ("create view public.door as table public.profiles; grant insert on public.door to anon", "public.door.email"),
@@ -119,7 +119,6 @@ FORGERIES = {
     "personality_assessment_history": "questions_answered = 20",
     "personality_recommendations": "is_purchased = true",
     "recommendations": "propensity = 1e-30, position = -1",
-    "user_preferences": "total_swipes = 2000000000",
     "idempotency_keys": "result_id = gen_random_uuid()",
     "product_signals": "preference_strength = 0.95",
     "experiment_exposures": "variant = 'b'",

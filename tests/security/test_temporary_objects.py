@@ -31,7 +31,7 @@ create domain pg_temp.timestamptz as pg_catalog.timestamptz check (pg_temp.sprin
 DOORS = [
     "insert into public.consents (purpose, granted, policy_version) values ('analytics', true, '1')",
     "insert into public.privacy_requests (kind) values ('export')",
-    "select private.update_preferences(null)",
+    "select private.sync_signals(null)",
     "select private.search_query('gift')",
     "select private.has_mfa(auth.uid())",
     "select private.mark_personality_due()",

@@ -239,6 +239,20 @@ class Tour:
             ("tableName", {"tableName": "public.products"}),
             ("subjectId", {"subjectId": whose}),
             ("since", {"since": since}),
+        for name, only in (
+            ("", {}),
+            ("kind", {"kind": "NOT_INTERESTED"}),
+            ("product", {"productId": known.products[0]}),
+        ):
+            document = (
+                "query ($f: RecommendationFeedbackFilter, $a: String) { recommendationFeedback(first: 20, after: $a, "
+                "filter: $f) { pageInfo { endCursor } nodes { kind reason rating comment product { id } } } }"
+            )
+            page = (await self._do(f"recommendationFeedback {name}", document, f=only, a=None))[
+                "recommendationFeedback"
+            ]
+            if page["pageInfo"]["endCursor"]:
+                await self._do("recommendationFeedback after", document, f=only, a=page["pageInfo"]["endCursor"])
         ):
             document = "query ($f: AuditLogFilter, $a: String) { auditLog(first: 20, after: $a, filter: $f) "
             document += "{ pageInfo { endCursor } nodes { id operation tableName actorId } } }"

@@ -86,6 +86,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "rating": "the person's own judgement",
         "comment": "the person's own words",
     },
+        "reason": "the person's own judgement",
     "public.swipes": {
         "client_swipe_id": "chosen by the client, so that a repeat is harmless; unique per person",
         "product_id": "what the person swiped",

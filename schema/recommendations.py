@@ -197,11 +197,28 @@ class FeedbackKind(Enum):
 class RecommendationFeedbackInput:
     recommendation_id: strawberry.ID = strawberry.field(description="Its id, as it was shown to the caller.")
     kind: FeedbackKind = strawberry.field(description="The opinion.")
-    rating: int | None = strawberry.field(default=None, description="1 to 5.")
+    reason: FeedbackReason | None = strawberry.field(default=None, description="Why; with NOT_INTERESTED only.")
+    rating: int | None = strawberry.field(
+        default=None, description="1 to 5, from much less like it to much more like it; 3 is neutral."
+    )
     comment: str | None = strawberry.field(default=None, description="At most 2,000 characters.")
 
 
 @strawberry.type(description="The outcome of feedback.")
+@strawberry.enum(description="Why a person is not interested.")
+class FeedbackReason(Enum):
+    NOT_MY_STYLE = strawberry.enum_value("not_my_style", description="Not their taste: much less like it.")
+    TOO_EXPENSIVE = strawberry.enum_value("too_expensive", description="Too expensive; says nothing of their taste.")
+    ALREADY_HAVE_SIMILAR = strawberry.enum_value(
+        "already_have_similar", description="They have one like it; says nothing of their taste."
+    )
+    BAD_QUALITY = strawberry.enum_value("bad_quality", description="The product is bad; says nothing of their taste.")
+    WRONG_PERSON = strawberry.enum_value(
+        "wrong_person", description="Suits somebody else; says nothing of their taste."
+    )
+    OTHER = strawberry.enum_value("other", description="Anything else: much less like it.")
+
+
 class RecommendationFeedbackPayload:
     recommendation: Recommendation | None = strawberry.field(default=None, description="The recommendation.")
     user_errors: list[UserError] = user_errors()
@@ -225,3 +242,4 @@ class RecommendationMutation:
         )
         (found,) = await recommendations.by_ids(context.session, context.services, [shown])
         return RecommendationFeedbackPayload(recommendation=Recommendation.of(found) if found else None)
+            reason=cast(str, input.reason.value) if input.reason else None,

@@ -34,6 +34,7 @@ from schema.profiles import ProfileMutation, ProfileQuery
 from schema.quiz import QuizQuery
 from schema.quiz_drafts import QuizDraftMutation
 from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
+from schema.recommendation_feedback import RecommendationFeedbackQuery
 from schema.retailers import RetailerQuery
 from schema.roles import RoleMutation
 from schema.scalars import SCALARS
@@ -93,6 +94,7 @@ class Query(
     QuizQuery,
     RecommendationQuery,
     AnalyticsEventQuery,
+    RecommendationFeedbackQuery,
     AuditLogQuery,
     SystemLogQuery,
 ):

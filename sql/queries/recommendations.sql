@@ -385,7 +385,7 @@ on conflict (user_id, product_id, personality_profile_id) do update set
   is_purchased = old.is_purchased or excluded.is_purchased,
   interacted_at = excluded.interacted_at
 
--- name: send_feedback(recommendation_id, product_id, kind, rating, comment)
-insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, rating, comment)
-values (:recommendation_id, :product_id, :kind, :rating, :comment)
+-- name: send_feedback(recommendation_id, product_id, kind, reason, rating, comment)
+insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, reason, rating, comment)
+values (:recommendation_id, :product_id, :kind, :reason, :rating, :comment)
 returning id

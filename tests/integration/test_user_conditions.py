@@ -54,6 +54,8 @@ FUNCTIONS = {
     "count_events": "an analyst counts everybody's",
     "delete_person": "deletes the profile of this id",
     "follow_affiliate_click": "anybody with a link may follow it: its click finds the person",
+    "dismiss_reason": "the caller's own; their profile is found by its id, which locks it",
+    "everybodys_feedback": "an analyst reads everybody's",
     "mark_personality_due": "the caller's own profile, by its id",
     "merge_session": "two people: every statement names one of them, or both",
     "person_of_email": "the operator's commands and change_role: the person is found by their e-mail",

@@ -265,4 +265,5 @@ EXCEPTIONS["authenticated_security_definer_function_executable"] = {
     **EXCEPTIONS["anon_security_definer_function_executable"],
     "private.count_events": "schema private is not exposed; it refuses all but analysts and administrators",
     "private.refresh_product_features": "schema private is not exposed; it does nothing but for administrators",
+    "private.everybodys_feedback": "schema private is not exposed; it refuses all but analysts and administrators",
 }

@@ -117,6 +117,7 @@ QUERIES = {
         lambda w: {"since": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok",
     ),
+    "recommendationFeedback": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"),
     "systemLogs": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "auditLog": Line(
         lambda w: {"filter": {"tableName": "public.consents"}},

@@ -149,6 +149,7 @@ class Tour:
             ("giftLinks", "id url clicks product { id }"),
             ("sessions", "id isCurrent"),
         ):
+            ("dismissedReasons", "id kind label product { id }"),
             document = (
                 f"query ($a: String) {{ me {{ {name}(first: 20, after: $a) {{ totalCount pageInfo {{ endCursor }} "
             )
@@ -189,6 +190,10 @@ class Tour:
         await write("sendRecommendationFeedback", kind, "recommendation { id }", feedback)
         gift = {"productId": products[5], "recipientName": "Ada", "idempotencyKey": secrets.token_hex(8)}
         made = await write("createGiftLink", "GiftLinkInput", "giftLink { id url }", gift)
+        source = {"source": {"kind": "PRODUCT", "key": products[6]}}
+        made = await write("dismissReason", "DismissReasonInput", "dismissedReason { id }", source)
+        restored = {"id": made["dismissedReason"]["id"]}
+        await write("restoreReason", "RestoreReasonInput", "dismissedReason { restoredAt }", restored)
         click = {"productId": products[5], "recommendationId": ids[5], "idempotencyKey": secrets.token_hex(8)}
         await write("createAffiliateClick", "AffiliateClickInput", "click { id redirectUrl }", click)
         followed = {"productId": products[5], "giftLinkToken": made["giftLink"]["url"].rsplit("/", 1)[1]}

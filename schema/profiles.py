@@ -23,6 +23,7 @@ from schema.scalars import JSON, from_jsonb
 
 if TYPE_CHECKING:
     from schema.affiliate_clicks import AffiliateClick
+    from schema.dismissed_reasons import DismissedReason
     from schema.gift_links import GiftLink
     from schema.personality import PersonalityProfile
     from schema.quiz_drafts import QuizProgress
@@ -102,6 +103,16 @@ class Profile(RowNode):
         from schema.gift_links import GiftLink
 
         return _newest(info, GiftLink.ROW, first, after)
+
+    @paged("What their recommendations are not to follow from, newest first: see `dismissReason`.")
+    @staticmethod
+    def dismissed_reasons(
+        info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated[DismissedReason, strawberry.lazy("schema.dismissed_reasons")]]:
+        from schema.dismissed_reasons import DismissedReason
+
+        where = [QUERIES["dismissed_reasons.is_current"].bind()]
+        return _newest(info, DismissedReason.ROW, first, after, where)
 
     @paged("Their active sessions, newest first.")
     @staticmethod

@@ -22,6 +22,7 @@ from schema.brands import BrandQuery
 from schema.categories import CategoryQuery
 from schema.consents import ConsentMutation
 from schema.context import Info
+from schema.dismissed_reasons import DismissedReasonMutation
 from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
 from schema.node import NODES, Node, RowNode, load
@@ -33,8 +34,8 @@ from schema.products import ProductMutation, ProductQuery
 from schema.profiles import ProfileMutation, ProfileQuery
 from schema.quiz import QuizQuery
 from schema.quiz_drafts import QuizDraftMutation
-from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
 from schema.recommendation_feedback import RecommendationFeedbackQuery
+from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
 from schema.retailers import RetailerQuery
 from schema.roles import RoleMutation
 from schema.scalars import SCALARS
@@ -93,8 +94,8 @@ class Query(
     ProfileQuery,
     QuizQuery,
     RecommendationQuery,
-    AnalyticsEventQuery,
     RecommendationFeedbackQuery,
+    AnalyticsEventQuery,
     AuditLogQuery,
     SystemLogQuery,
 ):
@@ -122,6 +123,7 @@ class Mutation(
     QuizDraftMutation,
     SwipeMutation,
     RecommendationMutation,
+    DismissedReasonMutation,
     AffiliateClickMutation,
     GiftLinkMutation,
     ProductMutation,

@@ -18,6 +18,9 @@ select version, clock_timestamp() as until, product_count > (parameters -> 'cand
   concat_ws(' ',
     (select (count(*), max(created_at), count(undone_at), max(undone_at)) from public.swipes where user_id = :user_id::uuid),
     (select (count(*), max(created_at)) from public.recommendation_feedback where user_id = :user_id::uuid),
+    (select (count(*), max(dismissed_at), count(restored_at), max(restored_at)) from public.dismissed_reasons
+      where user_id = :user_id::uuid),
+    (select updated_at from public.profiles where id = :user_id::uuid),
     (select (count(*), max(assessment_timestamp)) from public.personality_assessment_history
       where user_id = :user_id::uuid)) as acts,
   (select count(*)::int from public.products

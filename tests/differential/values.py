@@ -196,6 +196,7 @@ _ID_TYPES = {
     "swipeId": "Swipe",
     "giftLinkId": "GiftLink",
     "subjectId": "Profile",
+    "dismissedReasonId": "DismissedReason",
     "sessionId": "Session",
 }
 _SLUGS = {
@@ -212,6 +213,8 @@ _PURPOSES = {  # names that mean something else here
     "brands.search": "brandSearch",
     "UpdateProductInput.id": "productId",
     "ProductViewInput.id": "clientId",
+    "RestoreReasonInput.id": "dismissedReasonId",
+    "ReasonSourceInput.key": "reasonKey",
     "EventInput.id": "clientId",
 }
 _CHOICES: dict[str, Sequence[Any]] = {
@@ -220,6 +223,7 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "url": ("https://shop.example/x", "https://shop.example/y", "http://shop.example"),
     "imageUrl": ("https://img.example/ü", "https://img.example/1", "nonsense"),
     "tags": _TAGS[:3] * 3 + _TAGS,
+    "reasonKey": ("books", "alder", "gift", "social", "creative", "nonsense", ""),
     "currencyCode": ("GBP",) * 6 + _CURRENCIES,
     "minPrice": ("1", "9.99", 5, 10.5, "0"),
     "maxPrice": ("100000", "19.99", 15, "18.5"),

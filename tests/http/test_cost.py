@@ -210,7 +210,8 @@ MINE = f"""
     history {{ nodes {{ secondaryTypes scores {{ trait }} combined {{ trait }} }} edges {{ cursor }} }}
   }}
   quizProgress {{ answers {{ value }} }}
-  swipes(first: 30) {CONNECTION} affiliateClicks {CONNECTION} giftLinks {CONNECTION} sessions {CONNECTION}
+  swipes(first: 30) {CONNECTION} affiliateClicks {CONNECTION} giftLinks {CONNECTION}
+  dismissedReasons {CONNECTION} sessions {CONNECTION}
 }} }}
 """
 MATCH = "query ($id: ID!) { product(id: $id) { personalityMatch { terms { trait } } } }"
@@ -295,6 +296,7 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
         ("saveQuizAnswers", "SaveQuizAnswersInput", {"version": quiz["version"], "answers": answers}),
         ("createAffiliateClick", "AffiliateClickInput", {"productId": products[0]}),
         ("createGiftLink", "GiftLinkInput", {"productId": products[0]}),
+        ("dismissReason", "DismissReasonInput", {"source": {"kind": "TRAIT", "key": "social"}}),
     ):
         await anna.do(
             f"mutation ($input: {kind}!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}", input=given

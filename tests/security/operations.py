@@ -154,6 +154,14 @@ MUTATIONS = {
         lambda w: {"input": {"recommendationId": w.feed_id, "kind": "HELPFUL"}},
         "UNAUTHENTICATED NOT_FOUND ok NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
     ),
+    "dismissReason": Line(
+        _input(source={"kind": "TRAIT", "key": "social"}),
+        "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED",
+    ),
+    "restoreReason": Line(
+        lambda w: {"input": {"id": w.hers["DismissedReason"]}},
+        "UNAUTHENTICATED NOT_FOUND own NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
+    ),
     "createAffiliateClick": Line(
         lambda w: {"input": {"productId": w.product}}, "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED"
     ),
@@ -255,6 +263,7 @@ PROFILE_TELLS = {
     "swipes",
     "affiliateClicks",
     "giftLinks",
+    "dismissedReasons",
     "sessions",
     "secondFactors",
     "quizProgress",

@@ -42,6 +42,10 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "create_gift_link_click": "'{link}', '{product}', null, null, '/', null",
     "default_model_parameters": "",
     "forget_withdrawn": "",
+    "dismiss_reason": "'tag', 'canary'",
+    "dismissed_reasons": "'{anna}'",
+    "everybodys_feedback": "null, null, null, null, 100",
+    "feedback_signals": "'{anna}', 'infinity'",
     "get_user_analytics_summary": "'{anna}'",
     "gift_mappings": "(select taxonomy_id from public.categories where taxonomy_id is not null limit 1)",
     "gift_subtree": "(select taxonomy_id from public.categories where taxonomy_id is not null limit 1)",
@@ -74,7 +78,16 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "weighted_signals": "'{anna}', 'infinity', true, 30",
 }
 # With these Anna herself is told or changes something: so the others' silence means something.
-TELL_ANNA = {"signals", "weighted_signals", "get_user_analytics_summary", "has_consent"}
+TELL_ANNA = {
+    "dismissed_reasons",
+    "feedback_signals",
+    "signals",
+    "weighted_signals",
+    "get_user_analytics_summary",
+    "has_consent",
+}
+# Analysts are told everybody's feedback, by its own id and without the person.
+TELLS_ANALYSTS = "everybodys_feedback"
 # Anybody with her link and a session may use it, which is counted in her row.
 USES_HER_LINK = "create_gift_link_click"
 OTHERS = [NOBODY, VISITOR, BEN, ANALYST, ADMIN]
@@ -176,6 +189,9 @@ HOSTILE_CALLS = (
 
 @pytest.mark.parametrize("caller", [*OTHERS, ANNA], ids=lambda caller: caller.label)
 @pytest.mark.parametrize("statement", HOSTILE_CALLS)
+    "private.dismiss_reason('product', '{product}')",
+    "private.dismiss_reason('product', 'nonsense')",
+    "private.dismiss_reason('nonsense', null)",
 async def test_an_error_shows_no_row(
     canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller, statement: str
 ) -> None:

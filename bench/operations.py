@@ -94,6 +94,8 @@ class Tour:
             await ask(f"products filter {name}", document, f=wanted)
             feed = f"query ($f: ProductFilter) {{ recommendations(first: 20, filter: $f) {{ {FEED} }} }}"
             await ask(f"recommendations filter {name}", feed, f=wanted)
+        without = f"query ($x: [ID!]) {{ recommendations(first: 20, excludeIds: $x) {{ {FEED} }} }}"
+        await ask("recommendations without", without, x=known.products)
         for search in (known.words, "wallnut", "cobalt"):
             document = f"query ($s: String) {{ products(first: 20, search: $s, orderBy: RELEVANCE) {{ {PAGE} }} }}"
             await ask(f"products search {search}", document, s=search)
@@ -147,9 +149,9 @@ class Tour:
             ("swipes", f"id direction product {{ {PRODUCT} }}"),
             ("affiliateClicks", f"id product {{ {PRODUCT} }}"),
             ("giftLinks", "id url clicks product { id }"),
+            ("dismissedReasons", "id kind label product { id }"),
             ("sessions", "id isCurrent"),
         ):
-            ("dismissedReasons", "id kind label product { id }"),
             document = (
                 f"query ($a: String) {{ me {{ {name}(first: 20, after: $a) {{ totalCount pageInfo {{ endCursor }} "
             )
@@ -188,12 +190,12 @@ class Tour:
         feedback = {"recommendationId": ids[4], "kind": "NOT_INTERESTED", "rating": 2}
         kind = "RecommendationFeedbackInput"
         await write("sendRecommendationFeedback", kind, "recommendation { id }", feedback)
-        gift = {"productId": products[5], "recipientName": "Ada", "idempotencyKey": secrets.token_hex(8)}
-        made = await write("createGiftLink", "GiftLinkInput", "giftLink { id url }", gift)
         source = {"source": {"kind": "PRODUCT", "key": products[6]}}
         made = await write("dismissReason", "DismissReasonInput", "dismissedReason { id }", source)
         restored = {"id": made["dismissedReason"]["id"]}
         await write("restoreReason", "RestoreReasonInput", "dismissedReason { restoredAt }", restored)
+        gift = {"productId": products[5], "recipientName": "Ada", "idempotencyKey": secrets.token_hex(8)}
+        made = await write("createGiftLink", "GiftLinkInput", "giftLink { id url }", gift)
         click = {"productId": products[5], "recommendationId": ids[5], "idempotencyKey": secrets.token_hex(8)}
         await write("createAffiliateClick", "AffiliateClickInput", "click { id redirectUrl }", click)
         followed = {"productId": products[5], "giftLinkToken": made["giftLink"]["url"].rsplit("/", 1)[1]}
@@ -237,13 +239,6 @@ class Tour:
             document = f"mutation ($i: {kind}!) {{ {name}(input: $i) {{ role userErrors {{ code }} }} }}"
             await self._do(name, document, i=someone)
         since = "2026-01-01T00:00:00Z"
-        await self._do("eventCounts", f'{{ eventCounts(since: "{since}") {{ name events people }} }}')
-        whose = (await self._do("me", "{ me { id } }"))["me"]["id"]
-        for name, wanted in (
-            ("", {}),
-            ("tableName", {"tableName": "public.products"}),
-            ("subjectId", {"subjectId": whose}),
-            ("since", {"since": since}),
         for name, only in (
             ("", {}),
             ("kind", {"kind": "NOT_INTERESTED"}),
@@ -258,6 +253,13 @@ class Tour:
             ]
             if page["pageInfo"]["endCursor"]:
                 await self._do("recommendationFeedback after", document, f=only, a=page["pageInfo"]["endCursor"])
+        await self._do("eventCounts", f'{{ eventCounts(since: "{since}") {{ name events people }} }}')
+        whose = (await self._do("me", "{ me { id } }"))["me"]["id"]
+        for name, wanted in (
+            ("", {}),
+            ("tableName", {"tableName": "public.products"}),
+            ("subjectId", {"subjectId": whose}),
+            ("since", {"since": since}),
         ):
             document = "query ($f: AuditLogFilter, $a: String) { auditLog(first: 20, after: $a, filter: $f) "
             document += "{ pageInfo { endCursor } nodes { id operation tableName actorId } } }"

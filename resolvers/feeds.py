@@ -15,13 +15,16 @@ import msgspec
 
 from db.queries import QUERIES, Fragment, all_of
 from db.session import Session
-from domain.errors import BadUserInput, Invalid, Stale
+from domain import ids
+from domain.errors import BadUserInput, Invalid, NotFound, Stale
 from domain.personality import BALANCED, TRAITS
 from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
 from resolvers import products
-from resolvers.recommendations import Recommended, from_row, no_model
+from resolvers.recommendations import Recommended, from_row, no_model, open_id
 from services.services import Services
+
+MAX_EXCLUDED = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,16 +160,25 @@ def _cursor(services: Services, start: _Start, shown: Shown) -> str:
 
 
 async def discover(
-    session: Session, services: Services, *, wanted: products.Filter | None, size: int, after: str | None
+    session: Session,
+    services: Services,
+    *,
+    wanted: products.Filter | None,
+    excluded: Sequence[str] = (),
+    size: int,
+    after: str | None,
 ) -> Feed:
     """The caller's feed; popular products without a token, or if personalisation was withdrawn. Never has products that
-    were already swiped."""
+    were already swiped, or that the caller avoids (their stated preferences). `excluded` are ids of products or
+    recommendations to leave out. Raises BadUserInput."""
     viewer = viewer_of(session.claims.subject)
-    start = await _start(session, services, "discover", viewer, _plain(wanted), size, after)
+    without = _products_of(session, services, excluded)
+    start = await _start(session, services, "discover", viewer, [_plain(wanted), without], size, after)
     if isinstance(start, Feed):
         return start
-    is_new = QUERIES["recommendations.is_new_to"].bind(user_id=session.claims.subject)
-    conditions = [_available(), is_new, *products.conditions(wanted)]
+    conditions = [_available(), *_wished(session, services, wanted), *products.conditions(wanted)]
+    if without:
+        conditions.append(QUERIES["recommendations.is_not_among"].bind(product_ids=without))
     lists: list[str] = []
     if start.is_large:
         whose = session.claims.subject if start.is_personal else None
@@ -176,6 +188,37 @@ async def discover(
             lists += await _lists_of_filter(session, slugs, wanted.brand_slugs, wanted.tags)
     rows = await _ranked(start, lists, conditions, size + 1, partial(_discover, session, start, size=size + 1))
     return _feed(services, "discover", viewer, start, rows, size)
+
+
+def _wished(session: Session, services: Services, wanted: products.Filter | None) -> list[Fragment]:
+    """Conditions that the caller's swipes, feedback and stated preferences make. Prices of the filter replace stated
+    ones."""
+    user = session.claims.subject
+    found = [
+        QUERIES["recommendations.is_new_to"].bind(user_id=user),
+        QUERIES["recommendations.is_not_avoided"].bind(user_id=user),
+    ]
+    if wanted is None or (wanted.min_price is None and wanted.max_price is None):
+        currency = services.settings.default_currency
+        found.append(QUERIES["recommendations.is_in_stated_prices"].bind(user_id=user, default_currency=currency))
+    return found
+
+
+def _products_of(session: Session, services: Services, texts: Sequence[str]) -> list[UUID]:
+    """The products that these ids name, sorted. Raises BadUserInput."""
+    if len(texts) > MAX_EXCLUDED:
+        raise BadUserInput(f"`excludeIds` has at most {MAX_EXCLUDED} ids.")
+    found = set()
+    for position, text in enumerate(texts):
+        product = ids.decode_as("Product", text)
+        if product is None:
+            try:
+                product = open_id(session, services, text).product_id
+            except NotFound:
+                message = f"`excludeIds` has no id of a product or of a recommendation at position {position}."
+                raise BadUserInput(message) from None
+        found.add(product)
+    return sorted(found)
 
 
 async def _lists_of_filter(

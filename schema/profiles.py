@@ -164,7 +164,10 @@ class UpdateProfileInput:
         default=strawberry.UNSET, description="At most 100 characters; null clears it."
     )
     stated_preferences: JSON | None = strawberry.field(
-        default=None, description="A JSON object of at most 16 KiB; replaces the old one."
+        default=None,
+        description="A JSON object of at most 16 KiB; replaces the old one. The caller's recommendations follow its "
+        "members `favouriteCategories` and `avoidCategories` (slugs; also of all below them), `brands` (slugs), "
+        "`tags`, `priceRange` (`{min, max}`) and `currency`; it may have others.",
     )
 
 
@@ -186,5 +189,6 @@ class ProfileMutation:
             name=input.display_name or None,
             set_name=input.display_name is not strawberry.UNSET,
             stated_preferences=input.stated_preferences,
+            default_currency=info.context.services.settings.default_currency,
         )
         return UpdateProfilePayload(profile=load(info, Profile, user))

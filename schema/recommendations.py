@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import cast
+from typing import Annotated, cast
 
 import strawberry
 
@@ -159,13 +159,22 @@ class RecommendationQuery:
         "personalisation withdrawn, it is ordered by popularity."
     )
     async def recommendations(
-        self, info: Info, first: int | None = None, after: str | None = None, filter: ProductFilter | None = None
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        filter: ProductFilter | None = None,
+        exclude_ids: Annotated[
+            list[strawberry.ID] | None,
+            strawberry.argument(description="Products to leave out: at most 100 ids of products or recommendations."),
+        ] = None,
     ) -> RecommendationConnection:
         size, _ = size_of(first)
         feed = await feeds.discover(
             info.context.session,
             info.context.services,
             wanted=filter.plain(info.context.services.settings.default_currency) if filter else None,
+            excluded=exclude_ids or [],
             size=size,
             after=after,
         )
@@ -193,18 +202,6 @@ class FeedbackKind(Enum):
     PURCHASED = strawberry.enum_value("purchased", description="Purchased: never show it again; the strongest signal.")
 
 
-@strawberry.input(description="Feedback on a recommendation.")
-class RecommendationFeedbackInput:
-    recommendation_id: strawberry.ID = strawberry.field(description="Its id, as it was shown to the caller.")
-    kind: FeedbackKind = strawberry.field(description="The opinion.")
-    reason: FeedbackReason | None = strawberry.field(default=None, description="Why; with NOT_INTERESTED only.")
-    rating: int | None = strawberry.field(
-        default=None, description="1 to 5, from much less like it to much more like it; 3 is neutral."
-    )
-    comment: str | None = strawberry.field(default=None, description="At most 2,000 characters.")
-
-
-@strawberry.type(description="The outcome of feedback.")
 @strawberry.enum(description="Why a person is not interested.")
 class FeedbackReason(Enum):
     NOT_MY_STYLE = strawberry.enum_value("not_my_style", description="Not their taste: much less like it.")
@@ -219,6 +216,18 @@ class FeedbackReason(Enum):
     OTHER = strawberry.enum_value("other", description="Anything else: much less like it.")
 
 
+@strawberry.input(description="Feedback on a recommendation.")
+class RecommendationFeedbackInput:
+    recommendation_id: strawberry.ID = strawberry.field(description="Its id, as it was shown to the caller.")
+    kind: FeedbackKind = strawberry.field(description="The opinion.")
+    reason: FeedbackReason | None = strawberry.field(default=None, description="Why; with NOT_INTERESTED only.")
+    rating: int | None = strawberry.field(
+        default=None, description="1 to 5, from much less like it to much more like it; 3 is neutral."
+    )
+    comment: str | None = strawberry.field(default=None, description="At most 2,000 characters.")
+
+
+@strawberry.type(description="The outcome of feedback.")
 class RecommendationFeedbackPayload:
     recommendation: Recommendation | None = strawberry.field(default=None, description="The recommendation.")
     user_errors: list[UserError] = user_errors()
@@ -237,9 +246,9 @@ class RecommendationMutation:
             context.services,
             recommendation=input.recommendation_id,
             kind=cast(str, input.kind.value),
+            reason=cast(str, input.reason.value) if input.reason else None,
             rating=input.rating,
             comment=input.comment,
         )
         (found,) = await recommendations.by_ids(context.session, context.services, [shown])
         return RecommendationFeedbackPayload(recommendation=Recommendation.of(found) if found else None)
-            reason=cast(str, input.reason.value) if input.reason else None,

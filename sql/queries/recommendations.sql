@@ -345,6 +345,19 @@ r.id not in (
   select product_id from public.recommendation_feedback
   where user_id = :user_id::uuid and feedback_type in ('not_interested', 'already_owned', 'purchased'))
 
+-- name: is_not_avoided(user_id)
+-- In no category that they said to avoid. Each function is called once, not for every product.
+r.category_id <> all ((select private.avoided_categories(:user_id::uuid))::uuid[])
+
+-- name: is_in_stated_prices(user_id, default_currency)
+-- Within the price range that they stated; prices in other currencies are not compared.
+coalesce(
+  r.currency <> (select private.stated_currency(:user_id::uuid, :default_currency::text))
+  or r.price_minor <@ (select private.stated_prices(:user_id::uuid, :default_currency::text)), true)
+
+-- name: is_not_among(product_ids)
+r.id <> all (:product_ids::uuid[])
+
 -- name: record(product_ids, contexts, models, positions, propensities, scores, generated_ats)
 -- Recommendations that were acted on; one already known stays as it is.
 insert into public.recommendations (

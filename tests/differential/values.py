@@ -193,10 +193,11 @@ class Values:
 
 _ID_TYPES = {
     "productId": "Product",
+    "excludeIds": "Product",
     "swipeId": "Swipe",
     "giftLinkId": "GiftLink",
-    "subjectId": "Profile",
     "dismissedReasonId": "DismissedReason",
+    "subjectId": "Profile",
     "sessionId": "Session",
 }
 _SLUGS = {
@@ -212,9 +213,9 @@ _PURPOSES = {  # names that mean something else here
     "product.id": "productId",
     "brands.search": "brandSearch",
     "UpdateProductInput.id": "productId",
-    "ProductViewInput.id": "clientId",
     "RestoreReasonInput.id": "dismissedReasonId",
     "ReasonSourceInput.key": "reasonKey",
+    "ProductViewInput.id": "clientId",
     "EventInput.id": "clientId",
 }
 _CHOICES: dict[str, Sequence[Any]] = {
@@ -222,8 +223,8 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "brandSearch": ("al", "bir", "null", "", "Alder", "zzz", "a\0b"),
     "url": ("https://shop.example/x", "https://shop.example/y", "http://shop.example"),
     "imageUrl": ("https://img.example/ü", "https://img.example/1", "nonsense"),
-    "tags": _TAGS[:3] * 3 + _TAGS,
     "reasonKey": ("books", "alder", "gift", "social", "creative", "nonsense", ""),
+    "tags": _TAGS[:3] * 3 + _TAGS,
     "currencyCode": ("GBP",) * 6 + _CURRENCIES,
     "minPrice": ("1", "9.99", 5, 10.5, "0"),
     "maxPrice": ("100000", "19.99", 15, "18.5"),

@@ -29,6 +29,7 @@ from tests.security.test_graphql_matrix import found_in
 
 CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "app_role": "",
+    "avoided_categories": "'{anna}'",
     "band_alignments": "(select category_id from public.products limit 1), 1",
     "calculate_personality_product_match": """'{{"creative": 90}}', '["canary"]', '{{"creative": 1}}'""",
     "candidate_lists": "null, null, array['canary']",
@@ -41,11 +42,11 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "create_affiliate_click": "'{product}', null, null, '/', null",
     "create_gift_link_click": "'{link}', '{product}', null, null, '/', null",
     "default_model_parameters": "",
-    "forget_withdrawn": "",
     "dismiss_reason": "'tag', 'canary'",
     "dismissed_reasons": "'{anna}'",
     "everybodys_feedback": "null, null, null, null, 100",
     "feedback_signals": "'{anna}', 'infinity'",
+    "forget_withdrawn": "",
     "get_user_analytics_summary": "'{anna}'",
     "gift_mappings": "(select taxonomy_id from public.categories where taxonomy_id is not null limit 1)",
     "gift_subtree": "(select taxonomy_id from public.categories where taxonomy_id is not null limit 1)",
@@ -70,6 +71,10 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "second_factors_of": "'{anna}'",
     "session_id": "",
     "signals": "'{anna}', 'infinity', true",
+    "stated_affinities": "'{anna}'",
+    "stated_currency": "'{anna}', 'GBP'",
+    "stated_prices": "'{anna}', 'GBP'",
+    "stated_texts": """'{{"tags": ["canary"]}}', 'tags'""",
     "sync_signals": "null",
     "trait_features": """'["canary"]', '{{"creative": 1}}'""",
     "update_preferences": "null",
@@ -131,6 +136,8 @@ async def test_called_by_others_they_tell_nothing_of_anna_and_change_nothing_of_
         await transaction.rollback()
         if "anna" in found_in(answer):
             told[name] = answer
+    if caller in (ANALYST, ADMIN):
+        assert str(person_id("anna")) not in told.pop(TELLS_ANALYSTS)
     assert (told, changed) == ({}, [] if caller is NOBODY else [USES_HER_LINK])
 
 
@@ -182,6 +189,9 @@ HOSTILE_CALLS = (
     "private.create_gift_link_click('{link}', '{product}', '{nobody}', '{nobody}', null, null)",
     *(f"private.{name}({{arguments}})" for name in ("update_preferences", "sync_signals")),
     "private.mark_personality_due()",
+    "private.dismiss_reason('product', '{product}')",
+    "private.dismiss_reason('product', 'nonsense')",
+    "private.dismiss_reason('nonsense', null)",
     "private.forget_withdrawn()",
     "private.refresh_product_features('{product}')",
 )
@@ -189,9 +199,6 @@ HOSTILE_CALLS = (
 
 @pytest.mark.parametrize("caller", [*OTHERS, ANNA], ids=lambda caller: caller.label)
 @pytest.mark.parametrize("statement", HOSTILE_CALLS)
-    "private.dismiss_reason('product', '{product}')",
-    "private.dismiss_reason('product', 'nonsense')",
-    "private.dismiss_reason('nonsense', null)",
 async def test_an_error_shows_no_row(
     canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller, statement: str
 ) -> None:

@@ -229,6 +229,7 @@ CATALOGUE = [
     'query ($ids: [ID!]! = ["a", "b"]) { nodes(ids: $ids) { id } }',
 ]
 FOR_ADMINISTRATORS = [
+    "{ recommendationFeedback(first: 30) { nodes { kind } edges { node { kind } } } }",
     f"{{ auditLog(first: 50) {CONNECTION} systemLogs(first: 100) {CONNECTION} }}",
     "query ($since: DateTime!) { eventCounts(since: $since) { name events people } }",
 ]
@@ -301,6 +302,12 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
         await anna.do(
             f"mutation ($input: {kind}!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}", input=given
         )
+    shown = (await anna.feed(first=1))["nodes"][0]["id"]
+    await anna.do(
+        "mutation ($id: ID!) { sendRecommendationFeedback(input: {recommendationId: $id, kind: HELPFUL})"
+        " { userErrors { code } } }",
+        id=shown,
+    )
     await shop.owner.execute(OF_A_PERSON.replace("$1", f"'{me}'"))
     await shop.owner.execute(SAID, me)
     await shop.owner.execute(

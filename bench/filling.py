@@ -31,6 +31,8 @@ STATEMENTS = {
         select p, 'plans', n::text, sha256(n::text::bytea), p, now() - n * interval '1 second' from rows""",
     "public.gift_links": """(user_id, product_id, created_at)
         select p, (select id from public.products limit 1), t from rows""",
+    "public.dismissed_reasons": """(user_id, tag, label, dismissed_at)
+        select p, 'plans-' || n, 'Plans', t from rows""",
     "public.consents": """(user_id, purpose, granted, policy_version, created_at)
         select p, 'marketing', true, 'plans', t from rows""",
     "public.privacy_requests": "(user_id, kind, created_at) select p, 'export', t from rows",

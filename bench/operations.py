@@ -94,6 +94,8 @@ class Tour:
             await ask(f"products filter {name}", document, f=wanted)
             feed = f"query ($f: ProductFilter) {{ recommendations(first: 20, filter: $f) {{ {FEED} }} }}"
             await ask(f"recommendations filter {name}", feed, f=wanted)
+        without = f"query ($x: [ID!]) {{ recommendations(first: 20, excludeIds: $x) {{ {FEED} }} }}"
+        await ask("recommendations without", without, x=known.products)
         for search in (known.words, "wallnut", "cobalt"):
             document = f"query ($s: String) {{ products(first: 20, search: $s, orderBy: RELEVANCE) {{ {PAGE} }} }}"
             await ask(f"products search {search}", document, s=search)
@@ -147,6 +149,7 @@ class Tour:
             ("swipes", f"id direction product {{ {PRODUCT} }}"),
             ("affiliateClicks", f"id product {{ {PRODUCT} }}"),
             ("giftLinks", "id url clicks product { id }"),
+            ("dismissedReasons", "id kind label product { id }"),
             ("sessions", "id isCurrent"),
         ):
             document = (
@@ -187,6 +190,10 @@ class Tour:
         feedback = {"recommendationId": ids[4], "kind": "NOT_INTERESTED", "rating": 2}
         kind = "RecommendationFeedbackInput"
         await write("sendRecommendationFeedback", kind, "recommendation { id }", feedback)
+        source = {"source": {"kind": "PRODUCT", "key": products[6]}}
+        made = await write("dismissReason", "DismissReasonInput", "dismissedReason { id }", source)
+        restored = {"id": made["dismissedReason"]["id"]}
+        await write("restoreReason", "RestoreReasonInput", "dismissedReason { restoredAt }", restored)
         gift = {"productId": products[5], "recipientName": "Ada", "idempotencyKey": secrets.token_hex(8)}
         made = await write("createGiftLink", "GiftLinkInput", "giftLink { id url }", gift)
         click = {"productId": products[5], "recommendationId": ids[5], "idempotencyKey": secrets.token_hex(8)}
@@ -232,6 +239,20 @@ class Tour:
             document = f"mutation ($i: {kind}!) {{ {name}(input: $i) {{ role userErrors {{ code }} }} }}"
             await self._do(name, document, i=someone)
         since = "2026-01-01T00:00:00Z"
+        for name, only in (
+            ("", {}),
+            ("kind", {"kind": "NOT_INTERESTED"}),
+            ("product", {"productId": known.products[0]}),
+        ):
+            document = (
+                "query ($f: RecommendationFeedbackFilter, $a: String) { recommendationFeedback(first: 20, after: $a, "
+                "filter: $f) { pageInfo { endCursor } nodes { kind reason rating comment product { id } } } }"
+            )
+            page = (await self._do(f"recommendationFeedback {name}", document, f=only, a=None))[
+                "recommendationFeedback"
+            ]
+            if page["pageInfo"]["endCursor"]:
+                await self._do("recommendationFeedback after", document, f=only, a=page["pageInfo"]["endCursor"])
         await self._do("eventCounts", f'{{ eventCounts(since: "{since}") {{ name events people }} }}')
         whose = (await self._do("me", "{ me { id } }"))["me"]["id"]
         for name, wanted in (

@@ -45,6 +45,7 @@ READ_BY_PERSON: Mapping[str, Personal] = {
     "public.user_preferences": Personal(),
     "public.recommendations": Personal(),
     "public.recommendation_feedback": Personal(),
+    "public.dismissed_reasons": Personal(),
     "public.personality_recommendations": Personal(),
     "public.gift_links": Personal(),
     "public.recipients": Personal(),

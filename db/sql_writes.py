@@ -25,6 +25,9 @@ COLUMNS: dict[str, dict[str, str]] = {
         "granted": "the person's own decision",
         "policy_version": "the text that the person was shown",
     },
+    "public.dismissed_reasons": {
+        "restored_at": "counting a dismissed reason again: now, and for good",
+    },
     "public.gift_links": {
         "product_id": "what the person gives",
         "message": "the person's own words",
@@ -83,6 +86,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "recommendation_id": "one that the person acted on; the server wrote it",
         "product_id": "the product of that recommendation",
         "feedback_type": "the person's own judgement",
+        "reason": "the person's own judgement",
         "rating": "the person's own judgement",
         "comment": "the person's own words",
     },
@@ -103,6 +107,7 @@ DELETES = {
 FUNCTIONS = {
     "private.create_affiliate_click": "price, rate and address come from the catalogue, the person from the token",
     "private.create_gift_link_click": "the same, and the link's uses are counted under its lock",
+    "private.dismiss_reason": "the caller's own choice, of what the catalogue has; at most 200 of them",
     "private.forget_withdrawn": "deletes what the caller's newest consents no longer allow",
     "private.mark_personality_due": "marks the caller's personality to be recomputed from their quiz and swipes",
     "private.refresh_product_features": "recomputes a product's features; for administrators only",

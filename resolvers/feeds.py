@@ -9,20 +9,25 @@ from datetime import datetime
 from decimal import Decimal
 from functools import partial
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import msgspec
 
 from db.queries import QUERIES, Fragment, all_of
 from db.session import Session
-from domain.errors import BadUserInput, Invalid, Stale
+from domain import ids
+from domain.errors import BadUserInput, Invalid, NotFound, Stale
 from domain.personality import BALANCED, TRAITS
 from domain.reasons import Terms, explain
 from domain.recommendations import NOBODY, Shown, confidence_of, viewer_of
 from domain.texts import require_no_nul
 from domain.windows import DIVERSITY, WINDOW, Candidate, Place, arrange
 from resolvers import products
-from resolvers.recommendations import Recommended, Shared, confidence_of_row, context_text, no_model, terms_of
+from resolvers.recommendations import Recommended, Shared, confidence_of_row, context_text, no_model, open_id, terms_of
 from services.services import Services
+
+MAX_EXCLUDED = 100
+MAX_BOOSTS, MAX_FACTOR = 10, 2.0
 
 Key: TypeAlias = tuple[float, int]
 """A place in the order of scores: score and product number."""
@@ -56,6 +61,16 @@ class _State(msgspec.Struct, array_like=True):
     def seed(self) -> bytes:
         """What the explored places of the window are drawn by."""
         return msgspec.msgpack.encode((self.request, self.until, self.start))
+
+
+@dataclass(frozen=True, slots=True)
+class Boost:
+    """More (factor above 1) or less of a category, a brand or a tag: one of them."""
+
+    factor: float
+    category: str | None = None
+    brand: str | None = None
+    tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +173,33 @@ def _cursor(services: Services, state: _State) -> str:
 
 
 async def discover(
-    session: Session, services: Services, *, wanted: products.Filter | None, size: int, after: str | None
+    session: Session,
+    services: Services,
+    *,
+    wanted: products.Filter | None,
+    excluded: Sequence[str] = (),
+    boosts: Sequence[Boost] = (),
+    size: int,
+    after: str | None,
 ) -> Feed:
     """The caller's feed; popular products without a token, or if personalisation was withdrawn. Never has products that
-    were already swiped."""
+    were already swiped, or that the caller avoids (their stated preferences). `excluded` are ids of products or
+    recommendations to leave out. Raises BadUserInput."""
     viewer = viewer_of(session.claims.subject)
-    state = await _resume(session, services, _request("discover", viewer, _plain(wanted)), viewer, after)
+    without = _products_of(session, services, excluded)
+    facets_of_boosts = await _facets_of_boosts(session, boosts)
+    request = _request("discover", viewer, [_plain(wanted), without, [_plain(boost) for boost in boosts]])
+    state = await _resume(session, services, request, viewer, after)
     is_new = QUERIES["recommendations.is_new_to"].bind(user_id=session.claims.subject)
-    filters = all_of([*_available(), *products.conditions(wanted)])
+    conditions = [*_available(), *_stated(session, services, wanted), *products.conditions(wanted)]
+    if without:
+        conditions.append(QUERIES["recommendations.is_not_among"].bind(product_ids=without))
+    filters = all_of(conditions)
     facets: list[int] = []
     if wanted is not None:
         slugs = [wanted.category_slug] if wanted.category_slug else []
         facets = await _facets(session, slugs, wanted.brand_slugs, wanted.tags)
+    facets += [facet for facet, boost in zip(facets_of_boosts, boosts, strict=True) if boost.factor > 1]
     listed = QUERIES["recommendations.ranked"].fill(
         candidates=QUERIES["recommendations.listed"].bind(filter_facets=facets), filters=filters, is_new=is_new
     )
@@ -182,8 +212,8 @@ async def discover(
             "size": size,
             "after_score": state.start and state.start[0],
             "after_number": state.start and state.start[1],
-            "boost_facets": [],
-            "boost_factors": [],
+            "boost_facets": facets_of_boosts,
+            "boost_factors": [str(boost.factor) for boost in boosts],
         }
         rows = await session.fetch(listed, **values)
         if len(rows) == size:
@@ -247,6 +277,60 @@ def _recommended(
         is_explored=place.propensity is not None,
         cursor_of=partial(_cursor, services, state),
     )
+
+
+def _stated(session: Session, services: Services, wanted: products.Filter | None) -> list[Fragment]:
+    """Conditions that the caller's stated preferences make. Prices of the filter replace stated ones."""
+    user = session.claims.subject
+    if user is None:
+        return []
+    found = [QUERIES["recommendations.is_not_avoided"].bind(user_id=user)]
+    if wanted is None or (wanted.min_price is None and wanted.max_price is None):
+        currency = services.settings.default_currency
+        found.append(QUERIES["recommendations.is_in_stated_prices"].bind(user_id=user, default_currency=currency))
+    return found
+
+
+def _products_of(session: Session, services: Services, texts: Sequence[str]) -> list[UUID]:
+    """The products that these ids name, sorted. Raises BadUserInput."""
+    if len(texts) > MAX_EXCLUDED:
+        raise BadUserInput(f"`excludeIds` has at most {MAX_EXCLUDED} ids.")
+    found = set()
+    for position, text in enumerate(texts):
+        product = ids.decode_as("Product", text)
+        if product is None:
+            try:
+                product = open_id(session, services, text).product_id
+            except NotFound:
+                message = f"`excludeIds` has no id of a product or of a recommendation at position {position}."
+                raise BadUserInput(message) from None
+        found.add(product)
+    return sorted(found)
+
+
+async def _facets_of_boosts(session: Session, boosts: Sequence[Boost]) -> list[int]:
+    """What is boosted, as numbers. Raises BadUserInput."""
+    if not boosts:
+        return []
+    if len(boosts) > MAX_BOOSTS:
+        raise BadUserInput(f"`boost` has at most {MAX_BOOSTS} items.")
+    for boost in boosts:
+        named = [name for name in (boost.category, boost.brand, boost.tag) if name is not None]
+        if len(named) != 1:
+            raise BadUserInput("A boost names one of `category`, `brand` and `tag`.")
+        require_no_nul(named[0], ("boost",))
+        if not 1 / MAX_FACTOR <= boost.factor <= MAX_FACTOR:
+            raise BadUserInput(f"The factor of a boost is from {1 / MAX_FACTOR} to {MAX_FACTOR}.")
+    rows = await session.fetch(
+        "recommendations.facets_of_boosts",
+        categories=[boost.category for boost in boosts],
+        brands=[boost.brand for boost in boosts],
+        tags=[boost.tag for boost in boosts],
+    )
+    for boost, row in zip(boosts, rows, strict=True):
+        if row["facet"] is None:
+            raise BadUserInput(f"`boost`: there is no {boost.category or boost.brand}.")
+    return [row["facet"] for row in rows]
 
 
 async def _facets(

@@ -10,6 +10,7 @@ import asyncpg
 import msgspec
 
 from db.session import Session
+from domain import stated_preferences as stated
 from domain.errors import Forbidden, Invalid, Unauthenticated
 from domain.texts import has_escaped_nul, nul_error, require_no_nul
 
@@ -54,7 +55,9 @@ def display_name(name: str | None) -> str | None:
     return tidy or None
 
 
-async def update(session: Session, *, name: str | None, set_name: bool, stated_preferences: Any) -> UUID:
+async def update(
+    session: Session, *, name: str | None, set_name: bool, stated_preferences: Any, default_currency: str
+) -> UUID:
     """Changes the given values; `stated_preferences` None leaves them unchanged. Raises Invalid or Unauthenticated."""
     subject = require_subject(session)
     encoded = None
@@ -62,6 +65,7 @@ async def update(session: Session, *, name: str | None, set_name: bool, stated_p
         if not isinstance(stated_preferences, dict):
             raise Invalid("Give a JSON object.", ("statedPreferences",))
         encoded = as_jsonb(stated_preferences, "statedPreferences", MAX_PREFERENCES_BYTES)
+        await _check_stated(session, stated_preferences, default_currency)
     updated = await session.fetchval(
         "profiles.update",
         user_id=subject,
@@ -71,7 +75,25 @@ async def update(session: Session, *, name: str | None, set_name: bool, stated_p
     )
     if updated is None:
         raise Unauthenticated("The person of this token no longer exists.")
+    if encoded is not None:
+        session.note_change("feeds", str(subject))
     return subject
+
+
+async def _check_stated(session: Session, said: dict[str, Any], default_currency: str) -> None:
+    """Checks what recommendations follow. Raises Invalid."""
+    slugs = stated.check(said, default_currency)
+    if not slugs.categories and not slugs.brands:
+        return
+    unknown = await session.fetchrow(
+        "profiles.unknown_slugs", categories=list(slugs.categories), brands=list(slugs.brands)
+    )
+    assert unknown is not None
+    if unknown["category"] is not None:
+        field = stated.field_of(said, unknown["category"], "favouriteCategories", "avoidCategories")
+        raise Invalid(f"There is no category with the slug “{unknown['category']}”.", field)
+    if unknown["brand"] is not None:
+        raise Invalid(f"There is no brand with the slug “{unknown['brand']}”.", (stated.NAME, "brands"))
 
 
 def as_jsonb(value: Any, name: str, max_bytes: int) -> str:

@@ -254,11 +254,20 @@ async def note_outcome(
 
 
 async def send_feedback(
-    session: Session, services: Services, *, recommendation: str, kind: str, rating: int | None, comment: str | None
+    session: Session,
+    services: Services,
+    *,
+    recommendation: str,
+    kind: str,
+    reason: str | None,
+    rating: int | None,
+    comment: str | None,
 ) -> Shown:
     """Stores feedback, which the caller's next feed takes into account. Raises NotFound or Invalid."""
     require_subject(session)
     shown = open_id(session, services, recommendation)
+    if reason is not None and kind != "not_interested":
+        raise Invalid("A reason goes with NOT_INTERESTED only.", ("reason",))
     if rating is not None and not 1 <= rating <= 5:
         raise Invalid("A rating is from 1 to 5.", ("rating",))
     require_no_nul(comment, ("comment",))
@@ -272,6 +281,7 @@ async def send_feedback(
         recommendation_id=recommendation_id,
         product_id=shown.product_id,
         kind=kind,
+        reason=reason,
         rating=rating,
         comment=comment,
     )

@@ -23,6 +23,7 @@ from schema.scalars import JSON, from_jsonb
 
 if TYPE_CHECKING:
     from schema.affiliate_clicks import AffiliateClick
+    from schema.dismissed_reasons import DismissedReason
     from schema.gift_links import GiftLink
     from schema.personality import PersonalityProfile
     from schema.quiz_drafts import QuizProgress
@@ -103,6 +104,16 @@ class Profile(RowNode):
 
         return _newest(info, GiftLink.ROW, first, after)
 
+    @paged("What their recommendations are not to follow from, newest first: see `dismissReason`.")
+    @staticmethod
+    def dismissed_reasons(
+        info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated[DismissedReason, strawberry.lazy("schema.dismissed_reasons")]]:
+        from schema.dismissed_reasons import DismissedReason
+
+        where = [QUERIES["dismissed_reasons.is_current"].bind()]
+        return _newest(info, DismissedReason.ROW, first, after, where)
+
     @paged("Their active sessions, newest first.")
     @staticmethod
     def sessions(
@@ -153,7 +164,10 @@ class UpdateProfileInput:
         default=strawberry.UNSET, description="At most 100 characters; null clears it."
     )
     stated_preferences: JSON | None = strawberry.field(
-        default=None, description="A JSON object of at most 16 KiB; replaces the old one."
+        default=None,
+        description="A JSON object of at most 16 KiB; replaces the old one. The caller's recommendations follow its "
+        "members `favouriteCategories` and `avoidCategories` (slugs; also of all below them), `brands` (slugs), "
+        "`tags`, `priceRange` (`{min, max}`) and `currency`; it may have others.",
     )
 
 
@@ -175,5 +189,6 @@ class ProfileMutation:
             name=input.display_name or None,
             set_name=input.display_name is not strawberry.UNSET,
             stated_preferences=input.stated_preferences,
+            default_currency=info.context.services.settings.default_currency,
         )
         return UpdateProfilePayload(profile=load(info, Profile, user))

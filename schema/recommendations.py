@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import cast
+from typing import Annotated, cast
 
 import strawberry
 
@@ -167,6 +167,17 @@ class RecommendationConnection:
         return cls(feed=feed, nodes=[Recommendation.of(item) for item in feed.items])
 
 
+@strawberry.input(description="More or less of a category, a brand or a tag: name one of them.")
+class RecommendationBoost:
+    factor: float = strawberry.field(description="From 0.5 (less) to 2 (more); 1 has no effect.")
+    category: str | None = strawberry.field(default=None, description="The slug of a category.")
+    brand: str | None = strawberry.field(default=None, description="The slug of a brand.")
+    tag: str | None = strawberry.field(default=None, description="A tag.")
+
+    def plain(self) -> feeds.Boost:
+        return feeds.Boost(factor=self.factor, category=self.category, brand=self.brand, tag=self.tag)
+
+
 @strawberry.input(description="The person a gift is for. Everything is optional.")
 class GiftFinderInput:
     traits: list[Trait] | None = strawberry.field(default=None, description="Their traits.")
@@ -216,13 +227,27 @@ class RecommendationQuery:
         "personalisation withdrawn, it is ordered by popularity."
     )
     async def recommendations(
-        self, info: Info, first: int | None = None, after: str | None = None, filter: ProductFilter | None = None
+        self,
+        info: Info,
+        first: int | None = None,
+        after: str | None = None,
+        filter: ProductFilter | None = None,
+        exclude_ids: Annotated[
+            list[strawberry.ID] | None,
+            strawberry.argument(description="Products to leave out: at most 100 ids of products or recommendations."),
+        ] = None,
+        boost: Annotated[
+            list[RecommendationBoost] | None,
+            strawberry.argument(description="What to show more or less of in this feed: at most 10."),
+        ] = None,
     ) -> RecommendationConnection:
         size, _ = size_of(first)
         feed = await feeds.discover(
             info.context.session,
             info.context.services,
             wanted=filter.plain(info.context.services.settings.default_currency) if filter else None,
+            excluded=exclude_ids or [],
+            boosts=[each.plain() for each in boost or []],
             size=size,
             after=after,
         )
@@ -250,11 +275,28 @@ class FeedbackKind(Enum):
     PURCHASED = strawberry.enum_value("purchased", description="Purchased: never show it again; the strongest signal.")
 
 
+@strawberry.enum(description="Why a person is not interested.")
+class FeedbackReason(Enum):
+    NOT_MY_STYLE = strawberry.enum_value("not_my_style", description="Not their taste: much less like it.")
+    TOO_EXPENSIVE = strawberry.enum_value("too_expensive", description="Too expensive; says nothing of their taste.")
+    ALREADY_HAVE_SIMILAR = strawberry.enum_value(
+        "already_have_similar", description="They have one like it; says nothing of their taste."
+    )
+    BAD_QUALITY = strawberry.enum_value("bad_quality", description="The product is bad; says nothing of their taste.")
+    WRONG_PERSON = strawberry.enum_value(
+        "wrong_person", description="Suits somebody else; says nothing of their taste."
+    )
+    OTHER = strawberry.enum_value("other", description="Anything else: much less like it.")
+
+
 @strawberry.input(description="Feedback on a recommendation.")
 class RecommendationFeedbackInput:
     recommendation_id: strawberry.ID = strawberry.field(description="Its id, as it was shown to the caller.")
     kind: FeedbackKind = strawberry.field(description="The opinion.")
-    rating: int | None = strawberry.field(default=None, description="1 to 5.")
+    reason: FeedbackReason | None = strawberry.field(default=None, description="Why; with NOT_INTERESTED only.")
+    rating: int | None = strawberry.field(
+        default=None, description="1 to 5, from much less like it to much more like it; 3 is neutral."
+    )
     comment: str | None = strawberry.field(default=None, description="At most 2,000 characters.")
 
 
@@ -277,6 +319,7 @@ class RecommendationMutation:
             context.services,
             recommendation=input.recommendation_id,
             kind=cast(str, input.kind.value),
+            reason=cast(str, input.reason.value) if input.reason else None,
             rating=input.rating,
             comment=input.comment,
         )

@@ -22,6 +22,7 @@ from schema.brands import BrandQuery
 from schema.categories import CategoryQuery
 from schema.consents import ConsentMutation
 from schema.context import Info
+from schema.dismissed_reasons import DismissedReasonMutation
 from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
 from schema.node import NODES, Node, RowNode, load
@@ -33,6 +34,7 @@ from schema.products import ProductMutation, ProductQuery
 from schema.profiles import ProfileMutation, ProfileQuery
 from schema.quiz import QuizQuery
 from schema.quiz_drafts import QuizDraftMutation
+from schema.recommendation_feedback import RecommendationFeedbackQuery
 from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
 from schema.retailers import RetailerQuery
 from schema.roles import RoleMutation
@@ -92,6 +94,7 @@ class Query(
     ProfileQuery,
     QuizQuery,
     RecommendationQuery,
+    RecommendationFeedbackQuery,
     AnalyticsEventQuery,
     AuditLogQuery,
     SystemLogQuery,
@@ -120,6 +123,7 @@ class Mutation(
     QuizDraftMutation,
     SwipeMutation,
     RecommendationMutation,
+    DismissedReasonMutation,
     AffiliateClickMutation,
     GiftLinkMutation,
     ProductMutation,

@@ -120,6 +120,7 @@ begin
         select from public.affiliate_clicks t where t.user_id = p.id and t.id >= since
         union all select from public.analytics_events t where t.user_id = p.id and t.id >= since
         union all select from public.consents t where t.user_id = p.id and t.id >= since
+        union all select from public.dismissed_reasons t where t.user_id = p.id and t.id >= since
         union all select from public.gift_links t where t.user_id = p.id and t.id >= since
         union all select from public.occasions t where t.user_id = p.id and t.id >= since
         union all select from public.personality_assessment_history t where t.user_id = p.id and t.id >= since

@@ -35,7 +35,14 @@ as $$
     "match_scale": 1,
     "behaviour": {"minimum_signals": 20, "quiz_variance": 100, "prior_variance": 625, "swipe_variance": 1600,
       "method_variance": 225, "threshold": 5},
-    "lists": {"length": 200, "new_days": 30}
+    "lists": {"length": 200, "new_days": 30},
+    "feedback": {
+      "kinds": {"helpful": 0.65, "not_helpful": 0.35, "not_interested": 0.1, "already_owned": 0.6, "purchased": 0.95},
+      "reasons": {"not_my_style": 0.1, "too_expensive": null, "already_have_similar": null, "bad_quality": null,
+        "wrong_person": null, "other": 0.1},
+      "ratings": [0.1, 0.3, 0.5, 0.7, 0.9]
+    },
+    "stated": {"favourite": 0.5}
   }'::jsonb
 $$;
 
@@ -214,6 +221,36 @@ as $$
   on conflict do nothing
 $$;
 
+-- What a person's feedback says of each product. The strength is that of the reason or, without one, of the kind; the mean
+-- of it and the rating's where both have one. Of several the newest that has a strength counts; null if none has.
+create or replace function private.feedback_signals(p_user uuid, p_until timestamptz, p_strengths jsonb default null)
+returns table (product_id uuid, strength real, hides boolean, at timestamptz)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  with strengths as (
+    select coalesce(p_strengths,
+      (select m.parameters -> 'feedback' from public.recommendation_models m order by m.version desc limit 1),
+      private.default_model_parameters() -> 'feedback') as of
+  )
+  select f.product_id,
+    (array_agg(g.strength order by f.created_at desc, f.id desc) filter (where g.strength is not null))[1],
+    bool_or(f.feedback_type in ('not_interested', 'already_owned', 'purchased')),
+    coalesce(max(f.created_at) filter (where g.strength is not null), max(f.created_at))
+  from public.recommendation_feedback f
+  cross join strengths s
+  cross join lateral (
+    select (case when f.reason is null then s.of -> 'kinds' ->> f.feedback_type else s.of -> 'reasons' ->> f.reason end)
+        ::double precision as said,
+      (s.of -> 'ratings' ->> (f.rating - 1))::double precision as rated) x
+  cross join lateral (select ((coalesce(x.said, x.rated) + coalesce(x.rated, x.said)) / 2)::real as strength) g
+  where f.user_id = p_user and f.created_at <= p_until and not f.is_for_somebody_else
+  group by f.product_id
+$$;
+comment on function private.feedback_signals(uuid, timestamptz, jsonb) is
+  'Per product; at: when the strength was given. hides: it is not recommended again. p_strengths: `feedback` of a model''s '
+  'parameters; null: of the newest model.';
+
 -- What a person said of products up to a moment: the newest swipe per product that was not undone by then and, where
 -- asked for, the newest feedback. Row level security of the caller applies. Swipes and feedback for somebody else, in the
 -- gift finder, say nothing of this person.
@@ -229,14 +266,8 @@ as $$
      and not s.is_for_somebody_else
    order by s.product_id, s.created_at desc, s.id desc)
   union all
-  (select distinct on (f.product_id) f.product_id, null::uuid, null::public.swipe_direction,
-     case f.feedback_type
-       when 'helpful' then 0.65 when 'not_helpful' then 0.35 when 'not_interested' then 0.1
-       when 'already_owned' then 0.6 when 'purchased' then 0.95 end::real,
-     f.created_at
-   from public.recommendation_feedback f
-   where p_with_feedback and f.user_id = p_user and f.created_at <= p_until and not f.is_for_somebody_else
-   order by f.product_id, f.created_at desc, f.id desc)
+  select f.product_id, null::uuid, null::public.swipe_direction, f.strength, f.at
+  from private.feedback_signals(p_user, p_until) f where p_with_feedback and f.strength is not null
 $$;
 comment on function private.signals(uuid, timestamptz, boolean) is 'swipe_id and direction are null for feedback.';
 
@@ -262,11 +293,12 @@ as $$
   where s.strength is not null
 $$;
 
+revoke all on function private.feedback_signals(uuid, timestamptz, jsonb) from public;
 revoke all on function private.fill_lists(integer), private.product_traits(uuid, text[], bigint, text), private.product_popularity(uuid, real),
   private.refresh_model(), private.refresh_product_features(uuid) from public, anon, authenticated;
 grant execute on function private.refresh_model(), private.refresh_product_features(uuid) to service_role;
 grant execute on function private.refresh_product_features(uuid) to authenticated;
 grant execute on function private.signals(uuid, timestamptz, boolean),
   private.weighted_signals(uuid, timestamptz, boolean, double precision), private.default_model_parameters(),
-  private.facet(text, text), private.product_facets(uuid, uuid, text[])
+  private.facet(text, text), private.product_facets(uuid, uuid, text[]), private.feedback_signals(uuid, timestamptz, jsonb)
   to anon, authenticated, service_role;

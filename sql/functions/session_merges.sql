@@ -90,6 +90,18 @@ begin
     and case when (d.instrument, d.version) = (o.instrument, o.version) then d.user_id = p_session
       else (d.updated_at, d.user_id) < (o.updated_at, o.user_id) end;
 
+  -- What both dismissed is dismissed once, and no more than one person may have is.
+  delete from public.dismissed_reasons s using public.dismissed_reasons a
+  where s.user_id = p_session and a.user_id = account and (s.kind, s.key) = (a.kind, a.key)
+    and s.restored_at is null and a.restored_at is null;
+  update public.dismissed_reasons d set restored_at = pg_catalog.clock_timestamp()
+  from (
+    select r.user_id, r.id from public.dismissed_reasons r
+    where r.user_id in (p_session, account) and r.restored_at is null
+    order by r.dismissed_at desc, r.id desc offset 200
+  ) oldest
+  where d.user_id = oldest.user_id and d.id = oldest.id;
+
   delete from private.personality_due t where t.user_id = p_session;
   delete from public.idempotency_keys s using public.idempotency_keys a
   where s.user_id = p_session and a.user_id = account and (s.operation, s.key) = (a.operation, a.key);

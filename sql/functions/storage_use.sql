@@ -67,6 +67,8 @@ create or replace trigger analytics_events_stored after insert on public.analyti
   referencing new table as written for each statement execute function private.limit_storage(200);
 create or replace trigger consents_stored after insert on public.consents
   referencing new table as written for each statement execute function private.limit_storage(1000);
+create or replace trigger dismissed_reasons_stored after insert on public.dismissed_reasons
+  referencing new table as written for each statement execute function private.limit_storage(1000);
 create or replace trigger gift_links_stored after insert on public.gift_links
   referencing new table as written for each statement execute function private.limit_storage(1000);
 create or replace trigger occasions_stored after insert on public.occasions
@@ -81,6 +83,8 @@ create or replace trigger recommendation_feedback_stored after insert on public.
   referencing new table as written for each statement execute function private.limit_storage(1000);
 create or replace trigger swipes_stored after insert on public.swipes
   referencing new table as written for each statement execute function private.limit_storage(700);
+create or replace trigger dismissed_reasons_rewritten after update on public.dismissed_reasons
+  referencing new table as written for each statement execute function private.limit_storage(1000);
 create or replace trigger gift_links_rewritten after update on public.gift_links
   referencing new table as written for each statement execute function private.limit_storage(1000);
 create or replace trigger occasions_rewritten after update on public.occasions

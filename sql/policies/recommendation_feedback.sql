@@ -7,7 +7,7 @@ drop policy if exists recommendation_feedback_own_read on public.recommendation_
 create policy recommendation_feedback_own_read on public.recommendation_feedback for select to anon, authenticated
   using (user_id = (select auth.uid()));
 
-grant insert (recommendation_id, product_id, feedback_type, rating, comment)
+grant insert (recommendation_id, product_id, feedback_type, reason, rating, comment)
   on table public.recommendation_feedback to anon, authenticated;
 drop policy if exists recommendation_feedback_own_insert on public.recommendation_feedback;
 create policy recommendation_feedback_own_insert on public.recommendation_feedback for insert to anon, authenticated

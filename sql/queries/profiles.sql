@@ -9,3 +9,10 @@ returning id
 -- name: analytics(user_id, since)
 -- A person's activity since a timestamp (null: ever).
 select * from public.get_user_analytics_summary(:user_id::uuid, :since::timestamptz)
+
+-- name: unknown_slugs(categories, brands)
+-- One of each that the catalogue does not have; null if it has all.
+select
+  (select s from unnest(:categories::text[]) s where not exists (select from public.categories where slug = s) limit 1)
+    as category,
+  (select s from unnest(:brands::text[]) s where not exists (select from public.brands where slug = s) limit 1) as brand

@@ -17,11 +17,15 @@ from public.recommendation_models where version = :version::int
 -- put aside since. Lookups by arrays, materialised steps and sums in stages hold the planner to index scans: docs/decisions/0011.
 with model as materialized (
   select m.version, m.trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
-    m.trained_version is not null as is_trained, m.scale, m.parameters -> 'discover' as parameters,
+    m.trained_version is not null as is_trained, m.scale, m.parameters,
     (m.parameters ->> 'half_life_days')::double precision as half_life,
     (m.parameters ->> 'prior_weight')::double precision as prior, d.super_like, d.dislike, d.category, d.brand, d.tags, d.boost, d.personality, d.personality_events,
     d.popularity,
-    :user_id::uuid is not null and private.has_consent(:user_id::uuid, 'personalisation') as is_personal
+    :user_id::uuid is not null and private.has_consent(:user_id::uuid, 'personalisation') as is_personal,
+    -- Functions are called only for those who have something to read.
+    exists (select from public.recommendation_feedback where user_id = :user_id::uuid) as has_feedback,
+    exists (select from public.dismissed_reasons where user_id = :user_id::uuid) as has_dismissed,
+    exists (select from public.profiles where id = :user_id::uuid and preferences <> '{}') as has_stated
   from public.recommendation_models m
   cross join lateral jsonb_to_record(m.parameters -> 'discover') d (
     super_like double precision, dislike double precision, category double precision,
@@ -40,21 +44,22 @@ latest as materialized (
     and (s.undone_at is null or s.undone_at > (select until from model))
   order by s.product_id, s.created_at desc, s.id desc)
   union all
-  (select distinct on (f.product_id) f.product_id, null, case f.feedback_type
-     when 'helpful' then 0.65 when 'not_helpful' then 0.35 when 'not_interested' then 0.1
-     when 'already_owned' then 0.6 when 'purchased' then 0.95 end::real, f.created_at,
-     f.feedback_type in ('not_interested', 'already_owned', 'purchased')
-  from public.recommendation_feedback f
-  where f.user_id = :user_id::uuid and not f.is_for_somebody_else and (select is_personal from model) and f.created_at <= (select until from model)
-  order by f.product_id, f.created_at desc, f.id desc)
+  (select f.product_id, null, f.strength, f.at, f.hides
+  from model m cross join lateral private.feedback_signals(:user_id::uuid, m.until, m.parameters -> 'feedback') f
+  where m.is_personal and m.has_feedback)
+),
+dismissed as materialized (
+  select d.kind, d.key, private.facet(d.kind, d.key) as facet
+  from model m cross join lateral private.dismissed_reasons(:user_id::uuid, m.until) d
+  where m.has_dismissed
 ),
 -- Zero leanings for somebody without an assessment.
 person as materialized (
   select l.n, l.likes, case when l.n <= 3 then 'first' when l.n <= 10 then 'few' else 'many' end::public.table_kind as kind,
     -- The weights of a like, largest first, that are read: fewer where there are many likes.
     case when l.likes <= 10 then 100 when l.likes <= 50 then 50 else 25 end as reach,
-    coalesce(h.has_quiz, false) as has_quiz, coalesce(h.x[1], 0) as adventurous, coalesce(h.x[2], 0) as intellectual,
-    coalesce(h.x[3], 0) as practical, coalesce(h.x[4], 0) as creative, coalesce(h.x[5], 0) as social,
+    coalesce(h.has_quiz, false) as has_quiz, coalesce(h.x[1] * t.adventurous, 0) as adventurous, coalesce(h.x[2] * t.intellectual, 0) as intellectual,
+    coalesce(h.x[3] * t.practical, 0) as practical, coalesce(h.x[4] * t.creative, 0) as creative, coalesce(h.x[5] * t.social, 0) as social,
     case when h.x is null then 0 else m.personality_events / (m.personality_events + l.n) end as share
   from (
     select count(*) filter (where strength is not null)::int as n, count(*) filter (where strength >= 0.5)::int as likes
@@ -67,6 +72,13 @@ person as materialized (
     where user_id = :user_id::uuid and (select is_personal from model)
       and assessment_timestamp <= (select until from model)
     order by assessment_timestamp desc, id desc limit 1) h on true
+  cross join (
+    select (count(*) filter (where key = 'adventurous') = 0)::int as adventurous,
+      (count(*) filter (where key = 'intellectual') = 0)::int as intellectual,
+      (count(*) filter (where key = 'practical') = 0)::int as practical,
+      (count(*) filter (where key = 'creative') = 0)::int as creative,
+      (count(*) filter (where key = 'social') = 0)::int as social
+    from dismissed where kind = 'trait') t
 ),
 -- How much of the score is personality, crowd (what others like) and content (categories, brands, tags); boosts are
 -- a part of their own.
@@ -78,7 +90,7 @@ shares as materialized (
       m.personality * p.share as personality,
       case when m.is_trained
         then m.popularity * p.share
-          + (1 - p.share) * (m.parameters -> 'learned' ->> p.kind::text)::double precision
+          + (1 - p.share) * (m.parameters -> 'discover' -> 'learned' ->> p.kind::text)::double precision
         else m.popularity end as crowd,
       (m.scale -> p.kind::text ->> 'max_bias')::double precision as max_bias,
       (m.scale -> p.kind::text ->> 'mean_bias')::double precision as mean_bias
@@ -86,6 +98,7 @@ shares as materialized (
 ),
 signals as materialized (
   select f.number, f.facets, f.group_key, s.direction, s.hides,
+    case when s.product_id::text in (select key from dismissed where kind = 'product') then 0 else 1 end as counts,
     case when s.strength < 0.5 then (2 * s.strength - 1) * m.dislike else 2 * s.strength - 1 end as lean,
     case when s.strength < 0.5 then 0 when s.strength > 0.9 then m.super_like else 1 end as gain,
     power(0.5, floor(extract(epoch from m.until - s.at)::double precision / 86400) / m.half_life) as decay
@@ -94,7 +107,7 @@ signals as materialized (
   where f.model_version = (select version from model) and f.product_id = any (array(select product_id from latest))
 ),
 pairs as materialized (
-  select s.number as source, w.target, w.weight * s.gain * s.decay as term
+  select s.number as source, w.target, w.weight * s.gain * s.decay as term, s.counts
   from signals s
   cross join person p
   cross join lateral (
@@ -103,19 +116,28 @@ pairs as materialized (
   where s.gain > 0
 ),
 learned as materialized (
-  select target, sum(term) as added from pairs group by target
+  select target, sum(term * counts) as added, sum(term) as whole from pairs group by target
 ),
+-- A mean with a prior: what was stated, or 0.
 affinities as materialized (
-  select x.facet, sum(s.decay * s.lean) / (sum(s.decay) + max(m.prior)) as score,
+  select o.facet, case when o.facet in (select facet from dismissed) then 0
+      else sum(o.lean) / (sum(o.weight) + max(m.prior)) end as score,
     -- The number of the product that says most, below what it says.
-    max(round(s.decay * s.lean * 1e6)::bigint * 4294967296 + s.number) as strongest
-  from signals s cross join model m cross join unnest(s.facets) x (facet)
-  where s.lean is not null and x.facet <> 0
-  group by x.facet
+    max(round(o.lean * 1e6)::bigint * 4294967296 + o.number) as strongest
+  from model m
+  cross join (
+    select x.facet, s.decay * s.lean * s.counts as lean, s.decay as weight, s.number
+    from signals s cross join unnest(s.facets) x (facet)
+    where s.lean is not null and x.facet <> 0
+    union all
+    select private.facet(t.kind, t.key), t.score * k.prior, 0, null
+    from model k cross join lateral private.stated_affinities(:user_id::uuid) t
+    where k.is_personal and k.has_stated) o
+  group by o.facet
 ),
 -- Relative to the best that any product could reach.
 scale as materialized (
-  select 1 / (h.max_bias + coalesce((select max(added) from learned), 0)) as per_point from shares h
+  select 1 / (h.max_bias + coalesce((select max(whole) from learned), 0)) as per_point from shares h
 ),
 candidates as materialized (
 {candidates}
@@ -135,7 +157,7 @@ scored as materialized (
         join affinities a on a.facet = x.facet), 0) as content,
       case when h.boost = 0 then 0 else coalesce((
         select greatest(-1, least(1, sum(log(2, o.factor)::double precision)))
-        from unnest(:boost_facets::bigint[], :boost_factors::numeric[]) o (facet, factor)
+        from unnest(:boost_facets::bigint[], :boost_factors::text[]::numeric[]) o (facet, factor)
         where o.facet = any (f.facets)), 0) end as boosted
     from public.product_features f
     cross join person p
@@ -168,14 +190,14 @@ page as materialized (
 ),
 -- What each liked product adds to the products of the page.
 contributions as materialized (
-  select source, target, term from pairs where target = any (array(select number from page))
+  select source, target, term from pairs where counts > 0 and target = any (array(select number from page))
 ),
 liked as materialized (
   select target, jsonb_agg(jsonb_build_array(source, term)) as terms from contributions group by target
 ),
 -- What the person thinks of the category (place 1), the brand (2) and the tags, and the liked product that says most.
 matched as materialized (
-  select g.number, x.i, a.score, case when a.score > 0 then (a.strongest & 4294967295)::int end as strongest
+  select g.number, x.i, a.score, case when a.score > 0 and a.strongest > 4294967296 then (a.strongest & 4294967295)::int end as strongest
   from page g
   cross join unnest(g.facets) with ordinality x (facet, i)
   join affinities a on a.facet = x.facet
@@ -245,6 +267,15 @@ select r.number from public.products r where {filters}
 -- name: given(product_ids)
 -- Numbers of these products, instead of `listed`.
 select r.number from public.products r where r.id = any (:product_ids::uuid[])
+
+-- name: facets_of_boosts(categories, brands, tags)
+-- Per boost the number of what it names, of which the others are null; null if unknown.
+select coalesce(
+  private.facet('category', (select id::text from public.categories where slug = i.category)),
+  private.facet('brand', (select id::text from public.brands where slug = i.brand)),
+  private.facet('tag', i.tag)) as facet
+from unnest(:categories::text[], :brands::text[], :tags::text[]) with ordinality i (category, brand, tag, place)
+order by i.place
 
 -- name: facets_of_filter(categories, brands, tags)
 -- The lists of what a filter asks for, so that it finds more than what was chosen without it.
@@ -405,6 +436,24 @@ not exists (select from public.product_signals s where s.user_id = :user_id::uui
     where b.user_id = :user_id::uuid and b.product_id = r.id and not b.is_for_somebody_else
       and b.feedback_type in ('not_interested', 'already_owned', 'purchased'))
 
+-- name: is_not_avoided(user_id)
+-- In no category that they said to avoid. Each function is called once, not for every product.
+r.category_id <> all ((
+  select private.avoided_categories(p.id) from public.profiles p
+  where p.id = :user_id::uuid and p.preferences ? 'avoidCategories'
+  union all select '{}' limit 1)::uuid[])
+
+-- name: is_in_stated_prices(user_id, default_currency)
+-- Within the price range that they stated; prices in other currencies are not compared.
+coalesce(
+  r.currency <> (select private.stated_currency(p.id, :default_currency::text) from public.profiles p
+    where p.id = :user_id::uuid and p.preferences ? 'priceRange')
+  or r.price_minor <@ (select private.stated_prices(p.id, :default_currency::text) from public.profiles p
+    where p.id = :user_id::uuid and p.preferences ? 'priceRange'), true)
+
+-- name: is_not_among(product_ids)
+r.id <> all (:product_ids::uuid[])
+
 -- name: record(product_ids, contexts, models, positions, propensities, scores, generated_ats)
 -- Recommendations that were acted on; one already known stays as it is.
 insert into public.recommendations (
@@ -448,7 +497,7 @@ on conflict (user_id, product_id, personality_profile_id) do update set
   is_purchased = old.is_purchased or excluded.is_purchased,
   interacted_at = excluded.interacted_at
 
--- name: send_feedback(recommendation_id, product_id, kind, rating, comment)
-insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, rating, comment)
-values (:recommendation_id, :product_id, :kind, :rating, :comment)
+-- name: send_feedback(recommendation_id, product_id, kind, reason, rating, comment)
+insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, reason, rating, comment)
+values (:recommendation_id, :product_id, :kind, :reason, :rating, :comment)
 returning id

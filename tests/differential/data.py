@@ -168,6 +168,9 @@ async def _live_much(anna: Client) -> None:
         await anna.ask(view, input={"views": [{"id": uuid7(), "productId": product["id"], "durationSeconds": number}]})
         event = "mutation ($input: RecordEventsInput!) { recordEvents(input: $input) { recorded } }"
         await anna.ask(event, input={"events": [{"id": uuid7(), "name": f"event_{number % 5}"}]})
+    dismiss = "mutation ($input: DismissReasonInput!) { dismissReason(input: $input) { userErrors { message } } }"
+    for kind, key in (("PRODUCT", feed[0]["product"]["id"]), ("CATEGORY", "books"), ("TRAIT", "social")):
+        await anna.do(dismiss, input={"source": {"kind": kind, "key": key}})
     feedback = """mutation ($input: RecommendationFeedbackInput!) {
       sendRecommendationFeedback(input: $input) { userErrors { message } } }"""
     for shown, kind in zip(feed, ("HELPFUL", "NOT_HELPFUL", "NOT_INTERESTED", "ALREADY_OWNED"), strict=False):

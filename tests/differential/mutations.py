@@ -22,6 +22,8 @@ WEIGHTS = {
     "createAffiliateClick": 3,
     "createGiftLink": 3,
     "revokeGiftLink": 2,
+    "dismissReason": 2,
+    "restoreReason": 1,
     "sendRecommendationFeedback": 3,
     "updateConsents": 2,
     "recordProductViews": 1,

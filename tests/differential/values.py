@@ -193,8 +193,10 @@ class Values:
 
 _ID_TYPES = {
     "productId": "Product",
+    "excludeIds": "Product",
     "swipeId": "Swipe",
     "giftLinkId": "GiftLink",
+    "dismissedReasonId": "DismissedReason",
     "subjectId": "Profile",
     "sessionId": "Session",
 }
@@ -211,6 +213,8 @@ _PURPOSES = {  # names that mean something else here
     "product.id": "productId",
     "brands.search": "brandSearch",
     "UpdateProductInput.id": "productId",
+    "RestoreReasonInput.id": "dismissedReasonId",
+    "ReasonSourceInput.key": "reasonKey",
     "ProductViewInput.id": "clientId",
     "EventInput.id": "clientId",
 }
@@ -219,6 +223,7 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "brandSearch": ("al", "bir", "null", "", "Alder", "zzz", "a\0b"),
     "url": ("https://shop.example/x", "https://shop.example/y", "http://shop.example"),
     "imageUrl": ("https://img.example/ü", "https://img.example/1", "nonsense"),
+    "reasonKey": ("books", "alder", "gift", "social", "creative", "nonsense", ""),
     "tags": _TAGS[:3] * 3 + _TAGS,
     "currencyCode": ("GBP",) * 6 + _CURRENCIES,
     "minPrice": ("1", "9.99", 5, 10.5, "0"),

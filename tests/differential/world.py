@@ -156,7 +156,7 @@ async def _cursors(client: Client, name: str) -> dict[str, list[str]]:
     asked["Query.brands"] = f"brands{_PAGE}"
     asked["Query.recommendations"] = f"recommendations{_PAGE}"
     asked["Query.giftFinder"] = "giftFinder(input: {traits: [CREATIVE]}, first: 3) { edges { cursor } }"
-    for field in ("swipes", "affiliateClicks", "giftLinks", "sessions"):
+    for field in ("swipes", "affiliateClicks", "giftLinks", "dismissedReasons", "sessions"):
         asked[f"Profile.{field}"] = f"me {{ {field}{_PAGE} }}"
     asked["PersonalityProfile.history"] = f"me {{ personality {{ history{_PAGE} }} }}"
     if name in ADMINISTRATORS:

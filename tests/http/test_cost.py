@@ -213,7 +213,8 @@ MINE = f"""
     history {{ nodes {{ secondaryTypes scores {{ trait }} combined {{ trait }} }} edges {{ cursor }} }}
   }}
   quizProgress {{ answers {{ value }} }}
-  swipes(first: 30) {CONNECTION} affiliateClicks {CONNECTION} giftLinks {CONNECTION} sessions {CONNECTION}
+  swipes(first: 30) {CONNECTION} affiliateClicks {CONNECTION} giftLinks {CONNECTION}
+  dismissedReasons {CONNECTION} sessions {CONNECTION}
 }} }}
 """
 MATCH = "query ($id: ID!) { product(id: $id) { personalityMatch { terms { trait } } } }"
@@ -231,6 +232,7 @@ CATALOGUE = [
     'query ($ids: [ID!]! = ["a", "b"]) { nodes(ids: $ids) { id } }',
 ]
 FOR_ADMINISTRATORS = [
+    "{ recommendationFeedback(first: 30) { nodes { kind } edges { node { kind } } } }",
     f"{{ auditLog(first: 50) {CONNECTION} systemLogs(first: 100) {CONNECTION} }}",
     "query ($since: DateTime!) { eventCounts(since: $since) { name events people } }",
 ]
@@ -298,10 +300,17 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
         ("saveQuizAnswers", "SaveQuizAnswersInput", {"version": quiz["version"], "answers": answers}),
         ("createAffiliateClick", "AffiliateClickInput", {"productId": products[0]}),
         ("createGiftLink", "GiftLinkInput", {"productId": products[0]}),
+        ("dismissReason", "DismissReasonInput", {"source": {"kind": "TRAIT", "key": "social"}}),
     ):
         await anna.do(
             f"mutation ($input: {kind}!) {{ {name}(input: $input) {{ userErrors {{ code }} }} }}", input=given
         )
+    shown = (await anna.feed(first=1))["nodes"][0]["id"]
+    await anna.do(
+        "mutation ($id: ID!) { sendRecommendationFeedback(input: {recommendationId: $id, kind: HELPFUL})"
+        " { userErrors { code } } }",
+        id=shown,
+    )
     await shop.owner.execute(OF_A_PERSON.replace("$1", f"'{me}'"))
     await shop.owner.execute(SAID.replace("$1", f"'{me}'"))
     await shop.owner.execute(

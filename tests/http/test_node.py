@@ -17,6 +17,7 @@ OWN = """
   me {
     id preferences { id } personality { id history { nodes { id } } }
     swipes { nodes { id } } affiliateClicks { nodes { id } } giftLinks { nodes { id } }
+    dismissedReasons { nodes { id } }
     sessions { nodes { id } }
   }
 }
@@ -45,6 +46,8 @@ async def own_ids(client: Client) -> dict[str, str]:
     await client.do(click, id=product)
     link = "mutation ($id: ID!) { createGiftLink(input: {productId: $id}) { userErrors { code } } }"
     await client.do(link, id=product)
+    dismiss = 'mutation { dismissReason(input: {source: {kind: TRAIT, key: "social"}}) { userErrors { code } } }'
+    await client.do(dismiss)
     me: dict[str, Any] = (await client.ask(OWN))["me"]
     return {
         "Profile": me["id"],
@@ -55,6 +58,7 @@ async def own_ids(client: Client) -> dict[str, str]:
         "Swipe": me["swipes"]["nodes"][0]["id"],
         "AffiliateClick": me["affiliateClicks"]["nodes"][0]["id"],
         "GiftLink": me["giftLinks"]["nodes"][0]["id"],
+        "DismissedReason": me["dismissedReasons"]["nodes"][0]["id"],
         "Recommendation": feed["nodes"][2]["id"],
     }
 

@@ -296,3 +296,51 @@ async def test_a_feed_of_nothing_says_whether_there_is_more_and_an_empty_cursor_
     for _ in range(2):  # ranked, then kept
         assert await anna.ask(document, n=0) == {"recommendations": nothing, "giftFinder": nothing}
     assert len((await anna.ask(document, n=2))["recommendations"]["edges"]) == 2
+
+
+WITHOUT = """
+query ($ids: [ID!], $after: String, $filter: ProductFilter) {
+  recommendations(first: 20, after: $after, filter: $filter, excludeIds: $ids) {
+    nodes { id product { id } } pageInfo { endCursor }
+  }
+}
+"""
+
+
+async def test_excluded_products_are_left_out_on_every_page(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    feed = await whole_feed(anna)
+    excluded = [feed[0]["product"]["id"], feed[1]["id"], feed[30]["product"]["id"], feed[0]["id"]]
+    seen, after = [], None
+    for _ in range(3):
+        page = (await anna.ask(WITHOUT, ids=excluded, after=after))["recommendations"]
+        seen += [node["product"]["id"] for node in page["nodes"]]
+        after = page["pageInfo"]["endCursor"]
+    rest = [node["product"]["id"] for node in feed]
+    assert seen == [id for position, id in enumerate(rest) if position not in (0, 1, 30)]
+
+
+async def test_a_cursor_belongs_to_what_was_excluded(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    first, second = (node["product"]["id"] for node in (await anna.feed(first=2))["nodes"])
+    page = (await anna.ask(WITHOUT, ids=[first, second]))["recommendations"]["pageInfo"]["endCursor"]
+    assert await anna.ask(WITHOUT, ids=[second, first, first], after=page)  # the same, said otherwise
+    assert await anna.code(WITHOUT, ids=[first], after=page) == "BAD_USER_INPUT"
+    assert await anna.code(WITHOUT, after=page) == "BAD_USER_INPUT"
+
+
+async def test_without_a_token_products_are_excluded_too(shop: Shop) -> None:
+    feed = (await shop.client().feed(first=1))["nodes"]
+    page = (await shop.client().ask(WITHOUT, ids=[feed[0]["product"]["id"]]))["recommendations"]
+    assert feed[0]["product"]["id"] not in str(page)
+
+
+async def test_what_cannot_be_excluded_is_refused(shop: Shop) -> None:
+    anna, ben = await shop.anonymous(), await shop.anonymous()
+    bens = (await ben.feed(first=1))["nodes"][0]["id"]
+    for given in (["nonsense"], [""], [ids.encode("Category", uuid4())], [bens], ["x" * 10_000]):
+        assert await anna.code(WITHOUT, ids=given) == "BAD_USER_INPUT"
+    unknown = [ids.encode("Product", uuid4()) for _ in range(101)]
+    assert await anna.code(WITHOUT, ids=unknown) == "BAD_USER_INPUT"
+    page = (await anna.ask(WITHOUT, ids=unknown[:100]))["recommendations"]
+    assert len(page["nodes"]) == 20

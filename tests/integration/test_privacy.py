@@ -181,6 +181,7 @@ SIGNS_OF_LIFE = {
     " values ($1, private.uuid_v7(), 'x')",
     "consents": "insert into public.consents (user_id, purpose, granted, policy_version)"
     " values ($1, 'analytics', true, '1')",
+    "dismissed_reasons": "insert into public.dismissed_reasons (user_id, tag, label) values ($1, 'tea', 'Tea')",
     "gift_links": "insert into public.gift_links (user_id, product_id) select $1, id from public.products limit 1",
     "occasions": "insert into public.occasions (user_id, kind, occurs_on) values ($1, 'birthday', '2026-01-01')",
     "personality_assessment_history": "insert into public.personality_assessment_history"

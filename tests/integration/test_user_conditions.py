@@ -48,11 +48,14 @@ SERVICE = {
 PLANNED = ("select", "insert", "update", "delete", "with")
 OWNERS = ("seeds.", "demo.", "bulk.", "product_imports.", "verify_")  # commands of the owner over the whole database
 FUNCTIONS = {
+    "avoided_categories": "the profile of this id",
     "audit": "a trigger: the row that changed, and the token's person",
     "change_role": "an admin or the operator: the person is found by their e-mail, other admins are counted",
     "complete_conversion": "a trigger on the ledger: its click, found by its id, says whose it was",
     "count_events": "an analyst counts everybody's",
     "delete_person": "deletes the profile of this id",
+    "dismiss_reason": "the caller's own; their profile is found by its id, which locks it",
+    "everybodys_feedback": "an analyst reads everybody's",
     "follow_affiliate_click": "anybody with a link may follow it: its click finds the person",
     "mark_personality_due": "the caller's own profile, by its id",
     "merge_session": "two people: every statement names one of them, or both",
@@ -61,6 +64,9 @@ FUNCTIONS = {
     "people_with_roles": "a command of the owner lists admins and analysts",
     "purge_anonymous": "retention: a command of the owner over all idle sessions",
     "note_for_whom": "a trigger: the person of the row that is inserted",
+    "stated_affinities": "the profile of this id",
+    "stated_currency": "the profile of this id",
+    "stated_prices": "the profile of this id",
     "swiped_since": "a job asks whether anybody swiped",
     "sync_signals": "the caller, whose id a variable holds: it is read once",
     "sync_profile": "a trigger: the row of the log-in that changed",

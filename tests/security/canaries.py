@@ -87,6 +87,7 @@ PERSONAL = {  # table: the column of its owner
     "quiz_drafts": "user_id",
     "recommendations": "user_id",
     "recommendation_feedback": "user_id",
+    "dismissed_reasons": "user_id",
     "personality_recommendations": "user_id",
     "swipes": "user_id",
     "product_signals": "user_id",
@@ -243,6 +244,7 @@ ROWS: dict[str, dict[str, str]] = {
         "product_id": "(select product_id from public.recommendations where id = '{recommendations}')",
         "feedback_type": "'helpful'",
     },
+    "dismissed_reasons": {"tag": "'{key}'", "label": "'{key}'"},
     "personality_recommendations": {
         "product_id": _A_PRODUCT,
         "personality_profile_id": "'{personality_profiles}'",
@@ -350,6 +352,7 @@ CHANGES = {
     "quiz_drafts": "version = '1.0'",
     "recommendations": "position = 9",
     "recommendation_feedback": "comment = 'changed'",
+    "dismissed_reasons": "restored_at = clock_timestamp()",
     "personality_recommendations": "is_purchased = true",
     "swipes": "undone_at = now()",
     "product_signals": "preference_strength = 0.1",

@@ -250,6 +250,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "private.count_conversions": _ASKED,
         "private.create_affiliate_click": _CALLED,
         "private.create_gift_link_click": _CALLED,
+        "private.dismiss_reason": _CALLED,
         "private.forget_withdrawn": _CALLED,
         "private.has_mfa": _ASKED,
         "private.mark_personality_due": _CALLED,
@@ -263,5 +264,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 EXCEPTIONS["authenticated_security_definer_function_executable"] = {
     **EXCEPTIONS["anon_security_definer_function_executable"],
     "private.count_events": "schema private is not exposed; it refuses all but analysts and administrators",
+    "private.everybodys_feedback": "schema private is not exposed; it refuses all but analysts and administrators",
     "private.refresh_product_features": "schema private is not exposed; it does nothing but for administrators",
 }

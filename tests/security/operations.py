@@ -117,6 +117,7 @@ QUERIES = {
         lambda w: {"since": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok",
     ),
+    "recommendationFeedback": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"),
     "systemLogs": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "auditLog": Line(
         lambda w: {"filter": {"tableName": "public.consents"}},
@@ -152,6 +153,14 @@ MUTATIONS = {
     "sendRecommendationFeedback": Line(
         lambda w: {"input": {"recommendationId": w.feed_id, "kind": "HELPFUL"}},
         "UNAUTHENTICATED NOT_FOUND ok NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
+    ),
+    "dismissReason": Line(
+        _input(source={"kind": "TRAIT", "key": "social"}),
+        "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED",
+    ),
+    "restoreReason": Line(
+        lambda w: {"input": {"id": w.hers["DismissedReason"]}},
+        "UNAUTHENTICATED NOT_FOUND own NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
     ),
     "createAffiliateClick": Line(
         lambda w: {"input": {"productId": w.product}}, "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED"
@@ -254,6 +263,7 @@ PROFILE_TELLS = {
     "swipes",
     "affiliateClicks",
     "giftLinks",
+    "dismissedReasons",
     "sessions",
     "secondFactors",
     "quizProgress",

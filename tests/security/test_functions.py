@@ -29,6 +29,7 @@ from tests.security.test_graphql_matrix import found_in
 
 CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "app_role": "",
+    "avoided_categories": "'{anna}'",
     "band_alignments": "(select category_id from public.products limit 1), 1",
     "calculate_personality_product_match": """'{{"creative": 90}}', '["canary"]', '{{"creative": 1}}'""",
     "candidate_lists": "null, null, array['canary']",
@@ -41,6 +42,10 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "create_affiliate_click": "'{product}', null, null, '/', null",
     "create_gift_link_click": "'{link}', '{product}', null, null, '/', null",
     "default_model_parameters": "",
+    "dismiss_reason": "'tag', 'canary'",
+    "dismissed_reasons": "'{anna}'",
+    "everybodys_feedback": "null, null, null, null, 100",
+    "feedback_signals": "'{anna}', 'infinity'",
     "forget_withdrawn": "",
     "get_user_analytics_summary": "'{anna}'",
     "gift_mappings": "(select taxonomy_id from public.categories where taxonomy_id is not null limit 1)",
@@ -66,6 +71,10 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "second_factors_of": "'{anna}'",
     "session_id": "",
     "signals": "'{anna}', 'infinity', true",
+    "stated_affinities": "'{anna}'",
+    "stated_currency": "'{anna}', 'GBP'",
+    "stated_prices": "'{anna}', 'GBP'",
+    "stated_texts": """'{{"tags": ["canary"]}}', 'tags'""",
     "sync_signals": "null",
     "trait_features": """'["canary"]', '{{"creative": 1}}'""",
     "uuid_v7": "",
@@ -73,7 +82,16 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "weighted_signals": "'{anna}', 'infinity', true, 30",
 }
 # With these Anna herself is told or changes something: so the others' silence means something.
-TELL_ANNA = {"signals", "weighted_signals", "get_user_analytics_summary", "has_consent"}
+TELL_ANNA = {
+    "dismissed_reasons",
+    "feedback_signals",
+    "signals",
+    "weighted_signals",
+    "get_user_analytics_summary",
+    "has_consent",
+}
+# Analysts are told everybody's feedback, by its own id and without the person.
+TELLS_ANALYSTS = "everybodys_feedback"
 # Anybody with her link and a session may use it, which is counted in her row.
 USES_HER_LINK = "create_gift_link_click"
 OTHERS = [NOBODY, VISITOR, BEN, ANALYST, ADMIN]
@@ -117,6 +135,8 @@ async def test_called_by_others_they_tell_nothing_of_anna_and_change_nothing_of_
         await transaction.rollback()
         if "anna" in found_in(answer):
             told[name] = answer
+    if caller in (ANALYST, ADMIN):
+        assert str(person_id("anna")) not in told.pop(TELLS_ANALYSTS)
     assert (told, changed) == ({}, [] if caller is NOBODY else [USES_HER_LINK])
 
 
@@ -168,6 +188,9 @@ HOSTILE_CALLS = (
     "private.create_gift_link_click('{link}', '{product}', '{nobody}', '{nobody}', null, null)",
     "private.sync_signals({arguments})",
     "private.mark_personality_due()",
+    "private.dismiss_reason('product', '{product}')",
+    "private.dismiss_reason('product', 'nonsense')",
+    "private.dismiss_reason('nonsense', null)",
     "private.forget_withdrawn()",
     "private.refresh_product_features('{product}')",
 )

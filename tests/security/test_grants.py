@@ -14,6 +14,7 @@ API_ROLES = ("anon", "authenticated", "service_role")
 
 EVERYBODY_MAY_CALL = {
     "app_role",
+    "avoided_categories",
     "band_alignments",
     "candidate_lists",
     "candidates",
@@ -24,6 +25,9 @@ EVERYBODY_MAY_CALL = {
     "create_affiliate_click",
     "create_gift_link_click",
     "default_model_parameters",
+    "dismiss_reason",
+    "dismissed_reasons",
+    "feedback_signals",
     "forget_withdrawn",
     "gift_mappings",
     "gift_subtree",
@@ -47,6 +51,10 @@ EVERYBODY_MAY_CALL = {
     "second_factors_of",
     "session_id",
     "signals",
+    "stated_affinities",
+    "stated_currency",
+    "stated_prices",
+    "stated_texts",
     "sync_signals",
     "trait_features",
     "uuid_v7",
@@ -55,7 +63,7 @@ EVERYBODY_MAY_CALL = {
 }
 MAY_CALL = {
     "anon": EVERYBODY_MAY_CALL,
-    "authenticated": EVERYBODY_MAY_CALL | {"count_events", "refresh_product_features"},
+    "authenticated": EVERYBODY_MAY_CALL | {"count_events", "everybodys_feedback", "refresh_product_features"},
     "service_role": EVERYBODY_MAY_CALL
     | {
         "account",
@@ -75,6 +83,7 @@ MAY_CALL = {
         "enter_account",
         "ensure_partitions",
         "erase_person",
+        "everybodys_feedback",
         "export_log_in",
         "finish_mail",
         "follow_affiliate_click",
@@ -125,6 +134,8 @@ UNWRITABLE = {
     "gift_links.expires_at": "'infinity'",
     "gift_links.max_uses": "null",
     "gift_links.product_id": "'{ben}'",
+    "dismissed_reasons.dismissed_at": "'-infinity'",
+    "dismissed_reasons.tag": "'other'",
     "user_sessions.refresh_token_hash": "sha256('known')",
     "user_sessions.expires_at": "'infinity'",
     "user_sessions.aal": "'aal2'",

@@ -18,6 +18,7 @@ EVERYTHING = """{
     swipes { totalCount nodes { id } pageInfo { endCursor } }
     affiliateClicks { totalCount nodes { id redirectUrl } }
     giftLinks { totalCount nodes { id url } }
+    dismissedReasons { totalCount nodes { id label } }
     preferences { id totalSwipes }
     personality { id primaryType history { totalCount nodes { id } } }
     analytics { swipes affiliateClicks }
@@ -39,6 +40,11 @@ mutation ($product: ID!, $key: String, $recommendation: ID) {
   }
 }
 """
+DISMISS = (
+    'mutation { dismissReason(input: {source: {kind: TRAIT, key: "social"}})'
+    " { dismissedReason { id } userErrors { code } } }"
+)
+RESTORE = "mutation ($id: ID!) { restoreReason(input: {id: $id}) { dismissedReason { id } userErrors { code } } }"
 GIVE = "mutation ($id: ID!) { createGiftLink(input: {productId: $id}) { giftLink { id } userErrors { code } } }"
 REVOKE = "mutation ($id: ID!) { revokeGiftLink(input: {giftLinkId: $id}) { giftLink { id } userErrors { code } } }"
 FEEDBACK = """
@@ -70,12 +76,14 @@ async def with_rows(shop: Shop, person: Client) -> Owned:
     await person.swipe(product)
     await person.do(CLICK, product=product)
     await person.do(GIVE, id=product)
+    await person.do(DISMISS)
     me = (await person.ask(EVERYTHING))["me"]
     rows = {
         "Profile": me["id"],
         "Swipe": me["swipes"]["nodes"][0]["id"],
         "AffiliateClick": me["affiliateClicks"]["nodes"][0]["id"],
         "GiftLink": me["giftLinks"]["nodes"][0]["id"],
+        "DismissedReason": me["dismissedReasons"]["nodes"][0]["id"],
         "Preferences": me["preferences"]["id"],
         "PersonalityProfile": me["personality"]["id"],
         "Assessment": me["personality"]["history"]["nodes"][0]["id"],
@@ -145,6 +153,17 @@ async def test_a_swipe_that_is_somebody_elses_is_refused_like_one_that_is_not(
 ) -> None:
     invented = ids.encode("Swipe", uuid4())
     assert await others["ben"].refusal(UNDO, id=anna.swipe()) == await others["ben"].refusal(UNDO, id=invented)
+
+
+async def test_nobody_restores_somebody_elses_dismissed_reason(anna: Owned, others: dict[str, Client]) -> None:
+    reason = anna.rows["DismissedReason"]
+    for name, other in others.items():
+        if name == "nobody":
+            assert await other.code(RESTORE, id=reason) == "UNAUTHENTICATED"
+        else:
+            assert (await other.refusal(RESTORE, id=reason))["code"] == "NOT_FOUND"
+    assert (await anna.client.ask(EVERYTHING))["me"]["dismissedReasons"]["totalCount"] == 1
+    assert (await anna.client.do(RESTORE, id=reason))["dismissedReason"]["id"] == reason
 
 
 async def test_nobody_revokes_somebody_elses_gift_link(anna: Owned, others: dict[str, Client]) -> None:

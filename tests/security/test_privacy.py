@@ -63,6 +63,7 @@ NOT_FREE = {
     "affiliate_clicks.currency",
     "affiliate_redirects.device_class",
     "consents.purpose",
+    "dismissed_reasons.trait",
     "mfa_factors.factor_type", "mfa_factors.status",
     "occasions.budget_currency",
     "one_time_tokens.kind",
@@ -72,7 +73,7 @@ NOT_FREE = {
     "personality_recommendations.recommendation_context",
     "privacy_requests.kind",
     "quiz_drafts.instrument", "quiz_drafts.version",
-    "recommendation_feedback.feedback_type",
+    "recommendation_feedback.feedback_type", "recommendation_feedback.reason",
     "recommendations.recommendation_context",
     "user_sessions.aal",
 }  # fmt: skip

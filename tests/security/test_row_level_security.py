@@ -57,6 +57,7 @@ EXPECTED = {
     "conversion_events": "              staff  -      -      -",
     "conversions": "                    staff  -      -      -",
     "currencies": "                     all    -      -      -",
+    "dismissed_reasons": "              own    -      own    -",
     "erasure_tombstones": "             -      -      -      -",
     "experiment_exposures": "           own    -      -      -",
     "experiments": "                    all    -      -      -",

@@ -171,6 +171,7 @@ def stores(product: str) -> Mapping[str, tuple[str, Any]]:
         "recordSwipe": ("SwipeInput", swipe),
         "recordSwipes": ("RecordSwipesInput", {"swipes": [swipe]}),
         "updateProfile": ("UpdateProfileInput", {"statedPreferences": {"likes": "tea"}}),
+        "dismissReason": ("DismissReasonInput", {"source": {"kind": "TRAIT", "key": "social"}}),
         "createGiftLink": ("GiftLinkInput", {"productId": product, "message": "For you"}),
         "createAffiliateClick": ("AffiliateClickInput", {"productId": product}),
     }

@@ -16,7 +16,7 @@ SHRINKAGE = 10.0
 def popularity(likes: sparse.csr_matrix) -> Scorer:
     """Everybody gets the most liked products."""
     counts = np.asarray(likes.sum(axis=0), np.float64).ravel()
-    return lambda known, _: np.tile(counts, (known.shape[0], 1))
+    return lambda signals: np.tile(counts, (signals.people_count, 1))
 
 
 def item_knn(likes: sparse.csr_matrix) -> Scorer:
@@ -45,4 +45,4 @@ def ease(likes: sparse.csr_matrix) -> Scorer:
 def _dense(weights: NDArray[np.float32], counts: NDArray[np.float64]) -> Scorer:
     """Scores by weights; popularity decides between equals."""
     tie = 1e-9 * counts / max(counts.max(), 1.0)
-    return lambda known, _: np.asarray(known @ weights, np.float64) + tie
+    return lambda signals: np.asarray(signals.likes() @ weights, np.float64) + tie

@@ -102,9 +102,9 @@ def probability(
 ) -> float:
     """Of a like, 0..1, of a person with so many likes and dislikes, by the model of this kind of table.
 
-    `product_rate` is the smoothed share of likes of the product; `added` and `taken` are the sums of the strengths times
-    the weights to the product, of the liked and of the disliked products. Without a calibration, or one without this
-    kind, the odds of the product's and of the person's rate are multiplied, which supposes that the two are independent.
+    `product_rate` is the smoothed share of likes of the product; `added` and `taken` are the sums of strength times
+    weight to the product, of the liked and of the disliked products. Without a calibration, or a model of this kind,
+    the odds of the product's and of the person's like rate are multiplied, which supposes that they are independent.
     Raises ValueError for numbers below 0 or not finite, and for a rate above 1.
     """
     for name, value in (("liked", liked), ("disliked", disliked), ("added", added), ("taken", taken)):

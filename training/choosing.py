@@ -17,7 +17,7 @@ from training.rankings import Model, Serving
 from training.slim import Strength, Table, top
 
 GRID = {
-    "first": ((0.03, 0.1, 1.0), (0.06, 0.5, 2.0)),
+    "first": ((0.03, 0.02, 1.0), (0.06, 0.5, 2.0)),
     "few": ((0.06, 0.5, 2.0), (0.1, 0.1, 1.0), (0.1, 0.2, 2.0)),
     "many": ((0.06, 0.5, 2.0), (0.2, 0.2, 2.0), (0.4, 0.2, 2.0), (0.7, 0.3, 1.0)),
 }

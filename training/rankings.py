@@ -91,9 +91,15 @@ def scorer(model: Model) -> Scorer:
     return lambda signals: scores(model, signals)
 
 
-def rank(score: Scorer, history: Events, level: int | None, size: int = 100) -> NDArray[np.int64]:
-    """The best products of every person by their first `level` events, without any of their whole history: a row per
-    person; of equals the first product."""
+def rank(
+    score: Scorer,
+    history: Events,
+    level: int | None,
+    size: int = 100,
+    candidates: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
+    """The best products of every person by their first `level` events, of the candidates (None: of all) without any of
+    their whole history: a row per person; of equals the first product."""
     signals = known(history, level)
     seen = history.matrix(np.ones(len(history.people), bool))
     size = min(size, history.product_count)
@@ -102,6 +108,8 @@ def rank(score: Scorer, history: Events, level: int | None, size: int = 100) -> 
         found = score(signals.of_people(start, start + BATCH))
         rows, columns = seen[start : start + BATCH].nonzero()
         found[rows, columns] = -np.inf
+        if candidates is not None:
+            found[:, ~candidates] = -np.inf
         batches.append(np.argsort(-found, axis=1, kind="stable")[:, :size])
     return np.concatenate(batches) if batches else np.zeros((0, size), np.int64)
 

@@ -223,7 +223,7 @@ def test_days_come_from_ts_and_are_equal_where_it_is_unknown(tmp_path: Path) -> 
     file.write_text("user,item,value,seq\na,x,1,0\na,y,1,1\n")
     assert events.read(file, events.read_items(items)).days.tolist() == [0, 0]
     file.write_text("user,item,value,ts\na,x,1,yesterday\n")
-    with pytest.raises(events.BadEvents, match="ts is not a time such as .*: 'yesterday'"):
+    with pytest.raises(events.BadEvents, match="ts is not a time such as"):
         events.read(file, events.read_items(items))
 
 

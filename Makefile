@@ -54,9 +54,11 @@ fuzz: .venv/dev ## Compare responses with and without compiled plans to DOCUMENT
 RECSYS ?= ../shared/data/recsys
 evaluate: .venv/dev ## Judge the recommender on the data sets in RECSYS (../shared/data/recsys), beside simpler methods
 	@for set in gift anime books; do \
+	  case $$set in gift) columns="--words title";; anime) columns="--category type --tags genre";; books) columns="--brand authors";; esac; \
 	  if [ -d $(RECSYS)/$$set ]; then echo "$$set"; d=$(RECSYS)/$$set; \
 	    $(BIN)/aclue evaluate --train $$d/train.csv.gz --items $$d/items.csv.gz --history $$d/valid_history.csv.gz \
-	      --target $$d/valid_target.csv.gz --pairs $$d/valid_target.csv.gz --out-probability $${TMPDIR:-/tmp}/$$set.p.csv.gz || exit 1; \
+	      --target $$d/valid_target.csv.gz --pairs $$d/valid_target.csv.gz --out-probability $${TMPDIR:-/tmp}/$$set.p.csv.gz \
+	      $$columns --cold 0.1 || exit 1; \
 	  else echo "NOT RUN: $$set; $(RECSYS)/$$set is not there"; fi; \
 	done
 

@@ -42,32 +42,23 @@ def train(
     for kind, strength in trained["parameters"].items():
         quality = trained["metrics"]["ndcg10"].get(kind)
         chosen = ", ".join(f"{name} {value:g}" for name, value in strength.items())
+        chosen += f", blend {trained['serving']['blend'][kind]:g}"
         print(
             f"{kind:8}{chosen}" + (f"   NDCG@10 {quality:.4f}" if quality is not None else "   default: too few people")
         )
 
 
 async def _train(settings: Settings, dsns: Dsns, seed: int, jobs: int) -> dict[str, Any] | None:
-    from training import choosing, slim, storage
+    from training import models, storage
 
     async with _session(settings, dsns) as session:
         if not await session.fetchval("trained_models.try_lock"):
             return None
         with progress("Training") as advance:
             advance("reading")
-            events, numbers = await storage.read_events(session)
-            choice = choosing.choose(
-                events, seed, jobs=jobs, on_progress=lambda share: advance(f"choosing strengths, {share:.0%}")
-            )
-            tables = slim.train(
-                events.likes(),
-                choice.strengths,
-                jobs=jobs,
-                on_progress=lambda share: advance(f"{len(numbers):,} products, {share:.0%}"),
-            )
-            version = await storage.store(
-                session, numbers, tables, events, choice, lambda share: advance(f"storing, {share:.0%}")
-            )
+            found = await storage.read(session)
+            trained = models.train(found.events, found.content, seed, jobs=jobs, on_step=advance)
+            version = await storage.store(session, found, trained, lambda share: advance(f"storing, {share:.0%}"))
             await _serve_newest(session)
         rows = await session.fetch("trained_models.list")
     return next(_described(row) for row in rows if row["version"] == version)
@@ -120,7 +111,7 @@ async def _rollback(settings: Settings, dsns: Dsns) -> int | None:
 
 
 def _described(row: Any) -> dict[str, Any]:
-    return {**row, "parameters": json.loads(row["parameters"]), "metrics": json.loads(row["metrics"])}
+    return {**row, **{name: json.loads(row[name]) for name in ("parameters", "metrics", "serving")}}
 
 
 @asynccontextmanager

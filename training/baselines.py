@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
 from training.rankings import Scorer
+from training.signals import Signals
 
 EASE_REGULARISATION = 200.0
 NEIGHBOURS = 100
 SHRINKAGE = 10.0
+ALS_FACTORS, ALS_REGULARISATION, ALS_ALPHA, ALS_ITERATIONS = 64, 0.05, 10.0, 15
 
 
 def popularity(likes: sparse.csr_matrix) -> Scorer:
     """Everybody gets the most liked products."""
     counts = np.asarray(likes.sum(axis=0), np.float64).ravel()
-    return lambda known, _: np.tile(counts, (known.shape[0], 1))
+    return lambda signals: np.tile(counts, (signals.people_count, 1))
 
 
 def item_knn(likes: sparse.csr_matrix) -> Scorer:
@@ -42,7 +46,28 @@ def ease(likes: sparse.csr_matrix) -> Scorer:
     return _dense(weights, counts)
 
 
+def als(likes: sparse.csr_matrix) -> Scorer:
+    """Matrix factorisation for implicit feedback (Hu, Koren and Volinsky 2008), by the package implicit, which has to
+    be installed. Factors of people are computed from their likes."""
+    model = importlib.import_module("implicit.als").AlternatingLeastSquares(
+        factors=ALS_FACTORS,
+        regularization=ALS_REGULARISATION,
+        alpha=ALS_ALPHA,
+        iterations=ALS_ITERATIONS,
+        random_state=1,
+        num_threads=1,
+    )
+    model.fit(likes.astype(np.float32), show_progress=False)
+
+    def score(signals: Signals) -> NDArray[np.float64]:
+        known = signals.likes().astype(np.float32)
+        people = model.recalculate_user(np.arange(known.shape[0]), known)
+        return np.asarray(people @ model.item_factors.T, np.float64)
+
+    return score
+
+
 def _dense(weights: NDArray[np.float32], counts: NDArray[np.float64]) -> Scorer:
     """Scores by weights; popularity decides between equals."""
     tie = 1e-9 * counts / max(counts.max(), 1.0)
-    return lambda known, _: np.asarray(known @ weights, np.float64) + tie
+    return lambda signals: np.asarray(signals.likes() @ weights, np.float64) + tie

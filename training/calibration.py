@@ -1,4 +1,4 @@
-"""The probability that somebody likes a product: a logistic model on like rates and on what the tables say.
+"""Fits the probability that somebody likes a product: the model of `domain/confidence.py`, for arrays.
 
 It is fitted on people whom the tables it uses have not seen, by histories of several lengths. Formulas:
 docs/training.md.
@@ -12,10 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from domain import confidence
+from domain.confidence import CONTRAST_BOUNDS, CONTRAST_PRIOR, MAX_LOG_ODDS, RATE_BOUNDS, RATE_PRIOR
 from training import slim
 from training.choosing import people_of
 from training.co_likes import MIN_PEOPLE, Progress, ignore
 from training.events import LIKED, Events
+from training.rankings import Serving
+from training.signals import Signals, known
 from training.slim import Strength, Table, kind_of
 
 Floats = NDArray[np.float64]
@@ -23,76 +27,99 @@ Places = NDArray[np.int64]
 
 LEVELS: dict[str, tuple[int | None, ...]] = {"first": (0, 1, 2, 3), "few": (4, 5, 7, 10), "many": (15, 30, None)}
 """How many events are known where the model of each kind of table is fitted; None: all."""
-HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 2000
+HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 5000
 TARGET_SHARE = 0.2
 MIN_EVENTS = 5  # of a person who is held out
-RATE_PRIOR = 5.0  # imagined events of a person or a product
+MIN_PAIRS = 200  # of a person and a target, to fit a model for a kind
+PERSON_EXPONENT = 0.5  # of a person's number of targets, by which each of them counts less
 RIDGE = 1.0
 BINS = 15
 
 
 @dataclass(frozen=True, slots=True)
-class Logistic:
-    """`weights`: of the standardised features, the constant first."""
+class Population:
+    """Whom the probabilities are fitted for: people with so many events besides the targets, and so many liked targets.
+    Liked targets are outcomes, so a number above 0 raises probabilities: right for people who were chosen like that, as
+    those of data sets for evaluation are, and wrong for everybody."""
 
-    weights: Floats
-    means: Floats
-    deviations: Floats
+    min_known: int = 0
+    min_liked_targets: int = 0
 
-    def probabilities(self, features: Floats) -> Floats:
-        """Of a like, a row of features each."""
-        return _sigmoid(_standard(features, self.means, self.deviations) @ self.weights)
+
+EVERYBODY = Population()
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """`models`: one for each kind of table. `rates`: the smoothed like rate of each product."""
+    """`stored`: what serving reads. `rates`: the smoothed like rate of each product."""
 
-    models: dict[str, Logistic]
+    stored: confidence.Calibration
     rates: Floats
-    mean_rate: float
+    serving: Serving
 
-    def probabilities(
-        self, tables: Mapping[str, Table], history: Events, level: int | None, people: Places, products: Places
-    ) -> Floats:
+    def probabilities(self, tables: Mapping[str, Table], signals: Signals, people: Places, products: Places) -> Floats:
         """Of a like, for pairs of a person's and a product's place."""
-        features = _features(self.rates, self.mean_rate, tables, history, level, people, products)
-        return self.models[kind_of(level)].probabilities(features)
+        kinds = np.array([kind_of(int(count)) for count in signals.counts()])[people]
+        chances = np.zeros(len(people))
+        for kind in np.unique(kinds):
+            rows = np.flatnonzero(kinds == kind)
+            found = _features(self, tables[kind], signals, people[rows], products[rows])
+            chances[rows] = _probabilities(self.stored, kind, found)
+        return chances
 
 
 def fit(
     events: Events,
     strengths: Mapping[str, Strength],
+    serving: Serving,
     seed: int,
     *,
+    population: Population = EVERYBODY,
     jobs: int = 1,
     on_progress: Progress = ignore,
 ) -> Calibration:
-    """Deterministic by seed. Only its features, not the tables that were trained for it, are kept."""
+    """Deterministic by seed. Only its features, not the tables that were trained for it, are kept. Kinds of which too
+    little is known have no model."""
     random = np.random.default_rng(seed)
     sizes = np.bincount(events.people, minlength=len(events.names))
     eligible = np.flatnonzero(sizes >= MIN_EVENTS)
     held = random.permutation(eligible)[: min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible)))]
     is_held = np.isin(events.people, held)
     is_target = is_held & (random.random(len(events.people)) < TARGET_SHARE)
+    rates, mean = like_rates(events)
+    if not is_target.any():
+        return Calibration(confidence.Calibration({}, mean), rates, serving)
     seen = events.of(~is_held)
     tables = slim.train(seen.likes(), strengths, jobs=jobs, min_people=MIN_PEOPLE, on_progress=on_progress)
-    rates, mean = like_rates(seen)
+    unfitted = Calibration(confidence.Calibration({}, mean), like_rates(seen)[0], serving)
     both = people_of(events, is_held)
     target_of_both = is_target[is_held]
     history, targets = both.of(~target_of_both), both.of(target_of_both)
     liked = (targets.values >= LIKED).astype(np.float64)
-    known = np.bincount(history.people, minlength=len(history.names))
+    counts = [np.bincount(which, minlength=len(both.names)) for which in (history.people, targets.people)]
+    likes = np.bincount(targets.people, liked, minlength=len(both.names))
+    is_judged = (counts[0] >= population.min_known) & (likes >= population.min_liked_targets)
+    importance = np.maximum(counts[1], 1.0) ** -PERSON_EXPONENT
     models = {}
     for kind, levels in LEVELS.items():
-        features, outcomes = [], []
+        parts = []
         for level in levels:
-            rows = known[targets.people] >= (level or 0)  # all who have so many
+            signals = known(history, level)
+            rows = np.flatnonzero(is_judged[targets.people] & _has(signals.counts(), kind, level)[targets.people])
             people, products = targets.people[rows], targets.products[rows]
-            features.append(_features(rates, mean, tables, history, level, people, products))
-            outcomes.append(liked[rows])
-        models[kind] = _logistic(np.concatenate(features), np.concatenate(outcomes))
-    return Calibration(models, *like_rates(events))
+            parts.append(
+                (_features(unfitted, tables[kind], signals, people, products), liked[rows], importance[people])
+            )
+        features, outcomes, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
+        if len(outcomes) >= MIN_PAIRS:
+            models[kind] = _logistic(features, outcomes, weights / weights.mean())
+    return Calibration(confidence.Calibration(models, mean), rates, serving)
+
+
+def _has(counts: Places, kind: str, level: int | None) -> NDArray[np.bool_]:
+    """Who has as many signals as are known at this level, and is served by this kind of table."""
+    is_of_kind = np.array([kind_of(int(count)) == kind for count in counts])
+    return is_of_kind if level is None else is_of_kind & (counts == level)
 
 
 def like_rates(events: Events) -> tuple[Floats, float]:
@@ -104,37 +131,36 @@ def like_rates(events: Events) -> tuple[Floats, float]:
     return (likes + RATE_PRIOR * mean) / (everything + RATE_PRIOR), mean
 
 
-def _features(
-    rates: Floats,
-    mean: float,
-    tables: Mapping[str, Table],
-    history: Events,
-    level: int | None,
-    people: Places,
-    products: Places,
-) -> Floats:
-    """Log odds of the product's and of the person's like rate, and what likes and dislikes add to the score."""
-    known = np.ones(len(history.people), bool) if level is None else history.places() < level
-    is_like = history.values >= LIKED
-    likes, dislikes = history.matrix(known & is_like), history.matrix(known & ~is_like)
-    weights = tables[kind_of(level)].weights.tocsc()
-    liked = np.asarray(likes.sum(axis=1), np.float64).ravel()
-    events = liked + np.asarray(dislikes.sum(axis=1), np.float64).ravel()
-    own = _logit((liked + RATE_PRIOR * mean) / (events + RATE_PRIOR))
-    item = _logit(rates)[products]
-    for_it, against_it = (np.zeros(len(people)) for _ in range(2))
+def _features(calibration: Calibration, table: Table, signals: Signals, people: Places, products: Places) -> Floats:
+    """The FEATURES of `domain/confidence.py`, a row for each pair."""
+    serving, mean = calibration.serving, calibration.stored.mean_rate
+    strengths, is_like = signals.strengths(serving.super_like, serving.half_life), signals.values >= LIKED
+    likes, dislikes = signals.matrix(strengths, is_like), signals.matrix(strengths, ~is_like)
+    columns_of = table.weights.tocsc()
+    events = signals.counts().astype(np.float64)
+    liked = np.bincount(signals.people[is_like], minlength=signals.people_count)
+    own = _log_odds((liked + RATE_PRIOR * mean) / (events + RATE_PRIOR))
+    product, person, count = _log_odds(calibration.rates)[products], own[people], np.log1p(events)[people]
+    added, taken = (np.zeros(len(people)) for _ in range(2))
     for start in range(0, len(people), 4096):
         part = slice(start, start + 4096)
-        columns = weights[:, products[part]].T.tocsr()
-        for_it[part] = np.asarray(likes[people[part]].multiply(columns).sum(axis=1)).ravel()
-        against_it[part] = np.asarray(dislikes[people[part]].multiply(columns).sum(axis=1)).ravel()
-    person = own[people]
-    count = np.log1p(events)[people]
-    share = (for_it + 0.05 * mean) / (for_it + against_it + 0.05)
-    contrast = _logit(np.clip(share, 0.01, 0.99))
+        columns = columns_of[:, products[part]].T.tocsr()
+        added[part] = np.asarray(likes[people[part]].multiply(columns).sum(axis=1)).ravel()
+        taken[part] = np.asarray(dislikes[people[part]].multiply(columns).sum(axis=1)).ravel()
+    share = (added + CONTRAST_PRIOR * mean) / (added + taken + CONTRAST_PRIOR)
+    contrast = _log_odds(np.clip(share, *CONTRAST_BOUNDS))
     return np.column_stack(
-        [item, person, item * person, np.sqrt(for_it), np.sqrt(against_it), contrast, count, person * count]
+        [product, person, product * person, np.sqrt(added), np.sqrt(taken), contrast, count, person * count]
     )
+
+
+def _probabilities(calibration: confidence.Calibration, kind: str, features: Floats) -> Floats:
+    model = calibration.models.get(kind)
+    if model is None:
+        odds = features[:, 0] + features[:, 1] - _log_odds(np.array([calibration.mean_rate]))
+    else:
+        odds = _standard(features, np.array(model.means), np.array(model.deviations)) @ np.array(model.weights)
+    return _sigmoid(odds)
 
 
 def _standard(features: Floats, means: Floats, deviations: Floats) -> Floats:
@@ -142,32 +168,33 @@ def _standard(features: Floats, means: Floats, deviations: Floats) -> Floats:
     return np.column_stack([np.ones(len(features)), scaled])
 
 
-def _logistic(raw: Floats, liked: Floats) -> Logistic:
-    """Ridge logistic regression by Newton's method."""
-    means, deviations = raw.mean(axis=0), raw.std(axis=0)
+def _logistic(raw: Floats, liked: Floats, importance: Floats) -> confidence.Logistic:
+    """Weighted ridge logistic regression by Newton's method."""
+    means = np.average(raw, axis=0, weights=importance)
+    deviations = np.sqrt(np.average((raw - means) ** 2, axis=0, weights=importance))
     features = _standard(raw, means, deviations)
     weights = np.zeros(features.shape[1])
     ridge = np.full(features.shape[1], RIDGE)
     ridge[0] = 1e-3
     for _ in range(25):
         chance = _sigmoid(features @ weights)
-        gradient = features.T @ (liked - chance) - ridge * weights
-        curvature = (features * (chance * (1 - chance))[:, None]).T @ features + np.diag(ridge)
+        gradient = features.T @ (importance * (liked - chance)) - ridge * weights
+        curvature = (features * (importance * chance * (1 - chance))[:, None]).T @ features + np.diag(ridge)
         step = np.linalg.solve(curvature, gradient)
         weights = weights + step
         if np.abs(step).max() < 1e-8:
             break
-    return Logistic(weights, means, deviations)
+    return confidence.Logistic(*(tuple(map(float, values)) for values in (weights, means, deviations)))
 
 
-def _logit(share: Floats) -> Floats:
-    share = np.clip(share, 1e-4, 1 - 1e-4)
+def _log_odds(share: Floats) -> Floats:
+    share = np.clip(share, *RATE_BOUNDS)
     odds: Floats = np.log(share / (1 - share))
     return odds
 
 
 def _sigmoid(odds: Floats) -> Floats:
-    chance: Floats = 1 / (1 + np.exp(-np.clip(odds, -30, 30)))
+    chance: Floats = 1 / (1 + np.exp(-np.clip(odds, -MAX_LOG_ODDS, MAX_LOG_ODDS)))
     return chance
 
 

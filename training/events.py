@@ -6,6 +6,7 @@ import csv
 import gzip
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from scipy import sparse
 
 Numbers = NDArray[np.int64]
 LIKED = 0.5  # a value of this or more is a like
+SUPER_LIKED = 0.9
 
 
 class BadEvents(ValueError):
@@ -87,18 +89,17 @@ def make(rows: Iterable[tuple[str, int, float, float, int]], product_count: int)
 
 
 def read(path: Path, items: dict[str, int]) -> Events:
-    """A file with the columns user, item, value and, where they are known, seq (the order) and ts (ISO 8601). Raises
-    BadEvents."""
-    days: dict[str, int] = {}
+    """A file with the columns user, item, value and, where they are known, seq (the order) and ts (ISO 8601); without
+    ts, all events are of one day. Raises BadEvents."""
     rows = [
         (
             row["user"],
             _item(row["item"], items, path),
             _number(row, "value", path),
             _number(row, "seq", path),
-            days.setdefault(row.get("ts", "")[:10] or str(index), index),
+            _day(row, path),
         )
-        for index, row in enumerate(read_rows(path, ("user", "item", "value")))
+        for row in read_rows(path, ("user", "item", "value"))
     ]
     rows.sort(key=lambda row: (row[0], row[3]))
     return make(((user, item, value, 1.0, day) for user, item, value, _, day in rows), len(items))
@@ -134,3 +135,11 @@ def _number(row: dict[str, str], column: str, path: Path) -> float:
         return float(row.get(column) or 0)
     except ValueError:
         raise BadEvents(f"{path}: {column} is not a number: {row[column]!r}") from None
+
+
+def _day(row: dict[str, str], path: Path) -> int:
+    text = row.get("ts") or ""
+    try:
+        return date.fromisoformat(text[:10]).toordinal() if text else 0
+    except ValueError:
+        raise BadEvents(f"{path}: ts is not a time such as 2026-11-29T10:00: {text!r}") from None

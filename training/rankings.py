@@ -1,20 +1,73 @@
-"""Rankings of held-out people, and how good they are."""
+"""Rankings of people by a trained model, and how good they are.
+
+`scores` is the formula by which feeds are ranked, without diversity and exploration: docs/training.md.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from training.content import Content, preferences
 from training.events import LIKED, Events
+from training.signals import Signals, known
 from training.slim import Table, kind_of
 
-Scorer = Callable[[sparse.csr_matrix, int | None], NDArray[np.float64]]
-"""Scores of all products for people with these likes, of whom so many events are known (None: all)."""
+Floats = NDArray[np.float64]
+Scorer = Callable[[Signals], Floats]
+"""Scores of all products for people of whom these signals are known: a row per person."""
 BATCH = 256  # people whose scores are in memory at a time
+PERSONALITY_PRIOR = 5.0  # as many signals outweigh the personality
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """How a model is served. `blend`: the share of what was learned, for each kind of table; the rest is content.
+    `super_like`: how many likes a super-like counts; `half_life`: of signals, in days; None: they do not age."""
+
+    blend: Mapping[str, float]
+    super_like: float
+    half_life: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """All that ranks."""
+
+    tables: Mapping[str, Table]
+    content: Content
+    serving: Serving
+
+
+def scores(model: Model, signals: Signals, personality: Floats | None = None) -> Floats:
+    """Of all products by place, 0..1: a row per person. `personality`: how well each product suits each person, -1..1,
+    if their personality is known."""
+    counts, serving = signals.counts(), model.serving
+    content = preferences(model.content, signals, signals.decay(serving.half_life))
+    likes = signals.matrix(signals.strengths(serving.super_like, serving.half_life), signals.values >= LIKED)
+    kinds = np.array([kind_of(int(count)) for count in counts])
+    found = np.zeros(content.shape)
+    for kind in np.unique(kinds):
+        rows = np.flatnonzero(kinds == kind)
+        share = serving.blend[kind]
+        found[rows] = share * _learned(model.tables[kind], likes[rows]) + (1 - share) * content[rows]
+    if personality is not None:
+        rho = (PERSONALITY_PRIOR / (PERSONALITY_PRIOR + counts))[:, None]
+        found = rho * personality + (1 - rho) * found
+    return 0.5 + 0.5 * found
+
+
+def _learned(table: Table, likes: sparse.csr_matrix) -> Floats:
+    """What a table says of each product, 0..1: the bias and the sum of the weights from the person's likes, over the
+    most that these could be together."""
+    sums = np.asarray((likes @ table.weights).todense(), np.float64)
+    most = table.biases.max(initial=0.0) + sums.max(axis=1, initial=0.0, keepdims=True)
+    result: Floats = (table.biases + sums) / np.where(most > 0, most, 1.0)
+    return result
 
 
 class NoTargets(ValueError):
@@ -33,32 +86,31 @@ class Quality:
     coverage: float
 
 
-def scorer(tables: dict[str, Table]) -> Scorer:
-    """Scores by the table for this number of events."""
-
-    def score(likes: sparse.csr_matrix, events: int | None) -> NDArray[np.float64]:
-        table = tables[kind_of(events)]
-        return np.asarray((likes @ table.weights).todense(), dtype=np.float64) + table.biases
-
-    return score
+def scorer(model: Model) -> Scorer:
+    """`scores` of this model, for `rank`."""
+    return lambda signals: scores(model, signals)
 
 
-def rank(score: Scorer, history: Events, level: int | None, size: int = 100) -> NDArray[np.int64]:
-    """The best products of every person by their first `level` events, without any of their whole history: a row per
-    person; of equals the first product."""
-    places = history.places()
-    known = history.values >= LIKED
-    if level is not None:
-        known &= places < level
-    likes = history.matrix(known)
+def rank(
+    score: Scorer,
+    history: Events,
+    level: int | None,
+    size: int = 100,
+    candidates: NDArray[np.bool_] | None = None,
+) -> NDArray[np.int64]:
+    """The best products of every person by their first `level` events, of the candidates (None: of all) without any of
+    their whole history: a row per person; of equals the first product."""
+    signals = known(history, level)
     seen = history.matrix(np.ones(len(history.people), bool))
     size = min(size, history.product_count)
     batches = []
     for start in range(0, len(history.names), BATCH):
-        scores = score(likes[start : start + BATCH], level)
+        found = score(signals.of_people(start, start + BATCH))
         rows, columns = seen[start : start + BATCH].nonzero()
-        scores[rows, columns] = -np.inf
-        batches.append(np.argsort(-scores, axis=1, kind="stable")[:, :size])
+        found[rows, columns] = -np.inf
+        if candidates is not None:
+            found[:, ~candidates] = -np.inf
+        batches.append(np.argsort(-found, axis=1, kind="stable")[:, :size])
     return np.concatenate(batches) if batches else np.zeros((0, size), np.int64)
 
 

@@ -19,6 +19,7 @@ from training.co_likes import MIN_PEOPLE, CoLikes, Floats, Ints, Progress, Singl
 WALK_PRIOR = 0.2  # in people with one like: keeps rarely liked products from sure steps
 PER_SOURCE = 100  # weights of a product; a limit per target as well costs .008 at ten events
 MAX_LIKES = 1000  # of a person; bounds the work
+ACTIVITY_EXPONENT = 0.25  # of a person's number of likes, by which each of them says less
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,8 @@ class Strength:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`weights[i, j]`: what a like of i adds to the score of j; `biases`: the scores of somebody without likes."""
+    """`weights[i, j]`: what a like of i adds to the score of j; `biases`: the scores of somebody without likes,
+    moved so that none is below 0."""
 
     weights: sparse.csr_matrix
     biases: Floats
@@ -65,9 +67,13 @@ def train(
     likes = capped(likes.astype(np.float32))
     walks = any(strength.walk for strength in strengths.values())
     steps = walk(likes, jobs, min_people, _part(on_progress, 0.0, 0.2)) if walks else None
-    everybody = np.ones(likes.shape[0])
     co_likes = count(
-        likes, everybody, by_popularity=True, min_people=min_people, jobs=jobs, on_progress=_part(on_progress, 0.2, 0.4)
+        likes,
+        activity_weights(likes),
+        by_popularity=True,
+        min_people=min_people,
+        jobs=jobs,
+        on_progress=_part(on_progress, 0.2, 0.4),
     )
     tables: dict[str, Table] = {}
     for index, (kind, strength) in enumerate(strengths.items()):
@@ -100,7 +106,15 @@ def fit(co_likes: CoLikes, strength: Strength, jobs: int = 1, on_progress: Progr
         )
 
     in_blocks(solve, len(biases), jobs, on_progress)
-    return Table(_matrix(co_likes.neighbours, weights).T.tocsr(), biases)
+    return Table(_matrix(co_likes.neighbours, weights).T.tocsr(), biases - biases.min(initial=0.0))
+
+
+def activity_weights(likes: sparse.csr_matrix) -> Floats:
+    """How much each person counts: less with more likes, 1 on average of all."""
+    sizes = np.maximum(np.diff(likes.indptr), 1).astype(np.float64)
+    weights = sizes**-ACTIVITY_EXPONENT
+    result: Floats = weights / weights.mean() if len(weights) else weights
+    return result
 
 
 def capped(likes: sparse.csr_matrix) -> sparse.csr_matrix:

@@ -4,26 +4,42 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from db.session import Session
-from training.calibration import like_rates
-from training.choosing import Choice
 from training.co_likes import Progress, ignore
+from training.content import Content, make
 from training.events import Events
+from training.models import Trained
 from training.slim import Table
 
 Number = TypeVar("Number", np.int64, np.float64)
 BATCH = 50_000  # weights per statement
 
 
-async def read_events(session: Session) -> tuple[Events, NDArray[np.int64]]:
-    """Everybody's signals that may be learned from, as service_role, and the numbers of the products, in order."""
-    numbers = np.array([row["number"] for row in await session.fetch("trained_models.product_numbers")], np.int64)
+@dataclass(frozen=True, slots=True)
+class Learnable:
+    """What can be learned from: everybody's signals that may be, and of each product its number, in order, and its
+    content."""
+
+    events: Events
+    numbers: NDArray[np.int64]
+    content: Content
+
+
+async def read(session: Session) -> Learnable:
+    """As service_role."""
+    products = await session.fetch("trained_models.products")
+    numbers = np.array([row["number"] for row in products], np.int64)
+    content = make(
+        [row["category_id"] for row in products],
+        [row["brand_id"] for row in products],
+        [row["tags"] for row in products],
+    )
     rows = await session.fetch("trained_models.signals")
     sizes = [len(row["products"]) for row in rows]
     people = np.repeat(np.arange(len(rows)), sizes)
@@ -31,26 +47,23 @@ async def read_events(session: Session) -> tuple[Events, NDArray[np.int64]]:
     values, trust = (_flat([row[name] for row in rows], np.float64) for name in ("strengths", "weights"))
     days = _flat([row["days"] for row in rows], np.int64)
     places = np.searchsorted(numbers, found)
-    known = places < len(numbers)
-    known[known] = numbers[places[known]] == found[known]
+    is_known = places < len(numbers)
+    is_known[is_known] = numbers[places[is_known]] == found[is_known]
     names = [str(person) for person in range(len(rows))]
     events = Events(people, places, values, trust, days, names, len(numbers))
-    return events.of(known), numbers
+    return Learnable(events.of(is_known), numbers, content)
 
 
 def _flat(lists: list[list[float]], kind: type[Number]) -> NDArray[Number]:
     return np.concatenate([np.array(values, kind) for values in lists]) if lists else np.zeros(0, kind)
 
 
-async def store(
-    session: Session,
-    numbers: NDArray[np.int64],
-    tables: dict[str, Table],
-    events: Events,
-    choice: Choice,
-    on_progress: Progress = ignore,
-) -> int:
+async def store(session: Session, learned_from: Learnable, trained: Trained, on_progress: Progress = ignore) -> int:
     """Writes a trained model, which no feed uses yet, as service_role. Returns its version."""
+    events, numbers, tables, choice = learned_from.events, learned_from.numbers, trained.tables, trained.choice
+    serving = asdict(choice.serving) | {
+        "largest_bias": {kind: float(table.biases.max(initial=0.0)) for kind, table in tables.items()}
+    }
     version: int = await session.fetchval(
         "trained_models.create",
         people=len(np.unique(events.people)),
@@ -58,12 +71,14 @@ async def store(
         products=len(numbers),
         parameters=json.dumps({kind: asdict(strength) for kind, strength in choice.strengths.items()}),
         metrics=json.dumps({"ndcg10": choice.ndcg10}),
+        serving=json.dumps(serving),
+        calibration=json.dumps(trained.calibration.stored.to_json()),
     )
     await session.fetch(
         "trained_models.add_products",
         version=version,
         numbers=numbers.tolist(),
-        like_rates=like_rates(events)[0].tolist(),
+        like_rates=trained.calibration.rates.tolist(),
         **{f"{kind}_biases": table.biases.tolist() for kind, table in tables.items()},
     )
     total, done = sum(table.weights.nnz for table in tables.values()), 0

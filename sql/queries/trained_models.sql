@@ -6,13 +6,14 @@ select pg_try_advisory_xact_lock(hashtext('aclue.train'))
 -- As service_role: what training learns from.
 select products, strengths, weights, days from private.training_signals()
 
--- name: product_numbers()
--- What can be recommended.
-select number from public.products where is_active order by number
+-- name: products()
+-- What can be recommended, and what products have in common.
+select number, category_id, brand_id, tags from public.products where is_active order by number
 
--- name: create(people, events, products, parameters, metrics)
-insert into public.trained_models (people, events, products, parameters, metrics)
-values (:people::int, :events::bigint, :products::int, :parameters::jsonb, :metrics::jsonb)
+-- name: create(people, events, products, parameters, metrics, serving, calibration)
+insert into public.trained_models (people, events, products, parameters, metrics, serving, calibration)
+values (:people::int, :events::bigint, :products::int, :parameters::jsonb, :metrics::jsonb, :serving::jsonb,
+  :calibration::jsonb)
 returning version
 
 -- name: add_products(version, numbers, first_biases, few_biases, many_biases, like_rates)
@@ -28,7 +29,8 @@ from unnest(:sources::int[], :ranks::smallint[], :targets::int[], :weights::real
 
 -- name: list()
 -- The trained models, newest first, and which of them the newest recommendation model serves.
-select t.version, t.created_at, t.people, t.events, t.products, t.parameters, t.metrics, t.withdrawn_at,
+select t.version, t.created_at, t.people, t.events, t.products, t.parameters, t.metrics,
+  t.serving, t.withdrawn_at,
   t.version = (select trained_version from public.recommendation_models order by version desc limit 1) as is_served
 from public.trained_models t order by t.version desc
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 
 from db.claims import SERVICE
+from domain.confidence import Calibration
 from services import training_runs
 from tests.conftest import Shop
 from tests.crowds import Person, come, swipe
-from training import choosing, slim, storage
+from training import models, storage
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,8 @@ async def crowd(shop: Shop) -> Crowd:
 
 async def train(shop: Shop) -> int:
     async with shop.services.database.session(SERVICE, read_only=False) as session:
-        events, numbers = await storage.read_events(session)
-        choice = choosing.choose(events, 1)
-        version = await storage.store(session, numbers, slim.train(events.likes(), choice.strengths), events, choice)
+        found = await storage.read(session)
+        version = await storage.store(session, found, models.train(found.events, found.content, 1))
         await session.fetch("recommendation_models.refresh_model")
     return version
 
@@ -143,6 +144,29 @@ async def test_like_rates_are_shares_of_likes(crowd: Crowd) -> None:
     mean = 200 / 220
     assert rates[crowd.first[0]] == pytest.approx((20 + 5 * mean) / 45, abs=1e-6)
     assert rates[crowd.first[1]] == pytest.approx((20 + 5 * mean) / 25, abs=1e-6)
+
+
+async def test_what_serving_needs_is_stored_with_the_model(crowd: Crowd) -> None:
+    version = await train(crowd.shop)
+    row = await crowd.shop.owner.fetchrow(
+        "select serving, calibration, (select max(few_bias) from public.model_products"
+        " where trained_version = version) as largest from public.trained_models where version = $1",
+        version,
+    )
+    serving = json.loads(row["serving"])
+    assert (serving["super_like"], serving["half_life"]) == (1.25, 365)
+    assert serving["blend"].keys() == serving["largest_bias"].keys() == {"first", "few", "many"}
+    assert serving["largest_bias"]["few"] == pytest.approx(row["largest"], abs=1e-6)
+    assert Calibration.from_json(json.loads(row["calibration"])).mean_rate == pytest.approx(1)
+
+
+async def test_biases_are_never_negative(crowd: Crowd) -> None:
+    version = await train(crowd.shop)
+    least = await crowd.shop.owner.fetchval(
+        "select min(least(first_bias, few_bias, many_bias)) from public.model_products where trained_version = $1",
+        version,
+    )
+    assert least == 0
 
 
 async def test_a_training_is_due_after_a_swipe_and_an_interval(crowd: Crowd, monkeypatch: pytest.MonkeyPatch) -> None:

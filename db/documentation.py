@@ -29,6 +29,7 @@ UTILITIES = ("alter", "analyze", "create", "drop")
 _PARTS = {"recommendations.listed": ("recommendations.ranked", "candidates")}  # the statement and the slot
 _CONDITIONS_OF = {
     "exports": "public.privacy_requests",
+    "gift_finder": "public.products",
     "recommendations": "public.products",
     "sessions": "public.user_sessions",
 }  # elsewhere the noun is the table

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -16,14 +15,22 @@ import msgspec
 from db.queries import QUERIES, Fragment, all_of
 from db.session import Session
 from domain import ids
-from domain.errors import BadUserInput, Invalid, NotFound, Stale
-from domain.personality import BALANCED, TRAITS
-from domain.reasons import Terms, explain
-from domain.recommendations import NOBODY, Shown, confidence_of, viewer_of
+from domain.confidence import Calibration
+from domain.errors import BadUserInput, NotFound, Stale
+from domain.reasons import explain
+from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
 from domain.windows import DIVERSITY, WINDOW, Candidate, Place, arrange
 from resolvers import products
-from resolvers.recommendations import Recommended, Shared, confidence_of_row, context_text, no_model, open_id, terms_of
+from resolvers.recommendations import (
+    Recommended,
+    Shared,
+    calibration_of,
+    confidence_of,
+    no_model,
+    open_id,
+    terms_of,
+)
 from services.services import Services
 
 MAX_EXCLUDED = 100
@@ -31,7 +38,7 @@ MAX_BOOSTS, MAX_FACTOR = 10, 2.0
 
 Key: TypeAlias = tuple[float, int]
 """A place in the order of scores: score and product number."""
-Rank: TypeAlias = Callable[["_State", int], Coroutine[Any, Any, list[Any]]]
+Rank: TypeAlias = Callable[["State", int], Coroutine[Any, Any, list[Any]]]
 """The best products after the start of the window, at most so many."""
 
 
@@ -42,7 +49,7 @@ class Feed:
     has_previous: bool
 
 
-class _State(msgspec.Struct, array_like=True):
+class State(msgspec.Struct, array_like=True):
     """The position in a feed, and everything it is ranked from, so that the server stores nothing: the content of its
     cursors. `request` is a hash of viewer, context and filter, so that a cursor is valid for its feed only. `start` and
     `end` bound the window, which has `top` as its highest score and of which the products `shown` (numbers) were shown.
@@ -73,27 +80,12 @@ class Boost:
     tag: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class GiftWishes:
-    """Who the gift is for, and what it may cost."""
-
-    traits: Sequence[str] = ()
-    occasion: str | None = None
-    relationship: str | None = None
-    age: int | None = None
-    min_price: Decimal | None = None
-    max_price: Decimal | None = None
-    currency: str | None = None
-    category_slugs: Sequence[str] | None = None
-    avoid_category_slugs: Sequence[str] | None = None
-
-
-async def _resume(session: Session, services: Services, request: bytes, viewer: bytes, after: str | None) -> _State:
+async def resume(session: Session, services: Services, request: bytes, viewer: bytes, after: str | None) -> State:
     """A new feed, or an earlier one at its cursor. Raises BadUserInput or Stale."""
     if not after:
-        return _State(request)
+        return State(request)
     try:
-        state = msgspec.msgpack.decode(services.cursors.open(after) or b"", type=_State)
+        state = msgspec.msgpack.decode(services.cursors.open(after) or b"", type=State)
     except msgspec.DecodeError:
         state = None
     if state is None or state.request != request:
@@ -106,17 +98,17 @@ async def _resume(session: Session, services: Services, request: bytes, viewer: 
     return state
 
 
-def _request(context: str, viewer: bytes, wanted: Any) -> bytes:
+def request_of(context: str, viewer: bytes, wanted: Any) -> bytes:
     return hashlib.sha256(msgspec.json.encode([context, viewer, wanted], order="sorted")).digest()[:16]
 
 
-async def _page(
+async def page(
     session: Session,
-    state: _State,
+    state: State,
     size: int,
     rank: Rank,
-    begin: Callable[[list[Any]], Any],
-    recommend: Callable[[Any, Any, Place, _State], Recommended],
+    begin: Callable[[list[Any]], Coroutine[Any, Any, Any]],
+    recommend: Callable[[Any, Any, Place, State], Recommended],
     *,
     diversity: float = DIVERSITY,
     explores: Callable[[Any], bool],
@@ -129,7 +121,7 @@ async def _page(
         rows = await rank(state, WINDOW + 1)
         if not rows:
             break
-        shared = begin(rows)
+        shared = await begin(rows)
         inside = [row for row in rows[:WINDOW] if state.end is None or not _after(_key(row), state.end)]
         if inside and state.end is None:
             state.end, state.top = _key(inside[-1]), inside[0]["score"]
@@ -163,12 +155,12 @@ def _after(one: Key, other: Key) -> bool:
     return (-one[0], one[1]) > (-other[0], other[1])
 
 
-def _arranged(rows: Sequence[Any], state: _State, diversity: float, seed: bytes | None) -> list[Place]:
+def _arranged(rows: Sequence[Any], state: State, diversity: float, seed: bytes | None) -> list[Place]:
     candidates = [Candidate(row["number"], row["group_key"], row["category_id"], row["score"]) for row in rows]
     return arrange(candidates, state.top, state.end[0] if state.end else 0.0, diversity=diversity, seed=seed)
 
 
-def _cursor(services: Services, state: _State) -> str:
+def _cursor(services: Services, state: State) -> str:
     return services.cursors.sign(msgspec.msgpack.encode(state))
 
 
@@ -188,23 +180,23 @@ async def discover(
     viewer = viewer_of(session.claims.subject)
     without = _products_of(session, services, excluded)
     facets_of_boosts = await _facets_of_boosts(session, boosts)
-    request = _request("discover", viewer, [_plain(wanted), without, [_plain(boost) for boost in boosts]])
-    state = await _resume(session, services, request, viewer, after)
+    request = request_of("discover", viewer, [plain(wanted), without, [plain(boost) for boost in boosts]])
+    state = await resume(session, services, request, viewer, after)
     is_new = QUERIES["recommendations.is_new_to"].bind(user_id=session.claims.subject)
-    conditions = [*_available(), *_stated(session, services, wanted), *products.conditions(wanted)]
+    conditions = [*available(), *_stated(session, services, wanted), *products.conditions(wanted)]
     if without:
         conditions.append(QUERIES["recommendations.is_not_among"].bind(product_ids=without))
     filters = all_of(conditions)
     facets: list[int] = []
     if wanted is not None:
         slugs = [wanted.category_slug] if wanted.category_slug else []
-        facets = await _facets(session, slugs, wanted.brand_slugs, wanted.tags)
+        facets = await facets_of(session, slugs, wanted.brand_slugs, wanted.tags)
     facets += [facet for facet, boost in zip(facets_of_boosts, boosts, strict=True) if boost.factor > 1]
     listed = QUERIES["recommendations.ranked"].fill(
         candidates=QUERIES["recommendations.listed"].bind(filter_facets=facets), filters=filters, is_new=is_new
     )
 
-    async def rank(state: _State, size: int) -> list[Any]:
+    async def rank(state: State, size: int) -> list[Any]:
         values: dict[str, Any] = {
             "user_id": session.claims.subject if state.is_personal else None,  # of nobody: no personality, no signals
             "until": state.until,
@@ -224,31 +216,32 @@ async def discover(
         )
         return await session.fetch(whole, **values)
 
-    def begin(rows: list[Any]) -> Shared:
+    async def begin(rows: list[Any]) -> tuple[Shared, Calibration | None]:
         shared = Shared.of(rows)
         state.model, state.until, state.is_personal = shared.model, shared.until, shared.is_personal
-        return shared
+        return shared, await calibration_of(session, services, shared.trained)
 
-    def recommend(shared: Shared, row: Any, place: Place, state: _State) -> Recommended:
-        confidence = confidence_of_row(shared, row)
-        return _recommended(
+    def recommend(found: tuple[Shared, Calibration | None], row: Any, place: Place, state: State) -> Recommended:
+        shared, calibration = found
+        confidence = confidence_of(shared, row, calibration)
+        return recommended(
             services, "discover", viewer, row, place, state, confidence, lambda: explain(terms_of(shared, row))
         )
 
-    def explores(shared: Shared) -> bool:
-        return services.settings.exploration and shared.events > 0
+    def explores(found: tuple[Shared, Calibration | None]) -> bool:
+        return services.settings.exploration and found[0].events > 0
 
     diversity = DIVERSITY if session.claims.subject is not None and state.is_personal else 0.0  # else by popularity
-    return await _page(session, state, size, rank, begin, recommend, diversity=diversity, explores=explores)
+    return await page(session, state, size, rank, begin, recommend, diversity=diversity, explores=explores)
 
 
-def _recommended(
+def recommended(
     services: Services,
     context: str,
     viewer: bytes,
     row: Any,
     place: Place,
-    state: _State,
+    state: State,
     confidence: float,
     terms: Callable[[], list[Any]],
 ) -> Recommended:
@@ -333,7 +326,7 @@ async def _facets_of_boosts(session: Session, boosts: Sequence[Boost]) -> list[i
     return [row["facet"] for row in rows]
 
 
-async def _facets(
+async def facets_of(
     session: Session, categories: Sequence[str], brands: Sequence[str] | None, tags: Sequence[str] | None
 ) -> list[int]:
     found: list[int] = await session.fetchval(
@@ -345,93 +338,9 @@ async def _facets(
     return found
 
 
-def _available() -> list[Fragment]:
+def available() -> list[Fragment]:
     return [QUERIES["products.is_active"].bind(), QUERIES["products.in_stock"].bind(in_stock=True)]
 
 
-def _plain(wanted: Any) -> Any:
+def plain(wanted: Any) -> Any:
     return None if wanted is None else {name: getattr(wanted, name) for name in wanted.__dataclass_fields__}
-
-
-async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *, size: int, after: str | None) -> Feed:
-    """Gifts for another person: the same for every caller. Raises Invalid for an impossible age, price or text."""
-    if BALANCED in wishes.traits:
-        raise Invalid("BALANCED is no trait to look for: leave out `traits`.", ("input", "traits"))
-    if wishes.age is not None and not 0 <= wishes.age <= 130:
-        raise Invalid("An age is from 0 to 130.", ("input", "age"))
-    state = await _resume(session, services, _request("gift_finder", NOBODY, _plain(wishes)), NOBODY, after)
-    contexts = [
-        f"{kind}:{_slug(value)}"
-        for kind, value in (("occasion", wishes.occasion), ("relationship", wishes.relationship))
-        if value
-    ]
-    if wishes.age is not None:
-        contexts.append(f"age:{_age_band(wishes.age)}")
-    conditions = products.conditions(
-        products.Filter(min_price=wishes.min_price, max_price=wishes.max_price, currency=wishes.currency)
-    )
-    for name, field, slugs in (
-        ("in_categories", "categorySlugs", wishes.category_slugs),
-        ("not_in_categories", "avoidCategorySlugs", wishes.avoid_category_slugs),
-    ):
-        if slugs:
-            if len(slugs) > products.MAX_LIST:
-                raise Invalid(f"At most {products.MAX_LIST} categories.", ("input", field))
-            for slug in slugs:
-                require_no_nul(slug, ("input", field))
-            conditions.append(QUERIES[f"products.{name}"].bind(slugs=list(slugs)))
-    leanings = [1.0 if trait in wishes.traits else 0.0 for trait in TRAITS]
-    if state.model is None:
-        newest = await session.fetchrow("recommendations.current_model", user_id=None)
-        if newest is None:
-            raise no_model()
-        state.model, state.until = newest["version"], newest["until"]
-    lists = await session.fetchval("recommendations.lists_of_wishes", leanings=leanings, contexts=contexts)
-    lists += await _facets(session, wishes.category_slugs or (), None, None)
-    is_listed = QUERIES["recommendations.is_listed"].bind(model=state.model, lists=lists)
-    conditions = [*_available(), *conditions]
-
-    async def rank(state: _State, size: int) -> list[Any]:
-        for filters in ([is_listed, *conditions], conditions):
-            rows = await session.fetch(
-                QUERIES["recommendations.gift_finder"].fill(filters=all_of(filters)),
-                model=state.model,
-                leanings=leanings,
-                occasion=_slug(wishes.occasion or ""),
-                contexts=contexts,
-                size=size,
-                after_score=state.start and state.start[0],
-                after_number=state.start and state.start[1],
-            )
-            if len(rows) == size:
-                break
-        return rows
-
-    def recommend(shared: None, row: Any, place: Place, state: _State) -> Recommended:
-        confidence = confidence_of(row["score"], 0, bool(wishes.traits))
-        return _recommended(
-            services, "gift_finder", NOBODY, row, place, state, confidence, lambda: explain(_gift_terms(row))
-        )
-
-    return await _page(session, state, size, rank, lambda rows: None, recommend, explores=lambda shared: False)
-
-
-def _gift_terms(row: Mapping[str, Any]) -> Terms:
-    contexts = msgspec.json.decode(row["context_terms"])
-    return Terms(
-        leanings=row["leanings"],
-        traits=row["traits"],
-        trait_weight=row["trait_weight"],
-        popularity=1.0,
-        popularity_weight=row["popularity_term"],
-        contexts=[(f"{term['kind'].upper()}_FIT", context_text(term), term["weight"]) for term in contexts],
-        for_somebody_else=True,
-    )
-
-
-def _slug(text: str) -> str:
-    return "-".join(text.replace("\0", "").lower().replace("-", " ").split())[:60]
-
-
-def _age_band(age: int) -> str:
-    return "child" if age < 13 else "teenager" if age < 18 else "adult" if age < 65 else "senior"

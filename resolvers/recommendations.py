@@ -15,6 +15,7 @@ import msgspec
 from db.queries import QUERIES
 from db.session import Session
 from domain import recommendations as domain
+from domain.confidence import Calibration, probability
 from domain.errors import Invalid, NotFound, Unavailable
 from domain.personality import TRAITS
 from domain.reasons import BASE, Liked, Named, Opinion, Reason, Terms, explain, popular, reasons_of
@@ -24,6 +25,7 @@ from resolvers.profiles import require_subject
 from services.services import Services
 
 MAX_COMMENT = 2000
+MAX_CALIBRATIONS = 8  # in memory
 
 
 @dataclass(slots=True)
@@ -120,9 +122,33 @@ def terms_of(shared: Shared, row: Any) -> Terms:
     )
 
 
-def confidence_of_row(shared: Shared, row: Any) -> float:
+async def calibration_of(session: Session, services: Services, trained: int | None) -> Calibration | None:
+    """How a trained model gives probabilities; None without one."""
+    if trained is None:
+        return None
+    known = services.calibrations
+    if trained not in known:
+        if len(known) >= MAX_CALIBRATIONS:
+            known.clear()
+        stored = await session.fetchval("trained_models.calibration", version=trained)
+        known[trained] = Calibration.from_json(msgspec.json.decode(stored)) if stored not in (None, "{}") else None
+    return known[trained]
+
+
+def confidence_of(shared: Shared, row: Any, calibration: Calibration | None) -> float:
     """Of a row of recommendations.ranked."""
-    return domain.confidence_of(row["score"], shared.events, shared.has_quiz)
+    if calibration is None:
+        return domain.confidence_of(row["score"], shared.events, shared.has_quiz)
+    chance = probability(
+        calibration,
+        shared.kind,
+        product_rate=row["like_rate"],
+        liked=shared.likes,
+        disliked=shared.events - shared.likes,
+        added=row["added"] or 0.0,
+        taken=row["taken"] or 0.0,
+    )
+    return round(chance, 4)
 
 
 def context_text(term: dict[str, Any]) -> str:
@@ -322,7 +348,9 @@ async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -
                 boost_factors=[],
             )
             for row in found:
-                rows[user, row["product_id"]] = Shared.of(found), row
+                shared = Shared.of(found)
+                calibration = await calibration_of(session, services, shared.trained)
+                rows[user, row["product_id"]] = shared, row, confidence_of(shared, row, calibration)
     return [
         _again(services, s, rows.get((session.claims.subject if _is_own(session, s) else None, s.product_id)))
         for s in shown
@@ -333,14 +361,14 @@ def _is_own(session: Session, shown: Shown) -> bool:
     return shown.context == "discover" and shown.viewer == viewer_of(session.claims.subject)
 
 
-def _again(services: Services, shown: Shown, found: tuple[Shared, Any] | None) -> Recommended | None:
+def _again(services: Services, shown: Shown, found: tuple[Shared, Any, float] | None) -> Recommended | None:
     if found is None:
         return None
-    shared, row = found
+    shared, row, confidence = found
     return Recommended(
         shown=shown,
         score=row["score"],
-        confidence=confidence_of_row(shared, row),
+        confidence=confidence,
         services=services,
         terms=lambda: explain(terms_of(shared, row)),
         generated_at=shared.until,

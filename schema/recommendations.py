@@ -13,8 +13,9 @@ from db.sources import Reference
 from domain import ids, reasons
 from domain.pages import size_of
 from domain.reasons import MAX_REASONS, MAX_TERMS
-from resolvers import feeds, products, recommendations
-from resolvers.feeds import Feed, GiftWishes
+from resolvers import feeds, gift_finder, products, recommendations
+from resolvers.feeds import Feed
+from resolvers.gift_finder import GiftWishes
 from resolvers.recommendations import Recommended
 from schema.bounds import at_most
 from schema.connection import PageInfo
@@ -260,7 +261,7 @@ class RecommendationQuery:
         size, _ = size_of(first)
         services = info.context.services
         wishes = input.plain(services.settings.default_currency)
-        feed = await feeds.find_gifts(info.context.session, services, wishes, size=size, after=after)
+        feed = await gift_finder.find_gifts(info.context.session, services, wishes, size=size, after=after)
         return RecommendationConnection.of(feed)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from db.database import Database
+from domain.confidence import Calibration
 from domain.pseudonyms import Pseudonyms
 from domain.refresh_tokens import RefreshTokens
 from domain.sealing import Sealer
@@ -44,6 +45,8 @@ class Services:
     attempt_pseudonyms: Pseudonyms = field(repr=False)
     network_pseudonyms: Pseudonyms = field(repr=False)
     visitor_pseudonyms: Pseudonyms = field(repr=False)
+    calibrations: dict[int, Calibration | None] = field(default_factory=dict, repr=False)
+    """Of trained models, by version: what resolvers/recommendations.py read of them."""
 
     @classmethod
     def make(cls, settings: Settings, database: Database, secret: str) -> Services:

@@ -16,6 +16,7 @@ from training.signals import Signals
 
 Floats = NDArray[np.float64]
 PRIOR = 2.0  # imagined neutral signals of each category, brand and tag
+DISLIKE = 0.25  # of what a like counts
 SHARES = {"categories": 0.5, "brands": 0.2, "tags": 0.3}
 
 
@@ -62,7 +63,7 @@ def preferences(content: Content, signals: Signals, weights: Floats) -> Floats:
     """How much each person prefers each product, -1..1: a row per person. `weights`: how much each signal counts,
     0..1."""
     found = np.zeros((signals.people_count, signals.product_count))
-    counted, leans = signals.matrix(weights), signals.matrix(weights * signals.leans())
+    counted, leans = signals.matrix(weights), signals.matrix(weights * signals.leans(DISLIKE))
     for name, share in SHARES.items():
         values: sparse.csr_matrix = getattr(content, name)
         if not values.nnz:

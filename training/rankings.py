@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 Scorer = Callable[[Signals], Floats]
 """Scores of all products for people of whom these signals are known: a row per person."""
 BATCH = 256  # people whose scores are in memory at a time
+REACHES, LAST_REACH = ((10, 100), (50, 50)), 25  # up to so many likes, so many weights
 PERSONALITY_PRIOR = 5.0  # as many signals outweigh the personality
 
 
@@ -50,15 +51,21 @@ def scores(model: Model, signals: Signals, personality: Floats | None = None) ->
     content = preferences(model.content, signals, signals.decay(serving.half_life))
     likes = signals.matrix(signals.strengths(serving.super_like, serving.half_life), signals.values >= LIKED)
     kinds = np.array([kind_of(int(count)) for count in counts])
+    reaches = np.array([reach_of(int(count)) for count in np.diff(likes.indptr)])
     found = np.zeros(content.shape)
-    for kind in np.unique(kinds):
-        rows = np.flatnonzero(kinds == kind)
+    for kind, reach in sorted(set(zip(kinds.tolist(), reaches.tolist(), strict=True))):
+        rows = np.flatnonzero((kinds == kind) & (reaches == reach))
         share = serving.blend[kind]
-        found[rows] = share * _learned(model.tables[kind], likes[rows]) + (1 - share) * content[rows]
+        found[rows] = share * _learned(model.tables[kind].within(reach), likes[rows]) + (1 - share) * content[rows]
     if personality is not None:
         rho = (PERSONALITY_PRIOR / (PERSONALITY_PRIOR + counts))[:, None]
         found = rho * personality + (1 - rho) * found
-    return 0.5 + 0.5 * found
+    return np.round(0.5 + 0.5 * found, 9)
+
+
+def reach_of(likes: int) -> int:
+    """How many weights of each liked product are read, largest first, for somebody with so many likes."""
+    return next((reach for limit, reach in REACHES if likes <= limit), LAST_REACH)
 
 
 def _learned(table: Table, likes: sparse.csr_matrix) -> Floats:

@@ -30,9 +30,10 @@ class Signals:
         """How many signals each person has."""
         return np.bincount(self.people, minlength=self.people_count)
 
-    def leans(self) -> Floats:
-        """-1..1, of the value."""
-        return 2 * self.values - 1
+    def leans(self, dislike: float = 1.0) -> Floats:
+        """-1..1, of the value; those below 0 times `dislike`."""
+        leans = 2 * self.values - 1
+        return np.where(self.values < LIKED, dislike * leans, leans)
 
     def strengths(self, super_like: float, half_life: float | None) -> Floats:
         """How much each signal counts in the sums of weights: `super_like` for a super-like, 1 for others, halved for

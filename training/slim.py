@@ -8,7 +8,7 @@ docs/training.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from scipy import sparse
@@ -40,6 +40,15 @@ class Table:
 
     weights: sparse.csr_matrix
     biases: Floats
+    _within: dict[int, Table] = field(default_factory=dict, repr=False, compare=False)
+
+    def within(self, reach: int) -> Table:
+        """With the largest `reach` weights of each product only."""
+        if reach >= PER_SOURCE:
+            return self
+        if reach not in self._within:
+            self._within[reach] = Table(top(self.weights, reach), self.biases)
+        return self._within[reach]
 
 
 KINDS = {"first": 3, "few": 10, "many": None}
@@ -106,7 +115,8 @@ def fit(co_likes: CoLikes, strength: Strength, jobs: int = 1, on_progress: Progr
         )
 
     in_blocks(solve, len(biases), jobs, on_progress)
-    return Table(_matrix(co_likes.neighbours, weights).T.tocsr(), biases - biases.min(initial=0.0))
+    moved = (biases - biases.min(initial=0.0)).astype(np.float32)  # as they are stored
+    return Table(_matrix(co_likes.neighbours, weights).T.tocsr(), moved.astype(np.float64))
 
 
 def activity_weights(likes: sparse.csr_matrix) -> Floats:

@@ -25,8 +25,7 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
   select '{
-    "discover": {"personality": 0.9, "personality_events": 5, "popularity": 0.1,
-      "learned": {"first": 0.8, "few": 0.8, "many": 0.8}, "super_like": 1.2, "dislike": 0.25,
+    "discover": {"personality": 0.9, "personality_events": 5, "popularity": 0.1, "dislike": 0.25,
       "category": 0.5, "brand": 0.2, "tags": 0.3, "boost": 0.2},
     "gift_finder": {"personality": 0.45, "context": 0.40, "popularity": 0.15},
     "similar": {"similarity": 0.60, "together": 0.30, "popularity": 0.10},
@@ -133,14 +132,8 @@ begin
       from private.trusted_signals group by product_id) s on s.product_id = c.id
   ) n
   where n.id = p.id and p.popularity is distinct from n.popularity;
-  insert into public.recommendation_models (parameters, trained_version, scale)
-    select private.default_model_parameters(), trained, coalesce((
-      select jsonb_build_object(
-        'first', jsonb_build_object('max_bias', max(k.first_bias), 'mean_bias', avg(k.first_bias)),
-        'few', jsonb_build_object('max_bias', max(k.few_bias), 'mean_bias', avg(k.few_bias)),
-        'many', jsonb_build_object('max_bias', max(k.many_bias), 'mean_bias', avg(k.many_bias)))
-      from public.model_products k where k.trained_version = trained having count(*) > 0), '{}')
-    returning version into model;
+  insert into public.recommendation_models (parameters, trained_version)
+    values (private.default_model_parameters(), trained) returning version into model;
   delete from private.gift_prices;
   insert into private.gift_prices (taxonomy_id, currency, median_minor)
     select c.taxonomy_id, p.currency, pg_catalog.percentile_disc(0.5) within group (order by p.price_minor)
@@ -169,8 +162,12 @@ begin
       number, facets, group_key, first_bias, few_bias, many_bias, like_rate)
     select model, p.id, p.popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5],
       p.number, private.product_facets(p.category_id, p.brand_id, p.tags), coalesce(p.item_group_key, p.number),
-      k.first_bias, k.few_bias, k.many_bias, k.like_rate
+      -- What came after the training starts as an average product.
+      coalesce(k.first_bias, o.first_bias), coalesce(k.few_bias, o.few_bias), coalesce(k.many_bias, o.many_bias), k.like_rate
     from priced p
+    cross join (
+      select avg(first_bias) as first_bias, avg(few_bias) as few_bias, avg(many_bias) as many_bias
+      from public.model_products where trained_version = trained) o
     join traits t on t.category_id = p.category_id and t.band = p.band and t.tags = p.tags
     left join public.model_products k on k.trained_version = trained and k.number = p.number;
   perform private.fill_lists(model);
@@ -195,12 +192,18 @@ as $$
   where p.id = p_product and (private.is_admin() or auth.role() = 'service_role')
     and p.popularity is distinct from private.product_popularity(p.id, p.feed_popularity);
   insert into public.product_features (
-    model_version, product_id, popularity, adventurous, intellectual, practical, creative, social, number, facets, group_key)
+    model_version, product_id, popularity, adventurous, intellectual, practical, creative, social, number, facets, group_key,
+    first_bias, few_bias, many_bias)
   select m.version, p.id, private.product_popularity(p.id, p.feed_popularity), t.x[1], t.x[2], t.x[3], t.x[4], t.x[5],
-    p.number, private.product_facets(p.category_id, p.brand_id, p.tags), coalesce(p.item_group_key, p.number)
+    p.number, private.product_facets(p.category_id, p.brand_id, p.tags), coalesce(p.item_group_key, p.number),
+    o.first_bias, o.few_bias, o.many_bias
   from public.products p
   cross join lateral (select private.product_traits(p.category_id, p.tags, p.price_minor, p.currency) as x offset 0) t
   cross join (select max(version) as version from public.recommendation_models) m
+  cross join (
+    select avg(k.first_bias) as first_bias, avg(k.few_bias) as few_bias, avg(k.many_bias) as many_bias
+    from public.model_products k
+    where k.trained_version = (select trained_version from public.recommendation_models order by version desc limit 1)) o
   where p.id = p_product and m.version is not null and (private.is_admin() or auth.role() = 'service_role')
   on conflict (model_version, product_id) do update set
     popularity = excluded.popularity, adventurous = excluded.adventurous, intellectual = excluded.intellectual,

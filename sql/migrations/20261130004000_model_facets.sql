@@ -38,7 +38,3 @@ comment on table public.model_lists is
 
 -- Reasons are read from the weights themselves.
 drop table public.model_sources;
-
-alter table public.recommendation_models add column scale jsonb not null default '{}';
-comment on column public.recommendation_models.scale is
-  'Of the trained model that it serves: per kind of table the largest bias (max_bias) and the mean one (mean_bias).';

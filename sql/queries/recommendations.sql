@@ -1,5 +1,5 @@
 -- Ranking. A score is 0.5 and a sum of terms, between 0 and 1, because the shares of its parts add up to 1 and each part
--- lies in -1..1; it is rounded to 6 decimals so that a cursor can name it. docs/recommendations.md explains.
+-- lies in -1..1; it is rounded to 9 decimals, so that it is the same in every plan. docs/recommendations.md explains.
 
 -- name: current_model(user_id)
 -- The newest model, and the moment a feed is frozen at; none before the first.
@@ -16,10 +16,12 @@ from public.recommendation_models where version = :version::int
 -- now. `is_new`: what the viewer has not swiped or
 -- put aside since. Lookups by arrays, materialised steps and sums in stages hold the planner to index scans: docs/decisions/0011.
 with model as materialized (
-  select m.version, m.trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
-    m.trained_version is not null as is_trained, m.scale, m.parameters,
-    (m.parameters ->> 'half_life_days')::double precision as half_life,
-    (m.parameters ->> 'prior_weight')::double precision as prior, d.super_like, d.dislike, d.category, d.brand, d.tags, d.boost, d.personality, d.personality_events,
+  select m.version, t.version as trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
+    t.version is not null as is_trained, t.serving, m.parameters,
+    case when t.version is null then (m.parameters ->> 'half_life_days')::double precision
+      else (t.serving ->> 'half_life')::double precision end as half_life,  -- null: signals do not age
+    coalesce((t.serving ->> 'super_like')::double precision, 1) as super_like,
+    (m.parameters ->> 'prior_weight')::double precision as prior, d.dislike, d.category, d.brand, d.tags, d.boost, d.personality, d.personality_events,
     d.popularity,
     :user_id::uuid is not null and private.has_consent(:user_id::uuid, 'personalisation') as is_personal,
     -- Functions are called only for those who have something to read.
@@ -27,8 +29,9 @@ with model as materialized (
     exists (select from public.dismissed_reasons where user_id = :user_id::uuid) as has_dismissed,
     exists (select from public.profiles where id = :user_id::uuid and preferences <> '{}') as has_stated
   from public.recommendation_models m
+  left join public.trained_models t on t.version = m.trained_version and t.serving <> '{}'
   cross join lateral jsonb_to_record(m.parameters -> 'discover') d (
-    super_like double precision, dislike double precision, category double precision,
+    dislike double precision, category double precision,
     brand double precision, tags double precision, boost double precision, personality double precision,
     personality_events double precision, popularity double precision)
   where m.version = coalesce(:model::int, (select max(version) from public.recommendation_models))
@@ -84,16 +87,15 @@ person as materialized (
 -- a part of their own.
 shares as materialized (
   select s.boost, (1 - s.boost) * s.personality as personality, (1 - s.boost) * s.crowd as crowd,
-    (1 - s.boost) * (1 - s.personality - s.crowd) as content, s.max_bias, s.mean_bias
+    (1 - s.boost) * (1 - s.personality - s.crowd) as content, s.max_bias
   from (
     select case when cardinality(:boost_facets::bigint[]) > 0 then m.boost else 0 end as boost,
       m.personality * p.share as personality,
       case when m.is_trained
         then m.popularity * p.share
-          + (1 - p.share) * (m.parameters -> 'discover' -> 'learned' ->> p.kind::text)::double precision
+          + (1 - p.share) * (m.serving -> 'blend' ->> p.kind::text)::double precision
         else m.popularity end as crowd,
-      (m.scale -> p.kind::text ->> 'max_bias')::double precision as max_bias,
-      (m.scale -> p.kind::text ->> 'mean_bias')::double precision as mean_bias
+      (m.serving -> 'largest_bias' ->> p.kind::text)::double precision as max_bias
     from person p cross join model m) s
 ),
 signals as materialized (
@@ -101,7 +103,8 @@ signals as materialized (
     case when s.product_id::text in (select key from dismissed where kind = 'product') then 0 else 1 end as counts,
     case when s.strength < 0.5 then (2 * s.strength - 1) * m.dislike else 2 * s.strength - 1 end as lean,
     case when s.strength < 0.5 then 0 when s.strength > 0.9 then m.super_like else 1 end as gain,
-    power(0.5, floor(extract(epoch from m.until - s.at)::double precision / 86400) / m.half_life) as decay
+    case when m.half_life is null then 1
+      else power(0.5, floor(extract(epoch from m.until - s.at)::double precision / 86400) / m.half_life) end as decay
   from model m cross join latest s
   join public.product_features f on f.product_id = s.product_id
   where f.model_version = (select version from model) and f.product_id = any (array(select product_id from latest))
@@ -137,20 +140,20 @@ affinities as materialized (
 ),
 -- Relative to the best that any product could reach.
 scale as materialized (
-  select 1 / (h.max_bias + coalesce((select max(whole) from learned), 0)) as per_point from shares h
+  select 1 / nullif(h.max_bias + coalesce((select max(whole) from learned), 0), 0) as per_point from shares h
 ),
 candidates as materialized (
 {candidates}
 ),
 scored as materialized (
   select f.*, l.added, k.liking, round((0.5 + 0.5 * (
-      h.personality * f.match + h.crowd * k.liking + h.content * f.content + h.boost * f.boosted)) * 1e6) / 1e6 as score
+      h.personality * f.match + h.crowd * k.liking + h.content * f.content + h.boost * f.boosted)) * 1e9) / 1e9 as score
   from (
     select f.number, f.product_id, f.facets, f.group_key, f.popularity, f.like_rate,
       f.adventurous, f.intellectual, f.practical, f.creative, f.social,
       (f.adventurous * p.adventurous + f.intellectual * p.intellectual + f.practical * p.practical
         + f.creative * p.creative + f.social * p.social) / 2 as match,
-      coalesce(case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end, h.mean_bias) as bias,
+      case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end as bias,
       coalesce((
         select sum(a.score * case x.i when 1 then m.category when 2 then m.brand else m.tags / (cardinality(f.facets) - 2) end)
         from unnest(f.facets) with ordinality x (facet, i)
@@ -195,6 +198,17 @@ contributions as materialized (
 liked as materialized (
   select target, jsonb_agg(jsonb_build_array(source, term)) as terms from contributions group by target
 ),
+-- What the products that the person disliked add to them, for the probability of a like.
+taken as materialized (
+  select w.target, sum(w.weight * s.decay) as sum
+  from signals s
+  cross join person p
+  cross join lateral (
+    select target, weight from public.model_weights
+    where trained_version = (select trained_version from model) and kind = p.kind and source = s.number and rank < p.reach) w
+  where s.lean < 0 and w.target = any (array(select number from page))
+  group by w.target
+),
 -- What the person thinks of the category (place 1), the brand (2) and the tags, and the liked product that says most.
 matched as materialized (
   select g.number, x.i, a.score, case when a.score > 0 and a.strongest > 4294967296 then (a.strongest & 4294967295)::int end as strongest
@@ -225,12 +239,13 @@ context as materialized (
 )
 select case when row_number() over (order by g.score desc, g.number) = 1 then (select shared from context) end as shared,
   g.number, g.product_id, g.group_key, g.score, g.adventurous, g.intellectual, g.practical, g.creative, g.social,
-  g.liking, g.added, g.like_rate, g.boosted, g.is_new,
+  g.liking, g.added, k.sum as taken, coalesce(g.like_rate, g.popularity) as like_rate, g.boosted, g.is_new,
   g.category_id, c.slug as category_slug, c.name as category_name, b.slug as brand_slug, b.name as brand_name,
   g.tags, l.terms::text as liked, o.opinions::text as opinions
 from page g
 left join opinions o on o.number = g.number
 left join liked l on l.target = g.number
+left join taken k on k.target = g.number
 left join lateral (select slug, name from public.categories where id = g.category_id limit 1) c on true
 left join lateral (select slug, name from public.brands where id = g.brand_id limit 1) b on true
 order by g.score desc, g.number
@@ -282,98 +297,6 @@ order by i.place
 select array(select private.facet('category', private.category_tree(slug)::text) from unnest(:categories::text[]) slug)
   || array(select private.facet('brand', id::text) from public.brands where slug = any (:brands::text[]))
   || array(select private.facet('tag', tag) from unnest(:tags::text[]) tag)
-
--- name: lists_of_wishes(leanings, contexts)
--- Of the gift finder: what is popular and new, the traits asked for, and the tags and kinds of gifts that the rules favour.
-select array[private.facet('list', 'popular'), private.facet('list', 'new')]
-  || array(select private.facet('+', trait) from unnest(:leanings::double precision[],
-      array['adventurous', 'intellectual', 'practical', 'creative', 'social']) l (lean, trait) where lean > 0)
-  || array(select distinct private.facet('tag', tag) from public.gift_context_rules
-      where kind || ':' || value = any (:contexts::text[]) and weight > 0)
-  || array(select distinct private.facet('category', c.id::text)
-      from public.gift_context_categories k
-      join public.categories c on c.taxonomy_id in (select private.gift_subtree(k.taxonomy_id))
-      where k.kind || ':' || k.value = any (:contexts::text[]) and k.weight > 0 limit 200)
-
--- name: is_listed(model, lists)
-r.number = any (array(
-  select number from public.model_lists where model_version = :model::int and list = any (:lists::bigint[])))
-
--- name: gift_finder(model, leanings, occasion, contexts, size, after_score, after_number)
--- For somebody else: the traits asked for instead of a personality, rules of the occasion, relationship and age
--- (`contexts`: "kind:value") instead of preferences. The same for every caller.
-with parameters as (
-  select (parameters -> 'gift_finder' ->> 'personality')::double precision as personality,
-    (parameters -> 'gift_finder' ->> 'context')::double precision as context,
-    (parameters -> 'gift_finder' ->> 'popularity')::double precision as popularity
-  from public.recommendation_models where version = :model::int
-),
--- The leanings as far as they count for a kind of gift on this occasion; in full without one, or for an unknown kind.
-occasional as materialized (
-  select o.taxonomy_id, array(
-    select l.leaning * o.relevances[l.i] from unnest(:leanings::double precision[]) with ordinality l (leaning, i)
-    order by l.i) as x
-  from private.occasion_relevances(:occasion::text) o
-),
--- A rule names a tag, or a gift category with those below it.
-rules as materialized (
-  select kind, value, tag, null::uuid as taxonomy_id, weight::double precision
-  from public.gift_context_rules where kind || ':' || value = any (:contexts::text[])
-  union all
-  select r.kind, r.value, null, private.gift_subtree(r.taxonomy_id), r.weight
-  from public.gift_context_categories r where r.kind || ':' || r.value = any (:contexts::text[])
-),
-factors as (
-  select r.id, r.number,
-    (a.x[1] * coalesce(f.adventurous, 0) + a.x[2] * coalesce(f.intellectual, 0) + a.x[3] * coalesce(f.practical, 0)
-      + a.x[4] * coalesce(f.creative, 0) + a.x[5] * coalesce(f.social, 0)) / 2 as personality,
-    greatest(-1, least(1, coalesce((
-      select sum(k.weight) from rules k where k.tag = any (r.tags) or k.taxonomy_id = c.taxonomy_id), 0)))::double precision
-      as context,
-    coalesce(f.popularity, r.popularity)::double precision as popularity
-  from public.products r
-  join public.categories c on c.id = r.category_id
-  left join occasional known on known.taxonomy_id = c.taxonomy_id
-  cross join lateral (select coalesce(known.x, :leanings::double precision[]) as x) a
-  left join lateral (
-    select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
-  where r.is_active and ({filters})
-),
-scored as materialized (
-  select t.*, round((0.5 + 0.5 * (
-      p.personality * t.personality + p.context * t.context + p.popularity * t.popularity)) * 1e6) / 1e6 as score
-  from factors t cross join parameters p
-),
-page as (
-  select * from scored
-  where :after_score::double precision is null
-    or score < :after_score::double precision
-    or score = :after_score::double precision and number > :after_number::int
-  order by score desc, number
-  limit :size::int
-)
-select r.id as product_id, r.number, f.group_key, r.category_id, g.score, true as is_new,
-  array[f.adventurous, f.intellectual, f.practical, f.creative, f.social]::double precision[] as traits,
-  p.personality / 4 as trait_weight,
-  a.x as leanings,
-  0.5 * p.popularity * g.popularity as popularity_term,
-  -- What the score would lose without the rule: nothing where the others alone reach the bound.
-  coalesce((
-    select jsonb_agg(jsonb_build_object('kind', k.kind, 'value', k.value,
-      'weight', 0.5 * p.context * (
-        greatest(-1, least(1, k.total)) - greatest(-1, least(1, k.total - k.weight)))))
-    from (
-      select kind, value, sum(weight)::double precision as weight, sum(sum(weight)) over ()::double precision as total
-      from rules where tag = any (r.tags) or taxonomy_id = c.taxonomy_id group by kind, value) k), '[]')::text as context_terms
-from page g
-join public.products r on r.id = g.id
-join public.categories c on c.id = r.category_id
-left join occasional known on known.taxonomy_id = c.taxonomy_id
-cross join lateral (select coalesce(known.x, :leanings::double precision[]) as x) a
-left join lateral (
-  select * from public.product_features f where f.model_version = :model::int and f.product_id = r.id limit 1) f on true
-cross join parameters p
-order by g.score desc, r.number
 
 -- name: similar(product_ids, size)
 -- Per product, those most like it by category, its parent, brand, shared tags and price, and those that people like

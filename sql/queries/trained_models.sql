@@ -27,6 +27,9 @@ insert into public.model_weights (trained_version, kind, source, rank, target, w
 select :version::int, :kind::text::public.table_kind, i.source, i.rank, i.target, i.weight
 from unnest(:sources::int[], :ranks::smallint[], :targets::int[], :weights::real[]) i (source, rank, target, weight)
 
+-- name: calibration(version)
+select calibration::text from public.trained_models where version = :version::int
+
 -- name: list()
 -- The trained models, newest first, and which of them the newest recommendation model serves.
 select t.version, t.created_at, t.people, t.events, t.products, t.parameters, t.metrics,

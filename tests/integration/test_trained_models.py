@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from db.claims import SERVICE
+from domain import ids
 from domain.confidence import Calibration
 from services import training_runs
+from tests.client import EXPLAINED_FEED
 from tests.conftest import Shop
 from tests.crowds import Person, come, swipe
 from training import models, storage
@@ -92,6 +94,50 @@ async def test_the_erased_are_gone_after_the_next_training(crowd: Crowd) -> None
     assert {source for _, source, *_ in found} == set(crowd.first)  # four people are too few
 
 
+async def test_a_feed_says_which_liked_product_it_comes_from(crowd: Crowd) -> None:
+    await train(crowd.shop)
+    anna = await crowd.shop.anonymous()
+    liked = await crowd.shop.owner.fetchrow("select id, name from public.products where id = $1", crowd.first[0])
+    await anna.swipe(ids.encode("Product", liked["id"]), "UP")
+    feed = (await anna.feed(EXPLAINED_FEED, first=20))["nodes"]
+    learned = [node for node in feed if "LIKED_PRODUCT" in [term["code"] for term in node["explanation"]]]
+    assert {ids.decode_as("Product", node["product"]["id"]) for node in learned} == set(crowd.first[1:])
+    for node in feed:
+        assert sum(term["weight"] for term in node["explanation"]) == pytest.approx(node["score"], abs=1e-6)
+        assert 0 < node["confidence"] < 1
+    (reason,) = [term for term in learned[0]["explanation"] if term["code"] == "LIKED_PRODUCT"]
+    assert reason["text"] == f"You loved “{liked['name']}”"
+    assert reason["source"] == {"kind": "PRODUCT", "key": ids.encode("Product", liked["id"])}
+    assert reason["code"] in [each["code"] for each in learned[0]["reasons"]]
+
+
+async def test_what_is_liked_together_is_similar(crowd: Crowd) -> None:
+    await train(crowd.shop)
+    query = "query ($id: ID!) { product(id: $id) { similar(first: 3) { product { id } reasons { code } } } }"
+    found = (await crowd.shop.client().ask(query, id=ids.encode("Product", crowd.first[0])))["product"]["similar"]
+    together = [node for node in found if "LIKED_TOGETHER" in [reason["code"] for reason in node["reasons"]]]
+    assert {ids.decode_as("Product", node["product"]["id"]) for node in together} <= set(crowd.first[1:])
+    assert together
+
+
+async def test_a_product_that_came_after_the_training_starts_as_an_average_one(crowd: Crowd) -> None:
+    version = await train(crowd.shop)
+    new = await crowd.shop.owner.fetchval(
+        "insert into public.products"
+        " (name, price_minor, currency, category_id, retailer_id, external_id, affiliate_url)"
+        " select 'Newcomer', 1000, 'GBP', category_id, retailer_id, 'new', 'https://shop.example/new'"
+        " from public.products limit 1 returning id"
+    )
+    await crowd.shop.owner.execute("select private.refresh_model()")
+    bias = await crowd.shop.owner.fetchval(
+        "select first_bias from public.product_features where product_id = $1 order by model_version desc limit 1", new
+    )
+    mean = await crowd.shop.owner.fetchval(
+        "select avg(first_bias) from public.model_products where trained_version = $1", version
+    )
+    assert bias == pytest.approx(mean)
+
+
 async def test_a_new_model_serves_what_was_trained_last(crowd: Crowd) -> None:
     first = await train(crowd.shop)
     assert await served(crowd.shop) == first
@@ -115,20 +161,6 @@ async def test_three_trained_models_are_kept(crowd: Crowd) -> None:
         row[0] for row in await crowd.shop.owner.fetch("select version from public.trained_models order by version")
     ]
     assert kept == versions[-3:]
-
-
-async def test_weights_and_sources_say_the_same(crowd: Crowd) -> None:
-    version = await train(crowd.shop)
-    by_target = await crowd.shop.owner.fetch(
-        "select kind, s.source, target, s.weight from public.model_sources,"
-        " unnest(sources, weights) s (source, weight) where trained_version = $1 order by 1, 2, 3",
-        version,
-    )
-    by_source = await crowd.shop.owner.fetch(
-        "select kind, source, target, weight from public.model_weights where trained_version = $1 order by 1, 2, 3",
-        version,
-    )
-    assert by_source == by_target != []
 
 
 async def test_like_rates_are_shares_of_likes(crowd: Crowd) -> None:

@@ -19,7 +19,7 @@ from domain.errors import BadUserInput, Invalid, Stale
 from domain.personality import BALANCED, TRAITS
 from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
-from resolvers import products
+from resolvers import experiments, products
 from resolvers.recommendations import Recommended, from_row, no_model
 from services.services import Services
 
@@ -43,6 +43,7 @@ class FeedCursor(msgspec.Struct, frozen=True, array_like=True):
     score: float
     product_id: UUID
     is_personal: bool = True
+    arm: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +71,25 @@ class _Start:
     score: float | None = None
     product_id: UUID | None = None
     is_personal: bool = True
+    arm: int = 0  # of an experiment
     state: Hashable = None  # what a first page was ranked from
 
 
 async def _start(
-    session: Session, services: Services, context: str, viewer: bytes, wanted: Any, size: int, after: str | None
+    session: Session,
+    services: Services,
+    context: str,
+    viewer: bytes,
+    wanted: Any,
+    size: int,
+    after: str | None,
 ) -> _Start | Feed:
     """A new feed, frozen now, or an earlier one at its cursor; or the cached page if nothing has changed. Raises
     BadUserInput, Stale or Unavailable."""
     request = hashlib.sha256(msgspec.json.encode([context, viewer, wanted], order="sorted")).digest()[:16]
     if not after:
-        return await _first(session, services, viewer, request, size)
+        assigned = await experiments.assigned(session, services, context)
+        return await _first(session, services, viewer, request, size, assigned.arm if assigned else 0)
     payload = services.cursors.open(after)
     try:
         cursor = msgspec.msgpack.decode(payload or b"", type=FeedCursor)
@@ -102,10 +111,13 @@ async def _start(
         cursor.score,
         cursor.product_id,
         cursor.is_personal,
+        cursor.arm,
     )
 
 
-async def _first(session: Session, services: Services, viewer: bytes, request: bytes, size: int) -> _Start | Feed:
+async def _first(
+    session: Session, services: Services, viewer: bytes, request: bytes, size: int, arm: int
+) -> _Start | Feed:
     kept = services.rankings.find((request, size))
     newest = await session.fetchrow(
         "recommendations.state",
@@ -114,7 +126,7 @@ async def _first(session: Session, services: Services, viewer: bytes, request: b
     )
     if newest is None:
         raise no_model()
-    state = (newest["version"], newest["is_personal"], newest["acts"])
+    state = (newest["version"], newest["is_personal"], newest["acts"], arm)
     is_hit = kept is not None and kept.state == state and newest["available"] == len(kept.page.items)
     services.rankings.used(is_hit=is_hit)
     if kept is not None and is_hit:
@@ -123,7 +135,13 @@ async def _first(session: Session, services: Services, viewer: bytes, request: b
         page: Feed = kept.page
         return page
     return _Start(
-        request, newest["version"], newest["until"], newest["is_large"], is_personal=newest["is_personal"], state=state
+        request,
+        newest["version"],
+        newest["until"],
+        newest["is_large"],
+        is_personal=newest["is_personal"],
+        arm=arm,
+        state=state,
     )
 
 
@@ -133,12 +151,9 @@ def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: 
         from_row(
             services,
             row,
-            context=context,
-            viewer=viewer,
-            model=start.model,
+            shown=Shown(row["product_id"], viewer, context, start.model, start.arm),
             until=start.until,
-            position=position,
-            cursor_of=partial(_cursor, services, start),
+            cursor_of=partial(_cursor, services, start, position, row["score"], row["product_id"]),
         )
         for position, row in enumerate(rows[:size], start=start.position + 1)
     ]
@@ -148,10 +163,11 @@ def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: 
     return feed
 
 
-def _cursor(services: Services, start: _Start, shown: Shown) -> str:
+def _cursor(services: Services, start: _Start, position: int, score: float, product_id: UUID) -> str:
     place = FeedCursor(
-        *(start.request, start.model, start.until, shown.position, shown.score, shown.product_id),
+        *(start.request, start.model, start.until, position, score, product_id),
         is_personal=start.is_personal,
+        arm=start.arm,
     )
     return services.cursors.sign(msgspec.msgpack.encode(place))
 
@@ -170,7 +186,9 @@ async def discover(
     lists: list[str] = []
     if start.is_large:
         whose = session.claims.subject if start.is_personal else None
-        lists = await session.fetchval("recommendations.lists_for", user_id=whose, until=start.until, model=start.model)
+        lists = await session.fetchval(
+            "recommendations.lists_for", user_id=whose, until=start.until, model=start.model, arm=start.arm
+        )
         if wanted is not None:
             slugs = [wanted.category_slug] if wanted.category_slug else []
             lists += await _lists_of_filter(session, slugs, wanted.brand_slugs, wanted.tags)
@@ -211,6 +229,7 @@ async def _discover(session: Session, start: _Start, conditions: list[Fragment],
         user_id=session.claims.subject if start.is_personal else None,  # of nobody: no personality and no signals
         until=start.until,
         model=start.model,
+        arm=start.arm,
         size=size,
         after_score=start.score,
         after_id=start.product_id,

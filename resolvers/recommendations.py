@@ -4,7 +4,7 @@ ranks them."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -22,7 +22,6 @@ from resolvers.profiles import require_subject
 from services.services import Services
 
 MAX_COMMENT = 2000
-POPULARITY_SHARE = 0.05  # at most half of the weight of popularity in any context's parameters
 
 
 @dataclass(slots=True)
@@ -34,8 +33,9 @@ class Recommended:
     score: float
     confidence: float
     services: Services
+    generated_at: datetime
     explain: Callable[[], list[Reason]]
-    cursor_of: Callable[[Shown], str] | None = None
+    cursor_of: Callable[[], str] | None = None
     _id: str | None = None
     _reasons: list[Reason] | None = None
     _cursor: str | None = None
@@ -47,10 +47,6 @@ class Recommended:
     @property
     def product_id(self) -> UUID:
         return self.shown.product_id
-
-    @property
-    def generated_at(self) -> datetime:
-        return self.shown.generated_at
 
     @property
     def id(self) -> str:
@@ -68,7 +64,7 @@ class Recommended:
     def cursor(self) -> str | None:
         """The cursor after it; None outside feeds."""
         if self._cursor is None and self.cursor_of is not None:
-            self._cursor = self.cursor_of(self.shown)
+            self._cursor = self.cursor_of()
         return self._cursor
 
 
@@ -76,31 +72,18 @@ def from_row(
     services: Services,
     row: Any,
     *,
-    context: str,
-    viewer: bytes,
-    model: int,
+    shown: Shown,
     until: datetime,
-    position: int,
-    cursor_of: Callable[[Shown], str] | None = None,
+    cursor_of: Callable[[], str] | None = None,
 ) -> Recommended:
     """The recommendation of a ranked row (sql/queries/recommendations.sql: discover, gift_finder)."""
     return Recommended(
-        Shown(
-            product_id=row["product_id"],
-            viewer=viewer,
-            context=context,
-            model=model,
-            position=position,
-            score=row["score"],
-            match=(row["personality"] + 1) / 2,
-            preference=(row["preference"] + 1) / 2,
-            popularity=row["popularity"],
-            generated_at=until,
-        ),
+        shown,
         row["score"],
         domain.confidence_of(row["score"], row["signals"], row["has_personality"]),
         services,
-        partial(_reasons, _Terms.packed(row), context == "gift_finder"),
+        until,
+        partial(_reasons, _Terms.packed(row), shown.context == "gift_finder"),
         cursor_of,
     )
 
@@ -163,7 +146,7 @@ async def similar(
     found: dict[UUID, list[Recommended]] = {product: [] for product in product_ids}
     for row in rows:
         among = found[row["similar_to"]]
-        among.append(_similar(services, version, newest["until"], len(among) + 1, row))
+        among.append(_similar(services, version, newest["until"], row))
     return [found[product] for product in product_ids]
 
 
@@ -172,23 +155,13 @@ def no_model() -> Unavailable:
     return Unavailable("No model has been built yet: try again shortly.")
 
 
-def _similar(services: Services, model: int, until: datetime, position: int, row: Any) -> Recommended:
+def _similar(services: Services, model: int, until: datetime, row: Any) -> Recommended:
     return Recommended(
-        shown=Shown(
-            product_id=row["product_id"],
-            viewer=NOBODY,
-            context="similar",
-            model=model,
-            position=position,
-            score=row["score"],
-            match=0.5,
-            preference=0.5,
-            popularity=row["popularity"],
-            generated_at=until,
-        ),
+        shown=Shown(product_id=row["product_id"], viewer=NOBODY, context="similar", model=model),
         score=row["score"],
         confidence=domain.confidence_of(row["score"], 0, False),
         services=services,
+        generated_at=until,
         explain=partial(_reasons_of_similar, row),
     )
 
@@ -206,10 +179,18 @@ def _reasons_of_similar(row: Any) -> list[Reason]:
     return [Reason(r.code, r.text, round(r.weight, 6)) for r in reasons]
 
 
-def open_id(session: Session, services: Services, text: str, name: str = "recommendationId") -> Shown:
-    """Decodes a recommendation's id. Raises NotFound if it was shown to another person."""
+def find_shown(session: Session, services: Services, text: str) -> Shown | None:
+    """Decodes a recommendation's id; None if it was not signed here, or shown to another person."""
     shown = Shown.open(text, services.recommendation_ids) if len(text) <= 400 else None
     if shown is None or shown.viewer not in (NOBODY, viewer_of(session.claims.subject)):
+        return None
+    return shown
+
+
+def open_id(session: Session, services: Services, text: str, name: str = "recommendationId") -> Shown:
+    """Decodes a recommendation's id. Raises NotFound if it was not signed here, or shown to another person."""
+    shown = find_shown(session, services, text)
+    if shown is None:
         raise NotFound("There is no such recommendation.", (name,))
     return shown
 
@@ -220,47 +201,41 @@ async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | 
     present = [s for s in shown if s is not None]
     if not present:
         return [None] * len(shown)
-    product_ids = [s.product_id for s in present]
-    contexts = [s.context for s in present]
-    generated_ats = [s.generated_at for s in present]
+    ids = {
+        "product_ids": [s.product_id for s in present],
+        "contexts": [s.context for s in present],
+        "models": [s.model for s in present],
+        "arms": [s.arm for s in present],
+        "propensities": [s.propensity for s in present],
+    }
     async with session.as_service():
-        await session.fetch(
-            "recommendations.record",
-            product_ids=product_ids,
-            contexts=contexts,
-            models=[s.model for s in present],
-            positions=[s.position for s in present],
-            propensities=[s.propensity for s in present],
-            scores=[s.score for s in present],
-            generated_ats=generated_ats,
-        )
-        rows = await session.fetch(
-            "recommendations.find",
-            user_id=session.claims.subject,
-            product_ids=product_ids,
-            contexts=contexts,
-            generated_ats=generated_ats,
-        )
+        await session.fetch("recommendations.record", **ids)
+        rows = await session.fetch("recommendations.find", user_id=session.claims.subject, **ids)
+        await note_terms(session, present)
     stored = iter(rows)
     return [None if s is None else next(stored)["id"] for s in shown]
+
+
+async def note_terms(session: Session, shown: Sequence[Shown]) -> None:
+    """As service_role: stores the terms of these products' scores for a person with a personality, once per product,
+    before an action on it changes them."""
+    await session.fetch(
+        _TERMS,
+        user_id=session.claims.subject,
+        product_ids=[s.product_id for s in shown],
+        contexts=[s.context for s in shown],
+    )
 
 
 async def note_outcome(
     session: Session, shown: Shown, *, direction: str | None = None, is_purchased: bool = False
 ) -> None:
-    """Stores the outcome of a recommendation with the terms of its score. As service_role, because the terms come from
-    an id that we signed."""
+    """Notes what came of a recommendation that was stored. As service_role: people do not write outcomes."""
     async with session.as_service():
         await session.fetch(
             "recommendations.note_outcome",
             user_id=session.claims.subject,
             product_id=shown.product_id,
-            match=shown.match if shown.context == "discover" and shown.viewer != NOBODY else None,
-            alignment=shown.preference,
-            prediction=shown.popularity,
-            score=shown.score,
-            context=shown.context,
-            generated_at=shown.generated_at,
             direction=direction,
             is_purchased=is_purchased,
         )
@@ -298,55 +273,41 @@ async def are_served(session: Session) -> bool:
     return await session.fetchrow("recommendations.current_model", user_id=session.claims.subject) is not None
 
 
-# `discover` for some products of a feed, which need not be candidates.
-_AGAIN = QUERIES["recommendations.again"].fill(
-    statement=QUERIES["recommendations.discover"]
-    .over(user_id="fed.user_id", until="fed.until", model="fed.model", size="null", after_score="null", after_id="null")
+# `discover` for some products, which need not be candidates.
+_SOME = (
+    QUERIES["recommendations.discover"]
+    .over(
+        user_id="fed.user_id",
+        until="fed.until",
+        model="fed.model",
+        arm="fed.arm",
+        size="null",
+        after_score="null",
+        after_id="null",
+    )
     .replace("{filters}", "r.id = any (fed.product_ids)")
 )
+_AGAIN = QUERIES["recommendations.again"].fill(statement=_SOME)
+_TERMS = QUERIES["recommendations.note_terms"].fill(statement=_SOME)
 
 
 async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -> list[Recommended | None]:
-    """The recommendations behind decoded ids. Those of the caller's own feed are ranked again, as of the time they were
-    shown; for others the id has the score, but not the request. None if the product was deleted."""
-    user = session.claims.subject
-    own = {s for s in shown if s.context == "discover" and s.viewer == viewer_of(user)}
-    rows = []
-    if own:
-        rows = await session.fetch(
-            _AGAIN,
-            user_id=user,
-            product_ids=[s.product_id for s in own],
-            models=[s.model for s in own],
-            untils=[s.generated_at for s in own],
-        )
-    ranked = {(row["shown_by"], row["until"], row["product_id"]): row for row in rows}
+    """The recommendations behind decoded ids, ranked now: those of the caller's own feed for the caller. Others have
+    the score of anybody's feed, because an id does not hold the request that it answered. None if the product was
+    deleted."""
+    mine = viewer_of(session.claims.subject)
+    own = [s.context == "discover" and s.viewer == mine for s in shown]
+    rows = await session.fetch(
+        _AGAIN,
+        user_id=session.claims.subject,
+        product_ids=[s.product_id for s in shown],
+        models=[s.model for s in shown],
+        arms=[s.arm for s in shown],
+        are_own=own,
+    )
+    ranked = {(row["shown_by"], row["arm"], row["is_own"], row["product_id"]): row for row in rows}
+    found = [ranked.get((s.model, s.arm, is_own, s.product_id)) for s, is_own in zip(shown, own, strict=True)]
     return [
-        _again(services, s, ranked.get((s.model, s.generated_at, s.product_id))) if s in own else _as_shown(services, s)
-        for s in shown
+        None if row is None else from_row(services, row, shown=s, until=row["until"])
+        for s, row in zip(shown, found, strict=True)
     ]
-
-
-def _again(services: Services, shown: Shown, row: Any) -> Recommended | None:
-    if row is None:
-        return None
-    found = from_row(
-        services,
-        row,
-        context=shown.context,
-        viewer=shown.viewer,
-        model=shown.model,
-        until=shown.generated_at,
-        position=shown.position,
-    )
-    return replace(found, shown=shown)
-
-
-def _as_shown(services: Services, shown: Shown) -> Recommended:
-    return Recommended(
-        shown=shown,
-        score=round(shown.score, 4),
-        confidence=domain.confidence_of(shown.score, 0, False),
-        services=services,
-        explain=lambda: [domain.popular(round(shown.popularity * POPULARITY_SHARE, 6))],
-    )

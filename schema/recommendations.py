@@ -43,7 +43,7 @@ class Recommendation(Node):
     found: strawberry.Private[Recommended]
     score: float = strawberry.field(description="0 to 1; orders the feed.")
     confidence: float = strawberry.field(description="Estimated probability of a like, 0 to 1.")
-    generated_at: datetime = strawberry.field(description="When its feed was frozen.")
+    generated_at: datetime = strawberry.field(description="When its feed was frozen; now, if it is read by its id.")
 
     @strawberry.field(description="Signed. Send it back with swipes, clicks and feedback.")
     def id(self) -> strawberry.ID:

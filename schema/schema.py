@@ -22,8 +22,10 @@ from schema.brands import BrandQuery
 from schema.categories import CategoryQuery
 from schema.consents import ConsentMutation
 from schema.context import Info
+from schema.experiments import ExperimentMutation, ExperimentQuery
 from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
+from schema.impressions import ImpressionMutation, ImpressionQuery
 from schema.node import NODES, Node, RowNode, load
 from schema.one_time_tokens import OneTimeTokenMutation
 from schema.personality import PersonalityMutation
@@ -93,6 +95,8 @@ class Query(
     QuizQuery,
     RecommendationQuery,
     AnalyticsEventQuery,
+    ExperimentQuery,
+    ImpressionQuery,
     AuditLogQuery,
     SystemLogQuery,
 ):
@@ -124,6 +128,8 @@ class Mutation(
     GiftLinkMutation,
     ProductMutation,
     ProductViewMutation,
+    ImpressionMutation,
+    ExperimentMutation,
     AnalyticsEventMutation,
     ConsentMutation,
     ExportMutation,

@@ -12,6 +12,7 @@ from domain.sealing import Sealer
 from domain.signing import Signer
 from domain.tombstones import Tombstones
 from services import senders
+from services.experiments import Experiments
 from services.passwords import Passwords
 from services.rankings import Rankings
 from services.rate_limits import RateLimits
@@ -35,6 +36,7 @@ class Services:
     turns: Turns
     sender: Sender | None  # None: mails wait in the outbox
     rankings: Rankings[Any]  # the cache of resolvers/feeds.py
+    experiments: Experiments
     refresh_tokens: RefreshTokens = field(repr=False)
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
@@ -63,6 +65,7 @@ class Services:
             turns=Turns(settings.database_pool_size + settings.database_max_overflow),
             sender=senders.from_settings(settings),
             rankings=Rankings(settings.ranking_lifetime),
+            experiments=Experiments(),
             refresh_tokens=RefreshTokens(key),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),

@@ -30,14 +30,14 @@ select coalesce(product_count > (parameters -> 'candidates' ->> 'from')::int, fa
   private.has_consent(:user_id::uuid, 'personalisation') as may_be_personal
 from public.recommendation_models where version = :version::int
 
--- name: lists_for(user_id, until, model)
+-- name: lists_for(user_id, until, model, arm)
 -- What a person's candidates are drawn from: what is popular, what suits each of their traits, and the dozen
 -- categories, brands and tags that they like best. What ranks them in this transaction is planned for them: a plan for
 -- anybody, which Postgres would go over to after five times, takes three times as long.
 with parameters as (
   select (parameters ->> 'half_life_days')::double precision as half_life,
     (parameters ->> 'prior_weight')::double precision as prior
-  from public.recommendation_models where version = :model::int
+  from private.model_parameters(:model::int, :arm::int) parameters
 ),
 leanings as (
   select trait, private.number_of(personality_scores, trait, 0, 100) - 50 as lean
@@ -82,14 +82,15 @@ select array(select 'category:' || private.category_tree(slug) from unnest(:cate
 -- name: is_candidate(model, lists)
 r.id = any (private.candidates(:model::int, :lists::text[]))
 
--- name: discover(user_id, until, model, size, after_score, after_id)
+-- name: discover(user_id, until, model, arm, size, after_score, after_id)
 with parameters as (
   select (parameters -> 'discover' ->> 'personality')::double precision as personality,
     (parameters -> 'discover' ->> 'preference')::double precision as preference,
     (parameters -> 'discover' ->> 'popularity')::double precision as popularity,
     (parameters ->> 'half_life_days')::double precision as half_life,
     (parameters ->> 'prior_weight')::double precision as prior
-  from public.recommendation_models where version = :model::int
+  from private.model_parameters(:model::int, :arm::int) parameters
+  where parameters is not null
 ),
 -- Zero for somebody of whom there is no assessment. Only a quiz adds to the evidence: what the swipes say of the
 -- personality is counted with the signals already.
@@ -194,18 +195,18 @@ left join lateral (
 ) because on true
 order by g.score desc, r.id desc
 
--- name: again(user_id, product_ids, models, untils)
--- Products of a person's feeds, ranked as of the moments they were shown at: `discover` for each feed. By the newest
--- model where that of the moment is gone; as for anybody where the feed was made so, or may not be personal today.
-select fed.shown_by, fed.until, d.*
+-- name: again(user_id, product_ids, models, arms, are_own)
+-- Products of signed ids, ranked now: `discover` for each model and arm. By the newest model where theirs is gone; as
+-- for anybody where they are not of the person's own feed, or it may not be personal.
+select fed.shown_by, fed.arm, fed.is_own, fed.until, d.*
 from (
   select i.model as shown_by, coalesce(m.version, (select max(version) from public.recommendation_models)) as model,
-    i.until, case when private.has_consent(:user_id::uuid, 'personalisation', i.until)
-      and private.has_consent(:user_id::uuid, 'personalisation') then :user_id::uuid end as user_id,
+    i.arm, i.is_own, clock_timestamp() as until,
+    case when i.is_own and private.has_consent(:user_id::uuid, 'personalisation') then :user_id::uuid end as user_id,
     array_agg(i.product_id) as product_ids
-  from unnest(:product_ids::uuid[], :models::int[], :untils::timestamptz[]) i (product_id, model, until)
+  from unnest(:product_ids::uuid[], :models::int[], :arms::int[], :are_own::boolean[]) i (product_id, model, arm, is_own)
   left join public.recommendation_models m on m.version = i.model
-  group by 1, 2, 3, 4
+  group by i.model, m.version, i.arm, i.is_own
 ) fed
 cross join lateral (
 {statement}
@@ -342,48 +343,66 @@ r.id not in (
   select product_id from public.recommendation_feedback
   where user_id = :user_id::uuid and feedback_type in ('not_interested', 'already_owned', 'purchased'))
 
--- name: record(product_ids, contexts, models, positions, propensities, scores, generated_ats)
--- Recommendations that were acted on; one already known stays as it is.
-insert into public.recommendations (
-  product_id, recommendation_context, model_version, position, propensity, score, generated_at)
-select distinct i.product_id, i.context, i.model, i.position, i.propensity, i.score, i.generated_at
-from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :positions::int[], :propensities::real[],
-  :scores::real[], :generated_ats::timestamptz[])
-  i (product_id, context, model, position, propensity, score, generated_at)
+-- name: record(product_ids, contexts, models, arms, propensities)
+-- Recommendations that were acted on; one already known stays as it is. Positions and times come with impressions.
+insert into public.recommendations (product_id, recommendation_context, model_version, arm, propensity, generated_at)
+-- Spaced, because of a key of earlier releases.
+select i.product_id, i.context, i.model, i.arm, i.propensity, clock_timestamp() + min(i.n) * interval '1 microsecond'
+from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[])
+  with ordinality i (product_id, context, model, arm, propensity, n)
 join public.products p on p.id = i.product_id
-on conflict (user_id, product_id, recommendation_context, generated_at) do nothing
+group by 1, 2, 3, 4, 5
+on conflict (user_id, product_id, recommendation_context, model_version, arm, propensity) where arm is not null do nothing
 
--- name: find(user_id, product_ids, contexts, generated_ats)
+-- name: find(user_id, product_ids, contexts, models, arms, propensities)
 -- The stored recommendations, in the order asked for; id is null where there is none.
 select r.id
-from unnest(:product_ids::uuid[], :contexts::text[], :generated_ats::timestamptz[])
-  with ordinality i (product_id, context, generated_at, position)
+from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[])
+  with ordinality i (product_id, context, model, arm, propensity, position)
 left join public.recommendations r on r.user_id = :user_id::uuid and r.product_id = i.product_id
-  and r.recommendation_context = i.context and r.generated_at = i.generated_at
+  and r.recommendation_context = i.context and r.model_version = i.model and r.arm = i.arm
+  and r.propensity = i.propensity
 order by i.position
 
--- name: note_outcome(user_id, product_id, match, alignment, prediction, score, context, generated_at, direction, is_purchased)
--- What came of a recommendation to somebody with a personality; nothing for anybody else, or who is not to be profiled.
--- The match is what the feed was ranked with; null where it was not of this person's personality, as in the gift
--- finder: it is computed then.
-insert into public.personality_recommendations as old (
+-- name: note_terms(user_id, product_ids, contexts)
+-- The terms of these products' scores, for somebody with a personality who may be profiled; each once. Ranked now, by
+-- the newest model, as the person's own feed would.
+insert into public.personality_recommendations (
   product_id, personality_profile_id, personality_match_score, category_alignment_score, behavioral_prediction,
-  combined_score, confidence_level, recommendation_context, generated_at, is_shown, shown_at, is_swiped,
-  swipe_direction, is_purchased, interacted_at)
-select r.id, p.id,
-  coalesce(:match::double precision, public.calculate_personality_product_match(
-    p.personality_scores, to_jsonb(r.tags), private.category_alignments(r.category_id, r.price_minor, r.currency))),
-  :alignment::double precision,
-  :prediction::double precision, :score::double precision, p.confidence_level, :context::text,
-  :generated_at::timestamptz, true, :generated_at::timestamptz, :direction::text is not null,
-  :direction::text::public.swipe_direction, :is_purchased::boolean, now()
-from public.personality_profiles p join public.products r on r.id = :product_id::uuid
-where p.user_id = :user_id::uuid and private.has_consent(:user_id::uuid, 'personalisation')
-on conflict (user_id, product_id, personality_profile_id) do update set
-  is_swiped = old.is_swiped or excluded.is_swiped,
-  swipe_direction = coalesce(excluded.swipe_direction, old.swipe_direction),
-  is_purchased = old.is_purchased or excluded.is_purchased,
-  interacted_at = excluded.interacted_at
+  combined_score, confidence_level, recommendation_context, is_shown, shown_at)
+select d.product_id, fed.profile_id, (d.personality + 1) / 2, (d.preference + 1) / 2, d.popularity, d.score,
+  fed.confidence_level, i.context, i.shown_at is not null, i.shown_at
+from (
+  select n.profile_id, n.confidence_level, n.user_id, n.product_ids, clock_timestamp() as until, 0 as arm,
+    (select max(version) from public.recommendation_models) as model
+  from (
+    select p.id as profile_id, p.confidence_level, p.user_id, array(
+      select w.id from unnest(:product_ids::uuid[]) w (id)
+      where not exists (
+        select from public.personality_recommendations o
+        where o.user_id = p.user_id and o.product_id = w.id and o.personality_profile_id = p.id)) as product_ids
+    from public.personality_profiles p
+    where p.user_id = :user_id::uuid and private.has_consent(:user_id::uuid, 'personalisation')) n
+  where n.product_ids <> '{}'
+) fed
+cross join lateral (
+{statement}
+) d
+join lateral (
+  select w.context, (
+    select min(m.shown_at) from public.impressions m
+    where m.user_id = :user_id::uuid and m.product_id = w.product_id) as shown_at
+  from unnest(:product_ids::uuid[], :contexts::text[]) with ordinality w (product_id, context, n)
+  where w.product_id = d.product_id order by w.n limit 1) i on true
+on conflict (user_id, product_id, personality_profile_id) do nothing
+
+-- name: note_outcome(user_id, product_id, direction, is_purchased)
+update public.personality_recommendations set
+  is_swiped = is_swiped or :direction::text is not null,
+  swipe_direction = coalesce(:direction::text::public.swipe_direction, swipe_direction),
+  is_purchased = is_purchased or :is_purchased::boolean,
+  interacted_at = now()
+where user_id = :user_id::uuid and product_id = :product_id::uuid
 
 -- name: send_feedback(recommendation_id, product_id, kind, rating, comment)
 insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, rating, comment)

@@ -195,6 +195,11 @@ def _verb(query: Query) -> str:
     return query.text.split(maxsplit=1)[0].lower()
 
 
+_A_RANKED_ROW = "select null::uuid as product_id, " + ", ".join(
+    f"0.5::double precision as {name}" for name in ("score", "personality", "preference", "popularity")
+)
+
+
 def statement_of(query: Query) -> str:
     """The block as SQL that can be prepared: its slots filled by `true`, `{statement}` by one of a row; a condition
     behind a `where`, what goes over `parent.key` behind a parent."""
@@ -204,7 +209,7 @@ def statement_of(query: Query) -> str:
     if not is_statement(query):
         table = _CONDITIONS_OF.get(noun := query.name.partition(".")[0], f"public.{noun}")
         text = f"select from {table} r where {text}"
-    slots = {name: "select 1" if name == "statement" else "true" for name in re.findall(r"\{(\w+)\}", text)}
+    slots = {name: _A_RANKED_ROW if name == "statement" else "true" for name in re.findall(r"\{(\w+)\}", text)}
     sql, _ = compose(text, slots).statement(**dict.fromkeys(query.params))
     return sql
 
@@ -353,9 +358,10 @@ _INDEXES = f"""
 select {_NAME} as relation, i.relname as name,
   regexp_replace(pg_get_indexdef(i.oid), '^.* USING (btree )?', '') as definition,
   case x.contype when 'p' then 'primary key' when 'u' then 'unique constraint'
+    when 'x' then 'exclusion constraint'
     else case when n.indisunique then 'unique' end end as constraint
 from pg_class c join pg_index n on n.indrelid = c.oid join pg_class i on i.oid = n.indexrelid
-left join pg_constraint x on x.conindid = i.oid and x.contype in ('p', 'u')
+left join pg_constraint x on x.conindid = i.oid and x.contype in ('p', 'u', 'x')
 where {_OURS} order by c.relname, x.contype nulls last, i.relname
 """
 _GRANTS = f"""

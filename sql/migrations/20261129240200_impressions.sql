@@ -24,7 +24,6 @@ comment on table public.impressions is
 comment on column public.impressions.position is 'From 1, in the feed or list.';
 comment on column public.impressions.arm is 'experiment_arms.number; 0: of no experiment.';
 create index impressions_product_id_idx on public.impressions (product_id, user_id, shown_at);
-create index impressions_arm_idx on public.impressions (arm, user_id) where arm > 0;
 
 create table public.impressions_default partition of public.impressions default;
 comment on table public.impressions_default is 'Stays empty while private.ensure_partitions() runs in time.';

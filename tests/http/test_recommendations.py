@@ -219,7 +219,8 @@ async def test_feedback_is_kept_with_its_recommendation(shop: Shop) -> None:
     assert payload["recommendation"] == {"id": shown["id"], "product": {"id": shown["product"]["id"]}}
     row = await shop.owner.fetchrow(
         """
-        select f.feedback_type, f.rating, f.comment, r.model_version = m.version as is_of_model, r.arm, r.propensity, f.product_id
+        select f.feedback_type, f.rating, f.comment, r.model_version = m.version as is_of_model, r.arm, r.propensity,
+          f.product_id
         from public.recommendation_feedback f
         join public.recommendations r on r.user_id = f.user_id and r.id = f.recommendation_id
         cross join public.recommendation_models m

@@ -2,6 +2,7 @@
 -- times. Nothing has written these tables but what people said of themselves, before only the server assigned arms.
 -- squawk-ignore-file ban-drop-column, adding-foreign-key-constraint, constraint-missing-not-valid
 -- squawk-ignore-file adding-required-field, adding-field-with-default, disallowed-unique-constraint
+-- squawk-ignore-file require-concurrent-index-creation, require-concurrent-index-deletion
 
 create table public.experiment_arms (
   number smallint generated always as identity constraint experiment_arms_pkey primary key,

@@ -80,7 +80,7 @@ class ImpressionQuery:
 @strawberry.type
 class ImpressionMutation:
     @strawberry.mutation(description="Records which of the caller's recommendations were on the screen.")
-    @outcome(RecordImpressionsPayload, stores=Stores(row=300, each="impressions"))
+    @outcome(RecordImpressionsPayload, stores=Stores(row=500, each="impressions"))
     async def record_impressions(self, info: Info, input: RecordImpressionsInput) -> RecordImpressionsPayload:
         new = [
             NewImpression(

@@ -126,6 +126,7 @@ async def _first(
     )
     if newest is None:
         raise no_model()
+    arm = arm if newest["is_personal"] else 0
     state = (newest["version"], newest["is_personal"], newest["acts"], arm)
     is_hit = kept is not None and kept.state == state and newest["available"] == len(kept.page.items)
     services.rankings.used(is_hit=is_hit)
@@ -151,7 +152,7 @@ def _feed(services: Services, context: str, viewer: bytes, start: _Start, rows: 
         from_row(
             services,
             row,
-            shown=Shown(row["product_id"], viewer, context, start.model, start.arm),
+            shown=Shown(row["product_id"], viewer if start.is_personal else NOBODY, context, start.model, start.arm),
             until=start.until,
             cursor_of=partial(_cursor, services, start, position, row["score"], row["product_id"]),
         )

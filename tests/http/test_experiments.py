@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from db.claims import Claims
-from domain.recommendations import Shown
+from domain.recommendations import NOBODY, Shown
 from services import experiments as cache
 from services import housekeeping
 from tests.client import Client
@@ -136,6 +136,19 @@ async def test_an_arm_ranks_with_its_parameters_and_marks_what_it_leads_to(shop:
     opened = Shown.open((await ben.feed(first=1))["nodes"][0]["id"], shop.services.recommendation_ids)
     assert opened is not None
     assert opened.arm == 0
+
+
+async def test_a_feed_that_is_not_personal_is_of_no_arm(shop: Shop) -> None:
+    await run(shop, "ranking", ("control", 1, "{}"), ("other", 1, "{}"), surface="discover")
+    anna = await shop.anonymous()
+    await anna.do(
+        'mutation { updateConsents(input: {consents: [{purpose: PERSONALISATION, granted: false}], policyVersion: "1"})'
+        " { userErrors { code } } }"
+    )
+    for client in (anna, shop.client()):
+        shown = Shown.open((await client.feed(first=1))["nodes"][0]["id"], shop.services.recommendation_ids)
+        assert shown is not None
+        assert (shown.arm, shown.viewer) == (0, NOBODY)
 
 
 async def test_the_first_exposure_counts_and_only_while_the_experiment_runs(shop: Shop) -> None:

@@ -195,11 +195,6 @@ def _verb(query: Query) -> str:
     return query.text.split(maxsplit=1)[0].lower()
 
 
-_A_RANKED_ROW = "select null::uuid as product_id, " + ", ".join(
-    f"0.5::double precision as {name}" for name in ("score", "personality", "preference", "popularity")
-)
-
-
 def statement_of(query: Query) -> str:
     """The block as SQL that can be prepared: its slots filled by `true`, `{statement}` by one of a row; a condition
     behind a `where`, what goes over `parent.key` behind a parent."""
@@ -209,7 +204,7 @@ def statement_of(query: Query) -> str:
     if not is_statement(query):
         table = _CONDITIONS_OF.get(noun := query.name.partition(".")[0], f"public.{noun}")
         text = f"select from {table} r where {text}"
-    slots = {name: _A_RANKED_ROW if name == "statement" else "true" for name in re.findall(r"\{(\w+)\}", text)}
+    slots = {name: "select 1" if name == "statement" else "true" for name in re.findall(r"\{(\w+)\}", text)}
     sql, _ = compose(text, slots).statement(**dict.fromkeys(query.params))
     return sql
 

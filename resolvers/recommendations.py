@@ -218,12 +218,25 @@ async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | 
 
 async def note_terms(session: Session, shown: Sequence[Shown]) -> None:
     """As service_role: stores the terms of these products' scores for a person with a personality, once per product,
-    before an action on it changes them."""
+    before an action on it changes them: as the person's own feed would rank the product now."""
+    user = session.claims.subject
+    contexts = {s.product_id: s.context for s in reversed(shown)}
+    missing = await session.fetchval("recommendations.without_terms", user_id=user, product_ids=list(contexts))
+    if not missing:
+        return
+    count = len(missing)
+    rows = await session.fetch(
+        _AGAIN, user_id=user, product_ids=missing, models=[0] * count, arms=[0] * count, are_own=[True] * count
+    )
     await session.fetch(
-        _TERMS,
-        user_id=session.claims.subject,
-        product_ids=[s.product_id for s in shown],
-        contexts=[s.context for s in shown],
+        "recommendations.note_terms",
+        user_id=user,
+        product_ids=[row["product_id"] for row in rows],
+        contexts=[contexts[row["product_id"]] for row in rows],
+        matches=[(row["personality"] + 1) / 2 for row in rows],
+        alignments=[(row["preference"] + 1) / 2 for row in rows],
+        predictions=[row["popularity"] for row in rows],
+        scores=[row["score"] for row in rows],
     )
 
 
@@ -274,8 +287,8 @@ async def are_served(session: Session) -> bool:
 
 
 # `discover` for some products, which need not be candidates.
-_SOME = (
-    QUERIES["recommendations.discover"]
+_AGAIN = QUERIES["recommendations.again"].fill(
+    statement=QUERIES["recommendations.discover"]
     .over(
         user_id="fed.user_id",
         until="fed.until",
@@ -287,8 +300,6 @@ _SOME = (
     )
     .replace("{filters}", "r.id = any (fed.product_ids)")
 )
-_AGAIN = QUERIES["recommendations.again"].fill(statement=_SOME)
-_TERMS = QUERIES["recommendations.note_terms"].fill(statement=_SOME)
 
 
 async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -> list[Recommended | None]:

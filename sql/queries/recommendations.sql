@@ -364,36 +364,32 @@ left join public.recommendations r on r.user_id = :user_id::uuid and r.product_i
   and r.propensity = i.propensity
 order by i.position
 
--- name: note_terms(user_id, product_ids, contexts)
--- The terms of these products' scores, for somebody with a personality who may be profiled; each once. Ranked now, by
--- the newest model, as the person's own feed would.
+-- name: without_terms(user_id, product_ids)
+-- Of these products those whose terms note_terms has not stored yet; none for somebody without a personality, or who may
+-- not be profiled.
+select array_agg(distinct w.id) as product_ids
+from public.personality_profiles p
+cross join unnest(:product_ids::uuid[]) w (id)
+where p.user_id = :user_id::uuid and private.has_consent(:user_id::uuid, 'personalisation')
+  and not exists (
+    select from public.personality_recommendations o
+    where o.user_id = :user_id::uuid and o.product_id = w.id and o.personality_profile_id = p.id)
+
+-- name: note_terms(user_id, product_ids, contexts, matches, alignments, predictions, scores)
+-- As service_role: the terms of these products' scores for somebody with a personality, each product once.
 insert into public.personality_recommendations (
   product_id, personality_profile_id, personality_match_score, category_alignment_score, behavioral_prediction,
   combined_score, confidence_level, recommendation_context, is_shown, shown_at)
-select d.product_id, fed.profile_id, (d.personality + 1) / 2, (d.preference + 1) / 2, d.popularity, d.score,
-  fed.confidence_level, i.context, i.shown_at is not null, i.shown_at
-from (
-  select n.profile_id, n.confidence_level, n.user_id, n.product_ids, clock_timestamp() as until, 0 as arm,
-    (select max(version) from public.recommendation_models) as model
-  from (
-    select p.id as profile_id, p.confidence_level, p.user_id, array(
-      select w.id from unnest(:product_ids::uuid[]) w (id)
-      where not exists (
-        select from public.personality_recommendations o
-        where o.user_id = p.user_id and o.product_id = w.id and o.personality_profile_id = p.id)) as product_ids
-    from public.personality_profiles p
-    where p.user_id = :user_id::uuid and private.has_consent(:user_id::uuid, 'personalisation')) n
-  where n.product_ids <> '{}'
-) fed
+select i.product_id, p.id, i.match, i.alignment, i.prediction, i.score, p.confidence_level, i.context,
+  s.shown_at is not null, s.shown_at
+from unnest(
+  :product_ids::uuid[], :contexts::text[], :matches::double precision[], :alignments::double precision[],
+  :predictions::double precision[], :scores::double precision[])
+  i (product_id, context, match, alignment, prediction, score)
+join public.personality_profiles p on p.user_id = :user_id::uuid
 cross join lateral (
-{statement}
-) d
-join lateral (
-  select w.context, (
-    select min(m.shown_at) from public.impressions m
-    where m.user_id = :user_id::uuid and m.product_id = w.product_id) as shown_at
-  from unnest(:product_ids::uuid[], :contexts::text[]) with ordinality w (product_id, context, n)
-  where w.product_id = d.product_id order by w.n limit 1) i on true
+  select min(m.shown_at) as shown_at from public.impressions m
+  where m.user_id = :user_id::uuid and m.product_id = i.product_id) s
 on conflict (user_id, product_id, personality_profile_id) do nothing
 
 -- name: note_outcome(user_id, product_id, direction, is_purchased)

@@ -11,7 +11,19 @@ import sys
 
 import typer
 
-from commands import data, database, documents, evaluation, privacy, quiz, reference, roles, tokens, training
+from commands import (
+    data,
+    database,
+    documents,
+    evaluation,
+    experiments,
+    privacy,
+    quiz,
+    reference,
+    roles,
+    tokens,
+    training,
+)
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, progress, secret_of
 from db import demo, migrations, releases
 from db.embedded import Dsns
@@ -102,6 +114,7 @@ erasures = _group("Exports, erasures and retention.")
 trusted = _group("Trusted documents of clients.")
 app_roles = _group("Admins and analysts.")
 models = _group("Trained models of the recommender.")
+trials = _group("Experiments: arms, exposure, reports.")
 quizzes = _group("Load, evaluate and norm quizzes.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 
@@ -127,6 +140,11 @@ for command in (privacy.export, privacy.tombstones, privacy.reapply, privacy.pur
 app_roles.command()(roles.grant)
 app_roles.command()(roles.revoke)
 app_roles.command("list")(roles.list_people)
+trials.command()(experiments.create)
+trials.command()(experiments.start)
+trials.command()(experiments.stop)
+trials.command()(experiments.report)
+trials.command("list")(experiments.list_experiments)
 quizzes.command()(quiz.evaluate)
 quizzes.command()(quiz.norm)
 quizzes.command()(quiz.load)
@@ -135,6 +153,7 @@ models.command()(training.rollback)
 app.add_typer(app_roles, name="roles")
 app.add_typer(models, name="model")
 app.add_typer(quizzes, name="quiz")
+app.add_typer(trials, name="experiment")
 app.add_typer(imports, name="import")
 trusted.command("check")(documents.check)
 schema.command()(documents.diff)

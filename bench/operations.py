@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 Ask = Callable[[str, dict[str, Any], str], Awaitable[dict[str, Any]]]
@@ -205,6 +206,12 @@ class Tour:
         )
         views = {"views": [{"id": time_id(), "productId": product} for product in known.products]}
         await write("recordProductViews", "RecordProductViewsInput", "recorded", views)
+        now = datetime.now(UTC).isoformat()
+        seen = [{"id": time_id(), "recommendationId": id, "position": 1, "shownAt": now} for id in ids]
+        await write("recordImpressions", "RecordImpressionsInput", "recorded", {"impressions": seen})
+        await ask("experiment", "query ($k: String!) { experiment(key: $k) { key arm } }", k="plans")
+        document = "mutation ($i: RecordExposureInput!) { recordExposure(input: $i) { assignment { arm } } }"
+        await ask("recordExposure", document, i={"key": "plans"})
         events = [{"id": time_id(), "name": name, "properties": {"of": "plans"}} for name in ("opened", "closed")]
         await write("recordEvents", "RecordEventsInput", "recorded", {"events": events})
         await self.decide(granted=True)
@@ -254,6 +261,8 @@ class Tour:
             if page["pageInfo"]["endCursor"]:
                 await self._do("recommendationFeedback after", document, f=only, a=page["pageInfo"]["endCursor"])
         await self._do("eventCounts", f'{{ eventCounts(since: "{since}") {{ name events people }} }}')
+        counts = "context impressions people swiped liked clicked bought"
+        await self._do("impressionCounts", f'{{ impressionCounts(since: "{since}") {{ {counts} }} }}')
         whose = (await self._do("me", "{ me { id } }"))["me"]["id"]
         for name, wanted in (
             ("", {}),

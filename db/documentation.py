@@ -360,9 +360,10 @@ _INDEXES = f"""
 select {_NAME} as relation, i.relname as name,
   regexp_replace(pg_get_indexdef(i.oid), '^.* USING (btree )?', '') as definition,
   case x.contype when 'p' then 'primary key' when 'u' then 'unique constraint'
+    when 'x' then 'exclusion constraint'
     else case when n.indisunique then 'unique' end end as constraint
 from pg_class c join pg_index n on n.indrelid = c.oid join pg_class i on i.oid = n.indexrelid
-left join pg_constraint x on x.conindid = i.oid and x.contype in ('p', 'u')
+left join pg_constraint x on x.conindid = i.oid and x.contype in ('p', 'u', 'x')
 where {_OURS} order by c.relname, x.contype nulls last, i.relname
 """
 _GRANTS = f"""

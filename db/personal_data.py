@@ -42,6 +42,7 @@ READ_BY_PERSON: Mapping[str, Personal] = {
     "public.swipes": Personal(),
     "public.product_signals": Personal(),
     "public.product_views": Personal(),
+    "public.impressions": Personal(),
     "public.user_preferences": Personal(),
     "public.recommendations": Personal(),
     "public.recommendation_feedback": Personal(),

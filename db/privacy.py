@@ -69,6 +69,7 @@ def periods(settings: Settings) -> Mapping[str, int]:
     """Days per kind of data: the blocks `purge_*` of sql/queries/privacy.sql, in execution order."""
     return {
         "views": settings.retention_views,
+        "impressions": settings.retention_views,
         "events": settings.retention_analytics,
         "visits": settings.retention_analytics,
         "anonymous": settings.retention_anonymous,

@@ -6,77 +6,54 @@ from __future__ import annotations
 import hashlib
 import struct
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from domain.signing import Signer
 
 CONTEXTS = ("discover", "gift_finder", "similar")
 
-_FORM = struct.Struct(">16s8sBIHfHHHHq")
+_FORM = struct.Struct(">16s8sBIHf")
+_EARLIER_FORM = struct.Struct(">16s8sBIHfHHHHq")  # of releases whose ids had position, score, its factors and time
 _PREFIX = b"Recommendation:"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SCALE = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A product that was shown to a person: the content of a recommendation's id.
+    """A product that was shown to a person: the content of a recommendation's id. It has nothing that differs between
+    two requests for the same feed, so that the caches of clients recognise a recommendation.
 
-    match, preference, popularity and score are 0..1; propensity is the probability with which the policy showed it
-    (1: the ranking is deterministic). `viewer` is 8 bytes of a hash of the person, zero for callers without a token.
+    `viewer` is 8 bytes of a hash of the person, zero for callers without a token. `arm` is the number of an
+    experiment's arm (0: no experiment), and propensity the probability with which the policy showed it (1: it did not
+    explore).
     """
 
     product_id: UUID
     viewer: bytes
     context: str
     model: int
-    position: int
-    score: float
-    match: float
-    preference: float
-    popularity: float
-    generated_at: datetime
+    arm: int = 0
     propensity: float = 1.0
 
     def sign(self, signer: Signer) -> str:
-        return signer.sign(
-            _PREFIX
-            + _FORM.pack(
-                self.product_id.bytes,
-                self.viewer,
-                CONTEXTS.index(self.context),
-                self.model,
-                min(self.position, _SCALE),
-                self.propensity,
-                *(round(max(0.0, min(1.0, x)) * _SCALE) for x in (self.score, self.match, self.preference)),
-                round(max(0.0, min(1.0, self.popularity)) * _SCALE),
-                (self.generated_at - _EPOCH) // timedelta(microseconds=1),
-            )
-        )
+        context = CONTEXTS.index(self.context)
+        payload = _FORM.pack(self.product_id.bytes, self.viewer, context, self.model, self.arm, self.propensity)
+        return signer.sign(_PREFIX + payload)
 
     @classmethod
     def open(cls, text: str, signer: Signer) -> Shown | None:
         """Decodes a recommendation's id; None if it was not signed here."""
         payload = signer.open(text)
-        if payload is None or not payload.startswith(_PREFIX) or len(payload) != len(_PREFIX) + _FORM.size:
+        if payload is None or not payload.startswith(_PREFIX):
             return None
-        product, viewer, context, model, position, propensity, score, match, preference, popularity, at = _FORM.unpack(
-            payload[len(_PREFIX) :]
-        )
-        return cls(
-            product_id=UUID(bytes=product),
-            viewer=viewer,
-            context=CONTEXTS[context],
-            model=model,
-            position=position,
-            score=score / _SCALE,
-            match=match / _SCALE,
-            preference=preference / _SCALE,
-            popularity=popularity / _SCALE,
-            generated_at=_EPOCH + timedelta(microseconds=at),
-            propensity=propensity,
-        )
+        content = payload[len(_PREFIX) :]
+        if len(content) == _FORM.size:
+            product, viewer, context, model, arm, propensity = _FORM.unpack(content)
+        elif len(content) == _EARLIER_FORM.size:
+            product, viewer, context, model, _, propensity, *_ = _EARLIER_FORM.unpack(content)
+            arm = 0
+        else:
+            return None
+        return cls(UUID(bytes=product), viewer, CONTEXTS[context], model, arm, propensity)
 
 
 NOBODY = bytes(8)

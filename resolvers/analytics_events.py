@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -42,7 +43,9 @@ class _Checked:
 
 async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime | None) -> tuple[int, list[UserError]]:
     """Stores new events: see client_ids.record. Raises LimitReached."""
-    return await client_ids.record(session, "analytics_events", "events", events, sent_at, _check, _columns)
+    columns = partial(_columns, session)
+    stored, errors = await client_ids.record(session, "analytics_events", "events", events, sent_at, _check, columns)
+    return len(stored), errors
 
 
 def _check(event: NewEvent, field: tuple[str, ...], skew: int) -> tuple[UUID, _Checked]:
@@ -56,8 +59,9 @@ def _check(event: NewEvent, field: tuple[str, ...], skew: int) -> tuple[UUID, _C
     return id, _Checked(event.name, _properties(event.properties, (*field, "properties")), event.page)
 
 
-def _columns(checked: Sequence[_Checked]) -> dict[str, list[Any]]:
+def _columns(session: Session, checked: Sequence[_Checked]) -> dict[str, Any]:
     return {
+        "session_id": session.claims.session_id,
         "names": [event.name for event in checked],
         "properties": [event.properties for event in checked],
         "pages": [event.page for event in checked],

@@ -12,6 +12,8 @@ from datetime import datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
+import asyncpg
+
 from db.session import Session
 from domain.errors import Invalid, LimitReached, UserError
 from resolvers.profiles import require_subject
@@ -40,12 +42,12 @@ async def record(
     items: Sequence[New],
     sent_at: datetime | None,
     check: Callable[[New, tuple[str, ...], int], tuple[UUID, Checked]],
-    columns: Callable[[Sequence[Checked]], Mapping[str, Sequence[Any]]],
-) -> tuple[int, list[UserError]]:
-    """Stores new items of a noun, by its queries `lock`, `record` and `known`; returns how many (none without consent
-    to analytics), and the errors of others. `sent_at` is the client's time when sending. `check` takes an item, its
-    path and the client's skew, and returns its id and its values, which `columns` turns into arguments of `record`; it
-    raises UserError. Raises LimitReached for more than MAX_ITEMS."""
+    columns: Callable[[Sequence[Checked]], Mapping[str, Any]],
+) -> tuple[list[asyncpg.Record], list[UserError]]:
+    """Stores new items of a noun, by its queries `lock`, `record` and `known`; returns the rows of `record` (none
+    without consent to analytics), and the errors of others. `sent_at` is the client's time when sending. `check` takes
+    an item, its path and the client's skew, and returns its id and its values, which `columns` turns into arguments of
+    `record`; it raises UserError. Raises LimitReached for more than MAX_ITEMS."""
     user = require_subject(session)
     if len(items) > MAX_ITEMS:
         raise LimitReached(f"At most {MAX_ITEMS} {field} at once.", (field,))
@@ -69,11 +71,10 @@ async def record(
         user_id=user,
         may_repeat_corrected=may_repeat_corrected,
         ids=ids,
-        session_id=session.claims.session_id,
         **columns(checked),
     )
     session.stored_part = len(stored) / max(1, len(items))
-    return len(stored), await _without_repeats(session, f"{noun}.known", user, errors)
+    return stored, await _without_repeats(session, f"{noun}.known", user, errors)
 
 
 def _skew_of(sent_at: datetime | None) -> int:

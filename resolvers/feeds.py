@@ -21,7 +21,7 @@ from domain.reasons import explain
 from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
 from domain.windows import DIVERSITY, WINDOW, Candidate, Place, arrange
-from resolvers import products
+from resolvers import experiments, products
 from resolvers.recommendations import (
     Recommended,
     Shared,
@@ -53,7 +53,7 @@ class State(msgspec.Struct, array_like=True):
     """The position in a feed, and everything it is ranked from, so that the server stores nothing: the content of its
     cursors. `request` is a hash of viewer, context and filter, so that a cursor is valid for its feed only. `start` and
     `end` bound the window, which has `top` as its highest score and of which the products `shown` (numbers) were shown.
-    `is_personal`: ranked for the viewer, not just by popularity."""
+    `is_personal`: ranked for the viewer, not just by popularity; `arm`: of an experiment."""
 
     request: bytes
     model: int | None = None
@@ -64,6 +64,7 @@ class State(msgspec.Struct, array_like=True):
     end: Key | None = None
     top: float = 1.0
     shown: list[int] = []
+    arm: int = 0
 
     def seed(self) -> bytes:
         """What the explored places of the window are drawn by."""
@@ -182,6 +183,9 @@ async def discover(
     facets_of_boosts = await _facets_of_boosts(session, boosts)
     request = request_of("discover", viewer, [plain(wanted), without, [plain(boost) for boost in boosts]])
     state = await resume(session, services, request, viewer, after)
+    if not after:
+        assigned = await experiments.assigned(session, services, "discover")
+        state.arm = assigned.arm if assigned else 0
     is_new = QUERIES["recommendations.is_new_to"].bind(user_id=session.claims.subject)
     conditions = [*available(), *_stated(session, services, wanted), *products.conditions(wanted)]
     if without:
@@ -201,6 +205,8 @@ async def discover(
             "user_id": session.claims.subject if state.is_personal else None,  # of nobody: no personality, no signals
             "until": state.until,
             "model": state.model,
+            "arm": state.arm if state.is_personal else 0,
+            "with_hidden": False,
             "size": size,
             "after_score": state.start and state.start[0],
             "after_number": state.start and state.start[1],
@@ -219,6 +225,8 @@ async def discover(
     async def begin(rows: list[Any]) -> tuple[Shared, Calibration | None]:
         shared = Shared.of(rows)
         state.model, state.until, state.is_personal = shared.model, shared.until, shared.is_personal
+        if not shared.is_personal:
+            state.arm = 0
         return shared, await calibration_of(session, services, shared.trained)
 
     def recommend(found: tuple[Shared, Calibration | None], row: Any, place: Place, state: State) -> Recommended:
@@ -250,15 +258,10 @@ def recommended(
     return Recommended(
         Shown(
             product_id=row["product_id"],
-            viewer=viewer,
+            viewer=viewer if state.is_personal else NOBODY,
             context=context,
             model=state.model,
-            position=state.position,
-            score=row["score"],
-            match=0.5,
-            preference=0.5,
-            popularity=0.5,
-            generated_at=state.until,
+            arm=state.arm,
             propensity=1.0 if place.propensity is None else place.propensity,
         ),
         row["score"],

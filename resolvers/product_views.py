@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -28,7 +29,9 @@ class NewView:
 
 async def record(session: Session, views: Sequence[NewView], sent_at: datetime | None) -> tuple[int, list[UserError]]:
     """Stores new views: see client_ids.record. Raises LimitReached."""
-    return await client_ids.record(session, "product_views", "views", views, sent_at, _check, _columns)
+    columns = partial(_columns, session)
+    stored, errors = await client_ids.record(session, "product_views", "views", views, sent_at, _check, columns)
+    return len(stored), errors
 
 
 def _check(view: NewView, field: tuple[str, ...], skew: int) -> tuple[UUID, NewView]:
@@ -41,8 +44,9 @@ def _check(view: NewView, field: tuple[str, ...], skew: int) -> tuple[UUID, NewV
     return id, view
 
 
-def _columns(checked: Sequence[NewView]) -> dict[str, list[Any]]:
+def _columns(session: Session, checked: Sequence[NewView]) -> dict[str, Any]:
     return {
+        "session_id": session.claims.session_id,
         "product_ids": [view.product_id for view in checked],
         "sources": [view.source_page for view in checked],
         "durations": [view.duration_seconds for view in checked],

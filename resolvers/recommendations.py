@@ -3,7 +3,7 @@ ranks them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -189,12 +189,6 @@ def _similar(services: Services, position: int, row: Any) -> Recommended:
             viewer=NOBODY,
             context="similar",
             model=row["version"],
-            position=position,
-            score=row["score"],
-            match=0.5,
-            preference=0.5,
-            popularity=0.5,
-            generated_at=row["until"],
         ),
         score=row["score"],
         confidence=domain.confidence_of(row["score"], 0, False),
@@ -219,10 +213,18 @@ def _terms_of_similar(row: Any) -> list[Reason]:
     return [term for term in terms if term.weight]
 
 
-def open_id(session: Session, services: Services, text: str, name: str = "recommendationId") -> Shown:
-    """Decodes a recommendation's id. Raises NotFound if it was shown to another person."""
+def find_shown(session: Session, services: Services, text: str) -> Shown | None:
+    """Decodes a recommendation's id; None if it was not signed here, or shown to another person."""
     shown = Shown.open(text, services.recommendation_ids) if len(text) <= 400 else None
     if shown is None or shown.viewer not in (NOBODY, viewer_of(session.claims.subject)):
+        return None
+    return shown
+
+
+def open_id(session: Session, services: Services, text: str, name: str = "recommendationId") -> Shown:
+    """Decodes a recommendation's id. Raises NotFound if it was not signed here, or shown to another person."""
+    shown = find_shown(session, services, text)
+    if shown is None:
         raise NotFound("There is no such recommendation.", (name,))
     return shown
 
@@ -233,47 +235,68 @@ async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | 
     present = [s for s in shown if s is not None]
     if not present:
         return [None] * len(shown)
-    product_ids = [s.product_id for s in present]
-    contexts = [s.context for s in present]
-    generated_ats = [s.generated_at for s in present]
+    ids = {
+        "product_ids": [s.product_id for s in present],
+        "contexts": [s.context for s in present],
+        "models": [s.model for s in present],
+        "arms": [s.arm for s in present],
+        "propensities": [s.propensity for s in present],
+    }
     async with session.as_service():
-        await session.fetch(
-            "recommendations.record",
-            product_ids=product_ids,
-            contexts=contexts,
-            models=[s.model for s in present],
-            positions=[s.position for s in present],
-            propensities=[s.propensity for s in present],
-            scores=[s.score for s in present],
-            generated_ats=generated_ats,
-        )
-        rows = await session.fetch(
-            "recommendations.find",
-            user_id=session.claims.subject,
-            product_ids=product_ids,
-            contexts=contexts,
-            generated_ats=generated_ats,
-        )
+        await session.fetch("recommendations.record", **ids)
+        rows = await session.fetch("recommendations.find", user_id=session.claims.subject, **ids)
+        await note_terms(session, present)
     stored = iter(rows)
     return [None if s is None else next(stored)["id"] for s in shown]
+
+
+async def note_terms(session: Session, shown: Sequence[Shown]) -> None:
+    """As service_role: stores the terms of these products' scores for a person with a personality, once per product,
+    before an action on it changes them: as the person's own feed would rank the product now."""
+    user = session.claims.subject
+    contexts = {s.product_id: s.context for s in reversed(shown)}
+    missing = await session.fetchval("recommendations.without_terms", user_id=user, product_ids=list(contexts))
+    if not missing:
+        return
+    rows = await rank_given(session, user, missing)
+    if not rows:
+        return
+    shared = Shared.of(rows)
+    explained = [explain(terms_of(shared, row)) for row in rows]
+    await session.fetch(
+        "recommendations.note_terms",
+        user_id=user,
+        product_ids=[row["product_id"] for row in rows],
+        contexts=[contexts[row["product_id"]] for row in rows],
+        matches=[(row["match"] + 1) / 2 for row in rows],
+        alignments=[(row["content"] + 1) / 2 for row in rows],
+        predictions=[row["liking"] for row in rows],
+        scores=[row["score"] for row in rows],
+        reasons=[_json([_as_json(reason) for reason in reasons_of(terms)]) for terms in explained],
+        factors=[
+            _json({term.source.key: term.weight for term in terms if term.source and term.source.kind == "trait"})
+            for terms in explained
+        ],
+    )
+
+
+def _as_json(reason: Reason) -> dict[str, Any]:
+    return {"code": reason.code, "text": reason.text, "weight": reason.weight}
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
 
 
 async def note_outcome(
     session: Session, shown: Shown, *, direction: str | None = None, is_purchased: bool = False
 ) -> None:
-    """Stores the outcome of a recommendation with the terms of its score. As service_role, because the terms come from
-    an id that we signed."""
+    """Notes what came of a recommendation that was stored. As service_role: people do not write outcomes."""
     async with session.as_service():
         await session.fetch(
             "recommendations.note_outcome",
             user_id=session.claims.subject,
             product_id=shown.product_id,
-            match=shown.match if shown.context == "discover" and shown.viewer != NOBODY else None,
-            alignment=shown.preference,
-            prediction=shown.popularity,
-            score=shown.score,
-            context=shown.context,
-            generated_at=shown.generated_at,
             direction=direction,
             is_purchased=is_purchased,
         )
@@ -327,38 +350,39 @@ _GIVEN = QUERIES["recommendations.ranked"].fill(
 )
 
 
+async def rank_given(session: Session, user: UUID | None, product_ids: Collection[UUID]) -> list[Any]:
+    """Rows of recommendations.ranked of these products, as of now."""
+    return await session.fetch(
+        _GIVEN,
+        user_id=user,
+        until=None,
+        model=None,
+        arm=0,
+        with_hidden=True,
+        product_ids=list(product_ids),
+        size=len(product_ids),
+        after_score=None,
+        after_number=None,
+        boost_facets=[],
+        boost_factors=[],
+    )
+
+
 async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -> list[Recommended | None]:
     """The recommendations behind decoded ids, ranked as of now: for the caller if they are of the caller's own feed,
     otherwise as for anybody, because the id does not say what was asked for. None if the product was deleted."""
-    own = {s.product_id for s in shown if _is_own(session, s)}
-    others = {s.product_id for s in shown if not _is_own(session, s)}
-    rows = {}
-    for user, product_ids in ((session.claims.subject, own), (None, others)):
-        if product_ids:
-            found = await session.fetch(
-                _GIVEN,
-                user_id=user,
-                until=None,
-                model=None,
-                product_ids=list(product_ids),
-                size=len(product_ids),
-                after_score=None,
-                after_number=None,
-                boost_facets=[],
-                boost_factors=[],
-            )
-            for row in found:
-                shared = Shared.of(found)
-                calibration = await calibration_of(session, services, shared.trained)
-                rows[user, row["product_id"]] = shared, row, confidence_of(shared, row, calibration)
-    return [
-        _again(services, s, rows.get((session.claims.subject if _is_own(session, s) else None, s.product_id)))
-        for s in shown
-    ]
-
-
-def _is_own(session: Session, shown: Shown) -> bool:
-    return shown.context == "discover" and shown.viewer == viewer_of(session.claims.subject)
+    subject = session.claims.subject
+    mine = viewer_of(subject)
+    users = [subject if s.context == "discover" and s.viewer == mine else None for s in shown]
+    found: dict[tuple[UUID | None, UUID], tuple[Shared, Any, float]] = {}
+    for user in dict.fromkeys(users):
+        wanted = {s.product_id for s, whose in zip(shown, users, strict=True) if whose == user}
+        rows = await rank_given(session, user, wanted)
+        for row in rows:
+            shared = Shared.of(rows)
+            calibration = await calibration_of(session, services, shared.trained)
+            found[user, row["product_id"]] = shared, row, confidence_of(shared, row, calibration)
+    return [_again(services, s, found.get((user, s.product_id))) for s, user in zip(shown, users, strict=True)]
 
 
 def _again(services: Services, shown: Shown, found: tuple[Shared, Any, float] | None) -> Recommended | None:

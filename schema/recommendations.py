@@ -20,6 +20,7 @@ from resolvers.recommendations import Recommended
 from schema.bounds import at_most
 from schema.connection import PageInfo
 from schema.context import Info
+from schema.dismissed_reasons import ReasonSourceKind
 from schema.errors import Stores, UserError, outcome, user_errors
 from schema.node import NODES, Node, load
 from schema.personality import Trait
@@ -33,18 +34,9 @@ class RecommendationContext(Enum):
     SIMILAR = strawberry.enum_value("similar", description="Similar products, next to a product.")
 
 
-@strawberry.enum(description="What a term of a score comes from.")
-class ReasonKind(Enum):
-    PRODUCT = strawberry.enum_value("product", description="A product that the person liked.")
-    TRAIT = strawberry.enum_value("trait", description="A trait of the personality.")
-    CATEGORY = strawberry.enum_value("category", description="A category.")
-    BRAND = strawberry.enum_value("brand", description="A brand.")
-    TAG = strawberry.enum_value("tag", description="A tag.")
-
-
 @strawberry.type(description="What a term of a score comes from.")
 class ReasonSource:
-    kind: ReasonKind = strawberry.field(description="The kind of thing.")
+    kind: ReasonSourceKind = strawberry.field(description="The kind of thing.")
     key: str = strawberry.field(
         description="The id of a product, the slug of a category or brand, or the name of a trait or tag."
     )
@@ -66,7 +58,7 @@ class RecommendationReason:
     def of(cls, reason: reasons.Reason) -> RecommendationReason:
         source = None
         if reason.source is not None:
-            source = ReasonSource(kind=ReasonKind(reason.source.kind), key=_key(reason.source))
+            source = ReasonSource(kind=ReasonSourceKind(reason.source.kind), key=_key(reason.source))
         return cls(code=reason.code, text=reason.text, weight=reason.weight, source=source)
 
 
@@ -81,7 +73,7 @@ class Recommendation(Node):
         description="0 to 1. Orders consecutive windows of 50 products; `rank` gives the order within them."
     )
     confidence: float = strawberry.field(description="Estimated probability of a like, 0 to 1.")
-    generated_at: datetime = strawberry.field(description="When its feed was frozen.")
+    generated_at: datetime = strawberry.field(description="When its feed was frozen; now, if it is read by its id.")
 
     @strawberry.field(description="Signed. Send it back with swipes, clicks and feedback.")
     def id(self) -> strawberry.ID:

@@ -23,8 +23,10 @@ from schema.categories import CategoryQuery
 from schema.consents import ConsentMutation
 from schema.context import Info
 from schema.dismissed_reasons import DismissedReasonMutation
+from schema.experiments import ExperimentMutation, ExperimentQuery
 from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
+from schema.impressions import ImpressionMutation, ImpressionQuery
 from schema.node import NODES, Node, RowNode, load
 from schema.one_time_tokens import OneTimeTokenMutation
 from schema.personality import PersonalityMutation
@@ -96,6 +98,8 @@ class Query(
     RecommendationQuery,
     RecommendationFeedbackQuery,
     AnalyticsEventQuery,
+    ExperimentQuery,
+    ImpressionQuery,
     AuditLogQuery,
     SystemLogQuery,
 ):
@@ -128,6 +132,8 @@ class Mutation(
     GiftLinkMutation,
     ProductMutation,
     ProductViewMutation,
+    ImpressionMutation,
+    ExperimentMutation,
     AnalyticsEventMutation,
     ConsentMutation,
     ExportMutation,

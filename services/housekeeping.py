@@ -3,10 +3,13 @@ profiles."""
 
 from __future__ import annotations
 
+import itertools
+
 import structlog
 
 from db.changes import EVERYBODY
 from db.claims import SERVICE
+from domain.experiments import sample_ratio
 from services import outbox, personality
 from services.services import Services
 
@@ -53,6 +56,24 @@ async def purge_mails(services: Services) -> int:
 async def update_personalities(services: Services) -> int:
     """Rebuilds personality profiles that are due, a bounded number per round. Returns how many."""
     return await personality.update_from_behaviour(services.database, limit=PERSONALITIES_PER_ROUND)
+
+
+async def check_experiments(services: Services) -> int:
+    """Logs a warning for running experiments whose arms have other numbers of people than their shares say: something
+    loses people of an arm, and the figures are not to be trusted. Returns how many."""
+    async with services.database.session(SERVICE, read_only=False) as session:
+        rows = await session.fetch("experiments.running_units")
+    alarms = 0
+    for key, group in itertools.groupby(rows, key=lambda row: row["key"]):
+        arms = list(group)
+        people = {arm["name"]: arm["people"] for arm in arms}
+        ratio = sample_ratio(list(people.values()), [arm["share"] for arm in arms])
+        if ratio.is_alarming:
+            alarms += 1
+            counts = ", ".join(f"{name} {number}" for name, number in people.items())
+            log.warning("sample ratio mismatch", experiment=key, people=counts, p=f"{ratio.p:.3g}")
+            services.system_log.note("warning", "experiments", "sample ratio mismatch", experiment=key, people=counts)
+    return alarms
 
 
 async def refresh_model(services: Services) -> int:

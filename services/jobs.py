@@ -41,6 +41,7 @@ def _mail_interval(settings: Settings) -> float:
 JOBS = (
     Job("ensure_partitions", _model_refresh_interval, housekeeping.ensure_partitions),
     Job("check_default_partitions", _model_refresh_interval, housekeeping.check_default_partitions),
+    Job("check_experiments", _model_refresh_interval, housekeeping.check_experiments),
     Job("purge_keys", _model_refresh_interval, housekeeping.purge_keys),
     Job("purge_mails", _model_refresh_interval, housekeeping.purge_mails),
     Job("refresh_model", _model_refresh_interval, housekeeping.refresh_model),

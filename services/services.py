@@ -12,6 +12,7 @@ from domain.sealing import Sealer
 from domain.signing import Signer
 from domain.tombstones import Tombstones
 from services import senders
+from services.experiments import Experiments
 from services.passwords import Passwords
 from services.rate_limits import RateLimits
 from services.senders import Sender
@@ -33,6 +34,7 @@ class Services:
     system_log: SystemLog
     turns: Turns
     sender: Sender | None  # None: mails wait in the outbox
+    experiments: Experiments
     refresh_tokens: RefreshTokens = field(repr=False)
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
@@ -62,6 +64,7 @@ class Services:
             system_log=SystemLog(database),
             turns=Turns(settings.database_pool_size + settings.database_max_overflow),
             sender=senders.from_settings(settings),
+            experiments=Experiments(),
             refresh_tokens=RefreshTokens(key),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),

@@ -78,8 +78,8 @@ async def person(owner: asyncpg.Connection[Any], scores: Mapping[str, float]) ->
 async def feed_of(owner: asyncpg.Connection[Any], user: UUID, size: int = 20) -> list[UUID]:
     """The first products of a person's feed, in the order of their scores."""
     sql, arguments = RANKED.statement(
-        user_id=user, until=None, model=None, size=size, after_score=None, after_number=None, boost_facets=[],
-        boost_factors=[],
+        user_id=user, until=None, model=None, arm=0, with_hidden=False, size=size, after_score=None,
+        after_number=None, boost_facets=[], boost_factors=[],
     )  # fmt: skip
     return [row["product_id"] for row in await owner.fetch(sql, *arguments)]
 

@@ -53,7 +53,7 @@ declare
   made integer := 0;
 begin
   perform pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtext('aclue.ensure_partitions'));
-  foreach parent in array array['analytics_events', 'product_views'] loop
+  foreach parent in array array['analytics_events', 'impressions', 'product_views'] loop
     for month in
       select pg_catalog.generate_series(
         pg_catalog.date_trunc('month', now(), 'UTC') - interval '1 month',

@@ -122,6 +122,7 @@ begin
         union all select from public.consents t where t.user_id = p.id and t.id >= since
         union all select from public.dismissed_reasons t where t.user_id = p.id and t.id >= since
         union all select from public.gift_links t where t.user_id = p.id and t.id >= since
+        union all select from public.impressions t where t.user_id = p.id and t.id >= since
         union all select from public.occasions t where t.user_id = p.id and t.id >= since
         union all select from public.personality_assessment_history t where t.user_id = p.id and t.id >= since
         union all select from public.product_views t where t.user_id = p.id and t.id >= since

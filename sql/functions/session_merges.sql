@@ -31,12 +31,16 @@ begin
   end if;
   set constraints all deferred;
 
-  -- Recommendations shown to both at the same time need one row; references to the other one are redirected.
+  -- The same recommendation of both needs one row; references to the other one are redirected. Rows of earlier releases are
+  -- the same by their time.
   for col in
-    select s.id as old_id, a.id as new_id
+    select distinct on (s.id) s.id as old_id, a.id as new_id
     from public.recommendations s join public.recommendations a
-      using (product_id, recommendation_context, generated_at)
+      using (product_id, recommendation_context)
     where s.user_id = p_session and a.user_id = account
+      and (s.generated_at = a.generated_at
+        or (s.model_version, s.arm, s.propensity) = (a.model_version, a.arm, a.propensity))
+    order by s.id, a.id
   loop
     update public.swipes t set recommendation_id = col.new_id where t.user_id = p_session and t.recommendation_id = col.old_id;
     update public.affiliate_clicks t set recommendation_id = col.new_id
@@ -109,6 +113,8 @@ begin
   where e.user_id in (p_session, account) and o.user_id in (p_session, account) and e.experiment_id = o.experiment_id
     and (e.exposed_at, e.user_id) > (o.exposed_at, o.user_id);
   delete from public.product_views s using public.product_views a
+  where s.user_id = p_session and a.user_id = account and s.id = a.id;
+  delete from public.impressions s using public.impressions a
   where s.user_id = p_session and a.user_id = account and s.id = a.id;
   delete from public.analytics_events s using public.analytics_events a
   where s.user_id = p_session and a.user_id = account and s.id = a.id;

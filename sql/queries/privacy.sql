@@ -31,6 +31,9 @@ on conflict (subject_hash) do nothing
 -- because docs/schema.md and the checks on rows of people read them.
 select private.purge_partitioned('product_views', :days::int, :maximum::int)
 
+-- name: purge_impressions(days, maximum)
+select private.purge_partitioned('impressions', :days::int, :maximum::int)
+
 -- name: purge_events(days, maximum)
 select private.purge_partitioned('analytics_events', :days::int, :maximum::int)
 

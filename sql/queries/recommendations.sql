@@ -11,17 +11,17 @@ from public.recommendation_models order by version desc limit 1
 select private.has_consent(:user_id::uuid, 'personalisation') as may_be_personal
 from public.recommendation_models where version = :version::int
 
--- name: ranked(user_id, until, model, size, after_score, after_number, boost_facets, boost_factors)
+-- name: ranked(user_id, until, model, arm, with_hidden, size, after_score, after_number, boost_facets, boost_factors)
 -- The products of {candidates}, by numbers, that pass {filters}, the best first. Feeds begin with the newest model and
 -- now. `is_new`: what the viewer has not swiped or
--- put aside since. Lookups by arrays, materialised steps and sums in stages hold the planner to index scans: docs/decisions/0011.
+-- put aside since. `arm` (0: none): of an experiment. `with_hidden`: also what they have. Lookups by arrays, materialised steps and sums in stages hold the planner to index scans: docs/decisions/0011.
 with model as materialized (
   select m.version, t.version as trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
-    t.version is not null as is_trained, t.serving, m.parameters,
-    case when t.version is null then (m.parameters ->> 'half_life_days')::double precision
+    t.version is not null as is_trained, t.serving, e.parameters,
+    case when t.version is null then (e.parameters ->> 'half_life_days')::double precision
       else (t.serving ->> 'half_life')::double precision end as half_life,  -- null: signals do not age
     coalesce((t.serving ->> 'super_like')::double precision, 1) as super_like,
-    (m.parameters ->> 'prior_weight')::double precision as prior, d.dislike, d.category, d.brand, d.tags, d.boost, d.personality, d.personality_events,
+    (e.parameters ->> 'prior_weight')::double precision as prior, d.dislike, d.category, d.brand, d.tags, d.boost, d.personality, d.personality_events,
     d.popularity,
     :user_id::uuid is not null and private.has_consent(:user_id::uuid, 'personalisation') as is_personal,
     -- Functions are called only for those who have something to read.
@@ -30,7 +30,9 @@ with model as materialized (
     exists (select from public.profiles where id = :user_id::uuid and preferences <> '{}') as has_stated
   from public.recommendation_models m
   left join public.trained_models t on t.version = m.trained_version and t.serving <> '{}'
-  cross join lateral jsonb_to_record(m.parameters -> 'discover') d (
+  cross join lateral (select case when :arm::int = 0 then m.parameters
+    else private.model_parameters(m.version, :arm::int) end as parameters offset 0) e
+  cross join lateral jsonb_to_record(e.parameters -> 'discover') d (
     dislike double precision, category double precision,
     brand double precision, tags double precision, boost double precision, personality double precision,
     personality_events double precision, popularity double precision)
@@ -167,7 +169,8 @@ scored as materialized (
     cross join shares h
     cross join model m
     where f.model_version = (select version from model) and f.number = any (array(select number from candidates))
-      and f.group_key not in (select group_key from signals where hides)  -- a swipe speaks for its variants
+      -- A swipe speaks for its variants.
+      and (:with_hidden::boolean or f.group_key not in (select group_key from signals where hides))
     offset 0  -- each is computed once
   ) f
   cross join shares h
@@ -239,7 +242,7 @@ context as materialized (
 )
 select case when row_number() over (order by g.score desc, g.number) = 1 then (select shared from context) end as shared,
   g.number, g.product_id, g.group_key, g.score, g.adventurous, g.intellectual, g.practical, g.creative, g.social,
-  g.liking, g.added, k.sum as taken, coalesce(g.like_rate, g.popularity) as like_rate, g.boosted, g.is_new,
+  g.match, g.content, g.liking, g.added, k.sum as taken, coalesce(g.like_rate, g.popularity) as like_rate, g.boosted, g.is_new,
   g.category_id, c.slug as category_slug, c.name as category_name, b.slug as brand_slug, b.name as brand_name,
   g.tags, l.terms::text as liked, o.opinions::text as opinions
 from page g
@@ -377,48 +380,62 @@ coalesce(
 -- name: is_not_among(product_ids)
 r.id <> all (:product_ids::uuid[])
 
--- name: record(product_ids, contexts, models, positions, propensities, scores, generated_ats)
--- Recommendations that were acted on; one already known stays as it is.
-insert into public.recommendations (
-  product_id, recommendation_context, model_version, position, propensity, score, generated_at)
-select distinct i.product_id, i.context, i.model, i.position, i.propensity, i.score, i.generated_at
-from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :positions::int[], :propensities::real[],
-  :scores::real[], :generated_ats::timestamptz[])
-  i (product_id, context, model, position, propensity, score, generated_at)
+-- name: record(product_ids, contexts, models, arms, propensities)
+-- Recommendations that were acted on; one already known stays as it is. Positions and times come with impressions.
+insert into public.recommendations (product_id, recommendation_context, model_version, arm, propensity, generated_at)
+-- Spaced, because of a key of earlier releases.
+select i.product_id, i.context, i.model, i.arm, i.propensity, clock_timestamp() + min(i.n) * interval '1 microsecond'
+from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[])
+  with ordinality i (product_id, context, model, arm, propensity, n)
 join public.products p on p.id = i.product_id
-on conflict (user_id, product_id, recommendation_context, generated_at) do nothing
+group by 1, 2, 3, 4, 5
+on conflict (user_id, product_id, recommendation_context, model_version, arm, propensity) where arm is not null do nothing
 
--- name: find(user_id, product_ids, contexts, generated_ats)
+-- name: find(user_id, product_ids, contexts, models, arms, propensities)
 -- The stored recommendations, in the order asked for; id is null where there is none.
 select r.id
-from unnest(:product_ids::uuid[], :contexts::text[], :generated_ats::timestamptz[])
-  with ordinality i (product_id, context, generated_at, position)
+from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[])
+  with ordinality i (product_id, context, model, arm, propensity, position)
 left join public.recommendations r on r.user_id = :user_id::uuid and r.product_id = i.product_id
-  and r.recommendation_context = i.context and r.generated_at = i.generated_at
+  and r.recommendation_context = i.context and r.model_version = i.model and r.arm = i.arm
+  and r.propensity = i.propensity
 order by i.position
 
--- name: note_outcome(user_id, product_id, match, alignment, prediction, score, context, generated_at, direction, is_purchased)
--- What came of a recommendation to somebody with a personality; nothing for anybody else, or who is not to be profiled.
--- The match is what the feed was ranked with; null where it was not of this person's personality, as in the gift
--- finder: it is computed then.
-insert into public.personality_recommendations as old (
-  product_id, personality_profile_id, personality_match_score, category_alignment_score, behavioral_prediction,
-  combined_score, confidence_level, recommendation_context, generated_at, is_shown, shown_at, is_swiped,
-  swipe_direction, is_purchased, interacted_at)
-select r.id, p.id,
-  coalesce(:match::double precision, public.calculate_personality_product_match(
-    p.personality_scores, to_jsonb(r.tags), private.category_alignments(r.category_id, r.price_minor, r.currency))),
-  :alignment::double precision,
-  :prediction::double precision, :score::double precision, p.confidence_level, :context::text,
-  :generated_at::timestamptz, true, :generated_at::timestamptz, :direction::text is not null,
-  :direction::text::public.swipe_direction, :is_purchased::boolean, now()
-from public.personality_profiles p join public.products r on r.id = :product_id::uuid
+-- name: without_terms(user_id, product_ids)
+-- Of these products those whose terms note_terms has not stored yet; none for somebody without a personality, or who may
+-- not be profiled.
+select array_agg(distinct w.id) as product_ids
+from public.personality_profiles p
+cross join unnest(:product_ids::uuid[]) w (id)
 where p.user_id = :user_id::uuid and private.has_consent(:user_id::uuid, 'personalisation')
-on conflict (user_id, product_id, personality_profile_id) do update set
-  is_swiped = old.is_swiped or excluded.is_swiped,
-  swipe_direction = coalesce(excluded.swipe_direction, old.swipe_direction),
-  is_purchased = old.is_purchased or excluded.is_purchased,
-  interacted_at = excluded.interacted_at
+  and not exists (
+    select from public.personality_recommendations o
+    where o.user_id = :user_id::uuid and o.product_id = w.id and o.personality_profile_id = p.id)
+
+-- name: note_terms(user_id, product_ids, contexts, matches, alignments, predictions, scores, reasons, factors)
+-- As service_role: the terms of these products' scores for somebody with a personality, each product once.
+insert into public.personality_recommendations (
+  product_id, personality_profile_id, personality_match_score, category_alignment_score, behavioral_prediction,
+  combined_score, confidence_level, recommendation_context, recommendation_reasons, personality_factors, is_shown, shown_at)
+select i.product_id, p.id, i.match, i.alignment, i.prediction, i.score, p.confidence_level, i.context,
+  i.reasons::jsonb, i.factors::jsonb, s.shown_at is not null, s.shown_at
+from unnest(
+  :product_ids::uuid[], :contexts::text[], :matches::double precision[], :alignments::double precision[],
+  :predictions::double precision[], :scores::double precision[], :reasons::text[], :factors::text[])
+  i (product_id, context, match, alignment, prediction, score, reasons, factors)
+join public.personality_profiles p on p.user_id = :user_id::uuid
+cross join lateral (
+  select min(m.shown_at) as shown_at from public.impressions m
+  where m.user_id = :user_id::uuid and m.product_id = i.product_id) s
+on conflict (user_id, product_id, personality_profile_id) do nothing
+
+-- name: note_outcome(user_id, product_id, direction, is_purchased)
+update public.personality_recommendations set
+  is_swiped = is_swiped or :direction::text is not null,
+  swipe_direction = coalesce(:direction::text::public.swipe_direction, swipe_direction),
+  is_purchased = is_purchased or :is_purchased::boolean,
+  interacted_at = now()
+where user_id = :user_id::uuid and product_id = :product_id::uuid
 
 -- name: send_feedback(recommendation_id, product_id, kind, reason, rating, comment)
 insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, reason, rating, comment)

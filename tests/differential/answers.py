@@ -96,9 +96,8 @@ class Normaliser:
         shown = Shown.open(text, self._services.recommendation_ids)
         if shown is None:
             return None
-        moment = "now" if shown.generated_at >= self._since else shown.generated_at
         product = self._product(shown.product_id, new)
-        return f"{shown.context} {product} {shown.viewer.hex()} {shown.model} {shown.position} {moment}"
+        return f"{shown.context} {product} {shown.viewer.hex()} {shown.model} {shown.arm} {shown.propensity}"
 
     def _row_cursor(self, text: str) -> str:
         """A cursor of rows is compared as it is, unless its row is new."""

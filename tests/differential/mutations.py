@@ -28,6 +28,8 @@ WEIGHTS = {
     "updateConsents": 2,
     "recordProductViews": 1,
     "recordEvents": 1,
+    "recordImpressions": 1,
+    "recordExposure": 0.5,
     "updateProduct": 1,
     "createProduct": 1,
     "revokeSession": 0.1,

@@ -208,7 +208,7 @@ _SLUGS = {
     "brandSlugs": "brands",
     "retailerSlug": "retailers",
 }
-_DAYS = {"since": -20, "until": 1, "expiresAt": 30, "sentAt": 0}  # from now, of what is a timestamp
+_DAYS = {"since": -20, "until": 1, "expiresAt": 30, "sentAt": 0, "shownAt": -1}  # from now, of what is a timestamp
 _PURPOSES = {  # names that mean something else here
     "product.id": "productId",
     "brands.search": "brandSearch",
@@ -217,6 +217,7 @@ _PURPOSES = {  # names that mean something else here
     "ReasonSourceInput.key": "reasonKey",
     "ProductViewInput.id": "clientId",
     "EventInput.id": "clientId",
+    "ImpressionInput.id": "clientId",
 }
 _CHOICES: dict[str, Sequence[Any]] = {
     "search": _WORDS,

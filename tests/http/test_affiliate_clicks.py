@@ -70,10 +70,10 @@ async def test_a_click_on_a_recommendation_is_tied_to_it(shop: Shop) -> None:
     shown = (await anna.feed(first=1))["nodes"][0]
     await click(anna, shown["product"]["id"], recommendationId=shown["id"])
     tied = await shop.owner.fetchval(
-        "select r.position from public.affiliate_clicks c "
+        "select r.arm from public.affiliate_clicks c "
         "join public.recommendations r on r.user_id = c.user_id and r.id = c.recommendation_id"
     )
-    assert tied == 1
+    assert tied == 0
 
 
 async def test_clicks_that_cannot_be(shop: Shop) -> None:

@@ -218,14 +218,15 @@ async def test_feedback_is_kept_with_its_recommendation(shop: Shop) -> None:
     assert payload["recommendation"] == {"id": shown["id"], "product": {"id": shown["product"]["id"]}}
     row = await shop.owner.fetchrow(
         """
-        select f.feedback_type, f.rating, f.comment, r.position, r.score, f.product_id
+        select f.feedback_type, f.rating, f.comment, r.model_version = m.version as is_of_model, r.arm, r.propensity,
+          f.product_id
         from public.recommendation_feedback f
         join public.recommendations r on r.user_id = f.user_id and r.id = f.recommendation_id
+        cross join public.recommendation_models m
         """
     )
     assert row is not None
-    assert tuple(row)[:4] == ("helpful", 4, "Good", 2)
-    assert row["score"] == pytest.approx(shown["score"], abs=1e-4)
+    assert tuple(row)[:6] == ("helpful", 4, "Good", True, 0, 1.0)
     assert ids.encode("Product", row["product_id"]) == shown["product"]["id"]
 
 
@@ -276,12 +277,45 @@ async def test_a_recommendation_by_its_id_says_what_the_feed_said(shop: Shop) ->
     shown = (await anna.feed(first=3))["nodes"][2]
     query = """
     query ($id: ID!) { node(id: $id) { ... on Recommendation {
-      id context score confidence reasons { code text weight } product { id name category { slug } }
+      id context score confidence generatedAt reasons { code text weight } product { id name category { slug } }
     } } }
     """
-    for of_the_feed in ("generatedAt", "rank", "isExplored"):  # it is ranked as of now
-        del shown[of_the_feed]
-    assert (await anna.ask(query, id=shown["id"]))["node"] == shown
+    now = (await anna.ask(query, id=shown["id"]))["node"]
+    assert now.pop("generatedAt") > shown.pop("generatedAt")
+    assert (shown.pop("rank"), shown.pop("isExplored")) == (3, False)
+    assert now == shown
+
+
+async def test_a_recommendation_keeps_its_id_while_it_is_the_same(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    before = {node["product"]["id"]: node["id"] for node in await whole_feed(anna)}
+    await anna.swipe((await anna.product("Camping 1"))["id"], "UP")  # other scores, positions and time
+    after = {node["product"]["id"]: node["id"] for node in await whole_feed(anna)}
+    assert after == {product: id for product, id in before.items() if product in after}
+    await shop.owner.execute("select private.refresh_model()")
+    assert not {node["id"] for node in await whole_feed(anna)} & set(after.values())
+
+
+async def test_two_acts_on_a_recommendation_are_tied_to_one_row(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    shown = (await anna.feed(first=1))["nodes"][0]
+    for kind in ("HELPFUL", "NOT_HELPFUL"):
+        await anna.do(FEEDBACK, input={"recommendationId": shown["id"], "kind": kind})
+    await anna.swipe(shown["product"]["id"], "RIGHT", recommendationId=shown["id"])
+    assert await shop.owner.fetchval("select count(*) from public.recommendations") == 1
+
+
+async def test_an_id_of_the_gift_finder_is_read_with_the_score_of_anybodys_feed(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    await anna.take_quiz({"adv"})
+    gift = (await anna.ask(GIFTS, input={"traits": ["INTELLECTUAL"]}, first=1))["giftFinder"]["nodes"][0]
+    query = "query ($id: ID!) { node(id: $id) { ... on Recommendation { context score reasons { code } } } }"
+    popular = {node["product"]["name"]: node["score"] for node in await whole_feed(shop.client())}
+    assert (await anna.ask(query, id=gift["id"]))["node"] == {
+        "context": "GIFT_FINDER",
+        "score": popular[gift["product"]["name"]],
+        "reasons": [{"code": "POPULAR"}],
+    }
 
 
 async def test_a_feed_of_nothing_says_whether_there_is_more_and_an_empty_cursor_is_none(shop: Shop) -> None:

@@ -12,6 +12,7 @@ from domain import ids
 from tests.client import Client
 from tests.client_ids import uuid7
 from tests.conftest import Shop
+from tests.http.test_impressions import impression, record
 from tests.http.test_sessions import REFRESH_PAIR, pass_grace, refreshed, refused
 
 MERGE = """
@@ -248,6 +249,25 @@ async def test_what_was_shown_to_both_keeps_its_swipes(shop: Shop) -> None:
     assert len(rows) == 1 and rows[0]["user_id"] != session_profile
     shown = await shop.owner.fetch("select recommendation_id from public.swipes order by created_at")
     assert [row["recommendation_id"] for row in shown] == [rows[0]["id"], None]
+
+
+async def test_the_same_recommendation_of_both_is_one_afterwards(shop: Shop) -> None:
+    """Shown without a token, then acted on and recorded under both."""
+    session, account = await shop.anonymous(), await shop.account()
+    node, other = (await shop.client().feed(first=2))["nodes"]
+    seen, later = impression(node), impression(other)
+    for client in (session, account):
+        await client.swipe(node["product"]["id"], recommendationId=node["id"])
+        await record(client, seen)
+    await record(session, later)
+
+    await merge(account, session)
+
+    (row,) = await shop.owner.fetch("select user_id, id from public.recommendations")
+    swipes = await shop.owner.fetch("select user_id, recommendation_id from public.swipes")
+    assert {tuple(swipe) for swipe in swipes} == {tuple(row)}
+    stored = await shop.owner.fetch("select user_id, id::text from public.impressions order by id")
+    assert [tuple(each) for each in stored] == [(row["user_id"], seen["id"]), (row["user_id"], later["id"])]
 
 
 async def test_the_accounts_own_words_stay_and_gaps_are_filled(shop: Shop) -> None:

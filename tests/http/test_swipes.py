@@ -129,11 +129,11 @@ async def test_a_swipe_of_a_recommendation_is_tied_to_it(shop: Shop) -> None:
     await anna.swipe(shown["product"]["id"], "RIGHT", recommendationId=shown["id"])
     row = await shop.owner.fetchrow(
         """
-        select r.position, r.recommendation_context, r.product_id = s.product_id as is_same
+        select r.arm, r.propensity, r.recommendation_context, r.product_id = s.product_id as is_same
         from public.swipes s join public.recommendations r on r.id = s.recommendation_id and r.user_id = s.user_id
         """
     )
-    assert tuple(row or ()) == (3, "discover", True)
+    assert tuple(row or ()) == (0, 1.0, "discover", True)
 
 
 async def test_nobody_swipes_without_a_session(shop: Shop) -> None:

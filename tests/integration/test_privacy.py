@@ -183,6 +183,9 @@ SIGNS_OF_LIFE = {
     " values ($1, 'analytics', true, '1')",
     "dismissed_reasons": "insert into public.dismissed_reasons (user_id, tag, label) values ($1, 'tea', 'Tea')",
     "gift_links": "insert into public.gift_links (user_id, product_id) select $1, id from public.products limit 1",
+    "impressions": "insert into public.impressions (user_id, id, product_id, recommendation_context, model_version,"
+    " arm, propensity, position, shown_at)"
+    " select $1, private.uuid_v7(), id, 'discover', 1, 0, 1, 1, now() from public.products limit 1",
     "occasions": "insert into public.occasions (user_id, kind, occurs_on) values ($1, 'birthday', '2026-01-01')",
     "personality_assessment_history": "insert into public.personality_assessment_history"
     " (user_id, assessment_data, personality_scores, primary_type, assessment_trigger, questions_answered)"
@@ -246,6 +249,13 @@ async def test_each_kind_has_its_period(owner: asyncpg.Connection[Any], settings
             days,
         )
         await owner.execute(
+            "insert into public.impressions (user_id, id, product_id, recommendation_context, model_version, arm,"
+            " propensity, position, shown_at) select $1, private.uuid_v7_floor(now() - make_interval(days => $2)), id,"
+            " 'discover', 1, 0, 1, 1, now() from public.products limit 1",
+            person,
+            days,
+        )
+        await owner.execute(
             "insert into private.auth_attempts values (sha256($1), now() - make_interval(days => $2 / 100))",
             str(days).encode(),
             days,
@@ -268,6 +278,7 @@ async def test_each_kind_has_its_period(owner: asyncpg.Connection[Any], settings
     )
     assert await privacy.purge(owner, settings) == {
         "views": 0,
+        "impressions": 1,
         "events": 0,
         "visits": 2,
         "anonymous": 0,

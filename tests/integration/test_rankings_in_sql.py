@@ -87,8 +87,8 @@ async def swiped(
 
 async def ranked(owner: asyncpg.Connection[Any], statement: Any, person: UUID) -> list[tuple[int, float]]:
     sql, arguments = statement.statement(
-        user_id=person, until=None, model=None, size=SIZE, after_score=None, after_number=None, boost_facets=[],
-        boost_factors=[],
+        user_id=person, until=None, model=None, arm=0, with_hidden=False, size=SIZE, after_score=None,
+        after_number=None, boost_facets=[], boost_factors=[],
     )  # fmt: skip
     return [(row["number"], row["score"]) for row in await owner.fetch(sql, *arguments)]
 

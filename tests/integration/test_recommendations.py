@@ -104,6 +104,107 @@ async def test_the_terms_of_an_explanation_add_up_to_the_score(shop: Shop) -> No
         assert {reason["code"] for reason in node["reasons"]} <= set(raising)
 
 
+DISMISS = """
+mutation ($source: ReasonSourceInput!) {
+  dismissReason(input: {source: $source}) { dismissedReason { id } userErrors { message } }
+}
+"""
+RESTORE = "mutation ($id: ID!) { restoreReason(input: {id: $id}) { userErrors { message } } }"
+
+
+def weights_of(nodes: list[dict[str, Any]], source: dict[str, str]) -> dict[str, float]:
+    """{product: weight of the term that comes from this source}"""
+    return {
+        node["product"]["id"]: term["weight"]
+        for node in nodes
+        for term in node["explanation"]
+        if term["source"] == source
+    }
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        {"kind": "CATEGORY", "key": "camping"}, {"kind": "TAG", "key": "outdoors"},
+        {"kind": "TRAIT", "key": "adventurous"},
+    ],
+    ids=lambda source: source["kind"],
+)  # fmt: skip
+async def test_a_dismissed_reason_counts_nothing_until_it_is_restored(shop: Shop, source: dict[str, str]) -> None:
+    client = await taste(shop)
+    before = await walk(client, 20, document=EXPLAINED_FEED)
+    weights = weights_of(before, source)
+    assert weights
+    dismissed = (await client.do(DISMISS, source=source))["dismissedReason"]["id"]
+    after = await walk(client, 20, document=EXPLAINED_FEED)
+    assert weights_of(after, source) == {}
+    now = dict(places(after))
+    dropped = {product: score - now[product] for product, score in places(before)}
+    assert dropped == pytest.approx({product: weights.get(product, 0.0) for product in dropped}, abs=1e-8)
+    await client.do(RESTORE, id=dismissed)
+    assert places(await walk(client, 20, document=EXPLAINED_FEED)) == places(before)
+
+
+async def test_a_dismissed_product_says_nothing_and_stays_out_of_the_feed(shop: Shop) -> None:
+    client = await taste(shop)
+    without = await scores(client)
+    kayak = await client.product("Painting 1")
+    await client.swipe(kayak["id"], "UP")
+    liked = await scores(client)
+    assert liked != {product: score for product, score in without.items() if product in liked}
+    await client.do(DISMISS, source={"kind": "PRODUCT", "key": kayak["id"]})
+    nodes = await walk(client, 20, document=EXPLAINED_FEED)
+    assert kayak["id"] not in {node["product"]["id"] for node in nodes}
+    assert not any("Painting 1" in term["text"] for node in nodes for term in node["explanation"])
+
+
+BOOSTED = """
+query ($boost: [RecommendationBoost!]) {
+  recommendations(first: 20, boost: $boost) {
+    nodes { score explanation { code weight } product { id category { slug } } }
+  }
+}
+"""
+
+
+async def test_a_boost_shows_more_or_less_within_bounds(shop: Shop) -> None:
+    client = await taste(shop)
+    counts = []
+    for factor in (0.5, 1, 2):
+        nodes = (await client.ask(BOOSTED, boost={"category": "party", "factor": factor}))["recommendations"]["nodes"]
+        counts.append(sum(node["product"]["category"]["slug"] == "party" for node in nodes))
+        for node in nodes:
+            assert 0 <= node["score"] <= 1
+            assert sum(term["weight"] for term in node["explanation"]) == pytest.approx(node["score"], abs=1e-6)
+    assert counts[0] <= counts[1] < counts[2]
+
+
+@pytest.mark.parametrize(
+    "boost",
+    [
+        {"category": "party", "factor": 2.1}, {"category": "party", "factor": 0.4}, {"factor": 1.5},
+        {"category": "party", "tag": "gift", "factor": 2}, {"category": "nowhere", "factor": 2},
+        [{"tag": str(number), "factor": 1.5} for number in range(11)],
+    ],
+)  # fmt: skip
+async def test_a_boost_that_cannot_be_is_refused(shop: Shop, boost: Any) -> None:
+    assert await (await shop.anonymous()).code(BOOSTED, boost=boost) == "BAD_USER_INPUT"
+
+
+async def test_a_favourite_that_was_stated_raises_its_products(shop: Shop) -> None:
+    client = await shop.anonymous()
+    before = await scores(client)
+    await client.do(
+        "mutation ($said: JSON!) { updateProfile(input: {statedPreferences: $said}) { userErrors { message } } }",
+        said={"favouriteCategories": ["party"]},
+    )
+    nodes = await walk(client, 20, document=EXPLAINED_FEED)
+    weights = weights_of(nodes, {"kind": "CATEGORY", "key": "party"})
+    assert len(weights) == 10
+    now = dict(places(nodes))
+    assert {product: now[product] - before[product] for product in weights} == pytest.approx(weights, abs=1e-8)
+
+
 async def test_a_reason_says_what_it_comes_from(shop: Shop) -> None:
     client = await taste(shop)
     best = next(node for node in await walk(client, 20, None, EXPLAINED_FEED) if node["product"]["name"] == "Camping 3")

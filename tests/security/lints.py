@@ -249,11 +249,13 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "anon_security_definer_function_executable": {
         "private.count_conversions": _ASKED,
         "private.create_affiliate_click": _CALLED,
+        "private.current_experiments": "schema private is not exposed; experiments and their arms are of nobody",
         "private.create_gift_link_click": _CALLED,
         "private.dismiss_reason": _CALLED,
         "private.forget_withdrawn": _CALLED,
         "private.has_mfa": _ASKED,
         "private.mark_personality_due": _CALLED,
+        "private.model_parameters": "schema private is not exposed; what a feed is ranked with is of nobody",
         "private.norms_of": "schema private is not exposed; norms are of five hundred people or of a simulation",
         "private.price_band": _ASKED,
         "private.search_query": _ASKED,
@@ -265,5 +267,6 @@ EXCEPTIONS["authenticated_security_definer_function_executable"] = {
     **EXCEPTIONS["anon_security_definer_function_executable"],
     "private.count_events": "schema private is not exposed; it refuses all but analysts and administrators",
     "private.everybodys_feedback": "schema private is not exposed; it refuses all but analysts and administrators",
+    "private.count_impressions": "schema private is not exposed; it refuses all but analysts and administrators",
     "private.refresh_product_features": "schema private is not exposed; it does nothing but for administrators",
 }

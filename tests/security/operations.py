@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from graphql import (
@@ -118,6 +119,11 @@ QUERIES = {
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok",
     ),
     "recommendationFeedback": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"),
+    "impressionCounts": Line(
+        lambda w: {"since": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok",
+    ),
+    "experiment": Line(lambda w: {"key": "unknown"}, "null"),
     "systemLogs": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "auditLog": Line(
         lambda w: {"filter": {"tableName": "public.consents"}},
@@ -185,6 +191,24 @@ MUTATIONS = {
     "recordProductViews": Line(
         lambda w: {"input": {"views": [{"id": w.view_id, "productId": w.product}]}},
         "UNAUTHENTICATED ok ok ok ok ok UNAUTHENTICATED",
+    ),
+    "recordImpressions": Line(
+        lambda w: {
+            "input": {
+                "impressions": [
+                    {
+                        "id": w.view_id,
+                        "recommendationId": w.feed_id,
+                        "position": 1,
+                        "shownAt": datetime.now(UTC).isoformat(),
+                    },
+                ]
+            }
+        },
+        "UNAUTHENTICATED NOT_FOUND ok NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND",
+    ),
+    "recordExposure": Line(
+        _input(key="unknown"), "UNAUTHENTICATED NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND NOT_FOUND"
     ),
     "recordEvents": Line(
         lambda w: {"input": {"events": [{"id": w.view_id, "name": "seen"}]}},

@@ -24,6 +24,7 @@ EVERYBODY_MAY_CALL = {
     "count_conversions",
     "create_affiliate_click",
     "create_gift_link_click",
+    "current_experiments",
     "default_model_parameters",
     "dismiss_reason",
     "dismissed_reasons",
@@ -40,6 +41,7 @@ EVERYBODY_MAY_CALL = {
     "mark_personality_due",
     "match_of",
     "match_terms",
+    "model_parameters",
     "norms_of",
     "number_of",
     "occasion_relevances",
@@ -63,7 +65,8 @@ EVERYBODY_MAY_CALL = {
 }
 MAY_CALL = {
     "anon": EVERYBODY_MAY_CALL,
-    "authenticated": EVERYBODY_MAY_CALL | {"count_events", "everybodys_feedback", "refresh_product_features"},
+    "authenticated": EVERYBODY_MAY_CALL
+    | {"count_events", "count_impressions", "everybodys_feedback", "refresh_product_features"},
     "service_role": EVERYBODY_MAY_CALL
     | {
         "account",
@@ -77,6 +80,7 @@ MAY_CALL = {
         "commission_rate",
         "count_attempt",
         "count_events",
+        "count_impressions",
         "create_account",
         "default_partition_rows",
         "enrol_second_factor",
@@ -88,6 +92,7 @@ MAY_CALL = {
         "finish_mail",
         "follow_affiliate_click",
         "forgive_attempt",
+        "impression_outcomes",
         "is_one_time_token",
         "issue_one_time_token",
         "merge_session",

@@ -137,7 +137,7 @@ async def plant_log_ins(shop: Shop) -> None:
 
 @pytest.fixture
 async def stage(shop: Shop) -> Stage:
-    for table in ("products", "experiments", "system_logs"):
+    for table in ("products", "experiments", "experiment_arms", "system_logs"):
         await shop.owner.execute(insert(table, "shop", with_owner=True, planted=True))
     for table in ROWS:
         if table in PERSONAL:

@@ -38,7 +38,7 @@ begin
       select b.id, b.name into found_brand, found_label from public.brands b where b.slug = p_key;
     when 'tag' then
       select pg_catalog.initcap(pg_catalog.replace(p_key, '-', ' ')) into found_label
-      where char_length(p_key) <= 1000 and exists (select from public.products p where p.tags @> array[p_key]);
+      where char_length(p_key) between 1 and 1000 and exists (select from public.products p where p.tags @> array[p_key]);
     when 'trait' then
       select pg_catalog.initcap(p_key) into found_label
       where p_key in ('adventurous', 'intellectual', 'practical', 'creative', 'social');

@@ -90,6 +90,7 @@ class Arguments:
             given["input"] = {"traits": ["CREATIVE"]}
         elif coordinate == "Query.recommendations" and self._random.random() < 0.95:
             given.pop("filter", None)
+            given.pop("excludeIds", None)
         cursor = self._values.cursor(coordinate)
         if cursor is not None:
             given[argument] = cursor

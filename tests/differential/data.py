@@ -168,9 +168,8 @@ async def _live_much(anna: Client) -> None:
         await anna.ask(view, input={"views": [{"id": uuid7(), "productId": product["id"], "durationSeconds": number}]})
         event = "mutation ($input: RecordEventsInput!) { recordEvents(input: $input) { recorded } }"
         await anna.ask(event, input={"events": [{"id": uuid7(), "name": f"event_{number % 5}"}]})
-    dismiss = "mutation ($input: DismissReasonInput!) { dismissReason(input: $input) { userErrors { message } } }"
     for kind, key in (("PRODUCT", feed[0]["product"]["id"]), ("CATEGORY", "books"), ("TRAIT", "social")):
-        await anna.do(dismiss, input={"source": {"kind": kind, "key": key}})
+        await _dismiss(anna, kind, key)
     feedback = """mutation ($input: RecommendationFeedbackInput!) {
       sendRecommendationFeedback(input: $input) { userErrors { message } } }"""
     for shown, kind in zip(feed, ("HELPFUL", "NOT_HELPFUL", "NOT_INTERESTED", "ALREADY_OWNED"), strict=False):
@@ -189,12 +188,14 @@ async def _live_much(anna: Client) -> None:
 async def _live_little(visitor: Client) -> None:
     for product in (await visitor.products(first=20))[10:14]:
         await visitor.swipe(product["id"], "UP")
+    await _dismiss(visitor, "TAG", "gift")
 
 
 async def _withdraw(person: Client) -> None:
     for product in (await person.products(first=20))[5:9]:
         await person.swipe(product["id"], "RIGHT")
     await person.take_quiz({"int"})
+    await _dismiss(person, "BRAND", "alder")
     await _save_answers(person)
     await _consent(person, "PERSONALISATION", False)
 
@@ -202,6 +203,11 @@ async def _withdraw(person: Client) -> None:
 async def _save_answers(person: Client) -> None:
     save = "mutation ($input: SaveQuizAnswersInput!) { saveQuizAnswers(input: $input) { userErrors { message } } }"
     await person.do(save, input={"version": "2.0", "answers": [{"questionId": "adv-1", "value": 2}]})
+
+
+async def _dismiss(person: Client, kind: str, key: str) -> None:
+    dismiss = "mutation ($input: DismissReasonInput!) { dismissReason(input: $input) { userErrors { message } } }"
+    await person.do(dismiss, input={"source": {"kind": kind, "key": key}})
 
 
 async def _consent(person: Client, purpose: str, granted: bool) -> None:

@@ -89,9 +89,9 @@ def _root_weights(fields: dict[str, GraphQLField], caller: Caller) -> dict[str, 
         "nextQuestion": 0.2,
     }
     weights["me"] = 6 if caller.name not in ("nobody", "service") else 0.3
-    weights["eventCounts"] = 1 if caller.may_analyse else 0.03
-    weights["impressionCounts"] = 1 if caller.may_analyse else 0.03
     weights["experiment"] = 0.05  # none runs
+    for name in ("eventCounts", "impressionCounts", "recommendationFeedback"):
+        weights[name] = 1 if caller.may_analyse else 0.03
     for name in ("auditLog", "systemLogs"):
         weights[name] = 2 if caller.may_administer else 0.03
     return weights

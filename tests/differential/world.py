@@ -162,6 +162,7 @@ async def _cursors(client: Client, name: str) -> dict[str, list[str]]:
     if name in ADMINISTRATORS:
         asked["Query.auditLog"] = f"auditLog{_PAGE}"
         asked["Query.systemLogs"] = f"systemLogs{_PAGE}"
+        asked["Query.recommendationFeedback"] = f"recommendationFeedback{_PAGE}"
     found = {}
     for coordinate, field in asked.items():
         data = await client.ask(f"{{ {field} }}")

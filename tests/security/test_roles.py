@@ -120,6 +120,7 @@ async def refresh(client: Client) -> None:
     client.token, client.refresh_token = pair["accessToken"], pair["refreshToken"]
 
 
+FEEDBACK = "{ recommendationFeedback(first: 1) { nodes { kind } } }"
 LOGS = "{ auditLog(first: 1) { nodes { id } } systemLogs(first: 1) { nodes { id } } }"
 
 
@@ -141,7 +142,13 @@ async def test_the_password_of_an_admin_with_a_second_factor_is_that_of_an_ordin
     thief = await sign_in(shop)
     await refresh(thief)
     assert claims(thief)["app_metadata"].get("role") is None
-    for query in ("{ auditLog(first: 1) { nodes { id } } }", "{ systemLogs(first: 1) { nodes { id } } }", COUNTS):
+    assert set(await anna.ask(FEEDBACK)) == {"recommendationFeedback"}
+    for query in (
+        "{ auditLog(first: 1) { nodes { id } } }",
+        "{ systemLogs(first: 1) { nodes { id } } }",
+        COUNTS,
+        FEEDBACK,
+    ):
         assert await thief.code(query) == "FORBIDDEN"
     assert await thief.code(UPDATE, input={"id": product, "name": "Stolen"}) == "FORBIDDEN"
     assert await thief.code(CREATE, input=NEW_PRODUCT) == "FORBIDDEN"

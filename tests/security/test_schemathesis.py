@@ -19,7 +19,14 @@ from tests.e2e.conftest import HANGS, Service, aclue
 
 REQUESTS = 12  # for each operation
 OUR_FAULT = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "OVERLOADED"}
-FOR_ADMINISTRATORS = {"auditLog", "systemLogs", "eventCounts", "createProduct", "updateProduct"}
+FOR_ADMINISTRATORS = {
+    "auditLog",
+    "systemLogs",
+    "eventCounts",
+    "recommendationFeedback",
+    "createProduct",
+    "updateProduct",
+}
 ENDINGS = ("signOut", "deleteMyAccount")  # of a session or of an account, so each needs one of its own
 PRODUCTS = "{ products(first: 20) { nodes { id brand { id } category { id } } } }"
 

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -106,6 +106,9 @@ bench-rls: .venv/dev ## Measure the cost of row level security per statement (AC
 
 bench-sessions: .venv/dev ## Measure the cost of sending claims to Postgres (SECONDS=1 REQUESTS=16)
 	@$(BIN)/python bench/sessions.py
+
+bench-swipes: .venv/dev ## Measure recording swipes, beside another checkout with a .venv (BEFORE=../before)
+	@$(BIN)/python bench/swipes.py $(BEFORE)
 
 bench-subscriptions: .venv/dev ## Measure the memory of 500 idle subscribers; fail over 50 MB
 	@$(BIN)/python bench/subscriptions.py

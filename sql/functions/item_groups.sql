@@ -11,8 +11,8 @@ as $$
 declare
   letters constant text := '(?:[2-6]?X{1,3}[SL]|[SML])';
   amount constant text := '\d+(?:[.,]\d+)?';
-  whole constant text := lower(btrim(regexp_replace(p_name, '\s+', ' ', 'g')));
-  n text := ' ' || btrim(regexp_replace(p_name, '\s+', ' ', 'g')) || ' ';
+  n text := btrim(regexp_replace(p_name, '\s+', ' ', 'g'));
+  whole constant text := lower(n);
   words text;
   shades text;
   scales text;
@@ -21,52 +21,46 @@ declare
   differing text[];
   phrase text;
 begin
+  -- A kind of which there are no words matches a gap, which no name has at first.
   select
-    -- German adjectives have endings.
-    string_agg(
-      '(?:' || w.alternatives || ')' || case when w.kind = 'colour' and w.language = 'de' then '(?:e[mnrs]?)?' else '' end, '|')
-      filter (where w.kind in ('colour', 'size')),
-    string_agg(w.alternatives, '|') filter (where w.kind = 'shade'),
-    string_agg(w.alternatives, '|') filter (where w.kind = 'scale'),
-    string_agg(w.alternatives, '|') filter (where w.kind = 'unit'),
-    string_agg(w.alternatives, '|') filter (where w.kind = 'count'),
+    coalesce(string_agg(
+      -- German adjectives have endings.
+      '(?:' || w.alternatives || ')' || case when w.kind = 'colour' and w.language = 'de' then '(?:e[mnrs]?)?' else '' end,
+      '|') filter (where w.kind in ('colour', 'size')), '\{\}'),
+    coalesce(string_agg(w.alternatives, '|') filter (where w.kind = 'shade'), '\{\}'),
+    coalesce(string_agg(w.alternatives, '|') filter (where w.kind = 'scale'), '\{\}'),
+    coalesce(string_agg(w.alternatives, '|') filter (where w.kind = 'unit'), '\{\}'),
+    coalesce(string_agg(w.alternatives, '|') filter (where w.kind = 'count'), '\{\}'),
     coalesce(string_to_array(string_agg(w.alternatives, '|') filter (where w.kind = 'different'), '|'), '{}')
   into words, shades, scales, units, counts, differing
   from (select v.kind, v.language, array_to_string(v.words, '|') as alternatives from private.variant_words v) w;
+  -- Few patterns, and those that are rarely needed not at all: this runs for every product of an import.
+  n := ' ' || n || ' ';
   if n ~ '\d' then
-    -- In lower case only: a 5G phone is no amount.
-    n := regexp_replace(n, '\m' || amount || '\s?g\M', '{}', 'g');
-    n := regexp_replace(n, '\m' || amount || '\s?(?:["″”]|'''')', '{}', 'g');
-    if units is not null then
-      n := regexp_replace(
-        n, '\m' || amount || '(?:\s?[x×]\s?' || amount || '){0,2}[\s-]?(?:' || units || ')\M', '{}', 'gi');
-    end if;
+    -- Grams in lower case only: a 5G phone is no amount.
+    n := regexp_replace(n, '\m(?:' || amount || '\s?(?:g\M|["″”]|''''))', '{}', 'g');
+    n := regexp_replace(
+      n, '\m' || amount || '(?:\s?[x×]\s?' || amount || '){0,2}[\s-]?(?:' || units || ')\M', '{}', 'gi');
     n := regexp_replace(n, '\m\d{2,4}\s?[x×]\s?\d{2,4}\M', '{}', 'gi');
-    if counts is not null then
-      n := regexp_replace(n, '\m(?:' || counts || ')\s(?:of|von|à)\s\d+\M', '{}', 'gi');
-      n := regexp_replace(n, '\m\d+[\s-]?(?:er|x)?[\s-]?(?:' || counts || ')\M', '{}', 'gi');
-    end if;
+    n := regexp_replace(n, '\m(?:(?:' || counts || ')\s(?:of|von|à)\s\d+|\d+[\s-]?(?:er|x)?[\s-]?(?:' || counts || '))\M',
+      '{}', 'gi');
   end if;
-  if scales is not null then
-    n := regexp_replace(n, '\m(?:' || scales || ')\.?:?\s?(?:\d{1,2}(?:[.,]5)?|' || letters || ')\M', '{}', 'gi');
-  end if;
-  n := regexp_replace(n, '\s*[,;|/()\[\]]\s*|\s[-–—]+\s', ' , ', 'g');
   foreach phrase in array differing loop
     if strpos(whole, phrase) > 0 then
       n := regexp_replace(n, '\m' || replace(phrase, ' ', '\M \m') || '\M', replace(phrase, ' ', '_'), 'gi');
     end if;
   end loop;
-  if words is not null then
-    n := regexp_replace(n, '\m(?:(?:' || coalesce(shades, '{}') || ')[\s-]?)?(?:' || words || ')\M', '{}', 'gi');
+  n := regexp_replace(n, '\m(?:(?:' || scales || ')\.?:?\s?(?:\d{1,2}(?:[.,]5)?|' || letters || ')|(?:(?:' || shades
+    || ')[\s-]?)?(?:' || words || '))\M', '{}', 'gi');
+  n := regexp_replace(n, '\s*[,;|/()\[\]]\s*|\s[-–—]+\s', ' , ', 'g');
+  n := lower(regexp_replace(n, '(?<=\s)' || letters || '(?=\s(?:,|\{|$))|(?<=,\s+)(?:' || letters
+    || '(?=\s)|(?:3[6-9]|4\d|50)(?:[.,]5)?(?=\s+(?:,|$)))', '{}', 'g'));
+  if strpos(n, '{}') > 0 then
+    -- Several in a row are one; set off or at the end they are none.
+    n := regexp_replace(n, '\{\}(?:[\s-]*(?:,|&|\+|and|und|with|mit)?[\s-]*\{\})+', '{}', 'g');
+    n := regexp_replace(n, '(?:\s*,\s*\{\})+(?=\s*(?:,|$))', ' ', 'g');
+    n := regexp_replace(n, '[\s,-]*\{\}[\s,]*$', ' ');
   end if;
-  n := regexp_replace(n, '(?<=\s)' || letters || '(?=\s(?:,|\{|$))', '{}', 'g');
-  n := regexp_replace(n, '(?<=,\s+)' || letters || '(?=\s)', '{}', 'g');
-  n := lower(n);
-  n := regexp_replace(n, '(?<=,\s+)(?:3[6-9]|4\d|50)(?:[.,]5)?(?=\s+(?:,|$))', '{}', 'g');
-  -- Several in a row are one; set off or at the end they are none.
-  n := regexp_replace(n, '\{\}(?:[\s-]*(?:,|&|\+|and|und|with|mit)?[\s-]*\{\})+', '{}', 'g');
-  n := regexp_replace(n, '(?:\s*,\s*\{\})+(?=\s*(?:,|$))', ' ', 'g');
-  n := regexp_replace(n, '[\s,-]*\{\}[\s,]*$', ' ');
   n := btrim(regexp_replace(replace(n, '_', ' '), '[\s,]+', ' ', 'g'));
   return case when replace(n, '{}', '') ~ '[[:alpha:]]' then n else whole end;
 end
@@ -74,17 +68,20 @@ $$;
 comment on function private.variant_name(text) is
   'A product''s name without sizes and colours: equal for variants of one product, if the brand is, too.';
 
+-- In plpgsql, whose expressions need no executor of their own.
 create or replace function private.item_group_key(
   p_id uuid, p_retailer uuid, p_item_group text, p_brand uuid, p_name text) returns bigint
-language sql stable
+language plpgsql stable
 set search_path = pg_catalog, pg_temp
 as $$
-  select hashtextextended(
+begin
+  return hashtextextended(
     case
       when p_item_group is not null then 'group ' || p_retailer || ' ' || p_item_group
       when p_brand is not null then 'name ' || p_brand || ' ' || private.variant_name(p_name)
       else 'product ' || p_id
-    end, 0)
+    end, 0);
+end
 $$;
 comment on function private.item_group_key(uuid, uuid, text, uuid, text) is
   'By the shop''s item_group; without one by brand and name; without a brand the product is alone.';

@@ -253,6 +253,32 @@ async def test_naming_somebody_elses_rows_does_not_reach_them(
     assert await reached(thief) == dict.fromkeys(readable, 0)
 
 
+@pytest.mark.parametrize(
+    ("caller", "seen"),
+    [(ANNA, ["anna"]), (BEN, ["ben"]), (VISITOR, ["visitor"]), (NOBODY, []), (SERVICE, list(PEOPLE))],
+    ids=lambda value: getattr(value, "label", ""),
+)
+async def test_preferences_are_computed_of_what_the_reader_may_see(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any], caller: Caller, seen: list[str]
+) -> None:
+    """user_preferences is a view: it has no policies of its own."""
+    async with login.transaction():
+        await become(login, caller)
+        rows = await login.fetch("select user_id, total_swipes from public.user_preferences")
+    assert {row["user_id"]: row["total_swipes"] for row in rows} == {person_id(name): 1 for name in seen}
+
+
+async def test_preferences_are_nobodys_to_write_nor_the_log_ins_to_read(
+    canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
+) -> None:
+    with pytest.raises(asyncpg.InsufficientPrivilegeError):
+        await login.fetch("select * from public.user_preferences")
+    for verb in ("insert", "update", "delete"):
+        for role in ("anon", "authenticated", "service_role"):
+            allowed = "select has_table_privilege($1, 'public.user_preferences', $2)"
+            assert not await canaries.fetchval(allowed, role, verb)
+
+
 async def test_rows_cannot_be_handed_to_somebody_else_by_way_of_what_they_refer_to(
     canaries: asyncpg.Connection[Any], login: asyncpg.Connection[Any]
 ) -> None:

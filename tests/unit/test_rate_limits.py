@@ -199,6 +199,8 @@ def engine() -> Engine:
         ("{ products(first: 0) { nodes { id } } }", 4),
         ("{ recommendations(first: 10) { nodes { id } } }", 522),
         ("{ products(first: 0) { totalCount } }", 103),
+        ("{ me { preferences { totalSwipes } } }", 4),
+        ("{ me { preferences { brands { slug } } } }", 129),
         ("{ nothing }", 1),
         ("{", 1),
     ],

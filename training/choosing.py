@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,10 +20,11 @@ from training.slim import Strength, Table, top
 GRID = {
     "first": ((0.03, 0.02, 1.0), (0.06, 0.5, 2.0)),
     "few": ((0.06, 0.5, 2.0), (0.1, 0.1, 1.0), (0.1, 0.2, 2.0)),
-    "many": ((0.06, 0.5, 2.0), (0.2, 0.2, 2.0), (0.4, 0.2, 2.0), (0.7, 0.3, 1.0)),
+    "many": ((0.06, 0.5, 2.0), (0.2, 0.2, 2.0), (0.7, 0.3, 1.0)),
 }
 """Share, l1 and l2 of each table."""
 WALKS = {"first": (0.0, 0.03, 1.0, 3.0), "few": (0.0,), "many": (0.0,)}
+POWERS = {"first": (1.0,), "few": (1.0,), "many": (1.0, 1.1)}
 SUPER_LIKES = (1.0, 1.25, 1.5, 2.0)
 HALF_LIVES = (None, 365.0, 180.0, 90.0)
 BLENDS = (1.0, 0.9, 0.8, 0.7, 0.6)
@@ -35,7 +37,7 @@ DEFAULTS = {
 DEFAULT_SERVING = Serving(dict.fromkeys(slim.KINDS, 0.8), 1.25, 365.0)
 """Both for data of too few people to choose by; what is best or harmless on all sets that were measured."""
 MIN_HELD_OUT = 50
-MAX_HELD_OUT, MAX_PEOPLE, MAX_PRODUCTS = 400, 20_000, 5_000
+MAX_HELD_OUT, MAX_PEOPLE, MAX_PRODUCTS = 1000, 20_000, 5_000
 HELD_OUT_SHARE = 0.1
 TARGET_SHARE = 0.4  # at most, the last days of a person: products of one basket are too easily guessed
 RANDOM_TARGET_SHARE = 0.2  # of a person's events, where all are of one day
@@ -94,12 +96,12 @@ def choose(
     for kind, grid in GRID.items():
         for share, l1, l2 in grid:
             fitted = slim.fit(co_likes, Strength(share, l1, l2), jobs)
-            for walk in WALKS[kind]:
-                weights = fitted.weights + walk * steps if walk else fitted.weights
-                table = Table(top(weights, slim.PER_SOURCE), fitted.biases)
+            for walk, power in product(WALKS[kind], POWERS[kind]):
+                strength = Strength(share, l1, l2, walk, power)
+                table = Table(top(slim.finished(fitted.weights, strength, steps), slim.PER_SOURCE), fitted.biases)
                 quality = held_out.ndcg10(kind, table, learned_alone)
                 if quality > found.get(kind, -1.0):
-                    found[kind], tables[kind], strengths[kind] = quality, table, Strength(share, l1, l2, walk)
+                    found[kind], tables[kind], strengths[kind] = quality, table, strength
             done += 1
             on_progress(done / total)
     serving = _serving(held_out, tables, events, content)

@@ -117,8 +117,16 @@ def rank(
         found[rows, columns] = -np.inf
         if candidates is not None:
             found[:, ~candidates] = -np.inf
-        batches.append(np.argsort(-found, axis=1, kind="stable")[:, :size])
+        batches.append(np.array([_best(row, size) for row in found]))
     return np.concatenate(batches) if batches else np.zeros((0, size), np.int64)
+
+
+def _best(values: Floats, size: int) -> NDArray[np.int64]:
+    """The places of the largest values, in descending order; of equals the first place."""
+    least = np.partition(values, len(values) - size)[len(values) - size]
+    places = np.flatnonzero(values >= least)
+    best: NDArray[np.int64] = places[np.argsort(-values[places], kind="stable")[:size]]
+    return best
 
 
 def judge(ranks: NDArray[np.int64], history: Events, targets: Events) -> Quality:

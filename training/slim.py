@@ -25,12 +25,13 @@ ACTIVITY_EXPONENT = 0.25  # of a person's number of likes, by which each of them
 @dataclass(frozen=True, slots=True)
 class Strength:
     """Of a table. `share`: of a history that is kept (q). `l1`, `l2`: the elastic net. `walk`: how much the random walk
-    adds."""
+    adds. `power`: of the weights; above 1, the larger ones count for more."""
 
     share: float
     l1: float
     l2: float
     walk: float = 0.0
+    power: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +89,18 @@ def train(
     for index, (kind, strength) in enumerate(strengths.items()):
         start = 0.4 + 0.6 * index / len(strengths)
         table = fit(co_likes, strength, jobs, _part(on_progress, start, start + 0.6 / len(strengths)))
-        weights = table.weights
-        if steps is not None and strength.walk:
-            weights = weights + strength.walk * steps
-        tables[kind] = Table(top(weights, PER_SOURCE), table.biases)
+        tables[kind] = Table(top(finished(table.weights, strength, steps), PER_SOURCE), table.biases)
     return tables
+
+
+def finished(weights: sparse.csr_matrix, strength: Strength, steps: sparse.csr_matrix | None) -> sparse.csr_matrix:
+    """The weights of the regression with the walk, and to their power; the sum of all stays."""
+    if steps is not None and strength.walk:
+        weights = weights + strength.walk * steps
+    if strength.power == 1 or not weights.nnz:
+        return weights
+    sharper = weights.power(strength.power)
+    return sharper * (weights.sum() / sharper.sum())
 
 
 def fit(co_likes: CoLikes, strength: Strength, jobs: int = 1, on_progress: Progress = ignore) -> Table:

@@ -70,6 +70,16 @@ def test_the_same_likes_give_the_same_tables_on_any_number_of_threads() -> None:
         assert np.array_equal(one[kind].biases, four[kind].biases)
 
 
+def test_a_power_favours_large_weights_and_keeps_their_sum() -> None:
+    likes = two_tastes().likes()
+    plain, sharper = (
+        slim.train(likes, {"many": slim.Strength(0.5, 0.1, 1.0, power=power)})["many"].weights for power in (1.0, 1.2)
+    )
+    assert sharper.sum() == pytest.approx(plain.sum(), rel=1e-5)
+    assert sharper.max() > plain.max()
+    assert sharper.data.min() < plain.data.min()
+
+
 def test_a_seed_chooses_the_same_strengths() -> None:
     people = two_tastes(people=600)
     assert choosing.choose(people, 1) == choosing.choose(people, 1)

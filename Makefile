@@ -30,7 +30,7 @@ run: .venv/run web/dist/graphiql.js ## Start Postgres with a demo catalogue, and
 	@exec $(BIN)/aclue serve
 
 test: .venv/dev ## Run all tests on an embedded Postgres
-	@$(BIN)/pytest -n auto
+	@$(BIN)/pytest -n auto --dist loadgroup --no-loadscope-reorder
 
 # Everything that may differ between bases: privileges, migrations, notifications, cancellation, and the main paths. Not
 # the test with twenty thousand requests, which is the same on any Postgres.

@@ -27,7 +27,8 @@ class LoopLag:
 
     def seconds(self) -> float:
         """The sum of all lag so far. The difference of two readings is the lag between them."""
-        return self._sum + max(0.0, time.perf_counter() - self._due_at)
+        late = time.perf_counter() - self._due_at
+        return self._sum + late if late > 0 else self._sum
 
     def _tick(self) -> None:
         self._sum = self.seconds()

@@ -156,7 +156,9 @@ class Session:
             raise
         finally:
             elapsed = time.perf_counter() - started
-            self.busy_seconds += max(0.0, elapsed - (self._pool.lag.seconds() - lag))
+            busy = elapsed - (self._pool.lag.seconds() - lag)
+            if busy > 0:
+                self.busy_seconds += busy
         elapsed_ms = elapsed * 1000
         if self.usage is not None:
             self.usage.statements += 1

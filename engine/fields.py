@@ -82,10 +82,10 @@ def _resolver(field: StrawberryField, arguments_of: Arguments) -> Resolver:
     return Resolver(call, arguments_of.converter(field.arguments))
 
 
-class PlannedInfo(strawberry.Info[Context, None]):
-    """The info of resolvers that a plan calls: it has nothing but the context."""
+class PlannedInfo:
+    """The info of resolvers that a plan calls: see `Info` in schema/context.py."""
 
     __slots__ = ("context",)
 
     def __init__(self, context: Context) -> None:
-        self.context = context  # type: ignore[misc]  # a slot in place of the property: read in each request
+        self.context = context

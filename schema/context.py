@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 import strawberry
 import structlog
@@ -90,4 +91,13 @@ class Context:
         self._session = self.services.database.session(claims, read_only=False)
 
 
-Info = strawberry.Info[Context, None]
+if TYPE_CHECKING:
+
+    class Info(Protocol):
+        """What resolvers may use of their info: a plan, which calls them too, has nothing else."""
+
+        @property
+        def context(self) -> Context:
+            """The context of the request."""
+else:
+    Info = strawberry.Info  # by this annotation Strawberry recognises the parameter

@@ -24,11 +24,11 @@ from settings import Settings
 
 log = structlog.get_logger("aclue.rate_limits")
 
-PERIOD = 60  # seconds in which an empty bucket refills
+PERIOD_SECONDS = 60  # in which an empty bucket refills
 CACHE_ADDRESSES = 10_000
 MAX_BUCKETS = 100_000  # per process; the least recently used are evicted, and count as full
-REDIS_TIMEOUT = 0.25  # seconds; a request waits no longer for Redis
-REDIS_PAUSE = 5  # seconds without Redis after it failed
+REDIS_TIMEOUT_SECONDS = 0.25  # a request waits no longer for Redis
+REDIS_PAUSE_SECONDS = 5  # without Redis after it failed
 REDIS_CONNECTIONS = 10  # per process; a burst of requests waits for one of them
 
 # The price of a request is estimated before it runs; its time in Postgres is known afterwards. One value: 20 us.
@@ -58,10 +58,10 @@ class Buckets:
             full_at = kept.get(name, now)
             if full_at < now:
                 full_at = now
-            full_at += cost * PERIOD / size if cost < size else PERIOD
+            full_at += cost * PERIOD_SECONDS / size if cost < size else PERIOD_SECONDS
             after.append(full_at)
-            if full_at - now - PERIOD > wait:
-                wait = full_at - now - PERIOD
+            if full_at - now - PERIOD_SECONDS > wait:
+                wait = full_at - now - PERIOD_SECONDS
         if wait > 0.0005:  # not a rounding error of floats
             return wait
         self._keep(charges, after)
@@ -70,8 +70,10 @@ class Buckets:
     def owe(self, cost: int, charges: Sequence[Charge]) -> None:
         """Charges a cost that was not known beforehand; buckets may go into debt, up to MAX_DEBT_SECONDS."""
         now = self._clock()
-        latest = now + PERIOD + MAX_DEBT_SECONDS
-        after = [min(latest, max(now, self._full_at.get(name, now)) + cost * PERIOD / size) for name, size in charges]
+        latest = now + PERIOD_SECONDS + MAX_DEBT_SECONDS
+        after = [
+            min(latest, max(now, self._full_at.get(name, now)) + cost * PERIOD_SECONDS / size) for name, size in charges
+        ]
         self._keep(charges, after)
 
     def _keep(self, charges: Sequence[Charge], after: Sequence[float]) -> None:
@@ -94,9 +96,9 @@ class RedisBuckets:
         self._pool = BlockingConnectionPool.from_url(
             url,
             max_connections=REDIS_CONNECTIONS,
-            timeout=REDIS_TIMEOUT,
-            socket_timeout=REDIS_TIMEOUT,
-            socket_connect_timeout=REDIS_TIMEOUT,
+            timeout=REDIS_TIMEOUT_SECONDS,
+            socket_timeout=REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
         )
         options: dict[str, Any] = {"implementation": "redispy", "connection_pool": self._pool}
         self._storage = RedisStorage(f"async+{url}", **options)
@@ -107,12 +109,12 @@ class RedisBuckets:
         raises."""
         from limits import RateLimitItemPerMinute
 
-        async with asyncio.timeout(REDIS_TIMEOUT):
+        async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
             for name, size in charges:
                 item = RateLimitItemPerMinute(size, namespace="aclue")
                 taken = min(cost, size)
                 if not await self._limiter.hit(item, str(name), cost=taken):
-                    windows = await self._storage.get_sliding_window(item.key_for(str(name)), PERIOD)
+                    windows = await self._storage.get_sliding_window(item.key_for(str(name)), PERIOD_SECONDS)
                     return max(seconds_until(size - taken, *windows), 1.0)
             return 0.0
 
@@ -120,7 +122,7 @@ class RedisBuckets:
         """Like Buckets.owe, but charges no more than the buckets hold."""
         from limits import RateLimitItemPerMinute
 
-        async with asyncio.timeout(REDIS_TIMEOUT):
+        async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
             for name, size in charges:
                 item = RateLimitItemPerMinute(size, namespace="aclue")
                 left = (await self._limiter.get_window_stats(item, str(name))).remaining
@@ -136,8 +138,8 @@ def seconds_until(limit: int, previous: int, previous_left: float, current: int,
     proportion to the seconds left of it; the current one counts in full until it becomes the previous one. It is kept
     for a second period, which `current_left` includes."""
     if current <= limit:
-        return previous_left - PERIOD * (limit - current) / previous if previous else 0.0
-    return current_left - PERIOD * limit / current
+        return previous_left - PERIOD_SECONDS * (limit - current) / previous if previous else 0.0
+    return current_left - PERIOD_SECONDS * limit / current
 
 
 class RateLimits:
@@ -209,7 +211,7 @@ class RateLimits:
                 try:
                     return await redis.take(cost, charges)
                 except Exception as error:  # the service continues without Redis
-                    self._redis_from = self._clock() + REDIS_PAUSE
+                    self._redis_from = self._clock() + REDIS_PAUSE_SECONDS
                     error_text = f"{type(error).__name__}: {error}"
                     log.warning("Redis failed: limits hold per process for now", error=error_text)
         return self._own.take(cost, charges)

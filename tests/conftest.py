@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import secrets as random_secrets
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -97,9 +99,15 @@ def server(base: Base) -> Dsns:
 
 
 @pytest.fixture
-async def dsns(base: Base, request: pytest.FixtureRequest) -> AsyncIterator[Dsns]:
-    """Log-ins to this test's own database; it has the catalogue if the test uses `shop`."""
-    async with cloned(base, bases.FILLED if "shop" in request.fixturenames else bases.TEMPLATE) as dsns:
+def database_template(request: pytest.FixtureRequest) -> str:
+    """What the test's own database is a copy of; it has the catalogue if the test uses `shop`."""
+    return bases.FILLED if "shop" in request.fixturenames else bases.TEMPLATE
+
+
+@pytest.fixture
+async def dsns(base: Base, database_template: str) -> AsyncIterator[Dsns]:
+    """Log-ins to this test's own database."""
+    async with cloned(base, database_template) as dsns:
         yield dsns
 
 
@@ -109,13 +117,9 @@ async def cloned(base: Base, template: str) -> AsyncIterator[Dsns]:
     server = base.dsns
     assert server.superuser and server.owner
     name = f"test_{random_secrets.token_hex(6)}"
-    superuser = await asyncpg.connect(to_database(server.superuser, "postgres"))
-    try:
-        await superuser.execute(f"create database {name} template {template} strategy file_copy owner {base.owner}")
-        yield Dsns(*(to_database(dsn, name) for dsn in (server.api, server.owner, server.superuser)))
-        await superuser.execute(f"drop database {name} with (force)")
-    finally:
-        await superuser.close()
+    await base.databases.execute(f"create database {name} template {template} strategy file_copy owner {base.owner}")
+    yield Dsns(*(to_database(dsn, name) for dsn in (server.api, server.owner, server.superuser)))
+    await base.databases.execute(f"drop database {name} with (force)")
 
 
 @pytest.fixture
@@ -232,5 +236,7 @@ async def mailbox() -> AsyncIterator[Mailbox]:
         yield box
 
 
+if importlib.util.find_spec("sniffio") is None:
+    sys.modules["sniffio"] = None  # type: ignore[assignment]  # httpx would look for it in all folders at each request
 passwords.PARAMETERS = argon2.profiles.CHEAPEST  # tests/unit/test_passwords.py holds what a server hashes with
 os.environ.pop("DATABASE_URL", None)  # tests bring their own server

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
+import pytest_asyncio
 from graphql import GraphQLObjectType, parse, validate
 
 from tests.differential.documents import Document, queries
@@ -37,7 +38,7 @@ FEATURES = {
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def documents(stage: Stage) -> list[Document]:
     return list(queries(stage.pair.schema, stage.world, SEED, COUNT))
 

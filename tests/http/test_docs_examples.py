@@ -18,7 +18,7 @@ from db import demo
 from db.embedded import Dsns
 from server import create_app
 from settings import Settings
-from tests.bases import Base
+from tests.bases import Base, ensure_template
 from tests.client import Client
 from tests.conftest import SECRET, Shop
 from tests.http.test_roles import admin
@@ -82,9 +82,20 @@ def test_every_example_is_valid(public: GraphQLSchema, example: Example) -> None
 
 
 @pytest.fixture
+async def database_template(base: Base, database_template: str, request: pytest.FixtureRequest) -> str:
+    """With the demo catalogue, if the test uses `demo_shop`."""
+    if "demo_shop" not in request.fixturenames:
+        return database_template
+    return await ensure_template(base, f"{database_template}_demo", database_template, fill)
+
+
+async def fill(owner: asyncpg.Connection[Any]) -> None:
+    assert await demo.load_catalogue(owner)
+
+
+@pytest.fixture
 async def demo_shop(dsns: Dsns, owner: asyncpg.Connection[Any], settings: Settings, base: Base) -> AsyncIterator[Shop]:
     """The service with the demo catalogue."""
-    assert await demo.load_catalogue(owner)
     app = create_app(settings, dsns.api, SECRET, background=())
     async with (
         app.router.lifespan_context(app),

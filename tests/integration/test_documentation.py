@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
-import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -15,34 +13,20 @@ import pytest
 from db import documentation
 from db.documentation import LabelledSql, Table
 from schema.schema import row_types
-from tests.bases import TEMPLATE, Base, to_database
+from tests.bases import TEMPLATE, Base, ensure_template
 from tests.conftest import cloned
 
+pytestmark = pytest.mark.xdist_group("documentation")  # filling the database takes longer than the tests
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "schema.md"
 
 
-@pytest.fixture(scope="module")
-def filled(base: Base) -> str:
-    """The name of a database with made-up rows, from which each test clones its own."""
+@pytest.fixture
+async def owner(base: Base) -> AsyncIterator[asyncpg.Connection[Any]]:
+    """Of a database with made-up rows."""
     if base.is_supabase:
         pytest.skip("the page describes an installation that keeps its accounts itself")
-    return asyncio.run(_fill(base))
-
-
-async def _fill(base: Base) -> str:
-    name = f"documented_{secrets.token_hex(6)}"
-    superuser = await asyncpg.connect(to_database(str(base.dsns.superuser), "postgres"))
-    await superuser.execute(f"create database {name} template {TEMPLATE} strategy file_copy owner {base.owner}")
-    await superuser.close()
-    owner = await asyncpg.connect(to_database(str(base.dsns.owner), name))
-    await documentation.fill(owner)
-    await owner.close()
-    return name
-
-
-@pytest.fixture
-async def owner(base: Base, filled: str) -> AsyncIterator[asyncpg.Connection[Any]]:
-    async with cloned(base, filled) as dsns:
+    template = await ensure_template(base, "aclue_documented", TEMPLATE, documentation.fill)
+    async with cloned(base, template) as dsns:
         connection = await asyncpg.connect(dsns.owner)
         if connection.get_server_version().major < 18:
             pytest.skip("plans of statements with parameters can be asked for from PostgreSQL 18 on")
@@ -50,9 +34,17 @@ async def owner(base: Base, filled: str) -> AsyncIterator[asyncpg.Connection[Any
         await connection.close()
 
 
+@pytest.fixture(scope="module")
+def known() -> list[Table]:
+    """What was found in a copy of that database, for the tests after the first."""
+    return []
+
+
 @pytest.fixture
-async def examined(owner: asyncpg.Connection[Any]) -> list[Table]:
-    return await documentation.examine(owner, row_types())
+async def examined(owner: asyncpg.Connection[Any], known: list[Table]) -> list[Table]:
+    if not known:
+        known += await documentation.examine(owner, row_types())
+    return known
 
 
 def unused(tables: list[Table]) -> list[str]:

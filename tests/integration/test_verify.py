@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import AsyncIterator
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit
@@ -19,8 +18,8 @@ from db.verification.expected import Expected
 from db.verification.init_plans import calls_per_row
 from db.verification.run import CHECKS, verify
 from settings import load
-from tests.catalogue import fill_catalogue
-from tests.conftest import to_database
+from tests.bases import FILLED, Base, to_database
+from tests.conftest import cloned
 from tests.integration.faults import FAULTS
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -31,34 +30,11 @@ def owner_of(dsns: Dsns) -> str:
     return urlsplit(dsns.owner or "").username or ""
 
 
-@pytest.fixture(scope="module")
-def sound(server: Dsns) -> str:
-    """The name of a migrated database with a catalogue."""
-    return asyncio.run(_make_sound(server))
-
-
-async def _make_sound(server: Dsns) -> str:
-    name = f"sound_{secrets.token_hex(6)}"
-    superuser = await asyncpg.connect(to_database(str(server.superuser), "postgres"))
-    await superuser.execute(f"create database {name} template aclue strategy file_copy owner {owner_of(server)}")
-    await superuser.close()
-    owner = await asyncpg.connect(to_database(str(server.owner), name))
-    await fill_catalogue(owner)
-    await owner.close()
-    return name
-
-
 @pytest.fixture
-async def copy(server: Dsns, sound: str) -> AsyncIterator[Dsns]:
-    """Log-ins to a copy of it."""
-    assert server.superuser
-    assert server.owner
-    name = f"copy_{secrets.token_hex(6)}"
-    superuser = await asyncpg.connect(to_database(server.superuser, "postgres"))
-    await superuser.execute(f"create database {name} template {sound} strategy file_copy owner {owner_of(server)}")
-    yield Dsns(*(to_database(dsn, name) for dsn in (server.api, server.owner, server.superuser)))
-    await superuser.execute(f"drop database {name} with (force)")
-    await superuser.close()
+async def copy(base: Base) -> AsyncIterator[Dsns]:
+    """Log-ins to a migrated database with a catalogue."""
+    async with cloned(base, FILLED) as dsns:
+        yield dsns
 
 
 async def all_results(dsns: Dsns) -> list[Result]:

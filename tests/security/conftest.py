@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from db.embedded import Dsns
+from tests.bases import Base, ensure_template
 from tests.e2e.conftest import service
 from tests.security.canaries import plant
 from tests.security.issuer import Issuer, publishing
@@ -17,9 +18,16 @@ __all__ = ["service"]
 
 
 @pytest.fixture
-async def canaries(owner: asyncpg.Connection[Any]) -> asyncpg.Connection[Any]:
-    """The schema's owner, after planting."""
-    await plant(owner)
+async def database_template(base: Base, database_template: str, request: pytest.FixtureRequest) -> str:
+    """With canaries, if the test uses them."""
+    if "canaries" not in request.fixturenames:
+        return database_template
+    return await ensure_template(base, f"{database_template}_canaries", database_template, plant)
+
+
+@pytest.fixture
+def canaries(owner: asyncpg.Connection[Any]) -> asyncpg.Connection[Any]:
+    """The schema's owner, in a database full of canaries."""
     return owner
 
 

@@ -17,9 +17,9 @@ from tests.security import test_grants as grants
 from tests.security import test_graphql_matrix as graphql
 from tests.security import test_row_level_security as matrix
 from tests.security.canaries import ANNA, BEN, VISITOR
-from tests.security.test_graphql_matrix import Stage, stage
+from tests.security.test_graphql_matrix import Stage, database_template, stage
 
-__all__ = ["stage"]  # the fixture
+__all__ = ["database_template", "stage"]  # the fixtures
 
 Check = Callable[[Any, Any, Base], Awaitable[None]]
 

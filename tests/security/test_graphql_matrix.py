@@ -14,6 +14,7 @@ import pytest
 
 from domain import ids
 from schema.node import NODES
+from tests.bases import Base, ensure_template, to_database
 from tests.conftest import Shop
 from tests.security.canaries import PEOPLE, PERSONAL, ROWS, canary_id, insert, person_id
 from tests.security.forging import signed
@@ -113,10 +114,9 @@ class Stage:
         return {names.get(row[0], "a stranger"): row[1] for row in digests}
 
 
-async def plant_log_ins(shop: Shop) -> None:
+async def plant_log_ins(dsn: str) -> None:
     """A log-in for everybody, with a second factor that was never verified. The visitor's is an anonymous sign-in."""
-    assert shop.dsns.superuser
-    superuser = await asyncpg.connect(shop.dsns.superuser)
+    superuser = await asyncpg.connect(dsn)
     for person in PEOPLE:
         await superuser.execute(
             "insert into auth.users (id, email, is_anonymous, raw_app_meta_data) values ($1, $2, $3, $4::jsonb)",
@@ -136,14 +136,26 @@ async def plant_log_ins(shop: Shop) -> None:
 
 
 @pytest.fixture
+async def database_template(base: Base, database_template: str, request: pytest.FixtureRequest) -> str:
+    """With canaries and log-ins, if the test uses `stage`."""
+    if "stage" not in request.fixturenames:
+        return database_template
+    name = f"{database_template}_staged"
+
+    async def fill(owner: asyncpg.Connection[Any]) -> None:
+        for table in ("products", "experiments", "experiment_arms", "system_logs"):
+            await owner.execute(insert(table, "shop", with_owner=True, planted=True))
+        for table in ROWS:
+            if table in PERSONAL:
+                for person in PEOPLE:
+                    await owner.execute(insert(table, person, with_owner=True, planted=True))
+        await plant_log_ins(to_database(str(base.dsns.superuser), name))
+
+    return await ensure_template(base, name, database_template, fill)
+
+
+@pytest.fixture
 async def stage(shop: Shop) -> Stage:
-    for table in ("products", "experiments", "experiment_arms", "system_logs"):
-        await shop.owner.execute(insert(table, "shop", with_owner=True, planted=True))
-    for table in ROWS:
-        if table in PERSONAL:
-            for person in PEOPLE:
-                await shop.owner.execute(insert(table, person, with_owner=True, planted=True))
-    await plant_log_ins(shop)
     anna = shop.client(shop.token(person_id("anna")))
     quiz = (await anna.ask("{ quiz { version questions { id } } }"))["quiz"]
     view = await shop.owner.fetchval("select private.uuid_v7()")

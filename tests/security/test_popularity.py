@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import secrets
+from typing import Any
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from domain import ids
+from tests.bases import Base, ensure_template
 from tests.client import Client
 from tests.conftest import Shop
 from tests.crowds import Person, come, swipe
@@ -36,18 +39,32 @@ update public.user_sessions set created_at = created_at - interval '8 days';
 
 
 @pytest.fixture
-async def catalogue(shop: Shop) -> Shop:
-    await shop.owner.execute(MORE_PRODUCTS)
-    assert len(await ranking(shop)) == PRODUCTS
+async def database_template(base: Base, database_template: str, request: pytest.FixtureRequest) -> str:
+    """With more products, if the test uses `catalogue`."""
+    if "catalogue" not in request.fixturenames:
+        return database_template
+    return await ensure_template(base, f"{database_template}_ranked", database_template, add_products)
+
+
+async def add_products(owner: asyncpg.Connection[Any]) -> None:
+    await owner.execute(MORE_PRODUCTS)
+    assert len(await ranking_of(owner)) == PRODUCTS
+
+
+@pytest.fixture
+def catalogue(shop: Shop) -> Shop:
+    """A shop with hundreds of products, which have been ranked."""
     return shop
 
 
 async def ranking(shop: Shop) -> list[UUID]:
     """All products, the most popular of a new model first."""
-    await shop.owner.execute("select private.refresh_model()")
-    return [
-        row["id"] for row in await shop.owner.fetch("select id from public.products order by popularity desc, id desc")
-    ]
+    return await ranking_of(shop.owner)
+
+
+async def ranking_of(owner: asyncpg.Connection[Any]) -> list[UUID]:
+    await owner.execute("select private.refresh_model()")
+    return [row["id"] for row in await owner.fetch("select id from public.products order by popularity desc, id desc")]
 
 
 def moves(before: list[UUID], after: list[UUID]) -> dict[UUID, int]:

@@ -20,9 +20,18 @@ import structlog
 from db import claims as claims_module
 from db.claims import Claims, service_for
 from db.loaders import Loaders, consume_exception
-from db.pipeline import BEGIN_READING, BEGIN_WRITING, END, Pipeline, applied, begin_prefix, single_statement_prefix
+from db.pipeline import (
+    BEGIN_READING,
+    BEGIN_WRITING,
+    END,
+    Pipeline,
+    applied,
+    begin_prefix,
+    cancellation_ended,
+    single_statement_prefix,
+)
 from db.queries import QUERIES, Composed
-from db.usage import USAGE
+from db.usage import METER, USAGE
 from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
 
 if TYPE_CHECKING:
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("aclue.db")
 
 COMMIT_TIMEOUT_SECONDS = 15  # after which a connection counts as lost
+CANCEL_TIMEOUT_SECONDS = 1  # after which a connection is closed to cancel its statement
 
 
 class Session:
@@ -59,13 +69,14 @@ class Session:
         self._statement_at_work: asyncio.Future[Any] | None = None
         self._after_commit: list[Callable[[], None]] = []
         self.usage = USAGE.get()
-        self.busy_seconds = 0.0  # in which Postgres worked for it, without the time in which the event loop was busy
+        self._meter = METER.get()
         self.failure: Exception | None = None
         self.stored_part = 1.0  # the share of a mutation's input that was new; repeated events are not
         self._begun = False
         self._switched = False  # the next statement has to set the claims first
         self._failed = False
         self._broken = False
+        self._cut_off = False  # a statement was cancelled: Postgres may still be working on it
         self._closed = False
         self._ending: asyncio.Task[None] | None = None
 
@@ -149,6 +160,12 @@ class Session:
             self._failed = True
             self.failure = _translated(error)
             raise self.failure from error
+        except asyncio.CancelledError:
+            self._failed = self._cut_off = True
+            connection.cut_offs += 1
+            if self._meter is not None:
+                self._meter.cut_off += 1
+            raise
         except BaseException as error:
             if isinstance(error, asyncpg.OutdatedSchemaCacheError):
                 self._pool.renew()
@@ -156,7 +173,8 @@ class Session:
             raise
         finally:
             elapsed = time.perf_counter() - started
-            self.busy_seconds += max(0.0, elapsed - (self._pool.lag.seconds() - lag))
+            if self._meter is not None:
+                self._meter.seconds += max(0.0, elapsed - (self._pool.lag.seconds() - lag))
         elapsed_ms = elapsed * 1000
         if self.usage is not None:
             self.usage.statements += 1
@@ -245,12 +263,22 @@ class Session:
     def _break(self, connection: ApiConnection) -> None:
         """The connection is in an unknown state, and must not be reused."""
         self._failed = self._broken = True
+        if self._meter is not None:
+            self._meter.closed += 1
         connection.terminate()
 
     def cancel(self) -> None:
-        """Cancels the running statement, as the client has disconnected. A commit that has started is completed."""
-        if not self._closed and self._connection is not None and self._lock.locked():
-            self._break(self._connection)
+        """Cancels the running statement in Postgres, as the client has disconnected, and lets no other begin. A commit
+        that has started is completed."""
+        if not self._closed:
+            self.mark_rollback()
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.failure is None:
+            self.failure = _closed()
+        if self._statement_at_work is not None:
+            self._statement_at_work.cancel()  # its result is no longer needed
 
     def mark_rollback(self) -> None:
         """Makes `close` roll back, although no statement has failed."""
@@ -269,8 +297,8 @@ class Session:
         connection was lost before it. The connection is always returned to the pool, even if cancelled a second
         time."""
         self._closed = True
-        if self._failed and self._statement_at_work is not None:
-            self._statement_at_work.cancel()  # its result is no longer needed
+        if self._failed:
+            self._stop()
         is_ending = self._ending is not None and not self._ending.done()
         if self._connection is not None or is_ending or self._lock.locked():
             closing = asyncio.ensure_future(self._close())
@@ -291,7 +319,7 @@ class Session:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._broken or not self._begun:
+        if self._broken or not (self._begun or self._cut_off):
             self._pool.release(connection, self)
             return
         self._ending = asyncio.ensure_future(self._finish(connection))
@@ -301,7 +329,10 @@ class Session:
     async def _finish(self, connection: ApiConnection) -> None:
         is_commit = not self._failed
         try:
-            await connection.execute("commit" if is_commit else "rollback", timeout=COMMIT_TIMEOUT_SECONDS)
+            if self._cut_off:
+                await self._await_cancellation(connection)
+            if not self._cut_off or connection.is_in_transaction():
+                await connection.execute("commit" if is_commit else "rollback", timeout=COMMIT_TIMEOUT_SECONDS)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             self._break(connection)
             if is_commit and isinstance(error, asyncpg.PostgresError) and not _is_lost(error):
@@ -317,6 +348,18 @@ class Session:
         if is_commit:
             for do in self._after_commit:
                 do()
+
+    async def _await_cancellation(self, connection: ApiConnection) -> None:
+        """Waits until Postgres has ended the statement that was cut off, so that the connection can be used again:
+        opening another and preparing its statements costs more than most requests. The caller is charged for this time,
+        too. Raises TimeoutError."""
+        started, lag = time.perf_counter(), self._pool.lag.seconds()
+        try:
+            await cancellation_ended(connection, CANCEL_TIMEOUT_SECONDS)
+        finally:
+            if self._meter is not None:
+                busy = time.perf_counter() - started - (self._pool.lag.seconds() - lag)
+                self._meter.seconds += max(0.0, busy)
 
     async def __aenter__(self) -> Session:
         return self

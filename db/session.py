@@ -19,6 +19,7 @@ import structlog
 
 from db import claims as claims_module
 from db.claims import Claims, service_for
+from db.failures import is_lost, lost, translated
 from db.loaders import Loaders, consume_exception
 from db.pipeline import (
     BEGIN_READING,
@@ -32,7 +33,6 @@ from db.pipeline import (
 )
 from db.queries import QUERIES, Composed
 from db.usage import METER, USAGE
-from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
 
 if TYPE_CHECKING:
     from db.changes import Changes
@@ -152,13 +152,13 @@ class Session:
                 rows = await self._pipelined(connection, connection.pipeline, sql, arguments, is_last=is_last)
         except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
             self._break(connection)
-            self.failure = _lost() if _is_lost(error) else error
+            self.failure = lost() if is_lost(error) else error
             raise self.failure from error
         except asyncpg.PostgresError as error:
             if isinstance(error, asyncpg.InvalidCachedStatementError):
                 self._pool.renew()
             self._failed = True
-            self.failure = _translated(error)
+            self.failure = translated(error)
             raise self.failure from error
         except asyncio.CancelledError:
             self._failed = self._cut_off = True
@@ -335,10 +335,10 @@ class Session:
                 await connection.execute("commit" if is_commit else "rollback", timeout=COMMIT_TIMEOUT_SECONDS)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             self._break(connection)
-            if is_commit and isinstance(error, asyncpg.PostgresError) and not _is_lost(error):
-                raise _translated(error) from error
+            if is_commit and isinstance(error, asyncpg.PostgresError) and not is_lost(error):
+                raise translated(error) from error
             if is_commit:
-                raise _lost() from error
+                raise lost() from error
             return
         except BaseException:
             self._break(connection)
@@ -374,32 +374,3 @@ class Session:
 
 def _closed() -> RuntimeError:
     return RuntimeError("the session is closed")
-
-
-def _lost() -> Overloaded:
-    return Overloaded("The connection to the database was lost, try again.")
-
-
-def _is_lost(error: Exception) -> bool:
-    return isinstance(error, asyncpg.PostgresConnectionError | OSError) or "connection" in str(error)
-
-
-# A token may outlive its person: the first write then breaks a foreign key to profiles.
-_NO_PROFILE = "_user_id_fkey"
-
-
-def _translated(error: asyncpg.PostgresError) -> AclueError | asyncpg.PostgresError:
-    """The error to show to the caller; the database error itself if it must not be shown."""
-    if isinstance(error, asyncpg.QueryCanceledError):
-        return Timeout("The request took too long.")
-    if isinstance(error, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
-        return WriteConflict("Another request changed the same data, try again.")
-    if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
-        return BadUserInput("A text contains a character that cannot be stored, such as NUL.")
-    if isinstance(error, asyncpg.ForeignKeyViolationError) and (error.constraint_name or "").endswith(_NO_PROFILE):
-        return Unauthenticated("The person of this token no longer exists.")
-    if isinstance(error, asyncpg.CheckViolationError) and (error.constraint_name or "").endswith("_size"):
-        return BadUserInput("A JSON value is too large to be stored.")  # written out: 1e300 has 301 digits
-    if isinstance(error, asyncpg.CheckViolationError) and (error.constraint_name or "").endswith("_plain"):
-        return BadUserInput("A JSON value is nested too deeply, or holds a number beyond the range of a double.")
-    return error

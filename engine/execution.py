@@ -103,7 +103,7 @@ class Execution:
         self._request_id = request_id
 
     async def run(self) -> Answer:
-        """Runs it. Never raises for invalid input; raises RateLimited if, while it waited for a turn, its caller's other
+        """Runs it. Never raises for invalid input. Raises RateLimited if it waited for a turn, and the caller's other
         requests turned out to have cost more than the limit."""
         context = self._context
         turns = None if context.has_turn or context.claims.role == SERVICE.role else context.services.turns

@@ -123,12 +123,13 @@ async def test_the_pool_keeps_a_connection_whose_task_is_cancelled_while_it_is_o
     gone.cancel()
     with pytest.raises(asyncio.CancelledError):
         await gone
-    async with asyncio.timeout(10):
-        while pool.idle == 0:
-            await asyncio.sleep(0.01)
-    kept = await pool.acquire()
-    assert (await kept.fetchval(PID), pool.size) == (kept.get_server_pid(), 2)
     pool.release(first)
+    await until(superuser, f"{COUNT} = 2")
+    await asyncio.gather(*pool._openings)
+    await asyncio.sleep(0)
+    assert (pool.size, pool.idle) == (2, 2)
+    kept = await pool.acquire()
+    assert await kept.fetchval(PID) == kept.get_server_pid()
     pool.release(kept)
 
 

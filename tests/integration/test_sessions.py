@@ -245,7 +245,7 @@ async def test_a_statement_that_goes_on_when_it_is_cancelled_loses_its_connectio
     with pytest.raises(RuntimeError, match="the session is closed"):
         await stubborn
     assert (meter.cut_off, meter.closed) == (1, 1)
-    assert CANCEL_TIMEOUT_SECONDS * 0.9 < meter.seconds
+    assert meter.seconds > CANCEL_TIMEOUT_SECONDS * 0.9
     await until(superuser, GONE, pid)
     async with reading(narrow) as another:
         assert (await another.run(PID, []))[0][0] != pid

@@ -182,7 +182,7 @@ class RateLimits:
 
     async def settle(self, claims: Claims, address: str, paid: int, meter: Meter) -> None:
         """Charges a request's time in Postgres beyond the price paid, for requests that took more than FREE_SECONDS or
-        were cut off, and what cutting off cost: so hanging up is never cheaper than waiting. Refuses nothing itself; the
+        were cut off, and what cutting off cost: hanging up is never cheaper than waiting. Refuses nothing itself; the
         next request may be refused."""
         owed = max(0, int(min(meter.seconds, MAX_PAID_SECONDS) * VALUES_PER_SECOND) - paid)
         owed += meter.cut_off * CUT_OFF_VALUES + meter.closed * CLOSED_VALUES

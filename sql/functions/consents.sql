@@ -22,6 +22,7 @@ as $$
   where user_id = auth.uid() and not private.has_consent(auth.uid(), 'personalisation');
   delete from public.session_analytics
   where user_id = auth.uid() and not private.has_consent(auth.uid(), 'analytics');
+  select private.forget_behaviour() where not private.has_consent(auth.uid(), 'personalisation');
 $$;
 comment on function private.forget_withdrawn() is
   'Deletes data of the caller that was derived or stored under a consent that was withdrawn.';

@@ -62,6 +62,7 @@ FUNCTIONS = {
     "purge_anonymous": "retention: a command of the owner over all idle sessions",
     "swiped_since": "a job asks whether anybody swiped",
     "sync_profile": "a trigger: the row of the log-in that changed",
+    "postpone_personality": "a job over the people who are due",
     "update_personality_from_behaviour": "a job over the people who are due",
     "use_gift_link": "anybody with a link may use it: its id finds it",
 }

@@ -29,6 +29,7 @@ log = structlog.get_logger("aclue.db")
 CHECK_IDLE_SECONDS = 30.0
 CHECK_TIMEOUT_SECONDS = 5.0
 CLOSE_TIMEOUT_SECONDS = 5.0
+MAX_CUT_OFFS = 100  # per connection: a statement that is cancelled while it is prepared leaves its name in Postgres
 
 
 def _counted(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Coroutine[Any, Any, Any]]:
@@ -48,13 +49,14 @@ def _counted(method: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., C
 class ApiConnection(asyncpg.Connection):
     """A connection with its bookkeeping. `pipeline` is None with CLAIMS_MODE=transaction. `owner` is who has acquired
     it. `operations` counts the statements whose caller has not resumed yet: asyncpg considers a statement done once the
-    reply has arrived, although the awaiting task has not run."""
+    reply has arrived, although the awaiting task has not run. `cut_offs` counts the cancelled ones."""
 
     pipeline: Pipeline | None = None
     opened_at: float = 0.0
     used_at: float = 0.0
     owner: object = None
     operations: int = 0
+    cut_offs: int = 0
 
     execute = _counted(asyncpg.Connection.execute)
     executemany = _counted(asyncpg.Connection.executemany)
@@ -85,6 +87,7 @@ class Pool:
         self._idle: list[ApiConnection] = []
         self._lent: set[ApiConnection] = set()
         self._opening = 0
+        self._openings: set[asyncio.Task[ApiConnection]] = set()  # of `acquire`
         self._waiting: deque[asyncio.Future[ApiConnection | None]] = deque()
         self._outdated_before = 0.0
         self._closing = False
@@ -125,12 +128,27 @@ class Pool:
                 is_full = self.size >= self._max_size
                 try:
                     async with asyncio.timeout_at(deadline):
-                        connection = await (self._wait() if is_full else self.open())
+                        connection = await (self._wait() if is_full else self._opened())
                 except TimeoutError:
                     raise _busy() from None
             if connection is not None and await self._is_healthy(connection):
                 connection.owner = owner
                 return connection
+
+    async def _opened(self) -> ApiConnection:
+        """Opens a connection. If the caller is cancelled, the pool keeps it, as most of the work is done by then."""
+        opening = asyncio.ensure_future(self.open())
+        self._openings.add(opening)
+        opening.add_done_callback(self._openings.discard)
+        try:
+            return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._keep)
+            raise
+
+    def _keep(self, opening: asyncio.Task[ApiConnection]) -> None:
+        if not opening.cancelled() and opening.exception() is None:
+            self.release(opening.result())
 
     async def open(self) -> ApiConnection:
         """Opens a connection, which counts as acquired. Raises OSError or asyncpg.PostgresError if that fails."""
@@ -185,6 +203,8 @@ class Pool:
         for connection in self._idle:
             connection.terminate()
         self._idle.clear()
+        for opening in self._openings:
+            opening.cancel()
         if self._lent:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
@@ -194,7 +214,8 @@ class Pool:
 
     def _is_old(self, connection: ApiConnection, now: float) -> bool:
         opened = connection.opened_at
-        return now - opened > self._settings.database_pool_recycle or opened <= self._outdated_before
+        is_due = now - opened > self._settings.database_pool_recycle or opened <= self._outdated_before
+        return is_due or connection.cut_offs >= MAX_CUT_OFFS
 
     async def _is_healthy(self, connection: ApiConnection) -> bool:
         """Checks a connection before it is handed out, and closes it if it fails."""

@@ -19,11 +19,20 @@ import structlog
 
 from db import claims as claims_module
 from db.claims import Claims, service_for
+from db.failures import is_lost, lost, translated
 from db.loaders import Loaders, consume_exception
-from db.pipeline import BEGIN_READING, BEGIN_WRITING, END, Pipeline, applied, begin_prefix, single_statement_prefix
+from db.pipeline import (
+    BEGIN_READING,
+    BEGIN_WRITING,
+    END,
+    Pipeline,
+    applied,
+    begin_prefix,
+    cancellation_ended,
+    single_statement_prefix,
+)
 from db.queries import QUERIES, Composed
-from db.usage import USAGE
-from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
+from db.usage import METER, USAGE
 
 if TYPE_CHECKING:
     from db.changes import Changes
@@ -32,6 +41,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger("aclue.db")
 
 COMMIT_TIMEOUT_SECONDS = 15  # after which a connection counts as lost
+CANCEL_TIMEOUT_SECONDS = 1  # after which a connection is closed to cancel its statement
 
 
 class Session:
@@ -59,13 +69,14 @@ class Session:
         self._statement_at_work: asyncio.Future[Any] | None = None
         self._after_commit: list[Callable[[], None]] = []
         self.usage = USAGE.get()
-        self.busy_seconds = 0.0  # in which Postgres worked for it, without the time in which the event loop was busy
+        self._meter = METER.get()
         self.failure: Exception | None = None
         self.stored_part = 1.0  # the share of a mutation's input that was new; repeated events are not
         self._begun = False
         self._switched = False  # the next statement has to set the claims first
         self._failed = False
         self._broken = False
+        self._cut_off = False  # a statement was cancelled: Postgres may still be working on it
         self._closed = False
         self._ending: asyncio.Task[None] | None = None
 
@@ -141,14 +152,20 @@ class Session:
                 rows = await self._pipelined(connection, connection.pipeline, sql, arguments, is_last=is_last)
         except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
             self._break(connection)
-            self.failure = _lost() if _is_lost(error) else error
+            self.failure = lost() if is_lost(error) else error
             raise self.failure from error
         except asyncpg.PostgresError as error:
             if isinstance(error, asyncpg.InvalidCachedStatementError):
                 self._pool.renew()
             self._failed = True
-            self.failure = _translated(error)
+            self.failure = translated(error)
             raise self.failure from error
+        except asyncio.CancelledError:
+            self._failed = self._cut_off = True
+            connection.cut_offs += 1
+            if self._meter is not None:
+                self._meter.cut_off += 1
+            raise
         except BaseException as error:
             if isinstance(error, asyncpg.OutdatedSchemaCacheError):
                 self._pool.renew()
@@ -156,9 +173,10 @@ class Session:
             raise
         finally:
             elapsed = time.perf_counter() - started
-            busy = elapsed - (self._pool.lag.seconds() - lag)
-            if busy > 0:
-                self.busy_seconds += busy
+            if self._meter is not None:
+                busy = elapsed - (self._pool.lag.seconds() - lag)
+                if busy > 0:
+                    self._meter.seconds += busy
         elapsed_ms = elapsed * 1000
         if self.usage is not None:
             self.usage.statements += 1
@@ -247,12 +265,22 @@ class Session:
     def _break(self, connection: ApiConnection) -> None:
         """The connection is in an unknown state, and must not be reused."""
         self._failed = self._broken = True
+        if self._meter is not None:
+            self._meter.closed += 1
         connection.terminate()
 
     def cancel(self) -> None:
-        """Cancels the running statement, as the client has disconnected. A commit that has started is completed."""
-        if not self._closed and self._connection is not None and self._lock.locked():
-            self._break(self._connection)
+        """Cancels the running statement in Postgres, as the client has disconnected, and lets no other begin. A commit
+        that has started is completed."""
+        if not self._closed:
+            self.mark_rollback()
+            self._stop()
+
+    def _stop(self) -> None:
+        if self.failure is None:
+            self.failure = _closed()
+        if self._statement_at_work is not None:
+            self._statement_at_work.cancel()  # its result is no longer needed
 
     def mark_rollback(self) -> None:
         """Makes `close` roll back, although no statement has failed."""
@@ -271,8 +299,8 @@ class Session:
         connection was lost before it. The connection is always returned to the pool, even if cancelled a second
         time."""
         self._closed = True
-        if self._failed and self._statement_at_work is not None:
-            self._statement_at_work.cancel()  # its result is no longer needed
+        if self._failed:
+            self._stop()
         is_ending = self._ending is not None and not self._ending.done()
         if self._connection is not None or is_ending or self._lock.locked():
             closing = asyncio.ensure_future(self._close())
@@ -293,7 +321,7 @@ class Session:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if self._broken or not self._begun:
+        if self._broken or not (self._begun or self._cut_off):
             self._pool.release(connection, self)
             return
         self._ending = asyncio.ensure_future(self._finish(connection))
@@ -303,13 +331,16 @@ class Session:
     async def _finish(self, connection: ApiConnection) -> None:
         is_commit = not self._failed
         try:
-            await connection.execute("commit" if is_commit else "rollback", timeout=COMMIT_TIMEOUT_SECONDS)
+            if self._cut_off:
+                await self._await_cancellation(connection)
+            if not self._cut_off or connection.is_in_transaction():
+                await connection.execute("commit" if is_commit else "rollback", timeout=COMMIT_TIMEOUT_SECONDS)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             self._break(connection)
-            if is_commit and isinstance(error, asyncpg.PostgresError) and not _is_lost(error):
-                raise _translated(error) from error
+            if is_commit and isinstance(error, asyncpg.PostgresError) and not is_lost(error):
+                raise translated(error) from error
             if is_commit:
-                raise _lost() from error
+                raise lost() from error
             return
         except BaseException:
             self._break(connection)
@@ -319,6 +350,18 @@ class Session:
         if is_commit:
             for do in self._after_commit:
                 do()
+
+    async def _await_cancellation(self, connection: ApiConnection) -> None:
+        """Waits until Postgres has ended the statement that was cut off, so that the connection can be used again:
+        opening another and preparing its statements costs more than most requests. The caller is charged for this time,
+        too. Raises TimeoutError."""
+        started, lag = time.perf_counter(), self._pool.lag.seconds()
+        try:
+            await cancellation_ended(connection, CANCEL_TIMEOUT_SECONDS)
+        finally:
+            if self._meter is not None:
+                busy = time.perf_counter() - started - (self._pool.lag.seconds() - lag)
+                self._meter.seconds += max(0.0, busy)
 
     async def __aenter__(self) -> Session:
         return self
@@ -333,32 +376,3 @@ class Session:
 
 def _closed() -> RuntimeError:
     return RuntimeError("the session is closed")
-
-
-def _lost() -> Overloaded:
-    return Overloaded("The connection to the database was lost, try again.")
-
-
-def _is_lost(error: Exception) -> bool:
-    return isinstance(error, asyncpg.PostgresConnectionError | OSError) or "connection" in str(error)
-
-
-# A token may outlive its person: the first write then breaks a foreign key to profiles.
-_NO_PROFILE = "_user_id_fkey"
-
-
-def _translated(error: asyncpg.PostgresError) -> AclueError | asyncpg.PostgresError:
-    """The error to show to the caller; the database error itself if it must not be shown."""
-    if isinstance(error, asyncpg.QueryCanceledError):
-        return Timeout("The request took too long.")
-    if isinstance(error, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
-        return WriteConflict("Another request changed the same data, try again.")
-    if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):
-        return BadUserInput("A text contains a character that cannot be stored, such as NUL.")
-    if isinstance(error, asyncpg.ForeignKeyViolationError) and (error.constraint_name or "").endswith(_NO_PROFILE):
-        return Unauthenticated("The person of this token no longer exists.")
-    if isinstance(error, asyncpg.CheckViolationError) and (error.constraint_name or "").endswith("_size"):
-        return BadUserInput("A JSON value is too large to be stored.")  # written out: 1e300 has 301 digits
-    if isinstance(error, asyncpg.CheckViolationError) and (error.constraint_name or "").endswith("_plain"):
-        return BadUserInput("A JSON value is nested too deeply, or holds a number beyond the range of a double.")
-    return error

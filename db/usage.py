@@ -1,4 +1,4 @@
-"""Counts a request's use of Postgres, if a receipt was requested."""
+"""Counts a request's use of Postgres: what it is charged for, and if a receipt was requested, the details."""
 
 from __future__ import annotations
 
@@ -19,3 +19,17 @@ class Usage:
 
 
 USAGE: ContextVar[Usage | None] = ContextVar("usage", default=None)
+
+
+@dataclass(slots=True)
+class Meter:
+    """What a caller is charged for afterwards, summed over all sessions of a request. `seconds`: Postgres worked for
+    it, without the time in which the event loop was busy. `cut_off` statements were cancelled before they ended, and
+    `closed` connections had to be closed."""
+
+    seconds: float = 0.0
+    cut_off: int = 0
+    closed: int = 0
+
+
+METER: ContextVar[Meter | None] = ContextVar("meter", default=None)

@@ -76,13 +76,13 @@ _META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
 _Composite = GraphQLObjectType | GraphQLInterfaceType
 
-
-# Additional cost of fields whose work exceeds the values they return: they hash passwords, create rows for unknown
-# callers, or rank, search or count the catalogue. A value stands for about 20 us of CPU in the server and in Postgres.
+# Additional cost of fields whose work exceeds the values they return: they hash passwords, create or move rows, or
+# rank, search or count the catalogue. A value stands for about 20 us of CPU in the server and in Postgres.
 SURCHARGES = {
     ("Mutation", "signIn"): 500,
     ("Mutation", "signUp"): 500,
     ("Mutation", "startSession"): 500,
+    ("Mutation", "mergeSession"): 500,
     ("Mutation", "resetPassword"): 500,
     ("Mutation", "changePassword"): 500,
     ("Query", "nextQuestion"): 50,

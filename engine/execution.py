@@ -23,6 +23,7 @@ from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import Path
 
 from db.claims import SERVICE
+from db.usage import METER
 from domain.errors import TryAgain
 from engine.answers import Answer, answered, planned, refused
 from engine.documents import Operation
@@ -102,13 +103,19 @@ class Execution:
         self._request_id = request_id
 
     async def run(self) -> Answer:
-        """Runs it. Never raises for invalid input."""
+        """Runs it. Never raises for invalid input. Raises RateLimited if it waited for a turn, and the caller's other
+        requests turned out to have cost more than the limit."""
         context = self._context
         turns = None if context.has_turn or context.claims.role == SERVICE.role else context.services.turns
         address, person = context.caller.address, context.claims.subject_text or None
+        has_waited = False
         if turns is not None and (turn := turns.take(address, person)) is not None:
             await turn
+            has_waited = True
+        metering = METER.set(context.meter)
         try:
+            if has_waited:
+                await context.services.rate_limits.take(context.claims, address, 1)
             answer = await self._by_plan()
             if isinstance(answer, Answer):
                 return answer
@@ -122,6 +129,7 @@ class Execution:
             try:
                 await context.finish()
             finally:
+                METER.reset(metering)
                 if turns is not None:
                     turns.leave(address, person)
 

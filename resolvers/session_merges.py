@@ -96,9 +96,11 @@ async def _merge(services: Services, account: UUID, token: RefreshToken) -> Merg
                 raise Conflict("This session was merged into another account.", path)
             case "unknown":
                 return None
+        merged = Merged(row["swipes"], row["clicks"], row["views"], row["assessments"])
+        if visitor["is_merged"]:  # a repeat: all that follows was done
+            return merged
         # Either may have withdrawn a consent under which the other's rows were stored.
         await session.fetch("consents.forget_withdrawn")
         session.note_change("preferences", str(account))
-        if not visitor["is_merged"]:
-            await personality.recombine(session, account)
-    return Merged(row["swipes"], row["clicks"], row["views"], row["assessments"])
+        await personality.recombine(session, account)
+    return merged

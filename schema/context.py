@@ -10,6 +10,7 @@ import structlog
 
 from db.claims import ANONYMOUS, Claims
 from db.session import Session
+from db.usage import Meter
 from domain.callers import Caller
 from services.rate_limits import FREE_SECONDS
 from services.services import Services
@@ -29,7 +30,7 @@ class Context:
     change: Change | None = None
     paid: int = 0  # the price that was charged before it ran
     has_turn: bool = False  # of its network and person, before it ran
-    _busy_seconds: float = 0.0
+    meter: Meter = field(default_factory=Meter)  # of all its sessions, also those that resolvers open themselves
     _session: Session | None = None
     _finished: bool = False
 
@@ -56,7 +57,6 @@ class Context:
         """Commits or, after a failure, rolls back."""
         session, self._session = self._session, None
         if session is not None:
-            self._busy_seconds += session.busy_seconds
             if failed:
                 session.mark_rollback()
             await session.close()
@@ -82,8 +82,9 @@ class Context:
             await self.end(failed=True)
         except Exception:
             log.warning("a finished session did not close cleanly", exc_info=True)
-        if self._busy_seconds > FREE_SECONDS:
-            await self.services.rate_limits.settle(self.claims, self.caller.address, self.paid, self._busy_seconds)
+        finally:  # also if it is cancelled again
+            if self.meter.seconds > FREE_SECONDS or self.meter.cut_off:
+                await self.services.rate_limits.settle(self.claims, self.caller.address, self.paid, self.meter)
 
     async def switch_claims(self, claims: Claims) -> None:
         """Continues as the person who has just signed in, for the rest of this root field."""

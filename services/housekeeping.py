@@ -17,6 +17,7 @@ log = structlog.get_logger("aclue.housekeeping")
 
 MODEL_TIMEOUT_MS = 10 * 60 * 1000
 PERSONALITIES_PER_ROUND = 10_000
+PURGE_BATCH = 5_000  # rows per transaction, so that each ends within the statement timeout however many there are
 
 
 async def ensure_partitions(services: Services) -> int:
@@ -41,16 +42,23 @@ async def check_default_partitions(services: Services) -> int:
 
 async def purge_keys(services: Services) -> int:
     """Deletes idempotency keys older than a day. Returns how many."""
-    async with services.database.session(SERVICE, read_only=False) as session:
-        gone: int = await session.fetchval("idempotency_keys.purge")
-        return gone
+    return await _purge(services, "idempotency_keys.purge")
 
 
 async def purge_mails(services: Services) -> int:
-    """Deletes expired one-time tokens, and mails older than a month. Returns the number of mails."""
-    async with services.database.session(SERVICE, read_only=False) as session:
-        gone: int = await session.fetchval("outbox.purge", keep_seconds=outbox.KEEP_SECONDS)
-        return gone
+    """Deletes expired one-time tokens, and mails older than a month. Returns how many."""
+    return await _purge(services, "outbox.purge", keep_seconds=outbox.KEEP_SECONDS)
+
+
+async def _purge(services: Services, query: str, **values: float) -> int:
+    """Runs a query that deletes at most `maximum` rows, until it finds fewer."""
+    total = 0
+    while True:
+        async with services.database.session(SERVICE, read_only=False) as session:
+            gone: int = await session.fetchval(query, maximum=PURGE_BATCH, **values)
+        total += gone
+        if gone < PURGE_BATCH:
+            return total
 
 
 async def update_personalities(services: Services) -> int:

@@ -12,12 +12,13 @@ import functools
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import structlog
 
 from db.claims import Claims
+from db.usage import METER, Meter
 from domain.errors import RateLimited
 from domain.networks import networks
 from settings import Settings
@@ -34,6 +35,8 @@ REDIS_CONNECTIONS = 10  # per process; a burst of requests waits for one of them
 # The price of a request is estimated before it runs; its time in Postgres is known afterwards. One value: 20 us.
 VALUES_PER_SECOND = 50_000
 FREE_SECONDS = 0.05  # the price covers requests that take no longer
+CUT_OFF_VALUES = 1_000  # for a cancelled statement: cancelling takes a connection to Postgres, and work was for nothing
+CLOSED_VALUES = 10_000  # for a closed connection: opening another, and preparing all its statements again
 MAX_PAID_SECONDS = 2  # a longer request has mostly waited: for a lock, or for a server that is busy with others
 MAX_DEBT_SECONDS = 30  # the longest that a debt delays a caller's next request
 
@@ -167,10 +170,24 @@ class RateLimits:
             if wait > 0:
                 raise _exceeded(wait)
 
-    async def settle(self, claims: Claims, address: str, paid: int, seconds: float) -> None:
-        """Charges a request's time in Postgres beyond the price paid, for requests that took more than FREE_SECONDS.
-        Refuses nothing itself; the next request may be refused."""
-        owed = int(min(seconds, MAX_PAID_SECONDS) * VALUES_PER_SECOND) - paid
+    @contextlib.asynccontextmanager
+    async def metered(self, claims: Claims, address: str, paid: int) -> AsyncIterator[None]:
+        """A block whose sessions are charged at its end like those of a request."""
+        meter = Meter()
+        token = METER.set(meter)
+        try:
+            yield
+        finally:
+            METER.reset(token)
+            if meter.seconds > FREE_SECONDS or meter.cut_off:
+                await self.settle(claims, address, paid, meter)
+
+    async def settle(self, claims: Claims, address: str, paid: int, meter: Meter) -> None:
+        """Charges a request's time in Postgres beyond the price paid, for requests that took more than FREE_SECONDS or
+        were cut off, and what cutting off cost: hanging up is never cheaper than waiting. Refuses nothing itself; the
+        next request may be refused."""
+        owed = max(0, int(min(meter.seconds, MAX_PAID_SECONDS) * VALUES_PER_SECOND) - paid)
+        owed += meter.cut_off * CUT_OFF_VALUES + meter.closed * CLOSED_VALUES
         if owed <= 0 or claims.role == "service_role":
             return
         charges = self._charges(claims, address)

@@ -91,7 +91,8 @@ def limited(answer: Answer) -> Callable[[HttpRequest], Awaitable[Response]]:
         visitor = caller_of(http.scope, dict(http.scope["headers"]).get(b"user-agent"))
         try:
             await services.rate_limits.take(ANONYMOUS, visitor.address, VISIT_COST)
-            answered = await answer(http, services, visitor)
+            async with services.rate_limits.metered(ANONYMOUS, visitor.address, VISIT_COST):
+                answered = await answer(http, services, visitor)
         except TryAgain as error:
             headers = {**HEADERS, "retry-after": str(error.retry_after)}
             if isinstance(error, RateLimited):

@@ -266,7 +266,8 @@ class Stream:
             self.end(End.BUSY)
 
     async def _check_session(self) -> None:
-        has_ended = await sessions.has_ended(self._services, self.claims)
+        async with self._services.rate_limits.metered(self.claims, self._caller.address, 0):
+            has_ended = await sessions.has_ended(self._services, self.claims)
         if has_ended or (has_ended is None and self._has_session):  # no longer there: it was deleted
             raise Ended(End.SIGNED_OUT)
         self._has_session = has_ended is not None

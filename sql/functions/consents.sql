@@ -20,6 +20,7 @@ set search_path = pg_catalog, pg_temp
 as $$
   delete from public.session_analytics
   where user_id = auth.uid() and not private.has_consent(auth.uid(), 'analytics');
+  select private.forget_behaviour() where not private.has_consent(auth.uid(), 'personalisation');
 $$;
 comment on function private.forget_withdrawn() is
   'Deletes data of the caller that was stored under a consent that was withdrawn.';

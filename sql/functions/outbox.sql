@@ -42,21 +42,39 @@ comment on function private.finish_mail(uuid, text, interval) is
   'Marks a mail as sent or, with an error, for a retry after the interval; null gives up.';
 
 -- The id carries the time, so finding old rows needs no further index.
-create or replace function private.purge_mail(p_keep interval) returns integer
-language sql security definer
+drop function if exists private.purge_mail(interval);
+create or replace function private.purge_mail(p_keep interval, p_maximum integer default 5000) returns integer
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  delete from private.one_time_tokens where expires_at < now();
-  delete from private.reset_requests where expires_at < now();
+declare
+  done integer;
+  total integer := 0;
+begin
+  delete from private.one_time_tokens where ctid = any (array(
+    select ctid from private.one_time_tokens where expires_at < now() limit p_maximum));
+  get diagnostics done = row_count;
+  total := total + done;
+  delete from private.reset_requests where ctid = any (array(
+    select ctid from private.reset_requests where expires_at < now() limit p_maximum));
+  get diagnostics done = row_count;
+  total := total + done;
   update private.outbox set next_attempt_at = null, payload = null, last_error = coalesce(last_error, 'expired unsent')
-  where next_attempt_at is not null and expires_at < now();
-  with gone as (delete from private.outbox where id < private.uuid_v7_floor(now() - p_keep) returning id)
-  select count(*)::integer from gone
+  where ctid = any (array(
+    select ctid from private.outbox where next_attempt_at is not null and expires_at < now() limit p_maximum));
+  get diagnostics done = row_count;
+  total := total + done;
+  delete from private.outbox where ctid = any (array(
+    select ctid from private.outbox where id < private.uuid_v7_floor(now() - p_keep) limit p_maximum));
+  get diagnostics done = row_count;
+  return total + done;
+end
 $$;
-comment on function private.purge_mail(interval) is
-  'Deletes expired tokens and requests, and mails that are older than this; returns the number of mails.';
+comment on function private.purge_mail(interval, integer) is
+  'Deletes expired tokens and requests, mails that are older than this, and what expired mails would have said: at most so '
+  'many rows of each. Returns how many: with fewer than that, all are done.';
 
 revoke all on function private.queue_mail(uuid, text, text, interval), private.take_mail(interval),
-  private.finish_mail(uuid, text, interval), private.purge_mail(interval) from public, anon, authenticated;
+  private.finish_mail(uuid, text, interval), private.purge_mail(interval, integer) from public, anon, authenticated;
 grant execute on function private.queue_mail(uuid, text, text, interval), private.take_mail(interval),
-  private.finish_mail(uuid, text, interval), private.purge_mail(interval) to service_role;
+  private.finish_mail(uuid, text, interval), private.purge_mail(interval, integer) to service_role;

@@ -12,25 +12,40 @@ $$;
 comment on function private.mark_personality_due() is 'The caller''s swipes or quiz have changed; harmless to repeat.';
 
 -- A row per trait. estimate: -1..1, the mean direction of the swipes (a like 1, a super-like 1.5, a dislike -1), each
--- weighted by its age and by how much its product says of the trait; evidence: the sum of these weights. Without consent to personalisation there are no signals: the
--- personality is that of the quiz alone.
+-- weighted by its age and by how much its product says of the trait; evidence: the sum of these weights. Without consent to
+-- personalisation there are no signals: the
+-- personality is that of the quiz alone. The newest 2000 signals say enough, and bound what one person can cost. Traits of
+-- products that are not in the newest model are computed once per category and tags: they cost most by far.
 create or replace function private.behaviour(p_user uuid)
 returns table (trait text, estimate double precision, evidence double precision, signals bigint)
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-  with said as materialized (
-    select s.lean, s.weight,
-      case when f.product_id is null then private.product_traits(s.category_id, s.tags)
-        else array[f.adventurous, f.intellectual, f.practical, f.creative, f.social] end as features
+  with newest as materialized (
+    select s.product_id, s.category_id, s.tags, s.lean, s.weight
     from private.weighted_signals(
       p_user, 'infinity', false, (private.default_model_parameters() ->> 'half_life_days')::double precision) s
+    where private.has_consent(p_user, 'personalisation')
+    order by s.weight desc, s.swipe_id desc limit 2000
+  ),
+  featured as materialized (
+    select s.lean, s.weight, s.category_id, s.tags, case when f.product_id is not null then
+      array[f.adventurous, f.intellectual, f.practical, f.creative, f.social] end as features
+    from newest s
     -- One by one: a plan made for many signals would read the features of all products, once per person.
     left join lateral (
       select * from public.product_features f
       where f.product_id = s.product_id and f.model_version = (select max(version) from public.recommendation_models)
       limit 1) f on true
-    where private.has_consent(p_user, 'personalisation')
+  ),
+  kinds as materialized (
+    select k.category_id, k.tags, private.product_traits(k.category_id, k.tags) as features
+    from (select distinct category_id, tags from featured where features is null) k
+  ),
+  said as materialized (
+    select s.lean, s.weight, coalesce(s.features, k.features) as features
+    from featured s left join kinds k
+      on s.features is null and k.category_id is not distinct from s.category_id and k.tags is not distinct from s.tags
   )
   select t.trait,
     greatest(-1, least(1, sum(s.weight * s.lean / 0.6 * s.features[t.position])
@@ -76,7 +91,9 @@ comment on function private.quiz_standing(uuid) is
 
 -- One statement computes and writes, so that it sees one snapshot of swipes, quizzes and profiles. A quiz waits only
 -- while its person's profile is being written; concurrent changes increment the marks, so that the person stays due.
-create or replace function private.update_personality_from_behaviour(p_limit integer) returns integer
+drop function if exists private.update_personality_from_behaviour(integer);
+create or replace function private.update_personality_from_behaviour(p_limit integer, p_user uuid default null)
+returns integer
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -93,12 +110,15 @@ declare
   taken_marks integer[];
   done integer;
 begin
-  if not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('aclue.update_personality')) then
+  if p_user is null
+    and not pg_catalog.pg_try_advisory_xact_lock(pg_catalog.hashtext('aclue.update_personality'))
+  then
     return 0;
   end if;
   with due as materialized (
     -- Skips people who are being erased or merged, and locks the others: a person who vanished would fail the batch.
     select d.user_id, d.marks from private.personality_due d join public.profiles p on p.id = d.user_id
+    where p_user is null or d.user_id = p_user
     order by d.due_since, d.user_id limit p_limit for key share of p skip locked
   ),
   people as (
@@ -243,10 +263,36 @@ begin
   return done;
 end
 $$;
-comment on function private.update_personality_from_behaviour(integer) is
-  'Rebuilds at most so many of the profiles that are due; returns how many. 0 while another worker is running.';
+comment on function private.update_personality_from_behaviour(integer, uuid) is
+  'Rebuilds at most so many of the profiles that are due, or that of one person if it is; returns how many. 0 while '
+  'another worker is running, except for one person.';
+
+create or replace function private.forget_behaviour() returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select private.mark_personality_due();
+  select private.update_personality_from_behaviour(1, auth.uid());
+$$;
+comment on function private.forget_behaviour() is
+  'Rebuilds the caller''s personality at once, without swipes if the consent to them was withdrawn: not only when the job '
+  'comes to this person.';
+
+create or replace function private.postpone_personality() returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  update private.personality_due d set due_since = pg_catalog.clock_timestamp() + interval '1 day'
+  where d.user_id = (
+    select w.user_id from private.personality_due w join public.profiles p on p.id = w.user_id
+    order by w.due_since, w.user_id limit 1 for update of w skip locked)
+$$;
+comment on function private.postpone_personality() is
+  'Lets everybody else who is due within a day go before the person who has been due for longest.';
 
 revoke all on function private.mark_personality_due(), private.behaviour(uuid), private.purchases_of(uuid),
-  private.quiz_standing(uuid), private.update_personality_from_behaviour(integer) from public, anon, authenticated;
+  private.quiz_standing(uuid), private.update_personality_from_behaviour(integer, uuid), private.postpone_personality(),
+  private.forget_behaviour() from public, anon, authenticated;
 grant execute on function private.mark_personality_due() to anon, authenticated, service_role;
-grant execute on function private.quiz_standing(uuid), private.update_personality_from_behaviour(integer) to service_role;
+grant execute on function private.quiz_standing(uuid), private.update_personality_from_behaviour(integer, uuid),
+  private.postpone_personality() to service_role;

@@ -7,9 +7,13 @@ where user_id = :user_id::uuid and operation = :operation::text and key = :key::
 select pg_advisory_xact_lock(hashtextextended(
   'idempotency:' || :user_id::uuid::text || ':' || :operation::text || ':' || :key::text, 0))
 
--- name: purge()
--- As service_role: deletes keys older than a day; returns how many.
-with gone as (delete from public.idempotency_keys where created_at < now() - interval '1 day' returning 1)
+-- name: purge(maximum)
+-- As service_role: deletes at most so many keys that are older than a day; returns how many.
+with gone as (
+  delete from public.idempotency_keys where (user_id, operation, key) in (
+    select user_id, operation, key from public.idempotency_keys
+    where created_at < now() - interval '1 day' limit :maximum::int)
+  returning 1)
 select count(*) from gone
 
 -- name: store(operation, key, request_hash, result_id)

@@ -10,5 +10,5 @@ select id, recipient, template, payload, attempts from private.take_mail(make_in
 -- name: finish(id, error, retry_after_seconds)
 select private.finish_mail(:id::uuid, :error::text, make_interval(secs => :retry_after_seconds::float8))
 
--- name: purge(keep_seconds)
-select private.purge_mail(make_interval(secs => :keep_seconds::float8))
+-- name: purge(keep_seconds, maximum)
+select private.purge_mail(make_interval(secs => :keep_seconds::float8), :maximum::int)

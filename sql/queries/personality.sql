@@ -98,3 +98,7 @@ on conflict (user_id) do update set marks = personality_due.marks + 1
 -- name: update_from_behaviour(size)
 -- As service_role: rebuilds a batch of the profiles that are due; returns how many.
 select private.update_personality_from_behaviour(:size::int)
+
+-- name: postpone()
+-- As service_role: the person who has been due for longest comes after all others for a day.
+select private.postpone_personality()

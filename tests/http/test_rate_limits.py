@@ -5,17 +5,20 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import msgspec
 import pytest
 
+from domain import affiliate
 from schema import context
 from server import create_app
 from services.rate_limits import MAX_DEBT_SECONDS
 from tests.client import START
 from tests.conftest import SECRET, Shop
 from tests.http.test_cancelling import locked, working
+from tests.http.test_session_merges import MERGE
 from transports import requests
 from transports.requests import Reader
 
@@ -96,6 +99,32 @@ async def test_what_a_request_took_of_postgres_is_charged_afterwards(
     token = (await shop.anonymous()).token
     other = await http.post("/graphql", json=query, headers={"authorization": f"Bearer {token}"})
     assert other.status_code == 429, "the network owes as well"
+
+
+async def test_sessions_that_a_resolver_opens_itself_are_charged_too(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session, account = await shop.anonymous(), await shop.account()
+    monkeypatch.setattr(context, "FREE_SECONDS", 0.05)
+    monkeypatch.setattr(shop.services.rate_limits, "_per_caller", 2000)
+    async with locked(shop, "session_merges"):
+        slow = asyncio.create_task(account.post(MERGE, token=session.refresh_token))
+        await working(shop, 1)
+        await asyncio.sleep(0.3)
+    assert (await slow).json()["data"]["mergeSession"]["userErrors"] == []
+    assert (await account.post("{ me { id } }")).status_code == 429
+
+
+async def test_a_visit_is_charged_for_its_time(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shop.services.rate_limits, "_per_caller", 2000)
+    shop.services.rate_limits._of_address.cache_clear()
+    path = f"/r/{affiliate.encode_token(uuid4())}"
+    async with locked(shop, "affiliate_clicks"):
+        slow = asyncio.create_task(shop.http.get(path))
+        await working(shop, 1)
+        await asyncio.sleep(0.3)
+    assert (await slow).status_code == 404
+    assert (await shop.http.get(path)).status_code == 429
 
 
 async def test_slow_requests_of_one_network_leave_connections_for_others(shop: Shop) -> None:

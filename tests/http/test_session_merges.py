@@ -14,6 +14,7 @@ from tests.client_ids import uuid7
 from tests.conftest import Shop
 from tests.http.test_impressions import impression, record
 from tests.http.test_sessions import REFRESH_PAIR, pass_grace, refreshed, refused
+from tests.streams import PREFERENCES, socket
 
 MERGE = """
 mutation ($token: String!) {
@@ -132,6 +133,17 @@ async def test_merging_again_changes_nothing_and_says_the_same(shop: Shop) -> No
 
     assert await merge(account, session) == first
     assert await mine(account) == before
+
+
+async def test_merging_again_computes_nothing(shop: Shop) -> None:
+    session, account = await shop.anonymous(), await shop.account()
+    await session.swipe((await session.products(first=1))[0]["id"])
+    async with socket(shop, account.token) as events:
+        await events.subscribe(PREFERENCES)
+        await merge(account, session)
+        assert (await events.event())["preferencesUpdated"]["totalSwipes"] == 1
+        await merge(account, session)
+        await events.hears_nothing()
 
 
 async def test_a_session_goes_to_one_account_only(shop: Shop) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+import structlog
 
 from db import migrations
 from db.claims import SERVICE
@@ -25,6 +26,13 @@ ME = """
   primaryType secondaryTypes confidence assessmentMethod questionsAnswered lastAssessmentAt
   scores { trait score } history { nodes { method trigger questionsAnswered primaryType scores { trait score } } }
 } } }
+"""
+CONSENT = """
+mutation ($granted: Boolean!) {
+  updateConsents(input: {consents: [{purpose: PERSONALISATION, granted: $granted}], policyVersion: "1"}) {
+    userErrors { code }
+  }
+}
 """
 STATE = "select * from public.personality_profiles p order by user_id"
 HISTORY = "select * from public.personality_assessment_history order by user_id, assessment_timestamp"
@@ -421,13 +429,6 @@ async def test_the_newest_quiz_from_before_gets_the_confidence_of_its_profile(sh
 
 
 async def test_without_consent_to_personalisation_only_the_quiz_counts(shop: Shop) -> None:
-    consent = """
-    mutation ($granted: Boolean!) {
-      updateConsents(input: {consents: [{purpose: PERSONALISATION, granted: $granted}], policyVersion: "1"}) {
-        userErrors { code }
-      }
-    }
-    """
     client = await shop.anonymous()
     await client.take_quiz({"adv"})
     said = (await personality(client))["scores"]
@@ -436,7 +437,7 @@ async def test_without_consent_to_personalisation_only_the_quiz_counts(shop: Sho
     followed = (await personality(client))["scores"]
     assert followed != said
 
-    await client.do(consent, granted=False)
+    await client.do(CONSENT, granted=False)
     assert await run(shop) == 1
     found = await personality(client)
     assert (found["scores"], found["assessmentMethod"]) == (said, "QUIZ")
@@ -444,9 +445,116 @@ async def test_without_consent_to_personalisation_only_the_quiz_counts(shop: Sho
     await run(shop)
     assert (await personality(client))["scores"] == said
 
-    await client.do(consent, granted=True)
+    await client.do(CONSENT, granted=True)
     await run(shop)
     assert (await personality(client))["scores"] != said
+
+
+async def test_a_withdrawn_consent_is_honoured_at_once(shop: Shop) -> None:
+    """Not only when the job comes to this person, which another worker may be running."""
+    client, other = await shop.anonymous(), await shop.anonymous()
+    await client.take_quiz({"adv"})
+    said = (await personality(client))["scores"]
+    for each in (client, other):
+        await swipe_all(each, ["Books", "Tools"], "UP")
+    await run(shop)
+    followed = (await personality(other))["scores"]
+    assert (await personality(client))["scores"] != said
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await session.fetchval("personality.update_from_behaviour", size=10)
+        await client.do(CONSENT, granted=False)
+        found = await personality(client)
+        assert (found["scores"], found["assessmentMethod"]) == (said, "QUIZ")
+    assert (await personality(other))["scores"] == followed
+
+
+SLOW = """
+create or replace function private.purchases_of(p_user uuid) returns integer language plpgsql stable as $$
+begin
+  if p_user = any (array[{slow}]::uuid[]) then
+    perform pg_sleep(2);
+  end if;
+  return 0;
+end
+$$
+"""
+
+
+async def test_people_who_take_too_long_stop_nobody_else(shop: Shop) -> None:
+    """The longest due are the slowest: a batch fails with them, again and again, and so does each alone."""
+    clients = [await shop.anonymous() for _ in range(6)]
+    for client in clients:
+        await swipe_all(client, ["Camping", "Books"], "RIGHT")
+    people = [ids.decode_as("Profile", await client.my_id()) for client in clients]
+    slow = ", ".join(f"'{person}'" for person in people[:2])
+    await shop.owner.execute(SLOW.format(slow=slow))
+    with structlog.testing.capture_logs() as logged:
+        assert await update_from_behaviour(shop.services.database, limit=1000, timeout_ms=1000) == 4
+    assert [entry["event"] for entry in logged].count("a personality was postponed: it took too long") == 3
+    assert not any(str(person) in str(logged) for person in people)
+    due = await shop.owner.fetch("select user_id, due_since > now() as is_later from private.personality_due")
+    assert {(row["user_id"], row["is_later"]) for row in due} == {(person, True) for person in people[:2]}
+
+    late = await shop.anonymous()
+    await swipe_all(late, ["Camping", "Books"], "RIGHT")
+    assert await update_from_behaviour(shop.services.database, limit=1000, timeout_ms=1000) == 1
+    await shop.owner.execute(SLOW.format(slow=""))
+    assert await run(shop) == 2, "they were not forgotten"
+
+
+async def test_traits_of_products_that_are_in_no_model_are_computed_once_per_kind(shop: Shop) -> None:
+    """Each takes as long as thirty others."""
+    client = await shop.anonymous()
+    await swipe_all(client, ["Camping", "Books"], "RIGHT")
+    await run(shop)
+    expected = (await personality(client))["scores"]
+    await shop.owner.execute("delete from public.product_features")
+    kinds = await shop.owner.fetchval(
+        "select count(distinct (category_id, tags)) from public.products where name ~ '^(Camping|Books) '"
+    )
+    await shop.owner.execute(COUNTED)
+    await mark(shop)
+    await run(shop)
+    assert (await personality(client))["scores"] == expected
+    assert await shop.owner.fetchval("select last_value - 1 from private.traits_computed") == kinds < 25
+
+
+COUNTED = """
+create sequence private.traits_computed;
+select nextval('private.traits_computed');
+alter function private.product_traits(uuid, text[], bigint, text) rename to computed_traits;
+create function private.product_traits(p_category uuid, p_tags text[], p_price_minor bigint default null,
+  p_currency text default null) returns real[] language plpgsql volatile as $$
+begin
+  perform nextval('private.traits_computed');
+  return private.computed_traits(p_category, p_tags, p_price_minor, p_currency);
+end
+$$
+"""
+
+
+async def test_the_newest_two_thousand_signals_count(shop: Shop) -> None:
+    client = await shop.anonymous()
+    await swipe_all(client, ["Camping", "Books"], "RIGHT")
+    person = ids.decode_as("Profile", await client.my_id())
+    await shop.owner.execute(MANY_SWIPES, person)
+    await run(shop)
+    data = await shop.owner.fetchval("select assessment_data from public.personality_assessment_history")
+    assert json.loads(data)["signals"] == 2000
+
+
+# Of copies of one product, all older than what was swiped.
+MANY_SWIPES = """
+with copies as (
+  insert into public.products (
+    external_id, name, category_id, brand_id, retailer_id, price_minor, currency, affiliate_url, tags)
+  select 'copy-' || n, 'Copy ' || n, p.category_id, p.brand_id, p.retailer_id, 100, 'GBP', p.affiliate_url, p.tags
+  from (select * from public.products limit 1) p cross join generate_series(1, 2100) n
+  returning id
+)
+insert into public.swipes (user_id, product_id, direction, client_swipe_id, created_at)
+select $1, id, 'left', 'copy ' || id, now() - interval '30 days' from copies
+"""
 
 
 async def test_one_who_is_erased_meanwhile_stops_nobody_elses(shop: Shop) -> None:

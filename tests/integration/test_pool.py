@@ -113,6 +113,38 @@ async def test_a_connection_handed_to_a_cancelled_task_goes_to_the_next(dsns: Ds
     await database.close()
 
 
+async def test_the_pool_keeps_a_connection_whose_task_is_cancelled_while_it_is_opened(
+    pool: Pool, superuser: asyncpg.Connection[Any]
+) -> None:
+    first = await pool.acquire()
+    (gone,) = await waiting(pool, 1)
+    await asyncio.sleep(0)
+    assert pool.size == 2
+    gone.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+    pool.release(first)
+    await until(superuser, f"{COUNT} = 2")
+    await asyncio.gather(*pool._openings)
+    await asyncio.sleep(0)
+    assert (pool.size, pool.idle) == (2, 2)
+    kept = await pool.acquire()
+    assert await kept.fetchval(PID) == kept.get_server_pid()
+    pool.release(kept)
+
+
+async def test_a_pool_that_closes_while_it_opens_a_connection_drops_it(dsns: Dsns, settings: Settings) -> None:
+    database = await patient(dsns, settings)
+    first = await database.pool.acquire()
+    (gone,) = await waiting(database.pool, 1)
+    await asyncio.sleep(0)
+    gone.cancel()
+    database.pool.release(first)
+    await database.close()
+    await asyncio.gather(gone, return_exceptions=True)
+    assert database.pool.size == 0
+
+
 async def test_cancelled_tasks_leave_the_queue(dsns: Dsns, settings: Settings) -> None:
     database = await patient(dsns, settings)
     lent = [await database.pool.acquire(), await database.pool.acquire()]

@@ -20,8 +20,9 @@ import settings as settings_module
 from db.claims import ANONYMOUS, SERVICE, Claims
 from db.database import Database
 from db.embedded import Dsns
-from db.pool import ApiConnection
-from db.session import Session
+from db.pool import MAX_CUT_OFFS, ApiConnection
+from db.session import CANCEL_TIMEOUT_SECONDS, Session
+from db.usage import METER, Meter
 from domain.errors import Overloaded, Timeout, Unauthenticated, WriteConflict
 from settings import ClaimsMode, Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES
@@ -179,6 +180,16 @@ async def test_a_connection_that_is_given_back_serves_the_next(narrow: Database)
             await session.run("select 1", [])
 
 
+STUBBORN = """
+do $$ begin
+  loop
+    begin
+      perform pg_sleep(600);
+    exception when query_canceled then
+    end;
+  end loop;
+end $$
+"""
 GONE = "not exists (select from pg_stat_activity where pid = $1)"
 ASLEEP = "exists (select from pg_stat_activity where pid = $1 and wait_event = 'PgSleep')"
 
@@ -202,10 +213,58 @@ async def cancelled_in_the_middle(database: Database, superuser: Connection) -> 
     return pid
 
 
-async def test_the_connection_of_a_cancelled_task_is_not_used_again(narrow: Database, superuser: Connection) -> None:
+async def test_the_connection_of_a_cancelled_task_is_used_again(narrow: Database, superuser: Connection) -> None:
+    """Opening one costs more than most statements."""
     pid = await cancelled_in_the_middle(narrow, superuser)
     async with reading(narrow) as session:
+        assert (await session.run(PID, []))[0][0] == pid
+
+
+async def test_not_after_a_hundred_cancellations(narrow: Database) -> None:
+    """Each may have left a prepared statement in Postgres that nobody knows."""
+    async with reading(narrow) as session:
+        pid = (await session.run(PID, []))[0][0]
+        connection = session._connection
+        assert connection is not None
+        connection.cut_offs = MAX_CUT_OFFS
+    async with reading(narrow) as session:
         assert (await session.run(PID, []))[0][0] != pid
+
+
+async def test_a_statement_that_goes_on_when_it_is_cancelled_loses_its_connection(
+    narrow: Database, superuser: Connection
+) -> None:
+    meter = Meter()
+    METER.set(meter)
+    session = reading(narrow)
+    pid = (await session.run(PID, []))[0][0]
+    stubborn = asyncio.create_task(session.run(STUBBORN, []))
+    await until(superuser, ASLEEP, pid)
+    session.cancel()
+    await session.close()
+    with pytest.raises(RuntimeError, match="the session is closed"):
+        await stubborn
+    assert (meter.cut_off, meter.closed) == (1, 1)
+    assert meter.seconds > CANCEL_TIMEOUT_SECONDS * 0.9
+    await until(superuser, GONE, pid)
+    async with reading(narrow) as another:
+        assert (await another.run(PID, []))[0][0] != pid
+
+
+async def test_what_a_cancelled_session_still_had_to_do_does_not_begin(narrow: Database, superuser: Connection) -> None:
+    session = writing(narrow)
+    pid = (await session.run(PID, []))[0][0]
+    await session.run("set statement_timeout = 0", [])
+    first = asyncio.create_task(session.run("select pg_sleep(600)", []))
+    await until(superuser, ASLEEP, pid)
+    second = asyncio.create_task(session.run("select pg_sleep(600)", []))
+    await asyncio.sleep(0)
+    session.cancel()
+    async with asyncio.timeout(5):
+        await session.close()
+        for waiting in (first, second):
+            with pytest.raises(RuntimeError, match="the session is closed"):
+                await waiting
 
 
 async def test_what_a_cancelled_task_wrote_is_not_kept_by_the_next(narrow: Database, superuser: Connection) -> None:
@@ -217,7 +276,8 @@ async def test_what_a_cancelled_task_wrote_is_not_kept_by_the_next(narrow: Datab
 
 @pytest.mark.drill
 async def test_the_statement_of_a_cancelled_task_stops_in_postgres(narrow: Database, superuser: Connection) -> None:
-    await until(superuser, GONE, await cancelled_in_the_middle(narrow, superuser))
+    pid = await cancelled_in_the_middle(narrow, superuser)
+    assert not await superuser.fetchval(f"select {ASLEEP}", pid)
 
 
 @pytest.mark.drill

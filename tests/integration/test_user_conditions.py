@@ -75,6 +75,7 @@ FUNCTIONS = {
     "swiped_since": "a job asks whether anybody swiped",
     "sync_signals": "the caller, whose id a variable holds: it is read once",
     "sync_profile": "a trigger: the row of the log-in that changed",
+    "postpone_personality": "a job over the people who are due",
     "update_personality_from_behaviour": "a job over the people who are due",
     "use_gift_link": "anybody with a link may use it: its id finds it",
 }

@@ -96,6 +96,7 @@ MAY_CALL = {
         "is_one_time_token",
         "issue_one_time_token",
         "merge_session",
+        "postpone_personality",
         "purge_mail",
         "queue_mail",
         "refresh_model",

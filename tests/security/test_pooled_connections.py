@@ -20,7 +20,7 @@ from domain.errors import Timeout
 from settings import Settings
 from tests.conftest import IN_BOTH_CLAIMS_MODES
 from tests.security.canaries import claims_of, person_id
-from tests.security.endings import with_one_connection
+from tests.security.endings import BARE, state_of_next, with_one_connection
 
 pytestmark = IN_BOTH_CLAIMS_MODES
 
@@ -146,7 +146,7 @@ async def until_asleep(superuser: asyncpg.Connection[Any], wanted: bool) -> None
     raise AssertionError("it is still asleep" if not wanted else "it never went to sleep")
 
 
-async def test_nobody_gets_the_connection_of_a_cancelled_statement(
+async def test_the_connection_of_a_cancelled_statement_is_as_good_as_new(
     canaries: Any, database: Database, superuser: asyncpg.Connection[Any]
 ) -> None:
     before = await pid_of(database)
@@ -155,8 +155,23 @@ async def test_nobody_gets_the_connection_of_a_cancelled_statement(
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
+    assert not await is_asleep(superuser)
+    assert await state_of_next(database) == BARE
     assert await rows_seen(database, claims_of("ben")) == [person_id("ben")]
-    assert await pid_of(database) != before
+    assert await pid_of(database) == before
+
+
+async def test_no_cancellation_meets_the_statement_of_the_next(
+    canaries: Any, database: Database, superuser: asyncpg.Connection[Any]
+) -> None:
+    """The next takes long enough that a cancel request which came late would end it."""
+    for _ in range(25):
+        request = asyncio.create_task(asleep(database, claims_of("anna")))
+        await until_asleep(superuser, True)
+        request.cancel()
+        async with database.session(claims_of("ben"), read_only=True) as session:
+            await session.run("select pg_sleep(0.02)", [])
+        assert request.cancelled()
 
 
 async def test_a_cancelled_statement_ends_in_postgres_too(

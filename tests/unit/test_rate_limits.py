@@ -19,12 +19,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from db.claims import ANONYMOUS, SERVICE, Claims
+from db.usage import Meter
 from domain.errors import RateLimited
 from engine.cost import LONG_LEAVES, SURCHARGES
 from engine.engine import Engine
 from engine.requests import Request
 from services import rate_limits
-from services.rate_limits import MAX_DEBT_SECONDS, Buckets, RateLimits, seconds_until
+from services.rate_limits import CLOSED_VALUES, CUT_OFF_VALUES, MAX_DEBT_SECONDS, Buckets, RateLimits, seconds_until
 from settings import SettingsError, load
 
 
@@ -159,22 +160,35 @@ async def test_a_debt_is_paid_before_the_next_request() -> None:
     clock = Clock()
     caller = Claims("anon", uuid4())
     strict = limits(clock, RATE_LIMIT_COST="6000", RATE_LIMIT_ADDRESS_COST="60000")
-    await strict.settle(caller, "192.0.2.1", 10_000, 0.2)
+    await strict.settle(caller, "192.0.2.1", 10_000, Meter(0.2))
     await strict.take(caller, "192.0.2.1", 6000)
     clock.now += 60
-    await strict.settle(caller, "192.0.2.1", 500, 0.15)  # 7,500 less 500 of 6,000
+    await strict.settle(caller, "192.0.2.1", 500, Meter(0.15))  # 7,500 less 500 of 6,000
     with pytest.raises(RateLimited) as refused:
         await strict.take(caller, "192.0.2.1", 100)
     assert refused.value.retry_after == 11
     await strict.take(Claims("anon", uuid4()), "192.0.2.1", 6000)
     clock.now += 11
     await strict.take(caller, "192.0.2.1", 100)
-    await strict.settle(caller, "192.0.2.1", 1, 3600)
+    await strict.settle(caller, "192.0.2.1", 1, Meter(3600))
     with pytest.raises(RateLimited) as refused:
         await strict.take(caller, "192.0.2.1", 1)
     assert MAX_DEBT_SECONDS <= refused.value.retry_after <= MAX_DEBT_SECONDS + 1
-    await strict.settle(SERVICE, "192.0.2.9", 1, 3600)
+    await strict.settle(SERVICE, "192.0.2.9", 1, Meter(3600))
     await strict.take(Claims("anon", uuid4()), "192.0.2.9", 1)
+
+
+async def test_what_was_cut_off_has_a_price_of_its_own() -> None:
+    """However little time it took, and whatever was paid for the request."""
+    clock = Clock()
+    caller = Claims("anon", uuid4())
+    strict = limits(clock, RATE_LIMIT_COST="60000", RATE_LIMIT_ADDRESS_COST="600000")
+    for meter, price in ((Meter(0.001, cut_off=2), 2 * CUT_OFF_VALUES), (Meter(closed=1), CLOSED_VALUES)):
+        await strict.settle(caller, "192.0.2.1", 500, meter)
+        with pytest.raises(RateLimited):
+            await strict.take(caller, "192.0.2.1", 60_001 - price)
+        await strict.take(caller, "192.0.2.1", 60_000 - price)
+        clock.now += 60
 
 
 @pytest.fixture(scope="module")
@@ -330,7 +344,7 @@ async def test_a_burst_is_no_failure_of_redis(redis: tuple[str, subprocess.Popen
     with structlog.testing.capture_logs() as logged:
         await asyncio.gather(*(limited.take(Claims("anon", uuid4()), f"192.0.2.{n % 250}", 1) for n in range(300)))
         caller = Claims("anon", uuid4())
-        await limited.settle(caller, "198.51.100.1", 1, 10)
+        await limited.settle(caller, "198.51.100.1", 1, Meter(10))
         with pytest.raises(RateLimited):
             await limited.take(caller, "198.51.100.1", 10)
     await limited.close()

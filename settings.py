@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from db import dsn
-from domain.money import EXPONENTS
+from domain.currencies import EXPONENTS
 
 Positive = Annotated[int, Meta(ge=1)]
 

@@ -5,18 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from fractions import Fraction
 
+from domain.currencies import EXPONENTS
 from domain.errors import Invalid
 
-# ISO 4217; the same as the table public.currencies (a test compares them).
-_TWO_DECIMALS = (
-    "GBP EUR USD AUD CAD CHF CNY CZK DKK HKD HUF ILS INR MXN NOK NZD PLN RON SEK SGD THB TRY ZAR BRL AED SAR "
-    "MYR PHP TWD"
-)
-EXPONENTS = {
-    **dict.fromkeys(_TWO_DECIMALS.split(), 2),
-    **dict.fromkeys(["JPY", "KRW", "ISK", "CLP", "VND"], 0),
-    **dict.fromkeys(["BHD", "JOD", "KWD", "OMR", "TND"], 3),
-}
 MAX_MINOR = 10**12
 
 

@@ -3,85 +3,139 @@
 select exists (select from public.affiliate_networks where code = :network);
 
 -- name: create_staging()
--- One row per readable line; for a rejected one only its key.
+-- One row per readable line; for a rejected one only its key. The tables below: which row each name is.
 create temporary table product_import (
+  number bigint not null,
   line bigint not null,
   rejected boolean not null,
   duplicate_of bigint,
-  retailer_slug text not null,
-  retailer_name text,
+  retailer text not null,
   external_id text not null,
   name text,
   description text,
   price_minor bigint,
   currency char(3),
   image_url text,
+  images text[],
   affiliate_url text,
   tags text[],
   in_stock boolean,
-  brand_slug text,
-  brand_name text,
+  regular_price_minor bigint,
+  sale_price_minor bigint,
+  sale_starts_at timestamptz,
+  sale_ends_at timestamptz,
+  item_group text,
+  options jsonb,
+  brand text,
+  category text[],
   category_slugs text[],
-  category_names text[],
   gtin text,
   feed_popularity real,
   google text,
   google_taxonomy_id uuid
 );
 
+-- name: create_staging_retailers()
+create temporary table product_import_retailers (name text not null, id uuid not null);
+
+-- name: create_staging_brands()
+create temporary table product_import_brands (name text not null, id uuid not null);
+
+-- name: create_staging_categories()
+create temporary table product_import_categories (names text[] not null, slugs text[] not null, id uuid not null);
+
 -- name: create_staging_view()
--- The rows to import, with the ids of their slugs.
+-- The rows to import, with the ids of their names.
 create temporary view product_import_rows as
 select s.*, r.id as retailer_id, b.id as brand_id, c.id as category_id
 from pg_temp.product_import s
-join public.retailers r on r.slug = s.retailer_slug
-join public.categories c on c.slug = s.category_slugs[cardinality(s.category_slugs)]
-left join public.brands b on b.slug = s.brand_slug
+join pg_temp.product_import_retailers r on r.name = s.retailer
+join pg_temp.product_import_categories c
+  on c.names = coalesce(s.category, '{}') and c.slugs = coalesce(s.category_slugs, '{}')
+left join pg_temp.product_import_brands b on b.name = s.brand
 where not s.rejected and s.duplicate_of is null;
 
 -- name: drop_staging()
--- The view is dropped with its table.
-drop table if exists pg_temp.product_import cascade;
+-- The view is dropped with its tables.
+drop table if exists pg_temp.product_import, pg_temp.product_import_retailers, pg_temp.product_import_brands,
+  pg_temp.product_import_categories cascade;
 
 -- name: analyze_staging()
 -- Autovacuum does not analyse temporary tables.
 analyze pg_temp.product_import;
 
+-- name: analyze_names()
+analyze pg_temp.product_import_retailers, pg_temp.product_import_brands, pg_temp.product_import_categories;
+
 -- name: mark_duplicates()
 -- Of several valid lines with the same key, the first one counts.
 update pg_temp.product_import s set duplicate_of = d.first_line
 from (
-  select line, min(line) over (partition by retailer_slug, external_id) as first_line
-  from pg_temp.product_import where not rejected
+  select s.number, first_value(s.number) over same as first_number, first_value(s.line) over same as first_line
+  from pg_temp.product_import s join pg_temp.product_import_retailers r on r.name = s.retailer where not s.rejected
+  window same as (partition by r.id, s.external_id order by s.line, s.number)
 ) d
-where d.line = s.line and d.line > d.first_line;
+where d.number = s.number and d.number <> d.first_number;
 
 -- name: duplicates()
 -- The lines that repeat an earlier one.
-select line, duplicate_of from pg_temp.product_import where duplicate_of is not null order by line;
+select line, duplicate_of, external_id from pg_temp.product_import where duplicate_of is not null order by line;
 
 -- name: lock()
 -- Serialises imports: two of the same feed would not see, and so repeat, each other's inserts. It is also the lock of
 -- private.refresh_model(), which ends an import; taken first, so that the two cannot deadlock over rows.
 select pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
 
--- name: add_retailers(network, domain)
+-- name: retailer_names()
+-- As the feed spells them, those of valid lines first; is_wanted: a valid line has it.
+select retailer as name, not bool_and(rejected) as is_wanted
+from pg_temp.product_import group by 1 order by min(line) filter (where not rejected), min(line);
+
+-- name: brand_names()
+-- As the feed spells them.
+select brand as name from pg_temp.product_import where brand is not null group by 1 order by min(line);
+
+-- name: category_paths()
+-- Names from root to leaf; and slugs, if a gift category chose them.
+select coalesce(category, '{}') as names, coalesce(category_slugs, '{}') as slugs
+from pg_temp.product_import where not rejected group by 1, 2 order by min(line);
+
+-- name: known_retailers()
+select id, slug, name from public.retailers order by id;
+
+-- name: known_brands()
+select id, slug, name from public.brands order by id;
+
+-- name: known_categories()
+select id, slug, name, parent_id from public.categories order by id;
+
+-- name: add_retailers(slugs, names, network, domain)
 -- New shops that the feed names.
 insert into public.retailers (slug, name, affiliate_network, domain)
-select distinct on (s.retailer_slug) s.retailer_slug, s.retailer_name, :network::text, :domain::text
-from pg_temp.product_import s
-where not s.rejected and not exists (select from public.retailers r where r.slug = s.retailer_slug)
-order by s.retailer_slug, s.line
-on conflict do nothing;
+select slug, name, :network::text, :domain::text from unnest(:slugs::text[], :names::text[]) n (slug, name)
+returning id, slug;
 
--- name: add_brands()
+-- name: add_brands(slugs, names)
 -- New brands, spelled as on their first line.
 insert into public.brands (slug, name)
-select distinct on (s.brand_slug) s.brand_slug, s.brand_name
-from pg_temp.product_import s
-where s.brand_slug is not null and not exists (select from public.brands b where b.slug = s.brand_slug)
-order by s.brand_slug, s.line
-on conflict do nothing;
+select slug, name from unnest(:slugs::text[], :names::text[]) n (slug, name)
+returning id, slug;
+
+-- name: add_categories(parents, slugs, names)
+-- New categories of one level.
+insert into public.categories (parent_id, slug, name)
+select parent_id, slug, name from unnest(:parents::uuid[], :slugs::text[], :names::text[]) n (parent_id, slug, name)
+returning id, slug;
+
+-- name: change_networks(network)
+-- The shops of the feed that were of another network.
+update public.retailers r set affiliate_network = :network::text
+from (
+  select id, affiliate_network from public.retailers
+  where id in (select id from pg_temp.product_import_retailers) and affiliate_network is distinct from :network::text
+) old
+where r.id = old.id
+returning r.slug, coalesce(old.affiliate_network, 'none') as old, r.affiliate_network as new;
 
 -- name: unknown_gift_category(slugs)
 -- One of these that is not in the taxonomy.
@@ -109,10 +163,10 @@ where s.google = m.path;
 -- name: place_by_google()
 -- A product without a category of its shop's goes where its Google category belongs.
 update pg_temp.product_import s set
-  category_slugs = case when p.slug is null then array[g.slug] else array[p.slug, g.slug] end,
-  category_names = case when p.slug is null then array[g.name] else array[p.name, g.name] end
+  category = case when p.slug is null then array[g.name] else array[p.name, g.name] end,
+  category_slugs = case when p.slug is null then array[g.slug] else array[p.slug, g.slug] end
 from public.gift_categories g left join public.gift_categories p on p.id = g.parent_id
-where g.id = s.google_taxonomy_id and s.category_slugs = array['uncategorised'];
+where g.id = s.google_taxonomy_id and s.category is null;
 
 -- name: map_categories(likes, slugs)
 -- The categories of this feed by its mapping's [categories], then by rules.
@@ -164,26 +218,6 @@ paths (id, parent_id, path, products) as (
 )
 select path, products from paths where parent_id is null order by products desc, path limit :size::int;
 
--- name: add_categories()
--- All levels of the new paths; parents are new, too, or exist. Existing categories keep their parents.
-with paths as (
-  select category_slugs as slugs, category_names as names, min(line) as line
-  from pg_temp.product_import where not rejected group by 1, 2
-),
-added as materialized (
-  select private.uuid_v7() as id, level.* from (
-    select distinct on (p.slugs[i]) p.slugs[i] as slug, p.names[i] as name, p.slugs[i - 1] as parent_slug
-    from paths p cross join lateral generate_subscripts(p.slugs, 1) i
-    where not exists (select from public.categories c where c.slug = p.slugs[i])
-    order by p.slugs[i], p.line
-  ) level
-)
-insert into public.categories (id, parent_id, slug, name)
-select a.id, coalesce(known.id, parent.id), a.slug, a.name
-from added a
-left join public.categories known on known.slug = a.parent_slug
-left join added parent on parent.slug = a.parent_slug;
-
 -- name: note_offers_seen()
 -- When the feed last named them; to the day, so that a feed without changes writes little.
 update public.product_offers o set last_seen_at = now()
@@ -198,9 +232,10 @@ select r.id, 10 * coalesce(f.products, 0) < 7 * (
   select count(*) from public.products p where p.retailer_id = r.id and p.is_active) as has_shrunk
 from public.retailers r
 left join (
-  select retailer_slug, count(distinct external_id) as products from pg_temp.product_import group by 1
-) f on f.retailer_slug = r.slug
-where f.retailer_slug is not null or r.slug = :constant_slug::text;
+  select n.id, count(distinct s.external_id) as products
+  from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer group by 1
+) f on f.id = r.id
+where f.id is not null or r.slug = :constant_slug::text;
 
 -- name: update_products()
 -- Only rows that differ; a product that has returned is active again.
@@ -210,16 +245,20 @@ with differing as (
   join public.products p on p.retailer_id = n.retailer_id and p.external_id = n.external_id
   where not p.is_active or
     (p.name, p.description, p.price_minor, p.currency, p.image_url, p.affiliate_url, p.tags, p.in_stock, p.brand_id,
-      p.category_id, p.gtin, p.feed_popularity)
+      p.category_id, p.gtin, p.feed_popularity, p.images, p.regular_price_minor, p.sale_price_minor, p.sale_starts_at,
+      p.sale_ends_at, p.item_group, p.options)
     is distinct from
     (n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliate_url, n.tags, n.in_stock, n.brand_id,
-      n.category_id, n.gtin, n.feed_popularity)
+      n.category_id, n.gtin, n.feed_popularity, n.images, n.regular_price_minor, n.sale_price_minor, n.sale_starts_at,
+      n.sale_ends_at, n.item_group, n.options)
 ),
 changed as (
   update public.products p
   set name = d.name, description = d.description, price_minor = d.price_minor, currency = d.currency,
     image_url = d.image_url, affiliate_url = d.affiliate_url, tags = d.tags, in_stock = d.in_stock,
     brand_id = d.brand_id, category_id = d.category_id, gtin = d.gtin, feed_popularity = d.feed_popularity,
+    images = d.images, regular_price_minor = d.regular_price_minor, sale_price_minor = d.sale_price_minor,
+    sale_starts_at = d.sale_starts_at, sale_ends_at = d.sale_ends_at, item_group = d.item_group, options = d.options,
     is_active = true
   from differing d where d.product_id = p.id
   returning d.was_active
@@ -230,10 +269,12 @@ from changed;
 -- name: insert_products()
 -- With the popularity that refresh_model would give a product nobody has swiped, so that it need not write them again.
 insert into public.products (name, description, price_minor, currency, image_url, affiliate_url, tags, in_stock, brand_id,
-  category_id, retailer_id, external_id, gtin, feed_popularity, popularity)
+  category_id, retailer_id, external_id, gtin, feed_popularity, popularity, images, regular_price_minor,
+  sale_price_minor, sale_starts_at, sale_ends_at, item_group, options)
 select n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliate_url, n.tags, n.in_stock, n.brand_id,
   n.category_id, n.retailer_id, n.external_id, n.gtin, n.feed_popularity,
-  private.product_popularity(null, n.feed_popularity)
+  private.product_popularity(null, n.feed_popularity), n.images, n.regular_price_minor, n.sale_price_minor,
+  n.sale_starts_at, n.sale_ends_at, n.item_group, n.options
 from pg_temp.product_import_rows n
 where not exists (
   select from public.products p where p.retailer_id = n.retailer_id and p.external_id = n.external_id)
@@ -242,10 +283,10 @@ on conflict on constraint products_retailer_id_external_id_key do nothing;
 -- name: deactivate_products(retailers)
 -- Products that the feeds of these shops no longer name. A rejected line still names its product.
 update public.products p set is_active = false
-from public.retailers r
-where r.id = any (:retailers::uuid[]) and p.retailer_id = r.id and p.is_active
+where p.retailer_id = any (:retailers::uuid[]) and p.is_active
   and not exists (
-    select from pg_temp.product_import s where s.retailer_slug = r.slug and s.external_id = p.external_id);
+    select from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer
+    where n.id = p.retailer_id and s.external_id = p.external_id);
 
 -- name: analyze_products()
 -- A large import changes the planner's statistics. Autovacuum never analyses tables of fewer than fifty rows.
@@ -259,3 +300,18 @@ select private.refresh_model();
 -- One entry for the whole import, by the owner of the database.
 insert into public.audit_log (operation, table_name, changes)
 values ('import', 'public.products', jsonb_build_object('file', :file::text) || :counts::jsonb);
+
+-- name: google_paths()
+-- The names of each number of Google's taxonomy; null for one that only gift categories know.
+select id, path from private.google_taxonomy
+union all
+select distinct n.id, null::text[] from public.gift_categories g cross join lateral unnest(g.google_ids) n (id)
+where not exists (select from private.google_taxonomy t where t.id = n.id);
+
+-- name: clear_google_taxonomy()
+delete from private.google_taxonomy;
+
+-- name: add_google_taxonomy(ids, paths)
+-- The paths with > between their levels.
+insert into private.google_taxonomy (id, path)
+select n.id, string_to_array(n.path, '>') from unnest(:ids::int[], :paths::text[]) n (id, path);

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from domain.money import EXPONENTS
+from domain.currencies import EXPONENTS
 from tests.conftest import Shop
 
 PRICE = "query ($id: ID!) { product(id: $id) { price { amount currencyCode } } }"

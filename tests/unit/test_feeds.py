@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping as Lookup
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -11,9 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain import feeds
-from domain.feed_values import BadValue, parse_google_category, parse_gtin, parse_price, slugify
-from domain.feeds import ImportFailed, Reading, like_pattern, parse_mapping, read_record
-from domain.money import EXPONENTS
+from domain.currencies import EXPONENTS
+from domain.feed_mappings import ImportFailed, Mapping, Shop, like_pattern, parse_mapping
+from domain.feed_prices import parse_price
+from domain.feed_text import slugify
+from domain.feed_values import BadValue, parse_google_category, parse_gtin
+from domain.feed_variants import continues
+from domain.feeds import Reader, Reading, Reject
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "catalogue" / "mappings"
 
@@ -40,11 +47,21 @@ currency = "GBP"
 slug = "shop"
 """
 MAPPING = parse_mapping(SMALL)
+SHOP = Shop(slug="a-shop", domain="shop.example", currency="GBP")
+NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 GOOD = {"sku": "A1", "title": "Teapot", "price": "19.99", "url": "https://shop.example/a1"}
+
+
+def read_record(record: Lookup[str, object], mapping: Mapping) -> Reading:
+    return Reader(mapping, NOW).read(record)
 
 
 def read(**changes: object) -> Reading:
     return read_record({**GOOD, **changes}, MAPPING)
+
+
+def reasons(reading: Reading) -> list[tuple[str, str]]:
+    return [(reject.field, reject.reason) for reject in reading.rejects]
 
 
 def product(**changes: object) -> Any:
@@ -56,7 +73,7 @@ def product(**changes: object) -> Any:
 class TestMapping:
     @pytest.mark.parametrize("path", sorted(MAPPINGS.glob("*.toml")), ids=lambda path: path.stem)
     def test_shipped_mappings_are_valid(self, path: Path) -> None:
-        parse_mapping(path.read_text(encoding="utf-8"))
+        parse_mapping(path.read_text(encoding="utf-8"), SHOP)
 
     @pytest.mark.parametrize(
         ("name", "record"),
@@ -70,22 +87,30 @@ class TestMapping:
                 "awin",
                 {"aw_product_id": "1", "merchant_name": "A Shop", "product_name": "Mug", "search_price": "19.99",
                  "currency": "GBP", "aw_deep_link": "https://a.example/", "aw_image_url": "https://a.example/1.jpg",
-                 "in_stock": "1", "product_GTIN": "12", "merchant_category": "Home > Kitchen > Mugs"},
+                 "in_stock": "1", "product_gtin": "12", "merchant_category": "Home > Kitchen > Mugs"},
             ),
         ],
     )  # fmt: skip
     def test_lines_of_known_feeds(self, name: str, record: dict[str, object]) -> None:
-        made = read_record(record, parse_mapping((MAPPINGS / f"{name}.toml").read_text(encoding="utf-8"))).product
+        made = read_record(record, parse_mapping((MAPPINGS / f"{name}.toml").read_text(encoding="utf-8"), SHOP)).product
         assert made is not None
         assert (made.price_minor, made.currency, made.in_stock, made.gtin) == (1999, "GBP", True, None)
         assert made.image_url == "https://a.example/1.jpg"
-        assert made.category_slugs[-1] == "home-kitchen-mugs"
+        assert made.category == ["Home", "Kitchen", "Mugs"]
 
     @pytest.mark.parametrize(
         ("old", "new", "complaint"),
         [
-            ('format = "jsonl"', 'format = "xml"', "xml"),
-            ('brand = "brand"', 'colour = "brand"', "colour"),
+            ('format = "jsonl"', 'format = "yaml"', "yaml"),
+            ('format = "jsonl"', 'format = "xml"', "item"),
+            ('format = "jsonl"', 'format = "csv"\nquote = ","', "quote"),
+            ('format = "jsonl"', 'format = "csv"\nencoding = "latin-99"', "latin-99"),
+            ('format = "jsonl"', 'format = "csv"\nencoding = "zlib_codec"', "zlib_codec"),
+            ('format = "jsonl"', 'format = "csv"\ndecimal = ";"', "decimal"),
+            ('format = "jsonl"', 'format = "csv"\ndecimal = ","\nthousands = ","', "thousands"),
+            ('format = "jsonl"', 'format = "csv"\nskip_lines = -1', "skip_lines"),
+            ('format = "jsonl"', 'format = "jsonl"\ncolumns = ["a"]', "columns"),
+            ('brand = "brand"', 'weight = "brand"', "weight"),
             ('format = "jsonl"', 'format = "jsonl"\ncolour = 1', "colour"),
             ('brand = "brand"', "brand = 3", "fields"),
             ('external_id = "sku"', "", "external_id"),
@@ -121,17 +146,16 @@ class TestRecord:
         assert (made.price_minor, made.currency) == (1999, "GBP")
         assert made.image_url == "https://img.example/1%20a.jpg"
         assert made.tags == ["tea-time", "creme", "gift"]
-        assert (made.brand_slug, made.brand_name) == ("levis-sohne", "Levi's & Söhne")
-        assert made.category_slugs == ["home", "home-kitchen", "home-kitchen-tea"]
-        assert made.category_names == ["Home", "Kitchen", "Tea"]
+        assert made.brand == "Levi's & Söhne"
+        assert made.category == ["Home", "Kitchen", "Tea"]
         assert made.gtin == "4006381333931"
         assert made.feed_popularity == 0.5
         assert made.in_stock
 
     def test_what_is_missing_has_defaults(self) -> None:
         made = product()
-        assert made.category_slugs == ["uncategorised"]
-        assert (made.description, made.image_url, made.brand_slug, made.gtin, made.tags) == (None, None, None, None, [])
+        assert made.category is None
+        assert (made.description, made.image_url, made.brand, made.gtin, made.tags) == (None, None, None, None, [])
         assert made.in_stock
 
     @pytest.mark.parametrize(
@@ -156,7 +180,6 @@ class TestRecord:
             ({"url": "https://shop.example/\r\nx"}, ("affiliate_url", "control characters")),
             ({"url": "https:///x"}, ("affiliate_url", "no valid host name")),
             ({"url": "https://shop.example/" + "x" * 2048}, ("affiliate_url", "longer than 2048 characters")),
-            ({"image": "javascript:alert(1)"}, ("image_url", "not an https address")),
             ({"stock": "perhaps"}, ("in_stock", "neither a number nor a known word for in or out of stock")),
             ({"stars": 1.5}, ("popularity", "not between 0 and popularity_max")),
             ({"stars": float("nan")}, ("popularity", "not a number")),
@@ -165,13 +188,27 @@ class TestRecord:
         ],
     )
     def test_one_fault_gives_one_reject(self, changes: dict[str, object], reason: tuple[str, str]) -> None:
-        assert read(**changes).rejects == (reason,)
+        assert reasons(read(**changes)) == [reason]
 
     def test_all_faults_are_named_and_the_key_is_kept(self) -> None:
         reading = read(price="free", url="ftp://x")
-        assert [reject.field for reject in reading.rejects] == ["price", "affiliate_url"]
-        assert reading.key == ("shop", "A1")
-        assert read(sku=None).key is None
+        assert [(reject.field, reject.value) for reject in reading.rejects] == [
+            ("price", "free"),
+            ("affiliate_url", "ftp://x"),
+        ]
+        assert (reading.retailer, reading.external_id) == ("shop", "A1")
+        assert read(sku=None).external_id is None
+
+    def test_a_value_is_listed_on_one_line_and_cut(self) -> None:
+        [reject] = read(price="about\n\t9" + "9" * 200).rejects
+        assert reject.value.startswith("about  99")
+        assert len(reject.value) == feeds.MAX_SHOWN
+
+    def test_a_wrong_picture_drops_the_picture(self) -> None:
+        reading = read(image="javascript:alert(1)")
+        assert reading.product is not None
+        assert reading.product.image_url is None
+        assert reading.warnings == (Reject("image_url", "not an https address", "javascript:alert(1)"),)
 
     def test_a_lenient_mapping_drops_a_wrong_gtin(self) -> None:
         lenient = parse_mapping('wrong_gtin = "drop"\n' + SMALL)
@@ -188,7 +225,7 @@ class TestRecord:
         reading = read_record({**GOOD, "sku": "a/b?c", "codes": {"x": 7}}, mapping)
         assert reading.product is not None
         assert reading.product.affiliate_url == "https://s.example/a%2Fb%3Fc?c=7"
-        assert read_record(GOOD, mapping).rejects == (feeds.Reject("affiliate_url", "missing"),)
+        assert read_record(GOOD, mapping).rejects == (Reject("affiliate_url", "missing"),)
 
     @pytest.mark.parametrize(
         ("stock", "published", "answer"),
@@ -201,22 +238,151 @@ class TestRecord:
     def test_stock(self, stock: object, published: object, answer: bool) -> None:
         assert product(stock=stock, published=published).in_stock is answer
 
-    def test_numbers_of_a_taxonomy_are_no_category(self) -> None:
-        assert product(category="2271").category_slugs == ["uncategorised"]
-
-    def test_a_name_without_latin_letters_still_has_a_slug(self) -> None:
-        assert product(brand="東京").brand_slug == "u6771-u4eac"
+    def test_a_number_of_googles_taxonomy_is_its_path(self) -> None:
+        reader = Reader(MAPPING, NOW, {784: ["Media", "Books"], 96: None})
+        assert reader.read({**GOOD, "category": "784"}).product.category == ["Media", "Books"]  # type: ignore[union-attr]
+        unnamed = reader.read({**GOOD, "category": " 96"}).product
+        assert unnamed is not None
+        assert (unnamed.category, unnamed.google) == (None, "96")
+        unknown = reader.read({**GOOD, "category": "99"})
+        assert unknown.product is not None
+        assert unknown.product.category is None
+        assert [(warning.field, warning.value) for warning in unknown.warnings] == [("category", "99")]
 
     def test_more_than_40_tags_are_cut(self) -> None:
         assert len(product(tags=[f"t{i}" for i in range(60)]).tags) == 40
 
     def test_continuations_share_the_key_and_lack_the_title(self) -> None:
-        mapping = parse_mapping((MAPPINGS / "shopify.toml").read_text(encoding="utf-8"))
-        first = {"Handle": "pot", "Title": "Pot"}
-        assert feeds.continues({"Handle": "pot", "Title": ""}, first, mapping)
-        assert not feeds.continues({"Handle": "mug", "Title": ""}, first, mapping)
-        assert not feeds.continues({"Handle": "pot", "Title": "Pot again"}, first, mapping)
-        assert not feeds.continues({"Handle": "pot", "Title": ""}, None, mapping)
+        mapping = parse_mapping((MAPPINGS / "shopify.toml").read_text(encoding="utf-8"), SHOP)
+        first = {"handle": "pot", "title": "Pot"}
+        assert continues({"handle": "pot", "title": ""}, first, mapping)
+        assert not continues({"handle": "mug", "title": ""}, first, mapping)
+        assert not continues({"handle": "pot", "title": "Pot again"}, first, mapping)
+        assert not continues({"handle": "pot", "title": ""}, None, mapping)
+
+
+class TestSale:
+    SALE = parse_mapping(SMALL.replace("[fields]", '[fields]\nsale_price = "sale"\nsale_price_effective_date = "when"'))
+
+    @pytest.mark.parametrize(
+        ("sale", "when", "now", "stored", "warned"),
+        [
+            ("15.00", "2026-06-01T00:00Z/2026-07-01T00:00Z", 1500, 1500, ""),
+            ("15.00", "2026-07-01T00:00Z/2026-08-01T00:00Z", 1999, 1500, ""),
+            ("15.00", "2026-06-01T00:00Z/2026-06-15T12:00Z", 1999, 1500, ""),
+            ("15.00 GBP", "", 1500, 1500, ""),
+            ("", "2026-06-01T00:00Z/2026-07-01T00:00Z", 1999, None, ""),
+            ("19.99", "", 1999, None, ""),
+            ("25.00", "", 1999, None, "sale_price"),
+            ("15.00 EUR", "", 1999, None, "sale_price"),
+            ("cheap", "", 1999, None, "sale_price"),
+            ("15.00", "soon", 1999, None, "sale_price_effective_date"),
+        ],
+    )
+    def test_what_is_paid_now(self, sale: str, when: str, now: int, stored: int | None, warned: str) -> None:
+        reading = read_record({**GOOD, "sale": sale, "when": when}, self.SALE)
+        assert reading.product is not None
+        assert (reading.product.price_minor, reading.product.sale_price_minor) == (now, stored)
+        assert reading.product.regular_price_minor == (1999 if stored else None)
+        assert [warning.field for warning in reading.warnings] == ([warned] if warned else [])
+
+
+class TestImages:
+    @pytest.mark.parametrize(
+        ("separator", "images", "image", "found"),
+        [
+            (
+                ",",
+                "https://i.example/a,w_3/1.jpg, https://i.example/2.jpg,https://i.example/3.jpg",
+                None,
+                "a,w_3/1.jpg 2.jpg 3.jpg",
+            ),
+            ("|", "https://i.example/1.jpg|https://i.example/2.jpg", None, "1.jpg 2.jpg"),
+            (" ", "https://i.example/1.jpg  https://i.example/2.jpg", None, "1.jpg 2.jpg"),
+            (",", ["https://i.example/1.jpg", "https://i.example/1.jpg"], "https://i.example/2.jpg", "1.jpg 2.jpg"),
+            (",", "https://i.example/1.jpg, n/a", None, "1.jpg"),
+        ],
+    )
+    def test_several_in_one_value(self, separator: str, images: object, image: str | None, found: str) -> None:
+        text = SMALL.replace('["images.0", "image"]', '["images", "image"]')
+        mapping = parse_mapping(f'image_separator = "{separator}"\n{text}')
+        made = read_record({**GOOD, "images": images, "image": image}, mapping).product
+        assert made is not None
+        names = [address.removeprefix("https://i.example/") for address in made.images or [str(made.image_url)]]
+        assert names == found.split()
+        assert (made.image_url or "").endswith(found.split()[0])
+
+    def test_http_becomes_https_where_the_mapping_says_so(self) -> None:
+        mapping = parse_mapping("upgrade_http = true\n" + SMALL)
+        made = read_record({**GOOD, "url": "http://s.example/1", "image": "HTTP://s.example/2"}, mapping).product
+        assert made is not None
+        assert (made.affiliate_url, made.image_url) == ("https://s.example/1", "https://s.example/2")
+
+
+class TestCategories:
+    @pytest.mark.parametrize(
+        ("value", "path"),
+        [
+            ("Home, Home > Kitchen", ["Home", "Kitchen"]),
+            ("A > B, C > D", ["A", "B"]),
+            ("Food > Rice\\, beans, Food", ["Food", "Rice, beans"]),
+            ("Salt &amp; Pepper", ["Salt & Pepper"]),
+            (", ", None),
+        ],
+    )
+    def test_the_deepest_of_several_paths(self, value: str, path: list[str] | None) -> None:
+        made = read_record(
+            {**GOOD, "category": value}, parse_mapping('category_list_separator = ","\n' + SMALL)
+        ).product
+        assert made is not None
+        assert made.category == path
+
+
+def test_size_and_colour_are_options() -> None:
+    mapping = parse_mapping(
+        'options = [["o1", "v1"], ["o2", "v2"]]\n'
+        + SMALL.replace("[fields]", '[fields]\nsize = "size"\ncolour = "tint"\nitem_group = "group"')
+    )
+    record = {
+        **GOOD,
+        "size": "M",
+        "tint": "deep &amp; red",
+        "group": "G1",
+        "o1": "Fit",
+        "v1": "slim",
+        "o2": "T",
+        "v2": "",
+    }
+    made = read_record(record, mapping).product
+    assert made is not None
+    assert made.item_group == "G1"
+    assert json.loads(made.options) == [
+        {"name": "size", "value": "M"}, {"name": "color", "value": "deep & red"}, {"name": "fit", "value": "slim"},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", ["", "http://schema.org/", "https://www.schema.org/", "schema.org/"])
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("InStock", True), ("LimitedAvailability", True), ("OnlineOnly", True), ("MadeToOrder", True),
+        ("OutOfStock", False), ("SoldOut", False), ("Discontinued", False), ("InStoreOnly", False),
+        ("Reserved", False), ("PreOrder", False), ("PreSale", False), ("BackOrder", False),
+    ],
+)  # fmt: skip
+def test_words_of_schema_org(prefix: str, word: str, answer: bool) -> None:
+    assert product(stock=prefix + word).in_stock is answer
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("available for order", True), ("in_stock", True), ("low stock", True), ("onbackorder", False),
+        ("pending", False), ("mark_as_sold", False), ("instock", True), ("outofstock", False), ("backordered", False),
+    ],
+)  # fmt: skip
+def test_words_of_google_meta_and_woocommerce(word: str, answer: bool) -> None:
+    assert product(stock=word).in_stock is answer
 
 
 class TestPrice:

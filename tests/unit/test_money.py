@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from domain.currencies import EXPONENTS
 from domain.errors import Invalid
-from domain.money import EXPONENTS, MAX_MINOR, to_decimal, to_minor
+from domain.money import MAX_MINOR, to_decimal, to_minor
 
 FIELD = ("filter", "minPrice")
 currencies = st.sampled_from(sorted(EXPONENTS))

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from domain import money
+from domain.currencies import EXPONENTS
 from domain.errors import Invalid
 
 NAME = "statedPreferences"
@@ -59,7 +60,7 @@ def _check_prices(said: Mapping[str, Any], default_currency: str) -> None:
     currency = said.get("currency")
     if currency is None:
         currency = default_currency
-    elif not isinstance(currency, str) or currency not in money.EXPONENTS:
+    elif not isinstance(currency, str) or currency not in EXPONENTS:
         raise Invalid("`currency` is a code of ISO 4217 such as GBP.", (NAME, "currency"))
     prices = said.get("priceRange")
     if prices is None:

@@ -24,6 +24,8 @@ update public.product_features f set number = p.number, group_key = p.number,
 -- squawk-ignore require-concurrent-index-creation
 create index if not exists product_features_number_idx on public.product_features (model_version, number);
 
+-- Derived by the model, which is rebuilt; feeds rank the whole catalogue until then.
+-- squawk-ignore ban-drop-table
 drop table public.model_candidates;
 create table public.model_lists (
   model_version integer not null constraint model_lists_model_version_fkey
@@ -37,4 +39,5 @@ comment on table public.model_lists is
   'The best products of a model by list, by number: popular and new ones, those that suit a trait most or least, and those of each category, brand and tag (private.facet). Rank 0 is the best.';
 
 -- Reasons are read from the weights themselves.
+-- squawk-ignore ban-drop-table
 drop table public.model_sources;

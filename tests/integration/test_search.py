@@ -158,6 +158,19 @@ async def test_two_thousand_generated_names_find_their_products_on_the_first_pag
     assert [tuple(row) for row in missing] == []
 
 
+async def test_corrections_are_looked_up_by_index_before_there_are_statistics(shop: Shop) -> None:
+    chance = random.Random(2024)
+    await add(shop.owner, *{generated_name(chance) for _ in range(1_000)})
+    async with shop.owner.transaction():
+        await shop.owner.execute("select private.search_query('qwxzyk jqvzxw')")
+        scans = await shop.owner.fetchrow(
+            "select seq_scan, idx_scan from pg_stat_xact_user_tables where relname = 'search_variants'"
+        )
+    assert scans is not None
+    assert scans["seq_scan"] == 0
+    assert scans["idx_scan"] > 0
+
+
 @pytest.mark.parametrize(
     ("name", "typed"),
     [

@@ -90,8 +90,8 @@ def _root_weights(fields: dict[str, GraphQLField], caller: Caller) -> dict[str, 
     }
     weights["me"] = 6 if caller.name not in ("nobody", "service") else 0.3
     weights["eventCounts"] = 1 if caller.may_analyse else 0.03
-    weights["impressionCounts"] = 1 if caller.may_analyse else 0.03
-    weights["experiment"] = 0.05  # none runs
+    weights["impressionCounts"] = 1 if caller.may_analyse else 0.01
+    weights["experiment"] = 0.2
     for name in ("auditLog", "systemLogs"):
         weights[name] = 2 if caller.may_administer else 0.03
     return weights

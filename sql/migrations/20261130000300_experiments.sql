@@ -1,6 +1,6 @@
 -- Experiments that run: arms in a table of their own, with what they change in the ranking, a share of the people, and
 -- times. Nothing has written these tables but what people said of themselves, before only the server assigned arms.
--- squawk-ignore-file ban-drop-column, adding-foreign-key-constraint, constraint-missing-not-valid
+-- squawk-ignore-file ban-drop-column, ban-drop-constraint, adding-foreign-key-constraint, constraint-missing-not-valid
 -- squawk-ignore-file adding-required-field, adding-field-with-default, disallowed-unique-constraint
 -- squawk-ignore-file require-concurrent-index-creation, require-concurrent-index-deletion
 
@@ -45,6 +45,7 @@ alter table public.experiments
   add constraint experiments_times check (ends_at > starts_at),
   add constraint experiments_one_at_a_time
     exclude using gist (tstzrange(starts_at, ends_at) with &&) where (surface = 'discover' and starts_at is not null),
+  drop constraint experiments_variants_count,
   drop column variants,
   drop column is_active;
 comment on column public.experiments.surface is 'What its arms rank; null: the arms are the front end''s.';

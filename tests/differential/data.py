@@ -4,6 +4,7 @@ with little and with nothing."""
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -129,6 +130,10 @@ async def _fill_catalogue(owner: asyncpg.Connection[Any]) -> None:
         from public.products p, public.retailers r where r.slug = 'unknown' and p.external_id like '%-1'
         on conflict do nothing;
         select private.refresh_model();
+        insert into public.experiments (key, description) values ('colour', '');
+        insert into public.experiment_arms (experiment_id, name, share)
+        select id, name, 1 from public.experiments, unnest(array['red', 'blue']) name;
+        update public.experiments set starts_at = now() - interval '1 day';
         """
     )
 
@@ -170,10 +175,14 @@ async def _live_much(anna: Client) -> None:
         await anna.ask(event, input={"events": [{"id": uuid7(), "name": f"event_{number % 5}"}]})
     for kind, key in (("PRODUCT", feed[0]["product"]["id"]), ("CATEGORY", "books"), ("TRAIT", "social")):
         await _dismiss(anna, kind, key)
+    seen = "mutation ($input: RecordImpressionsInput!) { recordImpressions(input: $input) { recorded } }"
+    now = datetime.now(UTC).isoformat()
+    shown = [{"id": uuid7(), "recommendationId": node["id"], "position": 1, "shownAt": now} for node in feed]
+    await anna.ask(seen, input={"impressions": shown})
     feedback = """mutation ($input: RecommendationFeedbackInput!) {
       sendRecommendationFeedback(input: $input) { userErrors { message } } }"""
-    for shown, kind in zip(feed, ("HELPFUL", "NOT_HELPFUL", "NOT_INTERESTED", "ALREADY_OWNED"), strict=False):
-        await anna.do(feedback, input={"recommendationId": shown["id"], "kind": kind, "rating": 3, "comment": ODD})
+    for node, kind in zip(feed, ("HELPFUL", "NOT_HELPFUL", "NOT_INTERESTED", "ALREADY_OWNED"), strict=False):
+        await anna.do(feedback, input={"recommendationId": node["id"], "kind": kind, "rating": 3, "comment": ODD})
     profile = "mutation ($input: UpdateProfileInput!) { updateProfile(input: $input) { userErrors { message } } }"
     stated = {
         "odd": ODD,

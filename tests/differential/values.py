@@ -234,6 +234,7 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "occasion": ("birthday", "christmas", "wedding", "nonsense"),
     "relationship": ("partner", "friend", "parent", "nonsense"),
     "age": (5, 17, 30, 70, 0),
+    "key": ("colour", "colour", "colour", "none", ""),
     "component": ("pool", "graphql", "housekeeping", "none"),
     "tableName": ("public.products", "public.consents", "public.none"),
     "version": (*["2.0"] * 9, "1.0"),

@@ -108,8 +108,8 @@ QUERIES = {
     "retailers": Line(_nothing, "ok"),
     "quiz": Line(_nothing, "ok"),
     "nextQuestion": Line(lambda w: {**w.quiz, "answers": w.quiz["answers"][:3]}, "ok"),
-    "giftFinder": Line(_input(traits=["CREATIVE"]), "ok"),
-    "recommendations": Line(_nothing, "ok"),
+    "giftFinder": Line(lambda w: {"input": {"traits": ["CREATIVE"]}, "first": 5}, "ok"),
+    "recommendations": Line(lambda w: {"first": 5}, "ok"),
     #                                                  nobody visitor anna ben  analyst admin service
     "me": Line(_nothing, "                             null   own     own  own  own     own   null"),
     "node": Line(lambda w: {"id": w.hers["Profile"]}, "null   null    hers null null    null  hers"),

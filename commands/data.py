@@ -28,7 +28,7 @@ from db.embedded import Dsns
 from db.migrations import MigrationError
 from db.queries import QUERIES
 from db.seeds import Seeded, SeedRefused
-from domain.feeds import ImportFailed
+from domain.feed_mappings import ImportFailed
 from domain.seeds import SeedPlan
 from resolvers import preferences
 from services import personality
@@ -39,7 +39,7 @@ MAX_UNMAPPED_LISTED = 200
 
 
 def import_products(
-    file: Annotated[Path | None, typer.Argument(help="JSON Lines, CSV or TSV, gzipped or not.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="JSON, CSV, TSV or XML, packed or not.")] = None,
     mapping: Annotated[str, typer.Option(help="A mapping of catalogue/mappings by name, or a TOML file.")] = "",
     rejects: Annotated[
         Path | None, typer.Option(help="Where to list rejected lines (default: FILE.rejects.tsv here).")
@@ -83,9 +83,16 @@ def _import_file(settings: Settings, file: Path, mapping: str, rejects: Path | N
         print(f"{name:14}{getattr(report, name):>10}")
     if report.warnings:
         print(f"{'warnings':14}{report.warnings:>10}")
-    if report.rejected:
-        print(f"rejects are listed in {report_path}")
-    if report.deactivation_skipped:
+    for slug, old, new in report.networks:
+        print(f"the network of {slug} was {old} and is {new}")
+    if report.rejected or report.warnings:
+        print(f"rejects and warnings are listed in {report_path}")
+    if report.fault_line is not None and not force:
+        print(
+            f"line {report.fault_line} does not fit the format, so lines may be missing: no product was deactivated "
+            "(--force does)"
+        )
+    elif report.deactivation_skipped:
         print("the feed of a shop shrank by more than 30 %: none of its products was deactivated (--force does)")
 
 

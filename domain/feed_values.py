@@ -1,27 +1,23 @@
-"""Parses the values of a product feed: text, keys, prices, URLs, tags, categories, GTINs.
+"""Parses the values of a product feed: text, keys, URLs, images, tags, categories, GTINs, availability.
 
 Every `parse_` function takes a raw value (text, a number, a JSON value), and returns the clean value or raises
-BadValue.
+BadValue. Prices are in feed_prices.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from decimal import Decimal
-from functools import lru_cache
-from html.parser import HTMLParser
 from urllib.parse import quote
 
-from domain.money import EXPONENTS
+from domain.feed_text import decode_entities, remove_markup, slugify, tag_of
 
 MAX_DESCRIPTION = 50_000
 MAX_KEY = 255
 MAX_URL = 2048
 MAX_TAGS = 40
 MAX_LEVELS = 8
-# 10 million at two decimals. In minor units, so that it does not restrict the dong or the won.
-MAX_PRICE_MINOR = 10**9
+MAX_IMAGES = 20
 
 
 class BadValue(ValueError):
@@ -30,9 +26,6 @@ class BadValue(ValueError):
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-_APOSTROPHE = re.compile("['\u2019`]")
-_WORD = re.compile("[a-z0-9]+")
-_OPEN_TAG = re.compile("<(?![^<>]*>)")
 
 
 def is_blank(value: object) -> bool:
@@ -83,80 +76,66 @@ def parse_key(value: object) -> str:
     return text
 
 
-class _Text(HTMLParser):
-    """Collects the text of HTML, without scripts and styles."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.hidden = False
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.hidden = tag in ("script", "style")
-        self.parts.append(" ")
-
-    def handle_endtag(self, tag: str) -> None:
-        self.hidden = False
-        self.parts.append(" ")
-
-    def handle_data(self, data: str) -> None:
-        if not self.hidden:
-            self.parts.append(data)
-
-
-def parse_description(value: object) -> str:
-    """The text of a description, which may be HTML; "" if there is only mark-up."""
+def parse_text(value: object, limit: int, *, decoded: bool = False) -> str:
+    """One line of text without entities and mark-up, which names have too. `decoded`: the format has decoded entities
+    already, and those left are meant, unless mark-up says that the text is HTML."""
     text = as_text(value)
-    if len(text) > MAX_DESCRIPTION:
+    if len(text) > 2 * MAX_DESCRIPTION:
+        raise BadValue(f"longer than {limit} characters")
+    if "&" in text and not (decoded and "<" not in text):
+        text = decode_entities(text)
+    return clean_text(remove_markup(text), limit)
+
+
+def parse_description(value: object, *, decoded: bool = False) -> str:
+    """The text of a description, which may be HTML; "" if there is only mark-up."""
+    if len(as_text(value)) > MAX_DESCRIPTION:
         raise BadValue(f"longer than {MAX_DESCRIPTION} characters")
-    if "<" in text or "&" in text:
-        # Unclosed comments and tags take the parser quadratic time (a hostile line would take a minute): comments are
-        # removed first, and a < without its > is text.
-        head, *comments = text.split("<!--")
-        text = head + "".join(
-            after if closed else part for part in comments for _, closed, after in [part.partition("-->")]
-        )
-        text = _OPEN_TAG.sub("&lt;", text)
-        parser = _Text()
-        try:
-            parser.feed(text)
-            parser.close()
-        except AssertionError:  # raised by the parser for some malformed declarations
-            raise BadValue("unreadable HTML") from None
-        text = "".join(parser.parts)
-    return clean_text(text, MAX_DESCRIPTION) if text.strip() else ""
+    try:
+        return parse_text(value, MAX_DESCRIPTION, decoded=decoded)
+    except BadValue as reason:
+        if str(reason) == "missing":
+            return ""
+        raise
 
 
-@lru_cache(maxsize=16384)  # the brands, categories and tags of a feed repeat
-def slugify(text: str) -> str:
-    """Kebab-case: accents and apostrophes are removed (Levi's: levis), ASCII letters and digits stay."""
-    text = _APOSTROPHE.sub("", text)
-    if not text.isascii():
-        text = "".join(c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c))
-    return "-".join(_WORD.findall(text.casefold()))
+def parse_named(value: object, *, decoded: bool = False) -> str:
+    """The name, or the slug, of a brand, a shop or a category level."""
+    return parse_text(value, 200, decoded=decoded)
 
 
-def parse_named(value: object) -> tuple[str, str]:
-    """(slug, name) of a brand, a shop or a category level. The slug of a name without Latin letters is its code
-    points."""
-    name = clean_text(value, 200)
-    return slugify(name) or "-".join(f"u{ord(c):x}" for c in name if not c.isspace()), name
-
-
-def parse_category(value: object, separator: str | None) -> tuple[list[str], list[str]] | None:
-    """Slugs and names from the root to the leaf. A slug includes those of its parents (men-shoes is not women-shoes).
+def parse_category(
+    value: object, separator: str | None, list_separator: str | None = None, *, decoded: bool = False
+) -> list[str] | None:
+    """The names of the levels from the root to the leaf; of several paths the deepest, the first of equally deep ones.
 
     Levels without a letter (a taxonomy's number) are skipped; None if no level remains.
     """
-    if not isinstance(value, list):
-        value = as_text(value).split(separator) if separator else [value]
-    named = [parse_named(level) for level in value if not is_blank(level) and any(c.isalpha() for c in as_text(level))]
-    if len(named) > MAX_LEVELS:
-        raise BadValue(f"more than {MAX_LEVELS} levels")
-    slugs = ["-".join(slug for slug, _ in named[: depth + 1]) for depth in range(len(named))]
-    if slugs and len(slugs[-1]) > MAX_KEY:
-        raise BadValue(f"slug longer than {MAX_KEY} characters")
-    return (slugs, [name for _, name in named]) if slugs else None
+    paths: list[list[object]] = []
+    for text in value if isinstance(value, list) and list_separator else [value]:
+        if isinstance(text, list):
+            paths.append(text if decoded else [decode_entities(as_text(level)) for level in text])
+            continue
+        whole = as_text(text) if decoded else decode_entities(as_text(text))
+        for path in _split_list(whole, list_separator) if list_separator else [whole]:
+            paths.append([*path.split(separator)] if separator else [path])
+    found: list[str] = []
+    for levels_of_path in paths:
+        levels = [
+            parse_named(level, decoded=True)
+            for level in levels_of_path
+            if not is_blank(level) and any(map(str.isalpha, as_text(level)))
+        ]
+        if len(levels) > MAX_LEVELS:
+            raise BadValue(f"more than {MAX_LEVELS} levels")
+        found = levels if len(levels) > len(found) else found
+    return found or None
+
+
+def _split_list(text: str, separator: str) -> list[str]:
+    """The parts of a list in which a backslash takes its meaning from the separator, as WooCommerce exports it."""
+    parts = re.split(rf"(?<!\\){re.escape(separator)}", text)
+    return [part.replace("\\" + separator, separator) for part in parts]
 
 
 def parse_google_category(value: object) -> str | None:
@@ -167,12 +146,13 @@ def parse_google_category(value: object) -> str | None:
     return ">".join(slug for level in levels[:MAX_LEVELS] if (slug := slugify(level)))[:MAX_KEY] or None
 
 
-def parse_tags(values: object, separator: str) -> list[str]:
+def parse_tags(values: object, separator: str, *, decoded: bool = False) -> list[str]:
     """Kebab-case tags from texts and lists of texts, in order and without duplicates; those beyond 40 are dropped."""
     texts: list[object] = []
     for value in values if isinstance(values, list) else [values]:
-        texts.extend(value if isinstance(value, list) else as_text(value).split(separator))
-    tags = (slugify(clean_text(text, 100)) for text in texts if not is_blank(text))
+        whole = value if isinstance(value, list) or decoded else decode_entities(as_text(value))
+        texts.extend(whole if isinstance(whole, list) else as_text(whole).split(separator))
+    tags = (tag_of(parse_text(text, 100, decoded=decoded)) for text in texts if not is_blank(text))
     return list(dict.fromkeys(tag for tag in tags if tag))[:MAX_TAGS]
 
 
@@ -183,9 +163,12 @@ _AUTHORITY = re.compile("[^/?#]*")
 _URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F))).translate({ord(c): None for c in '"<>\\^`{|}'})
 
 
-def parse_url(value: object) -> str:
-    """An https URL without credentials. Spaces and non-ASCII letters are percent-encoded."""
+def parse_url(value: object, *, upgrade: bool = False) -> str:
+    """An https URL without credentials. Spaces and non-ASCII letters are percent-encoded. `upgrade`: http becomes
+    https."""
     text = as_text(value).strip()
+    if upgrade and text[:7].lower() == "http://":
+        text = "https://" + text[7:]
     if _CONTROL.search(text):
         raise BadValue("control characters")
     if text[:8].lower() != "https://":
@@ -201,44 +184,18 @@ def parse_url(value: object) -> str:
     return text
 
 
-def parse_currency(value: object) -> str:
-    """The upper-case code of a known currency."""
-    code = as_text(value).strip().upper()
-    if code not in EXPONENTS:
-        raise BadValue("unknown currency")
-    return code
-
-
-_PRICE = re.compile(r"(?:([A-Z]{3})\s*)?(\d{1,12}(?:\.\d{1,12})?)(?:(?(1)$|\s*([A-Z]{3})))?", re.IGNORECASE | re.ASCII)
-
-
-def parse_price(value: object, currency: str | None, *, fixed_currency: bool = False) -> tuple[int, str]:
-    """Minor units and currency of 19.99, "19.99", "19.99 GBP" or "GBP 19.99".
-
-    `currency` applies if the price names none; with `fixed_currency` a price in another one is refused. Decimal commas,
-    thousands separators and symbols are refused as ambiguous.
-    """
-    match = _PRICE.fullmatch(value.strip()) if isinstance(value, str) else None
-    named = match and (match[1] or match[3])
-    amount = as_number(match[2] if match else value)
-    if named:
-        named = parse_currency(named)
-        if fixed_currency and currency and named != currency:
-            raise BadValue("the price names another currency than the currency field")
-    code = named or currency
-    if code is None:
-        raise BadValue("no currency")
-    if amount <= 0:
-        raise BadValue("zero or negative")
-    if amount.adjusted() > 12:
-        raise BadValue("absurdly high")
-    # Beyond 25 digits scaleb would round, and hide surplus decimals.
-    minor = amount.scaleb(EXPONENTS[code])
-    if len(amount.as_tuple().digits) > 25 or minor != minor.to_integral_value():
-        raise BadValue(f"more decimals than {code} has")
-    if minor > MAX_PRICE_MINOR:
-        raise BadValue("absurdly high")
-    return int(minor), code
+def split_images(value: object, separator: str | None) -> list[object]:
+    """The addresses in one value. A comma separates only before a space or the next address: addresses have commas."""
+    if isinstance(value, list):
+        return [part for item in value for part in split_images(item, separator)]
+    if separator is None or not isinstance(value, str):
+        return [value]
+    if separator.isspace():
+        return [*value.split()]
+    rule = re.escape(separator)
+    if separator == ",":
+        rule += r"(?=\s|https?:|/|$)"
+    return [*filter(None, map(str.strip, re.split(rule, value)))]
 
 
 def parse_gtin(value: object, *, isbn10: bool = False) -> str:
@@ -247,7 +204,7 @@ def parse_gtin(value: object, *, isbn10: bool = False) -> str:
     With `isbn10` a value of up to ten characters is an ISBN-10, possibly without its leading zeros (spreadsheets drop
     them), and is converted to ISBN-13; such a feed has no GTIN-8.
     """
-    digits = re.sub(r"[\s-]", "", as_text(value)).upper()
+    digits = re.sub(r"[\s-]", "", as_text(value).removeprefix("'")).upper()  # the apostrophe is a spreadsheet's
     if isbn10 and len(digits) <= 10:
         digits = digits.zfill(10)
         if not re.fullmatch(r"\d{9}[\dX]", digits, re.ASCII) or not int(digits[:9]):
@@ -267,12 +224,20 @@ def _check_digit(body: str) -> str:
     return str(-sum(int(c) * (1 if i % 2 else 3) for i, c in enumerate(reversed(body))) % 10)
 
 
-# Available now: a pre-order would not arrive in time for a gift.
-_IN_STOCK = {"true", "yes", "y", "in stock", "instock", "available", "low stock", "limited availability", "active"}
-_OUT_OF_STOCK = {
-    "false", "no", "n", "out of stock", "outofstock", "unavailable", "sold out", "soldout", "discontinued",
-    "preorder", "pre order", "backorder", "back order", "draft", "archived",
+# What is sent now. A pre-order or back order would not arrive in time for a gift.
+_IN_STOCK = {
+    "true", "yes", "y", "t", "in_stock", "instock", "available", "available_for_order", "low_stock",
+    "limited_availability", "limitedavailability", "online_only", "onlineonly", "made_to_order", "madetoorder",
+    "active", "limited",
 }  # fmt: skip
+_OUT_OF_STOCK = {
+    "false", "no", "n", "f", "out_of_stock", "outofstock", "out", "unavailable", "not_available", "sold_out", "soldout",
+    "sold", "discontinued", "mark_as_sold", "preorder", "pre_order", "presale", "pre_sale", "backorder", "back_order",
+    "backordered", "on_backorder", "onbackorder", "in_store_only", "instoreonly", "reserved", "pending", "draft",
+    "archived", "unlisted", "inactive",
+}  # fmt: skip
+
+_SCHEMA_ORG = re.compile(r"^(?:https?:)?(?://)?(?:www\.)?schema\.org/|^schema:")
 
 
 def parse_in_stock(values: object) -> bool:
@@ -285,7 +250,7 @@ def _is_available(value: object) -> bool:
     if isinstance(value, bool):
         return value
     word = as_text(value).strip().lower() if isinstance(value, str) else ""
-    word = re.sub(r"[\s_-]+", " ", re.sub(r"^https?://schema\.org/", "", word))
+    word = re.sub(r"[\s_-]+", "_", _SCHEMA_ORG.sub("", word)).strip("_")
     if word in _IN_STOCK or word in _OUT_OF_STOCK:
         return word in _IN_STOCK
     try:

@@ -1,27 +1,26 @@
-"""Product feeds: a mapping assigns fields of a shop's records to columns, and records are converted to products.
+"""Product feeds: records of a shop are converted to products, or rejected with the reasons.
 
-Pure: db/product_imports.py reads files and writes rows. The format is documented in catalogue/mappings/README.md.
+Pure: db/feed_readers.py reads files, db/product_imports.py writes rows.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable
 from collections.abc import Mapping as Lookup
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, TypeVar
+from functools import partial
+from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
-import msgspec
-
+from domain.feed_mappings import TEMPLATE, Column, Mapping
+from domain.feed_prices import parse_currency, parse_price
 from domain.feed_values import (
+    MAX_IMAGES,
     BadValue,
     as_text,
-    clean_text,
     is_blank,
     parse_category,
-    parse_currency,
     parse_description,
     parse_google_category,
     parse_gtin,
@@ -29,101 +28,23 @@ from domain.feed_values import (
     parse_key,
     parse_named,
     parse_popularity,
-    parse_price,
     parse_tags,
+    parse_text,
     parse_url,
-    slugify,
+    split_images,
 )
 
 MAX_NAME = 500
+MAX_SHOWN = 100
 
-_PATTERN = re.compile(r"^\*?[a-z0-9]+(-[a-z0-9]+)*\*?$")
-_TEMPLATE = re.compile(r"\{([^{}]+)\}")
-
-Column = Literal[
-    "external_id", "name", "description", "price", "currency", "image_url", "affiliate_url", "tags", "in_stock",
-    "brand", "category", "google_category", "gtin", "popularity", "retailer",
-]  # fmt: skip
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _T = TypeVar("_T")
 
 
-class ImportFailed(ValueError):
-    """The whole import failed, because of the file or the mapping. Nothing was written."""
-
-
-class Retailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The shop of the feed, or, without a slug, defaults for the shops named by the `retailer` field."""
-
-    slug: str | None = None
-    name: str | None = None
-    network: str | None = None
-    domain: str | None = None
-
-
-class Continuation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Lines that continue the product above them: they have the same `key`, and nothing in the fields `empty`."""
-
-    key: str
-    empty: str
-
-
-class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to read one kind of feed; created by `parse_mapping`."""
-
-    format: Literal["jsonl", "csv", "tsv"]
-    fields: dict[Column, tuple[str, ...]]
-    constants: dict[Column, str] = {}
-    retailer: Retailer = Retailer()
-    continuation: Continuation | None = None
-    delimiter: str | None = None
-    tag_separator: str = ","
-    category_separator: str | None = None
-    popularity_max: float = 1.0
-    wrong_gtin: Literal["reject", "drop"] = "reject"
-    isbn10: bool = False
-    categories: dict[str, str] = {}
-
-
-def parse_mapping(text: str) -> Mapping:
-    """Parses a mapping in TOML. Raises ImportFailed, which names what is unknown, missing or of the wrong type."""
-    try:
-        data = tomllib.loads(text)
-        if isinstance(fields := data.get("fields"), dict):
-            data["fields"] = {column: [paths] if isinstance(paths, str) else paths for column, paths in fields.items()}
-        mapping = msgspec.convert(data, Mapping)
-    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise ImportFailed(f"mapping: {error}") from None
-    for column in ("external_id", "name", "affiliate_url"):
-        if column not in mapping.fields and column not in mapping.constants:
-            raise ImportFailed(f"mapping: neither [fields] nor [constants] gives {column}")
-    slug = mapping.retailer.slug
-    if slug is None and "retailer" not in mapping.fields and "retailer" not in mapping.constants:
-        raise ImportFailed("mapping: no retailer: give [retailer] slug, or the field that names it")
-    if slug is not None and slugify(slug) != slug:
-        raise ImportFailed("mapping: [retailer] slug is not in kebab-case")
-    if not mapping.tag_separator or mapping.category_separator == "" or not mapping.popularity_max > 0:
-        raise ImportFailed("mapping: separators must not be empty, popularity_max must be above 0")
-    if mapping.delimiter is not None and (len(mapping.delimiter) != 1 or mapping.delimiter in '"\r\n'):
-        raise ImportFailed("mapping: delimiter must be one character")
-    for pattern in mapping.categories:
-        if not _PATTERN.match(pattern):
-            raise ImportFailed(
-                f"mapping: [categories] {pattern!r} is not words in kebab-case, with * at an end at most"
-            )
-    return mapping
-
-
-def like_pattern(pattern: str) -> str:
-    """A pattern of [categories] as one for SQL's LIKE, to match a level of a category between hyphens."""
-    start, end = ("%" if pattern.startswith("*") else "%-"), ("%" if pattern.endswith("*") else "-%")
-    return start + pattern.strip("*") + end
-
-
 class Product(NamedTuple):
-    """A validated record. Retailer, brand and category are slugs; category_slugs goes from root to leaf."""
+    """A validated record. `retailer`, `brand` and the levels of `category` (root to leaf) are names or slugs."""
 
-    retailer_slug: str
-    retailer_name: str
+    retailer: str
     external_id: str
     name: str
     description: str | None
@@ -133,28 +54,38 @@ class Product(NamedTuple):
     affiliate_url: str
     tags: list[str]
     in_stock: bool
-    brand_slug: str | None
-    brand_name: str | None
-    category_slugs: list[str]
-    category_names: list[str]
+    brand: str | None
+    category: list[str] | None
     gtin: str | None
     feed_popularity: float | None
     google: str | None
 
 
 class Reject(NamedTuple):
+    """Why a value was refused; `value` is cut and without control characters."""
+
     field: str
     reason: str
+    value: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """The result for one record: a product or rejects, and its key (retailer slug, external id)."""
+    """The result for one record: a product or rejects, and what names it: the shop and the shop's id."""
 
     product: Product | None
     rejects: tuple[Reject, ...]
     warnings: tuple[Reject, ...]
-    key: tuple[str, str] | None
+    retailer: str | None
+    external_id: str | None
+
+
+def shown(value: object) -> str:
+    """A value for the list of rejects: one line of printable characters, cut."""
+    if isinstance(value, list):
+        value = ", ".join(map(str, value[:MAX_SHOWN]))
+    text = _UNPRINTABLE.sub(" ", str(value)[: 2 * MAX_SHOWN]).strip()
+    return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
 def continues(record: Lookup[str, object], previous: Lookup[str, object] | None, mapping: Mapping) -> bool:
@@ -166,74 +97,170 @@ def continues(record: Lookup[str, object], previous: Lookup[str, object] | None,
     return not is_blank(key) and key == value_at(previous, rule.key)
 
 
-def read_record(record: Lookup[str, object], mapping: Mapping) -> Reading:
-    """Validates one record. Never raises for invalid content."""
-    rejects: list[Reject] = []
-    warnings: list[Reject] = []
+class Reader:
+    """Validates the records of one feed."""
 
-    def read(column: Column, parse: Callable[[object], _T], required: bool = False) -> _T | None:
+    def __init__(self, mapping: Mapping) -> None:
+        self.mapping = mapping
+
+    def key_of(self, record: Lookup[str, object]) -> tuple[str | None, str | None]:
+        """The shop and the shop's id of a record that may lack the rest."""
+        values = _Values(record, self.mapping)
+        return self._retailer(values), values.read("external_id", parse_key)
+
+    def _retailer(self, values: _Values) -> str | None:
+        fixed = self.mapping.retailer.slug
+        named = partial(parse_named, decoded=self.mapping.has_decoded_text)
+        return fixed or values.read("retailer", named, required=True)
+
+    def read(self, record: Lookup[str, object]) -> Reading:
+        """Validates one record. Never raises for invalid content."""
+        mapping = self.mapping
+        decoded = mapping.has_decoded_text
+        values = _Values(record, mapping)
+        read = values.read
+        named = partial(parse_named, decoded=decoded)
+
+        retailer = self._retailer(values)
+        external_id = read("external_id", parse_key, required=True)
+        name = read("name", lambda value: parse_text(value, MAX_NAME, decoded=decoded), required=True)
+        currency = read("currency", parse_currency)
+        stated = bool(values.of("currency", constant=False))
+        price = None
+        if not any(reject.field == "currency" for reject in values.rejects):
+            price = read(
+                "price",
+                lambda value: parse_price(value, currency, mapping.notation, fixed_currency=stated),
+                required=True,
+            )
+        affiliate_url = read("affiliate_url", self._url, required=True)
+        description = read("description", partial(parse_description, decoded=decoded))
+        images = self._images(values)
+        tags = read("tags", lambda value: parse_tags(value, mapping.tag_separator, decoded=decoded), whole=True) or []
+        in_stock = read("in_stock", parse_in_stock, whole=True)
+        brand = read("brand", named)
+        google = read("google_category", parse_google_category)
+        category = read(
+            "category",
+            lambda value: parse_category(
+                value, mapping.category_separator, mapping.category_list_separator, decoded=decoded
+            ),
+        )
+        gtin = read(
+            "gtin", lambda value: parse_gtin(value, isbn10=mapping.isbn10), lenient=mapping.wrong_gtin == "drop"
+        )
+        popularity = read("popularity", lambda value: parse_popularity(value, mapping.popularity_max))
+
+        rejects, warnings = tuple(values.rejects), tuple(values.warnings)
+        if rejects or not (retailer and external_id and name and price and affiliate_url):
+            return Reading(None, rejects, warnings, retailer, external_id)
+        product = Product(
+            retailer=retailer,
+            external_id=external_id,
+            name=name,
+            description=description or None,
+            price_minor=price[0],
+            currency=price[1],
+            image_url=images[0] if images else None,
+            affiliate_url=affiliate_url,
+            tags=tags,
+            in_stock=in_stock is not False,
+            brand=brand,
+            category=category,
+            gtin=gtin,
+            feed_popularity=popularity,
+            google=google,
+        )
+        return Reading(product, (), warnings, retailer, external_id)
+
+    def _url(self, value: object) -> str:
+        return parse_url(value, upgrade=self.mapping.upgrade_http)
+
+    def _images(self, values: _Values) -> list[str]:
+        """The valid addresses, each once. Of several fields the first that is not empty counts, unless the mapping has
+        an image_separator; a wrong address drops the picture, not the product."""
+        found = values.of("image_url")
+        if self.mapping.image_separator is None:
+            found = found[:1]
+        images: dict[str, None] = {}
+        for value in split_images(found, self.mapping.image_separator):
+            try:
+                images[self._url(value)] = None
+            except BadValue as reason:
+                values.warnings.append(Reject("image_url", str(reason), shown(value)))
+        return list(images)[:MAX_IMAGES]
+
+
+class _Values:
+    """The values of one record, and what was wrong with them."""
+
+    def __init__(self, record: Lookup[str, object], mapping: Mapping) -> None:
+        self._record = record
+        self._mapping = mapping
+        self.rejects: list[Reject] = []
+        self.warnings: list[Reject] = []
+
+    def of(self, column: Column, constant: bool = True) -> list[object]:
+        """The values of a column's fields that are not empty, or its constant if there are none."""
+        fields = self._mapping.fields.get(column)
+        found = [v for path in fields if not is_blank(v := value_at(self._record, path))] if fields else []
+        if found or not constant:
+            return found
+        template = self._mapping.constants.get(column)
+        return [] if template is None else self._filled(template, is_url=column.endswith("_url"))
+
+    def _filled(self, template: str, is_url: bool) -> list[object]:
+        missing = False
+
+        def fill(match: re.Match[str]) -> str:
+            nonlocal missing
+            value = value_at(self._record, match[1])
+            missing = missing or is_blank(value)
+            text = "" if missing else as_text(value)
+            return quote(text, safe="") if is_url else text
+
+        filled = TEMPLATE.sub(fill, template)
+        return [] if missing else [filled]
+
+    def read(
+        self,
+        column: Column,
+        parse: Callable[[object], _T],
+        *,
+        required: bool = False,
+        lenient: bool = False,
+        whole: bool = False,
+    ) -> _T | None:
+        """The parsed value; None if there is none or it was refused. `lenient`: a wrong value is dropped with a
+        warning. `whole`: all the values of the column are parsed together, not the first."""
+        value: object = None
         try:
-            values = _values(record, mapping, column)
+            values = self.of(column)
             if values:
-                return parse(values if column in ("tags", "in_stock") else values[0])
+                value = values if whole else self._first(values, column)
+                return parse(value)
             if required:
                 raise BadValue("missing")
         except BadValue as reason:
-            lenient = column == "gtin" and mapping.wrong_gtin == "drop"
-            (warnings if lenient else rejects).append(Reject(column, str(reason)))
+            (self.warnings if lenient else self.rejects).append(
+                Reject(column, str(reason), "" if value is None else shown(value))
+            )
         return None
 
-    fixed = mapping.retailer
-    shop = (fixed.slug, fixed.name or fixed.slug) if fixed.slug else read("retailer", parse_named, required=True)
-    external_id = read("external_id", parse_key, required=True)
-    name = read("name", lambda value: clean_text(value, MAX_NAME), required=True)
-    currency = read("currency", parse_currency)
-    stated = bool(_values(record, mapping, "currency", constant=False))
-    price = None
-    if not any(reject.field == "currency" for reject in rejects):
-        price = read("price", lambda value: parse_price(value, currency, fixed_currency=stated), required=True)
-    affiliate_url = read("affiliate_url", parse_url, required=True)
-    description = read("description", parse_description)
-    image_url = read("image_url", parse_url)
-    tags = read("tags", lambda value: parse_tags(value, mapping.tag_separator)) or []
-    in_stock = read("in_stock", parse_in_stock)
-    brand = read("brand", parse_named)
-    google = read("google_category", parse_google_category)
-    category = read("category", lambda value: parse_category(value, mapping.category_separator))
-    gtin = read("gtin", lambda value: parse_gtin(value, isbn10=mapping.isbn10))
-    popularity = read("popularity", lambda value: parse_popularity(value, mapping.popularity_max))
-
-    key = (str(shop[0]), external_id) if shop and external_id else None
-    if rejects or not (shop and external_id and name and price and affiliate_url):
-        return Reading(None, tuple(rejects), tuple(warnings), key)
-    slugs, names = category or (["uncategorised"], ["Uncategorised"])
-    product = Product(
-        retailer_slug=str(shop[0]),
-        retailer_name=str(shop[1]),
-        external_id=external_id,
-        name=name,
-        description=description or None,
-        price_minor=price[0],
-        currency=price[1],
-        image_url=image_url,
-        affiliate_url=affiliate_url,
-        tags=tags,
-        in_stock=in_stock is not False,
-        brand_slug=brand and brand[0],
-        brand_name=brand and brand[1],
-        category_slugs=slugs,
-        category_names=names,
-        gtin=gtin,
-        feed_popularity=popularity,
-        google=google,
-    )
-    return Reading(product, (), tuple(warnings), key)
+    def _first(self, values: list[object], column: Column) -> object:
+        """Of an element that XML repeats the first counts, but for lists of categories."""
+        first = values[0]
+        if self._mapping.format == "xml" and isinstance(first, list):
+            return first if column == "category" and self._mapping.category_list_separator else first[0]
+        return first
 
 
 def value_at(record: Lookup[str, object], path: str) -> object:
     """The field with that name, else the value at a dotted path (`meta.barcode`, `images.0`); None if there is none."""
     if path in record:
         return record[path]
+    if "." not in path:
+        return None
     value: object = record
     for part in path.split("."):
         if isinstance(value, dict):
@@ -243,22 +270,3 @@ def value_at(record: Lookup[str, object], path: str) -> object:
         else:
             return None
     return value
-
-
-def _values(record: Lookup[str, object], mapping: Mapping, column: Column, constant: bool = True) -> list[object]:
-    """The values of a column's fields, or its constant if they are empty."""
-    values = [v for path in mapping.fields.get(column, ()) if not is_blank(v := value_at(record, path))]
-    template = mapping.constants.get(column) if constant and not values else None
-    if template is None:
-        return values
-    missing = False
-
-    def fill(match: re.Match[str]) -> str:
-        nonlocal missing
-        value = value_at(record, match[1])
-        missing = missing or is_blank(value)
-        text = "" if missing else as_text(value)
-        return quote(text, safe="") if column.endswith("_url") else text
-
-    filled = _TEMPLATE.sub(fill, template)
-    return [] if missing else [filled]

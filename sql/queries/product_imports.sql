@@ -3,13 +3,12 @@
 select exists (select from public.affiliate_networks where code = :network);
 
 -- name: create_staging()
--- One row per readable line; for a rejected one only its key.
+-- One row per readable line; for a rejected one only its key. The tables below: which row each name is.
 create temporary table product_import (
   line bigint not null,
   rejected boolean not null,
   duplicate_of bigint,
-  retailer_slug text not null,
-  retailer_name text,
+  retailer text not null,
   external_id text not null,
   name text,
   description text,
@@ -19,69 +18,115 @@ create temporary table product_import (
   affiliate_url text,
   tags text[],
   in_stock boolean,
-  brand_slug text,
-  brand_name text,
+  brand text,
+  category text[],
   category_slugs text[],
-  category_names text[],
   gtin text,
   feed_popularity real,
   google text,
   google_taxonomy_id uuid
 );
 
+-- name: create_staging_retailers()
+create temporary table product_import_retailers (name text not null, id uuid not null);
+
+-- name: create_staging_brands()
+create temporary table product_import_brands (name text not null, id uuid not null);
+
+-- name: create_staging_categories()
+create temporary table product_import_categories (names text[] not null, slugs text[] not null, id uuid not null);
+
 -- name: create_staging_view()
--- The rows to import, with the ids of their slugs.
+-- The rows to import, with the ids of their names.
 create temporary view product_import_rows as
 select s.*, r.id as retailer_id, b.id as brand_id, c.id as category_id
 from pg_temp.product_import s
-join public.retailers r on r.slug = s.retailer_slug
-join public.categories c on c.slug = s.category_slugs[cardinality(s.category_slugs)]
-left join public.brands b on b.slug = s.brand_slug
+join pg_temp.product_import_retailers r on r.name = s.retailer
+join pg_temp.product_import_categories c
+  on c.names = coalesce(s.category, '{}') and c.slugs = coalesce(s.category_slugs, '{}')
+left join pg_temp.product_import_brands b on b.name = s.brand
 where not s.rejected and s.duplicate_of is null;
 
 -- name: drop_staging()
--- The view is dropped with its table.
-drop table if exists pg_temp.product_import cascade;
+-- The view is dropped with its tables.
+drop table if exists pg_temp.product_import, pg_temp.product_import_retailers, pg_temp.product_import_brands,
+  pg_temp.product_import_categories cascade;
 
 -- name: analyze_staging()
 -- Autovacuum does not analyse temporary tables.
 analyze pg_temp.product_import;
 
+-- name: analyze_names()
+analyze pg_temp.product_import_retailers, pg_temp.product_import_brands, pg_temp.product_import_categories;
+
 -- name: mark_duplicates()
 -- Of several valid lines with the same key, the first one counts.
 update pg_temp.product_import s set duplicate_of = d.first_line
 from (
-  select line, min(line) over (partition by retailer_slug, external_id) as first_line
-  from pg_temp.product_import where not rejected
+  select s.line, min(s.line) over (partition by r.id, s.external_id) as first_line
+  from pg_temp.product_import s join pg_temp.product_import_retailers r on r.name = s.retailer where not s.rejected
 ) d
 where d.line = s.line and d.line > d.first_line;
 
 -- name: duplicates()
 -- The lines that repeat an earlier one.
-select line, duplicate_of from pg_temp.product_import where duplicate_of is not null order by line;
+select line, duplicate_of, external_id from pg_temp.product_import where duplicate_of is not null order by line;
 
 -- name: lock()
 -- Serialises imports: two of the same feed would not see, and so repeat, each other's inserts. It is also the lock of
 -- private.refresh_model(), which ends an import; taken first, so that the two cannot deadlock over rows.
 select pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
 
--- name: add_retailers(network, domain)
+-- name: retailer_names()
+-- As the feed spells them, those of valid lines first; is_wanted: a valid line has it.
+select retailer as name, not bool_and(rejected) as is_wanted
+from pg_temp.product_import group by 1 order by min(line) filter (where not rejected), min(line);
+
+-- name: brand_names()
+-- As the feed spells them.
+select brand as name from pg_temp.product_import where brand is not null group by 1 order by min(line);
+
+-- name: category_paths()
+-- Names from root to leaf; and slugs, if a gift category chose them.
+select coalesce(category, '{}') as names, coalesce(category_slugs, '{}') as slugs
+from pg_temp.product_import where not rejected group by 1, 2 order by min(line);
+
+-- name: known_retailers()
+select id, slug, name from public.retailers order by id;
+
+-- name: known_brands()
+select id, slug, name from public.brands order by id;
+
+-- name: known_categories()
+select id, slug, name, parent_id from public.categories order by id;
+
+-- name: add_retailers(slugs, names, network, domain)
 -- New shops that the feed names.
 insert into public.retailers (slug, name, affiliate_network, domain)
-select distinct on (s.retailer_slug) s.retailer_slug, s.retailer_name, :network::text, :domain::text
-from pg_temp.product_import s
-where not s.rejected and not exists (select from public.retailers r where r.slug = s.retailer_slug)
-order by s.retailer_slug, s.line
-on conflict do nothing;
+select slug, name, :network::text, :domain::text from unnest(:slugs::text[], :names::text[]) n (slug, name)
+returning id, slug;
 
--- name: add_brands()
+-- name: add_brands(slugs, names)
 -- New brands, spelled as on their first line.
 insert into public.brands (slug, name)
-select distinct on (s.brand_slug) s.brand_slug, s.brand_name
-from pg_temp.product_import s
-where s.brand_slug is not null and not exists (select from public.brands b where b.slug = s.brand_slug)
-order by s.brand_slug, s.line
-on conflict do nothing;
+select slug, name from unnest(:slugs::text[], :names::text[]) n (slug, name)
+returning id, slug;
+
+-- name: add_categories(parents, slugs, names)
+-- New categories of one level.
+insert into public.categories (parent_id, slug, name)
+select parent_id, slug, name from unnest(:parents::uuid[], :slugs::text[], :names::text[]) n (parent_id, slug, name)
+returning id, slug;
+
+-- name: change_networks(network)
+-- The shops of the feed that were of another network.
+update public.retailers r set affiliate_network = :network::text
+from (
+  select id, affiliate_network from public.retailers
+  where id in (select id from pg_temp.product_import_retailers) and affiliate_network is distinct from :network::text
+) old
+where r.id = old.id
+returning r.slug, coalesce(old.affiliate_network, 'none') as old, r.affiliate_network as new;
 
 -- name: unknown_gift_category(slugs)
 -- One of these that is not in the taxonomy.
@@ -109,10 +154,10 @@ where s.google = m.path;
 -- name: place_by_google()
 -- A product without a category of its shop's goes where its Google category belongs.
 update pg_temp.product_import s set
-  category_slugs = case when p.slug is null then array[g.slug] else array[p.slug, g.slug] end,
-  category_names = case when p.slug is null then array[g.name] else array[p.name, g.name] end
+  category = case when p.slug is null then array[g.name] else array[p.name, g.name] end,
+  category_slugs = case when p.slug is null then array[g.slug] else array[p.slug, g.slug] end
 from public.gift_categories g left join public.gift_categories p on p.id = g.parent_id
-where g.id = s.google_taxonomy_id and s.category_slugs = array['uncategorised'];
+where g.id = s.google_taxonomy_id and s.category is null;
 
 -- name: map_categories(likes, slugs)
 -- The categories of this feed by its mapping's [categories], then by rules.
@@ -164,26 +209,6 @@ paths (id, parent_id, path, products) as (
 )
 select path, products from paths where parent_id is null order by products desc, path limit :size::int;
 
--- name: add_categories()
--- All levels of the new paths; parents are new, too, or exist. Existing categories keep their parents.
-with paths as (
-  select category_slugs as slugs, category_names as names, min(line) as line
-  from pg_temp.product_import where not rejected group by 1, 2
-),
-added as materialized (
-  select private.uuid_v7() as id, level.* from (
-    select distinct on (p.slugs[i]) p.slugs[i] as slug, p.names[i] as name, p.slugs[i - 1] as parent_slug
-    from paths p cross join lateral generate_subscripts(p.slugs, 1) i
-    where not exists (select from public.categories c where c.slug = p.slugs[i])
-    order by p.slugs[i], p.line
-  ) level
-)
-insert into public.categories (id, parent_id, slug, name)
-select a.id, coalesce(known.id, parent.id), a.slug, a.name
-from added a
-left join public.categories known on known.slug = a.parent_slug
-left join added parent on parent.slug = a.parent_slug;
-
 -- name: note_offers_seen()
 -- When the feed last named them; to the day, so that a feed without changes writes little.
 update public.product_offers o set last_seen_at = now()
@@ -198,9 +223,10 @@ select r.id, 10 * coalesce(f.products, 0) < 7 * (
   select count(*) from public.products p where p.retailer_id = r.id and p.is_active) as has_shrunk
 from public.retailers r
 left join (
-  select retailer_slug, count(distinct external_id) as products from pg_temp.product_import group by 1
-) f on f.retailer_slug = r.slug
-where f.retailer_slug is not null or r.slug = :constant_slug::text;
+  select n.id, count(distinct s.external_id) as products
+  from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer group by 1
+) f on f.id = r.id
+where f.id is not null or r.slug = :constant_slug::text;
 
 -- name: update_products()
 -- Only rows that differ; a product that has returned is active again.
@@ -242,10 +268,10 @@ on conflict on constraint products_retailer_id_external_id_key do nothing;
 -- name: deactivate_products(retailers)
 -- Products that the feeds of these shops no longer name. A rejected line still names its product.
 update public.products p set is_active = false
-from public.retailers r
-where r.id = any (:retailers::uuid[]) and p.retailer_id = r.id and p.is_active
+where p.retailer_id = any (:retailers::uuid[]) and p.is_active
   and not exists (
-    select from pg_temp.product_import s where s.retailer_slug = r.slug and s.external_id = p.external_id);
+    select from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer
+    where n.id = p.retailer_id and s.external_id = p.external_id);
 
 -- name: analyze_products()
 -- A large import changes the planner's statistics. Autovacuum never analyses tables of fewer than fifty rows.

@@ -11,7 +11,7 @@ import pytest
 
 from db.product_imports import import_products
 from domain import ids
-from domain.feeds import parse_mapping
+from domain.feed_mappings import parse_mapping
 from tests.catalogue import NEW_PRODUCT
 from tests.client import Client
 from tests.conftest import Shop

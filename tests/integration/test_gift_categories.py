@@ -10,7 +10,7 @@ import pytest
 
 from db.product_imports import import_products
 from db.queries import QUERIES
-from domain.feeds import ImportFailed, parse_mapping
+from domain.feed_mappings import ImportFailed, parse_mapping
 from tests.first_feeds import MAPPINGS
 
 GOOGLE = (MAPPINGS / "google_merchant.toml").read_text()

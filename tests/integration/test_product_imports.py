@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from db.product_imports import ImportReport, import_products, load_mapping
-from domain.feeds import ImportFailed, Mapping, parse_mapping
+from domain.feed_mappings import ImportFailed, Mapping, parse_mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 MAPPINGS = ROOT / "catalogue" / "mappings"
@@ -178,13 +178,22 @@ async def test_a_rejected_line_keeps_its_product(importer: Importer) -> None:
     await importer.load(*(record(n) for n in range(4)))
     report = await importer.load(record(0, price="free"), *(record(n) for n in range(1, 4)))
     assert (report.rejected, report.unchanged, report.deactivated) == (1, 3, 0)
-    assert importer.rejected() == [("1", "price", "not a number")]
+    assert importer.rejected() == [("1", "price", "not a price in the notation of the mapping")]
 
 
-async def test_a_line_without_a_readable_key_keeps_nothing(importer: Importer) -> None:
+async def test_a_line_without_a_key_keeps_nothing(importer: Importer) -> None:
     await importer.load(*(record(n) for n in range(4)))
-    report = await importer.load(b'{"sku": "S0", "title"', *(record(n) for n in range(1, 4)))
+    report = await importer.load(record(0, sku=""), *(record(n) for n in range(1, 4)))
     assert (report.rejected, report.unchanged, report.deactivated) == (1, 3, 1)
+
+
+async def test_a_line_that_cannot_be_read_may_be_any_product(importer: Importer) -> None:
+    await importer.load(*(record(n) for n in range(4)))
+    lines = [b'{"sku": "S0", "title"', *(record(n) for n in range(1, 4))]
+    report = await importer.load(*lines)
+    assert (report.rejected, report.unchanged, report.deactivated) == (1, 3, 0)
+    assert (report.deactivation_skipped, report.fault_line) == (True, 1)
+    assert (await importer.load(*lines, force=True)).deactivated == 1
 
 
 async def test_all_rejects_are_listed_and_the_rest_is_imported(importer: Importer) -> None:
@@ -205,11 +214,46 @@ async def test_all_rejects_are_listed_and_the_rest_is_imported(importer: Importe
         ("4", "line", "not a JSON object"),
         ("5", "price", "more decimals than GBP has"),
         ("5", "affiliate_url", "not an https address"),
-        ("6", "line", "record longer than 1048576 bytes"),
+        ("6", "line", "record longer than 1048576 characters"),
         ("7", "line", "not valid UTF-8"),
         ("8", "external_id", "duplicate of line 1"),
     ]
     assert await importer.owner.fetchval("select price_minor from products where external_id = 'S1'") == 999
+
+
+async def test_a_reject_names_line_id_field_value_and_reason(importer: Importer) -> None:
+    lenient = msgspec.structs.replace(
+        CSV, wrong_gtin="drop", fields={**CSV.fields, "gtin": ("gtin",), "image_url": ("image",)}
+    )
+    lines = [
+        "sku,title,price,url,gtin,image",
+        "A,Lamp,cheap,https://shop.example/a,,",
+        "B,Lamp,2.00,https://shop.example/b,123,n/a",
+        "C,Lamp,3.00",
+        "A,Lamp,3.00,https://shop.example/a",
+        "A,Lamp,3.00,https://shop.example/a",
+    ]
+    report = await importer.load_bytes("\n".join(lines).encode(), lenient)
+    assert (report.inserted, report.rejected, report.warnings) == (2, 3, 2)
+    with importer.rejects.open(newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t"))
+    assert rows == [
+        ["line", "id", "field", "value", "reason", "kind"],
+        ["2", "A", "price", "cheap", "not a price in the notation of the mapping", "rejected"],
+        ["3", "B", "image_url", "n/a", "not an https address", "warning"],
+        ["3", "B", "gtin", "123", "not 8, 12, 13 or 14 digits", "warning"],
+        ["4", "C", "affiliate_url", "", "missing", "rejected"],
+        ["6", "A", "external_id", "A", "duplicate of line 5", "rejected"],
+    ]
+
+
+async def test_a_structural_fault_deactivates_nothing_without_force(importer: Importer) -> None:
+    lines = [f"S{n},Product {n},9.99,https://shop.example/p" for n in range(10)]
+    await importer.load_bytes("\n".join([HEADER.strip(), *lines]).encode(), CSV)
+    torn = "\n".join([HEADER.strip(), *lines[:7], 'S7,"Open,9.99,https://shop.example/p']).encode()
+    report = await importer.load_bytes(torn, CSV)
+    assert (report.unchanged, report.rejected, report.deactivated, report.fault_line) == (7, 1, 0, 9)
+    assert (await importer.load_bytes(torn, CSV, force=True)).deactivated == 2, "S7 is named by its rejected line"
 
 
 async def test_csv_with_byte_order_mark_quotes_and_faults(importer: Importer) -> None:
@@ -239,12 +283,23 @@ async def test_gzip_is_recognised_and_progress_is_reported(importer: Importer) -
     [
         (gzip.compress(json.dumps(record(1)).encode() * 100)[:-20], MAPPING, "damaged"),
         (b"\x1f\x8bnot gzip at all", MAPPING, "damaged"),
-        (HEADER.encode("utf-16"), CSV, "UTF-8"),
+        (HEADER.encode("utf-16-le"), CSV, "UTF-8"),
+        (HEADER.encode("utf-16")[:-1], CSV, "UTF-16"),
+        (HEADER.encode(), msgspec.structs.replace(CSV, encoding="utf-16"), "UTF-16"),
         (b"sku;title;price;url\n", CSV, "'sku'"),
         (b"", CSV, "'sku'"),
         (b'\n [{"sku": "S1"}]', MAPPING, "JSON array"),
     ],
-    ids=["cut gzip", "no gzip", "utf-16", "other delimiter", "empty csv", "json array"],
+    ids=[
+        "cut gzip",
+        "no gzip",
+        "utf-16 unmarked",
+        "cut utf-16",
+        "no utf-16",
+        "other delimiter",
+        "empty csv",
+        "json array",
+    ],
 )
 async def test_a_file_that_cannot_be_read_changes_nothing(
     importer: Importer, content: bytes, mapping: Mapping, complaint: str

@@ -7,6 +7,7 @@ from typing import Any
 import asyncpg
 
 from db.documentation import is_statement, statement_of
+from db.product_imports import STAGING
 from db.queries import QUERIES, Query
 
 
@@ -24,8 +25,8 @@ async def refused(connection: asyncpg.Connection[Any], queries: list[Query]) -> 
 
 async def with_staging(connection: asyncpg.Connection[Any]) -> None:
     """The temporary tables that an import and a seed make for their own statements."""
-    await connection.execute(QUERIES["product_imports.create_staging"].sql)
-    await connection.execute(QUERIES["product_imports.create_staging_view"].sql)
+    for block in STAGING[1:]:
+        await connection.execute(QUERIES[f"product_imports.{block}"].sql)
     for block in ("people", "keys", "product_keys", "counts"):
         await connection.execute(QUERIES[f"seeds.create_{block}"].sql)
 

@@ -1,0 +1,68 @@
+"""The rows of an import's staging table, made of the records of a feed; what is refused is counted and listed."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from typing import TextIO
+
+from db.feed_readers import Row
+from domain.feed_mappings import Mapping
+from domain.feeds import Product, Reader, Reject, continues, shown
+
+STAGING_COLUMNS = ("line", "rejected", *Product._fields)
+_NOTHING = [None] * (len(Product._fields) - 2)
+
+
+class FeedRows:
+    """Counts the records of a feed, and writes what was refused to the file: line, id, field, value, reason, kind."""
+
+    def __init__(self, mapping: Mapping, rejects_file: TextIO | None) -> None:
+        self.mapping = mapping
+        self.read = self.continuations = self.rejected = self.warnings = 0
+        self.fault_line: int | None = None  # of the first structural fault
+        self._reader = Reader(mapping)
+        self._writer = csv.writer(rejects_file, delimiter="\t", lineterminator="\n") if rejects_file else None
+        if self._writer:
+            self._writer.writerow(("line", "id", "field", "value", "reason", "kind"))
+
+    def reject(self, line: int, id: str | None, rejects: Iterable[Reject]) -> None:
+        """Counts a record as rejected, for these reasons."""
+        self.rejected += 1
+        self._list(line, id, rejects, "rejected")
+
+    def _list(self, line: int, id: str | None, found: Iterable[Reject], kind: str) -> None:
+        if self._writer:
+            for reject in found:
+                self._writer.writerow((line, shown(id or ""), reject.field, reject.value, reject.reason, kind))
+
+    def rows(self, records: Iterator[Row]) -> Iterator[tuple[object, ...]]:
+        """The rows of the valid records, and the keys of the others if they could be read."""
+        previous: dict[str, object] | None = None
+        for line, record, fault, is_structural in records:
+            self.read += 1
+            if is_structural and self.fault_line is None:
+                self.fault_line = line
+            if record is None or fault is not None:
+                retailer, id = self._reader.key_of(record) if record else (None, None)
+                self.reject(line, id, [fault or Reject("line", "unreadable")])
+                yield from self._key(line, retailer, id)
+                continue
+            if continues(record, previous, self.mapping):
+                self.continuations += 1
+                continue
+            previous = record
+            reading = self._reader.read(record)
+            if reading.product:
+                if reading.warnings:
+                    self.warnings += len(reading.warnings)
+                    self._list(line, reading.external_id, reading.warnings, "warning")
+                yield (line, False, *reading.product)
+                continue
+            self.reject(line, reading.external_id, reading.rejects)
+            yield from self._key(line, reading.retailer, reading.external_id)
+
+    @staticmethod
+    def _key(line: int, retailer: str | None, id: str | None) -> Iterator[tuple[object, ...]]:
+        if retailer and id:
+            yield (line, True, retailer, id, *_NOTHING)

@@ -1,0 +1,160 @@
+"""Reads product feeds of XML, element by element.
+
+Expat, hardened: a declaration of an entity refuses the file, so that nothing is expanded or fetched; depth and the size
+of an item are bounded. What an item holds becomes a flat record: `offer.price`, an attribute `link.@href`. Repeated
+elements become a list.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Generator
+from xml.parsers import expat
+
+from db.feed_files import MAX_RECORD_CHARACTERS, RecordTooLong, Stream, encoding_of, read_bytes
+from db.feed_readers import Row
+from domain.feed_mappings import ImportFailed, Mapping, normal_name
+from domain.feeds import Reject
+
+MAX_DEPTH = 100
+_CHUNK = 1 << 16
+_MAX_TOKEN_BYTES = 1 << 22
+_NO_ENTITIES = "the file declares entities, which are not read"
+
+
+def xml_items(stream: Stream, mapping: Mapping) -> Generator[Row, None, None]:
+    """The items of a file. Raises ImportFailed if it is not well-formed XML."""
+    assert mapping.xml
+    items = _Items([_local(part) for part in mapping.xml.item.strip("/").split("/")])
+    stated = encoding_of(stream, mapping.encoding)
+    decoder = codecs.getincrementaldecoder(stated)() if mapping.encoding else None
+    fed = 0
+    while chunk := read_bytes(stream, _CHUNK, items.line):
+        # Text, and not bytes, overrules what the declaration says of the encoding.
+        fed += items.feed(chunk, decoder)
+        yield from items.take()
+        if fed - items.position > _MAX_TOKEN_BYTES:
+            raise ImportFailed(f"line {items.line}: a tag or an attribute longer than {_MAX_TOKEN_BYTES} bytes")
+    items.feed(b"", decoder, is_last=True)
+    yield from items.take()
+    if not items.count:
+        raise ImportFailed(f"no element {mapping.xml.item} in the file: is the mapping for another feed?")
+
+
+def _local(name: str) -> str:
+    """An element's name without its prefix."""
+    return normal_name(name.rpartition(":")[2])
+
+
+class _Items:
+    def __init__(self, path: list[str]) -> None:
+        self._path = path
+        self._stack: list[str] = []
+        self._done: list[Row] = []
+        self.count = 0
+        self._record: dict[str, object] | None = None
+        self._names: list[str] = []  # from the item inwards
+        self._texts: list[list[str]] = []
+        self._size = self._start = 0
+        self._pending = ""
+        parser = expat.ParserCreate()
+        parser.buffer_text = True
+        parser.EntityDeclHandler = self._refuse
+        parser.SkippedEntityHandler = self._refuse
+        parser.ExternalEntityRefHandler = self._refuse
+        parser.StartElementHandler = self._open
+        parser.EndElementHandler = self._close
+        parser.CharacterDataHandler = self._text
+        self._parser = parser
+
+    @property
+    def line(self) -> int:
+        return self._parser.CurrentLineNumber
+
+    @property
+    def position(self) -> int:
+        return self._parser.CurrentByteIndex
+
+    def feed(self, chunk: bytes, decoder: codecs.IncrementalDecoder | None = None, is_last: bool = False) -> int:
+        """Parses a piece of the file; returns how many bytes the parser got."""
+        try:
+            text = decoder.decode(chunk, is_last) if decoder else None
+            self._parser.Parse(chunk if text is None else text, is_last)
+        except expat.ExpatError as error:
+            reason = expat.ErrorString(error.code)
+            raise ImportFailed(f"line {error.lineno}: not well-formed XML: {reason}") from None
+        except ImportFailed:
+            raise
+        except (LookupError, ValueError) as error:
+            raise ImportFailed(f"line {self.line}: {error} (encoding says which it is)") from None
+        return len(chunk if text is None else text.encode())
+
+    def take(self) -> list[Row]:
+        """The items that are complete since the last call."""
+        done, self._done = self._done, []
+        return done
+
+    def _refuse(self, *_: object) -> int:
+        raise ImportFailed(f"line {self.line}: {_NO_ENTITIES}")
+
+    def _open(self, name: str, attributes: dict[str, str]) -> None:
+        self._stack.append(_local(name))
+        if len(self._stack) > MAX_DEPTH:
+            raise ImportFailed(f"line {self.line}: elements more than {MAX_DEPTH} deep")
+        if self._record is None:
+            if self._stack != self._path:
+                return
+            self._record = {}
+            self._size, self._start = 0, self.line
+            self._names, self._texts = [], []
+        else:
+            self._names.append(self._stack[-1])
+        self._texts.append([])
+        for key, value in attributes.items():
+            self._add(".".join([*self._names, "@" + _local(key)]), value)
+        if self._names and self._is_alternate(attributes):
+            # Atom: the link is an attribute, unless the element has a text.
+            self._pending = attributes["href"]
+        else:
+            self._pending = ""
+
+    @staticmethod
+    def _is_alternate(attributes: dict[str, str]) -> bool:
+        return "href" in attributes and attributes.get("rel", "alternate") == "alternate"
+
+    def _text(self, text: str) -> None:
+        if self._record is not None and self._size <= MAX_RECORD_CHARACTERS:
+            self._size += len(text)
+            self._texts[-1].append(text)
+
+    def _close(self, name: str) -> None:
+        self._stack.pop()
+        if self._record is None:
+            return
+        text = "".join(self._texts.pop())
+        if self._names:
+            value = text if text.strip() else self._pending
+            if value:
+                self._add(".".join(self._names), value)
+            self._pending = ""
+            self._names.pop()
+            return
+        self.count += 1
+        if self._size > MAX_RECORD_CHARACTERS:
+            self._done.append(Row(self._start, None, Reject("line", str(RecordTooLong())), True))
+        else:
+            self._done.append(Row(self._start, self._record))
+        self._record = None
+
+    def _add(self, path: str, value: str) -> None:
+        assert self._record is not None
+        self._size += len(path) + len(value)
+        if self._size > MAX_RECORD_CHARACTERS:
+            return
+        known = self._record.get(path)
+        if known is None:
+            self._record[path] = value
+        elif isinstance(known, list):
+            known.append(value)
+        else:
+            self._record[path] = [known, value]

@@ -1,0 +1,205 @@
+"""Mappings: how to read one kind of product feed. The format is documented in catalogue/mappings/README.md.
+
+Column names are compared without regard to case and to Google's prefix `g:`; the keys of JSON are taken to the letter.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from typing import Any, Literal
+
+import msgspec
+
+from domain.feed_prices import Notation
+from domain.feed_text import slugify
+
+Column = Literal[
+    "external_id", "name", "description", "price", "currency", "image_url", "affiliate_url", "tags", "in_stock",
+    "brand", "category", "google_category", "gtin", "popularity", "retailer",
+]  # fmt: skip
+Format = Literal["jsonl", "json", "csv", "tsv", "xml"]
+
+TEMPLATE = re.compile(r"\{([^{}]+)\}")
+_PATTERN = re.compile(r"^\*?[a-z0-9]+(-[a-z0-9]+)*\*?$")
+
+
+class ImportFailed(ValueError):
+    """The whole import failed, because of the file or the mapping. Nothing was written."""
+
+
+class Retailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The shop of the feed, or, without a slug, defaults for the shops named by the `retailer` field."""
+
+    slug: str | None = None
+    name: str | None = None
+    network: str | None = None
+    domain: str | None = None
+
+
+class Continuation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Lines that continue the product above them: they have the same `key`, and nothing in the fields `empty`."""
+
+    key: str
+    empty: str
+
+
+class Xml(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`item`: the path from the root to the elements that are products."""
+
+    item: str
+
+
+class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to read one kind of feed; created by `parse_mapping`."""
+
+    format: Format
+    fields: dict[Column, tuple[str, ...]]
+    constants: dict[Column, str] = {}
+    retailer: Retailer = Retailer()
+    continuation: Continuation | None = None
+    xml: Xml | None = None
+    encoding: str | None = None
+    delimiter: str | None = None
+    quote: str | None = None
+    columns: tuple[str, ...] | None = None
+    skip_lines: int = 0
+    trailer: str | None = None
+    decimal: str = "."
+    thousands: str | None = None
+    currency_symbols: bool = False
+    image_separator: str | None = None
+    upgrade_http: bool = False
+    tag_separator: str = ","
+    category_separator: str | None = None
+    category_list_separator: str | None = None
+    popularity_max: float = 1.0
+    wrong_gtin: Literal["reject", "drop"] = "reject"
+    isbn10: bool = False
+    categories: dict[str, str] = {}
+
+    @property
+    def separator(self) -> str:
+        """The delimiter of the fields of a line."""
+        return self.delimiter or ("\t" if self.format == "tsv" else ",")
+
+    @property
+    def quoted_by(self) -> str | None:
+        """The quote sign, if fields may be quoted: tab- and pipe-separated files do not quote unless they say so."""
+        if self.quote is not None:
+            return self.quote or None
+        return None if self.separator in "\t|" else '"'
+
+    @property
+    def last_line(self) -> str | None:
+        """How the first field of a closing line begins, which is no product."""
+        return self.trailer or ("TRL" if self.columns else None)
+
+    @property
+    def notation(self) -> Notation:
+        """How prices are written."""
+        return Notation(self.decimal, self.thousands, self.currency_symbols)
+
+    @property
+    def has_decoded_text(self) -> bool:
+        """Whether the parser of the format has decoded entities already."""
+        return self.format == "xml"
+
+
+def normal_name(name: str) -> str:
+    """A column's name as it is compared."""
+    return name.strip().lower().removeprefix("g:").strip()
+
+
+def parse_mapping(text: str) -> Mapping:
+    """Parses a mapping in TOML. Raises ImportFailed, which names what is unknown, missing or of the wrong type."""
+    try:
+        data = tomllib.loads(text)
+        if isinstance(fields := data.get("fields"), dict):
+            data["fields"] = {column: [paths] if isinstance(paths, str) else paths for column, paths in fields.items()}
+        mapping = msgspec.convert(data, Mapping)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ImportFailed(f"mapping: {error}") from None
+    for complaint in _complaints(mapping):
+        raise ImportFailed(f"mapping: {complaint}")
+    return _with_normal_names(mapping)
+
+
+def _complaints(mapping: Mapping) -> list[str]:
+    found = [
+        f"neither [fields] nor [constants] gives {column}"
+        for column in ("external_id", "name", "affiliate_url")
+        if column not in mapping.fields and column not in mapping.constants
+    ]
+    slug = mapping.retailer.slug
+    if slug is None and "retailer" not in mapping.fields and "retailer" not in mapping.constants:
+        found.append("no retailer: give [retailer] slug, or the field that names it")
+    if slug is not None and slugify(slug) != slug:
+        found.append("[retailer] slug is not in kebab-case")
+    separators = (mapping.tag_separator, mapping.category_separator, mapping.category_list_separator,
+                  mapping.image_separator)  # fmt: skip
+    if "" in separators or not mapping.popularity_max > 0:
+        found.append("separators must not be empty, popularity_max must be above 0")
+    if mapping.delimiter is not None and (len(mapping.delimiter) != 1 or mapping.delimiter in '"\r\n'):
+        found.append("delimiter must be one character")
+    if mapping.quote is not None and (len(mapping.quote) > 1 or mapping.quote in (mapping.separator, "\r", "\n")):
+        found.append('quote must be one character other than the delimiter, or "" for none')
+    if len(mapping.decimal) != 1 or mapping.decimal not in ".,":
+        found.append('decimal must be "." or ","')
+    if mapping.thousands is not None and (
+        len(mapping.thousands) != 1
+        or mapping.thousands not in ".,' \u00a0\u202f\u2019"
+        or mapping.thousands == mapping.decimal
+    ):
+        found.append("thousands must be a point, comma, space or apostrophe, and not the decimal separator")
+    if (mapping.format == "xml") != (mapping.xml is not None):
+        found.append('format = "xml" needs [xml] item, and no other format has it')
+    if mapping.skip_lines < 0:
+        found.append("skip_lines must not be negative")
+    of_lines = mapping.format in ("csv", "tsv")
+    if not of_lines and (mapping.columns or mapping.skip_lines or mapping.trailer or mapping.quote):
+        found.append("columns, skip_lines, trailer and quote are for csv and tsv")
+    if mapping.encoding is not None:
+        found.extend(_encoding_complaints(mapping.encoding))
+    for pattern in mapping.categories:
+        if not _PATTERN.match(pattern):
+            found.append(f"[categories] {pattern!r} is not words in kebab-case, with * at an end at most")
+    return found
+
+
+def _encoding_complaints(encoding: str) -> list[str]:
+    try:
+        "".encode(encoding)
+    except (LookupError, ValueError):
+        return [f"encoding {encoding!r} is unknown"]
+    return []
+
+
+def _with_normal_names(mapping: Mapping) -> Mapping:
+    """The mapping with the names of fields as the records of its format have them."""
+    if mapping.format in ("jsonl", "json"):
+        return mapping
+
+    def normal(name: str) -> str:
+        name = normal_name(name)
+        return ".".join(map(normal_name, re.split("[/.]", name))) if mapping.format == "xml" else name
+
+    after: dict[str, Any] = {
+        "fields": {column: tuple(map(normal, names)) for column, names in mapping.fields.items()},
+        "constants": {
+            column: TEMPLATE.sub(lambda match: "{" + normal(match[1]) + "}", text)
+            for column, text in mapping.constants.items()
+        },
+    }
+    if mapping.continuation is not None:
+        rule = mapping.continuation
+        after["continuation"] = Continuation(normal(rule.key), normal(rule.empty))
+    if mapping.columns is not None:
+        after["columns"] = tuple(map(normal_name, mapping.columns))
+    return msgspec.structs.replace(mapping, **after)
+
+
+def like_pattern(pattern: str) -> str:
+    """A pattern of [categories] as one for SQL's LIKE, to match a level of a category between hyphens."""
+    start, end = ("%" if pattern.startswith("*") else "%-"), ("%" if pattern.endswith("*") else "-%")
+    return start + pattern.strip("*") + end

@@ -120,6 +120,7 @@ app.command()(database.dsn)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
 imports.command("products")(data.import_products)
 reference_data.command("load")(reference.load)
+reference_data.command("taxonomy")(reference.taxonomy)
 rebuild.command("personalities")(data.rebuild_personalities)
 rebuild.command("preferences")(data.rebuild_preferences)
 for command in (privacy.export, privacy.tombstones, privacy.reapply, privacy.purge):

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from commands.terminal import connected_as_owner, databases, fail, load_settings
-from db import instruments, reference
+from db import google_taxonomy, instruments, reference
 from db.embedded import Dsns
 from db.reference import BadReference, Changes
+from domain.feed_mappings import ImportFailed
 from domain.instruments import BadInstrument
 
 MAX_LISTED = 20
@@ -35,6 +37,23 @@ def load(
                     print(f"  {sign} {key}")
                 if len(keys) > MAX_LISTED:
                     print(f"  {sign} and {len(keys) - MAX_LISTED} more")
+
+
+def taxonomy(
+    file: Annotated[Path, typer.Argument(help="Google's taxonomy-with-ids, as text.")],
+) -> None:
+    """Load Google's product taxonomy, so that the numbers in feeds become categories. Google publishes the file."""
+    with databases(load_settings()) as dsns:
+        try:
+            count = asyncio.run(_taxonomy(dsns, file))
+        except ImportFailed as error:
+            fail(str(error))
+    print(f"{count} categories")
+
+
+async def _taxonomy(dsns: Dsns, file: Path) -> int:
+    async with connected_as_owner(dsns) as owner:
+        return await google_taxonomy.load(owner, file)
 
 
 async def _load(dsns: Dsns, diff: bool) -> list[Changes]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Iterator
+from collections.abc import Mapping as Lookup
+from datetime import UTC, datetime
 from typing import TextIO
 
 from db.feed_readers import Row
 from domain.feed_mappings import Mapping
-from domain.feeds import Product, Reader, Reject, continues, shown
+from domain.feed_variants import with_variants
+from domain.feeds import Product, Reader, Reject, shown
 
 STAGING_COLUMNS = ("line", "rejected", *Product._fields)
 _NOTHING = [None] * (len(Product._fields) - 2)
@@ -17,11 +20,13 @@ _NOTHING = [None] * (len(Product._fields) - 2)
 class FeedRows:
     """Counts the records of a feed, and writes what was refused to the file: line, id, field, value, reason, kind."""
 
-    def __init__(self, mapping: Mapping, rejects_file: TextIO | None) -> None:
+    def __init__(
+        self, mapping: Mapping, rejects_file: TextIO | None, taxonomy: Lookup[int, list[str] | None] | None = None
+    ) -> None:
         self.mapping = mapping
         self.read = self.continuations = self.rejected = self.warnings = 0
         self.fault_line: int | None = None  # of the first structural fault
-        self._reader = Reader(mapping)
+        self._reader = Reader(mapping, datetime.now(UTC), taxonomy)
         self._writer = csv.writer(rejects_file, delimiter="\t", lineterminator="\n") if rejects_file else None
         if self._writer:
             self._writer.writerow(("line", "id", "field", "value", "reason", "kind"))
@@ -38,29 +43,41 @@ class FeedRows:
 
     def rows(self, records: Iterator[Row]) -> Iterator[tuple[object, ...]]:
         """The rows of the valid records, and the keys of the others if they could be read."""
-        previous: dict[str, object] | None = None
+        keys: list[tuple[object, ...]] = []
+        for line, record in with_variants(self._readable(records, keys), self.mapping):
+            if record is None:
+                self.continuations += 1
+            else:
+                yield from self._row(line, record)
+            yield from keys
+            keys.clear()
+        yield from keys
+
+    def _readable(
+        self, records: Iterator[Row], keys: list[tuple[object, ...]]
+    ) -> Iterator[tuple[int, dict[str, object]]]:
+        """The records without faults; of the others the keys are noted."""
         for line, record, fault, is_structural in records:
             self.read += 1
             if is_structural and self.fault_line is None:
                 self.fault_line = line
-            if record is None or fault is not None:
-                retailer, id = self._reader.key_of(record) if record else (None, None)
-                self.reject(line, id, [fault or Reject("line", "unreadable")])
-                yield from self._key(line, retailer, id)
+            if record is not None and fault is None:
+                yield line, record
                 continue
-            if continues(record, previous, self.mapping):
-                self.continuations += 1
-                continue
-            previous = record
-            reading = self._reader.read(record)
-            if reading.product:
-                if reading.warnings:
-                    self.warnings += len(reading.warnings)
-                    self._list(line, reading.external_id, reading.warnings, "warning")
-                yield (line, False, *reading.product)
-                continue
-            self.reject(line, reading.external_id, reading.rejects)
-            yield from self._key(line, reading.retailer, reading.external_id)
+            retailer, id = self._reader.key_of(record) if record else (None, None)
+            self.reject(line, id, [fault or Reject("line", "unreadable")])
+            keys.extend(self._key(line, retailer, id))
+
+    def _row(self, line: int, record: dict[str, object]) -> Iterator[tuple[object, ...]]:
+        reading = self._reader.read(record)
+        if reading.product:
+            if reading.warnings:
+                self.warnings += len(reading.warnings)
+                self._list(line, reading.external_id, reading.warnings, "warning")
+            yield (line, False, *reading.product)
+            return
+        self.reject(line, reading.external_id, reading.rejects)
+        yield from self._key(line, reading.retailer, reading.external_id)
 
     @staticmethod
     def _key(line: int, retailer: str | None, id: str | None) -> Iterator[tuple[object, ...]]:

@@ -92,6 +92,7 @@ async def import_products(
     network = mapping.retailer.network
     if network and not await connection.fetchval(QUERIES["product_imports.network_exists"].sql, network):
         raise ImportFailed(f"mapping: unknown affiliate network {network!r}")
+    taxonomy = {row["id"]: row["path"] for row in await connection.fetch(QUERIES["product_imports.google_paths"].sql)}
     for block in STAGING:
         await _run(connection, block)
     try:
@@ -100,7 +101,7 @@ async def import_products(
             _rejects(path, rejects_path) as rejects_file,
             contextlib.closing(READERS[mapping.format](stream, mapping)) as records,
         ):
-            feed = FeedRows(mapping, rejects_file)
+            feed = FeedRows(mapping, rejects_file, taxonomy)
             rows = feed.rows(records)
             while batch := list(islice(rows, BATCH_ROWS)):
                 await connection.copy_records_to_table("product_import", records=batch, columns=STAGING_COLUMNS)

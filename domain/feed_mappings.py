@@ -16,10 +16,13 @@ from domain.feed_text import slugify
 
 Column = Literal[
     "external_id", "name", "description", "price", "currency", "image_url", "affiliate_url", "tags", "in_stock",
-    "brand", "category", "google_category", "gtin", "popularity", "retailer",
+    "brand", "category", "google_category", "gtin", "popularity", "retailer", "sale_price",
+    "sale_price_effective_date", "item_group", "size", "color",
 ]  # fmt: skip
 Format = Literal["jsonl", "json", "csv", "tsv", "xml"]
 
+_DOMAIN = "{retailer.domain}"
+_ALIASES = {"colour": "color"}
 TEMPLATE = re.compile(r"\{([^{}]+)\}")
 _PATTERN = re.compile(r"^\*?[a-z0-9]+(-[a-z0-9]+)*\*?$")
 
@@ -38,10 +41,32 @@ class Retailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Continuation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Lines that continue the product above them: they have the same `key`, and nothing in the fields `empty`."""
+    """Lines that continue the product above them: they have the same `key`, and nothing in the fields `empty`. With a
+    price and one of the fields `variant` they are a variant of it, a product of its own."""
 
     key: str
     empty: str
+    variant: tuple[str, ...] = ()
+
+
+class Parents(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Records that describe their variants, and are no products: `field` has this `value`. Variants name one of the
+    fields `key` of theirs in their field `child`."""
+
+    field: str
+    value: str
+    key: tuple[str, ...]
+    child: str
+
+
+class Shop(msgspec.Struct, frozen=True):
+    """What replaces the mapping's own [retailer] and currency."""
+
+    slug: str | None = None
+    name: str | None = None
+    domain: str | None = None
+    network: str | None = None
+    currency: str | None = None
 
 
 class Xml(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -58,6 +83,8 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     constants: dict[Column, str] = {}
     retailer: Retailer = Retailer()
     continuation: Continuation | None = None
+    parents: Parents | None = None
+    options: tuple[tuple[str, str], ...] = ()
     xml: Xml | None = None
     encoding: str | None = None
     delimiter: str | None = None
@@ -111,18 +138,39 @@ def normal_name(name: str) -> str:
     return name.strip().lower().removeprefix("g:").strip()
 
 
-def parse_mapping(text: str) -> Mapping:
+def parse_mapping(text: str, shop: Shop = Shop()) -> Mapping:
     """Parses a mapping in TOML. Raises ImportFailed, which names what is unknown, missing or of the wrong type."""
     try:
         data = tomllib.loads(text)
         if isinstance(fields := data.get("fields"), dict):
-            data["fields"] = {column: [paths] if isinstance(paths, str) else paths for column, paths in fields.items()}
+            data["fields"] = {
+                _ALIASES.get(column, column): [paths] if isinstance(paths, str) else paths
+                for column, paths in fields.items()
+            }
         mapping = msgspec.convert(data, Mapping)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ImportFailed(f"mapping: {error}") from None
+    mapping = _of_shop(mapping, shop)
     for complaint in _complaints(mapping):
         raise ImportFailed(f"mapping: {complaint}")
     return _with_normal_names(mapping)
+
+
+def _of_shop(mapping: Mapping, shop: Shop) -> Mapping:
+    own = mapping.retailer
+    retailer = Retailer(
+        slug=shop.slug or own.slug,
+        # The name in the mapping is that of its own shop.
+        name=shop.name or (own.name if shop.slug in (None, own.slug) else None),
+        network=shop.network or own.network,
+        domain=shop.domain or (own.domain if shop.slug in (None, own.slug) else None),
+    )
+    constants = dict(mapping.constants)
+    if shop.currency:
+        constants["currency"] = shop.currency
+    if retailer.domain:
+        constants = {column: text.replace(_DOMAIN, retailer.domain) for column, text in constants.items()}
+    return msgspec.structs.replace(mapping, retailer=retailer, constants=constants)
 
 
 def _complaints(mapping: Mapping) -> list[str]:
@@ -133,7 +181,9 @@ def _complaints(mapping: Mapping) -> list[str]:
     ]
     slug = mapping.retailer.slug
     if slug is None and "retailer" not in mapping.fields and "retailer" not in mapping.constants:
-        found.append("no retailer: give [retailer] slug, or the field that names it")
+        found.append("no retailer: give --shop, [retailer] slug, or the field that names it")
+    if any(_DOMAIN in text for text in mapping.constants.values()):
+        found.append("no domain of the shop: give --domain, or [retailer] domain")
     if slug is not None and slugify(slug) != slug:
         found.append("[retailer] slug is not in kebab-case")
     separators = (mapping.tag_separator, mapping.category_separator, mapping.category_list_separator,
@@ -193,7 +243,13 @@ def _with_normal_names(mapping: Mapping) -> Mapping:
     }
     if mapping.continuation is not None:
         rule = mapping.continuation
-        after["continuation"] = Continuation(normal(rule.key), normal(rule.empty))
+        after["continuation"] = Continuation(normal(rule.key), normal(rule.empty), tuple(map(normal, rule.variant)))
+    if mapping.parents is not None:
+        parents = mapping.parents
+        after["parents"] = Parents(
+            normal(parents.field), parents.value, tuple(map(normal, parents.key)), normal(parents.child)
+        )
+    after["options"] = tuple((normal(name), normal(value)) for name, value in mapping.options)
     if mapping.columns is not None:
         after["columns"] = tuple(map(normal_name, mapping.columns))
     return msgspec.structs.replace(mapping, **after)

@@ -90,7 +90,7 @@ def name_key(name: str) -> str:
     """What two spellings of one name share: the letters and digits, & + and #; all signs if there is nothing else."""
     text = _without_accents(_APOSTROPHE.sub("", name).casefold())
     key = "".join(c for c in text if c in _SIGNS or unicodedata.category(c)[0] in "LNM")
-    return key or "".join(text.split())
+    return key or "".join(name.split()).casefold()
 
 
 @lru_cache(maxsize=16384)

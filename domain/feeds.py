@@ -9,12 +9,15 @@ import re
 from collections.abc import Callable
 from collections.abc import Mapping as Lookup
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import NamedTuple, TypeVar
 from urllib.parse import quote
 
+import msgspec
+
 from domain.feed_mappings import TEMPLATE, Column, Mapping
-from domain.feed_prices import parse_currency, parse_price
+from domain.feed_prices import Period, parse_currency, parse_period, parse_price
 from domain.feed_values import (
     MAX_IMAGES,
     BadValue,
@@ -35,6 +38,9 @@ from domain.feed_values import (
 )
 
 MAX_NAME = 500
+MAX_OPTION = 100
+MAX_OPTIONS = 10
+VARIANT_ID = "\0id"  # of a record that is a variant of another: its own id
 MAX_SHOWN = 100
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -42,7 +48,8 @@ _T = TypeVar("_T")
 
 
 class Product(NamedTuple):
-    """A validated record. `retailer`, `brand` and the levels of `category` (root to leaf) are names or slugs."""
+    """A validated record. `retailer`, `brand` and the levels of `category` (root to leaf) are names or slugs;
+    `price_minor` is what is paid now; `options` is JSON."""
 
     retailer: str
     external_id: str
@@ -51,9 +58,16 @@ class Product(NamedTuple):
     price_minor: int
     currency: str
     image_url: str | None
+    images: list[str]
     affiliate_url: str
     tags: list[str]
     in_stock: bool
+    regular_price_minor: int | None
+    sale_price_minor: int | None
+    sale_starts_at: datetime | None
+    sale_ends_at: datetime | None
+    item_group: str | None
+    options: str
     brand: str | None
     category: list[str] | None
     gtin: str | None
@@ -88,20 +102,31 @@ def shown(value: object) -> str:
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
 
 
-def continues(record: Lookup[str, object], previous: Lookup[str, object] | None, mapping: Mapping) -> bool:
-    """Whether the record is another variant or image of the product above it."""
-    rule = mapping.continuation
-    if rule is None or previous is None or not is_blank(value_at(record, rule.empty)):
-        return False
-    key = value_at(record, rule.key)
-    return not is_blank(key) and key == value_at(previous, rule.key)
+def value_at(record: Lookup[str, object], path: str) -> object:
+    """The field with that name, else the value at a dotted path (`meta.barcode`, `images.0`); None if there is none."""
+    if path in record:
+        return record[path]
+    if "." not in path:
+        return None
+    value: object = record
+    for part in path.split("."):
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdecimal() and len(part) < 6:
+            value = value[int(part)] if int(part) < len(value) else None
+        else:
+            return None
+    return value
 
 
 class Reader:
-    """Validates the records of one feed."""
+    """Validates the records of one feed, with the prices of this time. `taxonomy`: the names of Google's categories by
+    number; None for a number without names."""
 
-    def __init__(self, mapping: Mapping) -> None:
+    def __init__(self, mapping: Mapping, now: datetime, taxonomy: Lookup[int, list[str] | None] | None = None) -> None:
         self.mapping = mapping
+        self._now = now
+        self._taxonomy = taxonomy or {}
 
     def key_of(self, record: Lookup[str, object]) -> tuple[str | None, str | None]:
         """The shop and the shop's id of a record that may lack the rest."""
@@ -133,6 +158,7 @@ class Reader:
                 lambda value: parse_price(value, currency, mapping.notation, fixed_currency=stated),
                 required=True,
             )
+        sale = self._sale(values, price, currency) if price else None
         affiliate_url = read("affiliate_url", self._url, required=True)
         description = read("description", partial(parse_description, decoded=decoded))
         images = self._images(values)
@@ -140,15 +166,14 @@ class Reader:
         in_stock = read("in_stock", parse_in_stock, whole=True)
         brand = read("brand", named)
         google = read("google_category", parse_google_category)
-        category = read(
-            "category",
-            lambda value: parse_category(
-                value, mapping.category_separator, mapping.category_list_separator, decoded=decoded
-            ),
-        )
+        category = read("category", partial(self._category, values))
+        if category is not None and category[1] is not None and google is None:
+            google = str(category[1])
         gtin = read(
             "gtin", lambda value: parse_gtin(value, isbn10=mapping.isbn10), lenient=mapping.wrong_gtin == "drop"
         )
+        item_group = read("item_group", parse_key, lenient=True)
+        options = self._options(values)
         popularity = read("popularity", lambda value: parse_popularity(value, mapping.popularity_max))
 
         rejects, warnings = tuple(values.rejects), tuple(values.warnings)
@@ -159,19 +184,69 @@ class Reader:
             external_id=external_id,
             name=name,
             description=description or None,
-            price_minor=price[0],
+            price_minor=sale[0] if sale and sale[1].holds(self._now) else price[0],
             currency=price[1],
             image_url=images[0] if images else None,
+            images=images if len(images) > 1 else [],
             affiliate_url=affiliate_url,
             tags=tags,
             in_stock=in_stock is not False,
+            regular_price_minor=price[0] if sale else None,
+            sale_price_minor=sale[0] if sale else None,
+            sale_starts_at=sale[1].start if sale else None,
+            sale_ends_at=sale[1].end if sale else None,
+            item_group=item_group,
+            options=options,
             brand=brand,
-            category=category,
+            category=category[0] if category else None,
             gtin=gtin,
             feed_popularity=popularity,
             google=google,
         )
         return Reading(product, (), warnings, retailer, external_id)
+
+    def _category(self, values: _Values, value: object) -> tuple[list[str] | None, int | None]:
+        """The names from root to leaf; and the number, if the value is one of Google's taxonomy."""
+        text = value.strip() if isinstance(value, str) else str(value) if isinstance(value, int) else ""
+        if text.isascii() and text.isdecimal() and len(text) < 10:
+            number = int(text)
+            if number in self._taxonomy:
+                return self._taxonomy[number], number
+            values.warnings.append(Reject("category", "not a number of Google's taxonomy that is known here", text))
+            return None, None
+        separators = self.mapping.category_separator, self.mapping.category_list_separator
+        return parse_category(value, *separators, decoded=self.mapping.has_decoded_text), None
+
+    def _sale(self, values: _Values, price: tuple[int, str], currency: str | None) -> tuple[int, Period] | None:
+        """The price of a sale and when it holds. A sale that is not one is dropped with a warning."""
+
+        def below(value: object) -> int:
+            minor, code = parse_price(value, currency or price[1], self.mapping.notation)
+            if code != price[1]:
+                raise BadValue("another currency than the price's")
+            if minor > price[0]:
+                raise BadValue("above the price")
+            return minor
+
+        sale = values.read("sale_price", below, lenient=True)
+        warned = len(values.warnings)
+        period = values.read("sale_price_effective_date", parse_period, lenient=True)
+        # Without a period that can be read nobody knows whether it holds. One at the full price is none.
+        if sale is None or sale == price[0] or len(values.warnings) > warned:
+            return None
+        return sale, period or Period()
+
+    def _options(self, values: _Values) -> str:
+        """What tells a product from its variants, as JSON."""
+        named: list[tuple[str, str | None]] = [
+            (column, values.read(column, self._option, lenient=True)) for column in ("size", "color")
+        ]
+        named += values.named_options(self._option) if self.mapping.options else []
+        found = [{"name": name, "value": value} for name, value in named if value][:MAX_OPTIONS]
+        return msgspec.json.encode(found).decode() if found else "[]"
+
+    def _option(self, value: object) -> str:
+        return parse_text(value, MAX_OPTION, decoded=self.mapping.has_decoded_text)
 
     def _url(self, value: object) -> str:
         return parse_url(value, upgrade=self.mapping.upgrade_http)
@@ -180,6 +255,8 @@ class Reader:
         """The valid addresses, each once. Of several fields the first that is not empty counts, unless the mapping has
         an image_separator; a wrong address drops the picture, not the product."""
         found = values.of("image_url")
+        if not found:
+            return []
         if self.mapping.image_separator is None:
             found = found[:1]
         images: dict[str, None] = {}
@@ -202,12 +279,27 @@ class _Values:
 
     def of(self, column: Column, constant: bool = True) -> list[object]:
         """The values of a column's fields that are not empty, or its constant if there are none."""
+        if column == "external_id" and (id := self._record.get(VARIANT_ID)) is not None:
+            return [id]
         fields = self._mapping.fields.get(column)
         found = [v for path in fields if not is_blank(v := value_at(self._record, path))] if fields else []
         if found or not constant:
             return found
         template = self._mapping.constants.get(column)
         return [] if template is None else self._filled(template, is_url=column.endswith("_url"))
+
+    def named_options(self, parse: Callable[[object], str]) -> list[tuple[str, str | None]]:
+        """The options whose names the record has, too: `Option1 Name`, `Option1 Value`."""
+        found: list[tuple[str, str | None]] = []
+        for name_field, value_field in self._mapping.options:
+            name, value = value_at(self._record, name_field), value_at(self._record, value_field)
+            if is_blank(name) or is_blank(value) or value == "Default Title":
+                continue
+            try:
+                found.append((parse(name).lower(), parse(value)))
+            except BadValue as reason:
+                self.warnings.append(Reject("options", str(reason), shown(value)))
+        return found
 
     def _filled(self, template: str, is_url: bool) -> list[object]:
         missing = False
@@ -253,20 +345,3 @@ class _Values:
         if self._mapping.format == "xml" and isinstance(first, list):
             return first if column == "category" and self._mapping.category_list_separator else first[0]
         return first
-
-
-def value_at(record: Lookup[str, object], path: str) -> object:
-    """The field with that name, else the value at a dotted path (`meta.barcode`, `images.0`); None if there is none."""
-    if path in record:
-        return record[path]
-    if "." not in path:
-        return None
-    value: object = record
-    for part in path.split("."):
-        if isinstance(value, dict):
-            value = value.get(part)
-        elif isinstance(value, list) and part.isdecimal() and len(part) < 6:
-            value = value[int(part)] if int(part) < len(value) else None
-        else:
-            return None
-    return value

@@ -11,11 +11,12 @@ from functools import cache
 from typing import Any
 from uuid import UUID
 
-from db.queries import QUERIES, Fragment
+from db.queries import QUERIES, Fragment, all_of
 from db.rows import Order, SortKey
 from db.session import Session
 from domain import money
 from domain.errors import Conflict, Invalid, ProductNotFound
+from domain.feed_text import tag_of
 from domain.texts import require_no_nul
 from resolvers.profiles import require_proven_role
 
@@ -54,10 +55,10 @@ ORDERS = {
 }
 MAX_SEARCH_LENGTH = 200
 MAX_LIST = 50
+MAX_VARIANTS = 50
 MAX_DESCRIPTION = 50_000
 MAX_URL = 2048
 MAX_TAGS = 40  # as the table says
-_TAG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Filter:
     currency: str | None = None
     tags: Sequence[str] | None = None
     in_stock: bool | None = None
+    collapse_variants: bool = False
 
 
 def currency_of(code: str | None, min_price: Decimal | None, max_price: Decimal | None, default: str) -> str | None:
@@ -87,9 +89,9 @@ def order_of(name: str, wanted: Filter | None, default_currency: str) -> Order:
     return prices_by_currency(name, default_currency)
 
 
-def conditions(wanted: Filter | None) -> list[Fragment]:
-    """The filter as SQL conditions. Raises Invalid for a NUL, an unknown currency, or a price with too many
-    decimals."""
+def conditions(wanted: Filter | None, also: Sequence[Fragment] = ()) -> list[Fragment]:
+    """The filter as SQL conditions; variants are chosen among what fits `also`, too. Raises Invalid for a NUL, an
+    unknown currency, or a price with too many decimals."""
     found: list[Fragment] = []
     if wanted is None:
         return found
@@ -111,6 +113,9 @@ def conditions(wanted: Filter | None) -> list[Fragment]:
         if wanted.max_price is not None:
             minor = money.to_minor(wanted.max_price, wanted.currency, ("filter", "maxPrice"))
             found.append(QUERIES["products.costs_at_most"].bind(price_minor=minor))
+    if wanted.collapse_variants:
+        chosen = QUERIES["products.first_of_group"].fill(others=all_of([*found, *also]))
+        found.append(Fragment(chosen.text, chosen.values))
     return found
 
 
@@ -120,6 +125,14 @@ def _bounded(values: Sequence[str], name: str) -> list[str]:
     for value in values:
         require_no_nul(value, ("filter", name))
     return list(values)
+
+
+async def variants(session: Session, product_ids: Sequence[UUID]) -> list[list[UUID]]:
+    """The active variants of each product, without itself."""
+    found: dict[UUID, list[UUID]] = {product: [] for product in product_ids}
+    for variant in await session.fetch("products.variants", products=list(product_ids), size=MAX_VARIANTS):
+        found[variant["of_product"]].append(variant["id"])
+    return [found[product] for product in product_ids]
 
 
 async def search_query(session: Session, search: str | None) -> str | None:
@@ -180,7 +193,7 @@ def _price(amount: Decimal, currency: str) -> int:
 def _tags(tags: Sequence[str]) -> list[str]:
     for tag in tags:
         require_no_nul(tag, ("tags",))
-    if len(tags) > MAX_TAGS or not all(len(tag) <= 60 and _TAG.fullmatch(tag) for tag in tags):
+    if len(tags) > MAX_TAGS or not all(0 < len(tag) <= 60 and tag_of(tag) == tag for tag in tags):
         raise Invalid(f"At most {MAX_TAGS} tags, each in lower case with hyphens, such as game-night.", ("tags",))
     return list(dict.fromkeys(tags))
 

@@ -16,9 +16,11 @@ from aiodataloader import DataLoader
 from db.queries import QUERIES
 from db.sources import Reference
 from domain import affiliate, ids, money
+from domain.feed_values import MAX_IMAGES
+from domain.feeds import MAX_OPTIONS
 from domain.pages import length_of
 from resolvers import product_matches, product_offers, products, recommendations
-from resolvers.products import MAX_TAGS, Filter, NewProduct, ProductChanges
+from resolvers.products import MAX_TAGS, MAX_VARIANTS, Filter, NewProduct, ProductChanges
 from schema.bounds import at_most
 from schema.brands import Brand
 from schema.connection import Connection, connect
@@ -26,6 +28,7 @@ from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
 from schema.node import RowNode, column, load, row, to_one
 from schema.retailers import Retailer
+from schema.scalars import from_jsonb
 
 if TYPE_CHECKING:
     from schema.categories import Category
@@ -48,13 +51,47 @@ class Money:
         return cls(amount=money.to_decimal(minor, currency), currency_code=currency)
 
 
+@strawberry.type(description="A property in which the variants of a product differ.")
+class ProductOption:
+    name: str = strawberry.field(description="In lower case, such as `size`.")
+    value: str = strawberry.field(description="As the shop writes it.")
+
+    @classmethod
+    def of(cls, jsonb: str) -> list[ProductOption]:
+        return [cls(name=str(option["name"]), value=str(option["value"])) for option in from_jsonb(jsonb) or []]
+
+
 @row("public.products", orders=products.ORDERS)
 @strawberry.type(description="A product that can be given as a gift.")
 class Product(RowNode):
     name: str = column("Name as the retailer gives it.")
     description: str | None = column("What it is, in plain text.")
     price: Money = column("What it costs at the retailer.", "price_minor", "currency", read=Money.of)
+    regular_price: Money = column(
+        "The price without a sale; the same as `price` if there is none.",
+        "regular_price_minor",
+        "price_minor",
+        "currency",
+        read=lambda regular, now, currency: Money.of(now if regular is None else regular, currency),
+    )
+    sale_price: Money | None = column(
+        "The price of the sale that is on, which is `price` then; null without one.",
+        "sale_price_minor",
+        "price_minor",
+        "currency",
+        read=lambda sale, now, currency: Money.of(sale, currency) if sale == now else None,
+    )
     image_url: str | None = column("A picture.")
+    images: list[str] = column(
+        "All pictures, `imageUrl` first.",
+        "images",
+        "image_url",
+        read=lambda images, first: images or ([first] if first else []),
+        limit=MAX_IMAGES,
+    )
+    options: list[ProductOption] = column(
+        "What tells it from its variants, such as its size.", read=ProductOption.of, is_jsonb=True, limit=MAX_OPTIONS
+    )
     tags: list[str] = column("Topics, such as `game-night`.", limit=MAX_TAGS)
     in_stock: bool = column(
         "Whether it can be bought now.", "in_stock", "is_active", read=lambda stocked, active: stocked and active
@@ -105,6 +142,20 @@ class Product(RowNode):
 
         loader: DataLoader[UUID, list[asyncpg.Record]] = session.loaders.custom(("price_history", size), batch)
         return [PricePoint.ROW.make(price) for price in await loader.load(self.record["id"])]
+
+    @strawberry.field(
+        description=f"The other sizes, colours and the like of the same thing in its shop; at most {MAX_VARIANTS}.",
+        metadata=at_most(MAX_VARIANTS),
+    )
+    async def variants(self, info: Info) -> list[Product]:
+        session = info.context.session
+
+        async def batch(keys: list[UUID]) -> list[list[UUID]]:
+            return await products.variants(session, keys)
+
+        loader: DataLoader[UUID, list[UUID]] = session.loaders.custom(("variants",), batch)
+        found = await loader.load(self.record["id"])
+        return [v for v in await session.loaders.one_by(Product.ROW, "id").load_many(found) if v is not None]
 
     @strawberry.field(description="Similar products, most similar first; the same for every caller.")
     async def similar(
@@ -169,6 +220,9 @@ class ProductFilter:
     in_stock: bool | None = strawberry.field(
         default=None, description="Only products that can (true) or cannot (false) be bought now."
     )
+    collapse_variants: bool = strawberry.field(
+        default=False, description="Of the variants of a thing that fit the rest of the filter only the first."
+    )
 
     def plain(self, default_currency: str) -> Filter:
         return Filter(
@@ -179,6 +233,7 @@ class ProductFilter:
             products.currency_of(self.currency_code, self.min_price, self.max_price, default_currency),
             self.tags,
             self.in_stock,
+            self.collapse_variants,
         )
 
 
@@ -198,10 +253,9 @@ def product_page(
     """A page of active products; `query` is what products.search_query makes of a search."""
     default_currency = info.context.services.settings.default_currency
     filter = wanted.plain(default_currency) if wanted else None
-    where = [QUERIES["products.is_active"].bind(), *products.conditions(filter)]
-    if query is not None:
-        where.append(QUERIES["products.matches"].bind(query=query))
-    elif order is ProductOrder.RELEVANCE:
+    searched = [] if query is None else [QUERIES["products.matches"].bind(query=query)]
+    where = [QUERIES["products.is_active"].bind(), *searched, *products.conditions(filter, searched)]
+    if query is None and order is ProductOrder.RELEVANCE:
         order = ProductOrder.POPULARITY
     return connect(
         info,

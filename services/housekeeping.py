@@ -50,6 +50,15 @@ async def purge_mails(services: Services) -> int:
         return gone
 
 
+async def apply_sales(services: Services) -> int:
+    """Starts and ends sales. Returns how many prices changed."""
+    async with services.database.session(SERVICE, read_only=False) as session:
+        changed: int = await session.fetchval("products.apply_sales")
+        if changed:
+            session.note_change("feeds", EVERYBODY)
+        return changed
+
+
 async def update_personalities(services: Services) -> int:
     """Rebuilds personality profiles that are due, a bounded number per round. Returns how many."""
     return await personality.update_from_behaviour(services.database, limit=PERSONALITIES_PER_ROUND)

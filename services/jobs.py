@@ -15,6 +15,8 @@ from services import housekeeping, outbox, training_runs
 from services.services import Services
 from settings import Settings
 
+SALE_INTERVAL_SECONDS = 60.0
+
 log = structlog.get_logger("aclue.jobs")
 
 
@@ -38,7 +40,12 @@ def _mail_interval(settings: Settings) -> float:
     return settings.mail_interval
 
 
+def _sale_interval(settings: Settings) -> float:
+    return SALE_INTERVAL_SECONDS
+
+
 JOBS = (
+    Job("apply_sales", _sale_interval, housekeeping.apply_sales),
     Job("ensure_partitions", _model_refresh_interval, housekeeping.ensure_partitions),
     Job("check_default_partitions", _model_refresh_interval, housekeeping.check_default_partitions),
     Job("purge_keys", _model_refresh_interval, housekeeping.purge_keys),

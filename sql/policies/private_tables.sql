@@ -68,3 +68,8 @@ alter table private.gift_prices enable row level security;
 revoke all on table private.gift_prices from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.gift_prices;
 create policy nobody on private.gift_prices for all to service_role using (false) with check (false);
+
+alter table private.google_taxonomy enable row level security;
+revoke all on table private.google_taxonomy from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.google_taxonomy;
+create policy nobody on private.google_taxonomy for all to service_role using (false) with check (false);

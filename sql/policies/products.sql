@@ -9,7 +9,8 @@ create policy products_read on public.products for select to anon, authenticated
   using (true);
 
 grant insert (name, description, price_minor, currency, image_url, tags, in_stock, is_active, brand_id, category_id, retailer_id, external_id, affiliate_url),
-  update (name, description, price_minor, currency, image_url, tags, in_stock, is_active, brand_id, category_id)
+  update (name, description, price_minor, currency, image_url, tags, in_stock, is_active, brand_id, category_id, images,
+    regular_price_minor, sale_price_minor, sale_starts_at, sale_ends_at)
   on table public.products to authenticated;
 drop policy if exists products_admin_insert on public.products;
 create policy products_admin_insert on public.products for insert to authenticated

@@ -15,9 +15,16 @@ create temporary table product_import (
   price_minor bigint,
   currency char(3),
   image_url text,
+  images text[],
   affiliate_url text,
   tags text[],
   in_stock boolean,
+  regular_price_minor bigint,
+  sale_price_minor bigint,
+  sale_starts_at timestamptz,
+  sale_ends_at timestamptz,
+  item_group text,
+  options jsonb,
   brand text,
   category text[],
   category_slugs text[],
@@ -236,16 +243,20 @@ with differing as (
   join public.products p on p.retailer_id = n.retailer_id and p.external_id = n.external_id
   where not p.is_active or
     (p.name, p.description, p.price_minor, p.currency, p.image_url, p.affiliate_url, p.tags, p.in_stock, p.brand_id,
-      p.category_id, p.gtin, p.feed_popularity)
+      p.category_id, p.gtin, p.feed_popularity, p.images, p.regular_price_minor, p.sale_price_minor, p.sale_starts_at,
+      p.sale_ends_at, p.item_group, p.options)
     is distinct from
     (n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliate_url, n.tags, n.in_stock, n.brand_id,
-      n.category_id, n.gtin, n.feed_popularity)
+      n.category_id, n.gtin, n.feed_popularity, n.images, n.regular_price_minor, n.sale_price_minor, n.sale_starts_at,
+      n.sale_ends_at, n.item_group, n.options)
 ),
 changed as (
   update public.products p
   set name = d.name, description = d.description, price_minor = d.price_minor, currency = d.currency,
     image_url = d.image_url, affiliate_url = d.affiliate_url, tags = d.tags, in_stock = d.in_stock,
     brand_id = d.brand_id, category_id = d.category_id, gtin = d.gtin, feed_popularity = d.feed_popularity,
+    images = d.images, regular_price_minor = d.regular_price_minor, sale_price_minor = d.sale_price_minor,
+    sale_starts_at = d.sale_starts_at, sale_ends_at = d.sale_ends_at, item_group = d.item_group, options = d.options,
     is_active = true
   from differing d where d.product_id = p.id
   returning d.was_active
@@ -256,10 +267,12 @@ from changed;
 -- name: insert_products()
 -- With the popularity that refresh_model would give a product nobody has swiped, so that it need not write them again.
 insert into public.products (name, description, price_minor, currency, image_url, affiliate_url, tags, in_stock, brand_id,
-  category_id, retailer_id, external_id, gtin, feed_popularity, popularity)
+  category_id, retailer_id, external_id, gtin, feed_popularity, popularity, images, regular_price_minor,
+  sale_price_minor, sale_starts_at, sale_ends_at, item_group, options)
 select n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliate_url, n.tags, n.in_stock, n.brand_id,
   n.category_id, n.retailer_id, n.external_id, n.gtin, n.feed_popularity,
-  private.product_popularity(null, n.feed_popularity)
+  private.product_popularity(null, n.feed_popularity), n.images, n.regular_price_minor, n.sale_price_minor,
+  n.sale_starts_at, n.sale_ends_at, n.item_group, n.options
 from pg_temp.product_import_rows n
 where not exists (
   select from public.products p where p.retailer_id = n.retailer_id and p.external_id = n.external_id)
@@ -285,3 +298,18 @@ select private.refresh_model();
 -- One entry for the whole import, by the owner of the database.
 insert into public.audit_log (operation, table_name, changes)
 values ('import', 'public.products', jsonb_build_object('file', :file::text) || :counts::jsonb);
+
+-- name: google_paths()
+-- The names of each number of Google's taxonomy; null for one that only gift categories know.
+select id, path from private.google_taxonomy
+union all
+select distinct n.id, null::text[] from public.gift_categories g cross join lateral unnest(g.google_ids) n (id)
+where not exists (select from private.google_taxonomy t where t.id = n.id);
+
+-- name: clear_google_taxonomy()
+delete from private.google_taxonomy;
+
+-- name: add_google_taxonomy(ids, paths)
+-- The paths with > between their levels.
+insert into private.google_taxonomy (id, path)
+select n.id, string_to_array(n.path, '>') from unnest(:ids::int[], :paths::text[]) n (id, path);

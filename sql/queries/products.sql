@@ -31,6 +31,24 @@ r.tags @> :tags::text[]
 -- name: in_stock(in_stock)
 r.in_stock = :in_stock::boolean
 
+-- name: first_of_group()
+-- Of the variants that fit the other conditions only the first.
+exists (
+  select from (select r.id, r.retailer_id, r.item_group) g
+  where g.item_group is null or not exists (
+    select from public.products r
+    where r.retailer_id = g.retailer_id and r.item_group = g.item_group and r.id < g.id and r.is_active and {others}))
+
+-- name: variants(products, size)
+-- The active variants of these products, without themselves.
+select wanted.id as of_product, v.id from unnest(:products::uuid[]) wanted (id)
+join public.products p on p.id = wanted.id
+cross join lateral (
+  select r.id from public.products r
+  where r.retailer_id = p.retailer_id and r.item_group = p.item_group and r.id <> p.id and r.is_active
+  order by r.id limit :size::int
+) v
+
 -- name: matches(query)
 r.search @@ :query::text::tsquery
 
@@ -56,14 +74,20 @@ on conflict (retailer_id, external_id) do nothing
 returning id
 
 -- name: update(id, name, description, set_description, price_minor, category_id, tags, image_url, set_image_url, in_stock, is_active)
--- Null leaves a column unchanged; the set_ flags allow clearing a description or image.
+-- Null leaves a column unchanged; the set_ flags allow clearing a description or image. A price ends a sale, a picture
+-- takes the place of all.
 update public.products set
   name = coalesce(:name::text, name),
   description = case when :set_description::boolean then :description::text else description end,
   price_minor = coalesce(:price_minor::bigint, price_minor),
+  regular_price_minor = case when :price_minor::bigint is null then regular_price_minor end,
+  sale_price_minor = case when :price_minor::bigint is null then sale_price_minor end,
+  sale_starts_at = case when :price_minor::bigint is null then sale_starts_at end,
+  sale_ends_at = case when :price_minor::bigint is null then sale_ends_at end,
   category_id = coalesce(:category_id::uuid, category_id),
   tags = coalesce(:tags::text[], tags),
   image_url = case when :set_image_url::boolean then :image_url::text else image_url end,
+  images = case when :set_image_url::boolean then '{}' else images end,
   in_stock = coalesce(:in_stock::boolean, in_stock),
   is_active = coalesce(:is_active::boolean, is_active)
 where id = :id::uuid
@@ -75,3 +99,7 @@ select currency from public.products where id = :id::uuid
 -- name: refresh_features(id)
 -- Adds a product written by hand to the newest model.
 select private.refresh_product_features(:id::uuid)
+
+-- name: apply_sales()
+-- As service_role: sales that start or end now.
+select private.apply_sales()

@@ -74,6 +74,7 @@ MAY_CALL = {
         "default_partition_rows",
         "enrol_second_factor",
         "enter_account",
+        "apply_sales",
         "ensure_partitions",
         "erase_person",
         "export_log_in",

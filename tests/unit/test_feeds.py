@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping as Lookup
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from domain.feed_mappings import ImportFailed, Mapping, like_pattern, parse_mapp
 from domain.feed_prices import parse_price
 from domain.feed_text import slugify
 from domain.feed_values import BadValue, parse_google_category, parse_gtin
+from domain.feed_variants import continues
 from domain.feeds import Reader, Reading, Reject
 
 MAPPINGS = Path(__file__).resolve().parents[2] / "catalogue" / "mappings"
@@ -44,11 +47,12 @@ currency = "GBP"
 slug = "shop"
 """
 MAPPING = parse_mapping(SMALL)
+NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 GOOD = {"sku": "A1", "title": "Teapot", "price": "19.99", "url": "https://shop.example/a1"}
 
 
 def read_record(record: Lookup[str, object], mapping: Mapping) -> Reading:
-    return Reader(mapping).read(record)
+    return Reader(mapping, NOW).read(record)
 
 
 def read(**changes: object) -> Reading:
@@ -233,8 +237,16 @@ class TestRecord:
     def test_stock(self, stock: object, published: object, answer: bool) -> None:
         assert product(stock=stock, published=published).in_stock is answer
 
-    def test_numbers_of_a_taxonomy_are_no_category(self) -> None:
-        assert product(category="2271").category is None
+    def test_a_number_of_googles_taxonomy_is_its_path(self) -> None:
+        reader = Reader(MAPPING, NOW, {784: ["Media", "Books"], 96: None})
+        assert reader.read({**GOOD, "category": "784"}).product.category == ["Media", "Books"]  # type: ignore[union-attr]
+        unnamed = reader.read({**GOOD, "category": " 96"}).product
+        assert unnamed is not None
+        assert (unnamed.category, unnamed.google) == (None, "96")
+        unknown = reader.read({**GOOD, "category": "99"})
+        assert unknown.product is not None
+        assert unknown.product.category is None
+        assert [(warning.field, warning.value) for warning in unknown.warnings] == [("category", "99")]
 
     def test_more_than_40_tags_are_cut(self) -> None:
         assert len(product(tags=[f"t{i}" for i in range(60)]).tags) == 40
@@ -242,10 +254,134 @@ class TestRecord:
     def test_continuations_share_the_key_and_lack_the_title(self) -> None:
         mapping = parse_mapping((MAPPINGS / "shopify.toml").read_text(encoding="utf-8"))
         first = {"handle": "pot", "title": "Pot"}
-        assert feeds.continues({"handle": "pot", "title": ""}, first, mapping)
-        assert not feeds.continues({"handle": "mug", "title": ""}, first, mapping)
-        assert not feeds.continues({"handle": "pot", "title": "Pot again"}, first, mapping)
-        assert not feeds.continues({"handle": "pot", "title": ""}, None, mapping)
+        assert continues({"handle": "pot", "title": ""}, first, mapping)
+        assert not continues({"handle": "mug", "title": ""}, first, mapping)
+        assert not continues({"handle": "pot", "title": "Pot again"}, first, mapping)
+        assert not continues({"handle": "pot", "title": ""}, None, mapping)
+
+
+class TestSale:
+    SALE = parse_mapping(SMALL.replace("[fields]", '[fields]\nsale_price = "sale"\nsale_price_effective_date = "when"'))
+
+    @pytest.mark.parametrize(
+        ("sale", "when", "now", "stored", "warned"),
+        [
+            ("15.00", "2026-06-01T00:00Z/2026-07-01T00:00Z", 1500, 1500, ""),
+            ("15.00", "2026-07-01T00:00Z/2026-08-01T00:00Z", 1999, 1500, ""),
+            ("15.00", "2026-06-01T00:00Z/2026-06-15T12:00Z", 1999, 1500, ""),
+            ("15.00 GBP", "", 1500, 1500, ""),
+            ("", "2026-06-01T00:00Z/2026-07-01T00:00Z", 1999, None, ""),
+            ("19.99", "", 1999, None, ""),
+            ("25.00", "", 1999, None, "sale_price"),
+            ("15.00 EUR", "", 1999, None, "sale_price"),
+            ("cheap", "", 1999, None, "sale_price"),
+            ("15.00", "soon", 1999, None, "sale_price_effective_date"),
+        ],
+    )
+    def test_what_is_paid_now(self, sale: str, when: str, now: int, stored: int | None, warned: str) -> None:
+        reading = read_record({**GOOD, "sale": sale, "when": when}, self.SALE)
+        assert reading.product is not None
+        assert (reading.product.price_minor, reading.product.sale_price_minor) == (now, stored)
+        assert reading.product.regular_price_minor == (1999 if stored else None)
+        assert [warning.field for warning in reading.warnings] == ([warned] if warned else [])
+
+
+class TestImages:
+    @pytest.mark.parametrize(
+        ("separator", "images", "image", "found"),
+        [
+            (
+                ",",
+                "https://i.example/a,w_3/1.jpg, https://i.example/2.jpg,https://i.example/3.jpg",
+                None,
+                "a,w_3/1.jpg 2.jpg 3.jpg",
+            ),
+            ("|", "https://i.example/1.jpg|https://i.example/2.jpg", None, "1.jpg 2.jpg"),
+            (" ", "https://i.example/1.jpg  https://i.example/2.jpg", None, "1.jpg 2.jpg"),
+            (",", ["https://i.example/1.jpg", "https://i.example/1.jpg"], "https://i.example/2.jpg", "1.jpg 2.jpg"),
+            (",", "https://i.example/1.jpg, n/a", None, "1.jpg"),
+        ],
+    )
+    def test_several_in_one_value(self, separator: str, images: object, image: str | None, found: str) -> None:
+        text = SMALL.replace('["images.0", "image"]', '["images", "image"]')
+        mapping = parse_mapping(f'image_separator = "{separator}"\n{text}')
+        made = read_record({**GOOD, "images": images, "image": image}, mapping).product
+        assert made is not None
+        names = [address.removeprefix("https://i.example/") for address in made.images or [str(made.image_url)]]
+        assert names == found.split()
+        assert (made.image_url or "").endswith(found.split()[0])
+
+    def test_http_becomes_https_where_the_mapping_says_so(self) -> None:
+        mapping = parse_mapping("upgrade_http = true\n" + SMALL)
+        made = read_record({**GOOD, "url": "http://s.example/1", "image": "HTTP://s.example/2"}, mapping).product
+        assert made is not None
+        assert (made.affiliate_url, made.image_url) == ("https://s.example/1", "https://s.example/2")
+
+
+class TestCategories:
+    @pytest.mark.parametrize(
+        ("value", "path"),
+        [
+            ("Home, Home > Kitchen", ["Home", "Kitchen"]),
+            ("A > B, C > D", ["A", "B"]),
+            ("Food > Rice\\, beans, Food", ["Food", "Rice, beans"]),
+            ("Salt &amp; Pepper", ["Salt & Pepper"]),
+            (", ", None),
+        ],
+    )
+    def test_the_deepest_of_several_paths(self, value: str, path: list[str] | None) -> None:
+        made = read_record(
+            {**GOOD, "category": value}, parse_mapping('category_list_separator = ","\n' + SMALL)
+        ).product
+        assert made is not None
+        assert made.category == path
+
+
+def test_size_and_colour_are_options() -> None:
+    mapping = parse_mapping(
+        'options = [["o1", "v1"], ["o2", "v2"]]\n'
+        + SMALL.replace("[fields]", '[fields]\nsize = "size"\ncolour = "tint"\nitem_group = "group"')
+    )
+    record = {
+        **GOOD,
+        "size": "M",
+        "tint": "deep &amp; red",
+        "group": "G1",
+        "o1": "Fit",
+        "v1": "slim",
+        "o2": "T",
+        "v2": "",
+    }
+    made = read_record(record, mapping).product
+    assert made is not None
+    assert made.item_group == "G1"
+    assert json.loads(made.options) == [
+        {"name": "size", "value": "M"}, {"name": "color", "value": "deep & red"}, {"name": "fit", "value": "slim"},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", ["", "http://schema.org/", "https://www.schema.org/", "schema.org/"])
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("InStock", True), ("LimitedAvailability", True), ("OnlineOnly", True), ("MadeToOrder", True),
+        ("OutOfStock", False), ("SoldOut", False), ("Discontinued", False), ("InStoreOnly", False),
+        ("Reserved", False), ("PreOrder", False), ("PreSale", False), ("BackOrder", False),
+    ],
+)  # fmt: skip
+def test_words_of_schema_org(prefix: str, word: str, answer: bool) -> None:
+    assert product(stock=prefix + word).in_stock is answer
+
+
+@pytest.mark.parametrize(
+    ("word", "answer"),
+    [
+        ("available for order", True), ("in_stock", True), ("low stock", True), ("onbackorder", False),
+        ("pending", False), ("mark_as_sold", False), ("instock", True), ("outofstock", False), ("backordered", False),
+    ],
+)  # fmt: skip
+def test_words_of_google_meta_and_woocommerce(word: str, answer: bool) -> None:
+    assert product(stock=word).in_stock is answer
 
 
 class TestPrice:

@@ -1,0 +1,7 @@
+-- The rows that were there keep them, too: they have the defaults.
+alter table public.products
+  validate constraint products_images_count,
+  validate constraint products_sale_below_regular,
+  validate constraint products_sale_has_regular,
+  validate constraint products_sale_period,
+  validate constraint products_options_list;

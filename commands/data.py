@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -23,12 +24,15 @@ from commands.terminal import (
     secret_of,
     uuid_of,
 )
-from db import demo, product_imports, seeds
+from db import product_imports, seeds
 from db.embedded import Dsns
+from db.feed_detection import detect as detect_mapping
 from db.migrations import MigrationError
+from db.product_imports import ImportReport
 from db.queries import QUERIES
 from db.seeds import Seeded, SeedRefused
-from domain.feed_mappings import ImportFailed
+from domain.feed_mappings import ImportFailed, Shop
+from domain.feeds import shown
 from domain.seeds import SeedPlan
 from resolvers import preferences
 from services import personality
@@ -47,6 +51,15 @@ def import_products(
     force: Annotated[
         bool, typer.Option(help="Deactivate what is gone even when the feed shrank by over 30 %.")
     ] = False,
+    shop: Annotated[str, typer.Option(help="The shop's slug, in place of the mapping's.")] = "",
+    shop_name: Annotated[str, typer.Option(help="The name of a shop that is new.")] = "",
+    domain: Annotated[str, typer.Option(help="The shop's domain.")] = "",
+    network: Annotated[str, typer.Option(help="The code of the shop's affiliate network.")] = "",
+    currency: Annotated[str, typer.Option(help="Of prices that name none.")] = "",
+    detect: Annotated[
+        bool, typer.Option("--detect", help="Propose a mapping and show the first rows; import nothing.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be written; write nothing.")] = False,
     unmapped: Annotated[
         bool,
         typer.Option("--unmapped", help="List categories without a gift category, after the import or without FILE."),
@@ -55,11 +68,15 @@ def import_products(
     """Import a product feed. Only changed products are written; rejected lines are listed in a file."""
     if file is None and not unmapped:
         raise typer.BadParameter("name a FILE; only --unmapped does without", param_hint="FILE")
+    asked = Shop(*(text or None for text in (shop, shop_name, domain, network, currency)))
+    if file is not None and detect:
+        _detect(file, asked)
+        return
     if file is not None and not mapping:
         raise typer.BadParameter("name one, see catalogue/mappings/README.md", param_hint="--mapping")
     settings = load_settings()
     if file is not None:
-        _import_file(settings, file, mapping, rejects, force)
+        _import_file(settings, _Order(file, mapping, asked, rejects, force, dry_run))
     if unmapped:
         with databases(settings) as dsns:
             found = asyncio.run(_unmapped(dsns))
@@ -69,16 +86,46 @@ def import_products(
             print("every product is in a category whose kind of gift is known")
 
 
-def _import_file(settings: Settings, file: Path, mapping: str, rejects: Path | None, force: bool) -> None:
-    shipped = demo.FOLDER / "mappings" / f"{mapping}.toml"
-    report_path = rejects or Path.cwd() / f"{file.name}.rejects.tsv"
+@dataclass(frozen=True, slots=True)
+class _Order:
+    file: Path
+    mapping: str
+    shop: Shop
+    rejects: Path | None
+    force: bool
+    dry_run: bool
+
+
+def _detect(file: Path, shop: Shop) -> None:
+    try:
+        found = detect_mapping(file, shop)
+    except ImportFailed as error:
+        fail(str(error))
+    proposal = found.proposal
+    if proposal.name is not None:
+        print(f"--mapping {proposal.name}")
+    else:
+        print(f"no shipped mapping fits; a new one:\n\n{proposal.text}")
+    for column in proposal.missing:
+        print(f"no column was found for {column}")
+    for line, reading in found.rows:
+        print(f"\nline {line}")
+        for reject in (*reading.rejects, *reading.warnings):
+            print(f"  {reject.field:24}{reject.value!r}: {reject.reason}")
+        for name, value in reading.product._asdict().items() if reading.product else ():
+            if value not in (None, [], "[]"):
+                print(f"  {name:24}{shown(value)}")
+
+
+def _import_file(settings: Settings, order: _Order) -> None:
+    force, report_path = order.force, order.rejects or Path.cwd() / f"{order.file.name}.rejects.tsv"
     with databases(settings) as dsns:
         try:
-            report = asyncio.run(
-                _import_products(dsns, file, shipped if shipped.exists() else Path(mapping), report_path, force)
-            )
+            report = asyncio.run(_import_products(dsns, order, report_path))
         except (ImportFailed, MigrationError) as error:
             fail(str(error))
+    if order.dry_run:
+        print("nothing was written; this is what would be:")
     for name in ("read", "continuations", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated"):
         print(f"{name:14}{getattr(report, name):>10}")
     if report.warnings:
@@ -102,16 +149,18 @@ async def _unmapped(dsns: Dsns) -> list[tuple[int, str]]:
     return [(row["products"], row["path"]) for row in rows]
 
 
-async def _import_products(dsns: Dsns, file: Path, mapping: Path, rejects: Path, force: bool) -> Any:
-    read = product_imports.load_mapping(mapping)
+async def _import_products(dsns: Dsns, order: _Order, rejects: Path) -> ImportReport:
+    shipped = product_imports.MAPPINGS / f"{order.mapping}.toml"
+    read = product_imports.load_mapping(shipped if shipped.exists() else Path(order.mapping), order.shop)
     async with connected_as_owner(dsns) as owner:
-        with progress(f"Importing {file.name}") as advance:
+        with progress(f"Importing {order.file.name}") as advance:
             return await product_imports.import_products(
                 owner,
-                file,
+                order.file,
                 read,
                 rejects_path=rejects,
-                force=force,
+                force=order.force,
+                dry_run=order.dry_run,
                 on_progress=lambda rows: advance(f"{rows} rows"),
             )
 

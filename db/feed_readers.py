@@ -213,7 +213,9 @@ class _Delimited:
             text = line.strip()
             if text.lower().startswith("sep=") and len(text) == 5 and self._mapping.columns is None:
                 self._separator = text[4]
-            elif text and (self._mapping.columns is not None or not text.startswith("#") or self._is_header(text)):
+            elif text and (
+                self._mapping.columns is not None or not text.startswith(("#", '"#')) or self._is_header(text)
+            ):
                 self._lines.put_back([line])
                 return
 
@@ -232,7 +234,7 @@ class _Delimited:
         needed: tuple[Column, ...] = ("external_id", "name", "price", "affiliate_url", "retailer")
         wanted = [mapping.fields[c] for c in needed if c in mapping.fields and c not in mapping.constants]
         if mapping.continuation is not None:
-            wanted += [(mapping.continuation.key,), (mapping.continuation.empty,)]
+            wanted += [mapping.continuation.key, (mapping.continuation.empty,)]
         for paths in wanted:
             if not any(path in header for path in paths):
                 quoted = " (its names are quoted: give quote)" if any('"' in name for name in header) else ""

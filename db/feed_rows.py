@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Lookup
 from datetime import UTC, datetime
@@ -10,10 +11,10 @@ from typing import TextIO
 
 from db.feed_readers import Row
 from domain.feed_mappings import Mapping
-from domain.feed_variants import with_variants
+from domain.feed_variants import expanded, with_variants
 from domain.feeds import Product, Reader, Reject, shown
 
-STAGING_COLUMNS = ("line", "rejected", *Product._fields)
+STAGING_COLUMNS = ("number", "line", "rejected", *Product._fields)
 _NOTHING = [None] * (len(Product._fields) - 2)
 
 
@@ -26,6 +27,7 @@ class FeedRows:
         self.mapping = mapping
         self.read = self.continuations = self.rejected = self.warnings = 0
         self.fault_line: int | None = None  # of the first structural fault
+        self._numbers = itertools.count()
         self._reader = Reader(mapping, datetime.now(UTC), taxonomy)
         self._writer = csv.writer(rejects_file, delimiter="\t", lineterminator="\n") if rejects_file else None
         if self._writer:
@@ -62,7 +64,10 @@ class FeedRows:
             if is_structural and self.fault_line is None:
                 self.fault_line = line
             if record is not None and fault is None:
-                yield line, record
+                variants = expanded(record, self.mapping)
+                self.read += len(variants) - 1
+                for variant in variants:
+                    yield line, variant
                 continue
             retailer, id = self._reader.key_of(record) if record else (None, None)
             self.reject(line, id, [fault or Reject("line", "unreadable")])
@@ -74,12 +79,17 @@ class FeedRows:
             if reading.warnings:
                 self.warnings += len(reading.warnings)
                 self._list(line, reading.external_id, reading.warnings, "warning")
-            yield (line, False, *reading.product)
+            yield (next(self._numbers), line, False, *reading.product)
             return
         self.reject(line, reading.external_id, reading.rejects)
         yield from self._key(line, reading.retailer, reading.external_id)
 
-    @staticmethod
-    def _key(line: int, retailer: str | None, id: str | None) -> Iterator[tuple[object, ...]]:
+    def _key(self, line: int, retailer: str | None, id: str | None) -> Iterator[tuple[object, ...]]:
         if retailer and id:
-            yield (line, True, retailer, id, *_NOTHING)
+            yield (next(self._numbers), line, True, retailer, id, *_NOTHING)
+
+
+def records_of(rows: Iterator[Row], mapping: Mapping) -> Iterator[tuple[int, dict[str, object] | None]]:
+    """The products among the rows without faults; None for a line that continues one."""
+    readable = ((row.line, row.record) for row in rows if row.record is not None and row.fault is None)
+    return with_variants(((line, made) for line, record in readable for made in expanded(record, mapping)), mapping)

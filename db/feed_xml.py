@@ -25,7 +25,7 @@ _NO_ENTITIES = "the file declares entities, which are not read"
 def xml_items(stream: Stream, mapping: Mapping) -> Generator[Row, None, None]:
     """The items of a file. Raises ImportFailed if it is not well-formed XML."""
     assert mapping.xml
-    items = _Items([_local(part) for part in mapping.xml.item.strip("/").split("/")])
+    items = _Items([[_local(part) for part in path.strip("/").split("/")] for path in mapping.xml.item])
     stated = encoding_of(stream, mapping.encoding)
     decoder = codecs.getincrementaldecoder(stated)() if mapping.encoding else None
     fed = 0
@@ -38,7 +38,7 @@ def xml_items(stream: Stream, mapping: Mapping) -> Generator[Row, None, None]:
     items.feed(b"", decoder, is_last=True)
     yield from items.take()
     if not items.count:
-        raise ImportFailed(f"no element {mapping.xml.item} in the file: is the mapping for another feed?")
+        raise ImportFailed(f"no element {' or '.join(mapping.xml.item)} in the file: is the mapping for another feed?")
 
 
 def _local(name: str) -> str:
@@ -47,8 +47,8 @@ def _local(name: str) -> str:
 
 
 class _Items:
-    def __init__(self, path: list[str]) -> None:
-        self._path = path
+    def __init__(self, paths: list[list[str]]) -> None:
+        self._paths = paths
         self._stack: list[str] = []
         self._done: list[Row] = []
         self.count = 0
@@ -102,7 +102,7 @@ class _Items:
         if len(self._stack) > MAX_DEPTH:
             raise ImportFailed(f"line {self.line}: elements more than {MAX_DEPTH} deep")
         if self._record is None:
-            if self._stack != self._path:
+            if self._stack not in self._paths:
                 return
             self._record = {}
             self._size, self._start = 0, self.line

@@ -23,9 +23,10 @@ from db.feed_rows import STAGING_COLUMNS, FeedRows
 from db.feed_xml import xml_items
 from db.product_names import resolve_brands, resolve_categories, resolve_retailers
 from db.queries import QUERIES
-from domain.feed_mappings import ImportFailed, Mapping, like_pattern, parse_mapping
+from domain.feed_mappings import ImportFailed, Mapping, Shop, like_pattern, parse_mapping
 from domain.feeds import Reject
 
+MAPPINGS = Path(__file__).resolve().parent.parent / "catalogue" / "mappings"
 BATCH_ROWS = 2000
 STAGING = (
     "drop_staging", "create_staging", "create_staging_retailers", "create_staging_brands", "create_staging_categories",
@@ -66,10 +67,10 @@ class ImportReport:
         return self.inserted + self.updated + self.deactivated + self.reactivated
 
 
-def load_mapping(path: Path) -> Mapping:
+def load_mapping(path: Path, shop: Shop = Shop()) -> Mapping:
     """Reads a mapping from a TOML file. Raises ImportFailed."""
     try:
-        return parse_mapping(path.read_text(encoding="utf-8"))
+        return parse_mapping(path.read_text(encoding="utf-8"), shop)
     except (OSError, UnicodeDecodeError) as error:
         raise ImportFailed(f"{path}: {error}") from None
 
@@ -81,13 +82,15 @@ async def import_products(
     *,
     rejects_path: Path | None = None,
     force: bool = False,
+    dry_run: bool = False,
     on_progress: Callable[[int], None] | None = None,
 ) -> ImportReport:
     """Imports one file as the owner of the database; writes only rows that differ, all or none of them.
 
     `rejects_path` receives a table, tab-separated, of what was refused or dropped: line, id, field, value (cut), reason
     and kind (duplicates last). `force` deactivates missing products even if the feed shrank by more than 30 % or has a
-    structural fault. `on_progress` is called with the number of records read so far. Raises ImportFailed.
+    structural fault. `dry_run` reports what would be written, and writes nothing. `on_progress` is called with the
+    number of records read so far. Raises ImportFailed.
     """
     network = mapping.retailer.network
     if network and not await connection.fetchval(QUERIES["product_imports.network_exists"].sql, network):
@@ -108,13 +111,22 @@ async def import_products(
                 if on_progress:
                     on_progress(feed.read)
             await _run(connection, "analyze_staging")
-            async with connection.transaction():
+            transaction = connection.transaction()
+            await transaction.start()
+            try:
                 await _run(connection, "lock")
                 await resolve_retailers(connection, mapping)
                 await _run(connection, "mark_duplicates")
                 async for line, original, id in connection.cursor(QUERIES["product_imports.duplicates"].sql):
                     feed.reject(line, id, [Reject("external_id", f"duplicate of line {original}", id)])
-                return await _merge(connection, feed, path.name, rejects_path, force)
+                report = await _merge(connection, feed, rejects_path, force)
+                if report.written and not dry_run:
+                    await _finish(connection, path.name, report)
+            except BaseException:
+                await transaction.rollback()
+                raise
+            await (transaction.rollback() if dry_run else transaction.commit())
+            return report
     finally:
         # Fails too in a failed transaction of the caller, whose error it must not hide.
         with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError):
@@ -138,7 +150,7 @@ def _rejects(path: Path, rejects_path: Path | None) -> Iterator[TextIO | None]:
 
 
 async def _merge(
-    connection: asyncpg.Connection[Any], feed: FeedRows, file_name: str, rejects: Path | None, force: bool
+    connection: asyncpg.Connection[Any], feed: FeedRows, rejects: Path | None, force: bool
 ) -> ImportReport:
     shop = feed.mapping.retailer
     networks = (
@@ -161,7 +173,7 @@ async def _merge(
     [(updated, reactivated)] = await connection.fetch(QUERIES["product_imports.update_products"].sql)
     inserted = await _run(connection, "insert_products")
     deactivated = await _run(connection, "deactivate_products", trusted)
-    report = ImportReport(
+    return ImportReport(
         read=feed.read,
         continuations=feed.continuations,
         rejected=feed.rejected,
@@ -176,13 +188,14 @@ async def _merge(
         networks=tuple((row["slug"], row["old"], row["new"]) for row in networks),
         rejects_path=rejects,
     )
-    if report.written:
-        # In the same transaction: otherwise products could stay without features until the next import that writes.
-        await _run(connection, "analyze_products")
-        await _run(connection, "refresh_model")
-        counts = {name: getattr(report, name) for name in AUDITED_COUNTS}
-        await _run(connection, "audit", file_name, msgspec.json.encode(counts).decode())
-    return report
+
+
+async def _finish(connection: asyncpg.Connection[Any], file_name: str, report: ImportReport) -> None:
+    """In the same transaction: otherwise products could stay without features until the next import that writes."""
+    await _run(connection, "analyze_products")
+    await _run(connection, "refresh_model")
+    counts = {name: getattr(report, name) for name in AUDITED_COUNTS}
+    await _run(connection, "audit", file_name, msgspec.json.encode(counts).decode())
 
 
 async def _check_categories(connection: asyncpg.Connection[Any], mapping: Mapping) -> None:

@@ -17,7 +17,7 @@ from domain.feed_text import slugify
 Column = Literal[
     "external_id", "name", "description", "price", "currency", "image_url", "affiliate_url", "tags", "in_stock",
     "brand", "category", "google_category", "gtin", "popularity", "retailer", "sale_price",
-    "sale_price_effective_date", "item_group", "size", "color",
+    "sale_price_effective_date", "item_group", "size", "color", "regular_price",
 ]  # fmt: skip
 Format = Literal["jsonl", "json", "csv", "tsv", "xml"]
 
@@ -44,7 +44,7 @@ class Continuation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Lines that continue the product above them: they have the same `key`, and nothing in the fields `empty`. With a
     price and one of the fields `variant` they are a variant of it, a product of its own."""
 
-    key: str
+    key: tuple[str, ...]
     empty: str
     variant: tuple[str, ...] = ()
 
@@ -70,9 +70,9 @@ class Shop(msgspec.Struct, frozen=True):
 
 
 class Xml(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`item`: the path from the root to the elements that are products."""
+    """`item`: the path from the root to the elements that are products, or several such paths."""
 
-    item: str
+    item: tuple[str, ...]
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -85,6 +85,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     continuation: Continuation | None = None
     parents: Parents | None = None
     options: tuple[tuple[str, str], ...] = ()
+    variants: str | None = None
     xml: Xml | None = None
     encoding: str | None = None
     delimiter: str | None = None
@@ -95,6 +96,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     decimal: str = "."
     thousands: str | None = None
     currency_symbols: bool = False
+    minor_units: bool = False
     image_separator: str | None = None
     upgrade_http: bool = False
     tag_separator: str = ","
@@ -125,7 +127,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def notation(self) -> Notation:
         """How prices are written."""
-        return Notation(self.decimal, self.thousands, self.currency_symbols)
+        return Notation(self.decimal, self.thousands, self.currency_symbols, self.minor_units)
 
     @property
     def has_decoded_text(self) -> bool:
@@ -147,6 +149,9 @@ def parse_mapping(text: str, shop: Shop = Shop()) -> Mapping:
                 _ALIASES.get(column, column): [paths] if isinstance(paths, str) else paths
                 for column, paths in fields.items()
             }
+        for table, key in (("xml", "item"), ("continuation", "key")):
+            if isinstance(found := data.get(table), dict) and isinstance(found.get(key), str):
+                found[key] = [found[key]]
         mapping = msgspec.convert(data, Mapping)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ImportFailed(f"mapping: {error}") from None
@@ -209,6 +214,8 @@ def _complaints(mapping: Mapping) -> list[str]:
     of_lines = mapping.format in ("csv", "tsv")
     if not of_lines and (mapping.columns or mapping.skip_lines or mapping.trailer or mapping.quote):
         found.append("columns, skip_lines, trailer and quote are for csv and tsv")
+    if mapping.variants is not None and mapping.format not in ("json", "jsonl"):
+        found.append("variants is for json and jsonl")
     if mapping.encoding is not None:
         found.extend(_encoding_complaints(mapping.encoding))
     for pattern in mapping.categories:
@@ -237,13 +244,15 @@ def _with_normal_names(mapping: Mapping) -> Mapping:
     after: dict[str, Any] = {
         "fields": {column: tuple(map(normal, names)) for column, names in mapping.fields.items()},
         "constants": {
-            column: TEMPLATE.sub(lambda match: "{" + normal(match[1]) + "}", text)
+            column: TEMPLATE.sub(lambda match: "{" + "|".join(map(normal, match[1].split("|"))) + "}", text)
             for column, text in mapping.constants.items()
         },
     }
     if mapping.continuation is not None:
         rule = mapping.continuation
-        after["continuation"] = Continuation(normal(rule.key), normal(rule.empty), tuple(map(normal, rule.variant)))
+        after["continuation"] = Continuation(
+            tuple(map(normal, rule.key)), normal(rule.empty), tuple(map(normal, rule.variant))
+        )
     if mapping.parents is not None:
         parents = mapping.parents
         after["parents"] = Parents(

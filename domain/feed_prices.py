@@ -13,6 +13,7 @@ from domain.money import MAX_MINOR
 
 # 10 million at two decimals. In minor units, so that it does not restrict the won.
 MAX_PRICE_MINOR = 10**9
+NOT_POSITIVE = "zero or negative"
 
 # What a symbol may mean; if it means several, the mapping or the feed must say which.
 _SYMBOLS = {
@@ -41,6 +42,7 @@ class Notation:
     decimal: str = "."
     thousands: str | None = None
     symbols: bool = False
+    minor_units: bool = False  # of whole numbers that are not texts
 
 
 @lru_cache(maxsize=64)
@@ -89,6 +91,8 @@ def parse_price(
     unit = match and (match[1] or match[3])
     amount = as_number(_plain(match[2], notation) if match else value)
     code = currency
+    if notation.minor_units and type(value) is int and code:
+        amount = amount.scaleb(-EXPONENTS[code])
     if unit:
         code = _currency_of(unit, currency, notation.symbols)
         if fixed_currency and currency and code != currency:
@@ -96,7 +100,7 @@ def parse_price(
     if code is None:
         raise BadValue("no currency")
     if amount <= 0:
-        raise BadValue("zero or negative")
+        raise BadValue(NOT_POSITIVE)
     if amount.adjusted() > 12:
         raise BadValue("absurdly high")
     # Beyond 25 digits scaleb would round, and hide surplus decimals.

@@ -29,7 +29,8 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
 
 def is_blank(value: object) -> bool:
-    return value is None or value == [] or (isinstance(value, str) and not value.strip())
+    """Whether there is no value; an object of JSON is none."""
+    return value is None or value == [] or isinstance(value, dict) or (isinstance(value, str) and not value.strip())
 
 
 def as_text(value: object) -> str:
@@ -228,7 +229,7 @@ def _check_digit(body: str) -> str:
 _IN_STOCK = {
     "true", "yes", "y", "t", "in_stock", "instock", "available", "available_for_order", "low_stock",
     "limited_availability", "limitedavailability", "online_only", "onlineonly", "made_to_order", "madetoorder",
-    "active", "limited",
+    "active", "limited", "limited_stock",
 }  # fmt: skip
 _OUT_OF_STOCK = {
     "false", "no", "n", "f", "out_of_stock", "outofstock", "out", "unavailable", "not_available", "sold_out", "soldout",

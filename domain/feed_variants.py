@@ -29,13 +29,22 @@ def with_variants(records: Iterable[tuple[int, Record]], mapping: Mapping) -> It
         yield from records
 
 
+def expanded(record: Record, mapping: Mapping) -> list[Record]:
+    """The variants that a record of JSON holds in its list `variants`, each with the record as its `parent`; the record
+    itself if it holds none."""
+    found = record.get(mapping.variants) if mapping.variants else None
+    if not isinstance(found, list) or not found:
+        return [record]
+    parent = {name: value for name, value in record.items() if name != mapping.variants}
+    return [{**variant, "parent": parent} if isinstance(variant, dict) else {"parent": parent} for variant in found]
+
+
 def continues(record: Lookup[str, object], previous: Lookup[str, object] | None, mapping: Mapping) -> bool:
     """Whether the record is another variant or image of the product above it."""
     rule = mapping.continuation
     if rule is None or previous is None or not is_blank(value_at(record, rule.empty)):
         return False
-    key = value_at(record, rule.key)
-    return not is_blank(key) and key == value_at(previous, rule.key)
+    return any(not is_blank(key := value_at(record, path)) and key == value_at(previous, path) for path in rule.key)
 
 
 def _with_continuations(records: Iterable[tuple[int, Record]], mapping: Mapping) -> Iterator[Numbered]:

@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 
 from domain.feed_mappings import TEMPLATE, Column, Mapping
-from domain.feed_prices import Period, parse_currency, parse_period, parse_price
+from domain.feed_prices import NOT_POSITIVE, Period, parse_currency, parse_period, parse_price
 from domain.feed_values import (
     MAX_IMAGES,
     BadValue,
@@ -103,13 +103,21 @@ def shown(value: object) -> str:
 
 
 def value_at(record: Lookup[str, object], path: str) -> object:
-    """The field with that name, else the value at a dotted path (`meta.barcode`, `images.0`); None if there is none."""
+    """The field with that name, else the value at a dotted path (`meta.barcode`, `images.0`); None if there is none.
+    `media.*.url` are those of all items of a list, `media.[type=image].url` of the items with that value."""
     if path in record:
         return record[path]
     if "." not in path:
         return None
     value: object = record
-    for part in path.split("."):
+    parts = path.split(".")
+    for index, part in enumerate(parts):
+        if isinstance(value, list) and (part == "*" or part[:1] == "["):
+            name, _, wanted = part.strip("[]").partition("=")
+            items = [item for item in value if isinstance(item, dict)]
+            chosen = items if part == "*" else [i for i in items if str(i.get(name)).lower() == wanted.lower()]
+            rest = ".".join(parts[index + 1 :])
+            return [found for item in chosen if not is_blank(found := value_at(item, rest))]
         if isinstance(value, dict):
             value = value.get(part)
         elif isinstance(value, list) and part.isdecimal() and len(part) < 6:
@@ -184,17 +192,17 @@ class Reader:
             external_id=external_id,
             name=name,
             description=description or None,
-            price_minor=sale[0] if sale and sale[1].holds(self._now) else price[0],
+            price_minor=price[0] if sale is None else sale[1] if sale[2].holds(self._now) else sale[0],
             currency=price[1],
             image_url=images[0] if images else None,
             images=images if len(images) > 1 else [],
             affiliate_url=affiliate_url,
             tags=tags,
             in_stock=in_stock is not False,
-            regular_price_minor=price[0] if sale else None,
-            sale_price_minor=sale[0] if sale else None,
-            sale_starts_at=sale[1].start if sale else None,
-            sale_ends_at=sale[1].end if sale else None,
+            regular_price_minor=sale[0] if sale else None,
+            sale_price_minor=sale[1] if sale else None,
+            sale_starts_at=sale[2].start if sale else None,
+            sale_ends_at=sale[2].end if sale else None,
             item_group=item_group,
             options=options,
             brand=brand,
@@ -217,8 +225,22 @@ class Reader:
         separators = self.mapping.category_separator, self.mapping.category_list_separator
         return parse_category(value, *separators, decoded=self.mapping.has_decoded_text), None
 
-    def _sale(self, values: _Values, price: tuple[int, str], currency: str | None) -> tuple[int, Period] | None:
-        """The price of a sale and when it holds. A sale that is not one is dropped with a warning."""
+    def _regular(self, values: _Values, currency: str) -> tuple[int, str] | None:
+        """The price before a reduction; shops that do not reduce write 0."""
+
+        def parse(value: object) -> tuple[int, str] | None:
+            try:
+                return parse_price(value, currency, self.mapping.notation)
+            except BadValue as reason:
+                if str(reason) == NOT_POSITIVE:
+                    return None
+                raise
+
+        return values.read("regular_price", parse, lenient=True)
+
+    def _sale(self, values: _Values, price: tuple[int, str], currency: str | None) -> tuple[int, int, Period] | None:
+        """The price without and with a sale, and when that holds. A sale that is not one is dropped with a warning.
+        If the feed has a regular price, its price is that of the sale."""
 
         def below(value: object) -> int:
             minor, code = parse_price(value, currency or price[1], self.mapping.notation)
@@ -228,13 +250,16 @@ class Reader:
                 raise BadValue("above the price")
             return minor
 
+        regular = self._regular(values, currency or price[1])
+        if regular is not None and regular[1] == price[1] and regular[0] > price[0]:
+            return regular[0], price[0], Period()
         sale = values.read("sale_price", below, lenient=True)
         warned = len(values.warnings)
         period = values.read("sale_price_effective_date", parse_period, lenient=True)
         # Without a period that can be read nobody knows whether it holds. One at the full price is none.
         if sale is None or sale == price[0] or len(values.warnings) > warned:
             return None
-        return sale, period or Period()
+        return price[0], sale, period or Period()
 
     def _options(self, values: _Values) -> str:
         """What tells a product from its variants, as JSON."""
@@ -306,7 +331,8 @@ class _Values:
 
         def fill(match: re.Match[str]) -> str:
             nonlocal missing
-            value = value_at(self._record, match[1])
+            found = (value_at(self._record, path) for path in match[1].split("|"))
+            value = next((value for value in found if not is_blank(value)), None)
             missing = missing or is_blank(value)
             text = "" if missing else as_text(value)
             return quote(text, safe="") if is_url else text

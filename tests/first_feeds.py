@@ -14,9 +14,11 @@ import asyncpg
 
 from db.product_imports import ImportReport, import_products, load_mapping
 from db.queries import QUERIES
+from domain.feed_mappings import Shop
 from domain.personality import TRAITS
 
 MAPPINGS = Path(__file__).resolve().parent.parent / "catalogue" / "mappings"
+SHOP = Shop(slug="first-shop", domain="shop.example", currency="GBP")
 DISCOVER = QUERIES["recommendations.discover"].fill(filters="true")
 
 # product_type, google_product_category: names of shops, numbers, both, and paths.
@@ -53,7 +55,9 @@ def write_google_feed(path: Path, per_category: int = 4) -> int:
 
 
 async def import_feed(owner: asyncpg.Connection[Any], path: Path, mapping: str) -> ImportReport:
-    return await import_products(owner, path, load_mapping(MAPPINGS / f"{mapping}.toml"))
+    return await import_products(
+        owner, path, load_mapping(MAPPINGS / f"{mapping}.toml", SHOP if mapping == "google_merchant" else Shop())
+    )
 
 
 async def person(owner: asyncpg.Connection[Any], scores: Mapping[str, float]) -> UUID:

@@ -5,6 +5,7 @@ select exists (select from public.affiliate_networks where code = :network);
 -- name: create_staging()
 -- One row per readable line; for a rejected one only its key. The tables below: which row each name is.
 create temporary table product_import (
+  number bigint not null,
   line bigint not null,
   rejected boolean not null,
   duplicate_of bigint,
@@ -70,10 +71,11 @@ analyze pg_temp.product_import_retailers, pg_temp.product_import_brands, pg_temp
 -- Of several valid lines with the same key, the first one counts.
 update pg_temp.product_import s set duplicate_of = d.first_line
 from (
-  select s.line, min(s.line) over (partition by r.id, s.external_id) as first_line
+  select s.number, first_value(s.number) over same as first_number, first_value(s.line) over same as first_line
   from pg_temp.product_import s join pg_temp.product_import_retailers r on r.name = s.retailer where not s.rejected
+  window same as (partition by r.id, s.external_id order by s.line, s.number)
 ) d
-where d.line = s.line and d.line > d.first_line;
+where d.number = s.number and d.number <> d.first_number;
 
 -- name: duplicates()
 -- The lines that repeat an earlier one.

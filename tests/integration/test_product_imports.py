@@ -12,8 +12,9 @@ from typing import Any
 import msgspec
 import pytest
 
+from db import google_taxonomy
 from db.product_imports import ImportReport, import_products, load_mapping
-from domain.feed_mappings import ImportFailed, Mapping, parse_mapping
+from domain.feed_mappings import ImportFailed, Mapping, Shop, parse_mapping
 
 ROOT = Path(__file__).resolve().parents[2]
 MAPPINGS = ROOT / "catalogue" / "mappings"
@@ -271,6 +272,45 @@ async def test_csv_with_byte_order_mark_quotes_and_faults(importer: Importer) ->
     assert await importer.owner.fetchval("select name from products where external_id = 'A'") == 'Two lines, "quoted"'
 
 
+async def test_a_dry_run_reports_and_writes_nothing(importer: Importer) -> None:
+    await importer.load(record(1), record(2))
+    before = await importer.owner.fetch("select xmin::text, * from products order by id")
+    report = await importer.load(record(1, price="1.00"), record(3, brand="New"), dry_run=True, force=True)
+    assert (report.updated, report.inserted, report.deactivated) == (1, 1, 1)
+    assert await importer.owner.fetch("select xmin::text, * from products order by id") == before
+    assert await importer.owner.fetchval("select count(*) from brands") == 0
+
+
+async def test_variants_of_one_line_are_products_of_their_own(importer: Importer) -> None:
+    nested = msgspec.structs.replace(MAPPING, variants="kinds")
+    kinds = [record(1), record(2), record(2, price="1.00")]
+    report = await importer.load({"title": "All", "kinds": kinds}, record(3), mapping=nested)
+    assert (report.read, report.inserted, report.rejected) == (4, 3, 1)
+    assert importer.rejected() == [("1", "external_id", "duplicate of line 1")]
+    assert await importer.owner.fetchval("select price_minor from products where external_id = 'S2'") == 999
+
+
+async def test_numbers_of_googles_taxonomy_become_categories(importer: Importer, tmp_path: Path) -> None:
+    file = tmp_path / "taxonomy.txt"
+    file.write_text("# Google_Product_Taxonomy_Version: 2021-09-21\n11 - Media\n12 - Media > Books\n")
+    assert await google_taxonomy.load(importer.owner, file) == 2
+    report = await importer.load(
+        record(1, category="12"), record(2, category="Media > Books"), record(3, category="99999999")
+    )
+    assert (report.inserted, report.warnings) == (3, 1)
+    rows = await importer.owner.fetch(
+        "select p.external_id, c.name, above.name as above from products p join categories c on c.id = p.category_id"
+        " left join categories above on above.id = c.parent_id order by 1"
+    )
+    assert [(row["name"], row["above"]) for row in rows] == [
+        ("Books", "Media"), ("Books", "Media"), ("Uncategorised", None),
+    ]  # fmt: skip
+    file.write_text("Media > Books\n")
+    with pytest.raises(ImportFailed, match="line 1"):
+        await google_taxonomy.load(importer.owner, file)
+    assert await importer.owner.fetchval("select count(*) from private.google_taxonomy") == 2
+
+
 async def test_gzip_is_recognised_and_progress_is_reported(importer: Importer) -> None:
     told: list[int] = []
     packed = gzip.compress(b"\n".join(json.dumps(record(n)).encode() for n in range(5)))
@@ -354,7 +394,8 @@ async def _twice(importer: Importer, mapping: Mapping, file: Path) -> ImportRepo
 async def test_real_feeds_are_imported_whole(
     importer: Importer, shared_data: Path, name: str, file: str, read: int, inserted: int
 ) -> None:
-    report = await _twice(importer, load_mapping(MAPPINGS / f"{name}.toml"), shared_data / "catalogue" / file)
+    shop = Shop(slug="a-shop", domain="shop.example", currency="GBP") if name == "shopify" else Shop()
+    report = await _twice(importer, load_mapping(MAPPINGS / f"{name}.toml", shop), shared_data / "catalogue" / file)
     assert importer.rejected() == []
     assert (report.read, report.inserted, report.continuations) == (read, inserted, read - inserted)
 

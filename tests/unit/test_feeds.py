@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from domain import feeds
 from domain.currencies import EXPONENTS
-from domain.feed_mappings import ImportFailed, Mapping, like_pattern, parse_mapping
+from domain.feed_mappings import ImportFailed, Mapping, Shop, like_pattern, parse_mapping
 from domain.feed_prices import parse_price
 from domain.feed_text import slugify
 from domain.feed_values import BadValue, parse_google_category, parse_gtin
@@ -47,6 +47,7 @@ currency = "GBP"
 slug = "shop"
 """
 MAPPING = parse_mapping(SMALL)
+SHOP = Shop(slug="a-shop", domain="shop.example", currency="GBP")
 NOW = datetime(2026, 6, 15, 12, tzinfo=UTC)
 GOOD = {"sku": "A1", "title": "Teapot", "price": "19.99", "url": "https://shop.example/a1"}
 
@@ -72,7 +73,7 @@ def product(**changes: object) -> Any:
 class TestMapping:
     @pytest.mark.parametrize("path", sorted(MAPPINGS.glob("*.toml")), ids=lambda path: path.stem)
     def test_shipped_mappings_are_valid(self, path: Path) -> None:
-        parse_mapping(path.read_text(encoding="utf-8"))
+        parse_mapping(path.read_text(encoding="utf-8"), SHOP)
 
     @pytest.mark.parametrize(
         ("name", "record"),
@@ -91,7 +92,7 @@ class TestMapping:
         ],
     )  # fmt: skip
     def test_lines_of_known_feeds(self, name: str, record: dict[str, object]) -> None:
-        made = read_record(record, parse_mapping((MAPPINGS / f"{name}.toml").read_text(encoding="utf-8"))).product
+        made = read_record(record, parse_mapping((MAPPINGS / f"{name}.toml").read_text(encoding="utf-8"), SHOP)).product
         assert made is not None
         assert (made.price_minor, made.currency, made.in_stock, made.gtin) == (1999, "GBP", True, None)
         assert made.image_url == "https://a.example/1.jpg"
@@ -252,7 +253,7 @@ class TestRecord:
         assert len(product(tags=[f"t{i}" for i in range(60)]).tags) == 40
 
     def test_continuations_share_the_key_and_lack_the_title(self) -> None:
-        mapping = parse_mapping((MAPPINGS / "shopify.toml").read_text(encoding="utf-8"))
+        mapping = parse_mapping((MAPPINGS / "shopify.toml").read_text(encoding="utf-8"), SHOP)
         first = {"handle": "pot", "title": "Pot"}
         assert continues({"handle": "pot", "title": ""}, first, mapping)
         assert not continues({"handle": "mug", "title": ""}, first, mapping)

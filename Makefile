@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-feeds bench-growth bench-plans bench-rls bench-sessions bench-subscriptions schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -92,6 +92,9 @@ bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; ben
 
 bench-exports: .venv/dev ## Export 1000 MB of one person (SIZE_MB); fail over 80 MB of memory, or over 100 ms for a concurrent request
 	@$(BIN)/python bench/exports.py --size-mb $(or $(SIZE_MB),1000)
+
+bench-feeds: .venv/dev ## What reading a feed of SIZE_MB costs; fails over 300 MB of memory
+	@$(BIN)/python bench/feeds.py --size-mb $(or $(SIZE_MB),20)
 
 bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail if time grows faster than their logarithm (SWIPES=10000000)
 	@$(BIN)/python bench/growth.py

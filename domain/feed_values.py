@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from functools import lru_cache
 from urllib.parse import quote
 
 from domain.feed_text import decode_entities, remove_markup, slugify, tag_of
@@ -35,13 +36,13 @@ def is_blank(value: object) -> bool:
 
 def as_text(value: object) -> str:
     """Text or a whole number as text. Lone surrogates (bytes that were not UTF-8) are refused."""
+    if isinstance(value, str):
+        if not value.isascii() and _SURROGATE.search(value):
+            raise BadValue("not valid UTF-8")
+        return value
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**30:
         return str(value)
-    if not isinstance(value, str):
-        raise BadValue("not a text")
-    if _SURROGATE.search(value):
-        raise BadValue("not valid UTF-8")
-    return value
+    raise BadValue("not a text")
 
 
 def as_number(value: object) -> Decimal:
@@ -59,7 +60,8 @@ def as_number(value: object) -> Decimal:
 def clean_text(value: object, limit: int) -> str:
     """One line of text: control characters are dropped, runs of space become one."""
     # Split first, as some separators are control characters.
-    text = _CONTROL.sub("", " ".join(as_text(value).split())).strip()
+    text = " ".join(as_text(value).split())
+    text = text if text.isprintable() else _CONTROL.sub("", text).strip()
     if not text:
         raise BadValue("missing")
     if len(text) > limit:
@@ -102,7 +104,17 @@ def parse_description(value: object, *, decoded: bool = False) -> str:
 
 def parse_named(value: object, *, decoded: bool = False) -> str:
     """The name, or the slug, of a brand, a shop or a category level."""
-    return parse_text(value, 200, decoded=decoded)
+    return _name_of(as_text(value), decoded)
+
+
+@lru_cache(maxsize=16384)  # the names and tags of a feed repeat
+def _name_of(text: str, decoded: bool) -> str:
+    return parse_text(text, 200, decoded=decoded)
+
+
+@lru_cache(maxsize=65536)
+def _tag_in(text: str, decoded: bool) -> str:
+    return tag_of(parse_text(text, 100, decoded=decoded))
 
 
 def parse_category(
@@ -153,7 +165,7 @@ def parse_tags(values: object, separator: str, *, decoded: bool = False) -> list
     for value in values if isinstance(values, list) else [values]:
         whole = value if isinstance(value, list) or decoded else decode_entities(as_text(value))
         texts.extend(whole if isinstance(whole, list) else as_text(whole).split(separator))
-    tags = (tag_of(parse_text(text, 100, decoded=decoded)) for text in texts if not is_blank(text))
+    tags = (_tag_in(as_text(text), decoded) for text in texts if not is_blank(text))
     return list(dict.fromkeys(tag for tag in tags if tag))[:MAX_TAGS]
 
 

@@ -135,10 +135,11 @@ class Reader:
         self.mapping = mapping
         self._now = now
         self._taxonomy = taxonomy or {}
+        self._used: frozenset[Column] = frozenset((*mapping.fields, *mapping.constants))
 
     def key_of(self, record: Lookup[str, object]) -> tuple[str | None, str | None]:
         """The shop and the shop's id of a record that may lack the rest."""
-        values = _Values(record, self.mapping)
+        values = _Values(record, self.mapping, self._used)
         return self._retailer(values), values.read("external_id", parse_key)
 
     def _retailer(self, values: _Values) -> str | None:
@@ -150,7 +151,7 @@ class Reader:
         """Validates one record. Never raises for invalid content."""
         mapping = self.mapping
         decoded = mapping.has_decoded_text
-        values = _Values(record, mapping)
+        values = _Values(record, mapping, self._used)
         read = values.read
         named = partial(parse_named, decoded=decoded)
 
@@ -296,8 +297,9 @@ class Reader:
 class _Values:
     """The values of one record, and what was wrong with them."""
 
-    def __init__(self, record: Lookup[str, object], mapping: Mapping) -> None:
+    def __init__(self, record: Lookup[str, object], mapping: Mapping, used: frozenset[Column]) -> None:
         self._record = record
+        self._used = used
         self._mapping = mapping
         self.rejects: list[Reject] = []
         self.warnings: list[Reject] = []
@@ -351,6 +353,8 @@ class _Values:
     ) -> _T | None:
         """The parsed value; None if there is none or it was refused. `lenient`: a wrong value is dropped with a
         warning. `whole`: all the values of the column are parsed together, not the first."""
+        if column not in self._used and not required:
+            return None
         value: object = None
         try:
             values = self.of(column)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from typing import Any, cast
 
 import pytest
 
+from db.feed_detection import detect
 from db.feed_files import Stream
 from db.feed_rows import records_of
 from db.product_imports import MAPPINGS, READERS
@@ -283,6 +285,19 @@ def test_it_is_detected(file: str) -> None:
     found = propose(sketch(write()), shipped).name
     # Files of Google's columns in CSV are one feed by several names.
     assert found == mapping or {found, mapping} <= {"google_merchant_csv", "meta_catalogue"}
+
+
+def test_the_first_rows_are_shown_as_they_would_come_in(tmp_path: Path) -> None:
+    feed = tmp_path / "feed.csv.gz"
+    feed.write_bytes(gzip.compress(awin().encode()))
+    found = detect(feed, Shop())
+    assert found.proposal.name == "awin"
+    assert [line for line, _ in found.rows] == [2, 3, 4, 5, 6]
+    assert found.rows[0][1].product is not None
+    assert (found.rows[0][1].product.retailer, found.rows[0][1].product.name) == ("A Shop", NAMES[0])
+    feed.write_text(shopify(new=True)())
+    assert [reading.external_id for _, reading in detect(feed, SHOP).rows] == ["S0", "S1", "S2", "S3", "S4"]
+    assert detect(feed, Shop()).rows[0][1].rejects[0].reason == "no currency"
 
 
 def test_a_file_of_other_columns_gets_a_mapping_of_its_own() -> None:

@@ -1,5 +1,5 @@
-"""What reading a feed costs: the peak memory of a process that reads a generated file and makes rows of it, and how many
-rows it makes a second.
+"""What reading a feed costs: the peak memory of a process that reads a generated file and makes rows of it, and how
+many rows it makes a second.
 
     make bench-feeds                    20 MB of CSV, TSV, XML and JSON each; fails over 300 MB of memory
     make bench-feeds SIZE_MB=1000

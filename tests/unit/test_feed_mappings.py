@@ -10,6 +10,7 @@ from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from html import escape
+from pathlib import Path
 from typing import Any, cast
 
 import pytest

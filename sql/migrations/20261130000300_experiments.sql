@@ -1,5 +1,5 @@
 -- Experiments that run: arms in a table of their own, with what they change in the ranking, a share of the people, and
--- times. Nothing has written these tables but what people said of themselves, before only the server assigned arms.
+-- times. No release writes these tables; an early one let people say of themselves which arm they saw.
 -- squawk-ignore-file ban-drop-column, ban-drop-constraint, adding-foreign-key-constraint, constraint-missing-not-valid
 -- squawk-ignore-file adding-required-field, adding-field-with-default, disallowed-unique-constraint
 -- squawk-ignore-file require-concurrent-index-creation, require-concurrent-index-deletion

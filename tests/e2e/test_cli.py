@@ -389,6 +389,23 @@ def feed_line(number: int, **change: Any) -> str:
     return json.dumps({**product, **change})
 
 
+async def test_a_file_is_detected_tried_and_imported_for_a_shop(
+    service: Service, database: Database, tmp_path: Path
+) -> None:
+    feed = tmp_path / "products_export.csv"
+    feed.write_text("Handle,Title,Variant SKU,Variant Price,Published\nnib,Steel nib,N1,4.50,TRUE\n")
+    said = printed(aclue(service.home, "import", "products", str(feed), "--detect", "--currency", "GBP", cwd=tmp_path))
+    assert "--mapping shopify" in said
+    assert "Steel nib" in said
+    shop = ("--mapping", "shopify", "--shop", "nibs", "--domain", "nibs.example", "--currency", "GBP")
+    tried = printed(aclue(service.home, "import", "products", str(feed), *shop, "--dry-run", cwd=tmp_path))
+    assert tried.startswith("nothing was written")
+    stored = "select affiliate_url from public.products where external_id = 'nib'"
+    assert await database.fetchval(stored) is None
+    printed(aclue(service.home, "import", "products", str(feed), *shop, cwd=tmp_path))
+    assert await database.fetchval(stored) == "https://nibs.example/products/nib"
+
+
 async def test_importing_products_with_rejects(service: Service, database: Database, tmp_path: Path) -> None:
     feed = tmp_path / "feed.jsonl"
     lines = [feed_line(1), feed_line(2, price="free"), "{", feed_line(3, name=""), feed_line(4), feed_line(1)]
@@ -402,7 +419,7 @@ async def test_importing_products_with_rejects(service: Service, database: Datab
     counts = imported()
     assert (counts["read"], counts["rejected"], counts["inserted"], counts["updated"]) == (6, 4, 2, 0)
     rejects = (tmp_path / "feed.jsonl.rejects.tsv").read_text().splitlines()
-    assert rejects[0] == "line\tfield\treason"
+    assert rejects[0] == "line\tid\tfield\tvalue\treason\tkind"
     assert sorted({int(line.split("\t")[0]) for line in rejects[1:]}) == [2, 3, 4, 6]
     names = await database.fetch("select name from public.products where external_id like 'T-%' order by name")
     assert [row["name"] for row in names] == ["Cli present 1", "Cli present 4"]

@@ -10,9 +10,10 @@ import pytest
 
 from db.product_imports import import_products
 from db.queries import QUERIES
-from domain.feed_mappings import ImportFailed, parse_mapping
+from domain.feed_mappings import ImportFailed, Shop, parse_mapping
 from tests.first_feeds import MAPPINGS
 
+SHOP = Shop(slug="kinds", domain="shop.example", currency="GBP")
 GOOGLE = (MAPPINGS / "google_merchant.toml").read_text()
 FOUND = """
 select c.slug, g.slug as gift, c.taxonomy_source as source
@@ -30,7 +31,7 @@ async def import_kinds(
     lines = ["id\ttitle\tlink\tprice\tproduct_type\tgoogle_product_category"]
     lines += [f"{i}\tThing\thttps://shop.example/{i}\t9.99 GBP\t{kind}\t{n}" for i, (kind, n) in enumerate(kinds)]
     (folder / "feed.tsv").write_text("\n".join(lines) + "\n")
-    mapping = parse_mapping(GOOGLE.replace("[categories]\n", f"[categories]\n{categories}\n"))
+    mapping = parse_mapping(GOOGLE.replace("[categories]\n", f"[categories]\n{categories}\n"), SHOP)
     await import_products(owner, folder / "feed.tsv", mapping, force=True)
     return {row["slug"]: (row["gift"], row["source"]) for row in await owner.fetch(FOUND)}
 
@@ -93,7 +94,7 @@ async def test_a_gift_category_that_is_none_is_refused(owner: asyncpg.Connection
 def test_a_pattern_that_is_no_word_is_refused() -> None:
     for pattern in ("", "*", "Tents", "a%", "te*nts", "a--b"):
         with pytest.raises(ImportFailed, match="kebab-case"):
-            parse_mapping(GOOGLE.replace("[categories]\n", f"[categories]\n\"{pattern}\" = 'baking'\n"))
+            parse_mapping(GOOGLE.replace("[categories]\n", f"[categories]\n\"{pattern}\" = 'baking'\n"), SHOP)
 
 
 async def test_what_is_not_mapped_is_listed_by_products(owner: asyncpg.Connection[Any], tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 -- not computed. Row level security of the reader applies. One row per person who ever swiped and whose personalisation
 -- is on; swipes for somebody else, in the gift finder, do not count.
 drop function if exists private.update_preferences(uuid[]);
+drop function if exists private.follow_swipes(uuid[]);
 create or replace view public.user_preferences with (security_invoker = true) as
 select p.id as user_id, p.id, t.category_preferences, t.brand_preferences, t.style_preferences, t.min_price_minor,
   t.max_price_minor, t.price_currency, c.total_swipes, c.right_swipes, t.confidence, c.created_at, c.updated_at

@@ -43,7 +43,7 @@ TYPES = {  # GraphQL type: the table of people that its rows come from
     name: table
     for name, cls in NODES.items()
     if hasattr(cls, "ROW") and (table := cls.ROW.table.removeprefix("public.")) in PERSONAL
-}
+} | {"Preferences": "profiles"}  # a view, whose id is the person's
 ADMINISTRATORS = {"AuditEntry": "audit_log", "SystemLog": "system_logs"}
 
 

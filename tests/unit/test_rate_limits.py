@@ -200,7 +200,7 @@ def engine() -> Engine:
         ("{ recommendations(first: 10) { nodes { id } } }", 522),
         ("{ products(first: 0) { totalCount } }", 103),
         ("{ me { preferences { totalSwipes } } }", 4),
-        ("{ me { preferences { brands { slug } } } }", 129),
+        ("{ me { preferences { brands { slug } } } }", 128),
         ("{ nothing }", 1),
         ("{", 1),
     ],

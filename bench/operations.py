@@ -90,6 +90,7 @@ class Tour:
             ("brand", {"brandSlugs": [known.brand]}),
             ("tags", {"tags": [known.tag]}),
             ("price", {"minPrice": "10", "maxPrice": "12", "inStock": True}),
+            ("variants", {"collapseVariants": True}),
         ):
             document = f"query ($f: ProductFilter) {{ products(first: 20, filter: $f) {{ {PAGE} }} }}"
             await ask(f"products filter {name}", document, f=wanted)

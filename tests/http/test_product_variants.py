@@ -71,3 +71,10 @@ async def test_pages_of_a_collapsed_list_repeat_nothing(grouped: Shop) -> None:
         if not found["pageInfo"]["hasNextPage"]:
             break
     assert len(names) == len(set(names)) == found["totalCount"]
+
+
+async def test_a_feed_shows_one_of_each_group_too(grouped: Shop) -> None:
+    anna = await grouped.anonymous()
+    every = await anna.feed(first=100)
+    one = await anna.feed(first=100, filter={"collapseVariants": True})
+    assert len(every["nodes"]) - len(one["nodes"]) == 2

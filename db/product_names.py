@@ -152,9 +152,11 @@ class _Tree:
             return self.slugs[level.name]
         if (root := self._children.get((None, level.key))) is not None:
             return root
-        # A single name is a category further down, if its slug says so.
+        # A single name is a category further down, if its slug says so; in small letters it may be that slug.
         below = self.slugs.get(slugify(level.name))
-        return below if below is not None and self._key_of[below] == level.key else None
+        if below is None or (self._key_of[below] != level.key and slugify(level.name) != level.name):
+            return None
+        return below
 
     def new(self, levels: Iterable[_Level]) -> dict[str, _Level]:
         found: dict[str, _Level] = {}

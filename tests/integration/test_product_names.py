@@ -104,6 +104,12 @@ async def test_a_slug_names_what_has_it(shops: Shops) -> None:
         assert len(await shops.names(table)) == 1
 
 
+async def test_a_single_word_in_small_letters_may_be_the_slug_of_a_category(shops: Shops) -> None:
+    await shops.owner.execute("insert into categories (name, slug) values ('Musical Instruments', 'instruments')")
+    await shops.load(("Shop", "A", "instruments"), ("Shop", "B", "Instruments"))
+    assert await shops.names("categories") == ["Instruments", "Musical Instruments"]
+
+
 async def test_a_path_is_not_the_category_whose_slug_it_would_have(shops: Shops) -> None:
     await shops.load(("S", "a", "Home & Garden"), ("S", "b", "Home > Garden"), ("S", "c", "home > GARDEN"))
     rows = await shops.owner.fetch(

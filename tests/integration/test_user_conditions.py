@@ -67,6 +67,7 @@ FUNCTIONS = {
     "person_of_email": "the operator's commands and change_role: the person is found by their e-mail",
     "note_conversion": "a trigger on the ledger: its click is found by its id",
     "people_with_roles": "a command of the owner lists admins and analysts",
+    "refresh_model": "features of the products that anybody has a signal of",
     "purge_anonymous": "retention: a command of the owner over all idle sessions",
     "note_for_whom": "a trigger: the person of the row that is inserted",
     "stated_affinities": "the profile of this id",

@@ -42,7 +42,7 @@ def test_preferences_are_shrunk_means_of_leans() -> None:
     known = content.make(["x", "x", "y", None], [None, "m", "m", None], [[], ["t"], ["t", "u"], ["u"]])
     signals = Signals(np.zeros(2, np.int64), np.array([1, 3]), np.array([0.95, 0.2]), np.zeros(2), 1, 4)
     (found,) = content.preferences(known, signals, np.array([1.0, 0.5]))
-    liked, disliked = 0.9 / 3, 0.5 * -0.6 / 2.5
+    liked, disliked = 0.9 / 3, 0.5 * 0.25 * -0.6 / 2.5
     assert found == pytest.approx(
         [
             0.5 * liked,

@@ -81,6 +81,14 @@ class Boost:
     tag: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Variety:
+    """How the order within a window departs from the scores."""
+
+    diversity: float = DIVERSITY
+    explores: bool = False
+
+
 async def resume(session: Session, services: Services, request: bytes, viewer: bytes, after: str | None) -> State:
     """A new feed, or an earlier one at its cursor. Raises BadUserInput or Stale."""
     if not after:
@@ -110,11 +118,10 @@ async def page(
     rank: Rank,
     begin: Callable[[list[Any]], Coroutine[Any, Any, Any]],
     recommend: Callable[[Any, Any, Place, State], Recommended],
-    *,
-    diversity: float = DIVERSITY,
-    explores: Callable[[Any], bool],
+    variety: Callable[[Any], Variety],
 ) -> Feed:
-    """The next products of a feed, window by window."""
+    """The next products of a feed, window by window. `begin` makes of the rows of a window what `recommend` and
+    `variety` are given."""
     items: list[Recommended] = []
     has_previous = state.position > 0
     has_next = False
@@ -126,8 +133,7 @@ async def page(
         inside = [row for row in rows[:WINDOW] if state.end is None or not _after(_key(row), state.end)]
         if inside and state.end is None:
             state.end, state.top = _key(inside[-1]), inside[0]["score"]
-        seed = state.seed() if explores(shared) else None
-        for place in _arranged(inside, state, diversity, seed):
+        for place in _arranged(inside, state, variety(shared)):
             row = inside[place.index]
             if row["number"] in state.shown or not row["is_new"]:
                 continue
@@ -156,9 +162,11 @@ def _after(one: Key, other: Key) -> bool:
     return (-one[0], one[1]) > (-other[0], other[1])
 
 
-def _arranged(rows: Sequence[Any], state: State, diversity: float, seed: bytes | None) -> list[Place]:
+def _arranged(rows: Sequence[Any], state: State, variety: Variety) -> list[Place]:
     candidates = [Candidate(row["number"], row["group_key"], row["category_id"], row["score"]) for row in rows]
-    return arrange(candidates, state.top, state.end[0] if state.end else 0.0, diversity=diversity, seed=seed)
+    seed = state.seed() if variety.explores else None
+    bottom = state.end[0] if state.end else 0.0
+    return arrange(candidates, state.top, bottom, diversity=variety.diversity, seed=seed)
 
 
 def _cursor(services: Services, state: State) -> str:
@@ -236,11 +244,12 @@ async def discover(
             services, "discover", viewer, row, place, state, confidence, lambda: explain(terms_of(shared, row))
         )
 
-    def explores(found: tuple[Shared, Calibration | None]) -> bool:
-        return services.settings.exploration and found[0].events > 0
+    def variety(found: tuple[Shared, Calibration | None]) -> Variety:
+        shared, _ = found
+        explores = services.settings.exploration and shared.events > 0
+        return Variety(DIVERSITY if shared.is_personal else 0.0, explores)  # else by popularity alone
 
-    diversity = DIVERSITY if session.claims.subject is not None and state.is_personal else 0.0  # else by popularity
-    return await page(session, state, size, rank, begin, recommend, diversity=diversity, explores=explores)
+    return await page(session, state, size, rank, begin, recommend, variety)
 
 
 def recommended(

@@ -19,7 +19,7 @@ from domain.recommendations import NOBODY
 from domain.texts import require_no_nul
 from domain.windows import Place
 from resolvers import feeds, products
-from resolvers.feeds import Feed, State
+from resolvers.feeds import Feed, State, Variety
 from resolvers.recommendations import Recommended, context_text, no_model
 from services.services import Services
 
@@ -104,7 +104,7 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
             services, "gift_finder", NOBODY, row, place, state, confidence, lambda: explain(_gift_terms(row))
         )
 
-    return await feeds.page(session, state, size, rank, begin, recommend, explores=lambda shared: False)
+    return await feeds.page(session, state, size, rank, begin, recommend, lambda shared: Variety())
 
 
 def _gift_terms(row: Mapping[str, Any]) -> Terms:

@@ -51,7 +51,7 @@ def codes(feed: dict[str, Any]) -> set[str]:
 
 
 async def order_by_popularity(shop: Shop) -> list[str]:
-    rows = await shop.owner.fetch("select id from public.products order by popularity desc, id desc")
+    rows = await shop.owner.fetch("select id from public.products order by popularity desc, number")
     return [ids.encode("Product", row["id"]) for row in rows]
 
 
@@ -106,7 +106,7 @@ async def test_without_personalisation_the_feed_follows_popularity_alone(shop: S
     await anna.swipe(swiped, "UP")
     popular = [product for product in await order_by_popularity(shop) if product != swiped]
     personal = await anna.feed(first=50)
-    assert {"TRAIT_ADVENTUROUS", "LIKED_PRODUCT"} <= codes(personal)
+    assert {"TRAIT_ADVENTUROUS", "LIKED_CATEGORY"} <= codes(personal)
     assert [node["product"]["id"] for node in personal["nodes"]] != popular
 
     await decide(anna, personalisation=False)

@@ -17,6 +17,11 @@ comment on column public.products.options is 'What tells it from its variants: [
 
 alter table public.products
   add constraint products_images_count check (cardinality(images) <= 20) not valid,
+  add constraint products_images_length check (length(array_to_string(images, '')) <= 40000) not valid,
+  add constraint products_regular_price_range check (regular_price_minor between 0 and 1000000000000) not valid,
+  add constraint products_sale_times
+    check (sale_starts_at between timestamptz '2000-01-01 00:00+00' and timestamptz '2200-01-01 00:00+00'
+    and sale_ends_at between timestamptz '2000-01-01 00:00+00' and timestamptz '2200-01-01 00:00+00') not valid,
   add constraint products_sale_below_regular
     check (sale_price_minor > 0 and sale_price_minor < regular_price_minor) not valid,
   add constraint products_sale_has_regular

@@ -64,6 +64,8 @@ NOT_FREE = {
     "affiliate_redirects.device_class",
     "consents.purpose",
     "dismissed_reasons.trait",
+    "experiment_exposures.variant",
+    "impressions.recommendation_context",
     "mfa_factors.factor_type", "mfa_factors.status",
     "occasions.budget_currency",
     "one_time_tokens.kind",

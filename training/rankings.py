@@ -70,10 +70,12 @@ def reach_of(likes: int) -> int:
 
 def _learned(table: Table, likes: sparse.csr_matrix) -> Floats:
     """What a table says of each product, 0..1: the bias and the sum of the weights from the person's likes, over the
-    most that these could be together."""
+    most that these could be together. Without a like, how many people like it, over the most."""
     sums = np.asarray((likes @ table.weights).todense(), np.float64)
     most = table.biases.max(initial=0.0) + sums.max(axis=1, initial=0.0, keepdims=True)
     result: Floats = (table.biases + sums) / np.where(most > 0, most, 1.0)
+    if table.shares is not None:
+        result[np.diff(likes.indptr) == 0] = table.shares / max(table.shares.max(initial=0.0), 1e-12)
     return result
 
 

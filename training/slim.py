@@ -36,11 +36,12 @@ class Strength:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """`weights[i, j]`: what a like of i adds to the score of j; `biases`: the scores of somebody without likes,
-    moved so that none is below 0."""
+    """`weights[i, j]`: what a like of i adds to the score of j; `biases`: what is added to, moved so that none is below
+    0. `shares`: how many of all people like a product, 0..1, the scores of somebody without likes; None: the biases."""
 
     weights: sparse.csr_matrix
     biases: Floats
+    shares: Floats | None = None
     _within: dict[int, Table] = field(default_factory=dict, repr=False, compare=False)
 
     def within(self, reach: int) -> Table:
@@ -48,7 +49,7 @@ class Table:
         if reach >= PER_SOURCE:
             return self
         if reach not in self._within:
-            self._within[reach] = Table(top(self.weights, reach), self.biases)
+            self._within[reach] = Table(top(self.weights, reach), self.biases, self.shares)
         return self._within[reach]
 
 
@@ -85,11 +86,15 @@ def train(
         jobs=jobs,
         on_progress=_part(on_progress, 0.2, 0.4),
     )
+    shares = np.asarray(likes.sum(axis=0), np.float32).ravel() / np.float32(
+        max(likes.shape[0], 1)
+    )  # as they are stored
     tables: dict[str, Table] = {}
     for index, (kind, strength) in enumerate(strengths.items()):
         start = 0.4 + 0.6 * index / len(strengths)
         table = fit(co_likes, strength, jobs, _part(on_progress, start, start + 0.6 / len(strengths)))
-        tables[kind] = Table(top(finished(table.weights, strength, steps), PER_SOURCE), table.biases)
+        weights = top(finished(table.weights, strength, steps), PER_SOURCE)
+        tables[kind] = Table(weights, table.biases, shares.astype(np.float64))
     return tables
 
 

@@ -61,8 +61,11 @@ def _flat(lists: list[list[float]], kind: type[Number]) -> NDArray[Number]:
 async def store(session: Session, learned_from: Learnable, trained: Trained, on_progress: Progress = ignore) -> int:
     """Writes a trained model, which no feed uses yet, as service_role. Returns its version."""
     events, numbers, tables, choice = learned_from.events, learned_from.numbers, trained.tables, trained.choice
+    shares = tables["first"].shares
+    assert shares is not None
     serving = asdict(choice.serving) | {
-        "largest_bias": {kind: float(table.biases.max(initial=0.0)) for kind, table in tables.items()}
+        "largest_bias": {kind: float(table.biases.max(initial=0.0)) for kind, table in tables.items()},
+        "largest_share": float(shares.max(initial=0.0)),
     }
     version: int = await session.fetchval(
         "trained_models.create",
@@ -79,6 +82,7 @@ async def store(session: Session, learned_from: Learnable, trained: Trained, on_
         version=version,
         numbers=numbers.tolist(),
         like_rates=trained.calibration.rates.tolist(),
+        like_shares=shares.tolist(),
         **{f"{kind}_biases": table.biases.tolist() for kind, table in tables.items()},
     )
     total, done = sum(table.weights.nnz for table in tables.values()), 0

@@ -79,7 +79,7 @@ begin
     where m.version = p_model;
   delete from public.model_lists where model_version = p_model;
   with listed as materialized (
-    select f.number, f.facets, coalesce(f.first_bias, f.popularity) as liked, p.created_at,
+    select f.number, f.facets, coalesce(f.like_share, f.popularity) as liked, p.created_at,
       f.adventurous, f.intellectual, f.practical, f.creative, f.social
     from public.product_features f
     join public.products p on p.id = f.product_id
@@ -159,14 +159,16 @@ begin
   )
   insert into public.product_features (
       model_version, product_id, popularity, adventurous, intellectual, practical, creative, social,
-      number, facets, group_key, first_bias, few_bias, many_bias, like_rate)
+      number, facets, group_key, first_bias, few_bias, many_bias, like_rate, like_share)
     select model, p.id, p.popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5],
       p.number, private.product_facets(p.category_id, p.brand_id, p.tags), coalesce(p.item_group_key, p.number),
       -- What came after the training starts as an average product.
-      coalesce(k.first_bias, o.first_bias), coalesce(k.few_bias, o.few_bias), coalesce(k.many_bias, o.many_bias), k.like_rate
+      coalesce(k.first_bias, o.first_bias), coalesce(k.few_bias, o.few_bias), coalesce(k.many_bias, o.many_bias), k.like_rate,
+      coalesce(k.like_share, o.like_share)
     from priced p
     cross join (
-      select avg(first_bias) as first_bias, avg(few_bias) as few_bias, avg(many_bias) as many_bias
+      select avg(first_bias) as first_bias, avg(few_bias) as few_bias, avg(many_bias) as many_bias,
+        avg(like_share) as like_share
       from public.model_products where trained_version = trained) o
     join traits t on t.category_id = p.category_id and t.band = p.band and t.tags = p.tags
     left join public.model_products k on k.trained_version = trained and k.number = p.number;
@@ -193,15 +195,16 @@ as $$
     and p.popularity is distinct from private.product_popularity(p.id, p.feed_popularity);
   insert into public.product_features (
     model_version, product_id, popularity, adventurous, intellectual, practical, creative, social, number, facets, group_key,
-    first_bias, few_bias, many_bias)
+    first_bias, few_bias, many_bias, like_share)
   select m.version, p.id, private.product_popularity(p.id, p.feed_popularity), t.x[1], t.x[2], t.x[3], t.x[4], t.x[5],
     p.number, private.product_facets(p.category_id, p.brand_id, p.tags), coalesce(p.item_group_key, p.number),
-    o.first_bias, o.few_bias, o.many_bias
+    o.first_bias, o.few_bias, o.many_bias, o.like_share
   from public.products p
   cross join lateral (select private.product_traits(p.category_id, p.tags, p.price_minor, p.currency) as x offset 0) t
   cross join (select max(version) as version from public.recommendation_models) m
   cross join (
-    select avg(k.first_bias) as first_bias, avg(k.few_bias) as few_bias, avg(k.many_bias) as many_bias
+    select avg(k.first_bias) as first_bias, avg(k.few_bias) as few_bias, avg(k.many_bias) as many_bias,
+      avg(k.like_share) as like_share
     from public.model_products k
     where k.trained_version = (select trained_version from public.recommendation_models order by version desc limit 1)) o
   where p.id = p_product and m.version is not null and (private.is_admin() or auth.role() = 'service_role')

@@ -7,13 +7,16 @@ alter table public.product_features
   add column first_bias real,
   add column few_bias real,
   add column many_bias real,
-  add column like_rate real;
+  add column like_rate real,
+  add column like_share real;
 comment on column public.product_features.number is 'Of the product, by which trained weights name it.';
 comment on column public.product_features.facets is
   'Keys (private.facet) of its category, its brand (0: none) and its tags, in this order.';
 comment on column public.product_features.group_key is 'Equal for variants of one product.';
 comment on column public.product_features.many_bias is
   'The score without any like, for people of many events; null for a product that training did not know.';
+comment on column public.product_features.like_share is
+  'How many of all people like it, 0..1; null for a product that training did not know.';
 comment on column public.product_features.like_rate is 'The smoothed share of likes, 0..1.';
 
 update public.product_features f set number = p.number, group_key = p.number,

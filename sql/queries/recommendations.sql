@@ -97,7 +97,8 @@ shares as materialized (
         then m.popularity * p.share
           + (1 - p.share) * (m.serving -> 'blend' ->> p.kind::text)::double precision
         else m.popularity end as crowd,
-      (m.serving -> 'largest_bias' ->> p.kind::text)::double precision as max_bias
+      (case when p.likes = 0 then m.serving ->> 'largest_share' else m.serving -> 'largest_bias' ->> p.kind::text end)
+        ::double precision as max_bias
     from person p cross join model m) s
 ),
 signals as materialized (
@@ -155,7 +156,8 @@ scored as materialized (
       f.adventurous, f.intellectual, f.practical, f.creative, f.social,
       (f.adventurous * p.adventurous + f.intellectual * p.intellectual + f.practical * p.practical
         + f.creative * p.creative + f.social * p.social) / 2 as match,
-      case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end as bias,
+      case when p.likes = 0 then f.like_share
+        else case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end end as bias,
       coalesce((
         select sum(a.score * case x.i when 1 then m.category when 2 then m.brand else m.tags / (cardinality(f.facets) - 2) end)
         from unnest(f.facets) with ordinality x (facet, i)

@@ -16,11 +16,13 @@ values (:people::int, :events::bigint, :products::int, :parameters::jsonb, :metr
   :calibration::jsonb)
 returning version
 
--- name: add_products(version, numbers, first_biases, few_biases, many_biases, like_rates)
-insert into public.model_products (trained_version, number, first_bias, few_bias, many_bias, like_rate)
-select :version::int, i.number, i.first_bias, i.few_bias, i.many_bias, i.like_rate
-from unnest(:numbers::int[], :first_biases::real[], :few_biases::real[], :many_biases::real[], :like_rates::real[])
-  i (number, first_bias, few_bias, many_bias, like_rate)
+-- name: add_products(version, numbers, first_biases, few_biases, many_biases, like_rates, like_shares)
+insert into public.model_products (
+  trained_version, number, first_bias, few_bias, many_bias, like_rate, like_share)
+select :version::int, i.number, i.first_bias, i.few_bias, i.many_bias, i.like_rate, i.like_share
+from unnest(:numbers::int[], :first_biases::real[], :few_biases::real[], :many_biases::real[], :like_rates::real[],
+  :like_shares::real[])
+  i (number, first_bias, few_bias, many_bias, like_rate, like_share)
 
 -- name: add_weights(version, kind, sources, ranks, targets, weights)
 insert into public.model_weights (trained_version, kind, source, rank, target, weight)

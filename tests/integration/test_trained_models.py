@@ -130,10 +130,10 @@ async def test_a_product_that_came_after_the_training_starts_as_an_average_one(c
     )
     await crowd.shop.owner.execute("select private.refresh_model()")
     bias = await crowd.shop.owner.fetchval(
-        "select first_bias from public.product_features where product_id = $1 order by model_version desc limit 1", new
+        "select like_share from public.product_features where product_id = $1 order by model_version desc limit 1", new
     )
     mean = await crowd.shop.owner.fetchval(
-        "select avg(first_bias) from public.model_products where trained_version = $1", version
+        "select avg(like_share) from public.model_products where trained_version = $1", version
     )
     assert bias == pytest.approx(mean)
 

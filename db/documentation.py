@@ -26,7 +26,10 @@ from domain.seeds import SeedPlan
 
 VERBS = ("select", "insert", "update", "delete", "with")
 UTILITIES = ("alter", "analyze", "create", "drop")
-_PARTS = {"recommendations.listed": ("recommendations.ranked", "candidates")}  # the statement and the slot
+_PARTS = {  # the statement and the slot
+    "recommendations.listed": ("recommendations.ranked", "candidates"),
+    "recommendations.is_new_to": ("recommendations.ranked", "is_new"),
+}
 _CONDITIONS_OF = {
     "exports": "public.privacy_requests",
     "gift_finder": "public.products",
@@ -190,8 +193,8 @@ async def describe(connection: asyncpg.Connection[Any], row_types: list[RowType]
 
 
 def is_statement(query: Query) -> bool:
-    """Whether the block is a complete statement; otherwise it is a condition on the rows of its noun."""
-    return _verb(query) in (*VERBS, *UTILITIES)
+    """Whether the block is a statement, or a part of one; otherwise it is a condition on the rows of its noun."""
+    return query.name in _PARTS or _verb(query) in (*VERBS, *UTILITIES)
 
 
 def _verb(query: Query) -> str:
@@ -211,7 +214,10 @@ def statement_of(query: Query) -> str:
     if not is_statement(query):
         table = _CONDITIONS_OF.get(noun := query.name.partition(".")[0], f"public.{noun}")
         text = f"select from {table} r where {text}"
-    slots = {name: "select 1 as number" if name == "candidates" else "true" for name in re.findall(r"\{(\w+)\}", text)}
+    slots = {
+        name: "select 1 as number" if name in ("candidates", "listed") else "true"
+        for name in re.findall(r"\{(\w+)\}", text)
+    }
     sql, _ = compose(text, slots).statement(**dict.fromkeys(query.params))
     return sql
 

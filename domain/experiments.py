@@ -73,7 +73,28 @@ def override_errors(overrides: Mapping[str, Any], defaults: Mapping[str, Any], p
                 found.append(f"{where} is a group of parameters: give an object")
         elif _kind(value) != _kind(defaults[name]):
             found.append(f"{where} is {_kind(value)}; give {_kind(defaults[name])}")
+        elif _kind(value) == "a number":
+            low, high = _bounds(path, name, defaults[name])
+            if not low <= value <= high:
+                found.append(f"{where} is {value:g}; give {low:g} to {high:g}")
     return found
+
+
+ADD_UP = ("discover", "gift_finder", "similar")  # parts of a score, which stays in 0..1 while none is raised
+BOUNDS = {
+    "half_life_days": (1.0, 10_000.0), "prior_weight": (0.1, 100.0), "personality_events": (0.1, 1_000.0),
+    "boost": (0.0, 0.5), "dislike": (0.0, 1.0), "match_scale": (0.0, 2.0), "length": (1.0, 1_000.0),
+    "new_days": (0.0, 365.0), "minimum_signals": (1.0, 1_000.0), "threshold": (0.0, 100.0),
+    "quiz_variance": (1.0, 10_000.0), "prior_variance": (1.0, 10_000.0), "swipe_variance": (1.0, 100_000.0),
+    "method_variance": (0.0, 10_000.0),
+}  # fmt: skip
+"""Of numbers that are no shares."""
+
+
+def _bounds(path: str, name: str, default: float) -> tuple[float, float]:
+    if name in BOUNDS:
+        return BOUNDS[name]
+    return (0.0, default) if path in ADD_UP else (0.0, 1.0)
 
 
 def _kind(value: Any) -> str:

@@ -53,11 +53,12 @@ class Liked(msgspec.Struct, frozen=True, array_like=True):
 
 class Opinion(msgspec.Struct, frozen=True, array_like=True):
     """What a person thinks of something, -1..1: at place 1 the category, at 2 the brand, then the tags. `because`: the
-    liked product that says most."""
+    liked product that says most. `tag`: its name; None if the product has it no more."""
 
     place: int
     score: float
     because: str | None
+    tag: str | None = None
 
 
 class Terms(msgspec.Struct, frozen=True, array_like=True):
@@ -73,7 +74,7 @@ class Terms(msgspec.Struct, frozen=True, array_like=True):
     liked_weight: float = 0.0
     category: Named | None = None
     brand: Named | None = None
-    tags: list[str] = []
+    tag_count: int = 0
     opinions: list[Opinion] = []
     content_weights: tuple[float, float, float] = (0.0, 0.0, 0.0)
     boosted: float = 0.0
@@ -132,24 +133,25 @@ def _bounded(terms: list[Reason]) -> list[Reason]:
 def _content(terms: Terms) -> list[Reason]:
     """What the person thinks of the category, the brand and the tags."""
     of_category, of_brand, of_tags = terms.content_weights
-    things: list[tuple[str, Named | None, float]] = [
-        ("CATEGORY", terms.category, of_category),
-        ("BRAND", terms.brand, of_brand),
-        *(("TAG", Named(tag, tag.replace("-", " ")), of_tags / len(terms.tags)) for tag in terms.tags),
-    ]
     found = []
     for opinion in sorted(terms.opinions, key=lambda opinion: opinion.place):
-        if opinion.place > len(things):  # of a tag that was removed since the model was built
-            continue
-        kind, thing, share = things[opinion.place - 1]
-        if thing is None:
-            continue
+        match opinion.place:
+            case 1:
+                kind, thing, share = "CATEGORY", terms.category, of_category
+            case 2:
+                kind, thing, share = "BRAND", terms.brand, of_brand
+            case _:
+                tag = opinion.tag
+                kind, share = "TAG", of_tags / terms.tag_count
+                thing = Named(tag, tag.replace("-", " ")) if tag is not None else None
+        name = thing.name if thing is not None else "what it was before"
+        source = Source(kind.lower(), thing.slug) if thing is not None else None
         if opinion.score < 0:
-            code, text = f"DISLIKED_{kind}", f"You passed over {thing.name}"
+            code, text = f"DISLIKED_{kind}", f"You passed over {name}"
         else:
             like = f", like “{opinion.because}”" if opinion.because else ""
-            code, text = f"LIKED_{kind}", f"You like {thing.name}{like}"
-        found.append(Reason(code, text, share * opinion.score, Source(kind.lower(), thing.slug)))
+            code, text = f"LIKED_{kind}", f"You like {name}{like}"
+        found.append(Reason(code, text, share * opinion.score, source))
     return found
 
 

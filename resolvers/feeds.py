@@ -35,6 +35,9 @@ from services.services import Services
 
 MAX_EXCLUDED = 100
 MAX_BOOSTS, MAX_FACTOR = 10, 2.0
+MAX_WINDOWS = 20  # of a page: those of which nothing can be shown are passed over
+MAX_NUMBER = 2**31 - 1  # of a product
+GROUP_MASK = 2**32 - 1  # what cursors remember of a group of variants
 
 Key: TypeAlias = tuple[float, int]
 """A place in the order of scores: score and product number."""
@@ -51,24 +54,32 @@ class Feed:
 
 class State(msgspec.Struct, array_like=True):
     """The position in a feed, and everything it is ranked from, so that the server stores nothing: the content of its
-    cursors. `request` is a hash of viewer, context and filter, so that a cursor is valid for its feed only. `start` and
-    `end` bound the window, which has `top` as its highest score and of which the products `shown` (numbers) were shown.
-    `is_personal`: ranked for the viewer, not just by popularity; `arm`: of an experiment."""
+    cursors. `request` is a hash of viewer, context and filter, so that a cursor is valid for its feed only; `arm` is
+    of an experiment. `start` and `end` bound the window, which has `top` as its highest score and of which the groups
+    of variants `shown` were shown. `is_personal`: ranked for the viewer, not just by popularity. First come the
+    candidates, then all others, of which `chunk` holds those from its first to below its second number.
+    `has_candidates`: whether they came first, as those do that fill a window. `is_whole`: all are candidates."""
 
     request: bytes
     model: int | None = None
     until: datetime | None = None
     is_personal: bool = True
+    arm: int = 0
     position: int = 0
     start: Key | None = None
     end: Key | None = None
     top: float = 1.0
     shown: list[int] = []
-    arm: int = 0
+    chunk: tuple[int, int] | None = None
+    has_candidates: bool = True
+    is_whole: bool = False
 
     def seed(self) -> bytes:
-        """What the explored places of the window are drawn by."""
-        return msgspec.msgpack.encode((self.request, self.until, self.start))
+        """What the explored places of the window are drawn by: alike for each request."""
+        return msgspec.msgpack.encode((self.request, self.model, self.arm, self.start, self.chunk))
+
+    def leave_window(self, start: Key | None) -> None:
+        self.start, self.end, self.shown = start, None, []
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,41 +127,66 @@ async def page(
     state: State,
     size: int,
     rank: Rank,
+    chunk: Callable[[int], Coroutine[Any, Any, int | None]],
     begin: Callable[[list[Any]], Coroutine[Any, Any, Any]],
     recommend: Callable[[Any, Any, Place, State], Recommended],
     variety: Callable[[Any], Variety],
 ) -> Feed:
     """The next products of a feed, window by window. `begin` makes of the rows of a window what `recommend` and
-    `variety` are given."""
+    `variety` are given; `chunk` gives the first number of the products below a number that are ranked together."""
     items: list[Recommended] = []
     has_previous = state.position > 0
     has_next = False
-    while not has_next:
-        rows = await rank(state, WINDOW + 1)
-        if not rows:
-            break
-        shared = await begin(rows)
-        inside = [row for row in rows[:WINDOW] if state.end is None or not _after(_key(row), state.end)]
-        if inside and state.end is None:
-            state.end, state.top = _key(inside[-1]), inside[0]["score"]
-        for place in _arranged(inside, state, variety(shared)):
-            row = inside[place.index]
-            if row["number"] in state.shown or not row["is_new"]:
+    on_page: set[int] = set()
+    for _ in range(MAX_WINDOWS):
+        most = WINDOW + 1 if state.end is None else 4 * WINDOW  # what came back into stock is inside, too
+        rows = await rank(state, most)
+        is_first = state.chunk is None and state.start is None and state.end is None
+        if rows and is_first:
+            shared = await begin(rows)  # which says whether all products are candidates
+        if is_first and len(rows) < most and not state.is_whole:
+            state.has_candidates, rows = False, []
+        if rows:
+            shared = await begin(rows)
+            inside = rows[:WINDOW] if state.end is None else [row for row in rows if not _after(_key(row), state.end)]
+            if inside and state.end is None:
+                state.end, state.top = _key(inside[-1]), inside[0]["score"]
+            for place in _arranged(inside, state, variety(shared)):
+                row = inside[place.index]
+                group = row["group_key"] & GROUP_MASK
+                if group in state.shown or group in on_page or not row["is_new"]:
+                    continue
+                if len(items) == size:
+                    has_next = True
+                    break
+                on_page.add(group)
+                state.position += 1
+                state.shown = [*state.shown, group]
+                items.append(recommend(shared, row, place, msgspec.structs.replace(state)))
+            if has_next:
+                break
+            if len(rows) > len(inside) or len(rows) == most:
+                state.leave_window(state.end if len(rows) > len(inside) else _key(rows[-1]))
                 continue
-            if len(items) == size:
-                has_next = True
-                break
-            state.position += 1
-            state.shown = [*state.shown, row["number"]]
-            items.append(recommend(shared, row, place, msgspec.structs.replace(state)))
-        else:
-            has_next = len(items) == size and len(rows) > len(inside)
-            if len(rows) == len(inside) or state.end is None:
-                break
-            state.start, state.end, state.shown = state.end, None, []
+        if state.is_whole:
+            break
+        below = state.chunk[0] if state.chunk else MAX_NUMBER
+        low = await chunk(below)
+        if low is None:
+            break
+        state.chunk = (low, below)
+        state.leave_window(None)
     if state.model is None and await session.fetchrow("recommendations.current_model", user_id=None) is None:
         raise no_model()
     return Feed(items, has_next=has_next, has_previous=has_previous)
+
+
+async def chunk_of(session: Session, conditions: Sequence[Fragment], below: int) -> int | None:
+    """The first number of the products below a number that are ranked together; None if there are none."""
+    low: int | None = await session.fetchval(
+        QUERIES["recommendations.chunk"].fill(filters=all_of(list(conditions))), below=below
+    )
+    return low
 
 
 def _key(row: Any) -> Key:
@@ -204,9 +240,7 @@ async def discover(
         slugs = [wanted.category_slug] if wanted.category_slug else []
         facets = await facets_of(session, slugs, wanted.brand_slugs, wanted.tags)
     facets += [facet for facet, boost in zip(facets_of_boosts, boosts, strict=True) if boost.factor > 1]
-    listed = QUERIES["recommendations.ranked"].fill(
-        candidates=QUERIES["recommendations.listed"].bind(filter_facets=facets), filters=filters, is_new=is_new
-    )
+    candidates = QUERIES["recommendations.listed"].bind(filter_facets=facets)
 
     async def rank(state: State, size: int) -> list[Any]:
         values: dict[str, Any] = {
@@ -221,18 +255,26 @@ async def discover(
             "boost_facets": facets_of_boosts,
             "boost_factors": [str(boost.factor) for boost in boosts],
         }
-        rows = await session.fetch(listed, **values)
-        if len(rows) == size:
-            return rows
-        everything = QUERIES["recommendations.everything"].fill(filters=filters)
-        whole = QUERIES["recommendations.ranked"].fill(
-            candidates=Fragment(everything.text, everything.values), filters=filters, is_new=is_new
+        ranked = candidates
+        if state.chunk is not None:
+            low, below = state.chunk
+            others = QUERIES["recommendations.others"].fill(
+                chunk=QUERIES["recommendations.in_chunk"].bind(low=low, below=below),
+                filters=filters,
+                listed=candidates if state.has_candidates else "select null::int",
+            )
+            ranked = Fragment(others.text, others.values)
+        return await session.fetch(
+            QUERIES["recommendations.ranked"].fill(candidates=ranked, filters=filters, is_new=is_new), **values
         )
-        return await session.fetch(whole, **values)
+
+    async def chunk(below: int) -> int | None:
+        return await chunk_of(session, conditions, below)
 
     async def begin(rows: list[Any]) -> tuple[Shared, Calibration | None]:
         shared = Shared.of(rows)
         state.model, state.until, state.is_personal = shared.model, shared.until, shared.is_personal
+        state.is_whole = shared.is_whole
         if not shared.is_personal:
             state.arm = 0
         return shared, await calibration_of(session, services, shared.trained)
@@ -249,7 +291,7 @@ async def discover(
         explores = services.settings.exploration and shared.events > 0
         return Variety(DIVERSITY if shared.is_personal else 0.0, explores)  # else by popularity alone
 
-    return await page(session, state, size, rank, begin, recommend, variety)
+    return await page(session, state, size, rank, chunk, begin, recommend, variety)
 
 
 def recommended(

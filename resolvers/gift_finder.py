@@ -73,27 +73,34 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
         newest = await session.fetchrow("recommendations.current_model", user_id=None)
         if newest is None:
             raise no_model()
-        state.model, state.until = newest["version"], newest["until"]
+        state.model, state.until, state.is_whole = newest["version"], newest["until"], newest["is_small"]
     lists = await session.fetchval("gift_finder.lists", leanings=leanings, contexts=contexts)
     lists += await feeds.facets_of(session, wishes.category_slugs or (), None, None)
-    is_listed = QUERIES["gift_finder.is_listed"].bind(model=state.model, lists=lists)
     conditions = [*feeds.available(), *conditions]
 
     async def rank(state: State, size: int) -> list[Any]:
-        for filters in ([is_listed, *conditions], conditions):
-            rows = await session.fetch(
-                QUERIES["gift_finder.ranked"].fill(filters=all_of(filters)),
-                model=state.model,
-                leanings=leanings,
-                occasion=_slug(wishes.occasion or ""),
-                contexts=contexts,
-                size=size,
-                after_score=state.start and state.start[0],
-                after_number=state.start and state.start[1],
-            )
-            if len(rows) == size:
-                break
+        filters = list(conditions)
+        if state.chunk is not None:
+            low, below = state.chunk
+            filters.append(QUERIES["recommendations.in_chunk"].bind(low=low, below=below))
+            if state.has_candidates:
+                filters.append(QUERIES["gift_finder.is_not_listed"].bind(model=state.model, lists=lists))
+        elif not state.is_whole:
+            filters.append(QUERIES["gift_finder.is_listed"].bind(model=state.model, lists=lists))
+        rows: list[Any] = await session.fetch(
+            QUERIES["gift_finder.ranked"].fill(filters=all_of(filters)),
+            model=state.model,
+            leanings=leanings,
+            occasion=_slug(wishes.occasion or ""),
+            contexts=contexts,
+            size=size,
+            after_score=state.start and state.start[0],
+            after_number=state.start and state.start[1],
+        )
         return rows
+
+    async def chunk(below: int) -> int | None:
+        return await feeds.chunk_of(session, conditions, below)
 
     async def begin(rows: list[Any]) -> None:
         """Nothing is shared."""
@@ -104,7 +111,7 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
             services, "gift_finder", NOBODY, row, place, state, confidence, lambda: explain(_gift_terms(row))
         )
 
-    return await feeds.page(session, state, size, rank, begin, recommend, lambda shared: Variety())
+    return await feeds.page(session, state, size, rank, chunk, begin, recommend, lambda shared: Variety())
 
 
 def _gift_terms(row: Mapping[str, Any]) -> Terms:

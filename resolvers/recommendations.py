@@ -76,6 +76,7 @@ class Shared(msgspec.Struct, frozen=True, rename="camel"):
     trained: int | None
     until: datetime
     is_personal: bool
+    is_whole: bool
     events: int
     likes: int
     kind: str
@@ -101,7 +102,7 @@ def terms_of(shared: Shared, row: Any) -> Terms:
     """The terms of a row of recommendations.ranked."""
     names = shared.names or {}
     liked = msgspec.json.decode(row["liked"] or b"[]", type=list[tuple[int, float]])
-    opinions = msgspec.json.decode(row["opinions"] or b"[]", type=list[tuple[int, float, int | None]])
+    opinions = msgspec.json.decode(row["opinions"] or b"[]", type=list[tuple[int, float, int | None, str | None]])
     added = row["added"] or 0.0
     per_point = shared.per_point
     content = 0.5 * shared.content
@@ -115,8 +116,10 @@ def terms_of(shared: Shared, row: Any) -> Terms:
         liked_weight=0.5 * shared.crowd * (per_point or 0.0),
         category=Named(row["category_slug"], row["category_name"]),
         brand=Named(row["brand_slug"], row["brand_name"]) if row["brand_slug"] else None,
-        tags=row["tags"],
-        opinions=[Opinion(place, score, names[number][1] if number else None) for place, score, number in opinions],
+        tag_count=row["tag_count"],
+        opinions=[
+            Opinion(place, score, names[number][1] if number else None, tag) for place, score, number, tag in opinions
+        ],
         content_weights=(content * shared.category, content * shared.brand, content * shared.tags),
         boosted=0.5 * shared.boost * row["boosted"],
     )

@@ -78,6 +78,15 @@ begin
     set product_count = (select count(*) from public.product_features f where f.model_version = p_model)
     where m.version = p_model;
   delete from public.model_lists where model_version = p_model;
+  delete from public.model_kinds where model_version = p_model;
+  insert into public.model_kinds (
+    model_version, kind, adventurous, intellectual, practical, creative, social, numbers)
+  select p_model, row_number() over (), f.adventurous, f.intellectual, f.practical, f.creative, f.social,
+    (array_agg(f.number order by coalesce(f.like_share, f.popularity) desc, f.number))[1:20]
+  from public.product_features f
+  join public.products p on p.id = f.product_id
+  where f.model_version = p_model and p.is_active and p.in_stock
+  group by f.adventurous, f.intellectual, f.practical, f.creative, f.social;
   with listed as materialized (
     select f.number, f.facets, coalesce(f.like_share, f.popularity) as liked, p.created_at,
       f.adventurous, f.intellectual, f.practical, f.creative, f.social
@@ -174,7 +183,7 @@ begin
     left join public.model_products k on k.trained_version = trained and k.number = p.number;
   perform private.fill_lists(model);
   -- A version that the statistics have never seen is taken for one row, and joined to accordingly.
-  analyze public.product_features, public.model_lists;
+  analyze public.product_features, public.model_lists, public.model_kinds;
   delete from public.recommendation_models
     where version not in (select version from public.recommendation_models order by version desc limit 3);
   delete from public.trained_models t

@@ -41,6 +41,21 @@ create table public.model_lists (
 comment on table public.model_lists is
   'The best products of a model by list, by number: popular and new ones, those that suit a trait most or least, and those of each category, brand and tag (private.facet). Rank 0 is the best.';
 
+create table public.model_kinds (
+  model_version integer not null constraint model_kinds_model_version_fkey
+    references public.recommendation_models (version) on delete cascade,
+  kind integer not null,
+  adventurous real not null,
+  intellectual real not null,
+  practical real not null,
+  creative real not null,
+  social real not null,
+  numbers integer[] not null,
+  constraint model_kinds_pkey primary key (model_version, kind)
+);
+comment on table public.model_kinds is
+  'Products of a model that suit the traits alike: how, and the twenty most liked, by number. A personality is compared with kinds instead of products.';
+
 -- Reasons are read from the weights themselves.
 -- squawk-ignore ban-drop-table
 drop table public.model_sources;

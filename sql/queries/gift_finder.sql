@@ -16,6 +16,10 @@ select array[private.facet('list', 'popular'), private.facet('list', 'new')]
 r.number = any (array(
   select number from public.model_lists where model_version = :model::int and list = any (:lists::bigint[])))
 
+-- name: is_not_listed(model, lists)
+r.number not in (
+  select number from public.model_lists where model_version = :model::int and list = any (:lists::bigint[]))
+
 -- name: ranked(model, leanings, occasion, contexts, size, after_score, after_number)
 -- For somebody else: the traits asked for instead of a personality, rules of the occasion, relationship and age
 -- (`contexts`: "kind:value") instead of preferences. The same for every caller.
@@ -69,16 +73,16 @@ page as (
   order by score desc, number
   limit :size::int
 )
-select r.id as product_id, r.number, f.group_key, r.category_id, g.score, true as is_new,
-  array[f.adventurous, f.intellectual, f.practical, f.creative, f.social]::double precision[] as traits,
+select r.id as product_id, r.number, coalesce(f.group_key, r.item_group_key, r.number) as group_key, r.category_id, g.score, true as is_new,
+  array[coalesce(f.adventurous, 0), coalesce(f.intellectual, 0), coalesce(f.practical, 0), coalesce(f.creative, 0),
+    coalesce(f.social, 0)]::double precision[] as traits,
   p.personality / 4 as trait_weight,
   a.x as leanings,
   0.5 * p.popularity * g.popularity as popularity_term,
-  -- What the score would lose without the rule: nothing where the others alone reach the bound.
+  -- Where the rules together are beyond the bound, each has its share of it.
   coalesce((
     select jsonb_agg(jsonb_build_object('kind', k.kind, 'value', k.value,
-      'weight', 0.5 * p.context * (
-        greatest(-1, least(1, k.total)) - greatest(-1, least(1, k.total - k.weight)))))
+      'weight', 0.5 * p.context * k.weight * case when abs(k.total) > 1 then 1 / abs(k.total) else 1 end))
     from (
       select kind, value, sum(weight)::double precision as weight, sum(sum(weight)) over ()::double precision as total
       from rules where tag = any (r.tags) or taxonomy_id = c.taxonomy_id group by kind, value) k), '[]')::text as context_terms

@@ -3,7 +3,8 @@
 
 -- name: current_model(user_id)
 -- The newest model, and the moment a feed is frozen at; none before the first.
-select version, clock_timestamp() as until, private.has_consent(:user_id::uuid, 'personalisation') as is_personal
+select version, clock_timestamp() as until, private.has_consent(:user_id::uuid, 'personalisation') as is_personal,
+  product_count <= 2000 as is_small
 from public.recommendation_models order by version desc limit 1
 
 -- name: model(version, user_id)
@@ -17,7 +18,7 @@ from public.recommendation_models where version = :version::int
 -- put aside since. `arm` (0: none): of an experiment. `with_hidden`: also what they have. Lookups by arrays, materialised steps and sums in stages hold the planner to index scans: docs/decisions/0011.
 with model as materialized (
   select m.version, t.version as trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
-    t.version is not null as is_trained, t.serving, e.parameters,
+    t.version is not null as is_trained, t.serving, e.parameters, m.product_count <= 2000 as is_whole,
     case when t.version is null then (e.parameters ->> 'half_life_days')::double precision
       else (t.serving ->> 'half_life')::double precision end as half_life,  -- null: signals do not age
     coalesce((t.serving ->> 'super_like')::double precision, 1) as super_like,
@@ -192,7 +193,7 @@ page as materialized (
   ) f
   cross join lateral (
     select r.category_id, r.brand_id, r.tags, {is_new} as is_new from public.products r
-    where r.id = f.product_id and ({filters}) limit 1) r
+    where r.id = f.product_id and ({filters}) and ((select is_personal from model) or {is_new}) limit 1) r
   order by f.score desc, f.number
   limit :size::int
 ),
@@ -216,18 +217,20 @@ taken as materialized (
 ),
 -- What the person thinks of the category (place 1), the brand (2) and the tags, and the liked product that says most.
 matched as materialized (
-  select g.number, x.i, a.score, case when a.score > 0 and a.strongest > 4294967296 then (a.strongest & 4294967295)::int end as strongest
+  select g.number, x.i, a.score,
+    (select tag from unnest(g.tags) tag where x.i > 2 and hashtextextended('tag:' || tag, 0) = x.facet limit 1) as tag,
+    case when a.score > 0 and a.strongest > 4294967296 then (a.strongest & 4294967295)::int end as strongest
   from page g
   cross join unnest(g.facets) with ordinality x (facet, i)
   join affinities a on a.facet = x.facet
 ),
 opinions as materialized (
-  select number, jsonb_agg(jsonb_build_array(i, score, strongest)) as opinions from matched group by number
+  select number, jsonb_agg(jsonb_build_array(i, score, strongest, tag)) as opinions from matched group by number
 ),
 -- All that is the same for each product of the page.
 context as materialized (
   select jsonb_build_object(
-    'model', m.version, 'trained', m.trained_version, 'until', m.until, 'isPersonal', m.is_personal, 'events', p.n,
+    'model', m.version, 'trained', m.trained_version, 'until', m.until, 'isPersonal', m.is_personal, 'isWhole', m.is_whole, 'events', p.n,
     'likes', p.likes, 'kind', p.kind, 'hasQuiz', p.has_quiz,
     'leanings', jsonb_build_array(p.adventurous, p.intellectual, p.practical, p.creative, p.social),
     'personality', h.personality, 'crowd', h.crowd, 'content', h.content, 'boost', h.boost, 'perPoint', x.per_point,
@@ -246,7 +249,7 @@ select case when row_number() over (order by g.score desc, g.number) = 1 then (s
   g.number, g.product_id, g.group_key, g.score, g.adventurous, g.intellectual, g.practical, g.creative, g.social,
   g.match, g.content, g.liking, g.added, k.sum as taken, coalesce(g.like_rate, g.popularity) as like_rate, g.boosted, g.is_new,
   g.category_id, c.slug as category_slug, c.name as category_name, b.slug as brand_slug, b.name as brand_name,
-  g.tags, l.terms::text as liked, o.opinions::text as opinions
+  cardinality(g.facets) - 2 as tag_count, l.terms::text as liked, o.opinions::text as opinions
 from page g
 left join opinions o on o.number = g.number
 left join liked l on l.target = g.number
@@ -256,22 +259,27 @@ left join lateral (select slug, name from public.brands where id = g.brand_id li
 order by g.score desc, g.number
 
 -- name: listed(filter_facets)
--- Numbers of candidates, a part of `ranked`: those that the person's likes lead to, and the best of the lists of what is
--- popular and new, of the person's traits, of what they like best, and of a filter.
+-- Numbers of candidates, a part of `ranked`: those that the person's likes lead to, those that suit the personality, and the
+-- best of the lists of what is popular and new, of what they like best, and of a filter.
 select number from (
   (select target as number from learned order by added desc, target limit 100)
+  union
+  -- What suits the personality, while it counts.
+  select unnest(k.numbers[1:10]) from (
+    select k.numbers from public.model_kinds k cross join person p
+    where p.share > 0.1 and k.model_version = (select version from model)
+    order by k.adventurous * p.adventurous + k.intellectual * p.intellectual + k.practical * p.practical
+      + k.creative * p.creative + k.social * p.social desc, k.kind
+    limit 20) k
+  union
+  -- Few products are all candidates.
+  select f.number from public.product_features f
+  where (select is_whole from model) and f.model_version = (select version from model)
   union
   select c.number
   from (
     select private.facet('list', 'popular') as list, 50 as size
     union all select private.facet('list', 'new'), 10
-    union all (
-      select private.facet(case when l.lean > 0 then '+' else '-' end, l.trait), case when p.n < 10 then 15 else 8 end
-      from person p
-      cross join lateral (values
-        ('adventurous', p.adventurous), ('intellectual', p.intellectual), ('practical', p.practical),
-        ('creative', p.creative), ('social', p.social)) l (trait, lean)
-      where l.lean <> 0)
     union all (select facet, 12 from affinities where score > 0 order by score desc, facet limit 8)
     union all select facet, 200 from unnest(:filter_facets::bigint[]) facet
   ) l
@@ -280,9 +288,18 @@ select number from (
     where model_version = (select version from model) and list = l.list and rank < l.size) c
 ) c
 
--- name: everything()
--- Numbers of all products that pass {filters}: instead of `listed`, where those cannot fill a page.
-select r.number from public.products r where {filters}
+-- name: others()
+-- Numbers of the products of {chunk} that pass {filters} and are not {listed}: after the candidates.
+select r.number from public.products r where {chunk} and {filters} and (r.number in ({listed})) is not true
+
+-- name: in_chunk(low, below)
+r.number >= :low::int and r.number < :below::int
+
+-- name: chunk(below)
+-- The first number of the next 2,000 products, by number, that pass {filters}; null for none.
+select min(number) from (
+  select r.number from public.products r where r.number < :below::int and {filters}
+  order by r.number desc limit 2000) c
 
 -- name: given(product_ids)
 -- Numbers of these products, instead of `listed`.
@@ -357,12 +374,15 @@ cross join lateral (
 ) page
 
 -- name: is_new_to(user_id)
--- Neither swiped by now nor put aside by feedback.
-not exists (select from public.product_signals s where s.user_id = :user_id::uuid and s.product_id = r.id)
-  and not exists (
-    select from public.recommendation_feedback b
-    where b.user_id = :user_id::uuid and b.product_id = r.id and not b.is_for_somebody_else
-      and b.feedback_type in ('not_interested', 'already_owned', 'purchased'))
+-- Not swiped or put aside by feedback, also in another variant, since the feed was frozen. Part of `ranked`.
+coalesce(r.item_group_key, r.number) not in (
+  select coalesce(v.item_group_key, v.number)
+  from public.product_signals s join public.products v on v.id = s.product_id
+  where s.user_id = :user_id::uuid and ((select not is_personal from model) or s.swiped_at > (select until from model)))
+and not exists (
+  select from public.recommendation_feedback b
+  where b.user_id = :user_id::uuid and b.product_id = r.id and not b.is_for_somebody_else
+    and b.feedback_type in ('not_interested', 'already_owned', 'purchased'))
 
 -- name: is_not_avoided(user_id)
 -- In no category that they said to avoid. Each function is called once, not for every product.

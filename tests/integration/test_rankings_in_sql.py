@@ -21,7 +21,9 @@ PEOPLE, LEARNED, PRODUCTS, TASTES = 200, 260, 120, 6
 LEVELS = (0, 1, 3, 5, 10, None)
 SIZE = 20
 EVERYTHING = QUERIES["recommendations.ranked"].fill(
-    candidates=QUERIES["recommendations.everything"].text.replace("{filters}", "true"), filters="true", is_new="true"
+    candidates=QUERIES["recommendations.others"].fill(chunk="true", filters="true", listed="select null::int").text,
+    filters="true",
+    is_new="true",
 )
 LISTED = QUERIES["recommendations.ranked"].fill(
     candidates=QUERIES["recommendations.listed"].bind(filter_facets=[]), filters="true", is_new="true"
@@ -123,3 +125,32 @@ async def test_lists_in_sql_are_those_in_memory(shop: Shop, level: int | None) -
                 {number for number, _ in exact} & {number for number, _ in await ranked(shop.owner, LISTED, person)}
             )
     assert listed >= 0.98 * SIZE * PEOPLE / 10  # recall@20 of the candidates
+
+
+QUIZ = """
+insert into public.personality_assessment_history (user_id, assessment_data, personality_scores, primary_type,
+  assessment_trigger, questions_answered, confidence_level)
+select person, '{}', jsonb_build_object('adventurous', 100 * random(), 'intellectual', 100 * random(),
+    'practical', 100 * random(), 'creative', 100 * random(), 'social', 100 * random()), 'creative', 'initial', 20, 0.9
+from unnest($1::uuid[]) person
+"""
+
+
+@pytest.mark.parametrize("level", [0, 3, 10])
+async def test_the_candidates_of_a_personality_have_its_best(shop: Shop, level: int) -> None:
+    await stock(shop.owner)
+    await shop.owner.execute(
+        "insert into public.personality_tag_mappings (personality_type, tag, weight)"
+        " select t, 'a-' || n, 2 * random() - 1 from generate_series(0, 6) n,"
+        " unnest(array['adventurous', 'intellectual', 'practical', 'creative', 'social']) t"
+    )
+    await shop.owner.execute("select private.refresh_model()")
+    rows = await shop.owner.fetch("select id from public.products where is_active order by number")
+    people = await swiped(shop.owner, histories(40, 3), level, [row["id"] for row in rows])
+    await shop.owner.execute(QUIZ, people)
+    await shop.owner.execute("update public.recommendation_models set product_count = 5000")
+    found = 0
+    for person in people:
+        exact = {number for number, _ in await ranked(shop.owner, EVERYTHING, person)}
+        found += len(exact & {number for number, _ in await ranked(shop.owner, LISTED, person)})
+    assert found >= 0.98 * SIZE * len(people)

@@ -16,6 +16,11 @@ mutation ($id: ID!, $kind: FeedbackKind!) {
 }
 """
 ITEMS = "nodes { score confidence context reasons { code text weight } product { id } }"
+CLAMPED = """
+query ($input: GiftFinderInput!) {
+  giftFinder(input: $input, first: 40) { nodes { score explanation { code weight } product { name } } }
+}
+"""
 GIFTS = f"query ($input: GiftFinderInput!, $first: Int) {{ giftFinder(input: $input, first: $first) {{ {ITEMS} }} }}"
 SIMILAR = "query ($id: ID!) { product(id: $id) { similar { score reasons { code text weight } product { id } } } }"
 SHARES = ("score", "confidence")
@@ -380,6 +385,35 @@ async def test_gifts_for_somebody_else_are_the_same_for_every_caller(shop: Shop)
     assert answers == [answers[0]] * len(callers)
 
 
+@pytest.mark.parametrize(
+    "wishes",
+    [
+        {"traits": ["CREATIVE"], "occasion": "birthday", "relationship": "friend", "age": 30},
+        {"traits": ["ADVENTUROUS", "SOCIAL"], "occasion": "wedding", "relationship": "child", "age": 5},
+        {},
+    ],
+)
+async def test_the_terms_of_a_gift_add_up_beyond_the_bound_of_rules_too(shop: Shop, wishes: dict[str, Any]) -> None:
+    await shop.owner.execute("update public.gift_context_rules set weight = sign(weight)")
+    for node in (await shop.client().ask(CLAMPED, input=wishes))["giftFinder"]["nodes"]:
+        assert sum(term["weight"] for term in node["explanation"]) == pytest.approx(node["score"], abs=1e-6)
+
+
+async def test_a_gift_without_features_in_the_model_of_its_feed_is_neutral(shop: Shop) -> None:
+    await shop.owner.execute(
+        "delete from public.product_features where product_id in (select id from products limit 3)"
+    )
+    nodes = (await shop.client().ask(CLAMPED, input={"traits": ["CREATIVE"]}))["giftFinder"]["nodes"]
+    assert len(nodes) == 40
+
+
+async def test_terms_add_up_after_the_tags_of_products_changed(shop: Shop) -> None:
+    client = await taste(shop)
+    await shop.owner.execute("update products set tags = tags[2:] || array['quite-new']")
+    for node in await walk(client, 20, document=EXPLAINED_FEED):
+        assert sum(term["weight"] for term in node["explanation"]) == pytest.approx(node["score"], abs=1e-6)
+
+
 async def test_what_is_similar_is_the_same_for_every_caller(shop: Shop) -> None:
     product = (await shop.client().product("Camping 1"))["id"]
     callers = [shop.client(), await taste(shop), await shop.account()]
@@ -394,3 +428,21 @@ async def test_what_cannot_be_had_is_not_recommended(shop: Shop) -> None:
     names = {node["product"]["name"] for node in await walk(await shop.anonymous(), 100)}
     assert len(names) == 48
     assert not names & {"Camping 1", "Camping 2"}
+
+
+async def test_a_swipe_hides_the_variants_of_its_product_on_later_pages(shop: Shop) -> None:
+    await shop.owner.execute(
+        "update products set item_group = 'jacket', external_id = name,"
+        " retailer_id = (select id from retailers order by id limit 1)"
+        " where name in ('Camping 1', 'Camping 3', 'Camping 5')"
+    )
+    await shop.owner.execute("select private.refresh_model()")
+    client = await shop.anonymous()
+    names = [node["product"]["name"] for node in await walk(client, 1)]
+    assert len(names) == 48
+    (shown,) = set(names) & {"Camping 1", "Camping 3", "Camping 5"}
+    page = await client.feed(first=1)
+    other = next(name for name in ("Camping 1", "Camping 3", "Camping 5") if name != shown)
+    await client.swipe((await client.product(other))["id"], "LEFT")
+    rest = await walk(client, 5, after=page["pageInfo"]["endCursor"])
+    assert not {node["product"]["name"] for node in rest} & {"Camping 1", "Camping 3", "Camping 5"}

@@ -68,6 +68,7 @@ EXPECTED = {
     "gift_links": "                     own    own    own    -",
     "idempotency_keys": "               own    -      -      -",
     "impressions": "                    own    -      -      -",
+    "model_kinds": "                    all    -      -      -",
     "model_lists": "                    all    -      -      -",
     "model_products": "                 all    -      -      -",
     "model_weights": "                  all    -      -      -",

@@ -82,6 +82,8 @@ def test_an_experiment_runs_from_its_start_until_before_its_end() -> None:
     [
         ({}, []),
         ({"discover": {"personality": 0.2}, "half_life_days": 30}, []),
+        ({"discover": {"personality": 0.9}}, ["discover.personality is 0.9; give 0 to 0.45"]),
+        ({"half_life_days": 0}, ["half_life_days is 0; give 1 to 10000"]),
         ({"discover": {"charm": 1}}, ["discover.charm is no parameter; there are personality"]),
         ({"discover": 1}, ["discover is a group of parameters: give an object"]),
         ({"half_life_days": "90"}, ["half_life_days is a text; give a number"]),

@@ -21,6 +21,11 @@ likes = st.lists(st.builds(Liked, st.uuids(), st.text(), st.sampled_from(["right
 def all_terms(draw: st.DrawFn) -> Terms:
     names = draw(tags)
     places = draw(st.lists(st.integers(1, 2 + len(names)), unique=True))
+
+    def opinion(place: int) -> Opinion:
+        tag = draw(st.sampled_from([None, names[place - 3]])) if place > 2 else None
+        return Opinion(place, draw(factors), draw(st.none() | st.text()), tag)
+
     return Terms(
         leanings=draw(five),
         traits=draw(five),
@@ -31,8 +36,8 @@ def all_terms(draw: st.DrawFn) -> Terms:
         liked_weight=0.2,
         category=Named("books", "Books"),
         brand=Named("north", "North"),
-        tags=names,
-        opinions=[Opinion(place, draw(factors), draw(st.none() | st.text())) for place in places],
+        tag_count=len(names),
+        opinions=[opinion(place) for place in places],
         content_weights=(0.1, 0.05, 0.06),
         boosted=draw(factors),
     )
@@ -48,7 +53,7 @@ def of(**given: object) -> Terms:
 def total(terms: Terms) -> float:
     of_opinions = 0.0
     for opinion in terms.opinions:
-        shares = [*terms.content_weights[:2], *[terms.content_weights[2] / max(len(terms.tags), 1)] * len(terms.tags)]
+        shares = [*terms.content_weights[:2], *[terms.content_weights[2] / max(terms.tag_count, 1)] * terms.tag_count]
         of_opinions += shares[opinion.place - 1] * opinion.score
     traits = sum(lean * trait for lean, trait in zip(terms.leanings, terms.traits, strict=True))
     liked = sum(each.added for each in terms.liked)
@@ -112,12 +117,18 @@ def test_what_somebody_thinks_of_a_category_a_brand_and_a_tag_is_told_with_what_
     terms = of(
         category=Named("tents", "Tents"),
         brand=Named("north", "North"),
-        tags=["out-doors", "winter"],
-        opinions=[Opinion(1, 0.5, "Dome"), Opinion(2, -0.5, None), Opinion(4, 0.25, None)],
+        tag_count=2,
+        opinions=[
+            Opinion(1, 0.5, "Dome"),
+            Opinion(2, -0.5, None),
+            Opinion(3, 0.25, None, "winter-sun"),
+            Opinion(4, 0.25, None),
+        ],
         content_weights=(0.1, 0.1, 0.1),
     )
     assert [(term.code, term.text, term.source and term.source.key) for term in explain(terms)[1:]] == [
         ("LIKED_CATEGORY", "You like Tents, like “Dome”", "tents"),
         ("DISLIKED_BRAND", "You passed over North", "north"),
-        ("LIKED_TAG", "You like winter", "winter"),
+        ("LIKED_TAG", "You like winter sun", "winter-sun"),
+        ("LIKED_TAG", "You like what it was before", None),
     ]

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-feeds bench-growth bench-plans bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-feeds bench-growth bench-plans bench-rankings bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -103,6 +103,9 @@ bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail if time
 
 bench-plans: .venv/dev ## Fail if an operation scans a large table (ACLUE_HOME=a seeded folder, or SEED="--users ...")
 	@$(BIN)/python bench/plans.py
+
+bench-rankings: .venv/dev ## Measure ranking feeds, beside another checkout with a .venv (BEFORE=../before); fail at a recall below .98 (PRODUCTS=200000)
+	@PRODUCTS=$(PRODUCTS) $(BIN)/python bench/rankings.py $(BEFORE)
 
 bench-rls: .venv/dev ## Measure the cost of row level security per statement (ACLUE_HOME or SEED, as above)
 	@$(BIN)/python bench/rls.py

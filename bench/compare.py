@@ -28,10 +28,10 @@ sys.path.insert(0, str(ROOT))
 
 from bench import database, limit, load, peers, report  # noqa: E402
 from bench.database import Prepared  # noqa: E402
-from bench.limit import ORDINARY, PIPELINED, Statement  # noqa: E402
+from bench.limit import ORDINARY, PIPELINED, LoggedStatement  # noqa: E402
 from bench.peers import Peer  # noqa: E402
 from bench.processes import memory  # noqa: E402
-from bench.questions import ACLUE, POSTGRAPHILE, QUESTIONS, STORED_FEED, Question, comparable  # noqa: E402
+from bench.questions import ACLUE, POSTGRAPHILE, QUESTIONS, Question, comparable  # noqa: E402
 from bench.report import Results, Seen  # noqa: E402
 
 CONTENDERS = [*peers.SERVERS, ORDINARY, PIPELINED]
@@ -51,8 +51,7 @@ class Comparison:
         self, prepared: Prepared, servers: dict[str, Peer], contenders: list[str], questions: list[Question]
     ) -> None:
         self.prepared = prepared
-        self.all = servers
-        self.servers = {name: server for name, server in servers.items() if name in contenders}
+        self.servers = servers
         self.contenders = contenders
         self.questions = questions
         self.seconds = float(os.environ.get("SECONDS") or 3)
@@ -60,7 +59,7 @@ class Comparison:
         self.warm = float(os.environ.get("WARM") or (60 if self.rounds > 1 else 10))
         self.levels = [int(level) for level in listed("CONNECTIONS", list(map(str, LEVELS)))]
         self.postgres = int((prepared.home / "postgres" / "postmaster.pid").read_text().split()[0])
-        self.statements: dict[str, list[Statement]] = {}
+        self.statements: dict[str, list[LoggedStatement]] = {}
         self.seen: dict[tuple[str, int, str], list[Seen]] = defaultdict(list)
         self.half_load: dict[str, dict[str, dict[str, float]]] = {}
         self.generator_share = 0.0
@@ -68,19 +67,6 @@ class Comparison:
 
     def can(self, contender: str, question: Question) -> bool:
         return contender not in self.servers or contender in question.documents
-
-    def server(self, name: str, question: Question) -> Peer:
-        return self.all[peers.ACLUE_UNCACHED if name == ACLUE and question.uncached else name]
-
-    def store_feeds(self) -> None:
-        """What this server recommends its readers becomes rows for the others."""
-        document = STORED_FEED.documents[ACLUE]
-        feeds = {
-            person.id: comparable(STORED_FEED, self.servers[ACLUE].ask(document, {}, person.token))["feed"]
-            for person in self.prepared.readers
-        }
-        rows = {key: [(item["product"]["id"], item["score"]) for item in feed] for key, feed in feeds.items()}
-        asyncio.run(database.store_feeds(self.prepared.dsns, rows))
 
     def check(self) -> None:
         """Exits where two servers answer differently."""
@@ -91,7 +77,7 @@ class Comparison:
                 for name in self.servers:
                     if self.can(name, question):
                         body = limit.filled_body(question, name, self.prepared)
-                        data = self.server(name, question).ask(body["query"], body["variables"], person.token)
+                        data = self.servers[name].ask(body["query"], body["variables"], person.token)
                         answers[name] = comparable(question, data)
                         self.restore(question)
                 first, *others = answers
@@ -109,14 +95,14 @@ class Comparison:
     ) -> load.Job:
         people = self.prepared.writers if question.writes else self.prepared.readers
         return load.Job(
-            port=self.server(name, question).port,
+            port=self.servers[name].port,
             connections=connections,
             seconds=seconds,
             tokens=[person.token for person in people],
             body=limit.body_of(question, name, self.prepared),
             picks=limit.picks_of(name, self.prepared),
             rate=rate,
-            watched={"server": [self.server(name, question).pid], "database": [self.postgres]},
+            watched={"server": [self.servers[name].pid], "database": [self.postgres]},
         )
 
     def warm_up(self) -> None:
@@ -198,7 +184,6 @@ def compare(prepared: Prepared) -> None:
         work = Comparison(prepared, servers, contenders, questions)
         work.statements = statements
         work.restore(next((q for q in questions if q.writes), questions[0]))
-        work.store_feeds()
         work.check()
         work.warm_up()
         work.measure()

@@ -134,23 +134,6 @@ group by c.id having count(*) >= 20 order by c.id limit 10
 """
 
 
-async def store_feeds(dsns: Dsns, feeds: Mapping[UUID, list[tuple[UUID, float]]]) -> None:
-    """The feeds of these people, as products with scores, as rows in the order of the feed."""
-    superuser = await asyncpg.connect(dsns.superuser)
-    try:
-        await superuser.execute("delete from public.recommendations where user_id = any ($1)", list(feeds))
-        await superuser.executemany(
-            "insert into public.recommendations "
-            "(user_id, product_id, recommendation_context, model_version, position, propensity, score, generated_at) "
-            "select $1, product, 'discover', 1, place, 1, score, timestamptz '2026-01-01' - place * interval '1 s' "
-            "from unnest($2::uuid[], $3::real[]) with ordinality f (product, score, place)",
-            [(person, *map(list, zip(*feed, strict=True))) for person, feed in feeds.items()],
-        )
-        await superuser.execute("analyze public.recommendations")
-    finally:
-        await superuser.close()
-
-
 # The signals of these people that went with the swipes taken back.
 _SIGNALS = """
 insert into public.product_signals (user_id, product_id, swipe_id, direction, preference_strength, swiped_at)

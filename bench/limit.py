@@ -101,12 +101,11 @@ def record(questions: list[Question], prepared: Prepared) -> dict[str, list[Logg
     found: dict[str, list[LoggedStatement]] = {}
     with _logging(prepared), peers.all_of([ACLUE], prepared) as servers:
         for question in questions:
-            server = servers[peers.ACLUE_UNCACHED if question.uncached else ACLUE]
             person = (prepared.writers if question.writes else prepared.readers)[0]
             for attempt in range(3):  # by the third every cache is warm
                 start = log.stat().st_size
                 body = filled_body(question, ACLUE, prepared, MARK if attempt == 2 else f"warming{attempt}-")
-                server.ask(body["query"], body["variables"], person.token)
+                servers[ACLUE].ask(body["query"], body["variables"], person.token)
             time.sleep(0.2)
             with log.open("rb") as file:
                 file.seek(start)

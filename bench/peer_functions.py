@@ -12,7 +12,9 @@ from typing import Any
 
 import asyncpg
 
+import settings
 from db.queries import QUERIES, Composed, all_of
+from domain.windows import DIVERSITY, WINDOW
 
 _NUMBERED = re.compile(r"\$(\d+)")
 
@@ -24,57 +26,74 @@ def sql_of(query: str | Composed, **expressions: str) -> str:
     return _NUMBERED.sub(lambda match: f"({given[int(match[1]) - 1]})", sql)
 
 
-def _feed() -> str:
-    conditions = [
-        QUERIES["recommendations.is_candidate"].bind(model="model.version", lists="lists"),
-        QUERIES["products.in_stock"].bind(in_stock="true"),
-        QUERIES["recommendations.is_new_to"].bind(user_id="me"),
-    ]
-
-    def ranked(used: list[Any]) -> str:
-        query = QUERIES["recommendations.discover"].fill(filters=all_of(used))
-        sql = sql_of(
-            query,
-            user_id="me",
-            until="model.until",
-            model="model.version",
-            size="p_size",
-            after_score="null",
-            after_id="null",
-        )
-        return f"return query select {', '.join(_RECOMMENDED)} from ({sql}) page;"
-
-    return f"""
-    create function bench.feed(p_size int) returns setof bench.recommended language plpgsql stable as $$
-    declare
-      me uuid := auth.uid();
-      model record;
-      lists text[];
-    begin
-      select * into model from ({sql_of("recommendations.current_model", user_id="me")}) newest;
-      if model.is_large then
-        lists := (select f.lists from (
-          {sql_of("recommendations.lists_for", user_id="me", until="model.until", model="model.version")}) f);
-        {ranked(conditions)}
-      else
-        {ranked(conditions[1:])}
-      end if;
-    end $$;
-    """
-
-
-# What the reasons of a recommendation are written from; this server writes them, the peers hand these out.
+# What the reasons of a recommendation are written from: this server writes them, the peers hand these out.
 _RECOMMENDED = {
     "product_id": "uuid",
     "score": "double precision",
-    "trait_factors": "double precision[]",
-    "trait_weight": "double precision",
-    "leanings": "double precision[]",
-    "has_personality": "boolean",
-    "popularity_term": "double precision",
-    "signals": "bigint",
-    "because": "jsonb",
+    "shared": "text",
+    **dict.fromkeys(("adventurous", "intellectual", "practical", "creative", "social"), "real"),
+    **dict.fromkeys(("match", "content", "liking", "added"), "double precision"),
+    "category_name": "text",
+    "brand_name": "text",
+    "tags": "text[]",
+    "liked": "text",
+    "opinions": "text",
 }
+
+
+def _feed() -> str:
+    """The first page: the best of a window, in the order of domain/windows.py. Pages that need more than the first
+    window, or all products because the candidates are too few, would differ from this server's."""
+    conditions = [
+        QUERIES["products.is_active"].bind(),
+        QUERIES["products.in_stock"].bind(in_stock="true"),
+        QUERIES["recommendations.is_not_avoided"].bind(user_id="me"),
+        QUERIES["recommendations.is_in_stated_prices"].bind(
+            user_id="me", default_currency=f"'{settings.load({}).default_currency}'"
+        ),
+    ]
+    ranked = QUERIES["recommendations.ranked"].fill(
+        candidates=QUERIES["recommendations.listed"].bind(filter_facets="array[]::bigint[]"),
+        filters=all_of(conditions),
+        is_new=QUERIES["recommendations.is_new_to"].bind(user_id="me"),
+    )
+    sql = sql_of(
+        ranked,
+        user_id="me",
+        until="null",
+        model="null",
+        arm="0",
+        with_hidden="false",
+        size=str(WINDOW + 1),
+        after_score="null",
+        after_number="null",
+        boost_facets="'{}'",
+        boost_factors="'{}'",
+    )
+    columns = ", ".join(f"arranged.{name}::{type_}" for name, type_ in _RECOMMENDED.items())
+    return f"""
+    create function bench.feed(p_size int) returns setof bench.recommended language plpgsql stable as $$
+    #variable_conflict use_column
+    declare
+      me uuid := auth.uid();
+    begin
+      return query
+      select {columns}
+      from (
+        select firsts.*,
+          (score - bottom) / greatest(top - bottom, 1e-9) - {DIVERSITY}::double precision
+            * (1 - 1 / row_number() over (partition by category_id order by place)::double precision) as value
+        from (
+          select seen.*, row_number() over (partition by group_key order by place) as variant,
+            min(score) over () as bottom, max(score) over () as top
+          from (select page.*, row_number() over (order by score desc, number) as place from ({sql}) page) seen
+          where place <= {WINDOW}
+        ) firsts
+        where variant = 1
+      ) arranged
+      order by value desc, place limit p_size;
+    end $$;
+    """
 
 
 def _record_swipes() -> str:

@@ -99,8 +99,8 @@ def started(
             process.wait()
 
 
-def aclue(prepared: Prepared, *, uncached: bool = False) -> Any:
-    """This server, as `aclue serve` starts it in production; with the rankings of all readers kept, or of none."""
+def aclue(prepared: Prepared) -> Any:
+    """This server, as `aclue serve` starts it in production, without explored places: the peers draw none at random."""
     environment = {
         "ENVIRONMENT": "production",
         "DATABASE_URL": prepared.dsns.api,
@@ -118,24 +118,23 @@ def aclue(prepared: Prepared, *, uncached: bool = False) -> Any:
         "STORAGE_LIMIT_NETWORK": str(10**12),
         "STORAGE_LIMIT_ANONYMOUS": str(10**12),
         "MODEL_REFRESH_INTERVAL": "86400",  # its housekeeping would fall into some window or other, of any server
-        "RANKING_LIFETIME": "0" if uncached else "3600",
+        "EXPLORATION": "off",
         "START_SESSION_ATTEMPTS": "1000000",
         "SIGN_IN_ATTEMPTS": "1000000",
     }
-    return started(ACLUE, [sys.executable, "-m", "cli", "serve"], environment, log=_log(prepared, uncached))
+    return started(ACLUE, [sys.executable, "-m", "cli", "serve"], environment, log=_log(prepared))
 
 
-def _log(prepared: Prepared, uncached: bool) -> Path:
-    return prepared.home / ("aclue_uncached.log" if uncached else "aclue.log")
+def _log(prepared: Prepared) -> Path:
+    return prepared.home / "aclue.log"
 
 
 def plan_share(prepared: Prepared) -> float | None:
     """The share of its requests that this server, now stopped, answered by compiled plans, as it said at its end."""
     counts: Counter[str] = Counter()
-    for uncached in (False, True):
-        for line in _log(prepared, uncached).read_text().splitlines():
-            if '"requests answered"' in line:
-                counts += Counter({name: count for name, count in json.loads(line).items() if type(count) is int})
+    for line in _log(prepared).read_text().splitlines():
+        if '"requests answered"' in line:
+            counts += Counter({name: count for name, count in json.loads(line).items() if type(count) is int})
     return counts["planned"] / counts.total() if counts else None
 
 
@@ -184,18 +183,13 @@ def plain_strawberry(prepared: Prepared) -> Any:
     return started(PLAIN, [*command, "--no-access-log", "--log-level", "warning"], environment)
 
 
-ACLUE_UNCACHED = "aclue_uncached"
 SERVERS = {ACLUE: aclue, POSTGRAPHILE: postgraphile, PLAIN: plain_strawberry}
 
 
 @contextmanager
 def all_of(names: list[str], prepared: Prepared) -> Iterator[dict[str, Peer]]:
-    """These servers, and beside ACLUE one that keeps no rankings."""
     with ExitStack() as stack:
-        servers = {name: stack.enter_context(SERVERS[name](prepared)) for name in names}
-        if ACLUE in names:
-            servers[ACLUE_UNCACHED] = stack.enter_context(aclue(prepared, uncached=True))
-        yield servers
+        yield {name: stack.enter_context(SERVERS[name](prepared)) for name in names}
 
 
 def versions(names: list[str]) -> dict[str, str]:

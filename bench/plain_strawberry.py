@@ -139,7 +139,7 @@ class Preferences:
 @strawberry.type
 class Recommendation:
     score: float
-    terms: strawberry.scalars.JSON | None
+    terms: strawberry.scalars.JSON
     product_id: strawberry.Private[UUID]
 
     @strawberry.field
@@ -169,16 +169,6 @@ class Profile:
         rows = await info.context["db"].fetch(sql, UUID(self.id))
         return Preferences(total_swipes=rows[0]["total_swipes"]) if rows else None
 
-    @strawberry.field
-    async def recommendations(self, info: Info, first: int = 20) -> list[Recommendation]:
-        """What was acted on."""
-        rows = await info.context["db"].fetch(
-            "select * from recommendations where user_id = $1 order by generated_at desc, score desc limit $2",
-            UUID(self.id),
-            first,
-        )
-        return [Recommendation(score=round(r["score"], 6), terms=None, product_id=r["product_id"]) for r in rows]
-
 
 async def _me(info: Info) -> Profile | None:
     db = info.context["db"]
@@ -205,11 +195,9 @@ class Query:
 
     @strawberry.field
     async def feed(self, info: Info, first: int = 20) -> list[Recommendation]:
-        """Ranked now."""
         found = []
         for row in await info.context["db"].fetch("select * from bench.feed($1)", first):
             terms = {name: value for name, value in row.items() if name not in ("product_id", "score")}
-            terms["because"] = json.loads(terms["because"])
             found.append(Recommendation(score=row["score"], terms=terms, product_id=row["product_id"]))
         return found
 

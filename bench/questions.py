@@ -26,14 +26,13 @@ DIRECTIONS = ("right", "left", "up", "right", "down")
 @dataclass(frozen=True, slots=True)
 class Question:
     """`variables` returns the variables for a server; in a mutation PICKED and UNIQUE are placeholders for product ids
-    and client swipe ids. `uncached`: measured on a server that caches no rankings."""
+    and client swipe ids."""
 
     name: str
     title: str
     documents: dict[str, str]
     variables: Callable[[str, list[UUID]], dict[str, Any]] = lambda server, categories: {}
     writes: bool = False
-    uncached: bool = False
     uncompared: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -50,7 +49,11 @@ _PRODUCT = {
     PLAIN: "id name priceMinor currency brand { name } category { name }",
 }
 _NEWEST = "orderBy: [CREATED_AT_DESC, ROW_ID_DESC]"
-_TERMS = "traitFactors traitWeight leanings hasPersonality popularityTerm signals because"
+# What the reasons of bench.feed are written from: bench/peer_functions.py.
+_TERMS = (
+    "shared adventurous intellectual practical creative social match content liking added categoryName brandName tags "
+    "liked opinions"
+)
 
 ME = Question(
     "Q1",
@@ -73,22 +76,20 @@ PRODUCTS = Question(
     },
 )
 
-STORED_FEED = Question(
-    "Q3_stored",
-    "feed of 20 as it was ranked before, with product",
+FEED = Question(
+    "Q3",
+    "feed of 20, with product",
     {
-        # This server looks whether anything has changed since; the others read rows in which this feed is stored.
         ACLUE: "{ feed: recommendations(first: 20) { nodes { score product { id name } } } }",
-        POSTGRAPHILE: "{ feed: benchMe { recommendations: recommendationsByUserId(first: 20, "
-        "orderBy: [GENERATED_AT_DESC, SCORE_DESC]) "
-        "{ nodes { score product: productByProductId { id: rowId name } } } } }",
-        PLAIN: "{ feed: me { recommendations(first: 20) { score product { id name } } } }",
+        POSTGRAPHILE: "{ feed: benchFeed(pSize: 20) "
+        "{ nodes { score product: productByProductId { id: rowId name } } } }",
+        PLAIN: "{ feed(first: 20) { score product { id name } } }",
     },
 )
 
-LIVE_FEED = Question(
+EXPLAINED_FEED = Question(
     "Q3_live",
-    "feed of 20, ranked now, with reasons and product",
+    "the same feed with the reasons of each product",
     {
         ACLUE: "{ feed: recommendations(first: 20) "
         "{ nodes { score reasons { code text weight } product { id name } } } }",
@@ -98,7 +99,6 @@ LIVE_FEED = Question(
     },
     # What reasons are written from: this server writes them, the others hand out the terms.
     uncompared=frozenset({"reasons", "terms", *_TERMS.split()}),
-    uncached=True,
 )
 
 SWIPES = Question(
@@ -191,7 +191,7 @@ RECORD_TWENTY = Question(
     writes=True,
 )
 
-QUESTIONS = (ME, PRODUCTS, STORED_FEED, LIVE_FEED, SWIPES, CATEGORIES, RECORD, RECORD_TWENTY)
+QUESTIONS = (ME, PRODUCTS, FEED, EXPLAINED_FEED, SWIPES, CATEGORIES, RECORD, RECORD_TWENTY)
 
 
 def comparable(question: Question, data: Any) -> Any:
@@ -223,8 +223,8 @@ def _plain(value: Any, uncompared: frozenset[str]) -> Any:
         return [_plain(item, uncompared) for item in value]
     if not isinstance(value, dict):
         return value
-    if set(value) in ({"nodes"}, {"recommendations"}):
-        return _plain(*value.values(), uncompared)
+    if set(value) == {"nodes"}:
+        return _plain(value["nodes"], uncompared)
     plain: dict[str, Any] = {}
     for name, item in value.items():
         if name in uncompared:

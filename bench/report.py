@@ -231,12 +231,11 @@ _METHOD = """
 
 **Servers.** One process each, all running, one under load at a time; the same database, log-in, row level security and
 HS256 secret; {pool_size} connections to Postgres each, and pgbench no more than that. This server as `aclue serve`
-starts it in production, for Q3_live with RANKING_LIFETIME=0, so that it ranks for every request; PostGraphile with its
-amber preset in production; bench/plain_strawberry.py with a DataLoader per relation. For the live feed and for swipes
-the peers call functions that run the statements of sql/queries; for the other feed they read rows in which it was
-stored. The reasons of the feed are written by this server alone: the peers hand out the terms they follow from. pgbench
-runs the statements that this server was seen to run, read from Postgres's log: in an ordinary transaction, and
-pipelined.
+starts it in production, with EXPLORATION=off, so that feeds can be compared; PostGraphile with its amber preset in
+production; bench/plain_strawberry.py with a DataLoader per relation. For feeds and for swipes the peers call functions
+that run the statements of sql/queries. The reasons of the feed are written by this server alone: the peers hand out the
+terms they follow from. pgbench runs the statements that this server was seen to run, read from Postgres's log: in an
+ordinary transaction, and pipelined.
 
 **Rounds.** The answers were compared first. PostGraphile was warmed for {warm:.0f} s, the others for a quarter of that;
 then {rounds} rounds in which the servers take turns, another one first in each, {seconds:g} s per window after half a

@@ -265,12 +265,15 @@ select number from (
   (select target as number from learned order by added desc, target limit 100)
   union
   -- What suits the personality, while it counts.
-  select unnest(k.numbers[1:10]) from (
-    select k.numbers from public.model_kinds k cross join person p
+  (select x.number from (
+    select k.numbers, row_number() over (
+      order by k.adventurous * p.adventurous + k.intellectual * p.intellectual + k.practical * p.practical
+        + k.creative * p.creative + k.social * p.social desc, k.kind) as place
+    from public.model_kinds k cross join person p
     where p.share > 0.1 and k.model_version = (select version from model)
-    order by k.adventurous * p.adventurous + k.intellectual * p.intellectual + k.practical * p.practical
-      + k.creative * p.creative + k.social * p.social desc, k.kind
-    limit 20) k
+    order by place limit 30) k
+  cross join unnest(k.numbers) with ordinality x (number, n)
+  order by k.place, x.n limit 120)
   union
   -- Few products are all candidates.
   select f.number from public.product_features f

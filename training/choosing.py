@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from training import rankings, slim
 from training.co_likes import MIN_PEOPLE, Progress, count, ignore
 from training.content import Content, none
-from training.events import Events
+from training.events import LIKED, Events
 from training.rankings import Model, Serving
 from training.slim import Strength, Table, top
 
@@ -79,11 +79,14 @@ def choose(
     events, content = _sample(events, none(events.product_count) if content is None else content, random)
     sizes = np.bincount(events.people, minlength=len(events.names))
     eligible = np.flatnonzero(sizes >= MIN_EVENTS)
-    held = random.permutation(eligible)[: min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible)))]
+    held = _drawn(events, eligible, min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible))), random)
     if len(held) < MIN_HELD_OUT:
         return Choice(DEFAULTS)
     is_held = np.isin(events.people, held)
     is_target = is_held & _are_targets(events, sizes, random)
+    known, wanted = events.people[is_held & ~is_target], events.people[is_target & (events.values >= LIKED)]
+    if not np.isin(wanted, known).any():  # each swiped on one day only
+        return Choice(DEFAULTS)
     held_out = _HeldOut(people_of(events, is_held & ~is_target), people_of(events, is_target), content)
     likes = slim.capped(events.of(~is_held).likes())
     steps = slim.walk(likes, jobs)
@@ -106,6 +109,16 @@ def choose(
             on_progress(done / total)
     serving = _serving(held_out, tables, events, content)
     return Choice(strengths, {kind: held_out.ndcg10(kind, table, serving) for kind, table in tables.items()}, serving)
+
+
+def _drawn(events: Events, eligible: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+    """So many of these people, more likely those who are trusted more (Efraimidis and Spirakis 2006)."""
+    trust = np.bincount(events.people, events.trust, len(events.names)) / np.maximum(
+        np.bincount(events.people, minlength=len(events.names)), 1
+    )
+    keys = np.log(random.random(len(eligible))) / np.maximum(trust[eligible], 1e-9)
+    found: NDArray[np.int64] = eligible[np.argsort(-keys, kind="stable")[:count]]
+    return found
 
 
 def _are_targets(events: Events, sizes: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.bool_]:

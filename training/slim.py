@@ -19,6 +19,7 @@ from training.co_likes import MIN_PEOPLE, CoLikes, Floats, Ints, Progress, Singl
 WALK_PRIOR = 0.2  # in people with one like: keeps rarely liked products from sure steps
 PER_SOURCE = 100  # weights of a product; a limit per target as well costs .008 at ten events
 MAX_LIKES = 1000  # of a person; bounds the work
+MAX_PAIRS = 150_000_000  # of likes of one person, over all people; bounds the memory, at 8 bytes each
 ACTIVITY_EXPONENT = 0.25  # of a person's number of likes, by which each of them says less
 
 
@@ -141,13 +142,17 @@ def activity_weights(likes: sparse.csr_matrix) -> Floats:
 
 
 def capped(likes: sparse.csr_matrix) -> sparse.csr_matrix:
-    """The likes, without those of a person beyond the first MAX_LIKES in the order of the columns."""
-    sizes = np.diff(likes.indptr)
-    if not len(sizes) or sizes.max() <= MAX_LIKES:
+    """The likes, of each person at most so many that there are MAX_PAIRS in all, and at most MAX_LIKES: evenly of their
+    columns."""
+    sizes = np.diff(likes.indptr).astype(np.int64)
+    most = MAX_LIKES
+    while most > 1 and int((np.minimum(sizes, most) ** 2).sum()) > MAX_PAIRS:
+        most = most * 9 // 10
+    if not len(sizes) or sizes.max() <= most:
         return likes
     place = np.arange(likes.nnz) - np.repeat(likes.indptr[:-1], sizes)
-    keep = place * MAX_LIKES // np.repeat(sizes, sizes) != (place - 1) * MAX_LIKES // np.repeat(sizes, sizes)
-    keep |= np.repeat(sizes, sizes) <= MAX_LIKES
+    keep = place * most // np.repeat(sizes, sizes) != (place - 1) * most // np.repeat(sizes, sizes)
+    keep |= np.repeat(sizes, sizes) <= most
     offsets = np.concatenate([[0], np.cumsum(keep)])[likes.indptr]
     return sparse.csr_matrix((likes.data[keep], likes.indices[keep], offsets), shape=likes.shape)
 

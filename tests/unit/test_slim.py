@@ -134,6 +134,31 @@ def test_of_many_likes_of_a_person_an_even_thousand_counts() -> None:
     assert capped[0].indices.max() > products - 10
 
 
+def test_the_pairs_of_likes_are_bounded_whoever_sends_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slim, "MAX_PAIRS", 10_000)
+    likes = likes_of(*[list(range(200))] * 5, [3, 4], products=200)
+    sizes = np.diff(slim.capped(likes).indptr)
+    assert (sizes.astype(int) ** 2).sum() <= 10_000
+    assert sizes[:5].min() > 35
+    assert sizes[5] == 2
+
+
+def test_people_who_swiped_on_one_day_only_are_nobody_to_choose_by() -> None:
+    rows = [(f"{person:03}", product, 0.8, 1.0, person) for person in range(600) for product in range(person % 5, 20)]
+    found = choosing.choose(events.make(rows, 20), 1)
+    assert found.strengths == choosing.DEFAULTS
+    assert found.ndcg10 == {}
+
+
+def test_the_untrusted_are_hardly_chosen_to_judge_by() -> None:
+    rows = [(f"{person:03}", product, 0.8, 1.0 if person < 100 else 0.01, product) for person in range(400)
+            for product in range(6)]  # fmt: skip
+    crowd = events.make(rows, 6)
+    drawn = choosing._drawn(crowd, np.arange(400), 50, np.random.default_rng(1))
+    assert (drawn < 100).mean() > 0.8
+    assert len(set(drawn.tolist())) == 50
+
+
 def test_rankings_leave_out_what_is_known_and_follow_taste() -> None:
     people = two_tastes()
     tables = slim.train(people.likes(), choosing.DEFAULTS)

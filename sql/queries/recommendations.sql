@@ -266,14 +266,13 @@ select number from (
   union
   -- What suits the personality, while it counts.
   (select x.number from (
-    select k.numbers, row_number() over (
-      order by k.adventurous * p.adventurous + k.intellectual * p.intellectual + k.practical * p.practical
-        + k.creative * p.creative + k.social * p.social desc, k.kind) as place
+    select k.kind, k.numbers, k.adventurous * p.adventurous + k.intellectual * p.intellectual
+      + k.practical * p.practical + k.creative * p.creative + k.social * p.social as match
     from public.model_kinds k cross join person p
     where p.share > 0.1 and k.model_version = (select version from model)
-    order by place limit 30) k
+    order by match desc, k.kind limit 30) k
   cross join unnest(k.numbers) with ordinality x (number, n)
-  order by k.place, x.n limit 120)
+  order by k.match desc, k.kind, x.n limit 120)
   union
   -- Few products are all candidates.
   select f.number from public.product_features f

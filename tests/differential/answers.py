@@ -23,7 +23,7 @@ import msgspec
 
 from domain import ids
 from domain.recommendations import Shown
-from resolvers.feeds import FeedCursor
+from resolvers.feeds import State
 from services.services import Services
 from tests.differential.apps import Answer
 
@@ -86,11 +86,12 @@ class Normaliser:
     def _feed_cursor(self, text: str, new: dict[str, str]) -> str | None:
         payload = self._services.cursors.open(text)
         try:
-            cursor = msgspec.msgpack.decode(payload or b"", type=FeedCursor)
+            cursor = msgspec.msgpack.decode(payload or b"", type=State)
         except msgspec.DecodeError:
             return None
-        product = self._product(cursor.product_id, new)
-        return f"feed {cursor.request.hex()} {cursor.model} {cursor.position} {product} {cursor.is_personal}"
+        # Without product numbers and scores: a new product has another group in each database.
+        place = f"{cursor.position} {len(cursor.shown)} {cursor.chunk}"
+        return f"feed {cursor.request.hex()} {cursor.model} {cursor.arm} {place} {cursor.is_personal}"
 
     def _shown(self, text: str, new: dict[str, str]) -> str | None:
         shown = Shown.open(text, self._services.recommendation_ids)

@@ -93,15 +93,15 @@ async def test_quiz_swipes_and_recommendations_that_react(caller: Client, databa
     assert kept["preferences"]["totalSwipes"] == 1
     rows = await database.fetch(
         """
-        select s.direction::text, s.product_id, r.position
+        select s.direction::text, s.product_id, r.recommendation_context
         from public.swipes s join public.recommendations r on r.user_id = s.user_id and r.id = s.recommendation_id
         where s.user_id = $1 order by s.created_at
         """,
         user,
     )
-    assert [(row["direction"], ids.encode("Product", row["product_id"]), row["position"]) for row in rows] == [
-        ("up", liked["product"]["id"], 1),
-        ("left", disliked["product"]["id"], 2),
+    assert [(row["direction"], ids.encode("Product", row["product_id"]), row["recommendation_context"]) for row in rows] == [
+        ("up", liked["product"]["id"], "discover"),
+        ("left", disliked["product"]["id"], "discover"),
     ]
     assert await database.fetchval("select total_swipes from public.user_preferences where user_id = $1", user) == 2
 

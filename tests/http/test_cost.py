@@ -189,6 +189,13 @@ insert into public.analytics_events (user_id, id, event_name)
   select $1, private.uuid_v7(), 'event-' || n from generate_series(1, 600) n;
 """
 SAID = """
+update public.products set images = array['https://shop.example/1', 'https://shop.example/2'],
+    options = '[{"name": "size", "value": "M"}]', item_group = 'books', external_id = 'cost-' || name,
+    retailer_id = (select min(id::text)::uuid from public.retailers)
+  where name like 'Books %';
+insert into public.impressions (
+    user_id, id, product_id, recommendation_context, model_version, arm, propensity, position, shown_at)
+  select $1, private.uuid_v7(), id, 'discover', 1, 0, 1, 1, now() from public.products limit 3;
 update public.products set tags = array(select 'style-' || right(name, 1) || '-' || n from generate_series(1, 40) n)
   where name in ('Camping 1', 'Camping 2');
 with swiped as (
@@ -219,7 +226,7 @@ MINE = f"""
 """
 MATCH = "query ($id: ID!) { product(id: $id) { personalityMatch { terms { trait } } } }"
 OFFERS = (
-    "query ($id: ID!) { product(id: $id) { tags offers { retailer { name } } priceHistory { validFrom }"
+    "query ($id: ID!) { product(id: $id) { tags images options { name } variants { id } offers { retailer { name } } priceHistory { validFrom }"
     " similar { score reasons { code } } category { children { slug } } } }"
 )
 CATALOGUE = [
@@ -228,13 +235,14 @@ CATALOGUE = [
     "{ retailers { slug } }",
     f"{{ brands {CONNECTION} products(first: 100) {{ nodes {{ tags again: tags }} edges {{ cursor }} }} }}",
     "{ quiz { questions { id options { value label } } } }",
-    "{ recommendations { nodes { reasons { code } } edges { cursor } } }",
+    "{ recommendations { nodes { reasons { code } explanation { code } } edges { cursor } } }",
     'query ($ids: [ID!]! = ["a", "b"]) { nodes(ids: $ids) { id } }',
 ]
 FOR_ADMINISTRATORS = [
     "{ recommendationFeedback(first: 30) { nodes { kind } edges { node { kind } } } }",
     f"{{ auditLog(first: 50) {CONNECTION} systemLogs(first: 100) {CONNECTION} }}",
     "query ($since: DateTime!) { eventCounts(since: $since) { name events people } }",
+    "query ($since: DateTime!) { impressionCounts(since: $since) { context } }",
 ]
 OF_REFUSALS = {name for name in lists() if name[1] == "userErrors"} - {("SwipeResult", "userErrors")}
 OF_REFUSALS.add(("UserError", "field"))

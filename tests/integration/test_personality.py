@@ -189,4 +189,4 @@ async def test_an_outcome_of_an_anonymous_recommendation_is_matched_with_the_per
     client = await shop.anonymous()
     await client.take_quiz({"adv"})
     await act_on(client, shown)
-    assert await shop.owner.fetchval(OUTCOME) == pytest.approx(await expected(shop), abs=1e-6) != 0.5
+    assert await shop.owner.fetchval(OUTCOME) == pytest.approx(await expected(shop), abs=1e-4) != 0.5

@@ -52,6 +52,8 @@ class Arguments:
             texts = wanted if isinstance(wanted, list) else [wanted]
             self.hints = [decoded[0] if (decoded := ids.decode(text)) else "Recommendation" for text in texts]
             size = max(1, len(texts))
+        if "boost" in given and self._random.random() < 0.9:  # by chance it names one thing hardly ever
+            given["boost"] = [{"tag": "gift", "factor": self._random.choice((0.5, 1, 2))}]
         parts = []
         for argument, value in given.items():
             text = self._value(field_.args[argument], value, argument)
@@ -91,6 +93,7 @@ class Arguments:
         elif coordinate == "Query.recommendations" and self._random.random() < 0.95:
             given.pop("filter", None)
             given.pop("excludeIds", None)
+            given.pop("boost", None)
         cursor = self._values.cursor(coordinate)
         if cursor is not None:
             given[argument] = cursor

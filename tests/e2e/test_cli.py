@@ -527,8 +527,8 @@ async def test_an_erasure_is_repeated_on_a_restored_backup(
 def test_a_purge_says_what_it_removed(service: Service) -> None:
     said = dict(line.split() for line in printed(aclue(service.home, "privacy", "purge")).splitlines())
     assert set(said) == {
-        "views", "impressions", "events", "visits", "anonymous", "sessions", "redirects", "audit_log", "system_logs", "keys",
-        "attempts",
+        "views", "impressions", "events", "visits", "anonymous", "sessions", "redirects", "audit_log", "system_logs",
+        "keys", "attempts",
     }  # fmt: skip
     assert set(said.values()) == {"0"}
     assert "RETENTION_AUDIT_LOG" in complaint(invoked(service.home, "privacy", "purge", RETENTION_AUDIT_LOG="10"))

@@ -226,7 +226,8 @@ MINE = f"""
 """
 MATCH = "query ($id: ID!) { product(id: $id) { personalityMatch { terms { trait } } } }"
 OFFERS = (
-    "query ($id: ID!) { product(id: $id) { tags images options { name } variants { id } offers { retailer { name } } priceHistory { validFrom }"
+    "query ($id: ID!) { product(id: $id) { tags images options { name } variants { id }"
+    " offers { retailer { name } } priceHistory { validFrom }"
     " similar { score reasons { code } } category { children { slug } } } }"
 )
 CATALOGUE = [

@@ -142,12 +142,11 @@ async def page(
         most = WINDOW + 1 if state.end is None else 4 * WINDOW  # what came back into stock is inside, too
         rows = await rank(state, most)
         is_first = state.chunk is None and state.start is None and state.end is None
-        if rows and is_first:
+        if rows:
             shared = await begin(rows)  # which says whether all products are candidates
         if is_first and len(rows) < most and not state.is_whole:
             state.has_candidates, rows = False, []
         if rows:
-            shared = await begin(rows)
             inside = rows[:WINDOW] if state.end is None else [row for row in rows if not _after(_key(row), state.end)]
             if inside and state.end is None:
                 state.end, state.top = _key(inside[-1]), inside[0]["score"]

@@ -381,9 +381,11 @@ async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -
     for user in dict.fromkeys(users):
         wanted = {s.product_id for s, whose in zip(shown, users, strict=True) if whose == user}
         rows = await rank_given(session, user, wanted)
+        if not rows:
+            continue
+        shared = Shared.of(rows)
+        calibration = await calibration_of(session, services, shared.trained)
         for row in rows:
-            shared = Shared.of(rows)
-            calibration = await calibration_of(session, services, shared.trained)
             found[user, row["product_id"]] = shared, row, confidence_of(shared, row, calibration)
     return [_again(services, s, found.get((user, s.product_id))) for s, user in zip(shown, users, strict=True)]
 

@@ -17,6 +17,7 @@ from commands import (
     documents,
     evaluation,
     experiments,
+    import_runs,
     privacy,
     quiz,
     reference,
@@ -132,6 +133,8 @@ for command in (
 app.command()(database.dsn)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
 imports.command("products")(data.import_products)
+imports.command("list")(import_runs.list_runs)
+imports.command("undo")(import_runs.undo)
 reference_data.command("load")(reference.load)
 reference_data.command("taxonomy")(reference.taxonomy)
 rebuild.command("personalities")(data.rebuild_personalities)

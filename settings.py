@@ -104,6 +104,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     retention_redirects: Positive = 395
     retention_audit_log: Annotated[int, Meta(ge=90)] = 730
     retention_system_logs: Positive = 90
+    retention_imports: Positive = 90
 
     default_currency: str = "GBP"
     model_refresh_interval: Positive = 300

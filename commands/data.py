@@ -22,6 +22,7 @@ from commands.terminal import (
     load_settings,
     progress,
     secret_of,
+    user_name,
     uuid_of,
 )
 from db import product_imports, seeds
@@ -126,6 +127,8 @@ def _import_file(settings: Settings, order: _Order) -> None:
             fail(str(error))
     if order.dry_run:
         print("nothing was written; this is what would be:")
+    else:
+        print(f"{'import':14}{report.run:>10}")
     for name in ("read", "continuations", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated"):
         print(f"{name:14}{getattr(report, name):>10}")
     if report.warnings:
@@ -162,6 +165,7 @@ async def _import_products(dsns: Dsns, order: _Order, rejects: Path) -> ImportRe
                 force=order.force,
                 dry_run=order.dry_run,
                 on_progress=lambda rows: advance(f"{rows} rows"),
+                started_by=user_name(),
             )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import getpass
 import importlib.util
+import os
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
@@ -129,6 +131,14 @@ def progress(title: str) -> Iterator[Any]:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task(title, total=None)
         yield lambda text: progress.update(task, description=f"{title}: {text}")
+
+
+def user_name() -> str:
+    """Who runs the command, for records of it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # no such user, as in containers
+        return f"user {os.getuid()}"
 
 
 def uuid_of(text: str, option: str) -> UUID | None:

@@ -77,6 +77,7 @@ def periods(settings: Settings) -> Mapping[str, int]:
         "redirects": settings.retention_redirects,
         "audit_log": settings.retention_audit_log,
         "system_logs": settings.retention_system_logs,
+        "imports": settings.retention_imports,
         "keys": 1,
         "attempts": 1,
     }

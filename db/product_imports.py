@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,10 +17,12 @@ from typing import Any, TextIO
 import asyncpg
 import msgspec
 
+from db import import_runs
 from db.feed_files import Stream, opened
 from db.feed_readers import Row, delimited, json_array, json_lines
 from db.feed_rows import STAGING_COLUMNS, FeedRows
 from db.feed_xml import xml_items
+from db.import_runs import Run
 from db.product_names import resolve_brands, resolve_categories, resolve_retailers
 from db.queries import QUERIES
 from domain.feed_mappings import ImportFailed, Mapping, Shop, like_pattern, parse_mapping
@@ -33,6 +35,7 @@ STAGING = (
     "create_staging_view",
 )  # fmt: skip
 AUDITED_COUNTS = ("read", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated")
+COUNTS = (*AUDITED_COUNTS, "continuations", "warnings", "deactivation_skipped", "fault_line")
 
 READERS: dict[str, Callable[[Stream, Mapping], Generator[Row, None, None]]] = {
     "jsonl": json_lines, "json": json_array, "csv": delimited, "tsv": delimited, "xml": xml_items,
@@ -45,6 +48,7 @@ class ImportReport:
 
     warnings: values dropped from imported rows. deactivation_skipped: a shop's feed shrank implausibly, or the file has
     a structural fault, at first in the line `fault_line`. networks: shops whose network changed: slug, old and new.
+    run: the number that `aclue import undo` takes; None for a dry run.
     """
 
     read: int
@@ -60,6 +64,7 @@ class ImportReport:
     fault_line: int | None
     networks: tuple[tuple[str, str, str], ...]
     rejects_path: Path | None
+    run: int | None = None
 
     @property
     def written(self) -> int:
@@ -84,14 +89,31 @@ async def import_products(
     force: bool = False,
     dry_run: bool = False,
     on_progress: Callable[[int], None] | None = None,
+    started_by: str = import_runs.OWNER,
 ) -> ImportReport:
-    """Imports one file as the owner of the database; writes only rows that differ, all or none of them.
+    """Imports one file as the owner of the database; writes only rows that differ, all or none of them, and a run.
 
     `rejects_path` receives a table, tab-separated, of what was refused or dropped: line, id, field, value (cut), reason
     and kind (duplicates last). `force` deactivates missing products even if the feed shrank by more than 30 % or has a
-    structural fault. `dry_run` reports what would be written, and writes nothing. `on_progress` is called with the
-    number of records read so far. Raises ImportFailed.
+    structural fault. `dry_run` reports what would be written, and writes nothing, not even a run. `on_progress` is
+    called with the number of records read so far. `started_by` is stored with the run. Raises ImportFailed.
     """
+    if dry_run:
+        return await _import(connection, path, mapping, rejects_path, force, on_progress, None)
+    async with import_runs.begun(connection, started_by=started_by, file=path.name, mapping=mapping) as run:
+        await run.describe_file(path)
+        return await _import(connection, path, mapping, rejects_path, force, on_progress, run)
+
+
+async def _import(
+    connection: asyncpg.Connection[Any],
+    path: Path,
+    mapping: Mapping,
+    rejects_path: Path | None,
+    force: bool,
+    on_progress: Callable[[int], None] | None,
+    run: Run | None,
+) -> ImportReport:
     network = mapping.retailer.network
     if network and not await connection.fetchval(QUERIES["product_imports.network_exists"].sql, network):
         raise ImportFailed(f"mapping: unknown affiliate network {network!r}")
@@ -115,17 +137,20 @@ async def import_products(
             await transaction.start()
             try:
                 await _run(connection, "lock")
+                if run:
+                    await run.record()
                 await resolve_retailers(connection, mapping)
                 await _run(connection, "mark_duplicates")
                 async for line, original, id in connection.cursor(QUERIES["product_imports.duplicates"].sql):
                     feed.reject(line, id, [Reject("external_id", f"duplicate of line {original}", id)])
                 report = await _merge(connection, feed, rejects_path, force)
-                if report.written and not dry_run:
-                    await _finish(connection, path.name, report)
+                if run:
+                    report = replace(report, run=run.number)
+                    await _finish(connection, path.name, report, run)
             except BaseException:
                 await transaction.rollback()
                 raise
-            await (transaction.rollback() if dry_run else transaction.commit())
+            await (transaction.commit() if run else transaction.rollback())
             return report
     finally:
         # Fails too in a failed transaction of the caller, whose error it must not hide.
@@ -190,12 +215,18 @@ async def _merge(
     )
 
 
-async def _finish(connection: asyncpg.Connection[Any], file_name: str, report: ImportReport) -> None:
+async def _finish(connection: asyncpg.Connection[Any], file_name: str, report: ImportReport, run: Run) -> None:
     """In the same transaction: otherwise products could stay without features until the next import that writes."""
-    await _run(connection, "analyze_products")
-    await _run(connection, "refresh_model")
-    counts = {name: getattr(report, name) for name in AUDITED_COUNTS}
-    await _run(connection, "audit", file_name, msgspec.json.encode(counts).decode())
+    if report.written:
+        await _run(connection, "note_origins", run.id)
+    await run.stop_recording()
+    counts = {name: getattr(report, name) for name in COUNTS}
+    if report.written:
+        await _run(connection, "analyze_products")
+        await _run(connection, "refresh_model")
+        audited = {name: counts[name] for name in AUDITED_COUNTS}
+        await _run(connection, "audit", file_name, msgspec.json.encode(audited).decode())
+    await run.finish("done", counts)
 
 
 async def _check_categories(connection: asyncpg.Connection[Any], mapping: Mapping) -> None:

@@ -45,7 +45,8 @@ class AuditEntry(RowNode):
         is_jsonb=True,
     )
     changes: JSON = column(
-        "Per column {old, new}, or {left_out: true} for secrets and free text; for an import its counts.",
+        "Per column {old, new}, or {left_out: true} for secrets and free text; for an import its counts, and "
+        "`undone` if it took one back.",
         read=from_jsonb,
         is_jsonb=True,
     )

@@ -32,6 +32,7 @@ from schema.scalars import from_jsonb
 
 if TYPE_CHECKING:
     from schema.categories import Category
+    from schema.import_runs import ProductOrigin
     from schema.product_matches import PersonalityMatch
     from schema.product_offers import PricePoint, ProductOffer
     from schema.recommendations import Recommendation
@@ -156,6 +157,19 @@ class Product(RowNode):
         loader: DataLoader[UUID, list[UUID]] = session.loaders.custom(("variants",), batch)
         found = await loader.load(self.record["id"])
         return [v for v in await session.loaders.one_by(Product.ROW, "id").load_many(found) if v is not None]
+
+    @strawberry.field(
+        description="The import that last set it, and where; for administrators, null for everybody else. Null "
+        "too if it was never imported."
+    )
+    async def origin(self, info: Info) -> Annotated[ProductOrigin, strawberry.lazy("schema.import_runs")] | None:
+        from schema.import_runs import ProductOrigin
+
+        if not info.context.claims.may_administer:
+            return None
+        loader = info.context.session.loaders.one_by(ProductOrigin.ROW, "product_id")
+        origin: ProductOrigin | None = await loader.load(self.record["id"])
+        return origin
 
     @strawberry.field(description="Similar products, most similar first; the same for every caller.")
     async def similar(

@@ -26,6 +26,7 @@ from schema.dismissed_reasons import DismissedReasonMutation
 from schema.experiments import ExperimentMutation, ExperimentQuery
 from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
+from schema.import_runs import ImportRunQuery
 from schema.impressions import ImpressionMutation, ImpressionQuery
 from schema.node import NODES, Node, RowNode, load
 from schema.one_time_tokens import OneTimeTokenMutation
@@ -100,6 +101,7 @@ class Query(
     AnalyticsEventQuery,
     ExperimentQuery,
     ImpressionQuery,
+    ImportRunQuery,
     AuditLogQuery,
     SystemLogQuery,
 ):

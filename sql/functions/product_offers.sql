@@ -37,10 +37,14 @@ $$;
 
 create or replace trigger products_offers_inserted after insert on public.products
   referencing new table as changed
-  for each statement execute function private.sync_product_offers();
+  for each statement when (coalesce(current_setting('aclue.import_undo', true), '') <> 'on')
+  execute function private.sync_product_offers();
 create or replace trigger products_offers_updated after update on public.products
   referencing new table as changed
-  for each statement execute function private.sync_product_offers();
+  for each statement when (coalesce(current_setting('aclue.import_undo', true), '') <> 'on')
+  execute function private.sync_product_offers();
+
+-- While an import is taken back, offers and prices are restored from its record (sql/functions/import_runs.sql).
 
 -- A product that another retailer sells from now on is no longer this one's offer. Rare, and by row: it costs nothing
 -- where retailer_id is not written. Its prices stay in the history.

@@ -79,3 +79,8 @@ alter table private.google_taxonomy enable row level security;
 revoke all on table private.google_taxonomy from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.google_taxonomy;
 create policy nobody on private.google_taxonomy for all to service_role using (false) with check (false);
+
+alter table private.import_changes enable row level security;
+revoke all on table private.import_changes from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.import_changes;
+create policy nobody on private.import_changes for all to service_role using (false) with check (false);

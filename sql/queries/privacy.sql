@@ -105,3 +105,7 @@ select count(*) from gone
 
 -- name: purge_audit_log(days, maximum)
 select private.purge_audit_log(:days::int, :maximum::int)
+
+-- name: purge_imports(days, maximum)
+-- What they changed; the runs stay.
+select private.purge_import_changes(:days::int, :maximum::int)

@@ -288,6 +288,17 @@ where p.retailer_id = any (:retailers::uuid[]) and p.is_active
     select from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer
     where n.id = p.retailer_id and s.external_id = p.external_id);
 
+-- name: note_origins(run)
+-- Which line of which import set the products that changed.
+insert into public.product_origins (product_id, run_id, line)
+select p.id, :run::uuid, n.line
+from public.products p
+left join pg_temp.product_import_rows n on n.retailer_id = p.retailer_id and n.external_id = p.external_id
+where exists (
+  select from private.import_changes c
+  where c.run_id = :run::uuid and c.table_name = 'public.products' and c.row_key = jsonb_build_object('id', p.id))
+on conflict on constraint product_origins_pkey do update set run_id = excluded.run_id, line = excluded.line;
+
 -- name: analyze_products()
 -- A large import changes the planner's statistics. Autovacuum never analyses tables of fewer than fifty rows.
 analyze public.brands, public.categories, public.retailers, public.products, public.product_offers, public.product_prices, private.search_words, private.search_variants;

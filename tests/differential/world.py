@@ -15,7 +15,7 @@ from tests.conftest import Shop
 
 DAY = 24 * 3600
 ADMINISTRATORS = ("admin", "service")
-ADMINISTRATORS_READ = ("AuditEntry", "SystemLog")
+ADMINISTRATORS_READ = ("AuditEntry", "ImportRun", "SystemLog")
 PUBLIC_TYPES = ("Product", "Category", "Brand", "Retailer")
 
 _PAGE = "(first: 3) { edges { cursor } }"
@@ -161,6 +161,7 @@ async def _cursors(client: Client, name: str) -> dict[str, list[str]]:
     asked["PersonalityProfile.history"] = f"me {{ personality {{ history{_PAGE} }} }}"
     if name in ADMINISTRATORS:
         asked["Query.auditLog"] = f"auditLog{_PAGE}"
+        asked["Query.importRuns"] = f"importRuns{_PAGE}"
         asked["Query.systemLogs"] = f"systemLogs{_PAGE}"
         asked["Query.recommendationFeedback"] = f"recommendationFeedback{_PAGE}"
     found = {}

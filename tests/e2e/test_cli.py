@@ -428,6 +428,31 @@ async def test_importing_products_with_rejects(service: Service, database: Datab
     assert (again["inserted"], again["updated"], again["unchanged"]) == (0, 0, 2)
 
 
+async def test_an_import_is_listed_and_taken_back(service: Service, database: Database, tmp_path: Path) -> None:
+    feed = tmp_path / "undo.jsonl"
+
+    def imported(*lines: str) -> str:
+        feed.write_text("\n".join(lines))
+        said = printed(aclue(service.home, "import", "products", str(feed), "--mapping", "demo", cwd=tmp_path))
+        return dict(map(str.split, said.splitlines()))["import"]
+
+    first = imported(feed_line(7), feed_line(8))
+    second = imported(feed_line(7, price="12.00"), feed_line(8))
+    listed = printed(aclue(service.home, "import", "list")).splitlines()
+    assert listed[0].split()[0] == second
+    assert "1 updated" in listed[0]
+    assert "2 inserted" in listed[1]
+    refused = aclue(service.home, "import", "undo", first)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert f"products T-7: changed (import {second})" in refused.stderr
+    printed(aclue(service.home, "import", "undo", second))
+    said = printed(aclue(service.home, "import", "undo", first))
+    assert "removed          2 products" in said
+    assert await database.fetchval("select count(*) from public.products where external_id in ('T-7', 'T-8')") == 0
+    assert "was taken back already" in complaint(aclue(service.home, "import", "undo", first))
+    assert "there is no import 9999" in complaint(aclue(service.home, "import", "undo", "9999"))
+
+
 def test_imports_that_cannot_be(service: Service, tmp_path: Path) -> None:
     feed = tmp_path / "feed.jsonl"
     feed.write_text("[]")
@@ -528,7 +553,7 @@ def test_a_purge_says_what_it_removed(service: Service) -> None:
     said = dict(line.split() for line in printed(aclue(service.home, "privacy", "purge")).splitlines())
     assert set(said) == {
         "views", "impressions", "events", "visits", "anonymous", "sessions", "redirects", "audit_log", "system_logs",
-        "keys", "attempts",
+        "imports", "keys", "attempts",
     }  # fmt: skip
     assert set(said.values()) == {"0"}
     assert "RETENTION_AUDIT_LOG" in complaint(invoked(service.home, "privacy", "purge", RETENTION_AUDIT_LOG="10"))

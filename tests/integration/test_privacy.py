@@ -270,6 +270,16 @@ async def test_each_kind_has_its_period(owner: asyncpg.Connection[Any], settings
             " values ('info', 'x', 'x', now() - make_interval(days => $1))",
             days,
         )
+        run = await owner.fetchval(
+            "insert into public.import_runs (started_by, outcome, finished_at)"
+            " values ('x', 'done', now() - make_interval(days => $1)) returning id",
+            days,
+        )
+        await owner.execute(
+            "insert into private.import_changes (run_id, table_name, operation, row_key)"
+            " values ($1, 'x', 'insert', '{}')",
+            run,
+        )
     swipes = "select count(*) from public.swipes"
     await owner.execute(
         "insert into public.swipes (user_id, client_swipe_id, product_id, direction, created_at)"
@@ -286,6 +296,7 @@ async def test_each_kind_has_its_period(owner: asyncpg.Connection[Any], settings
         "redirects": 1,
         "audit_log": 1,
         "system_logs": 1,
+        "imports": 1,
         "keys": 1,
         "attempts": 1,
     }

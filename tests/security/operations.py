@@ -125,6 +125,7 @@ QUERIES = {
     ),
     "experiment": Line(lambda w: {"key": "unknown"}, "null"),
     "systemLogs": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
+    "importRuns": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "auditLog": Line(
         lambda w: {"filter": {"tableName": "public.consents"}},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN all all",

@@ -22,6 +22,7 @@ OUR_FAULT = {"INTERNAL_SERVER_ERROR", "TIMEOUT", "OVERLOADED"}
 FOR_ADMINISTRATORS = {
     "auditLog",
     "systemLogs",
+    "importRuns",
     "eventCounts",
     "recommendationFeedback",
     "createProduct",

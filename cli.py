@@ -18,6 +18,7 @@ from commands import (
     evaluation,
     experiments,
     import_runs,
+    ledger,
     privacy,
     quiz,
     reference,
@@ -110,6 +111,8 @@ def _group(explanation: str) -> typer.Typer:
 app = _group("Aclue: a GraphQL API over Postgres for gifting.")
 imports = _group("Import data.")
 rebuild = _group("Rebuild derived data.")
+books = _group("The ledger of commissions.")
+reports = _group("Reports.")
 reference_data = _group("Gift categories, mappings and rules.")
 erasures = _group("Exports, erasures and retention.")
 trusted = _group("Trusted documents of clients.")
@@ -135,6 +138,10 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 imports.command("products")(data.import_products)
 imports.command("list")(import_runs.list_runs)
 imports.command("undo")(import_runs.undo)
+imports.command("conversions")(ledger.import_conversions)
+imports.command("payments")(ledger.import_payments)
+books.command()(ledger.rebuild)
+reports.command("reconciliation")(ledger.report_reconciliation)
 reference_data.command("load")(reference.load)
 reference_data.command("taxonomy")(reference.taxonomy)
 rebuild.command("personalities")(data.rebuild_personalities)
@@ -159,6 +166,8 @@ app.add_typer(models, name="model")
 app.add_typer(quizzes, name="quiz")
 app.add_typer(trials, name="experiment")
 app.add_typer(imports, name="import")
+app.add_typer(books, name="ledger")
+app.add_typer(reports, name="report")
 trusted.command("check")(documents.check)
 schema.command()(documents.diff)
 app.add_typer(erasures, name="privacy")

@@ -69,7 +69,22 @@ READ_BY_SERVICE: Mapping[str, Personal] = {
     "public.affiliate_redirects": Personal(
         left_out={"visitor_hash": "of the visitor who followed the link, who is usually another person"},
     ),
-    "public.conversions": Personal(left_out={"commission_minor": _OF_THE_SHOP}),
+    "public.conversions": Personal(
+        left_out=dict.fromkeys(
+            (
+                "tracked_minor",
+                "expected_minor",
+                "pending_minor",
+                "approved_minor",
+                "declined_minor",
+                "reversed_minor",
+                "paid_minor",
+                "clawback_minor",
+                "variance_minor",
+            ),
+            _OF_THE_SHOP,
+        ),
+    ),
     "public.audit_log": Personal("person_id", left_out={"actor": "may be somebody else, such as an administrator"}),
 }
 
@@ -83,6 +98,7 @@ NOT_EXPORTED: Mapping[str, str] = {
     "public.idempotency_keys": "kept for a day against repeated requests; hashes, and ids that stand elsewhere",
     "private.one_time_tokens": "hashes of tokens that went out by mail; gone once used or expired",
     "private.outbox": "mails on their way, encrypted, to the address of the account; gone after 30 days",
+    "public.ledger_entries": "its accounts are of money; the conversions that it refers to are exported",
     "private.personality_due": "a mark that the personality profile has to be rebuilt",
     "private.recovery_codes": _KEEPS_SAFE,
     "private.storage_use": "how many bytes were stored on the last two days, by hashes of people and networks",

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 
 from tests.conftest import Shop
+from tests.ledger import awin, report
 from transports.streams import EVENTS_AT_ONCE
 
 HANGS = 10  # seconds; far more than anything here takes
@@ -278,17 +279,6 @@ async def notifications(shop: Shop) -> AsyncIterator[list[str]]:
         await listener.close()
 
 
-async def convert(shop: Shop, click: str, status: str = "pending", commission: int = 120) -> None:
+async def convert(shop: Shop, click: str, status: str = "pending", commission: str = "1.20") -> None:
     """A network reports a sale, or another state of it. `click` is the uuid."""
-    await shop.owner.execute(
-        """
-        insert into public.conversions (
-          affiliate_network, network_reference, click_id, status, sale_minor, commission_minor, currency, ordered_at)
-        values ('awin', $1::uuid::text, $1::uuid, $2, 2000, $3, 'GBP', now())
-        on conflict (affiliate_network, network_reference) do update
-          set status = excluded.status, commission_minor = excluded.commission_minor
-        """,
-        click,
-        status,
-        commission,
-    )
+    await report(shop.services, awin(click, status, click=click, commission=commission))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from db.verification import people, performance, roles, security, server, tables
+from db.verification import ledger, people, performance, roles, security, server, tables
 from db.verification.check import Check, Connection, Result, make_bench, run
 from settings import Settings
 
@@ -14,6 +14,7 @@ CHECKS: tuple[Check, ...] = (
     *security.CHECKS,
     *roles.CHECKS,
     *people.CHECKS,
+    *ledger.CHECKS,
     *performance.CHECKS,
 )
 

@@ -1,9 +1,9 @@
 """Amazon Associates: the earnings report (CSV), rows without ids, clicks or orders.
 
 A row is a conversion of its own, booked on the placement of its tracking id, approved when it was shipped. A row with
-negative fees lowers what was approved in its own month. A file holds whole days, so the nth equal row of one file is the
-nth equal row of another, and equal rows of one file are two sales. The header, the date format and the title line could
-not be verified.
+negative fees lowers what was approved in its own month. A file holds whole days, so the nth equal row of one file is
+the nth equal row of another, and equal rows of one file are two sales. The header, the date format and the title line
+could not be verified.
 """
 
 from __future__ import annotations

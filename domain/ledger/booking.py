@@ -215,7 +215,8 @@ class _Walk:
 
     def _take_back(self, at: datetime, amount: int) -> None:
         """Takes back what is unpaid first, and of that the latest."""
-        for lot in sorted(reversed(self._lots), key=lambda lot: lot.is_paid):
+        latest_first = self._lots[::-1]
+        for lot in sorted(latest_first, key=lambda lot: lot.is_paid):
             part = min(amount, lot.amount_minor)
             if part <= 0:
                 continue

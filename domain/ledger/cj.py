@@ -38,7 +38,9 @@ def read(text: str) -> Reading:
     if not isinstance(found, dict) or not isinstance(found.get("records"), list):
         errors = document.get("errors") if isinstance(document, dict) else None
         raise BadFile(f"there is no data.publisherCommissions.records{'; the answer has errors' if errors else ''}")
-    warnings = () if found.get("payloadComplete") is not False else ("payloadComplete is false: more commissions follow",)
+    warnings = (
+        () if found.get("payloadComplete") is not False else ("payloadComplete is false: more commissions follow",)
+    )
     return read_rows(found["records"], _report, warnings)
 
 

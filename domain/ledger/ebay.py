@@ -25,8 +25,12 @@ from domain.ledger.timelines import Source, State, Step, Timeline
 
 _COLUMNS = ("Event Date", "Update Date", "EPN Transaction ID", "Status", "Campaign ID", "Earnings", "Currency")
 _STATES: dict[str, State] = {
-    "pending": "pending", "confirmed": "approved", "approved": "approved", "reversed": "declined", "declined": "declined",
-}  # fmt: skip
+    "pending": "pending",
+    "confirmed": "approved",
+    "approved": "approved",
+    "reversed": "declined",
+    "declined": "declined",
+}
 _RANKS = {"pending": 0, "approved": 1, "declined": 2}
 
 

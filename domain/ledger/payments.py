@@ -11,7 +11,8 @@ from domain.ledger.reports import BadRow, Reject, Row, csv_rows, currency_of, mi
 from domain.ledger.timelines import Timeline
 
 COLUMNS = (
-    "network", "advertiser_id", "advertiser", "period_start", "period_end", "currency", "amount", "paid_on", "reference",
+    "network", "advertiser_id", "advertiser", "period_start", "period_end", "currency", "amount", "paid_on",
+    "reference",
 )  # fmt: skip
 
 
@@ -55,9 +56,7 @@ def _row(row: Row) -> PaymentRow:
         advertiser_id=text_of(row, "advertiser_id"),
         advertiser=text_of(row, "advertiser", required=False),
         currency=currency,
-        payment=Payment(
-            text_of(row, "reference"), start, end, _day(row, "paid_on"), minor_of(row, "amount", currency)
-        ),
+        payment=Payment(text_of(row, "reference"), start, end, _day(row, "paid_on"), minor_of(row, "amount", currency)),
     )
 
 

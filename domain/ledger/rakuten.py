@@ -81,7 +81,9 @@ def _event(row: Row) -> Report | None:
 def _row(row: Row, seen: Occurrences) -> Report:
     currency = currency_of(row, "Currency")
     amount, sold = minor_of(row, "Total Commission", currency), minor_of(row, "Sales", currency)
-    ordered_at = parse_time(f"{text_of(row, 'Transaction Date')} {row.get('Transaction Time') or ''}", "Transaction Date")
+    ordered_at = parse_time(
+        f"{text_of(row, 'Transaction Date')} {row.get('Transaction Time') or ''}", "Transaction Date"
+    )
     processed_at = parse_time(f"{text_of(row, 'Process Date')} {row.get('Process Time') or ''}", "Process Date")
     advertiser, items = text_of(row, "MID"), text_of(row, "# of Items", required=False)
     reference = _reference(advertiser, text_of(row, "Order ID"), text_of(row, "SKU"))

@@ -289,7 +289,7 @@ begin
       ('public.erasure_tombstones', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.affiliate_networks', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.commission_rules', 'insert or update or delete', 'true', null, '', 'updated_at', ''),
-      ('public.conversions', 'insert or update or delete', 'true', 'user_id', '', 'updated_at', ''),
+      ('public.advertisers', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.retailers', 'update', 'true', null, '', 'updated_at', ''),
       ('public.retailers', 'insert or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.brands', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),

@@ -11,7 +11,7 @@ begin
 end
 $$;
 
--- There is a row per state of a conversion: one import notifies of each click once.
+-- One import notifies of each click once.
 create or replace function private.tell_conversions() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -19,8 +19,7 @@ as $$
 begin
   perform pg_catalog.pg_notify('aclue_changes', 'conversions ' || told.user_id || ' ' || told.click_id)
   from (
-    select distinct v.user_id, v.click_id from inserted i join public.conversions v on v.id = i.conversion_id
-    where v.user_id is not null and v.click_id is not null
+    select distinct c.user_id, c.click_id from changed c where c.user_id is not null and c.click_id is not null
   ) told;
   return null;
 end
@@ -32,8 +31,11 @@ create or replace trigger user_sessions_revoked after update of revoked_at on pu
 create or replace trigger user_sessions_deleted after delete on public.user_sessions
   for each row when (old.revoked_at is null)
   execute function private.tell_session_end();
-create or replace trigger conversion_events_told after insert on public.conversion_events
-  referencing new table as inserted for each statement
+create or replace trigger conversions_told_new after insert on public.conversions
+  referencing new table as changed for each statement
+  execute function private.tell_conversions();
+create or replace trigger conversions_told after update on public.conversions
+  referencing new table as changed for each statement
   execute function private.tell_conversions();
 
 revoke all on function private.tell_session_end(), private.tell_conversions() from public, anon, authenticated;

@@ -64,12 +64,12 @@ set search_path = pg_catalog, pg_temp
 as $$
   select count(*)::integer from (
     select c.id::text from public.conversions c
-    where c.user_id = p_user and c.status in ('pending', 'approved', 'paid')
+    where c.user_id = p_user and c.status in ('pending', 'amended', 'approved', 'paid')
     union
     select f.product_id::text from public.recommendation_feedback f
     where f.user_id = p_user and f.feedback_type = 'purchased' and not exists (
       select from public.conversions c
-      where c.user_id = p_user and c.product_id = f.product_id and c.status in ('pending', 'approved', 'paid'))
+      where c.user_id = p_user and c.product_id = f.product_id and c.status in ('pending', 'amended', 'approved', 'paid'))
   ) bought
 $$;
 comment on function private.purchases_of(uuid) is

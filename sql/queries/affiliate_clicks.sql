@@ -18,8 +18,8 @@ select affiliate_url, click_parameter from public.affiliate_clicks where id = :c
 -- name: converted_since(user_id, since, maximum)
 -- A person's clicks whose commission changed after a timestamp, the latest first.
 select v.click_id
-from public.conversions v join public.conversion_events e on e.conversion_id = v.id
-where v.user_id = :user_id::uuid and v.click_id is not null and e.created_at > :since::timestamptz
+from public.conversions v
+where v.user_id = :user_id::uuid and v.click_id is not null and v.updated_at > :since::timestamptz
 group by v.click_id
-order by max(e.created_at) desc
+order by max(v.updated_at) desc
 limit :maximum::int

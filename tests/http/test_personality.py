@@ -12,6 +12,7 @@ import pytest
 from domain import ids
 from tests.client import QUIZ, QUIZ_ITEMS, SUBMIT, Client
 from tests.conftest import Shop
+from tests.ledger import awin, report
 
 PERSONALITY = """
 query ($first: Int, $after: String) {
@@ -134,18 +135,10 @@ async def test_purchases_are_counted_once(shop: Shop) -> None:
     """
     for node in feed:
         await anna.do(feedback, id=node["id"])
-    for reference, status in (("bought", "approved"), ("sent back", "reversed")):
-        await shop.owner.execute(
-            """
-            insert into public.conversions (affiliate_network, network_reference, user_id, product_id, status,
-              sale_minor, commission_minor, currency, ordered_at)
-            select code, $1, $2, $3, $4, 100, 5, 'GBP', now() from public.affiliate_networks order by code limit 1
-            """,
-            reference,
-            me,
-            ids.decode_as("Product", feed[0]["product"]["id"]),
-            status,
-        )
+    click = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { userErrors { code } } }"
+    await anna.do(click, id=feed[0]["product"]["id"])
+    clicked = await shop.owner.fetchval("select id from public.affiliate_clicks where user_id = $1", me)
+    await report(shop.services, awin("bought", "approved", click=clicked), awin("sent back", "declined", click=clicked))
     await anna.take_quiz({"cre"})
     (assessment,) = (await personality(anna))["history"]["nodes"]
     assert assessment["purchases"] == 2

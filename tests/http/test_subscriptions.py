@@ -123,7 +123,7 @@ async def test_a_conversion_notifies_the_person_who_clicked(shop: Shop) -> None:
         await convert(shop, uuid)
         told = {"affiliateConversion": {"id": click, "product": {"name": "Books 1"}}}
         assert await events.event() == told
-        await convert(shop, uuid, status="reversed")
+        await convert(shop, uuid, status="declined")
         assert await events.event() == told
 
 

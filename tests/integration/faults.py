@@ -342,4 +342,21 @@ FAULTS = {
         "select pg_stat_force_next_flush()",
         "public.bulk: 0 of 1100 scans used an index",
     ),
+    "ledger.facts": Fault(
+        "alter table public.payments disable trigger payments_kept;"
+        "alter table public.conversion_reports enable trigger conversion_reports_not_emptied",
+        "update of public.payments is refused by no trigger",
+    ),
+    "ledger.guard": Fault("drop trigger ledger_entries_balanced on public.ledger_entries", "is missing"),
+    "ledger.balances": Fault(
+        """
+        alter table public.ledger_entries disable trigger ledger_entries_balanced;
+        insert into public.payments (affiliate_network, reference, advertiser_id, period_start, period_end, currency,
+          amount_minor, paid_on) values ('awin', 'P', '1', now(), now(), 'GBP', 5, now());
+        insert into public.ledger_entries (transaction_id, payment_id, account, amount_minor, currency, event_at)
+        select id, id, 'received', 5, 'GBP', now() from public.payments;
+        alter table public.ledger_entries enable always trigger ledger_entries_balanced
+        """,
+        "GBP is off by 5 minor units",
+    ),
 }

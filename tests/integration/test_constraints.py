@@ -29,8 +29,8 @@ where t.name not like 'auth.%'
 NAMED_BY_THE_DOCUMENTS = ["valid_confidence"]
 NOT_BY_PERSON = ["conversions", "private.outbox"]
 UNIQUE_FOR_ALL = [
-    "conversions_network_reference_key",
     "conversions_pkey",
+    "conversions_reference_key",
     "private.one_time_tokens_token_hash_key",
     "private.outbox_pkey",
     "session_merges_session_profile_id_key",

@@ -17,6 +17,7 @@ from uuid import UUID, uuid5
 import asyncpg
 
 from db.claims import Claims
+from domain.ledger.booking import FIGURES
 
 _NAMESPACE = UUID("6b1f0c52-8a0e-4a57-9f0e-0d5a2c9a7c11")
 
@@ -119,6 +120,8 @@ HAVE_NO_ID_TO_CHOOSE = {
 }
 
 _A_PRODUCT = "'{product}'"
+_A_NETWORK = "(select code from public.affiliate_networks order by code limit 1)"
+_A_PAYMENT = "(select id from public.payments order by id limit 1)"
 _A_GIFT_CATEGORY = "(select id from public.gift_categories order by slug limit 1)"
 _A_TRAINED_MODEL = "(select max(version) from public.trained_models)"
 ROWS: dict[str, dict[str, str]] = {
@@ -295,18 +298,73 @@ ROWS: dict[str, dict[str, str]] = {
         "valid_from": "now() + interval '{number} days'",
     },
     "conversions": {
-        "affiliate_network": "(select code from public.affiliate_networks order by code limit 1)",
-        "network_reference": "'{key}'",
-        "sale_minor": "100",
-        "commission_minor": "5",
+        "affiliate_network": _A_NETWORK,
+        "id": "gen_random_uuid()",
+        "reference": "'{key}'",
+        "advertiser_id": "'1'",
+        "status": "'pending'",
         "currency": "'GBP'",
+        "sale_minor": "100",
+        "tracked_minor": "5",
+        **dict.fromkeys((f"{figure}_minor" for figure in (*FIGURES, "variance")), "0"),
         "ordered_at": "now()",
     },
-    "conversion_events": {
-        "conversion_id": "(select id from public.conversions order by id limit 1)",
-        "status": "'pending'",
+    "conversion_reports": {
+        "affiliate_network": _A_NETWORK,
+        "reference": "'{key}'",
+        "identity": "'{key}'",
+        "kind": "'transaction'",
+        "state": "'pending'",
+        "advertiser_id": "'1'",
+        "currency": "'GBP'",
+        "amount_minor": "5",
         "sale_minor": "100",
-        "commission_minor": "5",
+        "ordered_at": "now()",
+        "source": "'import'",
+    },
+    "conversion_clicks": {
+        "affiliate_network": _A_NETWORK,
+        "reference": "'{key}'",
+        "click_id": "gen_random_uuid()",
+        "clicked_at": "now()",
+        "matched_by": "'click_id'",
+    },
+    "payments": {
+        "affiliate_network": _A_NETWORK,
+        "reference": "'{key}'",
+        "advertiser_id": "'1'",
+        "period_start": "'2026-07-01'",
+        "period_end": "'2026-07-31'",
+        "currency": "'GBP'",
+        "amount_minor": "5",
+        "paid_on": "'2026-08-20'",
+    },
+    "ledger_entries": {
+        "transaction_id": "gen_random_uuid()",
+        "payment_id": _A_PAYMENT,
+        "account": "'received'",
+        "amount_minor": "5",
+        "currency": "'GBP'",
+        "event_at": "now()",
+    },
+    "settlements": {
+        "payment_id": "(select id from public.payments p where not exists"
+        " (select from public.settlements s where s.payment_id = p.id) limit 1)",
+        "due_minor": "5",
+        "conversions": "1",
+        "meets": "true",
+    },
+    "exceptions": {
+        "id": "gen_random_uuid()",
+        "kind": "'short_payment'",
+        "payment_id": _A_PAYMENT,
+        "detail": "'{key}'",
+        "concerns_on": "'2026-07-31'",
+    },
+    "advertisers": {
+        "affiliate_network": _A_NETWORK,
+        "advertiser_id": "'{key}'",
+        "retailer_id": "(select id from public.retailers order by slug limit 1)",
     },
     "recipients": {"name": "'{key}'"},
     "occasions": {"recipient_id": "'{recipients}'", "kind": "'birthday'", "occurs_on": "'2026-12-24'"},
@@ -386,8 +444,14 @@ CHANGES = {
     "affiliate_clicks": "campaign = 'changed'",
     "affiliate_redirects": "device_class = 'bot'",
     "commission_rules": "rate = 0.1",
-    "conversions": "commission_minor = 9",
-    "conversion_events": "commission_minor = 9",
+    "conversions": "variance_minor = 9",
+    "conversion_reports": "amount_minor = 9",
+    "conversion_clicks": "commission_rate = 0.9",
+    "payments": "amount_minor = 9",
+    "ledger_entries": "amount_minor = 9",
+    "settlements": "due_minor = 9",
+    "exceptions": "detail = 'changed'",
+    "advertisers": "advertiser_id = 'changed'",
     "recipients": "notes = 'changed'",
     "occasions": "name = 'changed'",
     "experiments": "description = 'changed'",
@@ -429,9 +493,15 @@ async def plant(owner: asyncpg.Connection[Any]) -> None:
     """Fills every table, as the owner of the schema."""
     for table in ROWS:
         for name in PEOPLE if table in PERSONAL else ("shop",):
-            await owner.execute(insert(table, name, with_owner=True, planted=True))
+            statement = insert(table, name, with_owner=True, planted=True)
+            if table == "ledger_entries":  # a transaction has to balance
+                statement += ", (gen_random_uuid(), " + _A_PAYMENT + ", 'receivable', -5, 'GBP', now())"
+                statement = statement.replace("gen_random_uuid()", f"'{UUID(int=7)}'")
+            await owner.execute(statement)
         if table == "retailers":
             await owner.execute("insert into public.retailers (slug, name) values ('other-shop', 'Canary')")
+        if table == "payments":
+            await owner.execute(insert(table, "another", with_owner=True))
         if table == "products":
             await owner.execute(
                 "insert into public.products (id, name, price_minor, currency, category_id, retailer_id, external_id,"

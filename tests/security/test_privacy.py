@@ -45,7 +45,7 @@ FACTOR = (
 AUTH_USER = "insert into auth.users (id, email) values ($1, $2)"
 
 # Tables whose rows stay without the person, by design: the audit log and the ledger.
-NOT_ERASED = ("public.audit_log", "public.conversions")
+NOT_ERASED = ("public.audit_log", "public.conversions", "public.conversion_clicks", "public.conversion_reports")
 # Rows of a person in tables that nobody but the owner may write, and a sale.
 OUT_OF_REACH = (
     "insert into private.one_time_tokens (user_id, kind, token_hash, email, expires_at)"
@@ -54,8 +54,11 @@ OUT_OF_REACH = (
     " values ($1, 'anna@canary.example', 'verify_email', now())",
     "insert into private.recovery_codes (user_id, code_hash) values ($1, sha256('x'))",
     "insert into private.personality_due (user_id) values ($1) on conflict do nothing",
-    "insert into public.conversions (affiliate_network, network_reference, click_id, user_id, sale_minor,"
-    " commission_minor, currency, ordered_at) values ('awin', 'A1', gen_random_uuid(), $1, 100, 5, 'GBP', now())",
+    "insert into public.conversions (id, affiliate_network, reference, advertiser_id, click_id, user_id, status,"
+    " currency, sale_minor, tracked_minor, pending_minor, approved_minor, declined_minor, reversed_minor, paid_minor,"
+    " clawback_minor, variance_minor, ordered_at)"
+    " values (gen_random_uuid(), 'awin', 'A1', '77', gen_random_uuid(), $1, 'pending',"
+    " 'GBP', 100, 5, 5, 0, 0, 0, 0, 0, 0, now())",
 )
 
 # Columns of people that hold no free text: a check, a key or a type says what may stand there.
@@ -399,6 +402,6 @@ async def test_after_a_deletion_a_full_dump_holds_no_trace(shop: Shop) -> None:
     traces = {*planted, str(anna), "canary-anna", "anna@canary.example"}
     assert {text for text in traces if text in after} == set()
     assert "canary-ben" in after
-    sale = await owner.fetchrow("select user_id, commission_minor from public.conversions where click_id is not null")
+    sale = await owner.fetchrow("select user_id, tracked_minor from public.conversions where click_id is not null")
     assert sale and tuple(sale) == (None, 5), "the money stays, without the person"
     assert await owner.fetchval("select count(*) from public.audit_log where erased_at is not null") > 3

@@ -45,6 +45,7 @@ VERBS = ("select", "insert", "update", "delete", "truncate")
 # of it, except write the tables in NOT_WRITABLE; nobody may truncate.
 EXPECTED = {
     # table                           select insert update delete
+    "advertisers": "                    staff  -      -      -",
     "affiliate_clicks": "               own    -      -      -",
     "affiliate_networks": "             all    -      -      -",
     "affiliate_redirects": "            -      -      -      -",
@@ -54,11 +55,13 @@ EXPECTED = {
     "categories": "                     all    -      -      -",
     "commission_rules": "               staff  -      -      -",
     "consents": "                       own    own    -      -",
-    "conversion_events": "              staff  -      -      -",
+    "conversion_clicks": "              -      -      -      -",
+    "conversion_reports": "             staff  -      -      -",
     "conversions": "                    staff  -      -      -",
     "currencies": "                     all    -      -      -",
     "dismissed_reasons": "              own    -      own    -",
     "erasure_tombstones": "             -      -      -      -",
+    "exceptions": "                     staff  -      -      -",
     "experiment_arms": "                -      -      -      -",
     "experiment_exposures": "           own    -      -      -",
     "experiments": "                    all    -      -      -",
@@ -69,11 +72,13 @@ EXPECTED = {
     "idempotency_keys": "               own    -      -      -",
     "impressions": "                    own    -      -      -",
     "import_runs": "                    admin  -      -      -",
+    "ledger_entries": "                 staff  -      -      -",
     "model_kinds": "                    all    -      -      -",
     "model_lists": "                    all    -      -      -",
     "model_products": "                 all    -      -      -",
     "model_weights": "                  all    -      -      -",
     "occasions": "                      own    own    own    own",
+    "payments": "                       staff  -      -      -",
     "personality_assessment_history": " own    -      -      -",
     "personality_gift_mappings": "      all    -      -      -",
     "personality_tag_mappings": "       all    -      -      -",
@@ -100,6 +105,7 @@ EXPECTED = {
     "retailers": "                      all    -      -      -",
     "session_analytics": "              own    -      -      -",
     "session_merges": "                 own    -      -      -",
+    "settlements": "                    staff  -      -      -",
     "swipes": "                         own    own    own    -",
     "system_logs": "                    admin  -      -      -",
     "trained_models": "                 all    -      -      -",
@@ -123,16 +129,23 @@ CALLERS = (
 )
 
 # Tables that not even service_role may write.
-NOT_WRITABLE = {"audit_log", "conversion_events", "erasure_tombstones", "session_merges"}
+NOT_WRITABLE = {"audit_log", "erasure_tombstones", "session_merges"}
+
+# Tables of which service_role may not change or not delete rows, and tables whose rows these keep from being deleted.
+REFUSED_TO_SERVICE = {
+    **dict.fromkeys(("conversion_reports", "ledger_entries", "payments"), ("update", "delete")),
+    **dict.fromkeys(("conversion_clicks", "conversions", "exceptions", "settlements"), ("delete",)),
+    **dict.fromkeys(("affiliate_networks", "currencies"), ("delete",)),
+}
 
 # What has to go before a service_role may empty a table, because it is referred to with ON DELETE RESTRICT.
 REFERRED_TO_BY = {
-    "affiliate_networks": ["conversions", "products", "retailers"],
+    "affiliate_networks": ["products", "retailers"],
     "categories": ["products"],
-    "currencies": ["conversions", "products", "affiliate_clicks", "occasions"],
+    "currencies": ["products", "affiliate_clicks", "occasions"],
     "quiz_traits": ["quiz_questions"],
     "quiz_versions": ["quiz_questions", "quiz_texts", "quiz_traits"],
-    "retailers": ["conversions", "products"],
+    "retailers": ["products"],
 }
 
 
@@ -140,7 +153,9 @@ def expected(caller: Caller, verb: str, table: str) -> str:
     """refused, nobody's rows, one person's, or everybody's."""
     if caller is LOG_IN or verb == "truncate":
         return "refused"
-    if caller is SERVICE and verb != "select" and table in NOT_WRITABLE:
+    if caller is SERVICE and (
+        (verb != "select" and table in NOT_WRITABLE) or verb in REFUSED_TO_SERVICE.get(table, ())
+    ):
         return "refused"
     if caller is SERVICE:
         return "anna" if verb == "insert" and table in PERSONAL else "everybody"
@@ -180,6 +195,9 @@ async def touched(login: asyncpg.Connection[Any], caller: Caller, verb: str, tab
         try:
             seen = await attempt(login, caller, verb, table)
         except (asyncpg.InsufficientPrivilegeError, asyncpg.InvalidTextRepresentationError):
+            return "refused"
+        except (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError):
+            assert verb in REFUSED_TO_SERVICE.get(table, ())
             return "refused"
         await become(login, SERVICE)
         match verb:

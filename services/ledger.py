@@ -1,0 +1,259 @@
+"""The ledger: reports and payments come in, and conversions, postings, settlements and exceptions follow from them.
+
+What follows is a function of all reports, clicks and payments, so the order of imports does not matter. An import
+derives again only what it touches: its conversions, the payments that cover them, and what these cover.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+from db.session import Session
+from domain.affiliate import decode_token
+from domain.ledger.booking import Movement, book
+from domain.ledger.payments import PaymentRow, settle
+from domain.ledger.reports import Report, first_ref
+from domain.ledger.sources import SOURCES
+from services.ledger_rows import (
+    Conversion,
+    Group,
+    Key,
+    arrays,
+    decoded,
+    encode,
+    encoded,
+    exception,
+    expected_of,
+    key_of,
+    payment_of,
+    payment_row,
+    postings_of,
+    row_of,
+    unmet,
+)
+
+_BATCH_REPORTS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """Counts of an import: reports or payments that are new, and that were there already."""
+
+    new: int
+    repeated: int
+
+
+async def import_reports(
+    session: Session, reports: Sequence[Report], *, source: str, origin: str | None = None
+) -> Imported:
+    """Adds the reports that are new, and derives what follows; `origin` is the name of the file or account. All of it
+    happens in the session's transaction, which is a writing one of service_role."""
+    await session.fetch("ledger.lock")
+    keys: set[Key] = set()
+    new = 0
+    for start in range(0, len(reports), _BATCH_REPORTS):
+        batch = [encoded(report) for report in reports[start : start + _BATCH_REPORTS]]
+        rows = await session.fetch("ledger.add_reports", reports=encode(batch), source=source, origin=origin)
+        new += len(rows)
+        keys.update(Key(*row) for row in rows)
+    await derive(session, keys)
+    return Imported(new, len(reports) - new)
+
+
+async def import_payments(session: Session, rows: Sequence[PaymentRow], *, origin: str | None = None) -> Imported:
+    """Adds the payments that are new, and derives what follows; a known reference is the same payment."""
+    await session.fetch("ledger.lock")
+    added = await session.fetch(
+        "ledger.add_payments", payments=encode([payment_row(row) for row in rows]), origin=origin
+    )
+    groups: dict[Group, set[UUID]] = defaultdict(set)
+    for row in added:
+        groups[Group(row["affiliate_network"], row["advertiser_id"], row["currency"])].add(row["id"])
+    for group, payments in groups.items():
+        await _derive_group(session, group, set(), payments)
+    return Imported(len(added), len(rows) - len(added))
+
+
+async def unknown_networks(session: Session, codes: Sequence[str]) -> set[str]:
+    """The codes that are of no network."""
+    return {row["code"] for row in await session.fetch("ledger.unknown_networks", codes=sorted(set(codes)))}
+
+
+async def differing_payments(session: Session, rows: Sequence[PaymentRow]) -> list[str]:
+    """References of payments that are known with other values."""
+    found = await session.fetch("ledger.payments_that_differ", payments=encode([payment_row(row) for row in rows]))
+    return [row["reference"] for row in found]
+
+
+async def rebuild(session: Session) -> int:
+    """Derives every conversion and every payment again; returns how many conversions there are."""
+    await session.fetch("ledger.lock")
+    keys = {Key(*row) for row in await session.fetch("ledger.conversions_of_reports")}
+    groups = await _grouped(session, keys)
+    payments: dict[Group, set[UUID]] = defaultdict(set)
+    for network, advertiser, currency, payment in await session.fetch("ledger.groups_of_payments"):
+        payments[Group(network, advertiser, currency)].add(payment)
+    for group in groups.keys() | payments.keys():
+        await _derive_group(session, group, groups.get(group, set()), payments.get(group, set()))
+    return len(keys)
+
+
+async def fingerprint(session: Session) -> str:
+    """A digest of all that is derived: equal for equal rows and balances."""
+    found: str = await session.fetchval("ledger.fingerprint")
+    return found
+
+
+async def derive(session: Session, keys: set[Key]) -> None:
+    """Derives these conversions, and what else the payments that cover them pay for."""
+    for group, members in (await _grouped(session, keys)).items():
+        await _derive_group(session, group, members, set())
+
+
+async def _grouped(session: Session, keys: set[Key]) -> dict[Group, set[Key]]:
+    groups: dict[Group, set[Key]] = defaultdict(set)
+    for conversion in (await _load(session, keys)).values():
+        groups[conversion.group].add(conversion.key)
+    return groups
+
+
+async def _derive_group(session: Session, group: Group, keys: set[Key], payments: set[UUID]) -> None:
+    """Derives conversions and payments of a group with all that hangs together with them: payments whose periods hold a
+    day on which one of the conversions was approved, and conversions that were approved in these periods."""
+    by_name = {"affiliate_network": group.network, "advertiser_id": group.advertiser_id, "currency": group.currency}
+    known = await session.fetch("ledger.payments_of", **by_name)
+    touched = {row["id"]: row for row in known if row["id"] in payments}
+    conversions = await _load(session, keys)
+    searched: set[UUID] = set()
+    while True:
+        days = {day for conversion in conversions.values() for day in book(conversion.timeline).days}
+        ranges = [(day, day) for day in days] + [
+            (row["approved_from"], row["approved_until"])
+            for row in await session.fetch("ledger.settled_ranges", **arrays(conversions))
+        ]
+        for row in known:
+            if any(first <= row["period_end"] and last >= row["period_start"] for first, last in ranges):
+                touched[row["id"]] = row
+        if not touched.keys() - searched:
+            break
+        found = set(conversions)
+        for payment in touched.keys() - searched:
+            row = touched[payment]
+            approved = await session.fetch(
+                "ledger.conversions_approved", **by_name, first_day=row["period_start"], last_day=row["period_end"]
+            )
+            found.update(Key(group.network, each["reference"]) for each in approved)
+        searched = set(touched)
+        conversions |= await _load(session, found - conversions.keys())
+    await _write(session, group, conversions, touched)
+
+
+async def _load(session: Session, keys: set[Key]) -> dict[Key, Conversion]:
+    if not keys:
+        return {}
+    reports: dict[Key, list[Report]] = defaultdict(list)
+    for row in await session.fetch("ledger.reports", **arrays(keys)):
+        reports[Key(row["affiliate_network"], row["reference"])].append(decoded(row))
+    conversions = {key: _conversion(key, found) for key, found in reports.items()}
+    await _match(session, conversions)
+    return conversions
+
+
+def _conversion(key: Key, reports: list[Report]) -> Conversion:
+    reports.sort(key=lambda report: (report.ordered_at, report.identity))
+    currency = reports[0].currency
+    others = {report.currency for report in reports} - {currency}
+    timeline = SOURCES[key.network].timeline([report for report in reports if report.currency == currency])
+    if others:
+        fault = f"reported in {currency}, and also in {', '.join(sorted(others))}"
+        timeline = replace(timeline, faults=(*timeline.faults, fault))
+    return Conversion(key, reports, timeline)
+
+
+async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> None:
+    """Finds the click of each conversion that has none yet: the click whose token came back, else the one click at the
+    advertiser's shop at the time that the network names. Never a guess at a person."""
+    found = await session.fetch("ledger.clicks_of", **arrays(conversions))
+    missing = conversions.keys() - {key_of(row) for row in found}
+    tokens = [(key, click) for key in missing for click in _tokens(conversions[key].reports)]
+    if tokens:
+        await session.fetch(
+            "ledger.match_by_click", **arrays(key for key, _ in tokens), clicks=[click for _, click in tokens]
+        )
+    timed = [conversions[key] for key in missing if conversions[key].clicked_at is not None]
+    if timed:
+        await session.fetch(
+            "ledger.match_by_time",
+            **arrays(conversion.key for conversion in timed),
+            advertisers=[conversion.group.advertiser_id for conversion in timed],
+            currencies=[conversion.group.currency for conversion in timed],
+            times=[conversion.clicked_at for conversion in timed],
+        )
+    if tokens or timed:
+        found = await session.fetch("ledger.clicks_of", **arrays(conversions))
+    for row in found:
+        conversions[key_of(row)].click = row
+
+
+def _tokens(reports: Sequence[Report]) -> list[UUID]:
+    return [click for ref in first_ref(reports) if (click := decode_token(ref.lower())) is not None]
+
+
+async def _write(
+    session: Session, group: Group, conversions: Mapping[Key, Conversion], payments: Mapping[UUID, Any]
+) -> None:
+    ids = {row["reference"]: payment for payment, row in payments.items()}
+    booked, settlements = settle(
+        {key.reference: conversion.timeline for key, conversion in conversions.items()},
+        [payment_of(row) for row in payments.values()],
+    )
+    shops = await session.fetch(
+        "ledger.shops_of", networks=[group.network], advertisers=[group.advertiser_id], currencies=[group.currency]
+    )
+    shop = shops[0]["retailer_id"] if shops else None
+    variances: Counter[str] = Counter()
+    for settlement in settlements:
+        if not settlement.meets:
+            variances.subtract(settlement.due)
+    rows, postings, exceptions = [], [], []
+    for key, conversion in conversions.items():
+        books = booked[key.reference]
+        expected = expected_of(conversion)
+        rows.append(
+            {**row_of(conversion, books), "expected_minor": expected, "variance_minor": variances[key.reference],
+             "retailer_id": (conversion.click["retailer_id"] if conversion.click else None) or shop}
+        )  # fmt: skip
+        moves = list(books.movements)
+        if expected:
+            moves.append(Movement(conversion.ordered_at, "expected", "expectation", expected))
+        postings += postings_of(moves, group.currency, conversion_id=key.id)
+        day = conversion.ordered_at.date()
+        exceptions += [exception("transition", detail, day, conversion_id=key.id) for detail in books.faults]
+    for settlement in settlements:
+        payment = settlement.payment
+        moved = Movement(payment.at, "received", "receivable", payment.amount_minor)
+        postings += postings_of([moved], group.currency, payment_id=ids[payment.reference])
+        if not settlement.meets:
+            exceptions.append(unmet(settlement, group.currency, ids[payment.reference]))
+    subjects = {"conversions": [key.id for key in conversions], "payments": list(payments)}
+    await session.fetch("ledger.write_conversions", conversions=encode(rows))
+    await session.fetch("ledger.post", desired=encode(postings), **subjects)
+    await session.fetch(
+        "ledger.write_settlements",
+        settlements=encode(
+            [
+                {
+                    "payment_id": ids[s.payment.reference],
+                    "due_minor": s.due_minor,
+                    "conversions": len(s.due),
+                    "meets": s.meets,
+                }
+                for s in settlements
+            ]
+        ),
+    )
+    await session.fetch("ledger.write_exceptions", exceptions=encode(exceptions), **subjects)

@@ -1,0 +1,191 @@
+"""The rows of the ledger: what is written of conversions, postings and exceptions, and how it is encoded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Any, NamedTuple
+from uuid import UUID, uuid5
+
+import asyncpg
+import msgspec
+
+from domain.ledger.booking import Booked, Movement, Payment
+from domain.ledger.payments import PaymentRow, Settlement
+from domain.ledger.reports import Report
+from domain.ledger.timelines import Timeline
+from domain.money import to_decimal
+
+_NAMES = UUID("6f0ccab5-7b0c-4c5e-9a2e-5d0f3c1f7f0b")  # of ids that follow from what they stand for
+_json = msgspec.json.Encoder(decimal_format="number")
+
+
+class Key(NamedTuple):
+    """A conversion: its network, and its reference there."""
+
+    network: str
+    reference: str
+
+    @property
+    def id(self) -> UUID:
+        """The id of its row."""
+        return uuid5(_NAMES, f"conversion {self.network} {self.reference}")
+
+
+class Group(NamedTuple):
+    """What a payment may cover: the conversions of an advertiser in a currency."""
+
+    network: str
+    advertiser_id: str
+    currency: str
+
+
+@dataclass(slots=True)
+class Conversion:
+    """The reports of a conversion in an order that does not depend on arrival, and its click if it is known."""
+
+    key: Key
+    reports: list[Report]
+    timeline: Timeline
+    click: asyncpg.Record | None = None
+
+    @property
+    def group(self) -> Group:
+        """Its advertiser and currency."""
+        return Group(self.key.network, self.reports[0].advertiser_id, self.reports[0].currency)
+
+    @property
+    def ordered_at(self) -> datetime:
+        """The time of the order."""
+        return self.reports[0].ordered_at
+
+    @property
+    def clicked_at(self) -> datetime | None:
+        """The time of the click by the network's account."""
+        return min((report.clicked_at for report in self.reports if report.clicked_at), default=None)
+
+
+def expected_of(conversion: Conversion) -> int | None:
+    """The rate of the click times the sale first reported, half up; nothing without a click or a rate."""
+    rate = conversion.click["commission_rate"] if conversion.click else None
+    if rate is None:
+        return None
+    return int((Decimal(rate) * conversion.timeline.first_sale_minor).quantize(Decimal(1), ROUND_HALF_UP))
+
+
+def row_of(conversion: Conversion, books: Booked) -> dict[str, Any]:
+    """The row of a conversion, without what depends on others."""
+    click = conversion.click
+    return {
+        "id": conversion.key.id,
+        "affiliate_network": conversion.key.network,
+        "reference": conversion.key.reference,
+        "advertiser_id": conversion.group.advertiser_id,
+        "tracking_id": next((report.tracking_id for report in conversion.reports if report.tracking_id), None),
+        "click_id": click["click_id"] if click else None,
+        "user_id": click["user_id"] if click else None,
+        "product_id": click["product_id"] if click else None,
+        "status": books.state or "unknown",
+        "currency": conversion.group.currency,
+        "sale_minor": conversion.timeline.first_sale_minor,
+        "tracked_minor": conversion.timeline.first_amount_minor,
+        **{f"{figure}_minor": minor for figure, minor in books.figures.items()},
+        "ordered_at": conversion.ordered_at,
+        "clicked_at": click["clicked_at"] if click else conversion.clicked_at,
+        "approved_at": books.approved_at,
+        "approved_from": min(books.days, default=None),
+        "approved_until": max(books.days, default=None),
+    }
+
+
+def postings_of(moves: Iterable[Movement], currency: str, **subject: UUID) -> list[dict[str, Any]]:
+    """Both sides of each movement, for the conversion or payment of `subject`."""
+    return [
+        {**subject, "account": account, "amount_minor": amount, "currency": currency, "event_at": move.at}
+        for move in moves
+        for account, amount in ((move.debit, move.amount_minor), (move.credit, -move.amount_minor))
+    ]
+
+
+def unmet(settlement: Settlement, currency: str, payment_id: UUID) -> dict[str, Any]:
+    """The exception of a payment that does not meet what it pays for."""
+    payment = settlement.payment
+    paid, due = to_decimal(payment.amount_minor, currency), to_decimal(settlement.due_minor, currency)
+    if not settlement.due:
+        kind, detail = (
+            "payment_without_rows",
+            f"{payment.reference} pays {paid} {currency} for nothing that was approved",
+        )
+    else:
+        kind = "short_payment" if paid < due else "over_payment"
+        detail = f"{payment.reference} pays {paid} {currency}, and {len(settlement.due)} conversions earned {due}"
+    return exception(kind, detail, payment.period_end, payment_id=payment_id)
+
+
+def exception(kind: str, detail: str, day: date, **subject: UUID) -> dict[str, Any]:
+    """A row of the queue; its id follows from the subject and the detail."""
+    (about,) = subject.values()
+    return {
+        "id": uuid5(_NAMES, f"exception {kind} {about} {detail}"),
+        "kind": kind,
+        **subject,
+        "detail": detail,
+        "concerns_on": day,
+    }
+
+
+def encode(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Rows as a JSON parameter."""
+    return _json.encode(rows).decode()
+
+
+def arrays(keys: Iterable[Key]) -> dict[str, list[str]]:
+    """Conversions as the two arrays that queries take."""
+    listed = list(keys)
+    return {"networks": [key.network for key in listed], "conversions": [key.reference for key in listed]}
+
+
+def key_of(row: asyncpg.Record) -> Key:
+    """The conversion that a row is of."""
+    return Key(row["affiliate_network"], row["reference"])
+
+
+def encoded(report: Report) -> dict[str, Any]:
+    """A report as a row."""
+    values = {f.name: getattr(report, f.name) for f in fields(report)}
+    return {"affiliate_network": values.pop("network"), **values}
+
+
+def decoded(row: asyncpg.Record) -> Report:
+    """The report of a row."""
+    values = dict(row)
+    return Report(
+        network=values.pop("affiliate_network"),
+        click_refs=tuple(values.pop("click_refs") or ()),
+        facts=json.loads(values.pop("facts")),
+        **values,
+    )
+
+
+def payment_row(row: PaymentRow) -> dict[str, Any]:
+    """A payment as a row."""
+    payment = row.payment
+    return {
+        "affiliate_network": row.network,
+        "reference": payment.reference,
+        "advertiser_id": row.advertiser_id,
+        "advertiser": row.advertiser or None,
+        "period_start": payment.period_start,
+        "period_end": payment.period_end,
+        "currency": row.currency,
+        "amount_minor": payment.amount_minor,
+        "paid_on": payment.paid_on,
+    }
+
+
+def payment_of(row: asyncpg.Record) -> Payment:
+    """The payment of a row."""
+    return Payment(row["reference"], row["period_start"], row["period_end"], row["paid_on"], row["amount_minor"])

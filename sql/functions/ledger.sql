@@ -1,0 +1,146 @@
+-- The ledger's own guards: facts are only added, and transactions balance. The triggers fire for every role, the owner
+-- and replication included ("enable always"); `aclue verify` fails where one is missing or disabled.
+
+create or replace function private.refuse_change() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  raise insufficient_privilege using message = pg_catalog.format('rows of %I.%I are only added', tg_table_schema, tg_table_name),
+    hint = 'A correction is another row.';
+end
+$$;
+
+-- One change of a report is let through: emptying what is personal in it, once its click is gone with its person.
+create or replace function private.keep_report() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  emptied public.conversion_reports;
+begin
+  if tg_op = 'UPDATE' then
+    emptied := old;
+    emptied.click_refs := null;
+    emptied.raw := null;
+    if new is not distinct from emptied and exists (
+      select from public.conversion_clicks k
+      where k.affiliate_network = old.affiliate_network and k.reference = old.reference
+        and not exists (select from public.affiliate_clicks c where c.id = k.click_id))
+    then
+      return new;
+    end if;
+  end if;
+  raise insufficient_privilege using message = 'rows of public.conversion_reports are only added',
+    hint = 'A correction is another report.';
+end
+$$;
+
+create or replace function private.forget_reported_clicks() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update public.conversion_reports r set click_refs = null, raw = null
+  from deleted d
+  join public.conversion_clicks k on k.click_id = d.id
+  where r.affiliate_network = k.affiliate_network and r.reference = k.reference
+    and (r.click_refs is not null or r.raw is not null);
+  return null;
+end
+$$;
+
+create or replace function private.require_balance() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  unbalanced record;
+begin
+  select e.currency, sum(e.amount_minor) as total into unbalanced
+  from public.ledger_entries e where e.transaction_id = new.transaction_id
+  group by e.currency having sum(e.amount_minor) <> 0
+  limit 1;
+  if found then
+    raise check_violation using message = pg_catalog.format('the transaction %s is off balance by %s minor units of %s',
+      new.transaction_id, unbalanced.total, unbalanced.currency), constraint = 'ledger_entries_balanced';
+  end if;
+  return null;
+end
+$$;
+
+create or replace function private.click_earnings(p_click uuid, p_currency text) returns bigint
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select sum(v.pending_minor + v.approved_minor + v.paid_minor)::bigint from public.conversions v
+  where v.click_id = p_click and v.currency = p_currency and v.status in ('pending', 'amended', 'approved', 'paid')
+$$;
+comment on function private.click_earnings(uuid, text) is
+  'The earnings of a click so far in this currency, in minor units; null without any. Other currencies are left out.';
+
+-- What a click earned is read by its person (how many clicks converted), and is not the ledger.
+create or replace function private.note_conversion() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- Serialises two sales of one click: a statement that began before the other committed would not see it.
+  perform from public.affiliate_clicks c where c.id = new.click_id for no key update;
+  update public.affiliate_clicks c set actual_commission_minor = private.click_earnings(c.id, c.currency)
+  where c.id = new.click_id;
+  return null;
+end
+$$;
+
+create or replace function private.is_placement(p_network text, p_tracking_id text) returns boolean
+language plpgsql stable
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  if pg_catalog.to_regclass('public.placements') is null then
+    return false;
+  end if;
+  return exists (select from public.placements p where p.network = p_network and p.tracking_id = p_tracking_id);
+end
+$$;
+comment on function private.is_placement(text, text) is 'Whether this tracking id of a network is one of ours.';
+
+drop function if exists private.complete_conversion();
+
+create or replace trigger payments_kept before update or delete on public.payments
+  for each statement execute function private.refuse_change();
+create or replace trigger payments_not_emptied before truncate on public.payments
+  for each statement execute function private.refuse_change();
+alter table public.payments
+  enable always trigger payments_kept, enable always trigger payments_not_emptied;
+create or replace trigger ledger_entries_kept before update or delete on public.ledger_entries
+  for each statement execute function private.refuse_change();
+create or replace trigger ledger_entries_not_emptied before truncate on public.ledger_entries
+  for each statement execute function private.refuse_change();
+alter table public.ledger_entries
+  enable always trigger ledger_entries_kept, enable always trigger ledger_entries_not_emptied;
+create or replace trigger conversion_reports_kept before update or delete on public.conversion_reports
+  for each row execute function private.keep_report();
+create or replace trigger conversion_reports_not_emptied before truncate on public.conversion_reports
+  for each statement execute function private.refuse_change();
+alter table public.conversion_reports
+  enable always trigger conversion_reports_kept, enable always trigger conversion_reports_not_emptied;
+
+create or replace trigger affiliate_clicks_forgotten after delete on public.affiliate_clicks
+  referencing old table as deleted for each statement
+  execute function private.forget_reported_clicks();
+
+drop trigger if exists ledger_entries_balanced on public.ledger_entries;
+create constraint trigger ledger_entries_balanced after insert on public.ledger_entries
+  deferrable initially deferred for each row execute function private.require_balance();
+alter table public.ledger_entries enable always trigger ledger_entries_balanced;
+
+create or replace trigger conversions_noted after insert or update of status, currency, click_id, pending_minor, approved_minor, paid_minor
+  on public.conversions for each row execute function private.note_conversion();
+
+revoke all on function private.refuse_change(), private.keep_report(), private.forget_reported_clicks(),
+  private.require_balance(), private.click_earnings(uuid, text), private.note_conversion(),
+  private.is_placement(text, text)
+  from public, anon, authenticated;
+grant execute on function private.click_earnings(uuid, text), private.is_placement(text, text) to service_role;

@@ -1,0 +1,262 @@
+-- The ledger, as service_role: reports come in, conversions and postings follow. One transaction per import, serialised
+-- by ledger.lock, because what a payment pays for depends on many conversions.
+
+-- name: lock()
+select pg_advisory_xact_lock(hashtextextended('aclue ledger', 0))
+
+-- name: unknown_networks(codes)
+select c.code from unnest(:codes::text[]) c (code)
+where not exists (select from public.affiliate_networks n where n.code = c.code)
+
+-- name: add_reports(reports, source, origin)
+-- Repeats are left alone; returns the conversions of those that are new.
+insert into public.conversion_reports (
+  affiliate_network, reference, identity, kind, state, advertiser_id, currency, amount_minor, sale_minor, stated_at,
+  ordered_at, clicked_at, tracking_id, facts, click_refs, raw, source, origin)
+select r.affiliate_network, r.reference, r.identity, r.kind, r.state, r.advertiser_id, r.currency, r.amount_minor,
+  r.sale_minor, r.stated_at, r.ordered_at, r.clicked_at, r.tracking_id, r.facts, r.click_refs, r.raw, :source::text,
+  :origin::text
+from jsonb_to_recordset(:reports::jsonb) r (
+  affiliate_network text, reference text, identity text, kind text, state text, advertiser_id text, currency text,
+  amount_minor bigint, sale_minor bigint, stated_at timestamptz, ordered_at timestamptz, clicked_at timestamptz,
+  tracking_id text, facts jsonb, click_refs text[], raw jsonb)
+on conflict (affiliate_network, reference, identity) do nothing
+returning affiliate_network, reference
+
+-- name: reports(networks, conversions)
+-- Of these conversions (two arrays of equal length), without what is not needed to derive their states.
+select r.affiliate_network, r.reference, r.identity, r.kind, r.state, r.advertiser_id, r.currency::text, r.amount_minor,
+  r.sale_minor, r.stated_at, r.ordered_at, r.clicked_at, r.tracking_id, r.facts::text as facts, r.click_refs
+from unnest(:networks::text[], :conversions::text[]) k (affiliate_network, reference)
+join public.conversion_reports r using (affiliate_network, reference)
+
+-- name: conversions_of_reports()
+select affiliate_network, reference from public.conversion_reports group by affiliate_network, reference
+
+-- name: groups_of_payments()
+select affiliate_network, advertiser_id, currency::text, id from public.payments
+
+-- name: conversions_of_advertiser(affiliate_network, advertiser_id)
+select affiliate_network, reference from public.conversion_reports
+where affiliate_network = :affiliate_network::text and advertiser_id = :advertiser_id::text
+group by affiliate_network, reference
+
+-- name: settled_ranges(networks, conversions)
+-- The days on which something of these conversions was approved, as they are stored.
+select c.affiliate_network, c.advertiser_id, c.currency, c.approved_from, c.approved_until
+from unnest(:networks::text[], :conversions::text[]) k (affiliate_network, reference)
+join public.conversions c using (affiliate_network, reference)
+where c.approved_from is not null
+
+-- name: payments_of(affiliate_network, advertiser_id, currency)
+select id, reference, period_start, period_end, paid_on, amount_minor from public.payments
+where affiliate_network = :affiliate_network::text and advertiser_id = :advertiser_id::text
+  and currency = :currency::text
+
+-- name: conversions_approved(affiliate_network, advertiser_id, currency, first_day, last_day)
+select reference from public.conversions
+where affiliate_network = :affiliate_network::text and advertiser_id = :advertiser_id::text
+  and currency = :currency::text and approved_from <= :last_day::date and approved_until >= :first_day::date
+
+-- name: clicks_of(networks, conversions)
+-- The clicks that are known of these conversions; of whom, while the click is there.
+select k.affiliate_network, k.reference, k.click_id, c.user_id, k.retailer_id, k.product_id, k.commission_rate,
+  k.clicked_at
+from unnest(:networks::text[], :conversions::text[]) a (affiliate_network, reference)
+join public.conversion_clicks k using (affiliate_network, reference)
+left join public.affiliate_clicks c on c.id = k.click_id
+
+-- name: match_by_click(networks, conversions, clicks)
+insert into public.conversion_clicks (
+  affiliate_network, reference, click_id, retailer_id, product_id, commission_rate, clicked_at, matched_by)
+select a.affiliate_network, a.reference, c.id, c.retailer_id, c.product_id, c.commission_rate,
+  c.click_timestamp, 'click_id'
+from unnest(:networks::text[], :conversions::text[], :clicks::uuid[]) a (affiliate_network, reference, click_id)
+join public.affiliate_clicks c on c.id = a.click_id
+on conflict do nothing
+
+-- name: match_by_time(networks, conversions, advertisers, currencies, times)
+-- The one click at the advertiser's shop, made or followed within seconds of the time that the network names; with two of
+-- them, or none, there is no match.
+insert into public.conversion_clicks (
+  affiliate_network, reference, click_id, retailer_id, product_id, commission_rate, clicked_at, matched_by)
+select a.affiliate_network, a.reference, c.id, c.retailer_id, c.product_id, c.commission_rate,
+  c.click_timestamp, 'click_time'
+from unnest(:networks::text[], :conversions::text[], :advertisers::text[], :currencies::text[], :times::timestamptz[])
+  a (affiliate_network, reference, advertiser_id, currency, clicked_at)
+cross join lateral (
+  select v.retailer_id from public.advertisers v
+  where v.affiliate_network = a.affiliate_network and v.advertiser_id = a.advertiser_id
+    and (v.currency is null or v.currency = a.currency)
+  order by v.currency nulls last limit 1) shop
+cross join lateral (
+  select min(near.id::text)::uuid as id from (
+    select c.id from public.affiliate_clicks c
+    where c.retailer_id = shop.retailer_id
+      and c.click_timestamp between a.clicked_at - interval '5 seconds' and a.clicked_at + interval '2 seconds'
+    union
+    select c.id from public.affiliate_clicks c
+    join public.affiliate_redirects h on h.user_id = c.user_id and h.click_id = c.id
+    where c.retailer_id = shop.retailer_id and c.click_timestamp between a.clicked_at - interval '1 day' and a.clicked_at
+      and h.redirected_at between a.clicked_at - interval '5 seconds' and a.clicked_at + interval '2 seconds'
+  ) near
+  having count(*) = 1) found
+join public.affiliate_clicks c on c.id = found.id
+on conflict do nothing
+
+-- name: shops_of(networks, advertisers, currencies)
+-- The slug of the shop that each advertiser is known to be.
+select a.affiliate_network, a.advertiser_id, a.currency, v.retailer_id
+from unnest(:networks::text[], :advertisers::text[], :currencies::text[]) a (affiliate_network, advertiser_id, currency)
+cross join lateral (
+  select v.retailer_id from public.advertisers v
+  where v.affiliate_network = a.affiliate_network and v.advertiser_id = a.advertiser_id
+    and (v.currency is null or v.currency = a.currency)
+  order by v.currency nulls last limit 1) v
+
+-- name: write_conversions(conversions)
+-- Rows that are the same are not written.
+insert into public.conversions as c (
+  id, affiliate_network, reference, advertiser_id, tracking_id, click_id, user_id, retailer_id, product_id, status,
+  currency, sale_minor, tracked_minor, expected_minor, pending_minor, approved_minor, declined_minor, reversed_minor,
+  paid_minor, clawback_minor, variance_minor, ordered_at, clicked_at, approved_at, approved_from, approved_until)
+select r.id, r.affiliate_network, r.reference, r.advertiser_id, r.tracking_id, r.click_id, r.user_id, r.retailer_id,
+  r.product_id, r.status, r.currency, r.sale_minor, r.tracked_minor, r.expected_minor, r.pending_minor, r.approved_minor,
+  r.declined_minor, r.reversed_minor, r.paid_minor, r.clawback_minor, r.variance_minor, r.ordered_at, r.clicked_at,
+  r.approved_at, r.approved_from, r.approved_until
+from jsonb_populate_recordset(null::public.conversions, :conversions::jsonb) r
+on conflict (id) do update set
+  advertiser_id = excluded.advertiser_id, tracking_id = excluded.tracking_id, click_id = excluded.click_id,
+  user_id = excluded.user_id, retailer_id = excluded.retailer_id, product_id = excluded.product_id,
+  status = excluded.status, currency = excluded.currency, sale_minor = excluded.sale_minor,
+  tracked_minor = excluded.tracked_minor, expected_minor = excluded.expected_minor,
+  pending_minor = excluded.pending_minor, approved_minor = excluded.approved_minor,
+  declined_minor = excluded.declined_minor, reversed_minor = excluded.reversed_minor, paid_minor = excluded.paid_minor,
+  clawback_minor = excluded.clawback_minor, variance_minor = excluded.variance_minor, ordered_at = excluded.ordered_at,
+  clicked_at = excluded.clicked_at, approved_at = excluded.approved_at, approved_from = excluded.approved_from,
+  approved_until = excluded.approved_until
+where (c.advertiser_id, c.tracking_id, c.click_id, c.user_id, c.retailer_id, c.product_id, c.status, c.currency,
+    c.sale_minor, c.tracked_minor, c.expected_minor, c.pending_minor, c.approved_minor, c.declined_minor,
+    c.reversed_minor, c.paid_minor, c.clawback_minor, c.variance_minor, c.ordered_at, c.clicked_at, c.approved_at,
+    c.approved_from, c.approved_until)
+  is distinct from (excluded.advertiser_id, excluded.tracking_id, excluded.click_id, excluded.user_id,
+    excluded.retailer_id, excluded.product_id, excluded.status, excluded.currency, excluded.sale_minor,
+    excluded.tracked_minor, excluded.expected_minor, excluded.pending_minor, excluded.approved_minor,
+    excluded.declined_minor, excluded.reversed_minor, excluded.paid_minor, excluded.clawback_minor,
+    excluded.variance_minor, excluded.ordered_at, excluded.clicked_at, excluded.approved_at, excluded.approved_from,
+    excluded.approved_until)
+returning id
+
+-- name: post(desired, conversions, payments)
+-- Adds what is missing from the postings of these subjects until they are as desired (a JSON array of subject, account,
+-- amount, currency, time). What is added at one time of one subject is a transaction.
+with desired as (
+  select d.conversion_id, d.payment_id, d.account, d.currency, d.event_at, sum(d.amount_minor)::bigint as amount_minor
+  from jsonb_to_recordset(:desired::jsonb) d (
+    conversion_id uuid, payment_id uuid, account text, amount_minor bigint, currency text, event_at timestamptz)
+  group by 1, 2, 3, 4, 5
+),
+posted as (
+  select e.conversion_id, e.payment_id, e.account, e.currency::text, e.event_at, sum(e.amount_minor)::bigint as amount_minor
+  from public.ledger_entries e
+  where e.conversion_id = any (:conversions::uuid[]) or e.payment_id = any (:payments::uuid[])
+  group by 1, 2, 3, 4, 5
+),
+missing as (
+  select conversion_id, payment_id, account, currency, event_at, sum(amount_minor)::bigint as amount_minor
+  from (select * from desired
+    union all select conversion_id, payment_id, account, currency, event_at, -amount_minor from posted) both_sides
+  group by 1, 2, 3, 4, 5
+  having sum(amount_minor) <> 0
+),
+transactions as (
+  select conversion_id, payment_id, event_at, private.uuid_v7() as id from missing group by 1, 2, 3
+)
+insert into public.ledger_entries (transaction_id, conversion_id, payment_id, account, amount_minor, currency, event_at)
+select t.id, m.conversion_id, m.payment_id, m.account, m.amount_minor, m.currency, m.event_at
+from missing m join transactions t on t.conversion_id is not distinct from m.conversion_id
+  and t.payment_id is not distinct from m.payment_id and t.event_at = m.event_at
+order by m.event_at, m.amount_minor desc
+
+-- name: write_settlements(settlements)
+insert into public.settlements as s (payment_id, due_minor, conversions, meets)
+select r.payment_id, r.due_minor, r.conversions, r.meets
+from jsonb_to_recordset(:settlements::jsonb) r (payment_id uuid, due_minor bigint, conversions integer, meets boolean)
+on conflict (payment_id) do update
+set due_minor = excluded.due_minor, conversions = excluded.conversions, meets = excluded.meets
+where (s.due_minor, s.conversions, s.meets) is distinct from (excluded.due_minor, excluded.conversions, excluded.meets)
+
+-- name: write_exceptions(exceptions, conversions, payments)
+-- Of these subjects exactly these exceptions are open.
+with holding as (
+  select r.* from jsonb_to_recordset(:exceptions::jsonb) r (
+    id uuid, kind text, conversion_id uuid, payment_id uuid, detail text, concerns_on date)
+),
+closed as (
+  update public.exceptions x set closed_at = now()
+  where x.closed_at is null and (x.conversion_id = any (:conversions::uuid[]) or x.payment_id = any (:payments::uuid[]))
+    and not exists (select from holding h where h.id = x.id)
+)
+insert into public.exceptions as x (id, kind, conversion_id, payment_id, detail, concerns_on)
+select h.id, h.kind, h.conversion_id, h.payment_id, h.detail, h.concerns_on from holding h
+on conflict (id) do update set closed_at = null, opened_at = now() where x.closed_at is not null
+
+-- name: add_payments(payments, origin)
+insert into public.payments (
+  affiliate_network, reference, advertiser_id, advertiser, period_start, period_end, currency, amount_minor, paid_on,
+  origin)
+select r.affiliate_network, r.reference, r.advertiser_id, r.advertiser, r.period_start, r.period_end, r.currency,
+  r.amount_minor, r.paid_on, :origin::text
+from jsonb_to_recordset(:payments::jsonb) r (
+  affiliate_network text, reference text, advertiser_id text, advertiser text, period_start date, period_end date,
+  currency text, amount_minor bigint, paid_on date)
+on conflict (reference) do nothing
+returning id, affiliate_network, advertiser_id, currency::text, period_start, period_end, paid_on, amount_minor
+
+-- name: payments_that_differ(payments)
+-- The references of payments that are known with other values.
+select p.reference
+from jsonb_to_recordset(:payments::jsonb) r (
+  affiliate_network text, reference text, advertiser_id text, period_start date, period_end date, currency text,
+  amount_minor bigint, paid_on date)
+join public.payments p on p.reference = r.reference
+where (p.affiliate_network, p.advertiser_id, p.period_start, p.period_end, p.currency::text, p.amount_minor, p.paid_on)
+  is distinct from (r.affiliate_network, r.advertiser_id, r.period_start, r.period_end, r.currency, r.amount_minor, r.paid_on)
+
+-- name: reconciliation(month)
+-- By network, shop, month of the order (UTC) and currency; of one month, or of all (null).
+select c.affiliate_network as network, r.slug as retailer, to_char(c.ordered_at at time zone 'UTC', 'YYYY-MM') as month,
+  c.currency::text, coalesce(sum(c.expected_minor), 0)::bigint as expected,
+  coalesce(sum(c.tracked_minor) filter (where c.click_id is not null), 0)::bigint as tracked,
+  sum(c.pending_minor)::bigint as pending, sum(c.approved_minor)::bigint as approved,
+  sum(c.declined_minor)::bigint as declined, sum(c.reversed_minor)::bigint as reversed,
+  sum(c.paid_minor)::bigint as paid, sum(c.clawback_minor)::bigint as clawback,
+  sum(c.variance_minor)::bigint as variance
+from public.conversions c left join public.retailers r on r.id = c.retailer_id
+where :month::date is null or (c.ordered_at at time zone 'UTC')::date >= :month::date
+  and (c.ordered_at at time zone 'UTC')::date < (:month::date + interval '1 month')::date
+group by 1, 2, 3, 4
+order by 1, 2 nulls last, 3, 4
+
+-- name: open_questions(month)
+-- How many exceptions are open, and how many conversions came from no click of ours, nor from a placement.
+select
+  (select count(*) from public.exceptions x
+   where x.closed_at is null and (:month::date is null
+     or x.concerns_on >= :month::date and x.concerns_on < (:month::date + interval '1 month')::date)) as exceptions,
+  (select count(*) from public.conversions c
+   where c.click_id is null
+     and not (c.tracking_id is not null and private.is_placement(c.affiliate_network, c.tracking_id))
+     and (:month::date is null or (c.ordered_at at time zone 'UTC')::date >= :month::date
+       and (c.ordered_at at time zone 'UTC')::date < (:month::date + interval '1 month')::date)) as unmatched
+
+-- name: fingerprint()
+select md5(concat_ws('|',
+  (select string_agg((to_jsonb(c) - 'created_at' - 'updated_at')::text, ',' order by c.id) from public.conversions c),
+  (select string_agg(format('%s %s %s %s %s', e.subject, e.account, e.currency, e.event_at, e.total), ','
+      order by e.subject, e.account, e.currency, e.event_at)
+   from (select coalesce(conversion_id, payment_id) as subject, account, currency, event_at, sum(amount_minor) as total
+     from public.ledger_entries group by 1, 2, 3, 4 having sum(amount_minor) <> 0) e),
+  (select string_agg(format('%s %s %s %s', s.payment_id, s.due_minor, s.conversions, s.meets), ',' order by s.payment_id)
+   from public.settlements s),
+  (select string_agg(x.id::text, ',' order by x.id) from public.exceptions x where x.closed_at is null)))

@@ -1,0 +1,276 @@
+"""Reports become conversions, postings and exceptions; facts are only added."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from db.claims import SERVICE
+from domain.ledger import amazon, payments
+from domain.ledger.booking import FIGURES
+from resolvers import reconciliation
+from services import ledger
+from services.ledger import Imported
+from tests.conftest import Shop
+from tests.integration.waiting import until
+from tests.ledger import awin, report
+
+CLICK = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { click { id } userErrors { code } } }"
+CONVERSIONS = "{ me { analytics { conversions } } }"
+FACTS = ("conversion_reports", "ledger_entries", "payments")
+
+
+async def click(shop: Shop) -> tuple[Any, asyncpg.Record]:
+    """Somebody, and their click on a product of a network; its rate is 5 %."""
+    somebody = await shop.anonymous()
+    await somebody.do(CLICK, id=(await somebody.product("Books 1"))["id"])
+    row = await shop.owner.fetchrow("select * from public.affiliate_clicks order by id desc limit 1")
+    assert row
+    return somebody, row
+
+
+async def pay(
+    shop: Shop, amount: str, *, reference: str = "P1", period: str = "2026-07-01,2026-07-31", **others: str
+) -> Imported:
+    """Imports a payment; `others` are columns of the file."""
+    row = {"network": "awin", "advertiser_id": "77", "currency": "GBP", "paid_on": "2026-08-20", **others}
+    start, _, end = period.partition(",")
+    text = f"{','.join(payments.COLUMNS)}\n" + ",".join(
+        (row["network"], row["advertiser_id"], "", start, end, row["currency"], amount, row["paid_on"], reference)
+    )
+    rows, rejects = payments.read(text)
+    assert not rejects
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        return await ledger.import_payments(session, rows)
+
+
+async def reconciled(shop: Shop) -> dict[str, Any]:
+    async with shop.services.database.session(SERVICE, read_only=True) as session:
+        return await reconciliation.report(session, None)
+
+
+async def figures(shop: Shop, currency: str = "GBP") -> dict[str, str]:
+    """The six figures that are not zero."""
+    sums = (await reconciled(shop))["currencies"][currency]
+    return {name: sums[name] for name in FIGURES if sums[name] != "0.00"}
+
+
+async def balances(shop: Shop) -> dict[str, int]:
+    rows = await shop.owner.fetch(
+        "select account, sum(amount_minor) from public.ledger_entries group by 1 having sum(amount_minor) <> 0"
+    )
+    return {row[0]: int(row[1]) for row in rows}
+
+
+async def test_a_sale_takes_what_it_needs_from_its_click_and_outlives_it(shop: Shop) -> None:
+    _, row = await click(shop)
+    await report(shop.services, awin("A1", click=row["id"], sale="20.10"))
+    sale = await shop.owner.fetchrow("select * from public.conversions")
+    assert sale
+    assert [sale[name] for name in ("user_id", "retailer_id", "product_id")] == [
+        row[name] for name in ("user_id", "retailer_id", "product_id")
+    ]
+    assert sale["clicked_at"] == row["click_timestamp"]
+    assert sale["expected_minor"] == 101, "5 % of 20.10, half up"
+
+    await shop.owner.execute("delete from public.profiles where id = $1", row["user_id"])
+
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.rebuild(session)
+    after = await shop.owner.fetchrow("select * from public.conversions")
+    assert after
+    assert (after["user_id"], after["pending_minor"], after["expected_minor"]) == (None, 120, 101)
+    kept = await shop.owner.fetchrow("select raw, click_refs, amount_minor from public.conversion_reports")
+    assert kept and tuple(kept) == (None, None, 120)
+
+
+async def test_a_click_has_earned_what_its_sales_say_now(shop: Shop) -> None:
+    somebody, row = await click(shop)
+
+    async def earned() -> Any:
+        return await shop.owner.fetchval("select actual_commission_minor from public.affiliate_clicks")
+
+    async def conversions() -> int:
+        found: int = (await somebody.ask(CONVERSIONS))["me"]["analytics"]["conversions"]
+        return found
+
+    assert (await earned(), await conversions()) == (None, 0)
+    clicked = {"click": row["id"]}
+    await report(
+        shop.services, awin("A1", commission="0.70", **clicked), awin("A2", "approved", commission="0.30", **clicked)
+    )
+    await report(shop.services, awin("A3", "approved", commission="9.00", currency="USD", **clicked))
+    assert (await earned(), await conversions()) == (100, 1)
+    await report(shop.services, awin("A1", "declined", commission="0.70", **clicked))
+    assert await earned() == 30
+    await report(shop.services, awin("A2", "declined", commission="0.30", validated="2026-07-25T00:00:00", **clicked))
+    assert (await earned(), await conversions()) == (None, 0)
+
+
+async def test_concurrent_imports_wait_for_each_other(shop: Shop) -> None:
+    _, row = await click(shop)
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await session.fetch("ledger.lock")
+        second = asyncio.create_task(report(shop.services, awin("A2", click=row["id"])))
+        await until(shop.owner, "exists (select from pg_locks where not granted)")
+        assert await shop.owner.fetchval("select count(*) from public.conversions") == 0
+    await second
+    assert await figures(shop) == {"pending": "1.20"}
+
+
+async def test_a_repeated_report_is_no_new_fact(shop: Shop) -> None:
+    assert await report(shop.services, awin("A1"), awin("A1")) == Imported(1, 1)
+    assert await report(shop.services, awin("A1"), awin("A1", "approved")) == Imported(1, 1)
+    assert await figures(shop) == {"approved": "1.20"}
+
+
+async def test_every_state_is_booked_and_balances(shop: Shop) -> None:
+    _, row = await click(shop)
+    await report(shop.services, awin("A1", click=row["id"], commission="10.00"))
+    assert await balances(shop) == {"tracked": 1000, "deferred": -1000, "expected": 100, "expectation": -100}
+    await report(shop.services, awin("A1", "approved", click=row["id"], commission="10.00"))
+    assert await balances(shop) == {"approved": 1000, "income": -1000, "expected": 100, "expectation": -100}
+    await pay(shop, "10.00")
+    assert await balances(shop) == {"received": 1000, "income": -1000, "expected": 100, "expectation": -100}
+    late = awin(
+        "A1", "approved", click=row["id"], commission="6.00", old="10.00", validated="2026-08-25T00:00:00", paid=True
+    )
+    await report(shop.services, late)
+    assert await figures(shop) == {"paid": "6.00", "clawback": "4.00"}
+    assert (await balances(shop))["receivable"] == -400, "the network will keep it back"
+    off = "select 1 from public.ledger_entries group by transaction_id, currency having sum(amount_minor) <> 0"
+    assert await shop.owner.fetch(off) == []
+    assert (await reconciled(shop))["exceptions"] == 0
+
+
+async def test_what_arrives_late_is_booked_by_added_postings(shop: Shop) -> None:
+    await report(shop.services, awin("A1", "approved", commission="5.00", validated="2026-07-20T00:00:00"))
+    first = await shop.owner.fetch("select * from public.ledger_entries order by id")
+    await report(shop.services, awin("A1", commission="7.00"))
+    entries = await shop.owner.fetch("select * from public.ledger_entries order by id")
+    assert [row for row in entries if row in first] == first
+    assert len(entries) > len(first)
+    assert await balances(shop) == {"approved": 500, "income": -500}
+
+
+async def test_a_payment_that_does_not_meet_its_rows_is_an_exception_until_it_does(shop: Shop) -> None:
+    await pay(shop, "3.00")
+    assert (await reconciled(shop))["exceptions"] == 1
+    await report(shop.services, awin("A1", "approved", commission="1.00"))
+    (kind,) = await shop.owner.fetch("select kind from public.exceptions where closed_at is null")
+    assert kind[0] == "over_payment"
+    found = await reconciled(shop)
+    assert found["by"][0]["variance"] == "-1.00"
+    assert await figures(shop) == {"approved": "1.00"}
+    await report(shop.services, awin("A2", "approved", commission="2.00"))
+    assert (await reconciled(shop))["exceptions"] == 0
+    assert await figures(shop) == {"paid": "3.00"}
+    assert await pay(shop, "3.00") == Imported(0, 1)
+
+
+async def test_what_fits_no_transition_moves_no_money(shop: Shop) -> None:
+    await report(shop.services, awin("A1", "declined", commission="1.00"))
+    await report(shop.services, awin("A1", "approved", commission="1.00", validated="2026-07-25T00:00:00"))
+    found = await reconciled(shop)
+    assert found["exceptions"] == 1
+    assert await figures(shop) == {"declined": "1.00"}
+
+
+async def test_only_a_click_of_ours_matches_and_never_a_guess(shop: Shop) -> None:
+    _, row = await click(shop)
+    north = await shop.owner.fetchval("select retailer_id from public.affiliate_clicks")
+    at = row["click_timestamp"].strftime("%Y-%m-%dT%H:%M:%S")
+    await report(shop.services, awin("foreign", click=UUID(int=1)), awin("timed", clickDate=at))
+    assert (await reconciled(shop))["unmatched"] == 2, "the advertiser is unknown"
+    await shop.owner.execute(
+        "insert into public.advertisers (affiliate_network, advertiser_id, retailer_id) values ('awin', '77', $1)",
+        north,
+    )
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.rebuild(session)
+    found = await reconciled(shop)
+    assert found["unmatched"] == 1
+    assert {each["retailer"] for each in found["by"]} == {"north-shop"}
+    await click(shop)
+    await report(shop.services, awin("between two", clickDate=at))
+    assert (await reconciled(shop))["unmatched"] == 2
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_order_and_repeats_of_imports_do_not_matter(shop: Shop, seed: int) -> None:
+    _, row = await click(shop)
+    clicked = {"click": row["id"]}
+    files: list[Any] = [
+        [awin("A1", commission="10.00", **clicked), awin("A2", commission="3.00")],
+        [awin("A1", "approved", commission="10.00", **clicked), awin("A2", "declined", commission="3.00")],
+        [awin("A1", "approved", commission="10.00", paid=True, **clicked), awin("A3", "approved", commission="4.00")],
+        [awin("A1", "approved", commission="7.50", old="10.00", validated="2026-08-22T00:00:00", paid=True, **clicked)],
+        [awin("A3", "declined", commission="4.00", validated="2026-08-01T00:00:00")],
+        "payment",
+    ]
+    files = files * 3
+    random.Random(seed).shuffle(files)
+    for file in files:
+        await (pay(shop, "10.00") if file == "payment" else report(shop.services, *file))
+    assert await figures(shop) == {"declined": "3.00", "reversed": "4.00", "paid": "7.50", "clawback": "2.50"}
+    assert (await reconciled(shop))["exceptions"] == 0
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        before = await ledger.fingerprint(session)
+        assert await ledger.rebuild(session) == 3
+        assert await ledger.fingerprint(session) == before
+
+
+async def test_conversions_that_are_gone_are_derived_again(shop: Shop) -> None:
+    await report(shop.services, awin("A1", commission="10.00"))
+    await shop.owner.execute("update public.conversions set pending_minor = 99, status = 'paid'")
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.rebuild(session)
+    assert await figures(shop) == {"pending": "10.00"}
+
+
+async def test_an_amazon_row_needs_no_click_and_takes_back_in_its_own_month(shop: Shop) -> None:
+    rows = ("B1,t-20,2026-07-30,5.00", "B1,t-20,2026-07-30,5.00", "B1,t-20,2026-08-02,-5.00")
+    text = "\n".join(("ASIN,Tracking ID,Date Shipped,Ad Fees($)", *rows))
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.import_reports(session, amazon.read(text).reports, source="import")
+    found = await reconciled(shop)
+    assert [(row["month"], row["approved"], row["reversed"]) for row in found["by"]] == [
+        ("2026-07", "10.00", "0.00"),
+        ("2026-08", "-5.00", "5.00"),
+    ]
+    assert found["unmatched"] == 3
+
+
+@pytest.mark.parametrize("table", FACTS)
+@pytest.mark.parametrize("role", ["", "service_role", "authenticated"])
+async def test_facts_are_nobodys_to_change(shop: Shop, table: str, role: str) -> None:
+    await report(shop.services, awin("A1", "approved"))
+    await pay(shop, "1.20")
+    column = "raw = null" if table == "conversion_reports" else "amount_minor = 0"
+    admin = json.dumps({"role": "authenticated", "sub": str(UUID(int=3)), "app_metadata": {"role": "admin"}})
+    for statement in (
+        f"update public.{table} set {column}",
+        f"delete from public.{table}",
+        f"truncate public.{table} cascade",
+    ):
+        connection = await asyncpg.connect(shop.dsns.api if role else shop.dsns.owner)
+        await connection.execute("select set_config('request.jwt.claims', $1, false)", admin)
+        await connection.execute("select set_config('role', $1, false)", role or "none")
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await connection.execute(statement)
+        await connection.close()
+
+
+async def test_an_unbalanced_transaction_is_refused_at_commit(shop: Shop) -> None:
+    await pay(shop, "1.00")
+    with pytest.raises(asyncpg.CheckViolationError, match="off balance by 5 minor units of GBP"):
+        await shop.owner.execute(
+            "insert into public.ledger_entries (transaction_id, payment_id, account, amount_minor, currency, event_at)"
+            " select gen_random_uuid(), id, 'received', 5, 'GBP', now() from public.payments"
+        )

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,36 +22,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 WARM_SECONDS = 3.0  # per question and checkout
-
-
-class Checkout:
-    """A process that runs one checkout's database and server, and measures them on demand."""
-
-    def __init__(self, folder: Path, home: Path) -> None:
-        command = [str(folder / ".venv/bin/python"), __file__, "--serve", str(folder)]
-        environment = {**os.environ, "BENCH_HOME": str(home), "PYTHONPATH": str(folder)}
-        self._process = subprocess.Popen(
-            command, cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        self._answer()
-
-    def measure(self, question: str, connections: int, seconds: float) -> float:
-        """Milliseconds of CPU time of the server per request."""
-        assert self._process.stdin is not None
-        print(json.dumps([question, connections, seconds]), file=self._process.stdin, flush=True)
-        return float(self._answer())
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("> "):
-                return line[2:].strip()
-        sys.exit("a checkout ended early; see the lines above")
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
 
 
 def serve(folder: Path) -> None:
@@ -87,25 +56,28 @@ def compare(other: Path) -> None:
     rounds = int(os.environ.get("ROUNDS") or 5)
     seconds = float(os.environ.get("SECONDS") or 3)
     connections = int(os.environ.get("CONNECTIONS") or 16)
+    sys.path.insert(0, str(ROOT))
+    from bench.checkouts import Checkout
+
     with ExitStack() as stack:
-        before = Checkout(other, home / "before")
+        before = Checkout("before", __file__, other, home / "before")
         stack.callback(before.close)
         if not (home / "after").exists():
             before.close()
             shutil.copytree(home / "before", home / "after")
-            before = Checkout(other, home / "before")
+            before = Checkout("before", __file__, other, home / "before")
             stack.callback(before.close)
-        after = Checkout(ROOT, home / "after")
+        after = Checkout("after", __file__, ROOT, home / "after")
         stack.callback(after.close)
         for question in questions:
             for checkout in (before, after):
-                checkout.measure(question, connections, WARM_SECONDS)
+                checkout.ask(question, connections, WARM_SECONDS)
         seen: dict[str, list[tuple[float, float]]] = {question: [] for question in questions}
         for number in range(rounds):
             for question in questions:
                 pair: dict[Any, float] = {}
                 for checkout in (before, after) if number % 2 else (after, before):
-                    pair[checkout] = checkout.measure(question, connections, seconds)
+                    pair[checkout] = checkout.ask(question, connections, seconds)
                 seen[question].append((pair[before], pair[after]))
         print(f"CPU ms of a request, median (spread) of {rounds} rounds, {connections} connections")
         for question, pairs in seen.items():

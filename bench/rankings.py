@@ -22,7 +22,6 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -101,36 +100,6 @@ PEOPLE = "select id from public.profiles where not is_anonymous order by id limi
 COUNT = "select count(*) from public.product_signals where user_id = $1"
 
 
-class Checkout:
-    """A process that runs one checkout's database and ranks on demand."""
-
-    def __init__(self, name: str, folder: Path, home: Path) -> None:
-        self.name = name
-        environment = {**os.environ, "BENCH_HOME": str(home / f"{name}-{PRODUCTS}"), "PYTHONPATH": str(folder)}
-        self._process = subprocess.Popen(
-            [str(folder / ".venv/bin/python"), __file__, "--serve", str(folder)],
-            cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self._answer()
-
-    def ask(self, *question: Any) -> Any:
-        assert self._process.stdin is not None
-        print(json.dumps(question), file=self._process.stdin, flush=True)
-        return json.loads(self._answer())
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("> "):
-                return line[2:].strip()
-        sys.exit("a checkout ended early; see the lines above")
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
-
-
 class Ranker:
     """One connection of the API, and what it runs for a person's first page."""
 
@@ -169,7 +138,8 @@ class Ranker:
         filters = self.all_of(conditions)
         candidates = self.bind("listed", filter_facets=[])
         if everything:
-            whole = self.queries["recommendations.everything"].fill(filters=filters)
+            others = self.queries["recommendations.others"]
+            whole = others.fill(chunk="true", filters=filters, listed="select null::int")
             candidates = type(candidates)(whole.text, whole.values)
         query = self.queries["recommendations.ranked"].fill(
             candidates=candidates, filters=filters, is_new=self.bind("is_new_to", user_id=person)
@@ -229,7 +199,8 @@ class Ranker:
                 )
                 best.append({row["number"] for row in rows[:BEST]})
             shares.append(len(best[0] & best[1]) / len(best[1]))
-            if any(json.loads(rows[0]["shared"])["leanings"]):
+            shared = next(row["shared"] for row in rows if row["shared"])
+            if any(json.loads(shared)["leanings"]):
                 of_quiz.append(shares[-1])
         return [statistics.mean(shares), statistics.mean(of_quiz) if of_quiz else None]
 
@@ -319,8 +290,13 @@ def main() -> None:
     rounds, people = int(os.environ.get("ROUNDS") or 5), int(os.environ.get("PEOPLE") or 20)
     if not 0 < people <= MAX_PEOPLE:
         sys.exit(f"PEOPLE: 1 to {MAX_PEOPLE}, with each number of signals")
-    others = [Checkout("before", Path(folder).resolve(), home) for folder in sys.argv[1:]]
-    checkouts = [*others, Checkout("after", ROOT, home)]
+    sys.path.insert(0, str(ROOT))
+    from bench.checkouts import Checkout
+
+    others = [
+        Checkout("before", __file__, Path(folder).resolve(), home / f"before-{PRODUCTS}") for folder in sys.argv[1:]
+    ]
+    checkouts = [*others, Checkout("after", __file__, ROOT, home / f"after-{PRODUCTS}")]
     for checkout in checkouts:
         for signals in SIGNALS * WARM:
             checkout.ask("rank", signals, people)

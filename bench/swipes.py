@@ -17,7 +17,6 @@ import asyncio
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -45,36 +44,6 @@ select category_preferences, brand_preferences, style_preferences, min_price_min
   total_swipes, right_swipes, confidence
 from public.user_preferences where user_id = $1
 """
-
-
-class Checkout:
-    """A process that runs one checkout's database and measures its statement on demand."""
-
-    def __init__(self, name: str, folder: Path, home: Path) -> None:
-        self.name = name
-        environment = {**os.environ, "BENCH_HOME": str(home / name), "PYTHONPATH": str(folder)}
-        self._process = subprocess.Popen(
-            [str(folder / ".venv/bin/python"), __file__, "--serve", str(folder)],
-            cwd=folder, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        self._answer()
-
-    def ask(self, *question: Any) -> Any:
-        assert self._process.stdin is not None
-        print(json.dumps(question), file=self._process.stdin, flush=True)
-        return json.loads(self._answer())
-
-    def _answer(self) -> str:
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if line.startswith("> "):
-                return line[2:].strip()
-        sys.exit("a checkout ended early; see the lines above")
-
-    def close(self) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.close()
-        self._process.wait()
 
 
 class Measured:
@@ -249,8 +218,11 @@ def main() -> None:
         sys.exit(__doc__)
     home = Path(os.environ.get("SWIPES_HOME") or ROOT / ".aclue-swipes").resolve()
     rounds, repeats = int(os.environ.get("ROUNDS") or 5), int(os.environ.get("REPEATS") or 100)
-    others = [Checkout("before", Path(folder).resolve(), home) for folder in sys.argv[1:]]
-    checkouts = [*others, Checkout("after", ROOT, home)]
+    sys.path.insert(0, str(ROOT))
+    from bench.checkouts import Checkout
+
+    others = [Checkout("before", __file__, Path(folder).resolve(), home / "before") for folder in sys.argv[1:]]
+    checkouts = [*others, Checkout("after", __file__, ROOT, home / "after")]
     questions: dict[str, tuple[Any, ...]] = {
         **{f"{size} swipe{'s' if size > 1 else ''}": ("swipe", size) for size in SIZES},
         "preferences read": ("read",),

@@ -24,7 +24,7 @@ as $$
   with newest as materialized (
     select s.product_id, s.category_id, s.tags, s.lean, s.weight
     from private.weighted_signals(
-      p_user, 'infinity', false, (private.default_model_parameters() ->> 'half_life_days')::double precision) s
+      p_user, 'infinity', (private.default_model_parameters() ->> 'half_life_days')::double precision) s
     where private.has_consent(p_user, 'personalisation')
     order by s.weight desc, s.swipe_id desc limit 2000
   ),

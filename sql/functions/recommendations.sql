@@ -266,32 +266,25 @@ comment on function private.feedback_signals(uuid, timestamptz, jsonb) is
   'Per product; at: when the strength was given. hides: it is not recommended again. p_strengths: `feedback` of a model''s '
   'parameters; null: of the newest model.';
 
--- What a person said of products up to a moment: the newest swipe per product that was not undone by then and, where
--- asked for, the newest feedback. Row level security of the caller applies. Swipes and feedback for somebody else, in the
--- gift finder, say nothing of this person.
-drop function if exists private.signals(uuid, timestamptz, boolean, boolean);
-create or replace function private.signals(p_user uuid, p_until timestamptz, p_with_feedback boolean)
+-- The newest swipe per product up to a moment that was not undone by then. Row level security of the caller applies. Swipes
+-- for somebody else, in the gift finder, say nothing of this person.
+drop function if exists private.weighted_signals(uuid, timestamptz, boolean, double precision);
+drop function if exists private.signals(uuid, timestamptz, boolean);
+create or replace function private.signals(p_user uuid, p_until timestamptz)
 returns table (product_id uuid, swipe_id uuid, direction public.swipe_direction, strength real, at timestamptz)
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-  (select distinct on (s.product_id) s.product_id, s.id, s.direction, s.preference_strength, s.created_at
-   from public.swipes s
-   where s.user_id = p_user and s.created_at <= p_until and (s.undone_at is null or s.undone_at > p_until)
-     and not s.is_for_somebody_else
-   order by s.product_id, s.created_at desc, s.id desc)
-  union all
-  select f.product_id, null::uuid, null::public.swipe_direction, f.strength, f.at
-  from private.feedback_signals(p_user, p_until) f where p_with_feedback and f.strength is not null
+  select distinct on (s.product_id) s.product_id, s.id, s.direction, s.preference_strength, s.created_at
+  from public.swipes s
+  where s.user_id = p_user and s.created_at <= p_until and (s.undone_at is null or s.undone_at > p_until)
+    and not s.is_for_somebody_else
+  order by s.product_id, s.created_at desc, s.id desc
 $$;
-comment on function private.signals(uuid, timestamptz, boolean) is 'swipe_id and direction are null for feedback.';
 
--- The signals that say something, with the product's features. lean: -1..1. weight: halves every half-life, in whole
--- days back from p_until; from the newest signal where that is infinity, so that preferences depend on the signals
--- alone and not on when they are computed.
-drop function if exists private.weighted_signals(uuid, timestamptz, boolean, double precision, boolean);
-create or replace function private.weighted_signals(
-  p_user uuid, p_until timestamptz, p_with_feedback boolean, p_half_life_days double precision)
+-- The signals with their products. lean: -1..1. weight: halves every half-life, in whole days back from p_until; from the
+-- newest signal where that is infinity, so that preferences depend on the signals alone and not on when they are computed.
+create or replace function private.weighted_signals(p_user uuid, p_until timestamptz, p_half_life_days double precision)
 returns table (
   product_id uuid, swipe_id uuid, direction public.swipe_direction, name text,
   category_id uuid, brand_id uuid, tags text[], price_minor bigint, currency char(3),
@@ -303,7 +296,7 @@ as $$
     round((2 * s.strength - 1)::numeric, 4)::double precision,
     power(0.5, floor(extract(epoch from
       case when p_until = 'infinity' then max(s.at) over () else p_until end - s.at) / 86400) / p_half_life_days)::double precision
-  from private.signals(p_user, p_until, p_with_feedback) s
+  from private.signals(p_user, p_until) s
   join public.products p on p.id = s.product_id
   where s.strength is not null
 $$;
@@ -313,7 +306,7 @@ revoke all on function private.fill_lists(integer), private.product_traits(uuid,
   private.refresh_model(), private.refresh_product_features(uuid) from public, anon, authenticated;
 grant execute on function private.refresh_model(), private.refresh_product_features(uuid) to service_role;
 grant execute on function private.refresh_product_features(uuid) to authenticated;
-grant execute on function private.signals(uuid, timestamptz, boolean),
-  private.weighted_signals(uuid, timestamptz, boolean, double precision), private.default_model_parameters(),
+grant execute on function private.signals(uuid, timestamptz),
+  private.weighted_signals(uuid, timestamptz, double precision), private.default_model_parameters(),
   private.facet(text, text), private.product_facets(uuid, uuid, text[]), private.feedback_signals(uuid, timestamptz, jsonb)
   to anon, authenticated, service_role;

@@ -44,7 +44,7 @@ async def strengths(shop: Shop, client: Client) -> dict[str, float]:
     """The signals of feedback, by product."""
     user = ids.decode_as("Profile", await client.my_id())
     rows = await shop.owner.fetch(
-        "select product_id, strength from private.signals($1, 'infinity', true) where swipe_id is null", user
+        "select product_id, strength from private.feedback_signals($1, 'infinity') where strength is not null", user
     )
     return {ids.encode("Product", row["product_id"]): round(row["strength"], 4) for row in rows}
 

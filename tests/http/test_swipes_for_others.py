@@ -21,7 +21,10 @@ WHAT_COUNTS = """
 select 'signal' as kind, product_id, direction::text from public.product_signals
 union all
 select 'as of now', s.product_id, s.direction::text
-from public.profiles p cross join lateral private.signals(p.id, 'infinity', true) s
+from public.profiles p cross join lateral private.signals(p.id, 'infinity') s
+union all
+select 'feedback', f.product_id, f.strength::text
+from public.profiles p cross join lateral private.feedback_signals(p.id, 'infinity') f
 union all
 select 'behaviour', null, b.trait || b.estimate || ' ' || b.evidence
 from public.profiles p cross join lateral private.behaviour(p.id) b

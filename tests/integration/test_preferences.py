@@ -21,7 +21,7 @@ WAYS = ("left", "right", "up", "down")
 # Straight from the events, by the formulas and without an eye for cost.
 BY_THE_FORMULAS = """
 with signals as materialized (
-  select s.* from private.weighted_signals($1, 'infinity', false, 90) s
+  select s.* from private.weighted_signals($1, 'infinity', 90) s
 ),
 sums as (
   select f.kind, f.key, sum(s.weight * s.lean) as n, sum(s.weight) as w

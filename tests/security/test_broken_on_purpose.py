@@ -94,7 +94,7 @@ FAULTS: dict[str, tuple[str, Check]] = {
         lambda owner, login, base: grants.test_only_listed_private_functions_may_be_called(owner, "anon"),
     ),
     "a function that asks for whomever it is told": (
-        "alter function private.signals(uuid, timestamptz, boolean) security definer",
+        "alter function private.signals(uuid, timestamptz) security definer",
         lambda owner, login, base: functions.test_called_by_others_they_tell_nothing_of_anna_and_change_nothing_of_hers(
             owner, login, BEN
         ),

@@ -73,7 +73,7 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "search_rank": "'canary'::tsvector, 'canary'::tsquery",
     "second_factors_of": "'{anna}'",
     "session_id": "",
-    "signals": "'{anna}', 'infinity', true",
+    "signals": "'{anna}', 'infinity'",
     "stated_affinities": "'{anna}'",
     "stated_currency": "'{anna}', 'GBP'",
     "stated_prices": "'{anna}', 'GBP'",
@@ -82,7 +82,7 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "trait_features": """'["canary"]', '{{"creative": 1}}'""",
     "uuid_v7": "",
     "uuid_v7_floor": "now()",
-    "weighted_signals": "'{anna}', 'infinity', true, 30",
+    "weighted_signals": "'{anna}', 'infinity', 30",
 }
 # With these Anna herself is told or changes something: so the others' silence means something.
 TELL_ANNA = {

@@ -33,11 +33,9 @@ _RECOMMENDED = {
     "shared": "text",
     **dict.fromkeys(("adventurous", "intellectual", "practical", "creative", "social"), "real"),
     **dict.fromkeys(("match", "content", "liking", "added"), "double precision"),
-    "category_name": "text",
-    "brand_name": "text",
-    "tags": "text[]",
-    "liked": "text",
-    "opinions": "text",
+    "category_id": "uuid",
+    "brand_id": "uuid",
+    "facets": "bigint[]",
 }
 
 

@@ -51,8 +51,7 @@ _PRODUCT = {
 _NEWEST = "orderBy: [CREATED_AT_DESC, ROW_ID_DESC]"
 # What the reasons of bench.feed are written from: bench/peer_functions.py.
 _TERMS = (
-    "shared adventurous intellectual practical creative social match content liking added categoryName brandName tags "
-    "liked opinions"
+    "shared adventurous intellectual practical creative social match content liking added categoryId brandId facets"
 )
 
 ME = Question(

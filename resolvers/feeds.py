@@ -175,7 +175,7 @@ async def page(
             break
         state.chunk = (low, below)
         state.leave_window(None)
-    if state.model is None and await session.fetchrow("recommendations.current_model", user_id=None) is None:
+    if state.model is None and await session.fetchrow("recommendations.current_model") is None:
         raise no_model()
     return Feed(items, has_next=has_next, has_previous=has_previous)
 
@@ -301,7 +301,7 @@ def recommended(
     place: Place,
     state: State,
     confidence: float,
-    terms: Callable[[], list[Any]],
+    explain: Callable[[], list[Any]],
 ) -> Recommended:
     assert state.model is not None
     assert state.until is not None
@@ -317,7 +317,7 @@ def recommended(
         row["score"],
         confidence,
         services,
-        terms,
+        explain,
         state.until,
         rank=state.position,
         is_explored=place.propensity is not None,

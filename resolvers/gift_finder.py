@@ -70,10 +70,10 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
             conditions.append(QUERIES[f"products.{name}"].bind(slugs=list(slugs)))
     leanings = [1.0 if trait in wishes.traits else 0.0 for trait in TRAITS]
     if state.model is None:
-        newest = await session.fetchrow("recommendations.current_model", user_id=None)
+        newest = await session.fetchrow("recommendations.current_model")
         if newest is None:
             raise no_model()
-        state.model, state.until, state.is_whole = newest["version"], newest["until"], newest["is_small"]
+        state.model, state.until, state.is_whole = newest["version"], newest["until"], newest["is_whole"]
     lists = await session.fetchval("gift_finder.lists", leanings=leanings, contexts=contexts)
     lists += await feeds.facets_of(session, wishes.category_slugs or (), None, None)
     conditions = [*feeds.available(), *conditions]

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -31,18 +31,19 @@ MAX_CALIBRATIONS = 8  # in memory
 @dataclass(slots=True)
 class Recommended:
     """One recommended product. `rank`: its place in its feed, from 1; None outside feeds. `is_explored`: shown to learn
-    from, not for its score. The signed id, the terms and the cursor are computed on first use."""
+    from, not for its score. The signed id and the terms are computed on first use, the cursor when asked for."""
 
     shown: Shown
     score: float
     confidence: float
     services: Services
-    terms: Callable[[], list[Reason]]
+    explain: Callable[[], list[Reason]]
     generated_at: datetime
     rank: int | None = None
     is_explored: bool = False
     cursor_of: Callable[[], str] | None = None
     _id: str | None = None
+    _terms: list[Reason] | None = None
 
     @property
     def context(self) -> str:
@@ -59,8 +60,14 @@ class Recommended:
         return self._id
 
     @property
+    def terms(self) -> list[Reason]:
+        if self._terms is None:
+            self._terms = self.explain()
+        return self._terms
+
+    @property
     def reasons(self) -> list[Reason]:
-        return reasons_of(self.terms())
+        return reasons_of(self.terms)
 
     @property
     def cursor(self) -> str | None:
@@ -68,9 +75,11 @@ class Recommended:
         return None if self.cursor_of is None else self.cursor_of()
 
 
-class Shared(msgspec.Struct, frozen=True, rename="camel"):
-    """What is the same for each row of recommendations.ranked, from the first of them. `names`: id, name and direction
-    of liked products, by number."""
+class Shared(msgspec.Struct, frozen=True, dict=True, rename="camel"):
+    """What is the same for each row of recommendations.ranked, which one of them has. `liked`: numbers of products, of
+    products that the person liked, and what the latter add to the former. `taken`: what disliked products add, by
+    number. `opinions`: of facets, -1..1, and the number of the product that says most. `products`: id, name and
+    direction of liked products, by number."""
 
     model: int
     trained: int | None
@@ -90,19 +99,42 @@ class Shared(msgspec.Struct, frozen=True, rename="camel"):
     category: float
     brand: float
     tags: float
-    names: dict[int, tuple[UUID, str, str | None]] | None
+    liked: tuple[list[int] | None, list[int] | None, list[float] | None]
+    taken: dict[int, float] | None
+    opinions: dict[int, tuple[float, int | None]] | None
+    products: dict[int, tuple[UUID, str, str | None]] | None
+    categories: dict[UUID, Named]
+    brands: dict[UUID, Named] | None
+    tag_names: dict[int, str] | None
 
     @classmethod
     def of(cls, rows: Sequence[Any]) -> Shared:
         """Of the rows of a page, of which there is one at least."""
-        return msgspec.json.decode(rows[0]["shared"], type=cls)
+        return msgspec.json.decode(next(row["shared"] for row in rows if row["shared"]), type=cls)
+
+    @cached_property
+    def liked_by_number(self) -> dict[int, list[Liked]]:
+        """Per product the liked products that add to it."""
+        found: dict[int, list[Liked]] = {}
+        products = self.products or {}
+        for target, source, term in zip(*(column or () for column in self.liked), strict=True):
+            found.setdefault(target, []).append(Liked(*products[source], term))
+        return found
+
+    def opinions_of(self, facets: Sequence[int]) -> list[Opinion]:
+        """What the person thinks of what a product is."""
+        opinions, products, names = self.opinions or {}, self.products or {}, self.tag_names or {}
+        found = []
+        for place, facet in enumerate(facets, 1):
+            if facet in opinions:
+                score, number = opinions[facet]
+                because = None if number is None else products[number][1]
+                found.append(Opinion(place, score, because, names.get(facet) if place > 2 else None))
+        return found
 
 
 def terms_of(shared: Shared, row: Any) -> Terms:
     """The terms of a row of recommendations.ranked."""
-    names = shared.names or {}
-    liked = msgspec.json.decode(row["liked"] or b"[]", type=list[tuple[int, float]])
-    opinions = msgspec.json.decode(row["opinions"] or b"[]", type=list[tuple[int, float, int | None, str | None]])
     added = row["added"] or 0.0
     per_point = shared.per_point
     content = 0.5 * shared.content
@@ -112,14 +144,12 @@ def terms_of(shared: Shared, row: Any) -> Terms:
         trait_weight=0.25 * shared.personality,
         popularity=row["liking"] if per_point is None else row["liking"] - added * per_point,
         popularity_weight=0.5 * shared.crowd,
-        liked=[Liked(*names[number], term) for number, term in liked],
+        liked=shared.liked_by_number.get(row["number"], []),
         liked_weight=0.5 * shared.crowd * (per_point or 0.0),
-        category=Named(row["category_slug"], row["category_name"]),
-        brand=Named(row["brand_slug"], row["brand_name"]) if row["brand_slug"] else None,
-        tag_count=row["tag_count"],
-        opinions=[
-            Opinion(place, score, names[number][1] if number else None, tag) for place, score, number, tag in opinions
-        ],
+        category=shared.categories[row["category_id"]],
+        brand=(shared.brands or {}).get(row["brand_id"]),
+        tag_count=len(row["facets"]) - 2,
+        opinions=shared.opinions_of(row["facets"]),
         content_weights=(content * shared.category, content * shared.brand, content * shared.tags),
         boosted=0.5 * shared.boost * row["boosted"],
     )
@@ -149,7 +179,7 @@ def confidence_of(shared: Shared, row: Any, calibration: Calibration | None) -> 
         liked=shared.likes,
         disliked=shared.events - shared.likes,
         added=row["added"] or 0.0,
-        taken=row["taken"] or 0.0,
+        taken=(shared.taken or {}).get(row["number"], 0.0),
     )
     return round(chance, 4)
 
@@ -196,7 +226,7 @@ def _similar(services: Services, position: int, row: Any) -> Recommended:
         score=row["score"],
         confidence=domain.confidence_of(row["score"], 0, False),
         services=services,
-        terms=partial(_terms_of_similar, row),
+        explain=partial(_terms_of_similar, row),
         generated_at=row["until"],
         rank=position,
     )
@@ -344,7 +374,7 @@ async def send_feedback(
 
 async def are_served(session: Session) -> bool:
     """Whether there is a model."""
-    return await session.fetchrow("recommendations.current_model", user_id=None) is not None
+    return await session.fetchrow("recommendations.current_model") is not None
 
 
 # The ranking of some products, whether or not they would be candidates.
@@ -399,7 +429,7 @@ def _again(services: Services, shown: Shown, found: tuple[Shared, Any, float] | 
         score=row["score"],
         confidence=confidence,
         services=services,
-        terms=lambda: explain(terms_of(shared, row)),
+        explain=lambda: explain(terms_of(shared, row)),
         generated_at=shared.until,
         is_explored=shown.propensity < 1,
     )

@@ -113,7 +113,7 @@ class Recommendation(Node):
         metadata=at_most(MAX_TERMS),
     )
     def explanation(self) -> list[RecommendationReason]:
-        return [RecommendationReason.of(term) for term in self.found.terms()]
+        return [RecommendationReason.of(term) for term in self.found.terms]
 
     @classmethod
     def of(cls, found: Recommended) -> Recommendation:

@@ -55,7 +55,7 @@ as $$
   select pg_catalog.hashtextextended(p_kind || ':' || p_key, 0)
 $$;
 comment on function private.facet(text, text) is
-  'A number for a category, brand or tag (by id, id and name), or for a list: "list" with popular or new, "+" or "-" with a trait.';
+  'A number for a category, brand or tag (by id, id and name), or for a list: "list" with popular or new, "+" with a trait.';
 
 create or replace function private.product_facets(p_category uuid, p_brand uuid, p_tags text[]) returns bigint[]
 language sql immutable parallel safe
@@ -63,6 +63,16 @@ set search_path = pg_catalog, pg_temp
 as $$
   select array[private.facet('category', p_category::text), coalesce(private.facet('brand', p_brand::text), 0)]
     || array(select private.facet('tag', tag) from pg_catalog.unnest(p_tags) tag)
+$$;
+
+-- What came after the training starts as an average product. Nulls without one.
+create or replace function private.average_product(p_trained integer)
+returns table (first_bias double precision, few_bias double precision, many_bias double precision, like_share double precision)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select avg(first_bias), avg(few_bias), avg(many_bias), avg(like_share)
+  from public.model_products where trained_version = p_trained
 $$;
 
 -- The products of a model by list. Only products that can be shown are in them.
@@ -79,42 +89,39 @@ begin
     where m.version = p_model;
   delete from public.model_lists where model_version = p_model;
   delete from public.model_kinds where model_version = p_model;
-  insert into public.model_kinds (
-    model_version, kind, adventurous, intellectual, practical, creative, social, numbers)
-  select p_model, row_number() over (), f.adventurous, f.intellectual, f.practical, f.creative, f.social,
-    (array_agg(f.number order by coalesce(f.like_share, f.popularity) desc, f.number))[1:20]
-  from public.product_features f
-  join public.products p on p.id = f.product_id
-  where f.model_version = p_model and p.is_active and p.in_stock
-  group by f.adventurous, f.intellectual, f.practical, f.creative, f.social;
-  with listed as materialized (
-    select f.number, f.facets, coalesce(f.like_share, f.popularity) as liked, p.created_at,
-      f.adventurous, f.intellectual, f.practical, f.creative, f.social
+  with shown as materialized (
+    select f.number, f.facets, p.created_at, f.adventurous, f.intellectual, f.practical, f.creative, f.social,
+      coalesce(f.like_share / nullif(max(f.like_share) over (), 0), f.popularity) as liked
     from public.product_features f
     join public.products p on p.id = f.product_id
     where f.model_version = p_model and p.is_active and p.in_stock
+  ),
+  kinds as (
+    insert into public.model_kinds (
+      model_version, kind, adventurous, intellectual, practical, creative, social, numbers, likes)
+    select p_model, row_number() over (), k.adventurous, k.intellectual, k.practical, k.creative, k.social,
+      (array_agg(k.number order by k.liked desc, k.number))[1:20], (array_agg(k.liked order by k.liked desc, k.number))[1:20]
+    from shown k
+    group by k.adventurous, k.intellectual, k.practical, k.creative, k.social
   )
   insert into public.model_lists (model_version, list, rank, number)
   select p_model, ranked.list, ranked.place - 1, ranked.number
   from (
     select l.list, k.number, row_number() over (partition by l.list order by k.liked desc, k.number) as place
-    from listed k
+    from shown k
     cross join lateral (
       select private.facet('list', 'popular') as list
       union all select facet from unnest(k.facets) facet where facet <> 0) l
     union all
     select private.facet('list', 'new'), k.number, row_number() over (order by k.created_at desc, k.number)
-    from listed k where k.created_at > now() - make_interval(days => (settings ->> 'new_days')::integer)
+    from shown k where k.created_at > now() - make_interval(days => (settings ->> 'new_days')::integer)
     union all
-    select private.facet(t.sign, t.trait), k.number,
-      row_number() over (partition by t.sign, t.trait order by t.value desc, k.liked desc, k.number)
-    from listed k
+    select private.facet('+', t.trait), k.number,
+      row_number() over (partition by t.trait order by t.value desc, k.liked desc, k.number)
+    from shown k
     cross join lateral (values
-      ('+', 'adventurous', k.adventurous), ('-', 'adventurous', -k.adventurous),
-      ('+', 'intellectual', k.intellectual), ('-', 'intellectual', -k.intellectual),
-      ('+', 'practical', k.practical), ('-', 'practical', -k.practical),
-      ('+', 'creative', k.creative), ('-', 'creative', -k.creative),
-      ('+', 'social', k.social), ('-', 'social', -k.social)) t (sign, trait, value)
+      ('adventurous', k.adventurous), ('intellectual', k.intellectual), ('practical', k.practical),
+      ('creative', k.creative), ('social', k.social)) t (trait, value)
   ) ranked
   where ranked.place <= (settings ->> 'length')::integer;
 end
@@ -171,14 +178,10 @@ begin
       number, facets, group_key, first_bias, few_bias, many_bias, like_rate, like_share)
     select model, p.id, p.popularity, t.x[1], t.x[2], t.x[3], t.x[4], t.x[5],
       p.number, private.product_facets(p.category_id, p.brand_id, p.tags), coalesce(p.item_group_key, p.number),
-      -- What came after the training starts as an average product.
       coalesce(k.first_bias, o.first_bias), coalesce(k.few_bias, o.few_bias), coalesce(k.many_bias, o.many_bias), k.like_rate,
       coalesce(k.like_share, o.like_share)
     from priced p
-    cross join (
-      select avg(first_bias) as first_bias, avg(few_bias) as few_bias, avg(many_bias) as many_bias,
-        avg(like_share) as like_share
-      from public.model_products where trained_version = trained) o
+    cross join private.average_product(trained) o
     join traits t on t.category_id = p.category_id and t.band = p.band and t.tags = p.tags
     left join public.model_products k on k.trained_version = trained and k.number = p.number;
   perform private.fill_lists(model);
@@ -211,11 +214,8 @@ as $$
   from public.products p
   cross join lateral (select private.product_traits(p.category_id, p.tags, p.price_minor, p.currency) as x offset 0) t
   cross join (select max(version) as version from public.recommendation_models) m
-  cross join (
-    select avg(k.first_bias) as first_bias, avg(k.few_bias) as few_bias, avg(k.many_bias) as many_bias,
-      avg(k.like_share) as like_share
-    from public.model_products k
-    where k.trained_version = (select trained_version from public.recommendation_models order by version desc limit 1)) o
+  cross join private.average_product(
+    (select trained_version from public.recommendation_models order by version desc limit 1)) o
   where p.id = p_product and m.version is not null and (private.is_admin() or auth.role() = 'service_role')
   on conflict (model_version, product_id) do update set
     popularity = excluded.popularity, adventurous = excluded.adventurous, intellectual = excluded.intellectual,
@@ -302,7 +302,7 @@ as $$
 $$;
 
 revoke all on function private.feedback_signals(uuid, timestamptz, jsonb) from public;
-revoke all on function private.fill_lists(integer), private.product_traits(uuid, text[], bigint, text), private.product_popularity(uuid, real),
+revoke all on function private.average_product(integer), private.fill_lists(integer), private.product_traits(uuid, text[], bigint, text), private.product_popularity(uuid, real),
   private.refresh_model(), private.refresh_product_features(uuid) from public, anon, authenticated;
 grant execute on function private.refresh_model(), private.refresh_product_features(uuid) to service_role;
 grant execute on function private.refresh_product_features(uuid) to authenticated;

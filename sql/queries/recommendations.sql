@@ -1,10 +1,9 @@
 -- Ranking. A score is 0.5 and a sum of terms, between 0 and 1, because the shares of its parts add up to 1 and each part
 -- lies in -1..1; it is rounded to 9 decimals, so that it is the same in every plan. docs/recommendations.md explains.
 
--- name: current_model(user_id)
+-- name: current_model()
 -- The newest model, and the moment a feed is frozen at; none before the first.
-select version, clock_timestamp() as until, private.has_consent(:user_id::uuid, 'personalisation') as is_personal,
-  product_count <= 2000 as is_small
+select version, clock_timestamp() as until, product_count <= 2000 as is_whole
 from public.recommendation_models order by version desc limit 1
 
 -- name: model(version, user_id)
@@ -13,17 +12,16 @@ select private.has_consent(:user_id::uuid, 'personalisation') as may_be_personal
 from public.recommendation_models where version = :version::int
 
 -- name: ranked(user_id, until, model, arm, with_hidden, size, after_score, after_number, boost_facets, boost_factors)
--- The products of {candidates}, by numbers, that pass {filters}, the best first. Feeds begin with the newest model and
--- now. `is_new`: what the viewer has not swiped or
--- put aside since. `arm` (0: none): of an experiment. `with_hidden`: also what they have. Lookups by arrays, materialised steps and sums in stages hold the planner to index scans: docs/decisions/0011.
+-- The products of {candidates}, by numbers, that pass {filters}, the best first. Feeds begin with the newest model and now.
+-- `is_new`: what the viewer has not swiped or put aside since. `arm` (0: none): of an experiment. `with_hidden`: also what
+-- they have. One row has `shared`. Small steps, lookups by arrays and sums by joins keep it fast: docs/decisions/0011.
 with model as materialized (
   select m.version, t.version as trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
-    t.version is not null as is_trained, t.serving, e.parameters, m.product_count <= 2000 as is_whole,
+    t.serving, e.parameters, m.product_count <= 2000 as is_whole,
     case when t.version is null then (e.parameters ->> 'half_life_days')::double precision
       else (t.serving ->> 'half_life')::double precision end as half_life,  -- null: signals do not age
     coalesce((t.serving ->> 'super_like')::double precision, 1) as super_like,
-    (e.parameters ->> 'prior_weight')::double precision as prior, d.dislike, d.category, d.brand, d.tags, d.boost, d.personality, d.personality_events,
-    d.popularity,
+    (e.parameters ->> 'prior_weight')::double precision as prior, d.*,
     :user_id::uuid is not null and private.has_consent(:user_id::uuid, 'personalisation') as is_personal,
     -- Functions are called only for those who have something to read.
     exists (select from public.recommendation_feedback where user_id = :user_id::uuid) as has_feedback,
@@ -34,9 +32,8 @@ with model as materialized (
   cross join lateral (select case when :arm::int = 0 then m.parameters
     else private.model_parameters(m.version, :arm::int) end as parameters offset 0) e
   cross join lateral jsonb_to_record(e.parameters -> 'discover') d (
-    dislike double precision, category double precision,
-    brand double precision, tags double precision, boost double precision, personality double precision,
-    personality_events double precision, popularity double precision)
+    dislike double precision, category double precision, brand double precision, tags double precision, boost double precision,
+    personality double precision, personality_events double precision, popularity double precision)
   where m.version = coalesce(:model::int, (select max(version) from public.recommendation_models))
 ),
 -- What the person said of products up to a moment: the newest swipe per product that was not undone by then, and the
@@ -59,203 +56,200 @@ dismissed as materialized (
   from model m cross join lateral private.dismissed_reasons(:user_id::uuid, m.until) d
   where m.has_dismissed
 ),
--- Zero leanings for somebody without an assessment.
+-- Zero leanings for somebody without an assessment. `personality`, `crowd` (what others like), `content` (categories, brands,
+-- tags) and `boost` are shares of the score.
 person as materialized (
-  select l.n, l.likes, case when l.n <= 3 then 'first' when l.n <= 10 then 'few' else 'many' end::public.table_kind as kind,
-    -- The weights of a like, largest first, that are read: fewer where there are many likes.
-    case when l.likes <= 10 then 100 when l.likes <= 50 then 50 else 25 end as reach,
-    coalesce(h.has_quiz, false) as has_quiz, coalesce(h.x[1] * t.adventurous, 0) as adventurous, coalesce(h.x[2] * t.intellectual, 0) as intellectual,
-    coalesce(h.x[3] * t.practical, 0) as practical, coalesce(h.x[4] * t.creative, 0) as creative, coalesce(h.x[5] * t.social, 0) as social,
-    case when h.x is null then 0 else m.personality_events / (m.personality_events + l.n) end as share
+  select l.*, coalesce(h.has_quiz, false) as has_quiz, coalesce(h.x[1], 0) as adventurous, coalesce(h.x[2], 0) as intellectual,
+    coalesce(h.x[3], 0) as practical, coalesce(h.x[4], 0) as creative, coalesce(h.x[5], 0) as social, s.share, s.boost,
+    (1 - s.boost) * s.personality as personality, (1 - s.boost) * s.crowd as crowd,
+    (1 - s.boost) * (1 - s.personality - s.crowd) as content, s.max_bias
   from (
-    select count(*) filter (where strength is not null)::int as n, count(*) filter (where strength >= 0.5)::int as likes
-    from latest) l
+    select n, likes, case when n <= 3 then 'first' when n <= 10 then 'few' else 'many' end::public.table_kind as kind,
+      -- The weights of a like, largest first, that are read: fewer where there are many likes.
+      case when likes <= 10 then 100 when likes <= 50 then 50 else 25 end as reach
+    from (
+      select count(*) filter (where strength is not null)::int as n, count(*) filter (where strength >= 0.5)::int as likes
+      from latest) c
+    offset 0) l
   cross join model m
   left join (
-    select assessment_method <> 'behavior' as has_quiz, private.leanings(
-      coalesce(combined_scores, personality_scores), coalesce(combined_confidence, confidence_level)) as x
+    select assessment_method <> 'behavior' as has_quiz, array(
+      select case when t.trait in (select key from dismissed where kind = 'trait') then 0 else t.leaning end
+      from unnest(private.leanings(
+          coalesce(combined_scores, personality_scores), coalesce(combined_confidence, confidence_level)),
+        '{adventurous,intellectual,practical,creative,social}'::text[]) with ordinality t (leaning, trait, i)
+      order by t.i) as x
     from public.personality_assessment_history
     where user_id = :user_id::uuid and (select is_personal from model)
       and assessment_timestamp <= (select until from model)
     order by assessment_timestamp desc, id desc limit 1) h on true
-  cross join (
-    select (count(*) filter (where key = 'adventurous') = 0)::int as adventurous,
-      (count(*) filter (where key = 'intellectual') = 0)::int as intellectual,
-      (count(*) filter (where key = 'practical') = 0)::int as practical,
-      (count(*) filter (where key = 'creative') = 0)::int as creative,
-      (count(*) filter (where key = 'social') = 0)::int as social
-    from dismissed where kind = 'trait') t
-),
--- How much of the score is personality, crowd (what others like) and content (categories, brands, tags); boosts are
--- a part of their own.
-shares as materialized (
-  select s.boost, (1 - s.boost) * s.personality as personality, (1 - s.boost) * s.crowd as crowd,
-    (1 - s.boost) * (1 - s.personality - s.crowd) as content, s.max_bias
-  from (
-    select case when cardinality(:boost_facets::bigint[]) > 0 then m.boost else 0 end as boost,
-      m.personality * p.share as personality,
-      case when m.is_trained
-        then m.popularity * p.share
-          + (1 - p.share) * (m.serving -> 'blend' ->> p.kind::text)::double precision
-        else m.popularity end as crowd,
-      (case when p.likes = 0 then m.serving ->> 'largest_share' else m.serving -> 'largest_bias' ->> p.kind::text end)
+  cross join lateral (
+    select c.share, c.boost, m.personality * c.share as personality,
+      case when m.trained_version is null then m.popularity
+        else m.popularity * c.share + (1 - c.share) * (m.serving -> 'blend' ->> l.kind::text)::double precision end as crowd,
+      (case when l.likes = 0 then m.serving ->> 'largest_share' else m.serving -> 'largest_bias' ->> l.kind::text end)
         ::double precision as max_bias
-    from person p cross join model m) s
+    from (
+      select case when h.x is null then 0 else m.personality_events / (m.personality_events + l.n) end as share,
+        case when cardinality(:boost_facets::bigint[]) > 0 then m.boost else 0 end as boost
+      offset 0) c) s
 ),
+-- `counts`: 0 where it was dismissed as a reason. `lean`: decayed; `said`: it above the product's number.
 signals as materialized (
-  select f.number, f.facets, f.group_key, s.direction, s.hides,
-    case when s.product_id::text in (select key from dismissed where kind = 'product') then 0 else 1 end as counts,
-    case when s.strength < 0.5 then (2 * s.strength - 1) * m.dislike else 2 * s.strength - 1 end as lean,
-    case when s.strength < 0.5 then 0 when s.strength > 0.9 then m.super_like else 1 end as gain,
-    case when m.half_life is null then 1
-      else power(0.5, floor(extract(epoch from m.until - s.at)::double precision / 86400) / m.half_life) end as decay
-  from model m cross join latest s
-  join public.product_features f on f.product_id = s.product_id
-  where f.model_version = (select version from model) and f.product_id = any (array(select product_id from latest))
+  select s.*, s.strength < 0.5 as is_disliked, round(s.lean * 1e6)::bigint * 4294967296 + s.number as said
+  from (
+    select f.number, f.product_id, f.facets, f.group_key, l.direction, l.hides, l.strength, x.decay, x.counts,
+      x.counts * x.decay * case when l.strength < 0.5 then (2 * l.strength - 1) * m.dislike else 2 * l.strength - 1 end as lean,
+      x.decay * case when l.strength < 0.5 then 0 when l.strength > 0.9 then m.super_like else 1 end as gain
+    from model m cross join latest l
+    join public.product_features f on f.product_id = l.product_id
+    cross join lateral (select
+      case when m.half_life is null then 1
+        else power(0.5, floor(date_part('epoch', m.until - l.at) / 86400) / m.half_life) end as decay,
+      case when m.has_dismissed and l.product_id::text in (select key from dismissed where kind = 'product') then 0
+        else 1 end as counts
+      offset 0) x
+    where f.model_version = (select version from model) and f.product_id = any (array(select product_id from latest))
+    offset 0) s
 ),
 pairs as materialized (
-  select s.number as source, w.target, w.weight * s.gain * s.decay as term, s.counts
+  select s.number as source, w.target, w.weight * s.gain as term, s.counts
   from signals s
-  cross join person p
   cross join lateral (
     select target, weight from public.model_weights
-    where trained_version = (select trained_version from model) and kind = p.kind and source = s.number and rank < p.reach) w
+    where trained_version = (select trained_version from model) and kind = (select kind from person) and source = s.number
+      and rank < (select reach from person)) w
   where s.gain > 0
 ),
 learned as materialized (
   select target, sum(term * counts) as added, sum(term) as whole from pairs group by target
 ),
--- A mean with a prior: what was stated, or 0.
+-- A mean with a prior: what was stated, or 0. `term`: what it adds to a product of the category or brand; `tag_term`: of one
+-- tag. `said`: of the product that says most.
 affinities as materialized (
-  select o.facet, case when o.facet in (select facet from dismissed) then 0
-      else sum(o.lean) / (sum(o.weight) + max(m.prior)) end as score,
-    -- The number of the product that says most, below what it says.
-    max(round(o.lean * 1e6)::bigint * 4294967296 + o.number) as strongest
-  from model m
-  cross join (
-    select x.facet, s.decay * s.lean * s.counts as lean, s.decay as weight, s.number
-    from signals s cross join unnest(s.facets) x (facet)
-    where s.lean is not null and x.facet <> 0
-    union all
-    select private.facet(t.kind, t.key), t.score * k.prior, 0, null
-    from model k cross join lateral private.stated_affinities(:user_id::uuid) t
-    where k.is_personal and k.has_stated) o
-  group by o.facet
+  select a.facet, a.score, a.said, case a.place when 1 then m.category * a.score when 2 then m.brand * a.score else 0 end as term,
+    case when a.place > 2 then m.tags * a.score else 0 end as tag_term
+  from (
+    select facet, max(place) as place, max(said) as said, case when facet in (select facet from dismissed) then 0
+      else sum(lean) / (sum(decay) + (select prior from model)) end as score
+    from (
+      select unnest(facets) as facet, generate_subscripts(facets, 1) as place, lean, decay, said
+      from signals where lean is not null
+      union all
+      select private.facet(t.kind, t.key), case t.kind when 'category' then 1 when 'brand' then 2 else 3 end,
+        t.score * m.prior, 0, null
+      from model m cross join lateral private.stated_affinities(:user_id::uuid) t
+      where m.is_personal and m.has_stated) o
+    where facet <> 0
+    group by facet) a
+  cross join model m
 ),
--- Relative to the best that any product could reach.
+-- Learned sums are relative to the best that any product could reach. `crowd`: what popularity adds to the score at most.
 scale as materialized (
-  select 1 / nullif(h.max_bias + coalesce((select max(whole) from learned), 0), 0) as per_point from shares h
+  select s.per_point, p.crowd * coalesce(p.max_bias * s.per_point, 1) as crowd
+  from person p
+  cross join lateral (
+    select 1 / nullif(p.max_bias + coalesce((select max(whole) from learned), 0), 0) as per_point offset 0) s
 ),
 candidates as materialized (
 {candidates}
 ),
-scored as materialized (
-  select f.*, l.added, k.liking, round((0.5 + 0.5 * (
-      h.personality * f.match + h.crowd * k.liking + h.content * f.content + h.boost * f.boosted)) * 1e9) / 1e9 as score
-  from (
-    select f.number, f.product_id, f.facets, f.group_key, f.popularity, f.like_rate,
-      f.adventurous, f.intellectual, f.practical, f.creative, f.social,
-      (f.adventurous * p.adventurous + f.intellectual * p.intellectual + f.practical * p.practical
-        + f.creative * p.creative + f.social * p.social) / 2 as match,
-      case when p.likes = 0 then f.like_share
-        else case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end end as bias,
-      coalesce((
-        select sum(a.score * case x.i when 1 then m.category when 2 then m.brand else m.tags / (cardinality(f.facets) - 2) end)
-        from unnest(f.facets) with ordinality x (facet, i)
-        join affinities a on a.facet = x.facet), 0) as content,
-      case when h.boost = 0 then 0 else coalesce((
-        select greatest(-1, least(1, sum(log(2, o.factor)::double precision)))
-        from unnest(:boost_facets::bigint[], :boost_factors::text[]::numeric[]) o (facet, factor)
-        where o.facet = any (f.facets)), 0) end as boosted
-    from public.product_features f
-    cross join person p
-    cross join shares h
-    cross join model m
-    where f.model_version = (select version from model) and f.number = any (array(select number from candidates))
-      -- A swipe speaks for its variants.
-      and (:with_hidden::boolean or f.group_key not in (select group_key from signals where hides))
-    offset 0  -- each is computed once
-  ) f
-  cross join shares h
-  cross join scale x
-  left join learned l on l.target = f.number
-  cross join lateral (select
-    case when x.per_point is null then f.popularity else (f.bias + coalesce(l.added, 0)) * x.per_point end as liking) k
+features as materialized (
+  select f.number, f.product_id, f.facets, f.group_key, coalesce(f.like_rate, f.popularity) as like_rate,
+    f.adventurous, f.intellectual, f.practical, f.creative, f.social,
+    (f.adventurous * p.adventurous + f.intellectual * p.intellectual + f.practical * p.practical
+      + f.creative * p.creative + f.social * p.social) / 2 as match,
+    f.popularity, case when p.likes = 0 then f.like_share
+      else case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end end as bias
+  from person p cross join public.product_features f
+  where f.model_version = (select version from model) and f.number = any (array(select number from candidates))
+    -- A swipe speaks for its variants.
+    and (:with_hidden::boolean or f.group_key not in (select group_key from signals where hides))
+),
+contents as materialized (
+  select f.number, sum(a.term) as term, sum(a.tag_term) as tag_term, sum(a.boost) as boost
+  from (select number, unnest(facets) as facet from features) f
+  join (
+    select facet, term, tag_term, 0::double precision as boost from affinities
+    union all
+    select facet, 0, 0, log(2, factor)::double precision
+    from unnest(:boost_facets::bigint[], :boost_factors::text[]::numeric[]) o (facet, factor)) a on a.facet = f.facet
+  group by f.number
 ),
 page as materialized (
   select f.*, r.category_id, r.brand_id, r.tags, r.is_new
   from (
-    select * from scored
-    where :after_score::double precision is null
-      or score < :after_score::double precision
-      or score = :after_score::double precision and number > :after_number::int
-    order by score desc, number
-  ) f
+    select s.*, round((0.5 + 0.5 * (
+      p.personality * s.match + p.crowd * s.liking + p.content * s.content + p.boost * s.boosted)) * 1e9) / 1e9 as score
+    from (
+      select f.*, l.added, coalesce((f.bias + coalesce(l.added, 0)) * x.per_point, f.popularity) as liking,
+        coalesce(c.term + c.tag_term / greatest(cardinality(f.facets) - 2, 1), 0) as content,
+        greatest(-1, least(1, coalesce(c.boost, 0))) as boosted
+      from features f
+      cross join scale x
+      left join learned l on l.target = f.number
+      left join contents c on c.number = f.number
+      offset 0) s
+    cross join person p
+    order by score desc, s.number) f
   cross join lateral (
-    select r.category_id, r.brand_id, r.tags, {is_new} as is_new from public.products r
-    where r.id = f.product_id and ({filters}) and ((select is_personal from model) or {is_new}) limit 1) r
+    select r.category_id, r.brand_id, r.tags, {is_new} as is_new
+    from public.products r where r.id = f.product_id and ({filters}) offset 0) r
+  where (r.is_new or (select is_personal from model))
+    and (:after_score::double precision is null or f.score < :after_score::double precision
+      or f.score = :after_score::double precision and f.number > :after_number::int)
   order by f.score desc, f.number
   limit :size::int
 ),
 -- What each liked product adds to the products of the page.
 contributions as materialized (
-  select source, target, term from pairs where counts > 0 and target = any (array(select number from page))
+  select source, target, term from pairs where counts > 0 and (target in (select number from page)) is true
 ),
-liked as materialized (
-  select target, jsonb_agg(jsonb_build_array(source, term)) as terms from contributions group by target
+opinions as materialized (
+  select facet, score, case when score > 0 and said > 4294967296 then said & 4294967295 end as strongest
+  from affinities where (facet in (select unnest(facets) from page)) is true
 ),
 -- What the products that the person disliked add to them, for the probability of a like.
 taken as materialized (
-  select w.target, sum(w.weight * s.decay) as sum
+  select w.target, sum(w.weight * s.decay) as term
   from signals s
-  cross join person p
   cross join lateral (
     select target, weight from public.model_weights
-    where trained_version = (select trained_version from model) and kind = p.kind and source = s.number and rank < p.reach) w
-  where s.lean < 0 and w.target = any (array(select number from page))
+    where trained_version = (select trained_version from model) and kind = (select kind from person) and source = s.number
+      and rank < (select reach from person)) w
+  where s.is_disliked and (w.target in (select number from page)) is true
   group by w.target
-),
--- What the person thinks of the category (place 1), the brand (2) and the tags, and the liked product that says most.
-matched as materialized (
-  select g.number, x.i, a.score,
-    (select tag from unnest(g.tags) tag where x.i > 2 and hashtextextended('tag:' || tag, 0) = x.facet limit 1) as tag,
-    case when a.score > 0 and a.strongest > 4294967296 then (a.strongest & 4294967295)::int end as strongest
-  from page g
-  cross join unnest(g.facets) with ordinality x (facet, i)
-  join affinities a on a.facet = x.facet
-),
-opinions as materialized (
-  select number, jsonb_agg(jsonb_build_array(i, score, strongest, tag)) as opinions from matched group by number
-),
--- All that is the same for each product of the page.
-context as materialized (
-  select jsonb_build_object(
-    'model', m.version, 'trained', m.trained_version, 'until', m.until, 'isPersonal', m.is_personal, 'isWhole', m.is_whole, 'events', p.n,
-    'likes', p.likes, 'kind', p.kind, 'hasQuiz', p.has_quiz,
-    'leanings', jsonb_build_array(p.adventurous, p.intellectual, p.practical, p.creative, p.social),
-    'personality', h.personality, 'crowd', h.crowd, 'content', h.content, 'boost', h.boost, 'perPoint', x.per_point,
-    'category', m.category, 'brand', m.brand, 'tags', m.tags,
-    'names', (
-      select jsonb_object_agg(s.number, jsonb_build_array(r.id, r.name, s.direction))
-      from public.products r
-      join signals s on s.number = r.number
-      where r.number = any (array(
-          select source from contributions
-          union select strongest from matched)))
-  )::text as shared
-  from model m cross join person p cross join shares h cross join scale x
 )
-select case when row_number() over (order by g.score desc, g.number) = 1 then (select shared from context) end as shared,
-  g.number, g.product_id, g.group_key, g.score, g.adventurous, g.intellectual, g.practical, g.creative, g.social,
-  g.match, g.content, g.liking, g.added, k.sum as taken, coalesce(g.like_rate, g.popularity) as like_rate, g.boosted, g.is_new,
-  g.category_id, c.slug as category_slug, c.name as category_name, b.slug as brand_slug, b.name as brand_name,
-  cardinality(g.facets) - 2 as tag_count, l.terms::text as liked, o.opinions::text as opinions
+select g.number, g.product_id, g.group_key, g.score, g.adventurous, g.intellectual, g.practical, g.creative, g.social,
+  g.match, g.content, g.liking, g.added, g.like_rate, g.boosted, g.is_new,
+  g.category_id, g.brand_id, g.facets,
+  -- All that is the same for each product of the page.
+  case when g.number = (select min(number) from page) then (
+    select json_build_object(
+      'model', m.version, 'trained', m.trained_version, 'until', m.until, 'isPersonal', m.is_personal, 'isWhole', m.is_whole,
+      'events', p.n, 'likes', p.likes, 'kind', p.kind, 'hasQuiz', p.has_quiz,
+      'leanings', array[p.adventurous, p.intellectual, p.practical, p.creative, p.social],
+      'personality', p.personality, 'crowd', p.crowd, 'content', p.content, 'boost', p.boost,
+      'perPoint', (select per_point from scale), 'category', m.category, 'brand', m.brand, 'tags', m.tags,
+      'liked', (select json_build_array(array_agg(target), array_agg(source), array_agg(term)) from contributions),
+      'taken', (select json_object_agg(target, term) from taken),
+      'opinions', (select json_object_agg(facet, json_build_array(score, strongest)) from opinions),
+      'products', (
+        select json_object_agg(s.number, json_build_array(s.product_id, r.name, s.direction))
+        from signals s
+        cross join lateral (select name from public.products where id = s.product_id limit 1) r
+        where (s.number in (select source from contributions union all select strongest from opinions)) is true),
+      'categories', (
+        select json_object_agg(id, json_build_array(slug, name)) from public.categories
+        where id = any (array(select category_id from page))),
+      'brands', (
+        select json_object_agg(id, json_build_array(slug, name)) from public.brands
+        where id = any (array(select brand_id from page))),
+      'tagNames', (
+        select json_object_agg(private.facet('tag', tag), tag) from (select distinct unnest(tags) as tag from page) t)
+    )::text
+    from model m cross join person p) end as shared
 from page g
-left join opinions o on o.number = g.number
-left join liked l on l.target = g.number
-left join taken k on k.target = g.number
-left join lateral (select slug, name from public.categories where id = g.category_id limit 1) c on true
-left join lateral (select slug, name from public.brands where id = g.brand_id limit 1) b on true
 order by g.score desc, g.number
 
 -- name: listed(filter_facets)
@@ -265,14 +259,18 @@ select number from (
   (select target as number from learned order by added desc, target limit 100)
   union
   -- What suits the personality, while it counts.
-  (select x.number from (
-    select k.kind, k.numbers, k.adventurous * p.adventurous + k.intellectual * p.intellectual
-      + k.practical * p.practical + k.creative * p.creative + k.social * p.social as match
-    from public.model_kinds k cross join person p
-    where p.share > 0.1 and k.model_version = (select version from model)
-    order by match desc, k.kind limit 30) k
-  cross join unnest(k.numbers) with ordinality x (number, n)
-  order by k.match desc, k.kind, x.n limit 120)
+  (select n.number
+  from person p
+  cross join scale x
+  cross join lateral (
+    select k.numbers, k.likes, p.personality / 2 * (k.adventurous * p.adventurous + k.intellectual * p.intellectual
+      + k.practical * p.practical + k.creative * p.creative + k.social * p.social) + x.crowd * k.likes[1] as best
+    from public.model_kinds k
+    where k.model_version = (select version from model)
+    order by best desc nulls last, k.kind limit 60) k
+  cross join unnest(k.numbers, k.likes) n (number, liked)
+  where p.share > 0.1
+  order by k.best + x.crowd * (n.liked - k.likes[1]) desc, n.number limit 100)
   union
   -- Few products are all candidates.
   select f.number from public.product_features f
@@ -381,9 +379,9 @@ coalesce(r.item_group_key, r.number) not in (
   select coalesce(v.item_group_key, v.number)
   from public.product_signals s join public.products v on v.id = s.product_id
   where s.user_id = :user_id::uuid and ((select not is_personal from model) or s.swiped_at > (select until from model)))
-and not exists (
-  select from public.recommendation_feedback b
-  where b.user_id = :user_id::uuid and b.product_id = r.id and not b.is_for_somebody_else
+and r.id not in (
+  select b.product_id from public.recommendation_feedback b
+  where b.user_id = :user_id::uuid and not b.is_for_somebody_else
     and b.feedback_type in ('not_interested', 'already_owned', 'purchased'))
 
 -- name: is_not_avoided(user_id)

@@ -165,23 +165,26 @@ async def test_a_dismissed_product_says_nothing_and_stays_out_of_the_feed(shop: 
 
 BOOSTED = """
 query ($boost: [RecommendationBoost!]) {
-  recommendations(first: 20, boost: $boost) {
+  recommendations(first: 45, boost: $boost) {
     nodes { score explanation { code weight } product { id category { slug } } }
   }
 }
 """
 
 
-async def test_a_boost_shows_more_or_less_within_bounds(shop: Shop) -> None:
+async def test_a_boost_raises_or_lowers_what_it_names_alone_within_bounds(shop: Shop) -> None:
     client = await taste(shop)
-    counts = []
+    places = []
     for factor in (0.5, 1, 2):
         nodes = (await client.ask(BOOSTED, boost={"category": "party", "factor": factor}))["recommendations"]["nodes"]
-        counts.append(sum(node["product"]["category"]["slug"] == "party" for node in nodes))
-        for node in nodes:
+        party = [node["product"]["category"]["slug"] == "party" for node in nodes]
+        places.append(sum(place for place, is_party in enumerate(party) if is_party))
+        for node, is_party in zip(nodes, party, strict=True):
             assert 0 <= node["score"] <= 1
             assert sum(term["weight"] for term in node["explanation"]) == pytest.approx(node["score"], abs=1e-6)
-    assert counts[0] <= counts[1] < counts[2]
+            boosted = [term["weight"] for term in node["explanation"] if term["code"] == "BOOSTED"]
+            assert boosted == ([pytest.approx({0.5: -0.1, 2: 0.1}[factor])] if is_party and factor != 1 else [])
+    assert places[0] > places[1] > places[2]
 
 
 @pytest.mark.parametrize(

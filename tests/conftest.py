@@ -120,13 +120,12 @@ async def dsns(base: Base, database_template: str) -> AsyncIterator[Dsns]:
 
 @contextlib.asynccontextmanager
 async def cloned(base: Base, template: str) -> AsyncIterator[Dsns]:
-    """Log-ins to a copy of this database, which is dropped after the block."""
+    """Log-ins to a copy of this database for the duration of the block."""
     server = base.dsns
     assert server.superuser and server.owner
-    name = f"test_{random_secrets.token_hex(6)}"
-    await base.databases.execute(f"create database {name} template {template} strategy file_copy owner {base.owner}")
-    yield Dsns(*(to_database(dsn, name) for dsn in (server.api, server.owner, server.superuser)))
-    await base.databases.execute(f"drop database {name} with (force)")
+    lent = await base.databases.lend(template, base.owner)
+    yield Dsns(*(to_database(dsn, lent.name) for dsn in (server.api, server.owner, server.superuser)))
+    await base.databases.take_back(lent)
 
 
 @pytest.fixture

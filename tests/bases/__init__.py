@@ -117,7 +117,7 @@ async def ensure_template(
     """The name of a copy of a template that the owner of the schema has filled, once in the life of the server."""
     assert base.dsns.owner
     if name not in base.templates:
-        await base.databases.execute(f"create database {name} template {source} strategy file_copy owner {base.owner}")
+        await base.databases.copy(source, name, base.owner)
         owner = await asyncpg.connect(to_database(base.dsns.owner, name))
         await fill(owner)
         await owner.close()

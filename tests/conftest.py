@@ -32,12 +32,13 @@ import settings as settings_module
 from db.database import Database
 from db.embedded import Dsns
 from domain import ids
+from engine import documents
 from engine.engine import Engine
 from server import create_app
 from services import passwords
 from services.services import Services
 from settings import ClaimsMode, Settings
-from tests import bases
+from tests import bases, known_documents
 from tests.bases import Base, to_database
 from tests.bases.accounts import add_user
 from tests.client import Client
@@ -245,4 +246,5 @@ async def mailbox() -> AsyncIterator[Mailbox]:
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]  # httpx would look for it in all folders at each request
 passwords.PARAMETERS = argon2.profiles.CHEAPEST  # tests/unit/test_passwords.py holds what a server hashes with
+documents.parse, documents.validate = known_documents.parse, known_documents.validate
 os.environ.pop("DATABASE_URL", None)  # tests bring their own server

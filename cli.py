@@ -1,5 +1,5 @@
 """The `aclue` command: its subcommands, and `serve` itself. Commands are thin: they read their options and call the
-rest of the code."""
+rest of the code. What few of them need and takes long to import (tokens, sessions) is imported where it is used."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ from db import demo, migrations, releases
 from db.embedded import Dsns
 from db.migrations import MigrationError
 from db.queries import QUERIES
-from services.tokens import Tokens
 from settings import Settings
 
 DEMO_TOKEN_LIFETIME = 24 * 3600
@@ -50,6 +49,8 @@ async def _prepare(settings: Settings, dsns: Dsns, secret: str) -> str | None:
         await _check_schema(dsns)
         return None
     await database.bring_up_to_date(dsns)
+    from services.tokens import Tokens
+
     async with connected_as_owner(dsns) as owner:
         with progress("Loading the demo catalogue") as advance:
             await demo.load_catalogue(owner, lambda rows: advance(f"{rows} rows"))

@@ -35,9 +35,6 @@ from db.seeds import Seeded, SeedRefused
 from domain.feed_mappings import ImportFailed, Shop
 from domain.feeds import shown
 from domain.seeds import SeedPlan
-from resolvers import preferences
-from services import personality
-from services.services import Services
 from settings import Settings
 
 MAX_UNMAPPED_LISTED = 200
@@ -181,6 +178,8 @@ def rebuild_personalities(
 
 
 async def _rebuild_personalities(settings: Settings, dsns: Dsns, subject: UUID | None) -> int:
+    from services import personality
+
     async with connected_as_owner(dsns) as owner:
         await owner.execute(QUERIES["personality.mark_everybody_due"].sql, subject)
     async with api_database(settings, dsns) as database:
@@ -199,6 +198,9 @@ def rebuild_preferences(
 
 
 async def _rebuild_preferences(settings: Settings, dsns: Dsns, subject: UUID | None) -> int:
+    from resolvers import preferences
+    from services.services import Services
+
     async with connected_as_owner(dsns) as owner:
         swiped = "select distinct user_id from public.swipes where $1::uuid is null or user_id = $1"
         users = [r[0] for r in await owner.fetch(swiped, subject)]

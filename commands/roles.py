@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import asyncpg
 import typer
@@ -13,7 +13,9 @@ from commands.terminal import connected_as_owner, databases, fail, load_settings
 from db.embedded import Dsns
 from db.queries import QUERIES
 from domain.errors import AclueError
-from resolvers import roles
+
+if TYPE_CHECKING:
+    from resolvers import roles
 
 T = TypeVar("T")
 
@@ -52,6 +54,8 @@ def _run(work: Callable[[Dsns], Coroutine[Any, Any, T]]) -> T:
 
 
 async def _change(dsns: Dsns, email: str, role: str, *, is_granted: bool) -> roles.Change:
+    from resolvers import roles
+
     address, tidy_role = roles.wanted(email, role)
     async with connected_as_owner(dsns) as owner:
         row = await owner.fetchrow(

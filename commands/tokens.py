@@ -14,7 +14,6 @@ from db.claims import APP_ROLES
 from db.embedded import Dsns
 from db.queries import QUERIES
 from domain import emails
-from services.tokens import Tokens
 from settings import Settings
 
 ROLES = ("anon", "authenticated", "service_role", *APP_ROLES)
@@ -41,6 +40,8 @@ def token(
     elif subject and role != "service_role" and not settings.is_production:
         asyncio.run(_ensure_profile(settings, subject, is_anonymous=role == "anon"))
     assert subject is not None
+    from services.tokens import Tokens
+
     is_app_role = role in APP_ROLES
     issued, _ = Tokens(settings, secret).issue(
         subject,

@@ -6,17 +6,18 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from commands.terminal import api_database, databases, fail, load_settings, note, progress, require_packages
-from db.changes import EVERYBODY
 from db.claims import SERVICE
 from db.embedded import Dsns
-from db.session import Session
 from services.training_runs import ALREADY_RUNNING, NEEDED
 from settings import Settings
+
+if TYPE_CHECKING:
+    from db.session import Session
 
 TIMEOUT_MS = 60 * 60 * 1000
 
@@ -66,6 +67,8 @@ async def _train(settings: Settings, dsns: Dsns, seed: int, jobs: int) -> dict[s
 
 async def _serve_newest(session: Session) -> None:
     """A recommendation model with what was learned last: from the end of the transaction, all feeds at once."""
+    from db.changes import EVERYBODY
+
     await session.fetch("recommendation_models.refresh_model")
     session.note_change("feeds", EVERYBODY)
 

@@ -7,10 +7,13 @@ import contextlib
 import importlib.util
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from db.claims import SERVICE
-from services.services import Services
 from settings import environment_with
+
+if TYPE_CHECKING:
+    from services.services import Services
 
 ALREADY_RUNNING = 75  # EX_TEMPFAIL of sysexits.h
 NEEDED = ("numpy", "scipy", "numba")

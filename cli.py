@@ -18,6 +18,7 @@ from commands import (
     evaluation,
     experiments,
     import_runs,
+    import_sources,
     ledger,
     privacy,
     quiz,
@@ -139,6 +140,8 @@ app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options"
 imports.command("products")(data.import_products)
 imports.command("list")(import_runs.list_runs)
 imports.command("undo")(import_runs.undo)
+imports.command("sources")(import_sources.sources)
+imports.command("due")(import_sources.due)
 imports.command("conversions")(ledger.import_conversions)
 imports.command("payments")(ledger.import_payments)
 books.command()(ledger.rebuild)

@@ -106,6 +106,10 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     retention_system_logs: Positive = 90
     retention_imports: Positive = 90
 
+    max_source_bytes: Positive = 2_000_000_000
+    max_source_seconds: Positive = 1800
+    allow_private_sources: bool = False
+
     default_currency: str = "GBP"
     model_refresh_interval: Positive = 300
     exploration: bool = True
@@ -232,6 +236,12 @@ def environment_with(**variables: str) -> dict[str, str]:
     return {**os.environ, **variables}
 
 
+def source_secret(name: str) -> str | None:
+    """A secret for fetching feeds, by the name of its variable, which a mapping gives. Only those that begin with
+    SOURCE_: a mapping must not send another secret to a shop."""
+    return os.environ.get(name) if name.startswith("SOURCE_") else None
+
+
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Settings from the environment. An empty variable counts as not set.
 
@@ -255,6 +265,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         raise SettingsError("JWT_SECRET: too short, HS256 needs 32 bytes or more")
     if settings.encryption_secret and len(settings.encryption_secret.encode()) < 32:
         raise SettingsError("ENCRYPTION_SECRET: too short, 32 bytes or more")
+    if settings.is_production and settings.allow_private_sources:
+        raise SettingsError("ALLOW_PRIVATE_SOURCES: for development only, it lets feeds come from private networks")
     _check_urls(settings)
     _check_cors(settings)
     if settings.default_currency not in EXPONENTS:

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import typer
 
+from commands import import_sources
 from commands.database import bring_up_to_date
 from commands.terminal import (
     api_database,
@@ -42,6 +43,10 @@ MAX_UNMAPPED_LISTED = 200
 
 def import_products(
     file: Annotated[Path | None, typer.Argument(help="JSON, CSV, TSV or XML, packed or not.")] = None,
+    source: Annotated[
+        str,
+        typer.Option(help="Instead of FILE: a mapping with [source], by name or file, or the name of a stored source."),
+    ] = "",
     mapping: Annotated[str, typer.Option(help="A mapping of catalogue/mappings by name, or a TOML file.")] = "",
     rejects: Annotated[
         Path | None, typer.Option(help="Where to list rejected lines (default: FILE.rejects.tsv here).")
@@ -64,8 +69,10 @@ def import_products(
     ] = False,
 ) -> None:
     """Import a product feed. Only changed products are written; rejected lines are listed in a file."""
-    if file is None and not unmapped:
-        raise typer.BadParameter("name a FILE; only --unmapped does without", param_hint="FILE")
+    if source and (file is not None or mapping or detect or dry_run):
+        raise typer.BadParameter("goes without FILE, --mapping, --detect and --dry-run", param_hint="--source")
+    if file is None and not unmapped and not source:
+        raise typer.BadParameter("name a FILE; only --source and --unmapped do without", param_hint="FILE")
     asked = Shop(*(text or None for text in (shop, shop_name, domain, network, currency)))
     if file is not None and detect:
         _detect(file, asked)
@@ -73,6 +80,8 @@ def import_products(
     if file is not None and not mapping:
         raise typer.BadParameter("name one, see catalogue/mappings/README.md", param_hint="--mapping")
     settings = load_settings()
+    if source:
+        import_sources.fetch(settings, source, asked, rejects, force)
     if file is not None:
         _import_file(settings, _Order(file, mapping, asked, rejects, force, dry_run))
     if unmapped:
@@ -122,25 +131,7 @@ def _import_file(settings: Settings, order: _Order) -> None:
             report = asyncio.run(_import_products(dsns, order, report_path))
         except (ImportFailed, MigrationError) as error:
             fail(str(error))
-    if order.dry_run:
-        print("nothing was written; this is what would be:")
-    else:
-        print(f"{'import':14}{report.run:>10}")
-    for name in ("read", "continuations", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated"):
-        print(f"{name:14}{getattr(report, name):>10}")
-    if report.warnings:
-        print(f"{'warnings':14}{report.warnings:>10}")
-    for slug, old, new in report.networks:
-        print(f"the network of {slug} was {old} and is {new}")
-    if report.rejected or report.warnings:
-        print(f"rejects and warnings are listed in {report_path}")
-    if report.fault_line is not None and not force:
-        print(
-            f"line {report.fault_line} does not fit the format, so lines may be missing: no product was deactivated "
-            "(--force does)"
-        )
-    elif report.deactivation_skipped:
-        print("the feed of a shop shrank by more than 30 %: none of its products was deactivated (--force does)")
+    import_sources.print_report(report, report_path, force)
 
 
 async def _unmapped(dsns: Dsns) -> list[tuple[int, str]]:

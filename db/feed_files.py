@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, TypeAlias, cast
+from typing import IO, Any, TypeAlias, cast
 
 from domain.feed_mappings import ImportFailed
 
@@ -40,8 +40,8 @@ class RecordTooLong(ValueError):
 
 
 @contextlib.contextmanager
-def opened(path: Path) -> Iterator[Stream]:
-    """The bytes of a feed, unpacked."""
+def opened(path: Path, max_bytes: int | None = None) -> Iterator[Stream]:
+    """The bytes of a feed, unpacked; at most so many of a packed one."""
     with contextlib.ExitStack() as stack:
         try:
             file = stack.enter_context(path.open("rb"))
@@ -53,7 +53,29 @@ def opened(path: Path) -> Iterator[Stream]:
             unpacked = cast(IO[bytes], gzip.GzipFile(fileobj=file))
         elif start.startswith((b"PK\x03\x04", b"PK\x05\x06")):
             unpacked = _only_file(stack, file, path)
+        if unpacked is not file and max_bytes is not None:
+            unpacked = cast(IO[bytes], _Bounded(unpacked, max_bytes))
         yield file if unpacked is file else io.BufferedReader(cast(io.RawIOBase, unpacked))
+
+
+class _Bounded(io.RawIOBase):
+    """A small archive can hold very much."""
+
+    def __init__(self, file: IO[bytes], max_bytes: int) -> None:
+        self._file = file
+        self._max_bytes = max_bytes
+        self._read = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        self._read += len(data)
+        if self._read > self._max_bytes:
+            raise ImportFailed(f"the file is larger than {self._max_bytes} bytes when unpacked")
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _only_file(stack: contextlib.ExitStack, file: IO[bytes], path: Path) -> IO[bytes]:

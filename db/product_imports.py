@@ -99,21 +99,25 @@ async def import_products(
     called with the number of records read so far. `started_by` is stored with the run. Raises ImportFailed.
     """
     if dry_run:
-        return await _import(connection, path, mapping, rejects_path, force, on_progress, None)
+        return await import_file(connection, path, mapping, None, rejects_path, force, on_progress)
     async with import_runs.begun(connection, started_by=started_by, file=path.name, mapping=mapping) as run:
-        await run.describe_file(path)
-        return await _import(connection, path, mapping, rejects_path, force, on_progress, run)
+        return await import_file(connection, path, mapping, run, rejects_path, force, on_progress)
 
 
-async def _import(
+async def import_file(
     connection: asyncpg.Connection[Any],
     path: Path,
     mapping: Mapping,
-    rejects_path: Path | None,
-    force: bool,
-    on_progress: Callable[[int], None] | None,
     run: Run | None,
+    rejects_path: Path | None = None,
+    force: bool = False,
+    on_progress: Callable[[int], None] | None = None,
+    max_bytes: int | None = None,
 ) -> ImportReport:
+    """Imports one file as this run, which it finishes; without a run it writes nothing. `max_bytes`: of the file when
+    unpacked. See import_products."""
+    if run:
+        await run.describe_file(path)
     network = mapping.retailer.network
     if network and not await connection.fetchval(QUERIES["product_imports.network_exists"].sql, network):
         raise ImportFailed(f"mapping: unknown affiliate network {network!r}")
@@ -122,7 +126,7 @@ async def _import(
         await _run(connection, block)
     try:
         with (
-            opened(path) as stream,
+            opened(path, max_bytes) as stream,
             _rejects(path, rejects_path) as rejects_file,
             contextlib.closing(READERS[mapping.format](stream, mapping)) as records,
         ):

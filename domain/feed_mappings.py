@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from typing import Any, Literal
+from urllib.parse import quote, urlsplit
 
 import msgspec
 
@@ -24,6 +26,11 @@ Format = Literal["jsonl", "json", "csv", "tsv", "xml"]
 _DOMAIN = "{retailer.domain}"
 _ALIASES = {"colour": "color"}
 TEMPLATE = re.compile(r"\{([^{}]+)\}")
+_SECRET_NAME = re.compile(r"SOURCE_[A-Z0-9_]{1,100}")
+_SECRET = re.compile(r"\{(SOURCE_[A-Z0-9_]{1,100})\}")
+_PERIOD = re.compile(r"[1-9][0-9]{0,5}[mhd]", re.ASCII)
+_UNIT_SECONDS = {"m": 60, "h": 3600, "d": 86400}
+_PERIODS = range(5 * 60, 31 * 86400 + 1)
 _PATTERN = re.compile(r"^\*?[a-z0-9]+(-[a-z0-9]+)*\*?$")
 
 
@@ -75,6 +82,57 @@ class Xml(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     item: tuple[str, ...]
 
 
+class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a feed is fetched from. `{SOURCE_X}` in the path or query of the URL, and `authorization`, name variables
+    of the environment with secrets; those of the server itself do not begin so. `every`: `30m`, `6h`, `1d`."""
+
+    url: str
+    every: str | None = None
+    authorization: str | None = None
+
+    @property
+    def every_seconds(self) -> int | None:
+        """Seconds between two fetches; None: by hand only."""
+        return None if self.every is None else int(self.every[:-1]) * _UNIT_SECONDS[self.every[-1]]
+
+    @property
+    def file_name(self) -> str:
+        """The last part of the path."""
+        return urlsplit(self.url).path.rpartition("/")[2]
+
+    def filled(self, secret: Callable[[str], str | None]) -> tuple[str, str | None]:
+        """The URL and the header Authorization with their secrets. Raises ImportFailed for one that is not set."""
+
+        def read(name: str) -> str:
+            if not (value := secret(name)):
+                raise ImportFailed(f"[source] names the variable {name}, which is not set")
+            if not value.isprintable():
+                raise ImportFailed(f"{name} has characters that a request cannot have")
+            return value
+
+        url = _SECRET.sub(lambda match: quote(read(match[1]), safe=""), self.url)
+        return url, None if self.authorization is None else read(self.authorization)
+
+    def complaints(self) -> list[str]:
+        found = []
+        try:
+            parts = urlsplit(self.url)
+            is_usable = parts.scheme in ("https", "http") and bool(parts.hostname) and parts.port != 0
+            is_usable = is_usable and "@" not in parts.netloc and self.url.isprintable() and " " not in self.url
+            is_usable = is_usable and not set("{}") & set(parts.netloc)
+        except ValueError:
+            is_usable = False
+        if not is_usable:
+            found.append("[source] url must be https://host/path, without credentials")
+        if set("{}") & set(_SECRET.sub("", self.url)):
+            found.append("[source] url may name secrets as {SOURCE_...} only")
+        if self.authorization is not None and not _SECRET_NAME.fullmatch(self.authorization):
+            found.append("[source] authorization must name a variable that begins with SOURCE_")
+        if self.every is not None and (not _PERIOD.fullmatch(self.every) or self.every_seconds not in _PERIODS):
+            found.append("[source] every must be a number and m, h or d: 5m to 31d")
+        return found
+
+
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to read one kind of feed; created by `parse_mapping`."""
 
@@ -87,6 +145,7 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     options: tuple[tuple[str, str], ...] = ()
     variants: str | None = None
     xml: Xml | None = None
+    source: Source | None = None
     encoding: str | None = None
     delimiter: str | None = None
     quote: str | None = None
@@ -216,6 +275,8 @@ def _complaints(mapping: Mapping) -> list[str]:
         found.append("columns, skip_lines, trailer and quote are for csv and tsv")
     if mapping.variants is not None and mapping.format not in ("json", "jsonl"):
         found.append("variants is for json and jsonl")
+    if mapping.source is not None:
+        found.extend(mapping.source.complaints())
     if mapping.encoding is not None:
         found.extend(_encoding_complaints(mapping.encoding))
     for pattern in mapping.categories:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from services import housekeeping, outbox, training_runs
+from services import housekeeping, import_sources, outbox, training_runs
 from services.services import Services
 from settings import Settings
 
 SALE_INTERVAL_SECONDS = 60.0
+SOURCE_INTERVAL_SECONDS = 60.0
 
 log = structlog.get_logger("aclue.jobs")
 
@@ -44,6 +45,10 @@ def _sale_interval(settings: Settings) -> float:
     return SALE_INTERVAL_SECONDS
 
 
+def _source_interval(settings: Settings) -> float:
+    return SOURCE_INTERVAL_SECONDS
+
+
 JOBS = (
     Job("apply_sales", _sale_interval, housekeeping.apply_sales),
     Job("ensure_partitions", _model_refresh_interval, housekeeping.ensure_partitions),
@@ -54,6 +59,7 @@ JOBS = (
     Job("refresh_model", _model_refresh_interval, housekeeping.refresh_model),
     Job("train_model", _model_refresh_interval, training_runs.train_if_due),
     Job("update_personalities", _model_refresh_interval, housekeeping.update_personalities),
+    Job("import_sources", _source_interval, import_sources.run_due),
     Job("deliver_mails", _mail_interval, outbox.deliver_due, is_noted=False),
 )
 

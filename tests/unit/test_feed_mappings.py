@@ -20,7 +20,7 @@ from db.feed_files import Stream
 from db.feed_rows import records_of
 from db.product_imports import MAPPINGS, READERS
 from domain.feed_detection import propose, sketch
-from domain.feed_mappings import ImportFailed, Shop, parse_mapping
+from domain.feed_mappings import ImportFailed, Shop, Source, parse_mapping
 from domain.feeds import Product, Reader
 
 SHOP = Shop(slug="a-shop", name="A Shop", domain="shop.example", currency="EUR")
@@ -328,3 +328,33 @@ def test_the_shop_is_given_beside_the_mapping() -> None:
 def test_another_shop_does_not_take_the_name_of_the_mappings_own() -> None:
     mapping = parse_mapping(text_of("dummyjson"), Shop(slug="mine"))
     assert (mapping.retailer.slug, mapping.retailer.name, mapping.retailer.domain) == ("mine", None, None)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://shop.example/feed", "shop.example/feed", "https:///feed", "https://user:word@shop.example/feed",
+        "https://shop.example:0/feed", "https://{SOURCE_KEY}.example/feed", "https://shop.example/a b",
+        "https://shop.example/{KEY}", "https://shop.example/{JWT_SECRET}", "https://shop.example/{SOURCE_a}",
+    ],
+)  # fmt: skip
+def test_a_source_is_an_address_without_credentials(url: str) -> None:
+    assert Source(url).complaints()
+
+
+def test_a_source_names_no_secret_but_its_own() -> None:
+    assert not Source("https://shop.example/{SOURCE_KEY}?k={SOURCE_KEY}", "6h", "SOURCE_LOGIN").complaints()
+    assert Source("https://shop.example/", authorization="JWT_SECRET").complaints()
+    with pytest.raises(ImportFailed, match="SOURCE_KEY has characters"):
+        Source("https://shop.example/{SOURCE_KEY}").filled(lambda name: "a\nb")
+
+
+@pytest.mark.parametrize(("every", "seconds"), [("5m", 300), ("6h", 21600), ("31d", 2678400), (None, None)])
+def test_a_source_says_how_often(every: str | None, seconds: int | None) -> None:
+    source = Source("https://shop.example/", every)
+    assert (source.complaints(), source.every_seconds) == ([], seconds)
+
+
+@pytest.mark.parametrize("every", ["4m", "32d", "0h", "6", "h", "6 h", "6w", "1h30m", "٦h"])
+def test_a_source_is_not_asked_all_the_time_or_never(every: str) -> None:
+    assert Source("https://shop.example/", every).complaints()

@@ -1,0 +1,238 @@
+"""Fetches feeds over HTTPS from servers that are not ours.
+
+A URL may lead anywhere, so each host, also of redirects, is resolved once: every address of it must be public, and the
+connection goes to an address that was checked, which a second look-up could not change (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import ipaddress
+import socket
+import ssl
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
+
+import idna
+
+MAX_REDIRECTS = 5
+CONNECT_SECONDS = 15.0
+READ_SECONDS = 60.0  # without a single byte
+CHUNK_BYTES = 1 << 18
+Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_NAT64 = (ipaddress.IPv6Network("64:ff9b::/96"), ipaddress.IPv6Network("64:ff9b:1::/48"))
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+class DownloadFailed(Exception):
+    """The message says why, without the URL's path and query, which may hold a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`is_private_allowed`: also http, and addresses of private networks; for development."""
+
+    max_bytes: int
+    seconds: float
+    is_private_allowed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What a server said of a file, to ask whether it has changed: ETag and Last-Modified."""
+
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+def is_public(address: Address) -> bool:
+    """Whether an address is of the public internet; of an IPv6 address that carries an IPv4 one, both."""
+    if isinstance(address, ipaddress.IPv6Address):
+        if any(address in network for network in _NAT64):
+            return is_public(ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)) and address in _NAT64[0]
+        if address.ipv4_mapped is not None:
+            return is_public(address.ipv4_mapped)
+        carried = address.sixtofour or (address.teredo[1] if address.teredo else None)
+        if carried is not None and not is_public(carried):
+            return False
+    return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
+
+
+def download(
+    url: str, target: Path, limits: Limits, *, authorization: str | None = None, known: Validators = Validators()
+) -> Validators | None:
+    """Writes the file at this URL to `target`; blocks. Returns what to ask with next time; None: it has not changed.
+
+    `authorization` is sent to the URL's own origin only. Raises DownloadFailed.
+    """
+    deadline = time.monotonic() + limits.seconds
+    try:
+        parts = _checked(url, limits)
+        origin = parts[:2]
+        for _ in range(MAX_REDIRECTS + 1):
+            headers = _headers(authorization if parts[:2] == origin else None, known)
+            with _Exchange(parts, limits, deadline) as exchange:
+                response = exchange.send(headers)
+                if response.status not in _REDIRECTS:
+                    return _receive(exchange, response, target, limits, known)
+                location = response.getheader("location")
+            if not location:
+                raise DownloadFailed(f"{parts.hostname} redirects to nowhere")
+            parts = _checked(urljoin(urlunsplit(parts), location), limits)
+        raise DownloadFailed(f"more than {MAX_REDIRECTS} redirects")
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        if time.monotonic() >= deadline:
+            raise DownloadFailed(f"it took more than {limits.seconds:.0f} seconds") from None
+        if isinstance(error, ssl.SSLCertVerificationError):
+            raise DownloadFailed(f"the certificate is not valid: {error.verify_message}") from None
+        if isinstance(error, http.client.IncompleteRead):
+            raise DownloadFailed("the connection ended in the middle of the file") from None
+        if isinstance(error, TimeoutError):
+            raise DownloadFailed("the server does not answer") from None
+        raise DownloadFailed(f"the connection failed: {type(error).__name__}") from None
+
+
+def _headers(authorization: str | None, known: Validators) -> dict[str, str]:
+    headers = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "aclue", "connection": "close"}
+    if authorization is not None:
+        headers["authorization"] = authorization
+    if known.etag is not None:
+        headers["if-none-match"] = known.etag
+    if known.last_modified is not None:
+        headers["if-modified-since"] = known.last_modified
+    return headers
+
+
+def _checked(url: str, limits: Limits) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise DownloadFailed("the URL is malformed") from None
+    if parts.scheme != "https" and not (parts.scheme == "http" and limits.is_private_allowed):
+        raise DownloadFailed(f"{parts.scheme or 'a URL without a scheme'} is refused: only https is fetched")
+    if not parts.hostname or parts.username is not None or port == 0 or not url.isprintable() or " " in url:
+        raise DownloadFailed("the URL is malformed, or has credentials")
+    return parts._replace(fragment="")
+
+
+class _Exchange:
+    """One request and its response. When time is up, the socket is closed under whatever waits for it."""
+
+    def __init__(self, parts: SplitResult, limits: Limits, deadline: float) -> None:
+        self._parts = parts
+        self._limits = limits
+        self._deadline = deadline
+        self._host = _ascii(parts.hostname or "")
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = kind(f"[{self._host}]" if ":" in self._host else self._host, parts.port)
+        self._connection.response_class = self._make_response  # type: ignore[assignment]
+        self._response: http.client.HTTPResponse | None = None
+        self._socket: socket.socket | None = None  # the connection gives up its own once the response has begun
+        self._timer = threading.Timer(max(deadline - time.monotonic(), 0), self._time_is_up)
+        self._timer.daemon = True
+
+    def __enter__(self) -> _Exchange:
+        return self
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is up: an end of the file is none then."""
+        return time.monotonic() >= self._deadline
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._connection.close()
+        if self._response is not None:
+            self._response.close()
+        if self._socket is not None:
+            self._socket.close()
+
+    def send(self, headers: dict[str, str]) -> http.client.HTTPResponse:
+        """Sends the request; returns the response without its body."""
+        parts, host = self._parts, self._host
+        is_secure = parts.scheme == "https"
+        connected = _connect(host, parts.port or (443 if is_secure else 80), self._limits)
+        self._socket = connected
+        self._timer.start()
+        if is_secure:
+            self._socket = ssl.create_default_context().wrap_socket(connected, server_hostname=host)
+        self._socket.settimeout(READ_SECONDS)
+        self._connection.sock = self._socket
+        target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
+        self._connection.request("GET", target, headers=headers)
+        return self._connection.getresponse()
+
+    def _make_response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
+        """Keeps the response: http.client does not close it if its head fails."""
+        self._response = http.client.HTTPResponse(sock, **options)
+        return self._response
+
+    def _time_is_up(self) -> None:
+        if self._socket is not None:
+            with contextlib.suppress(OSError):  # it is closed already
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def _ascii(host: str) -> str:
+    try:
+        ipaddress.ip_address(host)
+        return host
+    except ValueError:
+        pass
+    try:
+        return idna.encode(host, uts46=True).decode()
+    except idna.IDNAError:
+        raise DownloadFailed("the host's name is not valid") from None
+
+
+def _connect(host: str, port: int, limits: Limits) -> socket.socket:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except OSError:
+        raise DownloadFailed(f"{host} is not known") from None
+    for _, _, _, _, address in found:
+        if not limits.is_private_allowed and not is_public(ipaddress.ip_address(str(address[0]).partition("%")[0])):
+            raise DownloadFailed(f"{host} is in a private network")
+    for family, kind, protocol, _, address in found:
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(CONNECT_SECONDS)
+            sock.connect(address)
+            return sock
+        except OSError:
+            sock.close()
+    raise DownloadFailed(f"{host} cannot be reached")
+
+
+def _receive(
+    exchange: _Exchange, response: http.client.HTTPResponse, target: Path, limits: Limits, known: Validators
+) -> Validators | None:
+    if response.status == 304 and known != Validators():
+        return None
+    if response.status != 200:
+        raise DownloadFailed(f"the server answered {response.status}")
+    if (encoding := response.getheader("content-encoding", "identity")) not in ("identity", "gzip", "x-gzip"):
+        raise DownloadFailed(f"the content is encoded as {encoding[:40]!r}, which was not asked for")
+    length = response.length  # None: chunked, or to the end of the connection
+    too_large = DownloadFailed(f"the file is larger than {limits.max_bytes} bytes")
+    if length is not None and length > limits.max_bytes:
+        raise too_large
+    received = 0
+    with target.open("wb") as file:
+        while chunk := response.read(CHUNK_BYTES):
+            received += len(chunk)
+            if received > limits.max_bytes:
+                raise too_large
+            file.write(chunk)
+    if exchange.is_over:
+        raise TimeoutError
+    if length is not None and received < length:
+        raise DownloadFailed(f"the connection ended after {received} of {length} bytes")
+    return Validators(response.getheader("etag"), response.getheader("last-modified"))

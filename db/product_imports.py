@@ -222,7 +222,9 @@ async def _merge(
 async def _finish(connection: asyncpg.Connection[Any], file_name: str, report: ImportReport, run: Run) -> None:
     """In the same transaction: otherwise products could stay without features until the next import that writes."""
     if report.written:
+        await _run(connection, "avoid_loops")
         await _run(connection, "note_origins", run.id)
+        await _run(connection, "allow_loops")
     await run.stop_recording()
     counts = {name: getattr(report, name) for name in COUNTS}
     if report.written:

@@ -53,7 +53,7 @@ class FeedServer(http.server.ThreadingHTTPServer):
     def url(self, path: str) -> str:
         return f"{self.scheme}://127.0.0.1:{self.server_port}{path}"
 
-    def handle_error(self, request: object, client_address: object) -> None:
+    def handle_error(self, *_: object) -> None:
         """Clients that hang up are part of the tests."""
 
 

@@ -288,6 +288,13 @@ where p.retailer_id = any (:retailers::uuid[]) and p.is_active
     select from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer
     where n.id = p.retailer_id and s.external_id = p.external_id);
 
+-- name: avoid_loops()
+-- For note_origins: nothing is known of rows that were just written, and a nested loop over them would take hours.
+set local enable_nestloop = off;
+
+-- name: allow_loops()
+set local enable_nestloop to default;
+
 -- name: note_origins(run)
 -- Which line of which import set the products that changed.
 insert into public.product_origins (product_id, run_id, line)

@@ -84,6 +84,7 @@ MAY_CALL = {
         "count_impressions",
         "create_account",
         "default_partition_rows",
+        "due_import_sources",
         "enrol_second_factor",
         "enter_account",
         "apply_sales",

@@ -32,11 +32,15 @@ def _text(file: Path) -> str:
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
             fail(f"{file}: more than {MAX_FILE_BYTES} bytes; split it")
-        text = file.read_bytes().decode("utf-8-sig")
+        content = file.read_bytes()
+        try:
+            text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+        except UnicodeDecodeError:
+            text = content.decode("cp1252")  # spreadsheets save CSV in it
     except OSError as error:
         fail(f"{file}: {error.strerror}")
     except UnicodeDecodeError as error:
-        fail(f"{file}: not UTF-8: {error}")
+        fail(f"{file}: neither UTF-8 nor UTF-16 nor Windows-1252: {error}")
     if "\x00" in text or "\\u0000" in text:
         fail(f"{file}: contains NUL")
     return text

@@ -27,6 +27,7 @@ FIGURES: dict[str, Account] = {
     "paid": "receivable",
     "clawback": "clawed_back",
 }
+_TAKEN_BACK: tuple[Account, ...] = ("reversed", "clawed_back")
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +121,7 @@ class _Walk:
         self._phase: Literal["", "pending", "approved", "declined", "void", "ended"] = ""
         self._pending = 0
         self._is_amended = False
-        self._reversed = 0
+        self._taken_back: Counter[Account] = Counter()
 
     def _move(self, at: datetime, debit: Account, credit: Account, amount: int) -> None:
         if amount < 0:
@@ -187,7 +188,6 @@ class _Walk:
         self._phase = "approved"
         self.booked.approved_at = step.at
         if amount < 0:  # taken back without a conversion to take it from
-            self._reversed = -amount
             self._move(step.at, "reversed", "approved", -amount)
         else:
             self._set_pending(step)
@@ -207,10 +207,13 @@ class _Walk:
         if change < 0:
             self._take_back(step.at, -change)
         elif change > 0:
-            restored = min(change, self._reversed)
-            self._reversed -= restored
-            self._move(step.at, "approved", "reversed", restored)
-            self._move(step.at, "approved", "income", change - restored)
+            rest = change
+            for account in _TAKEN_BACK:  # what had been taken back is given again
+                restored = min(rest, self._taken_back[account])
+                self._taken_back[account] -= restored
+                rest -= restored
+                self._move(step.at, "approved", account, restored)
+            self._move(step.at, "approved", "income", rest)
             self._add_lot(step.at, change)
 
     def _take_back(self, at: datetime, amount: int) -> None:
@@ -223,9 +226,10 @@ class _Walk:
             amount -= part
             lot.amount_minor -= part
             if lot.is_paid:
+                self._taken_back["clawed_back"] += part
                 self._move(at, "clawed_back", "receivable", part)
             else:
-                self._reversed += part
+                self._taken_back["reversed"] += part
                 self._move(at, "reversed", "approved", part)
 
     def _take_end(self, step: Step) -> None:

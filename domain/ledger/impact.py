@@ -125,7 +125,11 @@ def timeline(reports: Sequence[Report]) -> Timeline:
             steps.append(Step(at, "declined", standing))
         else:
             standing += update.amount_minor
-            steps.append(Step(at, "pending", standing))
+            if standing >= 0:
+                steps.append(Step(at, "pending", standing))
+    if standing < 0:
+        faults.append("the updates take back more than was reported")
+        standing = 0
     if not updates:
         for action in sorted((r for r in actions if r.state == "PENDING"), key=_unchanged_first):
             standing = action.amount_minor

@@ -74,8 +74,8 @@ class Settlement:
 
     @property
     def meets(self) -> bool:
-        """Whether it paid exactly that, for at least one conversion."""
-        return bool(self.due) and self.due_minor == self.payment.amount_minor
+        """Whether it paid exactly that."""
+        return self.due_minor == self.payment.amount_minor
 
 
 def settle(

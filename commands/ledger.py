@@ -15,7 +15,8 @@ import typer
 from commands.terminal import api_database, databases, fail, load_settings, note
 from db.claims import SERVICE
 from db.session import Session
-from domain.ledger import payments
+from domain.currencies import EXPONENTS
+from domain.ledger import generic, payments, rates
 from domain.ledger.reports import BadFile, Reject
 from domain.ledger.sources import SOURCES
 from resolvers import reconciliation
@@ -73,12 +74,21 @@ def _finish(done: Imported, rejects: tuple[Reject, ...] | list[Reject], *, ignor
 def import_conversions(
     file: Annotated[Path, typer.Argument(help="What the network reported: JSON or CSV.")],
     network: Annotated[str, typer.Option(help="The code of the network, such as awin.")],
+    mapping: Annotated[
+        Path | None, typer.Option(help="How to read files of another network (TOML): docs/money.md.")
+    ] = None,
 ) -> None:
     """Import what a network reports of conversions. A file is one transaction; what is known already is no error. Exits
     with 1 if a row was rejected: the others are imported."""
-    source = SOURCES.get(network.strip().lower())
-    if source is None:
-        fail(f"--network: {network} is unknown; known are {', '.join(sorted(SOURCES))}")
+    code = network.strip().lower()
+    if mapping is not None and code in SOURCES:
+        fail(f"--mapping: the reports of {code} are read without one")
+    if mapping is None and code not in SOURCES:
+        fail(f"--network: {network} needs a --mapping; without one: {', '.join(sorted(SOURCES))}")
+    try:
+        source = SOURCES[code] if mapping is None else generic.source(code, generic.parse_mapping(_text(mapping)))
+    except BadFile as error:
+        fail(f"{mapping}: {error}")
     try:
         reading = source.read(_text(file))
     except BadFile as error:
@@ -86,10 +96,14 @@ def import_conversions(
     for warning in reading.warnings:
         note(f"aclue: {file}: {warning}", "yellow")
 
-    async def work(session: Session) -> Imported:
+    async def work(session: Session) -> Imported | None:
+        if await ledger.unknown_networks(session, [code]):
+            return None
         return await ledger.import_reports(session, reading.reports, source="import", origin=file.name[:200])
 
     done = asyncio.run(_in_one_transaction(load_settings(), work))
+    if done is None:
+        fail(f"--network: there is no network {code}")
     _finish(done, reading.rejects, ignored=reading.ignored)
 
 
@@ -116,6 +130,50 @@ def import_payments(
         elif row.payment.reference in differing:
             rejects.append(Reject(number, f"{row.payment.reference} is known with other values"))
     _finish(done, rejects)
+
+
+def import_rates(
+    file: Annotated[Path, typer.Argument(help=f"CSV with the header {','.join(rates.COLUMNS)}.")],
+) -> None:
+    """Import exchange rates: how many units of the reporting currency (DEFAULT_CURRENCY) one unit of a currency is
+    worth. A rate of a day and source that is known is rejected if it has another value."""
+    settings = load_settings()
+    try:
+        found, rejects = rates.read(_text(file), settings.default_currency)
+    except BadFile as error:
+        fail(f"{file}: {error}; nothing was imported")
+
+    async def work(session: Session) -> tuple[Imported, set[rates.Rate]]:
+        return await ledger.import_rates(session, found, settings.default_currency)
+
+    done, differing = asyncio.run(_in_one_transaction(settings, work))
+    for number, rate in enumerate(found, 1):
+        if rate in differing:
+            rejects.append(Reject(number, f"{rate.currency} of {rate.day} by {rate.source} is known with another rate"))
+    _finish(done, rejects)
+
+
+def advertiser(
+    network: Annotated[str, typer.Argument(help="The code of the network.")],
+    advertiser_id: Annotated[str, typer.Argument(help="The advertiser's id there.")],
+    shop: Annotated[str, typer.Argument(help="The slug of the shop.")],
+    currency: Annotated[str, typer.Option(help="For amounts in this currency only.")] = "",
+) -> None:
+    """Say which shop a network's advertiser is. Conversions without a click are then the shop's, and may be matched by
+    the time of the click."""
+    code = currency.upper() or None
+    if code is not None and code not in EXPONENTS:
+        fail(f"--currency: {currency} is no currency of ISO 4217")
+
+    async def work(session: Session) -> int | None:
+        if await ledger.unknown_networks(session, [network.lower()]):
+            fail(f"there is no network {network}")
+        return await ledger.set_advertiser(session, network.lower(), advertiser_id, shop, code)
+
+    done = asyncio.run(_in_one_transaction(load_settings(), work))
+    if done is None:
+        fail(f"there is no shop {shop}")
+    print(f"{done} conversions were derived again")
 
 
 def rebuild(
@@ -148,6 +206,9 @@ def rebuild(
 def report_reconciliation(
     month: Annotated[str, typer.Option(help="Of orders, such as 2026-07 (default: all).")] = "",
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    reporting: Annotated[
+        bool, typer.Option("--reporting", help="Also in the reporting currency (DEFAULT_CURRENCY).")
+    ] = False,
 ) -> None:
     """What was expected, tracked, approved, paid and taken back, by network, shop, month of the order and currency."""
     try:
@@ -155,10 +216,12 @@ def report_reconciliation(
     except ValueError:
         fail(f"--month: {month} is no month such as 2026-07")
 
-    async def work(session: Session) -> dict[str, Any]:
-        return await reconciliation.report(session, first_day)
+    settings = load_settings()
 
-    found = asyncio.run(_in_one_transaction(load_settings(), work, read_only=True))
+    async def work(session: Session) -> dict[str, Any]:
+        return await reconciliation.report(session, first_day, settings.default_currency if reporting else None)
+
+    found = asyncio.run(_in_one_transaction(settings, work, read_only=True))
     if as_json:
         print(json.dumps(found))
         return
@@ -175,4 +238,6 @@ def report_reconciliation(
             for n, (text, width) in enumerate(zip(line, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
+    if reporting:
+        print("; ".join(f"{name} {amount or 'unknown'}" for name, amount in found["reporting"].items()))
     print(f"{found['exceptions']} exceptions are open; {found['unmatched']} conversions came from no click of ours")

@@ -60,6 +60,9 @@ READ_BY_PERSON: Mapping[str, Personal] = {
             "commission_rate": _OF_THE_SHOP,
             "expected_commission_minor": _OF_THE_SHOP,
             "actual_commission_minor": _OF_THE_SHOP,
+            "commission_rule_id": _OF_THE_SHOP,
+            "commission_flat_minor": _OF_THE_SHOP,
+            "commission_cap_minor": _OF_THE_SHOP,
         },
     ),
 }

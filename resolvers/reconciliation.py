@@ -16,12 +16,13 @@ from domain.money import to_decimal
 SUMS = ("expected", "tracked", *FIGURES, "variance")
 
 
-async def report(session: Session, month: date | None) -> dict[str, Any]:
+async def report(session: Session, month: date | None, reporting_currency: str | None = None) -> dict[str, Any]:
     """The reconciliation of all months of orders, or of the one that begins on `month`.
 
     `currencies` maps each code to its sums, `by` has a row per network, shop (the slug; None: unknown), month and
     currency. Amounts are decimals as text, never summed across currencies. `exceptions` counts what is open,
-    `unmatched` the conversions without a click or placement of ours."""
+    `unmatched` the conversions without a click or placement of ours. With a reporting currency, `reporting` has the
+    figures in it, at the rates of the days of the events; None where a rate is missing."""
     rows = await session.fetch("ledger.reconciliation", month=month)
     questions = await session.fetchrow("ledger.open_questions", month=month)
     assert questions is not None
@@ -29,7 +30,7 @@ async def report(session: Session, month: date | None) -> dict[str, Any]:
     for row in rows:
         for name in SUMS:
             sums[row["currency"]][name] += row[name]
-    return {
+    found = {
         "currencies": {code: _decimals(sums[code], code) for code in sorted(sums)},
         "by": [
             {
@@ -41,6 +42,18 @@ async def report(session: Session, month: date | None) -> dict[str, Any]:
         "exceptions": questions["exceptions"],
         "unmatched": questions["unmatched"],
     }
+    if reporting_currency is not None:
+        found["reporting"] = await _reporting(session, month, reporting_currency)
+    return found
+
+
+async def _reporting(session: Session, month: date | None, currency: str) -> dict[str, str | None]:
+    rows = await session.fetch("ledger.reported", currency=currency, month=month)
+    balances = {row["account"]: row["amount_minor"] for row in rows}
+    accounts = {"expected": "expected", **FIGURES, "rounding": "rounding"}
+    amounts = {name: balances.get(account, 0) for name, account in accounts.items()}
+    decimals = {name: None if minor is None else f"{to_decimal(minor, currency):f}" for name, minor in amounts.items()}
+    return {"currency": currency, **decimals}
 
 
 def _decimals(row: Mapping[str, int] | asyncpg.Record, currency: str) -> dict[str, str]:

@@ -16,8 +16,9 @@ from db.session import Session
 from domain.affiliate import decode_token
 from domain.ledger.booking import Movement, book
 from domain.ledger.payments import PaymentRow, settle
+from domain.ledger.rates import Rate
 from domain.ledger.reports import Report, first_ref
-from domain.ledger.sources import SOURCES
+from domain.ledger.sources import timeline_of
 from services.ledger_rows import (
     Conversion,
     Group,
@@ -76,6 +77,39 @@ async def import_payments(session: Session, rows: Sequence[PaymentRow], *, origi
     for group, payments in groups.items():
         await _derive_group(session, group, set(), payments)
     return Imported(len(added), len(rows) - len(added))
+
+
+async def import_rates(session: Session, rates: Sequence[Rate], reporting_currency: str) -> tuple[Imported, set[Rate]]:
+    """Adds the rates that are new; also returns those that are known of their day and source with another value."""
+    values = {
+        "days": [rate.day for rate in rates],
+        "currencies": [rate.currency for rate in rates],
+        "reporting_currency": reporting_currency,
+        "rates": [rate.rate for rate in rates],
+        "sources": [rate.source for rate in rates],
+    }
+    added = await session.fetch("ledger.add_rates", **values)
+    known = {(row[0], row[1], row[2]) for row in await session.fetch("ledger.rates_that_differ", **values)}
+    differing = {rate for rate in rates if (rate.day, rate.currency, rate.source) in known}
+    return Imported(len(added), len(rates) - len(added)), differing
+
+
+async def set_advertiser(
+    session: Session, network: str, advertiser_id: str, shop: str, currency: str | None = None
+) -> int | None:
+    """Says which shop an advertiser is, and derives its conversions again; returns how many. None: there is no such
+    shop."""
+    await session.fetch("ledger.lock")
+    found = await session.fetchval(
+        "ledger.set_advertiser", network=network, advertiser_id=advertiser_id, currency=currency, shop=shop
+    )
+    if found is None:
+        return None
+    rows = await session.fetch(
+        "ledger.conversions_of_advertiser", affiliate_network=network, advertiser_id=advertiser_id
+    )
+    await derive(session, {key_of(row) for row in rows})
+    return len(rows)
 
 
 async def unknown_networks(session: Session, codes: Sequence[str]) -> set[str]:
@@ -167,7 +201,7 @@ def _conversion(key: Key, reports: list[Report]) -> Conversion:
     reports.sort(key=lambda report: (report.ordered_at, report.identity))
     currency = reports[0].currency
     others = {report.currency for report in reports} - {currency}
-    timeline = SOURCES[key.network].timeline([report for report in reports if report.currency == currency])
+    timeline = timeline_of(key.network, [report for report in reports if report.currency == currency])
     if others:
         fault = f"reported in {currency}, and also in {', '.join(sorted(others))}"
         timeline = replace(timeline, faults=(*timeline.faults, fault))

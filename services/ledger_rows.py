@@ -69,11 +69,17 @@ class Conversion:
 
 
 def expected_of(conversion: Conversion) -> int | None:
-    """The rate of the click times the sale first reported, half up; nothing without a click or a rate."""
-    rate = conversion.click["commission_rate"] if conversion.click else None
-    if rate is None:
+    """What the terms of the click give for the sale first reported: a flat amount, or the rate times the sale, half up,
+    and at most the cap; nothing without a click or terms."""
+    if conversion.click is None:
         return None
-    return int((Decimal(rate) * conversion.timeline.first_sale_minor).quantize(Decimal(1), ROUND_HALF_UP))
+    rate = conversion.click["commission_rate"]
+    expected: int | None = conversion.click["commission_flat_minor"]
+    if expected is None and rate is not None:
+        sale = Decimal(conversion.timeline.first_sale_minor)
+        expected = int((Decimal(rate) * sale).quantize(Decimal(1), ROUND_HALF_UP))
+    cap = conversion.click["commission_cap_minor"]
+    return expected if expected is None or cap is None else min(expected, int(cap))
 
 
 def row_of(conversion: Conversion, books: Booked) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from db.claims import SERVICE
 from db.verification.check import Check, query
 
-FACTS = ["conversion_reports", "ledger_entries", "payments"]
+FACTS = ["conversion_reports", "exchange_rates", "ledger_entries", "payments"]
 
 CHECKS = (
     Check(
         "ledger.facts",
-        "nobody can change, delete or empty reports, payments and postings, not even the owner or replication",
+        "nobody can change, delete or empty reports, payments, rates and postings, not even the owner or replication",
         "alter table … enable always trigger …; if it is missing, delete the row of sql/functions/ledger.sql in "
         "private.applied_files, and run `aclue migrate`",
         query("verify_ledger.unguarded", tables=FACTS),

@@ -17,6 +17,8 @@ SECRETS = [
     "affiliate_clicks.commission_rate",
     "affiliate_clicks.expected_commission_minor",
     "affiliate_clicks.actual_commission_minor",
+    "affiliate_clicks.commission_flat_minor",
+    "affiliate_clicks.commission_cap_minor",
     "retailers.commission_rate",
 ]
 UNWRITABLE = [

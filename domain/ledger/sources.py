@@ -1,11 +1,20 @@
-"""The networks whose reports can be read."""
+"""The networks whose reports can be read, and how a conversion of any network is understood."""
 
 from __future__ import annotations
 
-from domain.ledger import amazon, awin, cj, ebay, impact, rakuten
-from domain.ledger.timelines import Source
+from collections.abc import Sequence
+
+from domain.ledger import amazon, awin, cj, ebay, generic, impact, rakuten
+from domain.ledger.reports import Report
+from domain.ledger.timelines import Source, Timeline
 
 SOURCES: dict[str, Source] = {
     source.code: source
     for source in (amazon.SOURCE, awin.SOURCE, cj.SOURCE, ebay.SOURCE, impact.SOURCE, rakuten.SOURCE)
 }
+
+
+def timeline_of(network: str, reports: Sequence[Report]) -> Timeline:
+    """The timeline of a conversion; networks without a reader of their own report snapshots."""
+    source = SOURCES.get(network)
+    return source.timeline(reports) if source else generic.timeline(reports)

@@ -21,14 +21,16 @@ begin
   insert into public.affiliate_clicks (
     user_id, product_id, retailer_id, session_id, recommendation_id, source_page, campaign, affiliate_network,
     click_parameter, affiliate_url, price_minor, currency, commission_rate, expected_commission_minor,
+    commission_rule_id, commission_flat_minor, commission_cap_minor,
     gift_link_user_id, gift_link_id)
   select p_user, p.id, r.id, p_session, p_recommendation, p_source_page, p_campaign, r.affiliate_network,
     n.click_parameter, p.affiliate_url, p.price_minor, p.currency, e.rate,
-    round(p.price_minor * e.rate)::bigint, p_gift_link_user, p_gift_link
+    private.expected_commission(p.price_minor, e.rate, e.flat_minor, e.cap_minor), e.rule_id, e.flat_minor, e.cap_minor,
+    p_gift_link_user, p_gift_link
   from public.products p
   join public.retailers r on r.id = p.retailer_id
   left join public.affiliate_networks n on n.code = r.affiliate_network
-  cross join lateral (select private.commission_rate(r.id, p.category_id, now()) as rate) e
+  left join lateral private.commission_terms(r.id, p.category_id, p.brand_id, p.currency, now()) e on true
   where p.id = p_product and p.is_active
   returning id into click;
   return click;

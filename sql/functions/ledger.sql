@@ -106,6 +106,44 @@ end
 $$;
 comment on function private.is_placement(text, text) is 'Whether this tracking id of a network is one of ours.';
 
+create or replace function private.match_conversion(p_network text, p_reference text, p_click uuid, p_by text) returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+  insert into public.conversion_clicks (
+    affiliate_network, reference, click_id, first_click_id, retailer_id, product_id, commission_rule_id, commission_rate,
+    commission_flat_minor, commission_cap_minor, clicked_at, campaign, source_page, device_class, recommendation_context,
+    model_version, arm, has_gift_link, matched_by)
+  select p_network, p_reference, c.id, coalesce(first.id, c.id), c.retailer_id, c.product_id, c.commission_rule_id,
+    c.commission_rate, c.commission_flat_minor, c.commission_cap_minor, c.click_timestamp, c.campaign, c.source_page,
+    (select h.device_class from public.affiliate_redirects h where h.user_id = c.user_id and h.click_id = c.id
+     order by h.redirected_at limit 1),
+    r.recommendation_context, r.model_version, r.arm, c.gift_link_id is not null, p_by
+  from public.affiliate_clicks c
+  left join public.recommendations r on r.user_id = c.user_id and r.id = c.recommendation_id
+  left join public.retailers shop on shop.id = c.retailer_id
+  left join lateral (
+    select f.id from public.affiliate_clicks f
+    where f.user_id = c.user_id and f.retailer_id = c.retailer_id and f.click_timestamp < c.click_timestamp
+      and f.click_timestamp > c.click_timestamp - shop.click_window_hours * interval '1 hour'
+    order by f.click_timestamp, f.id limit 1) first on true
+  where c.id = p_click
+  on conflict do nothing
+$$;
+comment on function private.match_conversion(text, text, uuid, text) is
+  'Notes the click of a conversion, with what figures need of it once it is erased; nothing for an unknown click.';
+
+create or replace function private.note_purchase() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  update public.personality_recommendations r set is_purchased = true, interacted_at = now()
+  where r.user_id = new.user_id and r.product_id = new.product_id and not r.is_purchased;
+  return null;
+end
+$$;
+
 drop function if exists private.complete_conversion();
 
 create or replace trigger payments_kept before update or delete on public.payments
@@ -120,6 +158,12 @@ create or replace trigger ledger_entries_not_emptied before truncate on public.l
   for each statement execute function private.refuse_change();
 alter table public.ledger_entries
   enable always trigger ledger_entries_kept, enable always trigger ledger_entries_not_emptied;
+create or replace trigger exchange_rates_kept before update or delete on public.exchange_rates
+  for each statement execute function private.refuse_change();
+create or replace trigger exchange_rates_not_emptied before truncate on public.exchange_rates
+  for each statement execute function private.refuse_change();
+alter table public.exchange_rates
+  enable always trigger exchange_rates_kept, enable always trigger exchange_rates_not_emptied;
 create or replace trigger conversion_reports_kept before update or delete on public.conversion_reports
   for each row execute function private.keep_report();
 create or replace trigger conversion_reports_not_emptied before truncate on public.conversion_reports
@@ -139,8 +183,13 @@ alter table public.ledger_entries enable always trigger ledger_entries_balanced;
 create or replace trigger conversions_noted after insert or update of status, currency, click_id, pending_minor, approved_minor, paid_minor
   on public.conversions for each row execute function private.note_conversion();
 
+create or replace trigger conversions_purchased after insert or update of status, user_id on public.conversions
+  for each row when (new.user_id is not null and new.status in ('pending', 'amended', 'approved', 'paid'))
+  execute function private.note_purchase();
+
 revoke all on function private.refuse_change(), private.keep_report(), private.forget_reported_clicks(),
   private.require_balance(), private.click_earnings(uuid, text), private.note_conversion(),
-  private.is_placement(text, text)
+  private.is_placement(text, text), private.match_conversion(text, text, uuid, text), private.note_purchase()
   from public, anon, authenticated;
-grant execute on function private.click_earnings(uuid, text), private.is_placement(text, text) to service_role;
+grant execute on function private.click_earnings(uuid, text), private.is_placement(text, text),
+  private.match_conversion(text, text, uuid, text) to service_role;

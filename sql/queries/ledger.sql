@@ -61,31 +61,25 @@ where affiliate_network = :affiliate_network::text and advertiser_id = :advertis
 -- name: clicks_of(networks, conversions)
 -- The clicks that are known of these conversions; of whom, while the click is there.
 select k.affiliate_network, k.reference, k.click_id, c.user_id, k.retailer_id, k.product_id, k.commission_rate,
-  k.clicked_at
+  k.commission_flat_minor, k.commission_cap_minor, k.clicked_at
 from unnest(:networks::text[], :conversions::text[]) a (affiliate_network, reference)
 join public.conversion_clicks k using (affiliate_network, reference)
 left join public.affiliate_clicks c on c.id = k.click_id
 
 -- name: match_by_click(networks, conversions, clicks)
-insert into public.conversion_clicks (
-  affiliate_network, reference, click_id, retailer_id, product_id, commission_rate, clicked_at, matched_by)
-select a.affiliate_network, a.reference, c.id, c.retailer_id, c.product_id, c.commission_rate,
-  c.click_timestamp, 'click_id'
-from unnest(:networks::text[], :conversions::text[], :clicks::uuid[]) a (affiliate_network, reference, click_id)
-join public.affiliate_clicks c on c.id = a.click_id
-on conflict do nothing
+select private.match_conversion(a.affiliate_network, a.reference, a.click_id, 'click_id')
+from unnest(:networks::text[], :conversions::text[], :clicks::uuid[]) with ordinality
+  a (affiliate_network, reference, click_id, place)
+order by a.place
 
 -- name: match_by_time(networks, conversions, advertisers, currencies, times)
 -- The one click at the advertiser's shop, made or followed within seconds of the time that the network names; with two of
 -- them, or none, there is no match.
-insert into public.conversion_clicks (
-  affiliate_network, reference, click_id, retailer_id, product_id, commission_rate, clicked_at, matched_by)
-select a.affiliate_network, a.reference, c.id, c.retailer_id, c.product_id, c.commission_rate,
-  c.click_timestamp, 'click_time'
+select private.match_conversion(a.affiliate_network, a.reference, found.id, 'click_time')
 from unnest(:networks::text[], :conversions::text[], :advertisers::text[], :currencies::text[], :times::timestamptz[])
   a (affiliate_network, reference, advertiser_id, currency, clicked_at)
 cross join lateral (
-  select v.retailer_id from public.advertisers v
+  select v.retailer_id, r.click_window_hours from public.advertisers v join public.retailers r on r.id = v.retailer_id
   where v.affiliate_network = a.affiliate_network and v.advertiser_id = a.advertiser_id
     and (v.currency is null or v.currency = a.currency)
   order by v.currency nulls last limit 1) shop
@@ -97,12 +91,11 @@ cross join lateral (
     union
     select c.id from public.affiliate_clicks c
     join public.affiliate_redirects h on h.user_id = c.user_id and h.click_id = c.id
-    where c.retailer_id = shop.retailer_id and c.click_timestamp between a.clicked_at - interval '1 day' and a.clicked_at
+    where c.retailer_id = shop.retailer_id and c.click_timestamp <= a.clicked_at
+      and c.click_timestamp > a.clicked_at - shop.click_window_hours * interval '1 hour'
       and h.redirected_at between a.clicked_at - interval '5 seconds' and a.clicked_at + interval '2 seconds'
   ) near
   having count(*) = 1) found
-join public.affiliate_clicks c on c.id = found.id
-on conflict do nothing
 
 -- name: shops_of(networks, advertisers, currencies)
 -- The slug of the shop that each advertiser is known to be.
@@ -260,3 +253,33 @@ select md5(concat_ws('|',
   (select string_agg(format('%s %s %s %s', s.payment_id, s.due_minor, s.conversions, s.meets), ',' order by s.payment_id)
    from public.settlements s),
   (select string_agg(x.id::text, ',' order by x.id) from public.exceptions x where x.closed_at is null)))
+
+-- name: add_rates(days, currencies, reporting_currency, rates, sources)
+insert into public.exchange_rates (rate_on, currency, reporting_currency, rate, source)
+select r.rate_on, r.currency, :reporting_currency::text, r.rate, r.source
+from unnest(:days::date[], :currencies::text[], :rates::numeric[], :sources::text[]) r (rate_on, currency, rate, source)
+on conflict do nothing
+returning id
+
+-- name: rates_that_differ(days, currencies, reporting_currency, rates, sources)
+select r.rate_on, r.currency, r.source
+from unnest(:days::date[], :currencies::text[], :rates::numeric[], :sources::text[]) r (rate_on, currency, rate, source)
+join public.exchange_rates x on x.rate_on = r.rate_on and x.currency = r.currency
+  and x.reporting_currency = :reporting_currency::text and x.source = r.source
+where x.rate <> r.rate::numeric(20, 10)
+
+-- name: reported(currency, month)
+-- The sums of accounts in the reporting currency, of conversions of a month or of all; null where a rate is missing.
+select e.account, case when bool_and(e.amount_minor is not null) then sum(e.amount_minor)::bigint end as amount_minor
+from private.reported_entries(:currency::text) e
+join public.conversions c on c.id = e.conversion_id
+where :month::date is null or (c.ordered_at at time zone 'UTC')::date >= :month::date
+  and (c.ordered_at at time zone 'UTC')::date < (:month::date + interval '1 month')::date
+group by e.account
+
+-- name: set_advertiser(network, advertiser_id, currency, shop)
+-- No row if there is no such shop.
+insert into public.advertisers (affiliate_network, advertiser_id, currency, retailer_id)
+select :network::text, :advertiser_id::text, :currency::text, r.id from public.retailers r where r.slug = :shop::text
+on conflict (affiliate_network, advertiser_id, currency) do update set retailer_id = excluded.retailer_id
+returning id

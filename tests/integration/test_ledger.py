@@ -12,7 +12,8 @@ import asyncpg
 import pytest
 
 from db.claims import SERVICE
-from domain.ledger import amazon, payments
+from domain.affiliate import encode_token
+from domain.ledger import amazon, generic, payments, rates
 from domain.ledger.booking import FIGURES
 from resolvers import reconciliation
 from services import ledger
@@ -23,7 +24,7 @@ from tests.ledger import awin, report
 
 CLICK = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { click { id } userErrors { code } } }"
 CONVERSIONS = "{ me { analytics { conversions } } }"
-FACTS = ("conversion_reports", "ledger_entries", "payments")
+FACTS = ("conversion_reports", "exchange_rates", "ledger_entries", "payments")
 
 
 async def click(shop: Shop) -> tuple[Any, asyncpg.Record]:
@@ -134,6 +135,8 @@ async def test_every_state_is_booked_and_balances(shop: Shop) -> None:
     _, row = await click(shop)
     await report(shop.services, awin("A1", click=row["id"], commission="10.00"))
     assert await balances(shop) == {"tracked": 1000, "deferred": -1000, "expected": 100, "expectation": -100}
+    kept = await shop.owner.fetchrow("select click_id, first_click_id, matched_by from public.conversion_clicks")
+    assert kept and tuple(kept) == (row["id"], row["id"], "click_id")
     await report(shop.services, awin("A1", "approved", click=row["id"], commission="10.00"))
     assert await balances(shop) == {"approved": 1000, "income": -1000, "expected": 100, "expectation": -100}
     await pay(shop, "10.00")
@@ -252,7 +255,7 @@ async def test_an_amazon_row_needs_no_click_and_takes_back_in_its_own_month(shop
 async def test_facts_are_nobodys_to_change(shop: Shop, table: str, role: str) -> None:
     await report(shop.services, awin("A1", "approved"))
     await pay(shop, "1.20")
-    column = "raw = null" if table == "conversion_reports" else "amount_minor = 0"
+    column = {"conversion_reports": "raw = null", "exchange_rates": "rate = 1"}.get(table, "amount_minor = 0")
     admin = json.dumps({"role": "authenticated", "sub": str(UUID(int=3)), "app_metadata": {"role": "admin"}})
     for statement in (
         f"update public.{table} set {column}",
@@ -274,3 +277,77 @@ async def test_an_unbalanced_transaction_is_refused_at_commit(shop: Shop) -> Non
             "insert into public.ledger_entries (transaction_id, payment_id, account, amount_minor, currency, event_at)"
             " select gen_random_uuid(), id, 'received', 5, 'GBP', now() from public.payments"
         )
+
+
+async def test_amounts_in_the_reporting_currency_have_a_rate_or_are_unknown(shop: Shop) -> None:
+    await report(shop.services, awin("A1", commission="10.01", currency="EUR"), awin("A2", commission="1.00"))
+
+    async def pending() -> Any:
+        async with shop.services.database.session(SERVICE, read_only=True) as session:
+            found = await reconciliation.report(session, None, "GBP")
+        return found["reporting"]["pending"]
+
+    async def add(*rows: tuple[str, str, str]) -> tuple[Imported, int]:
+        text = "\n".join(["date,currency,rate,source", *(f"{day},EUR,{rate},{source}" for day, rate, source in rows)])
+        found, rejects = rates.read(text, "GBP")
+        assert not rejects
+        async with shop.services.database.session(SERVICE, read_only=False) as session:
+            done, differing = await ledger.import_rates(session, found, "GBP")
+        return done, len(differing)
+
+    assert await pending() is None
+    await add(("2026-07-04", "0.9", "ecb"))
+    assert await pending() is None, "a rate of the day after the order"
+    assert await add(("2026-06-30", "0.7", "ecb"), ("2026-07-02", "0.85", "ecb")) == (Imported(2, 0), 0)
+    assert await pending() == "9.51", "10.01 EUR are 8.51, and 1.00"
+    assert await add(("2026-07-02", "0.8", "ecb"), ("2026-07-02", "0.85", "ecb")) == (Imported(0, 2), 2)
+    off = "select 1 from private.reported_entries('GBP') group by transaction_id having sum(amount_minor) <> 0"
+    assert await shop.owner.fetch(off) == []
+
+
+async def test_an_advertiser_that_becomes_known_names_the_shop_of_its_sales(shop: Shop) -> None:
+    await report(shop.services, awin("A1"), awin("A2", currency="USD"))
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        assert await ledger.set_advertiser(session, "awin", "77", "no-shop") is None
+        assert await ledger.set_advertiser(session, "awin", "77", "south-shop") == 2
+        assert await ledger.set_advertiser(session, "awin", "77", "north-shop", "USD") == 2
+    found = await reconciled(shop)
+    assert {row["currency"]: row["retailer"] for row in found["by"]} == {"GBP": "south-shop", "USD": "north-shop"}
+
+
+MAPPING = """
+format = "json"
+rows = "data.sales"
+states = {P = "pending", A = "approved", D = "declined", X = "paid"}
+times = {format = "%Y%m%d", zone = "Europe/Stockholm"}
+[fields]
+reference = "id"
+state = "status"
+amount = "money.commission"
+currency = "=GBP"
+advertiser_id = "program"
+ordered_at = "sold"
+stated_at = "changed"
+click_ref = "epi"
+"""
+
+
+async def test_a_mapping_reads_another_network(shop: Shop) -> None:
+    _, row = await click(shop)
+    said = {"id": 5, "program": 9, "sold": "20260701", "epi": encode_token(row["id"])}
+    rows = [
+        {**said, "status": "P", "money": {"commission": "4.00"}, "changed": "20260701"},
+        {**said, "status": "A", "money": {"commission": "4.00"}, "changed": "20260710"},
+        {**said, "status": "X", "money": {"commission": "4.00"}, "changed": "20260810"},
+        {**said, "status": "?", "money": {"commission": "4.00"}, "changed": "20260810"},
+    ]
+    source = generic.source("partnerize", generic.parse_mapping(MAPPING))
+    reading = source.read(json.dumps({"data": {"sales": rows[::-1]}}))
+    assert [reject.row for reject in reading.rejects] == [1]
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.import_reports(session, reading.reports, source="import")
+    assert await figures(shop) == {"paid": "4.00"}
+    (by,) = (await reconciled(shop))["by"]
+    assert (by["network"], by["retailer"], by["month"]) == ("partnerize", "north-shop", "2026-06"), (
+        "midnight in Stockholm"
+    )

@@ -58,6 +58,7 @@ FUNCTIONS = {
     "avoided_categories": "the profile of this id",
     "audit": "a trigger: the row that changed, and the token's person",
     "change_role": "an admin or the operator: the person is found by their e-mail, other admins are counted",
+    "match_conversion": "an import: the click's id finds it, and the click its person's others",
     "keep_report": "a trigger on the ledger: whether the report's click is gone",
     "count_events": "an analyst counts everybody's",
     "delete_person": "deletes the profile of this id",

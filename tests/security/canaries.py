@@ -347,6 +347,13 @@ ROWS: dict[str, dict[str, str]] = {
         "currency": "'GBP'",
         "event_at": "now()",
     },
+    "exchange_rates": {
+        "rate_on": "'2026-07-31'",
+        "currency": "'USD'",
+        "reporting_currency": "'GBP'",
+        "rate": "0.8",
+        "source": "'{key}'",
+    },
     "settlements": {
         "payment_id": "(select id from public.payments p where not exists"
         " (select from public.settlements s where s.payment_id = p.id) limit 1)",
@@ -449,6 +456,7 @@ CHANGES = {
     "conversion_clicks": "commission_rate = 0.9",
     "payments": "amount_minor = 9",
     "ledger_entries": "amount_minor = 9",
+    "exchange_rates": "rate = 9",
     "settlements": "due_minor = 9",
     "exceptions": "detail = 'changed'",
     "advertisers": "advertiser_id = 'changed'",

@@ -62,6 +62,7 @@ EXPECTED = {
     "dismissed_reasons": "              own    -      own    -",
     "erasure_tombstones": "             -      -      -      -",
     "exceptions": "                     staff  -      -      -",
+    "exchange_rates": "                 staff  -      -      -",
     "experiment_arms": "                -      -      -      -",
     "experiment_exposures": "           own    -      -      -",
     "experiments": "                    all    -      -      -",
@@ -133,7 +134,7 @@ NOT_WRITABLE = {"audit_log", "erasure_tombstones", "session_merges"}
 
 # Tables of which service_role may not change or not delete rows, and tables whose rows these keep from being deleted.
 REFUSED_TO_SERVICE = {
-    **dict.fromkeys(("conversion_reports", "ledger_entries", "payments"), ("update", "delete")),
+    **dict.fromkeys(("conversion_reports", "exchange_rates", "ledger_entries", "payments"), ("update", "delete")),
     **dict.fromkeys(("conversion_clicks", "conversions", "exceptions", "settlements"), ("delete",)),
     **dict.fromkeys(("affiliate_networks", "currencies"), ("delete",)),
 }

@@ -1,0 +1,170 @@
+"""Networks without a reader of their own: rows of snapshots, read by a mapping (TOML) like that of a product feed.
+
+docs/money.md documents the format. A conversion's states are ordered by the time that each row states: pending first,
+and of one time approved before paid before declined.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from domain.ledger.reports import (
+    BadFile,
+    BadRow,
+    Reading,
+    Report,
+    Row,
+    csv_rows,
+    currency_of,
+    identity,
+    json_rows,
+    minor_of,
+    parse_time,
+    read_rows,
+    text_of,
+)
+from domain.ledger.timelines import Source, State, Step, Timeline
+
+_RANKS = {"pending": 0, "approved": 1, "paid": 2, "declined": 3, "void": 4}
+_STEPS: dict[str, State] = {
+    "pending": "pending", "approved": "approved", "paid": "approved", "declined": "declined", "void": "void",
+}  # fmt: skip
+
+
+class Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The column, or key, of each value; text after `=` is a constant. Keys of nested objects are joined by dots."""
+
+    reference: str
+    state: str
+    amount: str
+    currency: str
+    advertiser_id: str
+    ordered_at: str
+    stated_at: str | None = None
+    sale: str | None = None
+    clicked_at: str | None = None
+    click_ref: str | None = None
+
+
+class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How times are written: a format of strptime (default: ISO 8601), and the zone of those that name none."""
+
+    format: str | None = None
+    zone: str = "UTC"
+
+
+class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How to read the rows of a file. `rows` is the path of the array in JSON, with dots."""
+
+    format: Literal["csv", "json"]
+    fields: Fields
+    states: dict[str, Literal["pending", "approved", "paid", "declined", "void"]]
+    rows: str = ""
+    times: Times = Times()
+
+
+def parse_mapping(text: str) -> Mapping:
+    """A mapping from TOML. Raises BadFile."""
+    try:
+        mapping = msgspec.convert(tomllib.loads(text), Mapping)
+        ZoneInfo(mapping.times.zone)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise BadFile(f"the mapping is not valid: {error}") from None
+    except (ZoneInfoNotFoundError, ValueError):
+        raise BadFile(f"the mapping's times.zone {mapping.times.zone} is unknown") from None
+    return mapping
+
+
+def read(network: str, mapping: Mapping, text: str) -> Reading:
+    """Reports of a file of this network."""
+    if mapping.format == "json":
+        rows: Sequence[Row] = json_rows(text, *(name for name in mapping.rows.split(".") if name))
+    else:
+        names = (getattr(mapping.fields, name) for name in mapping.fields.__struct_fields__)
+        rows = csv_rows(text, [name for name in names if name and not name.startswith("=")], skip_titles=True)
+    return read_rows(rows, lambda row: _report(network, mapping, row))
+
+
+def _value(row: Row, column: str) -> Any:
+    if column.startswith("="):
+        return column[1:]
+    if column in row:
+        return row[column]
+    found: Any = row
+    for name in column.split("."):
+        found = found.get(name) if isinstance(found, dict) else None
+    return found
+
+
+def _report(network: str, mapping: Mapping, row: Row) -> Report:
+    fields = mapping.fields
+    values = {
+        name: _value(row, column) for name in fields.__struct_fields__ if (column := getattr(fields, name)) is not None
+    }
+    said = text_of(values, "state")
+    states = {word.lower(): state for word, state in mapping.states.items()}
+    if said.lower() not in states:
+        raise BadRow(f"state: {said!r} is not in the mapping")
+    state = states[said.lower()]
+    currency = currency_of(values, "currency")
+    amount, sold = minor_of(values, "amount", currency), minor_of(values, "sale", currency, default=0)
+    ordered_at = _time(mapping, values, "ordered_at")
+    stated_at = _time(mapping, values, "stated_at")
+    if ordered_at is None or (stated_at is None and state != "pending" and fields.stated_at is not None):
+        raise BadRow("ordered_at is missing" if ordered_at is None else "stated_at is missing")
+    return Report(
+        network=network,
+        reference=text_of(values, "reference"),
+        identity=identity(state, stated_at, amount, sold, currency),
+        kind="snapshot",
+        state=state,
+        advertiser_id=text_of(values, "advertiser_id"),
+        currency=currency,
+        amount_minor=amount,
+        sale_minor=sold,
+        stated_at=stated_at,
+        ordered_at=ordered_at,
+        clicked_at=_time(mapping, values, "clicked_at"),
+        click_refs=(ref,) if (ref := text_of(values, "click_ref", required=False)) else (),
+        raw=row,
+    )
+
+
+def _time(mapping: Mapping, values: Row, name: str) -> datetime | None:
+    text = text_of(values, name, required=False)
+    if not text:
+        return None
+    try:
+        if mapping.times.format is None:
+            found = datetime.fromisoformat(text)
+        else:
+            found = datetime.strptime(text, mapping.times.format)
+    except ValueError:
+        raise BadRow(f"{name}: {text!r} is no time as the mapping says") from None
+    if found.tzinfo is None:
+        found = found.replace(tzinfo=ZoneInfo(mapping.times.zone))
+    return parse_time(found.astimezone(UTC).isoformat(), name)
+
+
+def timeline(reports: Sequence[Report]) -> Timeline:
+    """The snapshots in order."""
+    ordered = sorted(
+        reports,
+        key=lambda r: (r.state != "pending", r.stated_at or r.ordered_at, _RANKS[r.state], r.amount_minor, r.identity),
+    )
+    steps = [
+        Step(report.stated_at or report.ordered_at, _STEPS[report.state], report.amount_minor, report.state == "paid")
+        for report in ordered
+    ]
+    return Timeline(tuple(steps), ordered[0].sale_minor, ordered[0].amount_minor)
+
+
+def source(network: str, mapping: Mapping) -> Source:
+    """The network as this mapping reads it."""
+    return Source(network, lambda text: read(network, mapping, text), timeline)

@@ -31,6 +31,7 @@ comment on column public.commission_rules.cap_minor is 'The most that a sale ear
 comment on column public.commission_rules.currency is 'Of flat_minor and cap_minor: the rule counts for prices in it only.';
 comment on column public.commission_rules.min_conversions is
   'A tier: the rule counts once the shop, or the network, has so many conversions in the month of the click (UTC).';
+create index commission_rules_retailer_id_idx on public.commission_rules (retailer_id);
 create index commission_rules_affiliate_network_idx on public.commission_rules (affiliate_network);
 create index commission_rules_brand_id_idx on public.commission_rules (brand_id);
 create index commission_rules_currency_idx on public.commission_rules (currency);

@@ -25,11 +25,12 @@ class LoopLag:
         if self._timer is not None:
             self._timer.cancel()
 
-    def seconds(self) -> float:
-        """The sum of all lag so far. The difference of two readings is the lag between them."""
-        late = time.perf_counter() - self._due_at
+    def seconds(self, now: float) -> float:
+        """The sum of all lag until `now`, as time.perf_counter() has just returned it. The difference of two readings
+        is the lag between them."""
+        late = now - self._due_at
         return self._sum + late if late > 0 else self._sum
 
     def _tick(self) -> None:
-        self._sum = self.seconds()
+        self._sum = self.seconds(time.perf_counter())
         self.start()

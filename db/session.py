@@ -144,7 +144,8 @@ class Session:
     async def _watched(
         self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, is_last: bool = False
     ) -> list[asyncpg.Record]:
-        started, lag = time.perf_counter(), self._pool.lag.seconds()
+        started = time.perf_counter()
+        lag = self._pool.lag.seconds(started)
         try:
             if connection.pipeline is None:
                 rows = await self._plain(connection, sql, arguments)
@@ -172,9 +173,10 @@ class Session:
             self._break(connection)
             raise
         finally:
-            elapsed = time.perf_counter() - started
+            ended = time.perf_counter()
+            elapsed = ended - started
             if self._meter is not None:
-                busy = elapsed - (self._pool.lag.seconds() - lag)
+                busy = elapsed - (self._pool.lag.seconds(ended) - lag)
                 if busy > 0:
                     self._meter.seconds += busy
         elapsed_ms = elapsed * 1000
@@ -355,12 +357,14 @@ class Session:
         """Waits until Postgres has ended the statement that was cut off, so that the connection can be used again:
         opening another and preparing its statements costs more than most requests. The caller is charged for this time,
         too. Raises TimeoutError."""
-        started, lag = time.perf_counter(), self._pool.lag.seconds()
+        started = time.perf_counter()
+        lag = self._pool.lag.seconds(started)
         try:
             await cancellation_ended(connection, CANCEL_TIMEOUT_SECONDS)
         finally:
             if self._meter is not None:
-                busy = time.perf_counter() - started - (self._pool.lag.seconds() - lag)
+                ended = time.perf_counter()
+                busy = ended - started - (self._pool.lag.seconds(ended) - lag)
                 self._meter.seconds += max(0.0, busy)
 
     async def __aenter__(self) -> Session:

@@ -67,10 +67,17 @@ class Turns:
 
     def leave(self, address: str, person: str | None) -> None:
         """Gives back what `take` took."""
-        if person is not None:
-            self._leave(person)
-        for name in _names(address):
-            self._leave(name)
+        names = _names(address) if person is None else (person, *_names(address))
+        if self._waiting:
+            for name in names:
+                self._leave(name)
+            return
+        running = self._running  # as in each request: without a call for each name
+        for name in names:
+            if running[name] > 1:
+                running[name] -= 1
+            else:
+                del running[name]
 
     async def _take(self, name: str, limit: int) -> None:
         running = self._running.get(name, 0)

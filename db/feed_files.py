@@ -148,7 +148,7 @@ class Lines:
         return line
 
     def close(self) -> None:
-        """Leaves the file to whoever opened it."""
+        """Stops reading, and leaves the file open for its owner."""
         self._text.detach()
 
     def put_back(self, lines: list[str]) -> None:

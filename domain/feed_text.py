@@ -1,7 +1,7 @@
 """The text of a feed's values: entities are decoded once, mark-up is removed, names are compared and made slugs.
 
 Pure. Two names are one if they differ by case, accents, apostrophes, full stops or spaces only (`name_key`). A slug is
-for people to read: it need not tell names apart, so that whoever stores one checks that it is free (`spare_slug`).
+for people to read and need not tell names apart, so code that stores one checks that it is free (`spare_slug`).
 """
 
 from __future__ import annotations

@@ -78,7 +78,7 @@ async def test_avoided_categories_are_not_in_the_feed_and_come_back(anna: Client
     assert len(await whole_feed(anna)) == 50
 
 
-async def test_whoever_avoids_a_category_avoids_all_below_it(shop: Shop, anna: Client) -> None:
+async def test_a_person_who_avoids_a_category_avoids_all_below_it(shop: Shop, anna: Client) -> None:
     await anna.do(SAY, said={"avoidCategories": ["all-gifts"], "favouriteCategories": ["books"]})
     assert await whole_feed(anna) == []
     found = await affinities(shop, anna)

@@ -1,4 +1,4 @@
-"""The probability of a like: as it was fitted, whoever computes it."""
+"""The probability of a like is as it was fitted, in training and in SQL."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ def test_as_many_people_are_in_an_experiment_as_are_allocated_and_in_the_same_ar
     assert all(some.arm_of(person) in (None, EXPERIMENT.arm_of(person)) for person in PEOPLE)
 
 
-def test_another_seed_deals_people_anew() -> None:
+def test_another_seed_assigns_people_to_other_arms() -> None:
     other = replace(EXPERIMENT, seed=uuid.UUID(int=8))
     same = sum(other.arm_of(person) == EXPERIMENT.arm_of(person) for person in PEOPLE)
     assert same / len(PEOPLE) == pytest.approx(0.25**2 * 2 + 0.5**2, abs=0.03)

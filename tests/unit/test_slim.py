@@ -134,7 +134,7 @@ def test_of_many_likes_of_a_person_an_even_thousand_counts() -> None:
     assert capped[0].indices.max() > products - 10
 
 
-def test_the_pairs_of_likes_are_bounded_whoever_sends_them(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pairs_of_likes_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slim, "MAX_PAIRS", 10_000)
     likes = likes_of(*[list(range(200))] * 5, [3, 4], products=200)
     sizes = np.diff(slim.capped(likes).indptr)

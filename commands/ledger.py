@@ -8,14 +8,17 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
+import asyncpg
 import typer
 
 from commands.terminal import api_database, databases, fail, load_settings, note
 from db.claims import SERVICE
+from db.embedded import Dsns
 from db.session import Session
 from domain.currencies import EXPONENTS
+from domain.errors import AclueError
 from domain.ledger import generic, payments, rates
 from domain.ledger.reports import BadFile, Reject
 from domain.ledger.sources import SOURCES
@@ -27,6 +30,8 @@ from settings import Settings
 IMPORT_TIMEOUT_MS = 10 * 60 * 1000
 MAX_FILE_BYTES = 500 * 1024 * 1024
 MAX_REJECTS_SHOWN = 20
+
+Result = TypeVar("Result")
 
 
 def _text(file: Path) -> str:
@@ -47,15 +52,23 @@ def _text(file: Path) -> str:
     return text
 
 
-async def _in_one_transaction(
-    settings: Settings, work: Callable[[Session], Awaitable[Any]], *, read_only: bool = False
-) -> Any:
-    with databases(settings) as dsns:
+def _in_one_transaction(
+    settings: Settings, work: Callable[[Session], Awaitable[Result]], *, read_only: bool = False
+) -> Result:
+    async def run(dsns: Dsns) -> Result:
         async with (
             api_database(settings, dsns) as database,
             database.session(SERVICE, read_only=read_only, statement_timeout_ms=IMPORT_TIMEOUT_MS) as session,
         ):
             return await work(session)
+
+    with databases(settings) as dsns:
+        try:
+            return asyncio.run(run(dsns))
+        except asyncpg.UndefinedTableError:
+            fail("the database is not up to date: run `aclue migrate`")
+        except (AclueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            fail(f"the transaction was rolled back: {error}")
 
 
 def _finish(done: Imported, rejects: tuple[Reject, ...] | list[Reject], *, ignored: int = 0) -> None:
@@ -101,7 +114,7 @@ def import_conversions(
             return None
         return await ledger.import_reports(session, reading.reports, source="import", origin=file.name[:200])
 
-    done = asyncio.run(_in_one_transaction(load_settings(), work))
+    done = _in_one_transaction(load_settings(), work)
     if done is None:
         fail(f"--network: there is no network {code}")
     _finish(done, reading.rejects, ignored=reading.ignored)
@@ -123,7 +136,7 @@ def import_payments(
         done = await ledger.import_payments(session, good, origin=file.name[:200])
         return done, unknown, set(await ledger.differing_payments(session, good))
 
-    done, unknown, differing = asyncio.run(_in_one_transaction(load_settings(), work))
+    done, unknown, differing = _in_one_transaction(load_settings(), work)
     for number, row in enumerate(rows, 1):
         if row.network in unknown:
             rejects.append(Reject(number, f"network: {row.network} is unknown"))
@@ -146,7 +159,7 @@ def import_rates(
     async def work(session: Session) -> tuple[Imported, set[rates.Rate]]:
         return await ledger.import_rates(session, found, settings.default_currency)
 
-    done, differing = asyncio.run(_in_one_transaction(settings, work))
+    done, differing = _in_one_transaction(settings, work)
     for number, rate in enumerate(found, 1):
         if rate in differing:
             rejects.append(Reject(number, f"{rate.currency} of {rate.day} by {rate.source} is known with another rate"))
@@ -170,7 +183,7 @@ def advertiser(
             fail(f"there is no network {network}")
         return await ledger.set_advertiser(session, network.lower(), advertiser_id, shop, code)
 
-    done = asyncio.run(_in_one_transaction(load_settings(), work))
+    done = _in_one_transaction(load_settings(), work)
     if done is None:
         fail(f"there is no shop {shop}")
     print(f"{done} conversions were derived again")
@@ -195,7 +208,7 @@ def rebuild(
         return done
 
     with contextlib.suppress(Unchanged):
-        asyncio.run(_in_one_transaction(load_settings(), work))
+        _in_one_transaction(load_settings(), work)
     print(
         f"{counts['done']} conversions were derived again" + ("; what is stored differs" if counts["differs"] else "")
     )
@@ -221,7 +234,7 @@ def report_reconciliation(
     async def work(session: Session) -> dict[str, Any]:
         return await reconciliation.report(session, first_day, settings.default_currency if reporting else None)
 
-    found = asyncio.run(_in_one_transaction(settings, work, read_only=True))
+    found = _in_one_transaction(settings, work, read_only=True)
     if as_json:
         print(json.dumps(found))
         return

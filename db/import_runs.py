@@ -108,6 +108,7 @@ async def begun(
 ) -> AsyncIterator[Run]:
     """A new run. The block finishes it in its own transaction; if it raises, the run is noted as failed."""
     await connection.execute(QUERIES["import_runs.mark_interrupted"].sql)
+    await connection.execute(QUERIES["import_runs.notice_disconnects"].sql)
     described = None if mapping is None else msgspec.json.encode(mapping).decode()
     row = await connection.fetchrow(QUERIES["import_runs.begin"].sql, started_by, source, file, described, undoes)
     assert row is not None

@@ -1,6 +1,10 @@
 -- name: mark_interrupted()
 select private.interrupted_imports();
 
+-- name: notice_disconnects()
+-- Otherwise the statement of a process that was killed would run to its end, and hold the lock of its run.
+select set_config('client_connection_check_interval', '1s', false);
+
 -- name: begin(started_by, source, file, mapping, undoes)
 -- The lock tells a run that is running from one whose process was killed; taken here, it is held before anybody sees the row.
 insert into public.import_runs (started_by, source, file_name, mapping, undoes_id)

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 
 from db import import_runs
+from db.embedded import Dsns
 from db.import_runs import Undone, UndoRefused
 from db.product_imports import ImportReport, import_products
 from domain.feed_mappings import ImportFailed, Mapping, parse_mapping
+from tests.integration.waiting import until
 
 MAPPING = parse_mapping("""
 format = "jsonl"
@@ -114,6 +119,28 @@ async def test_a_failed_import_is_kept_with_its_reason(importer: Importer) -> No
     [run] = await import_runs.newest(importer.owner, 10)
     assert (run["outcome"], run["file_hash"]) == ("failed", None)
     assert "No such file" in run["error"]
+
+
+async def test_a_run_whose_process_was_killed_is_interrupted(importer: Importer, dsns: Dsns) -> None:
+    assert dsns.owner
+    other = await asyncpg.connect(dsns.owner)
+    begun = import_runs.begun(other, started_by="anna")
+    await begun.__aenter__()
+    [run] = await import_runs.newest(importer.owner, 10)
+    assert run["outcome"] == "running"
+    with pytest.raises(UndoRefused, match="still running"):
+        await import_runs.undo(importer.owner, run["number"])
+    # In the middle of a statement: the server has to notice that nobody waits for it.
+    sleeping = asyncio.ensure_future(other.execute("select pg_sleep(600)"))
+    await until(importer.owner, "exists (select from pg_stat_activity where query = 'select pg_sleep(600)')")
+    other.terminate()
+    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        await sleeping
+    await until(importer.owner, "private.interrupted_imports() = 1")
+    [run] = await import_runs.newest(importer.owner, 10)
+    assert (run["outcome"], run["error"]) == ("interrupted", None)
+    with contextlib.suppress(asyncpg.InterfaceError):
+        await begun.__aexit__(None, None, None)
 
 
 async def test_a_dry_run_is_no_run(importer: Importer) -> None:

@@ -103,6 +103,7 @@ NOT_EXPORTED: Mapping[str, str] = {
     "private.outbox": "mails on their way, encrypted, to the address of the account; gone after 30 days",
     "public.ledger_entries": "its accounts are of money; the conversions that it refers to are exported",
     "private.personality_due": "a mark that the personality profile has to be rebuilt",
+    "private.merged_rows": "which rows were of another product before two were merged; ids that stand elsewhere",
     "private.recovery_codes": _KEEPS_SAFE,
     "private.storage_use": "how many bytes were stored on the last two days, by hashes of people and networks",
 }

@@ -8,21 +8,21 @@ declare
   changed bigint;
 begin
   with due as (
-    select p.id, case
-      when (p.sale_starts_at is null or p.sale_starts_at <= now()) and (p.sale_ends_at is null or now() < p.sale_ends_at)
-        then p.sale_price_minor
-      else p.regular_price_minor
+    select o.id, case
+      when (o.sale_starts_at is null or o.sale_starts_at <= now()) and (o.sale_ends_at is null or now() < o.sale_ends_at)
+        then o.sale_price_minor
+      else o.regular_price_minor
     end as price_minor
-    from public.products p where p.sale_price_minor is not null
+    from public.product_offers o where o.sale_price_minor is not null
   )
-  update public.products p set price_minor = d.price_minor
-  from due d where d.id = p.id and p.price_minor <> d.price_minor;
+  update public.product_offers o set price_minor = d.price_minor
+  from due d where d.id = o.id and o.price_minor <> d.price_minor;
   get diagnostics changed = row_count;
   return changed;
 end
 $$;
 comment on function private.apply_sales() is
-  'Gives products with a sale the price that holds now; returns how many changed. The server runs it every minute.';
+  'Gives offers with a sale the price that holds now; returns how many changed. The server runs it every minute.';
 
 revoke all on function private.apply_sales() from public;
 grant execute on function private.apply_sales() to service_role;

@@ -89,3 +89,8 @@ alter table private.import_sources enable row level security;
 revoke all on table private.import_sources from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.import_sources;
 create policy nobody on private.import_sources for all to service_role using (false) with check (false);
+
+alter table private.merged_rows enable row level security;
+revoke all on table private.merged_rows from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.merged_rows;
+create policy nobody on private.merged_rows for all to service_role using (false) with check (false);

@@ -1,4 +1,4 @@
--- Public; written by private.sync_product_offers().
+-- Public; written by imports, and by private.note_products().
 alter table public.product_offers enable row level security;
 revoke all on table public.product_offers from public, anon, authenticated, service_role;
 

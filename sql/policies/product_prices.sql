@@ -1,4 +1,4 @@
--- Public; written by private.sync_product_offers().
+-- Public; written by private.note_offers().
 alter table public.product_prices enable row level security;
 revoke all on table public.product_prices from public, anon, authenticated, service_role;
 

@@ -124,11 +124,13 @@ async def _fill_catalogue(owner: asyncpg.Connection[Any]) -> None:
         )
     await owner.execute(
         """
-        insert into public.product_offers (product_id, retailer_id, price_minor, currency, affiliate_url, in_stock)
-        select p.id, r.id, p.price_minor + 7, case when p.price_minor % 3 = 0 then 'EUR' else p.currency end,
-          'https://other.example', p.price_minor % 2 = 0
-        from public.products p, public.retailers r where r.slug = 'unknown' and p.external_id like '%-1'
-        on conflict do nothing;
+        insert into public.products (
+          name, price_minor, currency, in_stock, category_id, retailer_id, external_id, affiliate_url, is_active,
+          merged_into, merged_at, merged_by)
+        select p.name, p.price_minor + 7, case when p.price_minor % 3 = 0 then 'EUR' else p.currency end,
+          p.price_minor % 2 = 0, p.category_id, r.id, 'other-' || p.external_id, 'https://other.example', false,
+          p.id, now(), 'gtin'
+        from public.products p, public.retailers r where r.slug = 'unknown' and p.external_id like '%-1';
         select private.refresh_model();
         insert into public.experiments (key, description) values ('colour', '');
         insert into public.experiment_arms (experiment_id, name, share)

@@ -140,7 +140,8 @@ ROWS: dict[str, dict[str, str]] = {
         "external_id": "'{key}'",
         "affiliate_url": "'https://shop.example/{key}'",
     },
-    "product_offers": {  # of the shop that does not sell them itself: those offers are made by a trigger
+    "product_offers": {  # a trigger gives each product one: it is of a product whose own was deleted
+        "id": "(select id from public.products where external_id = 'without-offer-{number}')",
         "product_id": _A_PRODUCT,
         "retailer_id": "(select id from public.retailers order by slug desc limit 1)",
         "price_minor": "100",
@@ -516,6 +517,14 @@ async def plant(owner: asyncpg.Connection[Any]) -> None:
                 " affiliate_url) select $1, 'another', price_minor, currency, category_id, retailer_id, 'another',"
                 " affiliate_url from public.products limit 1",
                 canary_id("products", "another"),
+            )
+            await owner.execute(
+                "insert into public.products (name, price_minor, currency, category_id, retailer_id, external_id,"
+                " affiliate_url) select 'without offer', price_minor, currency, category_id, retailer_id,"
+                " 'without-offer-' || n, affiliate_url from public.products, generate_series(0, 1) n"
+                " where name = 'another';"
+                " delete from public.product_offers o using public.products p"
+                " where p.id = o.id and p.name = 'without offer'"
             )
 
 

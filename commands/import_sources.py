@@ -74,6 +74,9 @@ def print_report(report: ImportReport, rejects: Path | None, force: bool) -> Non
         print(f"{'import':14}{report.run:>10}")
     for name in ("read", "continuations", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated"):
         print(f"{name:14}{getattr(report, name):>10}")
+    for name in ("merged", "split"):
+        if getattr(report, name):
+            print(f"{name:14}{getattr(report, name):>10}")
     if report.warnings:
         print(f"{'warnings':14}{report.warnings:>10}")
     for slug, old, new in report.networks:

@@ -32,9 +32,11 @@ MAPPINGS = Path(__file__).resolve().parent.parent / "catalogue" / "mappings"
 BATCH_ROWS = 2000
 STAGING = (
     "drop_staging", "create_staging", "create_staging_retailers", "create_staging_brands", "create_staging_categories",
-    "create_staging_view",
+    "create_staging_view", "create_staging_changes",
 )  # fmt: skip
-AUDITED_COUNTS = ("read", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated")
+AUDITED_COUNTS = (
+    "read", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated", "merged", "split",
+)  # fmt: skip
 COUNTS = (*AUDITED_COUNTS, "continuations", "warnings", "deactivation_skipped", "fault_line")
 
 READERS: dict[str, Callable[[Stream, Mapping], Generator[Row, None, None]]] = {
@@ -46,6 +48,8 @@ READERS: dict[str, Callable[[Stream, Mapping], Generator[Row, None, None]]] = {
 class ImportReport:
     """Counts of records: read = continuations + rejected + inserted + updated + unchanged + reactivated.
 
+    deactivated: offers that the feed no longer has; their products stay in the catalogue while another shop sells them.
+    merged: products that turned out to be those of another shop, by their GTIN; split: those that no longer are.
     warnings: values dropped from imported rows. deactivation_skipped: a shop's feed shrank implausibly, or the file has
     a structural fault, at first in the line `fault_line`. networks: shops whose network changed: slug, old and new.
     run: the number that `aclue import undo` takes; None for a dry run.
@@ -59,6 +63,8 @@ class ImportReport:
     unchanged: int
     deactivated: int
     reactivated: int
+    merged: int
+    split: int
     warnings: int
     deactivation_skipped: bool
     fault_line: int | None
@@ -68,8 +74,8 @@ class ImportReport:
 
     @property
     def written(self) -> int:
-        """Rows of products that were changed."""
-        return self.inserted + self.updated + self.deactivated + self.reactivated
+        """Products and offers that were changed."""
+        return self.inserted + self.updated + self.deactivated + self.reactivated + self.merged + self.split
 
 
 def load_mapping(path: Path, shop: Shop = Shop()) -> Mapping:
@@ -199,9 +205,14 @@ async def _merge(
     retailers = await connection.fetch(QUERIES["product_imports.feed_retailers"].sql, shop.slug)
     is_whole = force or feed.fault_line is None
     trusted = [row["id"] for row in retailers if force or (is_whole and not row["has_shrunk"])]
-    [(updated, reactivated)] = await connection.fetch(QUERIES["product_imports.update_products"].sql)
+    await _run(connection, "find_changes")
+    [(updated, reactivated)] = await connection.fetch(QUERIES["product_imports.count_changes"].sql)
+    for block in ("update_offers", "update_products"):
+        await _run(connection, block)
     inserted = await _run(connection, "insert_products")
-    deactivated = await _run(connection, "deactivate_products", trusted)
+    deactivated = await _run(connection, "deactivate_offers", trusted)
+    split = await connection.fetchval(QUERIES["product_imports.split_products"].sql)
+    merged = await connection.fetchval(QUERIES["product_imports.merge_products"].sql)
     return ImportReport(
         read=feed.read,
         continuations=feed.continuations,
@@ -211,6 +222,8 @@ async def _merge(
         unchanged=feed.read - feed.continuations - feed.rejected - inserted - updated - reactivated,
         deactivated=deactivated,
         reactivated=reactivated,
+        merged=merged,
+        split=split,
         warnings=feed.warnings,
         deactivation_skipped=len(trusted) < len(retailers),
         fault_line=feed.fault_line,

@@ -66,6 +66,7 @@ class Product(NamedTuple):
     sale_price_minor: int | None
     sale_starts_at: datetime | None
     sale_ends_at: datetime | None
+    shipping_minor: int | None
     item_group: str | None
     options: str
     brand: str | None
@@ -204,6 +205,7 @@ class Reader:
             sale_price_minor=sale[1] if sale else None,
             sale_starts_at=sale[2].start if sale else None,
             sale_ends_at=sale[2].end if sale else None,
+            shipping_minor=None,
             item_group=item_group,
             options=options,
             brand=brand,

@@ -13,9 +13,11 @@ as $$
     ('public.retailers', 1, '{updated_at}'::text[], '{}'::text[], '{}'::text[], null),
     ('public.brands', 2, '{updated_at}', '{}', '{}', null),
     ('public.categories', 3, '{updated_at}', '{}', '{taxonomy_id,taxonomy_source}', null),
-    ('public.products', 4, '{popularity,search_names,search,name_key,item_group_key,updated_at}', '{}', '{}', null),
-    ('public.product_offers', 5, '{}', '{last_seen_at}',
-      '{price_minor,currency,affiliate_url,in_stock,first_seen_at}', 'product_id'),
+    -- What it shows of its leading offer follows from the offers.
+    ('public.products', 4, '{popularity,search_names,search,name_key,item_group_key,updated_at}',
+      '{offer_id,seller_id,is_active,price_minor,currency,in_stock,affiliate_url,shipping_minor,regular_price_minor,'
+      'sale_price_minor,sale_starts_at,sale_ends_at}', '{}', null),
+    ('public.product_offers', 5, '{}', '{last_seen_at,link_checked_at,link_failures}', '{first_seen_at}', 'id'),
     ('public.product_prices', 6, '{}', '{}', '{price_minor,currency}', 'product_id'),
     ('public.product_origins', 7, '{}', '{}', '{run_id,line}', 'product_id')
 $$;
@@ -226,7 +228,9 @@ as $$
 declare
   t record;
   unique_key record;
-  label constant text := 'coalesce(to_jsonb(t) ->> ''external_id'', to_jsonb(t) ->> ''slug'')';
+  -- An offer has the id of its listing.
+  label constant text := 'coalesce(to_jsonb(t) ->> ''external_id'', to_jsonb(t) ->> ''slug'','
+    '(select l.external_id from public.products l where l.id = (to_jsonb(t) ->> ''id'')::uuid))';
   at text;
 begin
   for t in
@@ -299,6 +303,18 @@ declare
   t record;
   more bigint;
 begin
+  -- What people did moves first, and with it the offers.
+  perform private.split_products(array(
+    select (u.row_key ->> 'id')::uuid from pg_temp.import_undo u
+    where u.table_name = 'public.products' and u.operation = 'update' and u.after ->> 'merged_into' is not null), 'gtin');
+  for t in
+    select (u.row_key ->> 'id')::uuid as id, o.product_id
+    from pg_temp.import_undo u join public.product_offers o on o.id = (u.before ->> 'merged_into')::uuid
+    where u.table_name = 'public.products' and u.operation = 'update' and u.after -> 'merged_into' = 'null'
+    order by u.before ->> 'merged_at'
+  loop
+    perform private.merge_products(array[t.product_id], array[t.id], 'gtin');
+  end loop;
   -- Offers and prices are restored, not derived; a category's kind of gift is no administrator's.
   perform set_config('aclue.import_undo', 'on', true), set_config('aclue.loads_reference', 'on', true);
   execute format($q$
@@ -373,10 +389,17 @@ begin
   perform set_config('aclue.import_undo', '', true), set_config('aclue.loads_reference', '', true);
 
   -- Products that people have swiped, saved or clicked since stay, off sale.
-  update public.products p set is_active = false
+  update public.product_offers o set is_active = false
   from pg_temp.import_undo u
-  where u.table_name = 'public.products' and u.operation = 'insert' and p.id = (u.row_key ->> 'id')::uuid and p.is_active;
+  where u.table_name = 'public.products' and u.operation = 'insert' and o.id = (u.row_key ->> 'id')::uuid and o.is_active;
   get diagnostics rows = row_count;
+  perform private.lead_products(array(
+    select o.product_id from pg_temp.import_undo u join public.product_offers o on o.id = (u.row_key ->> 'id')::uuid
+    where u.table_name in ('public.products', 'public.product_offers')
+    union
+    select i.product_id::uuid from pg_temp.import_undo u
+    cross join lateral unnest(array[u.before ->> 'product_id', u.after ->> 'product_id']) i (product_id)
+    where u.table_name = 'public.product_offers' and i.product_id is not null));
   operation := 'kept';
   table_name := 'public.products';
   return next;

@@ -24,6 +24,7 @@ create temporary table product_import (
   sale_price_minor bigint,
   sale_starts_at timestamptz,
   sale_ends_at timestamptz,
+  shipping_minor bigint,
   item_group text,
   options jsonb,
   brand text,
@@ -55,9 +56,14 @@ join pg_temp.product_import_categories c
 left join pg_temp.product_import_brands b on b.name = s.brand
 where not s.rejected and s.duplicate_of is null;
 
+-- name: create_staging_changes()
+-- Listings that the feed changes: what it asks, what it says of the product, or both.
+create temporary table product_import_changes (
+  number bigint not null, id uuid not null, asks boolean not null, says boolean not null, was_active boolean not null);
+
 -- name: drop_staging()
 -- The view is dropped with its tables.
-drop table if exists pg_temp.product_import, pg_temp.product_import_retailers, pg_temp.product_import_brands,
+drop table if exists pg_temp.product_import, pg_temp.product_import_changes, pg_temp.product_import_retailers, pg_temp.product_import_brands,
   pg_temp.product_import_categories cascade;
 
 -- name: analyze_staging()
@@ -223,13 +229,13 @@ select path, products from paths where parent_id is null order by products desc,
 update public.product_offers o set last_seen_at = now()
 from pg_temp.product_import_rows n
 join public.products p on p.retailer_id = n.retailer_id and p.external_id = n.external_id
-where o.product_id = p.id and o.retailer_id = p.retailer_id and o.last_seen_at < now() - interval '1 day';
+where o.id = p.id and o.last_seen_at < now() - interval '1 day';
 
 -- name: feed_retailers(constant_slug)
 -- The shops of the feed (the mapping's own even if no line is readable), and whether the feed has less than 70 % of
--- the products that are active now.
+-- the offers that are active now.
 select r.id, 10 * coalesce(f.products, 0) < 7 * (
-  select count(*) from public.products p where p.retailer_id = r.id and p.is_active) as has_shrunk
+  select count(*) from public.product_offers o where o.retailer_id = r.id and o.is_active) as has_shrunk
 from public.retailers r
 left join (
   select n.id, count(distinct s.external_id) as products
@@ -237,53 +243,71 @@ left join (
 ) f on f.id = r.id
 where f.id is not null or r.slug = :constant_slug::text;
 
--- name: update_products()
--- Only rows that differ; a product that has returned is active again.
-with differing as (
-  select n.*, p.id as product_id, p.is_active as was_active
+-- name: find_changes()
+-- Only listings that differ; one that has returned is active again.
+insert into pg_temp.product_import_changes (number, id, asks, says, was_active)
+select * from (
+  select n.number, p.id,
+    not o.is_active or
+    (o.price_minor, o.currency, o.affiliate_url, o.in_stock, o.shipping_minor, o.regular_price_minor, o.sale_price_minor,
+      o.sale_starts_at, o.sale_ends_at)
+    is distinct from
+    (n.price_minor, n.currency, n.affiliate_url, n.in_stock, n.shipping_minor, n.regular_price_minor, n.sale_price_minor,
+      n.sale_starts_at, n.sale_ends_at) as asks,
+    (p.name, p.description, p.image_url, p.tags, p.brand_id, p.category_id, p.gtin, p.feed_popularity, p.images,
+      p.item_group, p.options)
+    is distinct from
+    (n.name, n.description, n.image_url, n.tags, n.brand_id, n.category_id, n.gtin, n.feed_popularity, n.images,
+      n.item_group, n.options) as says,
+    o.is_active as was_active
   from pg_temp.product_import_rows n
   join public.products p on p.retailer_id = n.retailer_id and p.external_id = n.external_id
-  where not p.is_active or
-    (p.name, p.description, p.price_minor, p.currency, p.image_url, p.affiliate_url, p.tags, p.in_stock, p.brand_id,
-      p.category_id, p.gtin, p.feed_popularity, p.images, p.regular_price_minor, p.sale_price_minor, p.sale_starts_at,
-      p.sale_ends_at, p.item_group, p.options)
-    is distinct from
-    (n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliate_url, n.tags, n.in_stock, n.brand_id,
-      n.category_id, n.gtin, n.feed_popularity, n.images, n.regular_price_minor, n.sale_price_minor, n.sale_starts_at,
-      n.sale_ends_at, n.item_group, n.options)
-),
-changed as (
-  update public.products p
-  set name = d.name, description = d.description, price_minor = d.price_minor, currency = d.currency,
-    image_url = d.image_url, affiliate_url = d.affiliate_url, tags = d.tags, in_stock = d.in_stock,
-    brand_id = d.brand_id, category_id = d.category_id, gtin = d.gtin, feed_popularity = d.feed_popularity,
-    images = d.images, regular_price_minor = d.regular_price_minor, sale_price_minor = d.sale_price_minor,
-    sale_starts_at = d.sale_starts_at, sale_ends_at = d.sale_ends_at, item_group = d.item_group, options = d.options,
-    is_active = true
-  from differing d where d.product_id = p.id
-  returning d.was_active
-)
+  join public.product_offers o on o.id = p.id
+) compared
+where asks or says;
+
+-- name: count_changes()
 select count(*) filter (where was_active) as updated, count(*) filter (where not was_active) as reactivated
-from changed;
+from pg_temp.product_import_changes;
+
+-- name: update_offers()
+-- Products follow by triggers.
+update public.product_offers o
+set price_minor = n.price_minor, currency = n.currency, affiliate_url = n.affiliate_url, in_stock = n.in_stock,
+  shipping_minor = n.shipping_minor, regular_price_minor = n.regular_price_minor,
+  sale_price_minor = n.sale_price_minor, sale_starts_at = n.sale_starts_at, sale_ends_at = n.sale_ends_at,
+  is_active = true, link_failures = 0, last_seen_at = clock_timestamp()
+from pg_temp.product_import_changes c join pg_temp.product_import n on n.number = c.number
+where o.id = c.id and c.asks;
+
+-- name: update_products()
+update public.products p
+set name = n.name, description = n.description, image_url = n.image_url, tags = n.tags, brand_id = n.brand_id,
+  category_id = n.category_id, gtin = n.gtin, feed_popularity = n.feed_popularity, images = n.images,
+  item_group = n.item_group, options = n.options
+from pg_temp.product_import_changes c join pg_temp.product_import_rows n on n.number = c.number
+where p.id = c.id and c.says;
 
 -- name: insert_products()
--- With the popularity that refresh_model would give a product nobody has swiped, so that it need not write them again.
+-- Their offers come by a trigger. With the popularity that refresh_model would give a product nobody has swiped, so that it
+-- need not write them again.
 insert into public.products (name, description, price_minor, currency, image_url, affiliate_url, tags, in_stock, brand_id,
   category_id, retailer_id, external_id, gtin, feed_popularity, popularity, images, regular_price_minor,
-  sale_price_minor, sale_starts_at, sale_ends_at, item_group, options)
+  sale_price_minor, sale_starts_at, sale_ends_at, shipping_minor, item_group, options)
 select n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliate_url, n.tags, n.in_stock, n.brand_id,
   n.category_id, n.retailer_id, n.external_id, n.gtin, n.feed_popularity,
   private.product_popularity(null, n.feed_popularity), n.images, n.regular_price_minor, n.sale_price_minor,
-  n.sale_starts_at, n.sale_ends_at, n.item_group, n.options
+  n.sale_starts_at, n.sale_ends_at, n.shipping_minor, n.item_group, n.options
 from pg_temp.product_import_rows n
 where not exists (
   select from public.products p where p.retailer_id = n.retailer_id and p.external_id = n.external_id)
 on conflict on constraint products_retailer_id_external_id_key do nothing;
 
--- name: deactivate_products(retailers)
--- Products that the feeds of these shops no longer name. A rejected line still names its product.
-update public.products p set is_active = false
-where p.retailer_id = any (:retailers::uuid[]) and p.is_active
+-- name: deactivate_offers(retailers)
+-- Listings that the feeds of these shops no longer name. A rejected line still names its product.
+update public.product_offers o set is_active = false
+from public.products p
+where p.id = o.id and o.retailer_id = any (:retailers::uuid[]) and o.is_active
   and not exists (
     select from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer
     where n.id = p.retailer_id and s.external_id = p.external_id);
@@ -303,8 +327,19 @@ from public.products p
 left join pg_temp.product_import_rows n on n.retailer_id = p.retailer_id and n.external_id = p.external_id
 where exists (
   select from private.import_changes c
-  where c.run_id = :run::uuid and c.table_name = 'public.products' and c.row_key = jsonb_build_object('id', p.id))
+  where c.run_id = :run::uuid and c.table_name in ('public.products', 'public.product_offers')
+    and c.row_key = jsonb_build_object('id', p.id))
 on conflict on constraint product_origins_pkey do update set run_id = excluded.run_id, line = excluded.line;
+
+-- name: split_products()
+-- What was merged, and is no longer the same since this import.
+select private.split_unequal_gtins(array(select id from pg_temp.product_import_changes where says));
+
+-- name: merge_products()
+-- What other shops sell under the numbers of this feed.
+select private.merge_equal_gtins(array(
+  select distinct lpad(n.gtin, 14, '0') from pg_temp.product_import n
+  where n.gtin is not null and not n.rejected and n.duplicate_of is null));
 
 -- name: analyze_products()
 -- A large import changes the planner's statistics. Autovacuum never analyses tables of fewer than fifty rows.

@@ -6,7 +6,7 @@ from datetime import datetime
 from decimal import Decimal
 from enum import Enum
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 from uuid import UUID
 
 import asyncpg
@@ -62,26 +62,36 @@ class ProductOption:
         return [cls(name=str(option["name"]), value=str(option["value"])) for option in from_jsonb(jsonb) or []]
 
 
-@row("public.products", orders=products.ORDERS)
-@strawberry.type(description="A product that can be given as a gift.")
-class Product(RowNode):
-    name: str = column("Name as the retailer gives it.")
-    description: str | None = column("What it is, in plain text.")
-    price: Money = column("What it costs at the retailer.", "price_minor", "currency", read=Money.of)
-    regular_price: Money = column(
+def regular_price() -> Any:
+    """The field of a product or an offer."""
+    return column(
         "The price without a sale; the same as `price` if there is none.",
         "regular_price_minor",
         "price_minor",
         "currency",
         read=lambda regular, now, currency: Money.of(now if regular is None else regular, currency),
     )
-    sale_price: Money | None = column(
+
+
+def sale_price() -> Any:
+    """The field of a product or an offer."""
+    return column(
         "The price of the sale that is on, which is `price` then; null without one.",
         "sale_price_minor",
         "price_minor",
         "currency",
         read=lambda sale, now, currency: Money.of(sale, currency) if sale == now else None,
     )
+
+
+@row("public.products", orders=products.ORDERS)
+@strawberry.type(description="A product that can be given as a gift.")
+class Product(RowNode):
+    name: str = column("Name as the retailer gives it.")
+    description: str | None = column("What it is, in plain text.")
+    price: Money = column("What it costs at `retailer`.", "price_minor", "currency", read=Money.of)
+    regular_price: Money = regular_price()
+    sale_price: Money | None = sale_price()
     image_url: str | None = column("A picture.")
     images: list[str] = column(
         "All pictures, `imageUrl` first.",
@@ -104,7 +114,7 @@ class Product(RowNode):
     category: Annotated[Category, strawberry.lazy("schema.categories")] = to_one(
         "Its category in the catalogue.", "category_id"
     )
-    retailer: Retailer | None = to_one("The retailer.", "retailer_id")
+    retailer: Retailer | None = to_one("Who sells it best: the retailer of the leading offer.", "seller_id")
 
     @strawberry.field(
         description="The disclosure to show next to a link to the shop, because an affiliate network may pay for it; "
@@ -112,22 +122,26 @@ class Product(RowNode):
     )
     async def disclosure(self, info: Info) -> str | None:
         sellers = info.context.session.loaders.one_by(Retailer.ROW, "id")
-        seller = await sellers.load(self.record["retailer_id"])
+        seller = await sellers.load(self.record["seller_id"])
         return None if seller is None else affiliate.disclosure(seller.network)
 
     @strawberry.field(
-        description="Who asks how much for it now, cheapest first; other currencies than its own last. At most "
+        description="Who asks how much for it now, cheapest first; other currencies than its own last. `price`, "
+        "`inStock` and `retailer` are those of the leading offer: in stock, then in the default currency, then the "
+        "cheapest. At most "
         f"{MAX_OFFERS}.",
         metadata=at_most(MAX_OFFERS),
     )
     async def offers(self, info: Info) -> list[Annotated[ProductOffer, strawberry.lazy("schema.product_offers")]]:
         from schema.product_offers import ProductOffer
 
-        by_price = "r.currency, r.price_minor, r.retailer_id"
-        offers = await info.context.session.loaders.many_by(ProductOffer.ROW, "product_id", by_price).load(
-            self.record["id"]
-        )
-        return sorted(offers, key=lambda offer: offer.record["currency"] != self.record["currency"])[:MAX_OFFERS]
+        session = info.context.session
+
+        async def batch(keys: list[UUID]) -> list[list[asyncpg.Record]]:
+            return await product_offers.of_products(session, keys, MAX_OFFERS)
+
+        loader: DataLoader[UUID, list[asyncpg.Record]] = session.loaders.custom(("offers",), batch)
+        return [ProductOffer.ROW.make(offer) for offer in await loader.load(self.record["id"])]
 
     @strawberry.field(description="Its current and past prices, newest first, since Aclue first stored one.")
     async def price_history(

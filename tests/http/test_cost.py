@@ -164,10 +164,10 @@ insert into public.retailers (slug, name) select 'shop-' || n, 'Shop ' || n from
 insert into public.categories (slug, name, parent_id)
   select 'kind-' || n, 'Kind ' || n, (select id from public.categories where slug = 'books')
   from generate_series(1, 150) n;
-insert into public.product_offers (product_id, retailer_id, price_minor, currency, affiliate_url)
-  select p.id, r.id, 100, 'GBP', 'https://shop.example/'
-  from public.products p, public.retailers r where r.slug like 'shop-%' and p.name = 'Books 1'
-  on conflict do nothing;
+insert into public.products (name, price_minor, currency, category_id, retailer_id, external_id, affiliate_url,
+    is_active, merged_into, merged_at, merged_by)
+  select p.name, 5000, 'GBP', p.category_id, r.id, 'merged', 'https://shop.example/', false, p.id, now(), 'gtin'
+  from public.products p, public.retailers r where r.slug like 'shop-%' and p.name = 'Books 1';
 update public.products set tags = (select array_agg('tag-' || n) from generate_series(1, 40) n);
 insert into public.quiz_questions (version, code, position, trait, is_reversed)
   select '2.0', 'more-' || n, n, 'social', false from generate_series(1, 100) n
@@ -192,7 +192,7 @@ SAID = """
 update public.products set images = array['https://shop.example/1', 'https://shop.example/2'],
     options = '[{"name": "size", "value": "M"}]', item_group = 'books', external_id = 'cost-' || name,
     retailer_id = (select min(id::text)::uuid from public.retailers)
-  where name like 'Books %';
+  where name like 'Books %' and merged_into is null;
 insert into public.impressions (
     user_id, id, product_id, recommendation_context, model_version, arm, propensity, position, shown_at)
   select $1, private.uuid_v7(), id, 'discover', 1, 0, 1, 1, now() from public.products limit 3;
@@ -227,7 +227,7 @@ MINE = f"""
 MATCH = "query ($id: ID!) { product(id: $id) { personalityMatch { terms { trait } } } }"
 OFFERS = (
     "query ($id: ID!) { product(id: $id) { tags images options { name } variants { id }"
-    " offers { retailer { name } } priceHistory { validFrom }"
+    " offers { retailer { name } priceHistory { validFrom } } priceHistory { validFrom }"
     " similar { score reasons { code } } category { children { slug } } } }"
 )
 CATALOGUE = [

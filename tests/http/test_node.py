@@ -32,6 +32,7 @@ async def public_ids(shop: Shop) -> dict[str, str]:
             ("Category", "categories"),
             ("Brand", "brands"),
             ("Retailer", "retailers"),
+            ("ProductOffer", "product_offers"),
         )
     }
 

@@ -47,16 +47,20 @@ async def set_price(shop: Shop, price: int, currency: str = "GBP") -> None:
     )
 
 
-async def offer(shop: Shop, retailer: str, price: int, currency: str = "GBP") -> None:
-    """Another shop's offer of Camping 3."""
-    await shop.owner.execute(
-        "insert into public.product_offers (product_id, retailer_id, price_minor, currency, affiliate_url)"
-        " select p.id, r.id, $2, $3, 'https://other.example/' from public.products p, public.retailers r"
-        " where p.name = 'Camping 3' and r.slug = $1",
+async def offer(shop: Shop, retailer: str, price: int, currency: str = "GBP", *, in_stock: bool = True) -> str:
+    """Another shop's offer of Camping 3. Returns its id."""
+    key = await shop.owner.fetchval(
+        "insert into public.products (name, price_minor, currency, category_id, retailer_id, external_id,"
+        " affiliate_url, in_stock, is_active, merged_into, merged_at, merged_by)"
+        " select 'Camping 3 elsewhere', $2, $3, p.category_id, r.id, 'elsewhere', 'https://other.example/', $4, false,"
+        " p.id, now(), 'gtin' from public.products p, public.retailers r where p.name = 'Camping 3' and r.slug = $1"
+        " returning id",
         retailer,
         price,
         currency,
+        in_stock,
     )
+    return ids.encode("ProductOffer", key)
 
 
 async def history(shop: Shop, **variables: Any) -> list[dict[str, Any]]:
@@ -140,6 +144,6 @@ async def test_offers_and_prices_of_many_products_are_two_statements(
     nodes = (await shop.client().ask(ALL))["products"]["nodes"]
     assert len(nodes) == 50
     assert all(len(node["offers"]) == len(node["priceHistory"]) == 1 for node in nodes)
-    assert sum("product_offers" in sql for sql in statements) == 1
+    assert sum("product_offers" in sql for sql in statements) == 2, "prices are of offers"
     assert sum("product_prices" in sql for sql in statements) == 1
     assert sum("public.retailers" in sql for sql in statements) <= 2  # of all offers, and of all prices

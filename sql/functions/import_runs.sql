@@ -3,7 +3,8 @@
 -- The tables that imports write, parents first. A table joins by one line here.
 -- ignored: derived columns, neither recorded nor restored. silent: recorded beside other changes only. unchecked:
 -- restored whatever was written since. parent: the column with the product; rows of a product that the run has inserted
--- are not recorded, as they go with it.
+-- are not recorded, as they go with it; an offer, which has its product's id, is, as it has what
+-- the product only shows.
 create or replace function private.import_tables() returns table (
   name text, place integer, ignored text[], silent text[], unchecked text[], parent text)
 language sql immutable
@@ -89,7 +90,7 @@ begin
       'insert into private.import_changes (run_id, table_name, operation, row_key, fingerprint) '
       'select $1, $2, ''insert'', %s, %s from added n %s',
       row_key, private.import_fingerprint(t.checked, 'n'),
-      case when t.parent is not null then format(
+      case when t.parent <> 'id' then format(
         'where not exists (select from public.products p where p.id = n.%I and p.created_at = now())', t.parent) else '' end)
     using run, name;
   elsif tg_op = 'UPDATE' then
@@ -329,10 +330,12 @@ begin
   loop
     -- By cascade it would be one statement per product.
     execute format('delete from %s t using pg_temp.import_gone g where t.%I = g.id', t.name, t.parent);
-    execute format($q$
-      delete from %1$s t using pg_temp.import_undo u
-      where u.table_name = %1$L and u.operation = 'insert' and %2$s
-      $q$, t.name, t.match);
+    if t.parent <> 'id' then
+      execute format($q$
+        delete from %1$s t using pg_temp.import_undo u
+        where u.table_name = %1$L and u.operation = 'insert' and %2$s
+        $q$, t.name, t.match);
+    end if;
   end loop;
   delete from public.products p using pg_temp.import_gone g where p.id = g.id;
   get diagnostics rows = row_count;
@@ -362,6 +365,11 @@ begin
       $q$, t.name, t.written, t.match);
     get diagnostics more = row_count;
     rows := rows + more;
+    if t.name = 'public.products' then
+      rows := (
+        select count(distinct u.row_key) from pg_temp.import_undo u
+        where u.table_name in ('public.products', 'public.product_offers') and u.operation in ('update', 'delete'));
+    end if;
     if t.parent is null then
       return next;
     end if;

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from db import import_runs
 from db.product_imports import ImportReport, import_products
 from domain.feed_mappings import Mapping, parse_mapping
 
@@ -306,3 +307,53 @@ async def test_offers_in_the_default_currency_lead(feeds: Feeds) -> None:
     assert await feeds.owner.fetchval("select private.set_default_currency('EUR')") == 1
     assert await feeds.catalogue() == [("Thing a", 900, "two")]
     assert await feeds.owner.fetchval("select private.set_default_currency('EUR')") == 0
+
+
+STATE = """
+select 'product', p.id, to_jsonb(p) - '{updated_at,created_at,search,number}'::text[]
+  -- Nobody sees the price of a merged row: its offer has it.
+  - case when p.merged_into is not null then 'price_minor' else '' end from public.products p
+union all select 'offer', o.id, to_jsonb(o) - '{last_seen_at,first_seen_at}'::text[] from public.product_offers o
+union all select 'price', h.product_id, to_jsonb(h) - '{valid_from}'::text[] from public.product_prices h
+order by 1, 2, 3
+"""
+
+
+async def test_taking_an_import_back_splits_again(feeds: Feeds) -> None:
+    owner = feeds.owner
+    await feeds.load("one", item("a", "10.00"), item("c", gtin=OTHER_GTIN))
+    await feeds.load("two", item("b", "9.00", gtin=None))
+    user = await person(owner)
+    await swipe(owner, user, await feeds.id_of("Thing b"), "right")
+    before, activity = await owner.fetch(STATE), await owner.fetch(ACTIVITY)
+    report = await feeds.load("two", item("b", "8.00"), item("d", "7.00", gtin=OTHER_GTIN))
+    assert (report.merged, report.run) == (2, 3)
+    assert await feeds.catalogue() == [("Thing a", 800, "two"), ("Thing c", 700, "two")]
+    after, moved = await owner.fetch(STATE), await owner.fetch(ACTIVITY)
+
+    undone = await import_runs.undo(owner, 3)
+    assert (await owner.fetch(STATE), await owner.fetch(ACTIVITY)) == (before, activity)
+    assert await feeds.catalogue() == [("Thing a", 1000, "one"), ("Thing c", 1000, "one"), ("Thing b", 900, "two")]
+
+    await import_runs.undo(owner, undone.number)
+    assert (await owner.fetch(STATE), await owner.fetch(ACTIVITY)) == (after, moved)
+
+
+async def test_an_import_is_taken_back_though_another_shop_leads_since(feeds: Feeds) -> None:
+    await feeds.load("one", item("a", "10.00"))
+    second = await feeds.load("two", item("b", "12.00"))
+    await feeds.load("one", item("a", "9.00"))
+    assert second.run is not None
+    await import_runs.undo(feeds.owner, second.run)
+    assert await feeds.offers("Thing a") == [("one", 900, True)]
+    assert await feeds.catalogue() == [("Thing a", 900, "one")]
+
+
+async def test_an_import_is_not_taken_back_once_its_offer_has_another_price(feeds: Feeds) -> None:
+    await feeds.load("one", item("a", "10.00"))
+    second = await feeds.load("two", item("b", "12.00"))
+    await feeds.load("two", item("b", "13.00"))
+    assert second.run is not None
+    with pytest.raises(import_runs.UndoRefused) as refused:
+        await import_runs.undo(feeds.owner, second.run)
+    assert {(each.table, each.label) for each in refused.value.conflicts} == {("public.product_offers", "b")}

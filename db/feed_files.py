@@ -29,6 +29,8 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# The only methods of which zipfile unpacks a bounded piece at a time: 1 kB of bzip2 may hold gigabytes.
+_ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
 
 
@@ -83,6 +85,8 @@ def _only_file(stack: contextlib.ExitStack, file: IO[bytes], path: Path) -> IO[b
         archive = stack.enter_context(zipfile.ZipFile(file))
         names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
         if len(names) == 1:
+            if archive.getinfo(names[0]).compress_type not in _ZIP_METHODS:
+                raise ImportFailed(f"{path}: the archive is not compressed by deflate, which alone is read")
             return stack.enter_context(archive.open(names[0]))
     except _UNREADABLE as error:
         raise ImportFailed(f"{path}: the archive is damaged or cannot be read: {error}") from None

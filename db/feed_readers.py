@@ -21,6 +21,7 @@ from domain.feed_mappings import Column, ImportFailed, Mapping, normal_name
 from domain.feeds import Reject, shown
 
 MAX_FIELD_CHARACTERS = 1 << 17
+MAX_COLUMNS = 2_000  # each takes time in every line, also in empty ones
 MAX_UNBALANCED = 100
 _CHUNK = 1 << 16
 _MAX_TOP_LINES = 1000
@@ -227,6 +228,8 @@ class _Delimited:
     def _check_header(self) -> None:
         """Fails once for a file of another format than the mapping's, instead of rejecting each of its lines."""
         header, mapping = self._header, self._mapping
+        if len(header) > MAX_COLUMNS:
+            raise ImportFailed(f"header: {len(header)} columns, and at most {MAX_COLUMNS} are read")
         used = {path for paths in mapping.fields.values() for path in paths}
         for name in header:
             if name in used and header.count(name) > 1:

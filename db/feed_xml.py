@@ -17,6 +17,7 @@ from domain.feed_mappings import ImportFailed, Mapping, normal_name
 from domain.feeds import Reject
 
 MAX_DEPTH = 100
+MAX_NAME_CHARACTERS = 256
 _CHUNK = 1 << 16
 _MAX_TOKEN_BYTES = 1 << 22
 _NO_ENTITIES = "the file declares entities, which are not read"
@@ -98,6 +99,8 @@ class _Items:
         raise ImportFailed(f"line {self.line}: {_NO_ENTITIES}")
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
+        if len(name) > MAX_NAME_CHARACTERS:
+            raise ImportFailed(f"line {self.line}: an element's name longer than {MAX_NAME_CHARACTERS} characters")
         self._stack.append(_local(name))
         if len(self._stack) > MAX_DEPTH:
             raise ImportFailed(f"line {self.line}: elements more than {MAX_DEPTH} deep")
@@ -111,6 +114,8 @@ class _Items:
             self._names.append(self._stack[-1])
         self._texts.append([])
         for key, value in attributes.items():
+            if self._size > MAX_RECORD_CHARACTERS:
+                break
             self._add(".".join([*self._names, "@" + _local(key)]), value)
         if self._names and self._is_alternate(attributes):
             # Atom: the link is an attribute, unless the element has a text.

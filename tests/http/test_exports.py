@@ -310,6 +310,7 @@ def pages_read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return sizes
 
 
+@pytest.mark.drill
 async def test_no_more_than_a_page_waits_for_a_client_that_takes_nothing(
     shop: Shop, superuser: asyncpg.Connection[Any], pages_read: list[int]
 ) -> None:

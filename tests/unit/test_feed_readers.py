@@ -150,6 +150,12 @@ class TestShape:
         assert faults(csv_rows(line(1) + "END\n" + line(2), more)) == [(2, None), (3, None)]
         assert faults(csv_rows(line(1) + "END,1\n", more)) == []
 
+    def test_a_header_of_very_many_columns_is_refused(self) -> None:
+        """Each of them would take time in every line."""
+        assert ids(csv_rows(HEADER.strip() + "," * 1_000 + "\n" + line(1))) == ["p1"]
+        with pytest.raises(ImportFailed, match="100005 columns"):
+            csv_rows(HEADER.strip() + "," * 100_000 + "\n" + line(1))
+
 
 class TestEncoding:
     @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
@@ -255,6 +261,7 @@ class TestXml:
             (xml("<item><id>1</item>"), "not well-formed"),
             (xml("<entry><id>1</id></entry>"), "no element rss/channel/item"),
             (xml("<a>" * 200), "deep"),
+            (xml(f"<item><{'n' * 300}/></item>"), "name longer than"),
             ("", "not well-formed"),
             (xml(f'<item a="{"x" * 9_000_000}"/>'), "longer than"),
         ],
@@ -266,6 +273,15 @@ class TestXml:
     def test_an_item_that_is_too_long_is_a_fault_of_its_own(self) -> None:
         rows = self.read(xml(f"<item><id>1</id><text>{'x' * 2**21}</text></item><item><id>2</id></item>"))
         assert (len(faults(rows)), ids(rows)) == (1, ["2"])
+
+    def test_attributes_beyond_the_size_of_an_item_take_no_time(self) -> None:
+        attributes = " ".join(f'a{n}="1"' for n in range(300_000))
+        names = [f"n{n}{'x' * 200}" for n in range(50)]
+        inner = "".join(f"<{name}>" for name in names) + f"<b {attributes}/>"
+        started = time.process_time()
+        rows = self.read(xml(f"<item>{inner}{''.join(f'</{name}>' for name in reversed(names))}</item>"))
+        assert len(faults(rows)) == 1
+        assert time.process_time() - started < 2
 
     def test_memory_does_not_grow_with_the_file(self) -> None:
         items = "".join(f"<item><id>{n}</id><text>{'word ' * 100}</text></item>" for n in range(20_000)).encode()
@@ -305,10 +321,18 @@ class TestFiles:
         with pytest.raises(ImportFailed, match="damaged"):
             self.opened(feed)
 
+    @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+    def test_an_archive_of_which_pieces_cannot_be_bounded_is_refused(self, tmp_path: Path, method: int) -> None:
+        """1.3 kB of bzip2 held 1.5 GB, of which zipfile unpacks more than a gigabyte at once."""
+        feed = tmp_path / "feed.zip"
+        feed.write_bytes(zipped({"feed.csv": b"id,title\n" + bytes(1_000_000)}, method))
+        with pytest.raises(ImportFailed, match="deflate"):
+            self.opened(feed)
 
-def zipped(files: dict[str, bytes]) -> bytes:
+
+def zipped(files: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> bytes:
     target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+    with zipfile.ZipFile(target, "w", method) as archive:
         for name, data in files.items():
             archive.writestr(name, data)
     return target.getvalue()

@@ -176,9 +176,7 @@ class Session:
             ended = time.perf_counter()
             elapsed = ended - started
             if self._meter is not None:
-                busy = elapsed - (self._pool.lag.seconds(ended) - lag)
-                if busy > 0:
-                    self._meter.seconds += busy
+                self._meter.add(elapsed - (self._pool.lag.seconds(ended) - lag))
         elapsed_ms = elapsed * 1000
         if self.usage is not None:
             self.usage.statements += 1
@@ -364,8 +362,7 @@ class Session:
         finally:
             if self._meter is not None:
                 ended = time.perf_counter()
-                busy = ended - started - (self._pool.lag.seconds(ended) - lag)
-                self._meter.seconds += max(0.0, busy)
+                self._meter.add(ended - started - (self._pool.lag.seconds(ended) - lag))
 
     async def __aenter__(self) -> Session:
         return self

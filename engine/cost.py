@@ -48,6 +48,7 @@ from graphql.type.introspection import SchemaMetaFieldDef, TypeMetaFieldDef
 
 from domain.pages import DEFAULT_SIZE, MAX_SIZE
 from domain.sizes import size_of
+from engine.prices import LONG_LEAVES, SEARCH_ARGUMENT, SEARCH_SURCHARGE, SURCHARGES, SURCHARGES_PER_ITEM
 from plan.walker import Fragments, Walker, selections_within
 from schema.bounds import declared
 
@@ -59,43 +60,16 @@ WRITTEN_BYTES = 100  # bytes of a mutation's input that cost a value
 TOO_MUCH = 100_000  # counting stops here, as the request is refused
 # Arguments that bound the length of a list below their field: by name, and for `input` the list within it, by field.
 SIZING_ARGUMENTS = ("first", "last", "ids")
-SIZING_INPUTS = {"recordSwipes": "swipes", "recordEvents": "events", "recordProductViews": "views"}
-# Leaves of up to 50,000 characters: a budget of 15,000 buys 365 of them, 18 MB, or 55 MB at three bytes a character.
-LONG_LEAVES = {
-    ("Product", "description"): 40,
-    ("Product", "imageUrl"): 2,
-    ("Profile", "statedPreferences"): 14,
-    ("AffiliateClick", "redirectUrl"): 2,
-    ("SystemLog", "message"): 2,
-    ("AuditEntry", "changes"): 20,
-    ("SystemLog", "context"): 5,
-    ("ExportMyDataPayload", "document"): 1000,  # up to 1 MB
+SIZING_INPUTS = {
+    "recordSwipes": "swipes",
+    "recordEvents": "events",
+    "recordProductViews": "views",
+    "recordImpressions": "impressions",
 }
 
 _META_FIELDS = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
 
 _Composite = GraphQLObjectType | GraphQLInterfaceType
-
-# Additional cost of fields whose work exceeds the values they return: they hash passwords, create or move rows, or
-# rank, search or count the catalogue. A value stands for about 20 us of CPU in the server and in Postgres.
-SURCHARGES = {
-    ("Mutation", "signIn"): 500,
-    ("Mutation", "signUp"): 500,
-    ("Mutation", "startSession"): 500,
-    ("Mutation", "mergeSession"): 500,
-    ("Mutation", "resetPassword"): 500,
-    ("Mutation", "changePassword"): 500,
-    ("Query", "nextQuestion"): 50,
-    ("Query", "recommendations"): 500,
-    ("Query", "giftFinder"): 500,
-    ("Preferences", "categories"): 25,
-    ("Preferences", "brands"): 25,
-    ("Preferences", "styles"): 25,
-    ("Product", "personalityMatch"): 10,
-    ("Product", "similar"): 50,
-    ("ProductConnection", "totalCount"): 100,
-}
-SEARCH_ARGUMENT, SEARCH_SURCHARGE = "search", 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,16 +140,19 @@ class _Counter:
             # Aliases repeat one long text many times.
             weight = ALIASED_LEAF if node.alias is not None else 1
             size = max(weight, times, LONG_LEAVES.get((parent.name, node.name.value), 1))
-            return self._leaf * size + self._beside(node, parent)
+            return self._leaf * size + self._beside(node, parent, times)
         is_one_type = state.is_one_type or field is TypeMetaFieldDef
         below = _State(get_named_type(field.type), DEFAULT_SIZE if size is None else size, is_one_type)
-        return times * (self._composite + self._walker.fold(node.selection_set, below)) + self._beside(node, parent)
+        each = self._composite + self._walker.fold(node.selection_set, below)
+        return times * each + self._beside(node, parent, times)
 
-    def _beside(self, node: FieldNode, parent: _Composite) -> int:
+    def _beside(self, node: FieldNode, parent: _Composite, times: int) -> int:
         if not self._surcharge:
             return 0
+        field = parent.name, node.name.value
         searches = any(argument.name.value == SEARCH_ARGUMENT for argument in node.arguments or ())
-        return SURCHARGES.get((parent.name, node.name.value), 0) + (SEARCH_SURCHARGE if searches else 0)
+        beside = SURCHARGES.get(field, 0) + times * SURCHARGES_PER_ITEM.get(field, 0)
+        return beside + (SEARCH_SURCHARGE if searches else 0)
 
     def _size(self, node: FieldNode, field: GraphQLField) -> int | None:
         """The list size from the field's arguments; None for a field without such arguments. A size over the maximum is

@@ -34,10 +34,13 @@ REDIS_CONNECTIONS = 10  # per process; a burst of requests waits for one of them
 
 # The price of a request is estimated before it runs; its time in Postgres is known afterwards. One value: 20 us.
 VALUES_PER_SECOND = 50_000
-FREE_SECONDS = 0.05  # the price covers requests that take no longer
+FREE_SECONDS = 0.001  # the price covers requests that take no longer
+# What shorter requests take beyond their price is forgiven, as load on the machine prolongs them, too: to each caller
+# and network up to a fifth of what their bucket holds.
+SHORT_SECONDS = 0.05
+ALLOWANCE_DIVISOR = 5
 CUT_OFF_VALUES = 1_000  # for a cancelled statement: cancelling takes a connection to Postgres, and work was for nothing
 CLOSED_VALUES = 10_000  # for a closed connection: opening another, and preparing all its statements again
-MAX_PAID_SECONDS = 2  # a longer request has mostly waited: for a lock, or for a server that is busy with others
 MAX_DEBT_SECONDS = 30  # the longest that a debt delays a caller's next request
 
 Charge = tuple[str, int]  # a bucket's name and capacity
@@ -153,6 +156,7 @@ class RateLimits:
         self._per_address = settings.rate_limit_address_cost
         self._clock = clock
         self._own = Buckets(clock)
+        self._allowances = Buckets(clock)  # of this process, with Redis, too
         self._of_address = functools.lru_cache(CACHE_ADDRESSES)(self._charges_of)
         self._redis = None
         if settings.redis_url:
@@ -186,11 +190,15 @@ class RateLimits:
         """Charges a request's time in Postgres beyond the price paid, for requests that took more than FREE_SECONDS or
         were cut off, and what cutting off cost: hanging up is never cheaper than waiting. Refuses nothing itself; the
         next request may be refused."""
-        owed = max(0, int(min(meter.seconds, MAX_PAID_SECONDS) * VALUES_PER_SECOND) - paid)
-        owed += meter.cut_off * CUT_OFF_VALUES + meter.closed * CLOSED_VALUES
-        if owed <= 0 or claims.role == "service_role":
+        owed = max(0, int(meter.seconds * VALUES_PER_SECOND) - paid)
+        cut_off = meter.cut_off * CUT_OFF_VALUES + meter.closed * CLOSED_VALUES
+        if owed + cut_off <= 0 or claims.role == "service_role":
             return
         charges = self._charges(claims, address)
+        is_short = not cut_off and meter.seconds <= SHORT_SECONDS
+        if is_short and self._allowances.take(owed * ALLOWANCE_DIVISOR, charges) == 0:
+            return
+        owed += cut_off
         if self._redis is not None and self._clock() >= self._redis_from:
             with contextlib.suppress(Exception):  # the next request notices that Redis failed
                 async with self._redis_turns:

@@ -101,6 +101,22 @@ async def test_what_a_request_took_of_postgres_is_charged_afterwards(
     assert other.status_code == 429, "the network owes as well"
 
 
+async def test_what_short_requests_take_is_charged_once_it_is_much(
+    http: httpx.AsyncClient, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for a lock, which takes as long as work would: the first is forgiven, the second owes."""
+    monkeypatch.setattr(context, "FREE_SECONDS", 0.1)
+    monkeypatch.setattr("services.rate_limits.SHORT_SECONDS", 3600)
+    query = {"query": "{ brands(first: 10) { nodes { id } } }"}
+    answers = []
+    for _ in range(3):
+        async with locked(shop, "brands"):
+            slow = asyncio.create_task(http.post("/graphql", json=query))
+            await asyncio.sleep(0.3)
+        answers.append((await slow).status_code)
+    assert answers == [200, 200, 429]
+
+
 async def test_sessions_that_a_resolver_opens_itself_are_charged_too(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:

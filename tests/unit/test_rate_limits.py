@@ -8,6 +8,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,8 +22,8 @@ from hypothesis import strategies as st
 from db.claims import ANONYMOUS, SERVICE, Claims
 from db.usage import Meter
 from domain.errors import RateLimited
-from engine.cost import LONG_LEAVES, SURCHARGES
 from engine.engine import Engine
+from engine.prices import LONG_LEAVES, SURCHARGES, SURCHARGES_PER_ITEM
 from engine.requests import Request
 from services import rate_limits
 from services.rate_limits import CLOSED_VALUES, CUT_OFF_VALUES, MAX_DEBT_SECONDS, Buckets, RateLimits, seconds_until
@@ -191,6 +192,38 @@ async def test_what_was_cut_off_has_a_price_of_its_own() -> None:
         clock.now += 60
 
 
+async def test_what_short_requests_take_is_forgiven_up_to_an_allowance() -> None:
+    """A statement of 40 ms whose price is that of 1 ms would otherwise be forty times as cheap as work is."""
+    clock = Clock()
+    strict = limits(clock, RATE_LIMIT_COST="6000", RATE_LIMIT_ADDRESS_COST="60000")
+
+    async def left_after(caller: Claims, requests: int) -> float:
+        for _ in range(requests):
+            await strict.settle(caller, "192.0.2.1", 50, Meter(0.005))  # 250 less 50: the allowance is 1,200
+        for tried in range(6000, 0, -100):
+            with suppress(RateLimited):
+                await strict.take(caller, "192.0.2.1", tried)
+                return tried
+        return 0
+
+    assert await left_after(Claims("anon", uuid4()), 6) == 6000
+    assert await left_after(Claims("anon", uuid4()), 16) == 6000 - 10 * 200
+    clock.now += 60
+    strangers = [Claims("anon", uuid4()) for _ in range(20)]
+    for caller in strangers:  # the allowance of the network is that of ten
+        for _ in range(6):
+            await strict.settle(caller, "192.0.2.1", 50, Meter(0.005))
+    assert await left_after(strangers[0], 0) == 6000
+    assert await left_after(strangers[-1], 0) == 6000 - 6 * 200
+
+
+def test_a_statement_that_waits_long_counts_as_two_seconds() -> None:
+    meter = Meter()
+    for seconds in (10.0, 1.5, -0.1):
+        meter.add(seconds)
+    assert meter.seconds == 3.5
+
+
 @pytest.fixture(scope="module")
 def engine() -> Engine:
     return Engine(load({}))
@@ -209,7 +242,8 @@ def engine() -> Engine:
         ),
         ('{ products(first: 10, search: "chocolate") { nodes { id } } }', 222),
         ("query Q($text: String) { brands(first: 10, search: $text) { nodes { id } } }", 222),
-        ("{ products(first: 10) { nodes { similar(first: 1) { id } } } }", 532),
+        ("{ products(first: 10) { nodes { similar(first: 1) { id } } } }", 2032),
+        ('query ($ids: [ID!]! = ["a", "b"]) { nodes(ids: $ids) { id } node(id: "a") { id } }', 37),
         ("{ products(first: 0) { nodes { id } } }", 4),
         ("{ recommendations(first: 10) { nodes { id } } }", 522),
         ("{ products(first: 0) { totalCount } }", 103),
@@ -225,7 +259,7 @@ def test_the_price_of_a_request(engine: Engine, query: str, price: int) -> None:
 
 def test_surcharges_are_for_fields_there_are(engine: Engine) -> None:
     types = engine.schema._schema.type_map
-    for type_, field in SURCHARGES:
+    for type_, field in [*SURCHARGES, *SURCHARGES_PER_ITEM]:
         assert field in types[type_].fields  # type: ignore[attr-defined]
 
 
@@ -338,8 +372,11 @@ async def test_processes_share_their_limits_through_redis(redis: tuple[str, subp
         await limited.close()
 
 
-async def test_a_burst_is_no_failure_of_redis(redis: tuple[str, subprocess.Popen[bytes]]) -> None:
-    """Neither is a debt, which takes what the shared bucket holds."""
+async def test_a_burst_is_no_failure_of_redis(
+    redis: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It takes longer than a request waits for Redis. Neither is a debt, which takes what the shared bucket holds."""
+    monkeypatch.setattr(rate_limits, "REDIS_TIMEOUT_SECONDS", 1.0)  # a busy machine takes long for anything
     limited = limits(Clock(), REDIS_URL=redis[0], RATE_LIMIT_COST="6000", RATE_LIMIT_ADDRESS_COST="60000")
     with structlog.testing.capture_logs() as logged:
         await asyncio.gather(*(limited.take(Claims("anon", uuid4()), f"192.0.2.{n % 250}", 1) for n in range(300)))

@@ -1,0 +1,39 @@
+"""What fields cost beyond the number of their values: engine/cost.py counts with it."""
+
+from __future__ import annotations
+
+# Leaves of up to 50,000 characters: a budget of 15,000 buys 365 of them, 18 MB, or 55 MB at three bytes a character.
+LONG_LEAVES = {
+    ("Product", "description"): 40,
+    ("Product", "imageUrl"): 2,
+    ("Profile", "statedPreferences"): 14,
+    ("AffiliateClick", "redirectUrl"): 2,
+    ("SystemLog", "message"): 2,
+    ("AuditEntry", "changes"): 20,
+    ("SystemLog", "context"): 5,
+    ("ExportMyDataPayload", "document"): 1000,  # up to 1 MB
+}
+
+# Additional cost of fields whose work exceeds the values they return: they hash passwords, create or move rows, or
+# rank, search or count the catalogue. A value stands for about 20 us of CPU in the server and in Postgres.
+SURCHARGES = {
+    ("Mutation", "signIn"): 500,
+    ("Mutation", "signUp"): 500,
+    ("Mutation", "startSession"): 500,
+    ("Mutation", "mergeSession"): 500,
+    ("Mutation", "resetPassword"): 500,
+    ("Mutation", "changePassword"): 500,
+    ("Query", "nextQuestion"): 50,
+    ("Query", "recommendations"): 500,
+    ("Query", "giftFinder"): 500,
+    ("Preferences", "categories"): 25,
+    ("Preferences", "brands"): 25,
+    ("Preferences", "styles"): 25,
+    ("Product", "personalityMatch"): 10,
+    ("Product", "similar"): 200,
+    ("ProductConnection", "totalCount"): 100,
+    ("Query", "node"): 10,
+}
+# The same for each item of a list: a recommendation is ranked again when it is read by its id.
+SURCHARGES_PER_ITEM = {("Query", "nodes"): 10}
+SEARCH_ARGUMENT, SEARCH_SURCHARGE = "search", 200

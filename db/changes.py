@@ -31,6 +31,7 @@ EVERYBODY = "*"
 BATCH_INTERVAL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 20.0  # after which an idle connection is checked
 ANSWER_TIMEOUT_SECONDS = 5.0
+GREETING_TIMEOUT_SECONDS = 5.0  # for a notification that was sent to arrive
 RECONNECT_SECONDS = (0.2, 30.0)  # before reconnecting: initial and maximum
 MAX_WAITING = 10_000  # lines; beyond that they become a single one, which makes all listeners look again
 MAX_PAYLOAD_BYTES = 7_900  # Postgres' limit is a little below 8,000
@@ -149,7 +150,7 @@ class Changes:
         await connection.add_listener(CHANNEL, self._hear)
         await _say(connection, self._greeting)
         try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_SECONDS):
+            async with asyncio.timeout(GREETING_TIMEOUT_SECONDS):
                 await self._was_greeted.wait()
         except TimeoutError:
             raise TimeoutError("notifications do not arrive; through a pooler LISTEN_DATABASE_URL is needed") from None

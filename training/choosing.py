@@ -76,10 +76,11 @@ def choose(
 ) -> Choice:
     """The best of the grid, by NDCG@10. Of large data a sample of the people, and their most liked products."""
     random = np.random.default_rng(seed)
-    events, content = _sample(events, none(events.product_count) if content is None else content, random)
+    events, content = _sample(events, none(events.product_count) if content is None else content, random, seed)
     sizes = np.bincount(events.people, minlength=len(events.names))
-    eligible = np.flatnonzero(sizes >= MIN_EVENTS)
-    held = _drawn(events, eligible, min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible))), random)
+    eligible = events.by_standing(np.flatnonzero(sizes >= MIN_EVENTS), np.random.default_rng((seed, 1)))
+    count_held = min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible)))
+    held = eligible[np.argsort(-random.random(len(eligible)), kind="stable")[:count_held]]
     if len(held) < MIN_HELD_OUT:
         return Choice(DEFAULTS)
     is_held = np.isin(events.people, held)
@@ -109,16 +110,6 @@ def choose(
             on_progress(done / total)
     serving = _serving(held_out, tables, events, content)
     return Choice(strengths, {kind: held_out.ndcg10(kind, table, serving) for kind, table in tables.items()}, serving)
-
-
-def _drawn(events: Events, eligible: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """So many of these people, more likely those who are trusted more (Efraimidis and Spirakis 2006)."""
-    trust = np.bincount(events.people, events.trust, len(events.names)) / np.maximum(
-        np.bincount(events.people, minlength=len(events.names)), 1
-    )
-    keys = np.log(random.random(len(eligible))) / np.maximum(trust[eligible], 1e-9)
-    found: NDArray[np.int64] = eligible[np.argsort(-keys, kind="stable")[:count]]
-    return found
 
 
 def _are_targets(events: Events, sizes: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.bool_]:
@@ -158,13 +149,15 @@ def _serving(held_out: _HeldOut, tables: Mapping[str, Table], events: Events, co
     return replace(best, blend=blend)
 
 
-def _sample(events: Events, content: Content, random: np.random.Generator) -> tuple[Events, Content]:
+def _sample(events: Events, content: Content, random: np.random.Generator, seed: int) -> tuple[Events, Content]:
     if len(events.names) > MAX_PEOPLE:
-        chosen = random.permutation(len(events.names))[:MAX_PEOPLE]
+        counting = events.by_standing(np.arange(len(events.names)), np.random.default_rng((seed, 2)))
+        chosen = random.permutation(counting)[:MAX_PEOPLE]
         events = people_of(events, np.isin(events.people, chosen))
+        events = replace(events, standing=np.ones(len(events.names)))  # it has had its say
     if events.product_count <= MAX_PRODUCTS:
         return events, content
-    likes = np.bincount(events.products, minlength=events.product_count)
+    likes = np.bincount(events.products, events.trust, events.product_count)
     kept = np.sort(np.argsort(-likes, kind="stable")[:MAX_PRODUCTS])
     place = np.full(events.product_count, -1)
     place[kept] = np.arange(len(kept))
@@ -177,4 +170,4 @@ def people_of(events: Events, which: NDArray[np.bool_]) -> Events:
     chosen = events.of(which)
     people, places = np.unique(chosen.people, return_inverse=True)
     names = [events.names[person] for person in people]
-    return replace(chosen, people=places, names=names)
+    return replace(chosen, people=places, names=names, standing=events.standing[people])

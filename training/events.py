@@ -26,7 +26,7 @@ class BadEvents(ValueError):
 class Events:
     """An event per row, a person's in the order they happened. `people` and `products` are places in the lists of
     names; `values` 0..1; `trust` 0..1 says how much the event counts for others; `days` is equal for events of one
-    day."""
+    day; `standing` 0..1 says how much each person counts among all people."""
 
     people: Numbers
     products: Numbers
@@ -35,6 +35,7 @@ class Events:
     days: Numbers
     names: list[str]
     product_count: int
+    standing: NDArray[np.float64]
 
     def likes(self) -> sparse.csr_matrix:
         """A row per person, a column per product; trust where the person's last event on the product is a like."""
@@ -62,6 +63,13 @@ class Events:
         places: Numbers = self.places()[first]
         return places
 
+    def by_standing(self, people: Numbers, random: np.random.Generator) -> Numbers:
+        """Of these people, each with the probability of their standing, relative to the highest: all, where it is
+        equal. So a crowd of one network has as little say as its capacity allows, however many they are."""
+        standing = self.standing[people]
+        kept: Numbers = people[random.random(len(people)) * standing.max(initial=0.0) < standing]
+        return kept
+
     def of(self, which: NDArray[np.bool_]) -> Events:
         """These events only, of the same people."""
         return Events(
@@ -72,6 +80,7 @@ class Events:
             self.days[which],
             self.names,
             self.product_count,
+            self.standing,
         )
 
 
@@ -85,7 +94,10 @@ def make(rows: Iterable[tuple[str, int, float, float, int]], product_count: int)
     products = np.array([row[1] for row in listed], np.int64)
     values, trust = (np.array([row[column] for row in listed], np.float64) for column in (2, 3))
     days = np.array([row[4] for row in listed], np.int64)
-    return Events(people[order], products[order], values[order], trust[order], days[order], names, product_count)
+    standing = np.ones(len(names))
+    return Events(
+        people[order], products[order], values[order], trust[order], days[order], names, product_count, standing
+    )
 
 
 def read(path: Path, items: dict[str, int]) -> Events:

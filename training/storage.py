@@ -50,7 +50,8 @@ async def read(session: Session) -> Learnable:
     is_known = places < len(numbers)
     is_known[is_known] = numbers[places[is_known]] == found[is_known]
     names = [str(person) for person in range(len(rows))]
-    events = Events(people, places, values, trust, days, names, len(numbers))
+    standing = np.array([row["standing"] for row in rows], np.float64)
+    events = Events(people, places, values, trust, days, names, len(numbers), standing)
     return Learnable(events.of(is_known), numbers, content)
 
 

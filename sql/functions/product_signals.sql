@@ -64,6 +64,19 @@ comment on view private.origins is
   'Per person: since when, and from which networks (hashes of household, site and range), they are here.';
 revoke all on table private.origins from public, anon, authenticated, service_role;
 
+create or replace view private.voters with (security_invoker = true) as
+select o.user_id, o.is_verified, case when o.is_verified then 4 else 1 end as factor,
+  least(1, (extract(epoch from now() - o.came_at)::double precision / 86400 - 3) / 4) as ripeness,
+  -- People whose network is unknown count as one range if they came in the same 30 days.
+  coalesce(o.networks[1], uuid_send(o.user_id)) as household_hash,
+  coalesce(o.networks[2], uuid_send(o.user_id)) as site_hash,
+  coalesce(o.networks[3], int8send(floor(extract(epoch from o.came_at) / 2592000)::bigint)) as range_hash
+from private.origins o
+where o.came_at < now() - interval '3 days';
+comment on view private.voters is
+  'People who came three days ago or earlier: their ripeness and networks, and by how much these may hold more of them.';
+revoke all on table private.voters from public, anon, authenticated, service_role;
+
 create or replace view private.trusted_signals with (security_invoker = true) as
 select user_id, product_id, direction, preference_strength, swiped_at,
   weight * least(1, 8 * factor / sum(weight) over (
@@ -77,16 +90,11 @@ from (
       ripeness * least(1, factor / sum(ripeness) over (
         partition by product_id, is_verified, range_hash, site_hash, household_hash)) as weight
     from (
-      select g.user_id, g.product_id, g.direction, g.preference_strength, g.swiped_at, v.is_verified,
-        case when v.is_verified then 4 else 1 end as factor,
-        least(1, (extract(epoch from now() - v.came_at)::double precision / 86400 - 3) / 4) as ripeness,
-        -- People whose network is unknown count as one range if they came in the same 30 days.
-        coalesce(v.networks[1], uuid_send(g.user_id)) as household_hash,
-        coalesce(v.networks[2], uuid_send(g.user_id)) as site_hash,
-        coalesce(v.networks[3], int8send(floor(extract(epoch from v.came_at) / 2592000)::bigint)) as range_hash
+      select g.user_id, g.product_id, g.direction, g.preference_strength, g.swiped_at, v.is_verified, v.factor,
+        v.ripeness, v.household_hash, v.site_hash, v.range_hash
       from public.product_signals g
-      join private.origins v on v.user_id = g.user_id
-      where g.preference_strength is not null and v.came_at < now() - interval '3 days'
+      join private.voters v on v.user_id = g.user_id
+      where g.preference_strength is not null
     ) ripe
   ) households
 ) sites;

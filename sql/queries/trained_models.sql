@@ -4,7 +4,7 @@ select pg_try_advisory_xact_lock(hashtext('aclue.train'))
 
 -- name: signals()
 -- As service_role: what training learns from.
-select products, strengths, weights, days from private.training_signals()
+select products, strengths, weights, days, standing from private.training_signals()
 
 -- name: products()
 -- What can be recommended, and what products have in common.

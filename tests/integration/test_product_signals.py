@@ -63,6 +63,11 @@ async def test_sql_weighs_signals_as_the_domain_says(shop: Shop, seed: int) -> N
         )
         found = {row["user_id"]: row["weight"] for row in rows}
         assert [found.get(id, 0) for id, _ in voters] == pytest.approx(expected, abs=1e-4)
+    ripe = [(id, person) for id, person in sorted(zip(ids, people, strict=True)) if ripeness(person.days) > 0]
+    standing = await shop.owner.fetch("select standing from private.training_signals()")
+    assert [row["standing"] for row in standing] == pytest.approx(
+        weights([vote(id, person) for id, person in ripe]), abs=1e-4
+    )
 
 
 async def test_people_of_one_household_stay_one_when_their_sessions_are_old(shop: Shop) -> None:

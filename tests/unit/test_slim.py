@@ -150,13 +150,39 @@ def test_people_who_swiped_on_one_day_only_are_nobody_to_choose_by() -> None:
     assert found.ndcg10 == {}
 
 
-def test_the_untrusted_are_hardly_chosen_to_judge_by() -> None:
-    rows = [(f"{person:03}", product, 0.8, 1.0 if person < 100 else 0.01, product) for person in range(400)
-            for product in range(6)]  # fmt: skip
-    crowd = events.make(rows, 6)
-    drawn = choosing._drawn(crowd, np.arange(400), 50, np.random.default_rng(1))
-    assert (drawn < 100).mean() > 0.8
-    assert len(set(drawn.tolist())) == 50
+def crowd_and_people() -> Events:
+    """Two hundred people who liked three of six products, and two thousand sessions of one network that swiped at
+    random."""
+    random = np.random.default_rng(1)
+    liked = [(f"{person:04}", product, 0.8 if product < 3 else 0.2, 1.0, product) for person in range(200)
+             for product in range(6)]  # fmt: skip
+    drawn = [(f"{session:04}", product, float(random.choice([0.2, 0.8])), 8 / 2000, product)
+             for session in range(200, 2200) for product in range(6)]  # fmt: skip
+    found = events.make(liked + drawn, 6)
+    return replace(found, standing=np.where(np.arange(2200) < 200, 1.0, 8 / 2000))
+
+
+def test_people_to_judge_by_are_drawn_by_their_standing() -> None:
+    crowd = crowd_and_people()
+    drawn = crowd.by_standing(np.arange(2200), np.random.default_rng(1))
+    assert set(range(200)) <= set(drawn.tolist())
+    assert len(drawn) < 230
+    everybody = replace(crowd, standing=np.full(2200, 0.01)).by_standing(np.arange(2200), np.random.default_rng(1))
+    assert everybody.tolist() == list(range(2200))
+
+
+def test_a_crowd_of_one_network_does_not_set_the_probabilities_of_everybody() -> None:
+    crowd = crowd_and_people()
+
+    def chance(of: Events) -> float:
+        """That somebody who liked two of three likes the third."""
+        fitted = calibration.fit(of, choosing.DEFAULTS, choosing.DEFAULT_SERVING, 1)
+        tables = slim.train(of.likes(), choosing.DEFAULTS)
+        history = events.make([("a", 0, 0.8, 1.0, 0), ("a", 1, 0.8, 1.0, 0), ("a", 4, 0.2, 1.0, 0)], 6)
+        return float(fitted.probabilities(tables, known(history, None), np.array([0]), np.array([2]))[0])
+
+    people = choosing.people_of(crowd, crowd.people < 200)
+    assert chance(crowd) == pytest.approx(chance(people), abs=0.1)
 
 
 def test_rankings_leave_out_what_is_known_and_follow_taste() -> None:

@@ -11,6 +11,8 @@ LONG_LEAVES = {
     ("SystemLog", "message"): 2,
     ("AuditEntry", "changes"): 20,
     ("SystemLog", "context"): 5,
+    ("ImportRun", "mapping"): 40,
+    ("ImportRun", "counts"): 2,
     ("ExportMyDataPayload", "document"): 1000,  # up to 1 MB
 }
 

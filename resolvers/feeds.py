@@ -22,15 +22,8 @@ from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
 from domain.windows import DIVERSITY, WINDOW, Candidate, Place, arrange
 from resolvers import experiments, products
-from resolvers.recommendations import (
-    Recommended,
-    Shared,
-    calibration_of,
-    confidence_of,
-    no_model,
-    open_id,
-    terms_of,
-)
+from resolvers.explanations import Shared, calibration_of, confidence_of, terms_of
+from resolvers.recommendations import Recommended, no_model, open_id
 from services.services import Services
 
 MAX_EXCLUDED = 100

@@ -3,10 +3,10 @@ ranks them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -15,17 +15,15 @@ import msgspec
 from db.queries import QUERIES
 from db.session import Session
 from domain import recommendations as domain
-from domain.confidence import Calibration, probability
 from domain.errors import Invalid, NotFound, Unavailable
-from domain.personality import TRAITS
-from domain.reasons import BASE, Liked, Named, Opinion, Reason, Terms, explain, popular, reasons_of
+from domain.reasons import BASE, Reason, explain, popular, reasons_of
 from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
+from resolvers.explanations import Shared, calibration_of, confidence_of, terms_of
 from resolvers.profiles import require_subject
 from services.services import Services
 
 MAX_COMMENT = 2000
-MAX_CALIBRATIONS = 8  # in memory
 
 
 @dataclass(slots=True)
@@ -73,115 +71,6 @@ class Recommended:
     def cursor(self) -> str | None:
         """The cursor after it; None outside feeds."""
         return None if self.cursor_of is None else self.cursor_of()
-
-
-class Shared(msgspec.Struct, frozen=True, dict=True, rename="camel"):
-    """What is the same for each row of recommendations.ranked, which one of them has. `liked`: numbers of products, of
-    products that the person liked, and what the latter add to the former. `taken`: what disliked products add, by
-    number. `opinions`: of facets, -1..1, and the number of the product that says most. `products`: id, name and
-    direction of liked products, by number."""
-
-    model: int
-    trained: int | None
-    until: datetime
-    is_personal: bool
-    is_whole: bool
-    events: int
-    likes: int
-    kind: str
-    has_quiz: bool
-    leanings: list[float]
-    personality: float
-    crowd: float
-    content: float
-    boost: float
-    per_point: float | None
-    category: float
-    brand: float
-    tags: float
-    liked: tuple[list[int] | None, list[int] | None, list[float] | None]
-    taken: dict[int, float] | None
-    opinions: dict[int, tuple[float, int | None]] | None
-    products: dict[int, tuple[UUID, str, str | None]] | None
-    categories: dict[UUID, Named]
-    brands: dict[UUID, Named] | None
-    tag_names: dict[int, str] | None
-
-    @classmethod
-    def of(cls, rows: Sequence[Any]) -> Shared:
-        """Of the rows of a page, of which there is one at least."""
-        return msgspec.json.decode(next(row["shared"] for row in rows if row["shared"]), type=cls)
-
-    @cached_property
-    def liked_by_number(self) -> dict[int, list[Liked]]:
-        """Per product the liked products that add to it."""
-        found: dict[int, list[Liked]] = {}
-        products = self.products or {}
-        for target, source, term in zip(*(column or () for column in self.liked), strict=True):
-            found.setdefault(target, []).append(Liked(*products[source], term))
-        return found
-
-    def opinions_of(self, facets: Sequence[int]) -> list[Opinion]:
-        """What the person thinks of what a product is."""
-        opinions, products, names = self.opinions or {}, self.products or {}, self.tag_names or {}
-        found = []
-        for place, facet in enumerate(facets, 1):
-            if facet in opinions:
-                score, number = opinions[facet]
-                because = None if number is None else products[number][1]
-                found.append(Opinion(place, score, because, names.get(facet) if place > 2 else None))
-        return found
-
-
-def terms_of(shared: Shared, row: Any) -> Terms:
-    """The terms of a row of recommendations.ranked."""
-    added = row["added"] or 0.0
-    per_point = shared.per_point
-    content = 0.5 * shared.content
-    return Terms(
-        leanings=shared.leanings,
-        traits=[row[trait] for trait in TRAITS],
-        trait_weight=0.25 * shared.personality,
-        popularity=row["liking"] if per_point is None else row["liking"] - added * per_point,
-        popularity_weight=0.5 * shared.crowd,
-        liked=shared.liked_by_number.get(row["number"], []),
-        liked_weight=0.5 * shared.crowd * (per_point or 0.0),
-        category=shared.categories[row["category_id"]],
-        brand=(shared.brands or {}).get(row["brand_id"]),
-        tag_count=len(row["facets"]) - 2,
-        opinions=shared.opinions_of(row["facets"]),
-        content_weights=(content * shared.category, content * shared.brand, content * shared.tags),
-        boosted=0.5 * shared.boost * row["boosted"],
-    )
-
-
-async def calibration_of(session: Session, services: Services, trained: int | None) -> Calibration | None:
-    """How a trained model gives probabilities; None without one."""
-    if trained is None:
-        return None
-    known = services.calibrations
-    if trained not in known:
-        if len(known) >= MAX_CALIBRATIONS:
-            known.clear()
-        stored = await session.fetchval("trained_models.calibration", version=trained)
-        known[trained] = Calibration.from_json(msgspec.json.decode(stored)) if stored not in (None, "{}") else None
-    return known[trained]
-
-
-def confidence_of(shared: Shared, row: Any, calibration: Calibration | None) -> float:
-    """Of a row of recommendations.ranked."""
-    if calibration is None:
-        return domain.confidence_of(row["score"], shared.events, shared.has_quiz)
-    chance = probability(
-        calibration,
-        shared.kind,
-        product_rate=row["like_rate"],
-        liked=shared.likes,
-        disliked=shared.events - shared.likes,
-        added=row["added"] or 0.0,
-        taken=(shared.taken or {}).get(row["number"], 0.0),
-    )
-    return round(chance, 4)
 
 
 def context_text(term: dict[str, Any]) -> str:
@@ -285,20 +174,26 @@ async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | 
 
 async def note_terms(session: Session, shown: Sequence[Shown]) -> None:
     """As service_role: stores the terms of these products' scores for a person with a personality, once per product,
-    before an action on it changes them: as the person's own feed would rank the product now."""
+    before an action on it changes them: as the person's own feed would rank the product now, by the arm it was shown
+    by."""
     user = session.claims.subject
-    contexts = {s.product_id: s.context for s in reversed(shown)}
-    missing = await session.fetchval("recommendations.without_terms", user_id=user, product_ids=list(contexts))
-    if not missing:
-        return
-    rows = await rank_given(session, user, missing)
-    if not rows:
-        return
+    first = {s.product_id: s for s in reversed(shown)}
+    missing = await session.fetchval("recommendations.without_terms", user_id=user, product_ids=list(first))
+    by_arm: dict[int, list[UUID]] = {}
+    for product in missing or ():
+        by_arm.setdefault(first[product].arm, []).append(product)
+    for arm, products in by_arm.items():
+        rows = await rank_given(session, user, products, arm)
+        if rows:
+            await _note_terms(session, rows, {product: first[product].context for product in products})
+
+
+async def _note_terms(session: Session, rows: Sequence[Any], contexts: Mapping[UUID, str]) -> None:
     shared = Shared.of(rows)
     explained = [explain(terms_of(shared, row)) for row in rows]
     await session.fetch(
         "recommendations.note_terms",
-        user_id=user,
+        user_id=session.claims.subject,
         product_ids=[row["product_id"] for row in rows],
         contexts=[contexts[row["product_id"]] for row in rows],
         matches=[(row["match"] + 1) / 2 for row in rows],
@@ -383,14 +278,14 @@ _GIVEN = QUERIES["recommendations.ranked"].fill(
 )
 
 
-async def rank_given(session: Session, user: UUID | None, product_ids: Collection[UUID]) -> list[Any]:
-    """Rows of recommendations.ranked of these products, as of now."""
+async def rank_given(session: Session, user: UUID | None, product_ids: Collection[UUID], arm: int) -> list[Any]:
+    """Rows of recommendations.ranked of these products, as of now. `arm`: of an experiment; 0: none."""
     return await session.fetch(
         _GIVEN,
         user_id=user,
         until=None,
         model=None,
-        arm=0,
+        arm=arm,
         with_hidden=True,
         product_ids=list(product_ids),
         size=len(product_ids),
@@ -402,22 +297,24 @@ async def rank_given(session: Session, user: UUID | None, product_ids: Collectio
 
 
 async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -> list[Recommended | None]:
-    """The recommendations behind decoded ids, ranked as of now: for the caller if they are of the caller's own feed,
-    otherwise as for anybody, because the id does not say what was asked for. None if the product was deleted."""
+    """The recommendations behind decoded ids, ranked as of now: for the caller, by the arm they were shown by, if they
+    are of the caller's own feed, otherwise as for anybody, because the id does not say what was asked for. None if the
+    product was deleted."""
     subject = session.claims.subject
     mine = viewer_of(subject)
-    users = [subject if s.context == "discover" and s.viewer == mine else None for s in shown]
-    found: dict[tuple[UUID | None, UUID], tuple[Shared, Any, float]] = {}
-    for user in dict.fromkeys(users):
-        wanted = {s.product_id for s, whose in zip(shown, users, strict=True) if whose == user}
-        rows = await rank_given(session, user, wanted)
+    keys = [(subject, s.arm) if s.context == "discover" and s.viewer == mine else (None, 0) for s in shown]
+    found: dict[tuple[tuple[UUID | None, int], UUID], tuple[Shared, Any, float]] = {}
+    for key in dict.fromkeys(keys):
+        wanted = {s.product_id for s, whose in zip(shown, keys, strict=True) if whose == key}
+        user, arm = key
+        rows = await rank_given(session, user, wanted, arm)
         if not rows:
             continue
         shared = Shared.of(rows)
         calibration = await calibration_of(session, services, shared.trained)
         for row in rows:
-            found[user, row["product_id"]] = shared, row, confidence_of(shared, row, calibration)
-    return [_again(services, s, found.get((user, s.product_id))) for s, user in zip(shown, users, strict=True)]
+            found[key, row["product_id"]] = shared, row, confidence_of(shared, row, calibration)
+    return [_again(services, s, found.get((key, s.product_id))) for s, key in zip(shown, keys, strict=True)]
 
 
 def _again(services: Services, shown: Shown, found: tuple[Shared, Any, float] | None) -> Recommended | None:

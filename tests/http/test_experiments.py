@@ -119,6 +119,11 @@ async def test_an_arm_ranks_with_its_parameters_and_marks_what_it_leads_to(shop:
     opened = Shown.open(node["id"], shop.services.recommendation_ids)
     assert opened is not None
     assert opened.arm == number
+    again = "query ($id: ID!) { node(id: $id) { ... on Recommendation { score reasons { code } } } }"
+    for person, shown in ((ben, node), (by_arm["control"][0], control["nodes"][0])):
+        read = (await person.ask(again, id=shown["id"]))["node"]
+        assert read["score"] == shown["score"]
+        assert [reason["code"] for reason in read["reasons"]] == [reason["code"] for reason in shown["reasons"]]
     await record(ben, impression(node, age=60))
     await ben.swipe(node["product"]["id"], "UP", recommendationId=node["id"])
     for table in ("impressions", "recommendations"):

@@ -99,6 +99,7 @@ class _Load:
             await self.run("pause_log_in_triggers")
             await self.run("add_log_ins")
             await self.run("resume_log_in_triggers")
+        await self.add("user_sessions", "add_sessions", plan.seed)
         quizzes = list(seeds.assessments(plan))
         await self.copy("personality_profiles", _PERSONALITY_COLUMNS, map(_personality, quizzes))
         await self.copy("personality_assessment_history", _HISTORY_COLUMNS, map(_assessment, quizzes))

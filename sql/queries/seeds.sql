@@ -30,6 +30,18 @@ alter table auth.users disable trigger aclue_profile_written
 -- name: resume_log_in_triggers()
 alter table auth.users enable trigger aclue_profile_written
 
+-- name: add_sessions(seed)
+-- A session of each person, of a token that nobody knows, so that everybody comes from a household of their own: what many
+-- people of one network say counts as what a few say (private.trusted_signals).
+insert into public.user_sessions (user_id, id, refresh_token_hash, expires_at, networks, created_at, last_used_at)
+select p.id, (left(p.id::text, 24) || left(md5('session' || p.id), 12))::uuid,
+  sha256(uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())), now() + interval '30 days',
+  array[sha256(uuid_send(p.id)), sha256(convert_to(format('site %s %s', :seed::bigint, p.place / 2), 'UTF8')),
+    sha256(convert_to(format('range %s %s', :seed::bigint, p.place / 8), 'UTF8'))], p.created_at, p.created_at
+from (
+  select p.id, p.created_at, row_number() over (order by p.id) - 1 as place
+  from public.profiles p join seeded_people s on s.id = p.id) p
+
 -- name: add_signals()
 -- As private.sync_signals() does for one person.
 insert into public.product_signals (user_id, product_id, swipe_id, direction, preference_strength, swiped_at)

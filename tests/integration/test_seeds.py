@@ -137,6 +137,13 @@ async def test_some_swipe_and_some_products_are_swiped_much_more_than_others(own
     assert 0.4 < likes / 2_000 < 0.55
 
 
+async def test_what_made_up_people_swipe_counts_for_others(owner: asyncpg.Connection[Any]) -> None:
+    await seeds.load(owner, PLAN)
+    said = await owner.fetchval("select count(*) from public.product_signals where preference_strength is not null")
+    assert said > 1_000
+    assert await owner.fetchval("select count(*) from private.trusted_signals where weight = 1") == said
+
+
 async def test_what_is_there_stays_and_a_seed_is_loaded_once(shop: Shop) -> None:
     anna = await shop.account()
     await anna.swipe((await anna.product("Camping 1"))["id"])

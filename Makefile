@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-feeds bench-growth bench-plans bench-rankings bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-feeds bench-finding bench-growth bench-plans bench-rankings bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -99,6 +99,9 @@ bench-exports: .venv/dev ## Export 1000 MB of one person (SIZE_MB); fail over 80
 
 bench-feeds: .venv/dev ## What reading a feed of SIZE_MB costs; fails over 300 MB of memory
 	@$(BIN)/python bench/feeds.py --size-mb $(or $(SIZE_MB),20)
+
+bench-finding: .venv/dev ## Measure facets and suggestions at 20,000 and 200,000 products (PRODUCTS); fail if suggesting takes over 5 ms
+	@PRODUCTS=$(PRODUCTS) $(BIN)/python bench/finding.py
 
 bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail if time grows faster than their logarithm (SWIPES=10000000)
 	@$(BIN)/python bench/growth.py

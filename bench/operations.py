@@ -101,6 +101,13 @@ class Tour:
         for search in (known.words, "wallnut", "cobalt"):
             document = f"query ($s: String) {{ products(first: 20, search: $s, orderBy: RELEVANCE) {{ {PAGE} }} }}"
             await ask(f"products search {search}", document, s=search)
+        # Of a list that a filter narrows: of the whole catalogue, facets look at all of it.
+        facets = "categories { count category { name } } tags { count tag } priceBands { count }"
+        document = f"query ($f: ProductFilter) {{ productFacets(filter: $f) {{ {facets} }} }}"
+        await ask("facets", document, f={"brandSlugs": [known.brand]})
+        await ask("facets of a search", f'{{ productFacets(search: "cobalt") {{ {facets} brands {{ count }} }} }}')
+        suggested = "products { id } brands { id } categories { id } tags"
+        await ask("suggestions", f'{{ suggest(prefix: "wal") {{ {suggested} }} }}')
         await ask("categories", "{ categories { id name children { name } } }")
         nested = f"{{ categories {{ products(first: 3) {{ nodes {{ {PRODUCT} }} }} }} }}"
         await ask("categories products", nested)

@@ -18,7 +18,9 @@ from graphql import (
 
 from plan.walker import Fragments, Walker
 
-PUBLIC_ROOTS = frozenset({"product", "products", "categories", "brands", "retailers", "quiz"})
+PUBLIC_ROOTS = frozenset(
+    {"product", "products", "productFacets", "suggest", "categories", "brands", "retailers", "quiz"}
+)
 PUBLIC_TYPES = frozenset(
     {
         "Product",
@@ -28,6 +30,13 @@ PUBLIC_TYPES = frozenset(
         "PricePoint",
         "Money",
         "PageInfo",
+        "ProductFacets",
+        "CategoryFacet",
+        "BrandFacet",
+        "RetailerFacet",
+        "TagFacet",
+        "PriceBand",
+        "Suggestions",
         "Category",
         "Brand",
         "BrandConnection",

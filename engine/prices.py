@@ -34,6 +34,15 @@ SURCHARGES = {
     ("Product", "personalityMatch"): 10,
     ("Product", "similar"): 200,
     ("ProductConnection", "totalCount"): 100,
+    ("ProductFacets", "categories"): 200,
+    ("ProductFacets", "brands"): 200,
+    ("ProductFacets", "retailers"): 200,
+    ("ProductFacets", "priceBands"): 200,
+    ("ProductFacets", "tags"): 600,
+    ("Suggestions", "products"): 30,
+    ("Suggestions", "brands"): 10,
+    ("Suggestions", "categories"): 10,
+    ("Suggestions", "tags"): 10,
     ("Query", "node"): 10,
 }
 # The same for each item of a list: a recommendation is ranked again when it is read by its id.

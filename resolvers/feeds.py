@@ -229,8 +229,7 @@ async def discover(
     filters = all_of(conditions)
     facets: list[int] = []
     if wanted is not None:
-        slugs = [wanted.category_slug] if wanted.category_slug else []
-        facets = await facets_of(session, slugs, wanted.brand_slugs, wanted.tags)
+        facets = await facets_of(session, wanted, [wanted.category_slug] if wanted.category_slug else [])
     facets += [facet for facet, boost in zip(facets_of_boosts, boosts, strict=True) if boost.factor > 1]
     candidates = QUERIES["recommendations.listed"].bind(filter_facets=facets)
 
@@ -372,14 +371,13 @@ async def _facets_of_boosts(session: Session, boosts: Sequence[Boost]) -> list[i
     return [row["facet"] for row in rows]
 
 
-async def facets_of(
-    session: Session, categories: Sequence[str], brands: Sequence[str] | None, tags: Sequence[str] | None
-) -> list[int]:
+async def facets_of(session: Session, wanted: products.Filter, categories: Sequence[str]) -> list[int]:
     found: list[int] = await session.fetchval(
         "recommendations.facets_of_filter",
         categories=list(categories),
-        brands=list(brands or ()),
-        tags=list(tags or ()),
+        brands=list(wanted.brand_slugs or ()),
+        tags=[*(wanted.tags or ()), *(wanted.any_tags or ())],
+        keys=[*(wanted.category_ids or ()), *(wanted.brand_ids or ())],
     )
     return found
 

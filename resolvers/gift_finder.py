@@ -75,7 +75,7 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
             raise no_model()
         state.model, state.until, state.is_whole = newest["version"], newest["until"], newest["is_whole"]
     lists = await session.fetchval("gift_finder.lists", leanings=leanings, contexts=contexts)
-    lists += await feeds.facets_of(session, wishes.category_slugs or (), None, None)
+    lists += await feeds.facets_of(session, products.Filter(), wishes.category_slugs or ())
     conditions = [*feeds.available(), *conditions]
 
     async def rank(state: State, size: int) -> list[Any]:

@@ -14,7 +14,7 @@ from uuid import UUID
 from db.queries import QUERIES, Fragment, all_of
 from db.rows import Order, SortKey
 from db.session import Session
-from domain import money
+from domain import ids, money
 from domain.errors import Conflict, Invalid, ProductNotFound
 from domain.feed_text import tag_of
 from domain.texts import require_no_nul
@@ -66,11 +66,15 @@ class Filter:
     """A filter of products; None means no condition. Price limits need a currency: see currency_of()."""
 
     category_slug: str | None = None
+    category_ids: Sequence[UUID] | None = None
     brand_slugs: Sequence[str] | None = None
+    brand_ids: Sequence[UUID] | None = None
+    retailer_ids: Sequence[UUID] | None = None
     min_price: Decimal | None = None
     max_price: Decimal | None = None
     currency: str | None = None
     tags: Sequence[str] | None = None
+    any_tags: Sequence[str] | None = None
     in_stock: bool | None = None
     collapse_variants: bool = False
 
@@ -98,10 +102,18 @@ def conditions(wanted: Filter | None, also: Sequence[Fragment] = ()) -> list[Fra
     if wanted.category_slug is not None:
         require_no_nul(wanted.category_slug, ("filter", "categorySlug"))
         found.append(QUERIES["products.in_category"].bind(slug=wanted.category_slug))
+    if wanted.category_ids is not None:
+        found.append(QUERIES["products.below_categories"].bind(ids=list(wanted.category_ids)))
     if wanted.brand_slugs is not None:
         found.append(QUERIES["products.of_brands"].bind(slugs=_bounded(wanted.brand_slugs, "brandSlugs")))
+    if wanted.brand_ids is not None:
+        found.append(QUERIES["products.of_brand_ids"].bind(ids=list(wanted.brand_ids)))
+    if wanted.retailer_ids is not None:
+        found.append(QUERIES["products.of_retailers"].bind(ids=list(wanted.retailer_ids)))
     if wanted.tags:
         found.append(QUERIES["products.has_tags"].bind(tags=_bounded(wanted.tags, "tags")))
+    if wanted.any_tags is not None:
+        found.append(QUERIES["products.has_any_tag"].bind(tags=_bounded(wanted.any_tags, "anyTags")))
     if wanted.in_stock is not None:
         found.append(QUERIES["products.in_stock"].bind(in_stock=wanted.in_stock))
     if wanted.currency is not None:
@@ -119,9 +131,20 @@ def conditions(wanted: Filter | None, also: Sequence[Fragment] = ()) -> list[Fra
     return found
 
 
+def keys_of(type_name: str, given: Sequence[str] | None, name: str) -> list[UUID] | None:
+    """The keys of the ids that a filter lists. Raises Invalid for too many of them, or one of another type."""
+    if given is None:
+        return None
+    keys = [ids.decode_as(type_name, text) for text in _bounded(given, name)]
+    for text, key in zip(given, keys, strict=True):
+        if key is None:
+            raise Invalid(f"`{name}`: {text[:100]!r} is not the id of a {type_name.lower()}.", ("filter", name))
+    return [key for key in keys if key is not None]
+
+
 def _bounded(values: Sequence[str], name: str) -> list[str]:
     if len(values) > MAX_LIST:
-        raise Invalid(f"At most {MAX_LIST} values.", ("filter", name))
+        raise Invalid(f"`{name}` takes at most {MAX_LIST} values.", ("filter", name))
     for value in values:
         require_no_nul(value, ("filter", name))
     return list(values)

@@ -20,12 +20,11 @@ from domain.feed_values import MAX_IMAGES
 from domain.feeds import MAX_OPTIONS
 from domain.pages import length_of
 from resolvers import product_matches, product_offers, products, recommendations
-from resolvers.products import MAX_TAGS, MAX_VARIANTS, Filter, NewProduct, ProductChanges
+from resolvers.products import MAX_LIST, MAX_TAGS, MAX_VARIANTS, Filter
 from schema.bounds import at_most
 from schema.brands import Brand
 from schema.connection import Connection, connect
 from schema.context import Info
-from schema.errors import UserError, outcome, user_errors
 from schema.node import RowNode, column, load, row, to_one
 from schema.retailers import Retailer
 from schema.scalars import from_jsonb
@@ -233,10 +232,21 @@ class ProductOrder(Enum):
     RELEVANCE = strawberry.enum_value("RELEVANCE", description="Best match of the search first.")
 
 
-@strawberry.input(description="Which products; all conditions must hold.")
+@strawberry.input(
+    description="Which products; all conditions must hold. A list of ids or slugs means any of them, an empty one none."
+)
 class ProductFilter:
     category_slug: str | None = strawberry.field(default=None, description="Includes its sub-categories.")
+    category_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description=f"In any of these categories or their sub-categories; at most {MAX_LIST}."
+    )
     brand_slugs: list[str] | None = strawberry.field(default=None, description="Any of these brands.")
+    brand_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description=f"Any of these brands; at most {MAX_LIST}."
+    )
+    retailer_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description=f"Any of these retailers; at most {MAX_LIST}."
+    )
     min_price: Decimal | None = strawberry.field(default=None, description="At least this much.")
     max_price: Decimal | None = strawberry.field(default=None, description="At most this much.")
     currency_code: str | None = strawberry.field(
@@ -245,6 +255,9 @@ class ProductFilter:
         "the service is configured otherwise; without price limits, all currencies are included.",
     )
     tags: list[str] | None = strawberry.field(default=None, description="All of these tags.")
+    any_tags: list[str] | None = strawberry.field(
+        default=None, description=f"At least one of these tags; at most {MAX_LIST}."
+    )
     in_stock: bool | None = strawberry.field(
         default=None, description="Only products that can (true) or cannot (false) be bought now."
     )
@@ -254,14 +267,18 @@ class ProductFilter:
 
     def plain(self, default_currency: str) -> Filter:
         return Filter(
-            self.category_slug,
-            self.brand_slugs,
-            self.min_price,
-            self.max_price,
-            products.currency_of(self.currency_code, self.min_price, self.max_price, default_currency),
-            self.tags,
-            self.in_stock,
-            self.collapse_variants,
+            category_slug=self.category_slug,
+            category_ids=products.keys_of("Category", self.category_ids, "categoryIds"),
+            brand_slugs=self.brand_slugs,
+            brand_ids=products.keys_of("Brand", self.brand_ids, "brandIds"),
+            retailer_ids=products.keys_of("Retailer", self.retailer_ids, "retailerIds"),
+            min_price=self.min_price,
+            max_price=self.max_price,
+            currency=products.currency_of(self.currency_code, self.min_price, self.max_price, default_currency),
+            tags=self.tags,
+            any_tags=self.any_tags,
+            in_stock=self.in_stock,
+            collapse_variants=self.collapse_variants,
         )
 
 
@@ -328,81 +345,3 @@ class ProductQuery:
             return page(query=await products.search_query(info.context.session, search))
 
         return found() if search else page()  # type: ignore[return-value]  # awaited by the executor
-
-
-@strawberry.input(description="A new product.")
-class ProductInput:
-    name: str = strawberry.field(description="1 to 500 characters.")
-    price: Decimal = strawberry.field(description="Above zero, with no more decimals than the currency has.")
-    category_slug: str = strawberry.field(description="The category's slug.")
-    retailer_slug: str = strawberry.field(description="The retailer.")
-    external_id: str = strawberry.field(description="The retailer's own id; unique per retailer.")
-    url: str = strawberry.field(description="The retailer's page, https.")
-    description: str | None = strawberry.field(default=None, description="What it is.")
-    currency_code: str = strawberry.field(default="GBP", description="ISO 4217.")
-    brand_slug: str | None = strawberry.field(default=None, description="The brand.")
-    image_url: str | None = strawberry.field(default=None, description="A picture, https.")
-    tags: list[str] | None = strawberry.field(default=None, description="In lower case with hyphens.")
-    in_stock: bool = strawberry.field(default=True, description="Whether it can be bought now.")
-
-
-@strawberry.input(description="Changes to a product; omitted fields stay unchanged.")
-class UpdateProductInput:
-    id: strawberry.ID = strawberry.field(description="The product's id.")
-    name: str | None = strawberry.field(default=None, description="1 to 500 characters.")
-    description: str | None = strawberry.field(default=strawberry.UNSET, description="Null clears it.")
-    price: Decimal | None = strawberry.field(default=None, description="In the product's own currency.")
-    category_slug: str | None = strawberry.field(default=None, description="The category's slug.")
-    tags: list[str] | None = strawberry.field(default=None, description="Replaces all tags.")
-    image_url: str | None = strawberry.field(default=strawberry.UNSET, description="Null clears it.")
-    in_stock: bool | None = strawberry.field(default=None, description="Whether it can be bought now.")
-    is_active: bool | None = strawberry.field(default=None, description="False removes it from the catalogue.")
-
-
-@strawberry.type(description="The outcome of creating or changing a product.")
-class ProductPayload:
-    product: Reference[Product] | None = strawberry.field(
-        graphql_type=Product | None, default=None, description="As it is now."
-    )
-    user_errors: list[UserError] = user_errors()
-
-
-@strawberry.type
-class ProductMutation:
-    @strawberry.mutation(description="Adds a product. For administrators.")
-    @outcome(ProductPayload)
-    async def create_product(self, info: Info, input: ProductInput) -> ProductPayload:
-        session = info.context.session
-        new = NewProduct(
-            name=input.name,
-            description=input.description,
-            price=input.price,
-            currency=input.currency_code,
-            category_slug=input.category_slug,
-            brand_slug=input.brand_slug,
-            retailer_slug=input.retailer_slug,
-            external_id=input.external_id,
-            url=input.url,
-            image_url=input.image_url,
-            tags=input.tags or [],
-            in_stock=input.in_stock,
-        )
-        return ProductPayload(product=load(info, Product, await products.create(session, new)))
-
-    @strawberry.mutation(description="Changes a product. For administrators.")
-    @outcome(ProductPayload)
-    async def update_product(self, info: Info, input: UpdateProductInput) -> ProductPayload:
-        changes = ProductChanges(
-            name=input.name,
-            description=input.description or None,
-            set_description=input.description is not strawberry.UNSET,
-            price=input.price,
-            category_slug=input.category_slug,
-            tags=input.tags,
-            image_url=input.image_url or None,
-            set_image_url=input.image_url is not strawberry.UNSET,
-            in_stock=input.in_stock,
-            is_active=input.is_active,
-        )
-        key = await products.update(info.context.session, ids.decode_as("Product", input.id), changes)
-        return ProductPayload(product=load(info, Product, key))

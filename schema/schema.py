@@ -32,8 +32,10 @@ from schema.node import NODES, Node, RowNode, load
 from schema.one_time_tokens import OneTimeTokenMutation
 from schema.personality import PersonalityMutation
 from schema.privacy import PrivacyMutation
+from schema.product_edits import ProductMutation
+from schema.product_facets import ProductFacetQuery
 from schema.product_views import ProductViewMutation
-from schema.products import ProductMutation, ProductQuery
+from schema.products import ProductQuery
 from schema.profiles import ProfileMutation, ProfileQuery
 from schema.quiz import QuizQuery
 from schema.quiz_drafts import QuizDraftMutation
@@ -46,6 +48,7 @@ from schema.second_factors import SecondFactorMutation
 from schema.session_merges import SessionMergeMutation
 from schema.sessions import SessionMutation
 from schema.subscriptions import Subscription
+from schema.suggestions import SuggestionQuery
 from schema.swipes import SwipeMutation
 from schema.system_logs import SystemLogQuery
 
@@ -91,6 +94,8 @@ async def _recommendation(info: Info, id: strawberry.ID) -> Recommendation | Non
 @strawberry.type(description="All queries.")
 class Query(
     ProductQuery,
+    ProductFacetQuery,
+    SuggestionQuery,
     CategoryQuery,
     BrandQuery,
     RetailerQuery,

@@ -27,7 +27,7 @@ LOOKUPS = {
     "cheapest_products": "products_prices_idx",
     "dearest_products": "products_prices_desc_idx",
     "cheapest_products_in_currency": "products_price_idx",
-    "popular_products": "products_popularity_idx",
+    "popular_products": "products_suggest_idx",
     "found_products": "products_search_idx",
     "swipes": "swipes_user_created_at_idx",
     "swipes_of_product": None,

@@ -295,7 +295,7 @@ begin
       ('public.brands', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.categories', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.products', 'insert or update or delete', by_the_api, null, 'description',
-        'popularity,search_names,search,name_key,item_group_key,updated_at', '')
+        'popularity,search_names,search,name_key,name_words,item_group_key,updated_at', '')
     ) listed (name, events, condition, person, left_out, ignored, same)
     where pg_catalog.to_regclass(listed.name) is not null
       and (listed.name not like 'auth.%' or private.accounts_are_ours())

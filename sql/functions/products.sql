@@ -31,13 +31,14 @@ begin
     (select name from public.categories where id = new.category_id),
     pg_catalog.array_to_string(new.tags, ' '));
   new.name_key := private.search_fold(new.name);
+  new.name_words := private.suggest_words(new.name);
   new.search := private.product_search(new.name, new.search_names, new.description);
   return new;
 end
 $$;
 
 create or replace trigger products_search_names
-  before insert or update of name, description, brand_id, category_id, tags, search_names, name_key, search
+  before insert or update of name, description, brand_id, category_id, tags, search_names, name_key, name_words, search
   on public.products for each row execute function private.set_search_names();
 
 -- A statement-level trigger, only on rows whose text changes: imports write thousands of products at a time, and a new
@@ -48,20 +49,29 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   found_words text[];
+  shown uuid[];
 begin
   -- Words are deduplicated first: even a large catalogue has few distinct ones.
   if tg_op = 'INSERT' then
     found_words := array(
       select distinct pg_catalog.unnest(pg_catalog.string_to_array(private.search_normal(
         pg_catalog.concat_ws(' ', p.name, p.search_names, p.description)), ' ')) from changed p);
+    shown := array(select p.id from changed p where p.is_active);
   else
     found_words := array(
       select distinct pg_catalog.unnest(pg_catalog.string_to_array(private.search_normal(
         pg_catalog.concat_ws(' ', p.name, p.search_names, p.description)), ' '))
       from changed p join previous o on o.id = p.id
       where (p.name, p.search_names, p.description) is distinct from (o.name, o.search_names, o.description));
+    shown := array(
+      select p.id from changed p join previous o on o.id = p.id
+      where p.is_active and (p.is_active, p.brand_id, p.category_id, p.tags)
+        is distinct from (o.is_active, o.brand_id, o.category_id, o.tags));
   end if;
   perform private.add_search_words(found_words);
+  if pg_catalog.cardinality(shown) > 0 then
+    perform private.add_suggestions(shown);
+  end if;
   return null;
 end
 $$;
@@ -76,6 +86,3 @@ create or replace trigger products_search_words_updated after update on public.p
 revoke all on function private.set_search_names(), private.index_search_words() from public;
 grant execute on function private.category_tree(text), private.category_subtree(uuid)
   to anon, authenticated, service_role;
-
--- Products that the release before wrote between the migration that indexed all and the trigger above.
-update public.products set name = name where name_key = '' or search is null;

@@ -192,6 +192,7 @@ begin
   delete from public.trained_models t
     where t.version not in (select version from public.trained_models order by version desc limit 3)
       and not exists (select from public.recommendation_models m where m.trained_version = t.version);
+  perform private.refresh_suggestions();
   return model;
 end
 $$;

@@ -94,3 +94,8 @@ alter table private.merged_rows enable row level security;
 revoke all on table private.merged_rows from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.merged_rows;
 create policy nobody on private.merged_rows for all to service_role using (false) with check (false);
+
+alter table private.suggestions enable row level security;
+revoke all on table private.suggestions from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.suggestions;
+create policy nobody on private.suggestions for all to service_role using (false) with check (false);

@@ -13,6 +13,15 @@ r.category_id = any (array(select private.category_tree(slug) from unnest(:slugs
 -- name: not_in_categories(slugs)
 r.category_id not in (select private.category_tree(slug) from unnest(:slugs::text[]) slug)
 
+-- name: below_categories(ids)
+r.category_id = any (array(select private.category_subtree(id) from unnest(:ids::uuid[]) id))
+
+-- name: of_brand_ids(ids)
+r.brand_id = any (:ids::uuid[])
+
+-- name: of_retailers(ids)
+r.retailer_id = any (:ids::uuid[])
+
 -- name: of_brands(slugs)
 r.brand_id in (select id from public.brands where slug = any(:slugs::text[]))
 
@@ -27,6 +36,9 @@ r.price_minor <= :price_minor::bigint
 
 -- name: has_tags(tags)
 r.tags @> :tags::text[]
+
+-- name: has_any_tag(tags)
+r.tags && :tags::text[]
 
 -- name: in_stock(in_stock)
 r.in_stock = :in_stock::boolean

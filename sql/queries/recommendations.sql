@@ -314,11 +314,14 @@ select coalesce(
 from unnest(:categories::text[], :brands::text[], :tags::text[]) with ordinality i (category, brand, tag, place)
 order by i.place
 
--- name: facets_of_filter(categories, brands, tags)
--- The lists of what a filter asks for, so that it finds more than what was chosen without it.
+-- name: facets_of_filter(categories, brands, tags, keys)
+-- The lists of what a filter asks for, so that it finds more than what was chosen without it; keys are ids of categories
+-- and brands.
 select array(select private.facet('category', private.category_tree(slug)::text) from unnest(:categories::text[]) slug)
   || array(select private.facet('brand', id::text) from public.brands where slug = any (:brands::text[]))
   || array(select private.facet('tag', tag) from unnest(:tags::text[]) tag)
+  || array(select private.facet('category', private.category_subtree(id)::text) from unnest(:keys::uuid[]) id)
+  || array(select private.facet('brand', id::text) from unnest(:keys::uuid[]) id)
 
 -- name: similar(product_ids, size)
 -- Per product, those most like it by category, its parent, brand, shared tags and price, and those that people like

@@ -82,6 +82,8 @@ def _root_weights(fields: dict[str, GraphQLField], caller: Caller) -> dict[str, 
     weights |= {
         "products": 4,
         "product": 1.5,
+        "productFacets": 2,
+        "suggest": 1.5,
         "recommendations": 2,
         "nodes": 2,
         "node": 2,

@@ -40,6 +40,7 @@ _WORDS = (
     "a\0b",
 )
 _TAGS = ("gift", "outdoors", "art", "reading", "ünï", "nothing-has-this", 'quo"te', "", "a\0b")
+_PREFIXES = ("c", "cam", "CÁMP", "b", "gif", "al", "1", "camping 1", "zzz", "", "%", "ünï", "x" * 101, "a\0b")
 _TEXTS = ("plain", 'ünï "q" \\ 🎁', "", "x" * 90, "line\nbreak\ttab", "\u2028\u0001")
 _OBJECTS: tuple[Any, ...] = ({}, {"a": 1, "b": [None, True, "ü"], "c": {"d": 1.5}}, {"z": "", "": 0}, {'é"': "\\"})
 _CURRENCIES = ("GBP", "EUR", "JPY", "BHD", "XXX", "gbp")
@@ -194,6 +195,9 @@ class Values:
 _ID_TYPES = {
     "productId": "Product",
     "excludeIds": "Product",
+    "brandIds": "Brand",
+    "categoryIds": "Category",
+    "retailerIds": "Retailer",
     "swipeId": "Swipe",
     "giftLinkId": "GiftLink",
     "dismissedReasonId": "DismissedReason",
@@ -226,6 +230,8 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "imageUrl": ("https://img.example/ü", "https://img.example/1", "nonsense"),
     "reasonKey": ("books", "alder", "gift", "social", "creative", "nonsense", ""),
     "tags": _TAGS[:3] * 3 + _TAGS,
+    "anyTags": _TAGS[:3] * 3 + _TAGS,
+    "prefix": _PREFIXES,
     "currencyCode": ("GBP",) * 6 + _CURRENCIES,
     "minPrice": ("1", "9.99", 5, 10.5, "0"),
     "maxPrice": ("100000", "19.99", 15, "18.5"),

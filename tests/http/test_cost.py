@@ -235,6 +235,10 @@ CATALOGUE = [
     "{ categories(first: 1000) { slug } retailers(first: 3) { slug } }",
     "{ retailers { slug } }",
     f"{{ brands {CONNECTION} products(first: 100) {{ nodes {{ tags again: tags }} edges {{ cursor }} }} }}",
+    "{ productFacets { categories(first: 100) { count } brands { count } retailers { count } tags { tag } "
+    "priceBands { count } } }",
+    '{ suggest(prefix: "ca") { products { id } categories { id } } }',
+    '{ suggest(prefix: "a") { brands { id } tags } }',
     "{ quiz { questions { id options { value label } } } }",
     "{ recommendations { nodes { reasons { code } explanation { code } } edges { cursor } } }",
     'query ($ids: [ID!]! = ["a", "b"]) { nodes(ids: $ids) { id } }',

@@ -115,7 +115,13 @@ async def test_every_example_is_answered_without_errors(demo_shop: Shop) -> None
     await demo_shop.verified_account("ben@example.org")
     for example in EXAMPLES:
         session = await demo_shop.anonymous()
-        variables = {"refreshToken": session.refresh_token, "n": 3, "search": "chocolate", **example.variables}
+        variables = {
+            "refreshToken": session.refresh_token,
+            "n": 3,
+            "search": "chocolate",
+            "prefix": "choc",
+            **example.variables,
+        }
         document = example.document.replace('"…"', f'"{PASSWORD}"')
         for operation in parse(document).definitions:
             assert isinstance(operation, OperationDefinitionNode)

@@ -12,6 +12,7 @@ import sys
 import typer
 
 from commands import (
+    catalogue,
     data,
     database,
     documents,
@@ -168,6 +169,19 @@ quizzes.command()(quiz.norm)
 quizzes.command()(quiz.load)
 models.command("list")(training.list_models)
 models.command()(training.rollback)
+for group, add, change in (
+    ("brand", catalogue.add_brand, catalogue.change_brand),
+    ("category", catalogue.add_category, catalogue.change_category),
+    ("retailer", catalogue.add_retailer, catalogue.change_retailer),
+):
+    commands = _group(f"Add or change a {group}.")
+    commands.command("add")(add)
+    commands.command("change")(change)
+    app.add_typer(commands, name=group)
+gifts = _group("Products of the catalogue.")
+gifts.command()(catalogue.publish)
+gifts.command()(catalogue.unpublish)
+app.add_typer(gifts, name="products")
 app.add_typer(app_roles, name="roles")
 app.add_typer(models, name="model")
 app.add_typer(quizzes, name="quiz")

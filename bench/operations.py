@@ -249,6 +249,17 @@ class Tour:
         update = "mutation ($i: UpdateProductInput!) { updateProduct(input: $i) { userErrors { message } } }"
         changes = {"id": made["product"]["id"], "price": "13.50", "isActive": False}
         await self._do("updateProduct", update, i=changes)
+        for noun, creation, change in (
+            ("Brand", "createBrand", "updateBrand"),
+            ("Category", "createCategory", "updateCategory"),
+            ("Retailer", "createRetailer", "updateRetailer"),
+        ):
+            given: dict[str, Any] = {"name": f"Plan {secrets.token_hex(4)}"}
+            for name, kind in ((creation, f"{noun}Input"), (change, f"Update{noun}Input")):
+                payload = f"{noun.lower()} {{ id }} userErrors {{ message }}"
+                document = f"mutation ($i: {kind}!) {{ {name}(input: $i) {{ {payload} }} }}"
+                written = (await self._do(name, document, i=given))[name][noun.lower()]
+                given = {"id": written["id"], "isActive": False}
         someone = {"email": "nobody@plans.invalid", "role": "analyst"}
         for name, kind in (("grantRole", "GrantRoleInput"), ("revokeRole", "RevokeRoleInput")):
             document = f"mutation ($i: {kind}!) {{ {name}(input: $i) {{ role userErrors {{ code }} }} }}"

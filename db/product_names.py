@@ -140,7 +140,7 @@ class _Tree:
     def _put(self, id: UUID, slug: str, parent: UUID | None, key: str) -> None:
         self.slugs[slug] = id
         self._slug_of[id] = slug
-        self._key_of[id] = key
+        self._key_of.setdefault(id, key)  # of its earlier names, which come last, none
         self._children.setdefault((parent, key), id)
 
     def find(self, level: _Level) -> UUID | None:

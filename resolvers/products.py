@@ -18,7 +18,7 @@ from domain import ids, money
 from domain.errors import Conflict, Invalid, ProductNotFound
 from domain.feed_text import tag_of
 from domain.texts import require_no_nul
-from resolvers.profiles import require_proven_role
+from resolvers.catalogue import once_for_administrator, require_administrator, writing
 
 
 @cache
@@ -53,6 +53,9 @@ ORDERS = {
         descending=True,
     ),
 }
+# What imports leave once an administrator has set it; unpublished: they do not bring the product back. Price and stock
+# are the shop's to say.
+EDITABLE = ("name", "description", "category", "brand", "tags", "image", "unpublished")
 MAX_SEARCH_LENGTH = 200
 MAX_LIST = 50
 MAX_VARIANTS = 50
@@ -187,10 +190,6 @@ class NewProduct:
     in_stock: bool
 
 
-async def _require_administrator(session: Session) -> None:
-    await require_proven_role(session, session.claims.may_administer, "Only administrators may change the catalogue.")
-
-
 def _text(value: str, name: str, maximum: int) -> str:
     value = value.strip()
     require_no_nul(value, (name,))
@@ -228,9 +227,16 @@ def _https(url: str, name: str) -> str:
     return url
 
 
-async def create(session: Session, new: NewProduct) -> UUID:
+async def create(session: Session, new: NewProduct, idempotency_key: str | None = None) -> UUID:
     """Creates a product. Raises Forbidden, Invalid, or Conflict if the retailer already has this external id."""
-    await _require_administrator(session)
+    await require_administrator(session)
+    request = {name: str(getattr(new, name)) for name in new.__dataclass_fields__}
+    return await once_for_administrator(
+        session, "createProduct", idempotency_key, request, lambda: _create(session, new)
+    )
+
+
+async def _create(session: Session, new: NewProduct) -> UUID:
     values: dict[str, Any] = {
         "name": _text(new.name, "name", 500),
         "description": _description(new.description),
@@ -262,6 +268,15 @@ async def create(session: Session, new: NewProduct) -> UUID:
     product: UUID | None = await session.fetchval("products.create", **values, **dict(known))
     if product is None:
         raise Conflict("This retailer already has a product with this external id.", ("externalId",))
+    edited = ProductChanges(
+        name=new.name,
+        set_description=new.description is not None,
+        category_slug=new.category_slug,
+        set_brand=new.brand_slug is not None,
+        tags=new.tags or None,
+        set_image_url=new.image_url is not None,
+    ).edited
+    await _note_edits(session, product, edited, ())
     await session.fetch("products.refresh_features", id=product)
     return product
 
@@ -280,23 +295,44 @@ class ProductChanges:
     set_image_url: bool = False
     in_stock: bool | None = None
     is_active: bool | None = None
+    brand_slug: str | None = None
+    set_brand: bool = False
+    follow_feed: Sequence[str] = ()  # of EDITABLE: imports set these again
+
+    @property
+    def edited(self) -> list[str]:
+        """What imports leave from now on."""
+        given = (
+            self.name is not None, self.set_description, self.category_slug is not None, self.set_brand,
+            self.tags is not None, self.set_image_url, self.is_active is False,
+        )  # fmt: skip
+        return [name for name, is_given in zip(EDITABLE, given, strict=True) if is_given]
+
+    @property
+    def released(self) -> list[str]:
+        """What imports set again."""
+        return [*self.follow_feed, *(["unpublished"] if self.is_active else [])]
 
 
 async def update(session: Session, product: UUID | None, changes: ProductChanges) -> UUID:
     """Raises Forbidden, Invalid or ProductNotFound."""
-    await _require_administrator(session)
+    await require_administrator(session)
     currency = await session.fetchval("products.currency_of", id=product)
     if currency is None:
         raise ProductNotFound(("id",))
-    category = None
-    if changes.category_slug is not None:
-        require_no_nul(changes.category_slug, ("categorySlug",))
-        known = await session.fetchrow(
-            "products.references", category_slug=changes.category_slug, brand_slug=None, retailer_slug=None
-        )
-        category = known and known["category_id"]
-        if category is None:
-            raise Invalid("There is no category with this slug.", ("categorySlug",))
+    require_no_nul(changes.category_slug, ("categorySlug",))
+    require_no_nul(changes.brand_slug, ("brandSlug",))
+    known = await session.fetchrow(
+        "products.references",
+        category_slug=changes.category_slug,
+        brand_slug=changes.brand_slug,
+        retailer_slug=None,
+    )
+    assert known is not None
+    if changes.category_slug is not None and known["category_id"] is None:
+        raise Invalid("There is no category with this slug.", ("categorySlug",))
+    if changes.brand_slug is not None and known["brand_id"] is None:
+        raise Invalid("There is no brand with this slug.", ("brandSlug",))
     updated: UUID | None = await session.fetchval(
         "products.update",
         id=product,
@@ -304,7 +340,9 @@ async def update(session: Session, product: UUID | None, changes: ProductChanges
         description=_description(changes.description),
         set_description=changes.set_description,
         price_minor=None if changes.price is None else _price(changes.price, currency),
-        category_id=category,
+        category_id=known["category_id"],
+        brand_id=known["brand_id"],
+        set_brand=changes.set_brand,
         tags=None if changes.tags is None else _tags(changes.tags),
         image_url=None if changes.image_url is None else _https(changes.image_url, "imageUrl"),
         set_image_url=changes.set_image_url,
@@ -313,5 +351,11 @@ async def update(session: Session, product: UUID | None, changes: ProductChanges
     )
     if updated is None:
         raise ProductNotFound(("id",))
+    await _note_edits(session, updated, changes.edited, changes.released)
     await session.fetch("products.refresh_features", id=updated)
     return updated
+
+
+async def _note_edits(session: Session, product: UUID, edited: Sequence[str], released: Sequence[str]) -> None:
+    async with writing(session):
+        await session.fetch("products.note_edits", id=product, edited=list(edited), released=list(released))

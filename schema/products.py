@@ -61,6 +61,17 @@ class ProductOption:
         return [cls(name=str(option["name"]), value=str(option["value"])) for option in from_jsonb(jsonb) or []]
 
 
+@strawberry.enum(description="What administrators set of a product, and imports then leave.")
+class EditedField(Enum):
+    NAME = strawberry.enum_value("name", description="The name.")
+    DESCRIPTION = strawberry.enum_value("description", description="The description.")
+    CATEGORY = strawberry.enum_value("category", description="The category.")
+    BRAND = strawberry.enum_value("brand", description="The brand.")
+    TAGS = strawberry.enum_value("tags", description="The tags.")
+    IMAGE = strawberry.enum_value("image", description="The pictures.")
+    UNPUBLISHED = strawberry.enum_value("unpublished", description="That it is not in the catalogue.")
+
+
 def regular_price() -> Any:
     """The field of a product or an offer."""
     return column(
@@ -108,6 +119,12 @@ class Product(RowNode):
     )
     is_active: bool = column("Whether it is in the catalogue; if not, it takes no new swipes, clicks or gift links.")
     created_at: datetime = column("When it was added to the catalogue.")
+    edited_fields: list[EditedField] = column(
+        "What an administrator set, so that imports leave it.",
+        "edited",
+        read=lambda edited: [EditedField(name) for name in edited],
+        limit=len(products.EDITABLE),
+    )
 
     brand: Brand | None = to_one("The brand.", "brand_id")
     category: Annotated[Category, strawberry.lazy("schema.categories")] = to_one(

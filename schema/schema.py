@@ -18,8 +18,8 @@ from schema.accounts import AccountMutation
 from schema.affiliate_clicks import AffiliateClickMutation
 from schema.analytics_events import AnalyticsEventMutation, AnalyticsEventQuery
 from schema.audit_log import AuditLogQuery
-from schema.brands import BrandQuery
-from schema.categories import CategoryQuery
+from schema.brands import BrandMutation, BrandQuery
+from schema.categories import CategoryMutation, CategoryQuery
 from schema.consents import ConsentMutation
 from schema.context import Info
 from schema.dismissed_reasons import DismissedReasonMutation
@@ -41,7 +41,7 @@ from schema.quiz import QuizQuery
 from schema.quiz_drafts import QuizDraftMutation
 from schema.recommendation_feedback import RecommendationFeedbackQuery
 from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
-from schema.retailers import RetailerQuery
+from schema.retailers import RetailerMutation, RetailerQuery
 from schema.roles import RoleMutation
 from schema.scalars import SCALARS
 from schema.second_factors import SecondFactorMutation
@@ -138,6 +138,9 @@ class Mutation(
     AffiliateClickMutation,
     GiftLinkMutation,
     ProductMutation,
+    BrandMutation,
+    CategoryMutation,
+    RetailerMutation,
     ProductViewMutation,
     ImpressionMutation,
     ExperimentMutation,

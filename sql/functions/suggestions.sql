@@ -23,7 +23,7 @@ return (
 comment on function private.suggest_query(text) is 'The same as a query for an inverted index.';
 
 create or replace function private.suggest_products(p_prefix text, p_size integer) returns uuid[]
-language plpgsql stable
+language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off  -- statistics of prefixes are too coarse to choose by
 as $$
@@ -197,8 +197,7 @@ create or replace trigger categories_suggested after update of name, is_active, 
 revoke all on function private.suggest_patterns(text), private.suggest_query(text),
   private.suggest_products(text, integer), private.suggest_names(text, text, integer), private.add_suggestions(uuid[]),
   private.refresh_suggestions(), private.suggest_name() from public, anon, authenticated, service_role;
-grant execute on function private.search_normal(text), private.suggest_patterns(text), private.suggest_query(text),
-  private.suggest_products(text, integer), private.suggest_names(text, text, integer)
+grant execute on function private.suggest_products(text, integer), private.suggest_names(text, text, integer)
   to anon, authenticated, service_role;
 
 -- Products that the release before wrote between the migrations and the triggers.

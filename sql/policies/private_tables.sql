@@ -99,3 +99,8 @@ alter table private.suggestions enable row level security;
 revoke all on table private.suggestions from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.suggestions;
 create policy nobody on private.suggestions for all to service_role using (false) with check (false);
+
+alter table private.earlier_names enable row level security;
+revoke all on table private.earlier_names from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.earlier_names;
+create policy nobody on private.earlier_names for all to service_role using (false) with check (false);

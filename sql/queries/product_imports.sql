@@ -46,15 +46,30 @@ create temporary table product_import_brands (name text not null, id uuid not nu
 create temporary table product_import_categories (names text[] not null, slugs text[] not null, id uuid not null);
 
 -- name: create_staging_view()
--- The rows to import, with the ids of their names.
+-- The rows to import, with the ids of their names, and with what an administrator set in place of what the feed says. A
+-- product that an administrator unpublished is none of them.
 create temporary view product_import_rows as
-select s.*, r.id as retailer_id, b.id as brand_id, c.id as category_id
+select s.number, s.line, s.rejected, s.duplicate_of, s.retailer, s.external_id,
+  case when 'name' = any (e.edited) then e.name else s.name end as name,
+  case when 'description' = any (e.edited) then e.description else s.description end as description,
+  s.price_minor, s.currency,
+  case when 'image' = any (e.edited) then e.image_url else s.image_url end as image_url,
+  case when 'image' = any (e.edited) then e.images else s.images end as images,
+  s.affiliate_url,
+  case when 'tags' = any (e.edited) then e.tags else s.tags end as tags,
+  s.in_stock, s.regular_price_minor, s.sale_price_minor, s.sale_starts_at, s.sale_ends_at, s.shipping_minor, s.item_group,
+  s.options,
+  s.brand, s.category, s.category_slugs, s.gtin, s.feed_popularity, s.google, s.google_taxonomy_id,
+  r.id as retailer_id,
+  case when 'brand' = any (e.edited) then e.brand_id else b.id end as brand_id,
+  case when 'category' = any (e.edited) then e.category_id else c.id end as category_id
 from pg_temp.product_import s
 join pg_temp.product_import_retailers r on r.name = s.retailer
 join pg_temp.product_import_categories c
   on c.names = coalesce(s.category, '{}') and c.slugs = coalesce(s.category_slugs, '{}')
 left join pg_temp.product_import_brands b on b.name = s.brand
-where not s.rejected and s.duplicate_of is null;
+left join public.products e on e.retailer_id = r.id and e.external_id = s.external_id and e.edited <> '{}'
+where not s.rejected and s.duplicate_of is null and not (coalesce('unpublished' = any (e.edited), false));
 
 -- name: create_staging_changes()
 -- Listings that the feed changes: what it asks, what it says of the product, or both.
@@ -107,13 +122,31 @@ select coalesce(category, '{}') as names, coalesce(category_slugs, '{}') as slug
 from pg_temp.product_import where not rejected group by 1, 2 order by min(line);
 
 -- name: known_retailers()
-select id, slug, name from public.retailers order by id;
+-- By their present names, then by earlier ones.
+select id, slug, name from (
+  select id, slug, name, false as is_earlier from public.retailers
+  union all
+  select r.id, r.slug, e.name, true from private.earlier_names e
+  join public.retailers r on r.id = e.target_id where e.kind = 'retailer'
+) n order by is_earlier, id;
 
 -- name: known_brands()
-select id, slug, name from public.brands order by id;
+-- By their present names, then by earlier ones.
+select id, slug, name from (
+  select id, slug, name, false as is_earlier from public.brands
+  union all
+  select b.id, b.slug, e.name, true from private.earlier_names e
+  join public.brands b on b.id = e.target_id where e.kind = 'brand'
+) n order by is_earlier, id;
 
 -- name: known_categories()
-select id, slug, name, parent_id from public.categories order by id;
+-- Where they stand, then where they stood or what they were called.
+select id, slug, name, parent_id from (
+  select id, slug, name, parent_id, false as is_earlier from public.categories
+  union all
+  select c.id, c.slug, e.name, e.parent_id, true from private.earlier_names e
+  join public.categories c on c.id = e.target_id where e.kind = 'category'
+) n order by is_earlier, id;
 
 -- name: add_retailers(slugs, names, network, domain)
 -- New shops that the feed names.

@@ -85,7 +85,7 @@ values (:name, :description, :price_minor, :currency::text, :image_url, :tags, :
 on conflict (retailer_id, external_id) do nothing
 returning id
 
--- name: update(id, name, description, set_description, price_minor, category_id, tags, image_url, set_image_url, in_stock, is_active)
+-- name: update(id, name, description, set_description, price_minor, category_id, brand_id, set_brand, tags, image_url, set_image_url, in_stock, is_active)
 -- Null leaves a column unchanged; the set_ flags allow clearing a description or image. A price ends a sale, a picture
 -- takes the place of all.
 update public.products set
@@ -97,6 +97,7 @@ update public.products set
   sale_starts_at = case when :price_minor::bigint is null then sale_starts_at end,
   sale_ends_at = case when :price_minor::bigint is null then sale_ends_at end,
   category_id = coalesce(:category_id::uuid, category_id),
+  brand_id = case when :set_brand::boolean then :brand_id::uuid else brand_id end,
   tags = coalesce(:tags::text[], tags),
   image_url = case when :set_image_url::boolean then :image_url::text else image_url end,
   images = case when :set_image_url::boolean then '{}' else images end,
@@ -104,6 +105,16 @@ update public.products set
   is_active = coalesce(:is_active::boolean, is_active)
 where id = :id::uuid
 returning id
+
+-- name: note_edits(id, edited, released)
+-- As service_role: what imports leave, and what they set again.
+update public.products p set edited = n.edited
+from (
+  select id, array(
+    select distinct e from unnest(edited || :edited::text[]) e where e <> all (:released::text[]) order by e) as edited
+  from public.products where id = :id::uuid
+) n
+where p.id = n.id and p.edited <> n.edited
 
 -- name: currency_of(id)
 select currency from public.products where id = :id::uuid

@@ -260,6 +260,8 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "private.price_band": _ASKED,
         "private.search_query": _ASKED,
         "private.second_factors_of": _ASKED,
+        "private.suggest_names": _ASKED,
+        "private.suggest_products": _ASKED,
         "private.sync_signals": _CALLED,
     },
 }

@@ -103,6 +103,8 @@ def _nothing(world: World) -> dict[str, Any]:
 QUERIES = {
     "product": Line(lambda world: {"id": world.product}, "ok"),
     "products": Line(_nothing, "ok"),
+    "productFacets": Line(_nothing, "ok"),
+    "suggest": Line(lambda w: {"prefix": "b"}, "ok"),
     "categories": Line(_nothing, "ok"),
     "brands": Line(_nothing, "ok"),
     "retailers": Line(_nothing, "ok"),
@@ -180,6 +182,14 @@ MUTATIONS = {
         lambda w: {"input": {"id": w.product, "name": "Changed"}},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok",
     ),
+    **{
+        f"{verb}{noun}": Line(
+            _input(**({"name": f"Of {noun}"} if verb == "create" else {"id": "nonsense"})),
+            f"UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN {answer}",
+        )
+        for noun in ("Brand", "Category", "Retailer")
+        for verb, answer in (("create", "ok ok"), ("update", "NOT_FOUND NOT_FOUND"))
+    },
     # To an e-mail that is nobody's: what it does is in test_roles.py.
     "grantRole": Line(
         _input(email="nobody@canary.example", role="analyst"),

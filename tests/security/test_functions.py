@@ -74,6 +74,8 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "second_factors_of": "'{anna}'",
     "session_id": "",
     "signals": "'{anna}', 'infinity'",
+    "suggest_names": "'tag', 'canary', 10",
+    "suggest_products": "'canary', 10",
     "stated_affinities": "'{anna}'",
     "stated_currency": "'{anna}', 'GBP'",
     "stated_prices": "'{anna}', 'GBP'",

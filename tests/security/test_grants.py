@@ -57,6 +57,8 @@ EVERYBODY_MAY_CALL = {
     "stated_currency",
     "stated_prices",
     "stated_texts",
+    "suggest_names",
+    "suggest_products",
     "sync_signals",
     "trait_features",
     "uuid_v7",

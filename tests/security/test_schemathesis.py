@@ -27,6 +27,12 @@ FOR_ADMINISTRATORS = {
     "recommendationFeedback",
     "createProduct",
     "updateProduct",
+    "createBrand",
+    "updateBrand",
+    "createCategory",
+    "updateCategory",
+    "createRetailer",
+    "updateRetailer",
 }
 ENDINGS = ("signOut", "deleteMyAccount")  # of a session or of an account, so each needs one of its own
 PRODUCTS = "{ products(first: 20) { nodes { id brand { id } category { id } } } }"

@@ -1,0 +1,196 @@
+"""Brands, categories, retailers and products: what administrators do by mutation, for operators."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any
+from uuid import UUID
+
+import asyncpg
+import typer
+
+from commands.terminal import api_database, databases, fail, load_settings
+from db.claims import SERVICE
+from db.embedded import Dsns
+from db.session import Session
+from domain import ids
+from domain.errors import AclueError
+from resolvers import brands, categories, products, retailers
+from resolvers.brands import BrandChanges
+from resolvers.categories import CategoryChanges
+from resolvers.products import ProductChanges
+from resolvers.retailers import NewRetailer, RetailerChanges
+from settings import Settings
+
+TIMEOUT_MS = 10 * 60 * 1000  # a new name is written to all products of a brand
+NOWHERE = "-"  # clears a value
+
+Slug = Annotated[str, typer.Argument(help="Its slug.")]
+Name = Annotated[str, typer.Argument(help="As people see it.")]
+NewSlug = Annotated[str | None, typer.Option("--slug", help="For good; made of the name if it is not given.")]
+NewName = Annotated[str | None, typer.Option("--name", help="A new name; feeds that use the old one still find it.")]
+Listed = Annotated[bool | None, typer.Option("--listed/--hidden", help="Whether it is listed.")]
+Domain = Annotated[str | None, typer.Option(help=f"The host name of the shop; {NOWHERE} clears it.")]
+Network = Annotated[str | None, typer.Option(help=f"The code of its affiliate network; {NOWHERE} clears it.")]
+Rate = Annotated[str | None, typer.Option(help=f"What it pays, as a share of the price: 0.05; {NOWHERE} clears it.")]
+Products = Annotated[list[str], typer.Argument(help="Ids, as the API gives them or as UUIDs.")]
+
+
+def add_brand(name: Name, slug: NewSlug = None) -> None:
+    """Add a brand."""
+    _say("brands", lambda session: brands.create(session, name, slug))
+
+
+def change_brand(slug: Slug, name: NewName = None, listed: Listed = None) -> None:
+    """Rename, list or hide a brand."""
+
+    async def change(session: Session) -> UUID:
+        return await brands.update(session, await _key(session, "brands", slug), BrandChanges(name, listed))
+
+    _say("brands", change)
+
+
+def add_category(
+    name: Name,
+    below: Annotated[str | None, typer.Option(help="The slug of the category above.")] = None,
+    slug: NewSlug = None,
+) -> None:
+    """Add a category."""
+
+    async def add(session: Session) -> UUID:
+        parent = None if below is None else await _key(session, "categories", below)
+        return await categories.create(session, name, parent, slug)
+
+    _say("categories", add)
+
+
+def change_category(
+    slug: Slug,
+    name: NewName = None,
+    below: Annotated[
+        str | None, typer.Option(help=f"The slug of the category that it moves below; {NOWHERE}: the top.")
+    ] = None,
+    listed: Listed = None,
+) -> None:
+    """Rename, move, list or hide a category. All below it moves, too."""
+
+    async def change(session: Session) -> UUID:
+        parent = None if below in (None, NOWHERE) else await _key(session, "categories", str(below))
+        changes = CategoryChanges(name, parent, below is not None, listed)
+        return await categories.update(session, await _key(session, "categories", slug), changes)
+
+    _say("categories", change)
+
+
+def add_retailer(
+    name: Name, slug: NewSlug = None, domain: Domain = None, network: Network = None, commission_rate: Rate = None
+) -> None:
+    """Add a retailer."""
+    new = NewRetailer(name, slug, _given(domain), _given(network), _rate(commission_rate))
+    _say("retailers", lambda session: retailers.create(session, new))
+
+
+def change_retailer(
+    slug: Slug,
+    name: NewName = None,
+    domain: Domain = None,
+    network: Network = None,
+    commission_rate: Rate = None,
+    listed: Listed = None,
+) -> None:
+    """Change a retailer."""
+    changes = RetailerChanges(
+        name=name,
+        domain=_given(domain),
+        set_domain=domain is not None,
+        network=_given(network),
+        set_network=network is not None,
+        commission_rate=_rate(commission_rate),
+        set_commission_rate=commission_rate is not None,
+        is_active=listed,
+    )
+
+    async def change(session: Session) -> UUID:
+        return await retailers.update(session, await _key(session, "retailers", slug), changes)
+
+    _say("retailers", change)
+
+
+def publish(products: Products) -> None:
+    """Put products back into the catalogue, all or none."""
+    _set_active(products, is_active=True)
+
+
+def unpublish(products: Products) -> None:
+    """Take products out of the catalogue, all or none. Imports do not bring them back."""
+    _set_active(products, is_active=False)
+
+
+def _set_active(given: list[str], *, is_active: bool) -> None:
+    async def change(session: Session) -> None:
+        for text in given:
+            try:
+                await products.update(session, _product(text), ProductChanges(is_active=is_active))
+            except AclueError as error:
+                fail(f"{text}: {error}")
+
+    _run(change)
+    print(f"{len(given)} {'published' if is_active else 'unpublished'}")
+
+
+def _product(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return ids.decode_as("Product", text)
+
+
+def _given(text: str | None) -> str | None:
+    return None if text == NOWHERE else text
+
+
+def _rate(text: str | None) -> Decimal | None:
+    if text is None or text == NOWHERE:
+        return None
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        fail(f"--commission-rate {text}: give a share of the price, such as 0.05")
+
+
+async def _key(session: Session, noun: str, slug: str) -> UUID:
+    row = await session.fetchrow(f"{noun}.find", id=None, slug=slug)
+    if row is None:
+        fail(f"there is no {slug!r} among the {noun}")
+    key: UUID = row["id"]
+    return key
+
+
+def _say(noun: str, work: Callable[[Session], Awaitable[UUID]]) -> None:
+    """Runs the work, and prints the row that it wrote."""
+
+    async def write(session: Session) -> asyncpg.Record | None:
+        return await session.fetchrow(f"{noun}.find", id=await work(session), slug=None)
+
+    row = _run(write)
+    print(f"{row['slug']:30}  {row['name']}{'' if row['is_active'] else '  (hidden)'}")
+
+
+def _run(work: Callable[[Session], Awaitable[Any]]) -> Any:
+    """Runs the work in one transaction as service_role, so that the audit log covers it."""
+    settings = load_settings()
+    with databases(settings) as dsns:
+        try:
+            return asyncio.run(_in_session(settings, dsns, work))
+        except AclueError as error:
+            fail(str(error))
+
+
+async def _in_session(settings: Settings, dsns: Dsns, work: Callable[[Session], Awaitable[Any]]) -> Any:
+    async with (
+        api_database(settings, dsns) as database,
+        database.session(SERVICE, read_only=False, statement_timeout_ms=TIMEOUT_MS) as session,
+    ):
+        return await work(session)

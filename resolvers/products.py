@@ -333,6 +333,8 @@ async def update(session: Session, product: UUID | None, changes: ProductChanges
         raise Invalid("There is no category with this slug.", ("categorySlug",))
     if changes.brand_slug is not None and known["brand_id"] is None:
         raise Invalid("There is no brand with this slug.", ("brandSlug",))
+    # First: nothing puts a product back that is unpublished.
+    await _note_edits(session, product, changes.edited, changes.released)
     updated: UUID | None = await session.fetchval(
         "products.update",
         id=product,
@@ -351,11 +353,10 @@ async def update(session: Session, product: UUID | None, changes: ProductChanges
     )
     if updated is None:
         raise ProductNotFound(("id",))
-    await _note_edits(session, updated, changes.edited, changes.released)
     await session.fetch("products.refresh_features", id=updated)
     return updated
 
 
-async def _note_edits(session: Session, product: UUID, edited: Sequence[str], released: Sequence[str]) -> None:
+async def _note_edits(session: Session, product: UUID | None, edited: Sequence[str], released: Sequence[str]) -> None:
     async with writing(session):
         await session.fetch("products.note_edits", id=product, edited=list(edited), released=list(released))

@@ -16,7 +16,9 @@ begin
     where o.product_id = any (p_products) group by 1 having count(*) > 1)
   order by p.id for no key update;
   update public.products p set
-    offer_id = nullif(b.id, p.id), seller_id = b.retailer_id, is_active = b.is_active, price_minor = b.price_minor,
+    offer_id = nullif(b.id, p.id), seller_id = b.retailer_id,
+    -- What an administrator unpublished stays so, whoever offers it.
+    is_active = b.is_active and not p.edited @> '{unpublished}', price_minor = b.price_minor,
     currency = b.currency, in_stock = b.in_stock, affiliate_url = b.affiliate_url, shipping_minor = b.shipping_minor,
     regular_price_minor = b.regular_price_minor, sale_price_minor = b.sale_price_minor,
     sale_starts_at = b.sale_starts_at, sale_ends_at = b.sale_ends_at
@@ -31,8 +33,8 @@ begin
     coalesce(p.offer_id, p.id), p.seller_id, p.is_active, p.price_minor, p.currency, p.in_stock, p.affiliate_url,
     p.shipping_minor, p.regular_price_minor, p.sale_price_minor, p.sale_starts_at, p.sale_ends_at)
     is distinct from (
-    b.id, b.retailer_id, b.is_active, b.price_minor, b.currency, b.in_stock, b.affiliate_url,
-    b.shipping_minor, b.regular_price_minor, b.sale_price_minor, b.sale_starts_at, b.sale_ends_at);
+    b.id, b.retailer_id, b.is_active and not p.edited @> '{unpublished}', b.price_minor, b.currency, b.in_stock,
+    b.affiliate_url, b.shipping_minor, b.regular_price_minor, b.sale_price_minor, b.sale_starts_at, b.sale_ends_at);
 end
 $$;
 comment on function private.lead_products(uuid[]) is

@@ -16,8 +16,8 @@ select r.brand_id as id, {count}::int as products from public.products r
 where r.is_active and {conditions} and r.brand_id is not null group by 1 order by 2 desc, 1 limit :size::int
 
 -- name: retailers(size)
-select r.retailer_id as id, {count}::int as products from public.products r
-where r.is_active and {conditions} group by 1 order by 2 desc, 1 limit :size::int
+select r.seller_id as id, {count}::int as products from public.products r
+where r.is_active and {conditions} and r.seller_id is not null group by 1 order by 2 desc, 1 limit :size::int
 
 -- name: tags(size)
 select tag, {count}::int as products from public.products r cross join unnest(r.tags) tag (tag)

@@ -20,7 +20,7 @@ r.category_id = any (array(select private.category_subtree(id) from unnest(:ids:
 r.brand_id = any (:ids::uuid[])
 
 -- name: of_retailers(ids)
-r.retailer_id = any (:ids::uuid[])
+r.seller_id = any (:ids::uuid[])
 
 -- name: of_brands(slugs)
 r.brand_id in (select id from public.brands where slug = any(:slugs::text[]))

@@ -108,7 +108,7 @@ async def test_no_value_is_missing(varied: Shop) -> None:
     found = await facets(varied)
     for facet, sql in (
         ("brands", "select count(distinct brand_id) from products where is_active"),
-        ("retailers", "select count(distinct retailer_id) from products where is_active"),
+        ("retailers", "select count(distinct seller_id) from products where is_active"),
         ("tags", "select count(distinct tag) from products, unnest(tags) tag where is_active"),
     ):
         assert len(found[facet]) == await varied.owner.fetchval(sql), facet

@@ -61,6 +61,8 @@ def is_public(address: Address) -> bool:
         carried = address.sixtofour or (address.teredo[1] if address.teredo else None)
         if carried is not None and not is_public(carried):
             return False
+        if address.is_site_local:  # fec0::/10, which is_global has forgotten
+            return False
     return address.is_global and not (address.is_multicast or address.is_reserved or address.is_unspecified)
 
 
@@ -158,11 +160,16 @@ class _Exchange:
         """Sends the request; returns the response without its body."""
         parts, host = self._parts, self._host
         is_secure = parts.scheme == "https"
-        connected = _connect(host, parts.port or (443 if is_secure else 80), self._limits)
+        connected = _connect(host, parts.port or (443 if is_secure else 80), self._limits, self._deadline)
         self._socket = connected
         self._timer.start()
         if is_secure:
-            self._socket = ssl.create_default_context().wrap_socket(connected, server_hostname=host)
+            # Its handshake is one of the waits that the timer ends.
+            secure = ssl.create_default_context().wrap_socket(
+                connected, server_hostname=host, do_handshake_on_connect=False
+            )
+            self._socket = secure
+            secure.do_handshake()
         self._socket.settimeout(READ_SECONDS)
         self._connection.sock = self._socket
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
@@ -192,7 +199,7 @@ def _ascii(host: str) -> str:
         raise DownloadFailed("the host's name is not valid") from None
 
 
-def _connect(host: str, port: int, limits: Limits) -> socket.socket:
+def _connect(host: str, port: int, limits: Limits, deadline: float) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
@@ -201,9 +208,12 @@ def _connect(host: str, port: int, limits: Limits) -> socket.socket:
         if not limits.is_private_allowed and not is_public(ipaddress.ip_address(str(address[0]).partition("%")[0])):
             raise DownloadFailed(f"{host} is in a private network")
     for family, kind, protocol, _, address in found:
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
         sock = socket.socket(family, kind, protocol)
         try:
-            sock.settimeout(CONNECT_SECONDS)
+            sock.settimeout(min(CONNECT_SECONDS, left))
             sock.connect(address)
             return sock
         except OSError:

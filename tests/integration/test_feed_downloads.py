@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +111,42 @@ def test_a_server_that_drips_is_given_up(server: FeedServer, target: Path, part:
     assert time.monotonic() - began < 4
 
 
+def test_a_handshake_that_drips_is_given_up(target: Path) -> None:
+    def drip(listener: socket.socket) -> None:
+        connected, _ = listener.accept()
+        with connected, suppress(OSError):
+            connected.sendall(bytes.fromhex("1603034000"))  # the head of a record of TLS of 16 kB
+            while True:
+                connected.sendall(b"x")
+                time.sleep(0.1)
+
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        dripping = threading.Thread(target=drip, args=[listener])
+        dripping.start()
+        with pytest.raises(DownloadFailed, match="took more than 1 seconds"):
+            download(f"https://127.0.0.1:{listener.getsockname()[1]}/", target, Limits(1000, 1, True))
+        dripping.join()
+    assert time.monotonic() - began < 8
+
+
+def test_addresses_that_do_not_answer_take_no_longer_than_the_whole(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Deaf(socket.socket):
+        def connect(self, _: Any) -> None:
+            time.sleep(self.gettimeout() or 60)
+            raise TimeoutError
+
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("1.1.1.1", 443))] * 50
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+    monkeypatch.setattr(socket, "socket", Deaf)
+    began = time.monotonic()
+    with pytest.raises(DownloadFailed, match="took more than 1 seconds"):
+        download("https://shop.example/", target, Limits(1000, 1))
+    assert time.monotonic() - began < 8
+
+
 def test_redirects_are_followed_but_keep_no_secret(server: FeedServer, target: Path) -> None:
     with feed_server() as other:
         other.answers["/b"] = lambda h: h.answer(200, b"content")
@@ -158,8 +196,8 @@ def test_redirects_do_not_lead_inside(
     [
         "127.0.0.1", "localhost", "127.1", "2130706433", "0x7f.1", "0177.0.0.1", "0.0.0.0", "10.0.0.1", "172.16.0.1",
         "192.168.1.1", "100.64.0.1", "169.254.169.254", "224.0.0.1", "255.255.255.255", "[::1]", "[::]",
-        "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[fe80::1]", "[fc00::1]", "[64:ff9b::7f00:1]", "[64:ff9b:1::1]",
-        "[2002:7f00:1::]", "[ff02::1]",
+        "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[fe80::1]", "[fec0::1]", "[fc00::1]", "[64:ff9b::7f00:1]",
+        "[64:ff9b:1::1]", "[2002:7f00:1::]", "[ff02::1]",
     ],
 )  # fmt: skip
 def test_private_addresses_are_refused_however_they_are_written(target: Path, host: str) -> None:

@@ -160,6 +160,7 @@ async def http(shop: Shop, request: pytest.FixtureRequest) -> AsyncIterator[http
 
 # As much of everything as the database takes, or as a list that is cut.
 FULL = """
+insert into public.import_runs (started_by) values ('anna'), ('ben');
 insert into public.retailers (slug, name) select 'shop-' || n, 'Shop ' || n from generate_series(1, 150) n;
 insert into public.categories (slug, name, parent_id)
   select 'kind-' || n, 'Kind ' || n, (select id from public.categories where slug = 'books')
@@ -248,6 +249,7 @@ FOR_ADMINISTRATORS = [
     f"{{ auditLog(first: 50) {CONNECTION} systemLogs(first: 100) {CONNECTION} }}",
     "query ($since: DateTime!) { eventCounts(since: $since) { name events people } }",
     "query ($since: DateTime!) { impressionCounts(since: $since) { context } }",
+    f"{{ importRuns(first: 20) {CONNECTION} }}",
 ]
 OF_REFUSALS = {name for name in lists() if name[1] == "userErrors"} - {("SwipeResult", "userErrors")}
 OF_REFUSALS.add(("UserError", "field"))

@@ -155,20 +155,18 @@ posted as (
   where e.conversion_id = any (:conversions::uuid[]) or e.payment_id = any (:payments::uuid[])
   group by 1, 2, 3, 4, 5
 ),
-missing as (
-  select conversion_id, payment_id, account, currency, event_at, sum(amount_minor)::bigint as amount_minor
+missing as materialized (
+  select conversion_id, payment_id, account, currency, event_at, sum(amount_minor)::bigint as amount_minor,
+    private.uuid_v7() as fresh_id
   from (select * from desired
     union all select conversion_id, payment_id, account, currency, event_at, -amount_minor from posted) both_sides
   group by 1, 2, 3, 4, 5
   having sum(amount_minor) <> 0
-),
-transactions as (
-  select conversion_id, payment_id, event_at, private.uuid_v7() as id from missing group by 1, 2, 3
 )
 insert into public.ledger_entries (transaction_id, conversion_id, payment_id, account, amount_minor, currency, event_at)
-select t.id, m.conversion_id, m.payment_id, m.account, m.amount_minor, m.currency, m.event_at
-from missing m join transactions t on t.conversion_id is not distinct from m.conversion_id
-  and t.payment_id is not distinct from m.payment_id and t.event_at = m.event_at
+select first_value(m.fresh_id) over (partition by m.conversion_id, m.payment_id, m.event_at order by m.fresh_id),
+  m.conversion_id, m.payment_id, m.account, m.amount_minor, m.currency, m.event_at
+from missing m
 order by m.event_at, m.amount_minor desc
 
 -- name: write_settlements(settlements)

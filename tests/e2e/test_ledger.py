@@ -1,0 +1,70 @@
+"""Imports of reports as a command: exit codes, and a process that is killed in the middle."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from asyncio.subprocess import DEVNULL
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+
+from tests.e2e.conftest import ROOT, Service, aclue, environment
+from tests.integration.waiting import until
+from tests.ledger import awin
+
+
+def reconciled(service: Service) -> Any:
+    finished = aclue(service.home, "report", "reconciliation", "--json")
+    assert finished.returncode == 0, finished.stderr
+    return json.loads(finished.stdout)
+
+
+def written(folder: Path, name: str, text: str) -> str:
+    path = folder / name
+    path.write_text(text)
+    return str(path)
+
+
+async def test_an_import_that_is_killed_leaves_nothing_and_the_next_one_completes_it(
+    service: Service, database: asyncpg.Connection[Any], tmp_path: Path
+) -> None:
+    file = written(tmp_path, "kill.json", json.dumps([awin(f"K{number}", "approved") for number in range(50)]))
+    command = [sys.executable, str(ROOT / "cli.py"), "import", "conversions", "--network", "awin", file]
+    reports = "select count(*) from public.conversion_reports where reference like 'K%'"
+    async with database.transaction():
+        await database.execute("lock table public.conversions in share mode")  # the reports are in, what follows waits
+        process = await asyncio.create_subprocess_exec(*command, env=environment(service.home), stdin=DEVNULL)
+        waits = "exists (select from pg_locks where not granted and relation = 'public.conversions'::regclass)"
+        await until(database, waits)
+        process.kill()
+        await process.wait()
+    assert await database.fetchval(reports) == 0
+    assert aclue(service.home, *command[2:]).returncode == 0
+    assert await database.fetchval(reports) == 50
+    assert reconciled(service)["currencies"]["GBP"]["approved"] == "60.00"
+
+
+def test_what_is_wrong_with_a_file_is_said_and_loses_nothing(service: Service, tmp_path: Path) -> None:
+    bad = {**awin("B2"), "commissionAmount": {"amount": "much", "currency": "GBP"}}
+    file = written(tmp_path, "bad.json", json.dumps([awin("B1", commission="2.00"), bad]))
+    finished = aclue(service.home, "import", "conversions", "--network", "awin", file)
+    assert finished.returncode == 1
+    assert "row 2: amount: 'much' is no amount" in finished.stderr
+    assert reconciled(service)["currencies"]["GBP"]["pending"] == "2.00"
+    assert aclue(service.home, "import", "conversions", "--network", "awin", file).returncode == 1
+
+    cut = written(tmp_path, "cut.json", json.dumps([awin("B3")])[:-20])
+    for network, path, says in (
+        ("awin", cut, "cut off"),
+        ("awin", str(tmp_path / "none.json"), "No such file"),
+        ("nobody", file, "needs a --mapping"),
+        ("impact", file, "neither Actions nor ActionUpdates"),
+    ):
+        finished = aclue(service.home, "import", "conversions", "--network", network, path)
+        assert finished.returncode == 1
+        assert says in finished.stderr
+        assert "Traceback" not in finished.stderr
+    assert aclue(service.home, "ledger", "rebuild", "--check").returncode == 0

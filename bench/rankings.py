@@ -199,8 +199,7 @@ class Ranker:
                 )
                 best.append({row["number"] for row in rows[:BEST]})
             shares.append(len(best[0] & best[1]) / len(best[1]))
-            shared = next(row["shared"] for row in rows if row["shared"])
-            if any(json.loads(shared)["leanings"]):
+            if any(json.loads(rows[0]["shared"])["leanings"]):
                 of_quiz.append(shares[-1])
         return [statistics.mean(shares), statistics.mean(of_quiz) if of_quiz else None]
 

@@ -22,10 +22,10 @@ MAX_CALIBRATIONS = 8  # in memory
 
 
 class Shared(msgspec.Struct, frozen=True, dict=True, rename="camel"):
-    """What is the same for each row of recommendations.ranked, which one of them has. `liked`: numbers of products, of
-    products that the person liked, and what the latter add to the former. `taken`: what disliked products add, by
-    number. `opinions`: of facets, -1..1, and the number of the product that says most. `products`: id, name and
-    direction of liked products, by number."""
+    """What is the same for each row of recommendations.ranked, which the first of them has. `liked`: numbers of
+    products, of products that the person liked, and what the latter add to the former. `taken`: what disliked products
+    add, by number. `opinions`: of facets, -1..1, and the number of the product that says most. `products`: id, name
+    and direction of liked products, by number."""
 
     model: int
     trained: int | None
@@ -56,7 +56,7 @@ class Shared(msgspec.Struct, frozen=True, dict=True, rename="camel"):
     @classmethod
     def of(cls, rows: Sequence[Any]) -> Shared:
         """Of the rows of a page, of which there is one at least."""
-        return msgspec.json.decode(next(row["shared"] for row in rows if row["shared"]), type=cls)
+        return msgspec.json.decode(rows[0]["shared"], type=cls)
 
     @cached_property
     def liked_by_number(self) -> dict[int, list[Liked]]:

@@ -14,7 +14,7 @@ from public.recommendation_models where version = :version::int
 -- name: ranked(user_id, until, model, arm, with_hidden, size, after_score, after_number, boost_facets, boost_factors)
 -- The products of {candidates}, by numbers, that pass {filters}, the best first. Feeds begin with the newest model and now.
 -- `is_new`: what the viewer has not swiped or put aside since. `arm` (0: none): of an experiment. `with_hidden`: also what
--- they have. One row has `shared`. Small steps, lookups by arrays and sums by joins keep it fast: docs/decisions/0011.
+-- they have. The first row has `shared`. Small steps, lookups by arrays and sums by joins keep it fast: docs/decisions/0011.
 with model as materialized (
   select m.version, t.version as trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
     t.serving, e.parameters, m.product_count <= 2000 as is_whole,
@@ -224,7 +224,7 @@ select g.number, g.product_id, g.group_key, g.score, g.adventurous, g.intellectu
   g.match, g.content, g.liking, g.added, g.like_rate, g.boosted, g.is_new,
   g.category_id, g.brand_id, g.facets,
   -- All that is the same for each product of the page.
-  case when g.number = (select min(number) from page) then (
+  case when g.number = (select number from page order by score desc, number limit 1) then (
     select json_build_object(
       'model', m.version, 'trained', m.trained_version, 'until', m.until, 'isPersonal', m.is_personal, 'isWhole', m.is_whole,
       'events', p.n, 'likes', p.likes, 'kind', p.kind, 'hasQuiz', p.has_quiz,

@@ -40,6 +40,8 @@ class Conflict:
 
     def __str__(self) -> str:
         name = f"{self.table.removeprefix('public.')} {self.label}"
+        if self.run is None and self.reason == "exists again":  # as another row, which may be of any import
+            return f"{name}: {self.reason}"
         by = f"import {self.run}" if self.run else "outside of imports"
         if self.column is None or self.reason != "changed":
             return f"{name}: {self.reason} ({by})"

@@ -422,4 +422,3 @@ revoke all on function private.import_tables(), private.import_columns(regclass)
   private.import_merged(jsonb[]), private.undo_match(text[], text), private.undo_is_unneeded(text),
   private.prepare_undo(uuid), private.find_undo_conflicts(), private.apply_undo()
   from public, anon, authenticated, service_role;
-grant execute on function private.interrupted_imports() to service_role;

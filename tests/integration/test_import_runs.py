@@ -221,6 +221,17 @@ async def test_a_second_undo_of_the_same_run_says_so(importer: Importer) -> None
     assert len(await import_runs.newest(importer.owner, 10)) == 2
 
 
+async def test_what_was_imported_again_is_not_brought_back_twice(importer: Importer) -> None:
+    undone = await importer.undo(await importer.load(record(1), record(2)))
+    await importer.load(record(2), record(3))
+    before = await importer.state()
+    with pytest.raises(UndoRefused) as refused:
+        await importer.undo(undone)
+    assert "retailers shop: exists again" in map(str, refused.value.conflicts)
+    assert {conflict.reason for conflict in refused.value.conflicts} == {"exists again"}
+    assert await importer.state() == before
+
+
 async def test_an_undo_is_a_run_and_audited(importer: Importer) -> None:
     report = await importer.load(record(1))
     undone = await import_runs.undo(importer.owner, report.run or 0, started_by="bob")

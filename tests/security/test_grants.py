@@ -101,7 +101,6 @@ MAY_CALL = {
         "follow_affiliate_click",
         "forgive_attempt",
         "impression_outcomes",
-        "interrupted_imports",
         "is_one_time_token",
         "issue_one_time_token",
         "merge_session",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import json
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from domain.feed_mappings import ImportFailed, Mapping, Source
 from services import import_sources
 from services.import_sources import SourceBusy
 from settings import Settings
+from tests.conftest import Shop
 from tests.feed_server import FeedServer, feed_server
 from tests.integration.test_import_runs import MAPPING, record
 
@@ -178,3 +180,16 @@ def test_private_sources_are_for_development() -> None:
     given = {"ENVIRONMENT": "production", "JWT_SECRET": "x" * 32, "DATABASE_URL": "postgresql://a@b/c"}
     with pytest.raises(settings_module.SettingsError, match="ALLOW_PRIVATE_SOURCES"):
         settings_module.load({**given, "ALLOW_PRIVATE_SOURCES": "true"})
+
+
+async def test_a_server_that_does_not_know_the_owner_says_so(shop: Shop, server: FeedServer) -> None:
+    without = msgspec.structs.replace(
+        shop.services.settings, database_url="postgresql://api@db.example/aclue", migration_database_url=""
+    )
+    services = dataclasses.replace(shop.services, settings=without)
+    await import_sources.save(shop.owner, "shop", mapping(server.url("/"), every="6h"))
+    assert await import_sources.run_due(services) == 0
+    await shop.owner.execute("update private.import_sources set next_at = now()")
+    with pytest.raises(import_sources.ImportsFailed, match=r"1 sources are due: set MIGRATION_DATABASE_URL"):
+        await import_sources.run_due(services)
+    assert server.requests == []

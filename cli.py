@@ -22,6 +22,7 @@ from commands import (
     import_sources,
     ledger,
     privacy,
+    products,
     quiz,
     reference,
     roles,
@@ -181,6 +182,8 @@ for group, add, change in (
 gifts = _group("Products of the catalogue.")
 gifts.command()(catalogue.publish)
 gifts.command()(catalogue.unpublish)
+gifts.command()(products.merge)
+gifts.command()(products.split)
 app.add_typer(gifts, name="products")
 app.add_typer(app_roles, name="roles")
 app.add_typer(models, name="model")

@@ -56,8 +56,14 @@ class Loaders:
         """The row whose `column` is the key, or None."""
 
         async def load(keys: list[Any]) -> list[Any]:
-            rows = await self._select(row_type, column, keys)
-            found = {row[column]: row_type.make(row) for row in rows}
+            if row_type.aliases is not None and column == "id":
+                sql = (
+                    f"select {row_type.select_list('r')}, a.alias as alias_of_row from ({row_type.aliases}) a"
+                    f" join {row_type.table} r on r.id = a.id where a.alias = any($1)"
+                )
+                found = {row["alias_of_row"]: row_type.make(row) for row in await self._session.run(sql, [keys])}
+            else:
+                found = {row[column]: row_type.make(row) for row in await self._select(row_type, column, keys)}
             return [found.get(key) for key in keys]
 
         return self.custom((row_type.name, column, "one"), load)

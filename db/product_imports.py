@@ -191,6 +191,8 @@ async def _merge(
     networks = (
         await connection.fetch(QUERIES["product_imports.change_networks"].sql, shop.network) if shop.network else []
     )
+    if shop.commission_rate is not None:
+        await _run(connection, "change_commission_rates", shop.commission_rate)
     await _check_categories(connection, feed.mapping)
     await resolve_brands(connection)
     for block in ("resolve_google_numbers", "resolve_google_paths", "place_by_google"):

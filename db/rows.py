@@ -99,7 +99,8 @@ class ToPage:
 @dataclass(frozen=True, slots=True)
 class RowType:
     """`columns` are all columns that are read; `owner` is the column with the person that a row belongs to, if any;
-    `fields` maps GraphQL fields to what they are read from."""
+    `fields` maps GraphQL fields to what they are read from; `aliases` is a query
+    with the columns `alias` and `id`, which leads from each id that a row has or had to the row."""
 
     name: str
     table: str
@@ -108,6 +109,7 @@ class RowType:
     owner: str | None = None
     orders: Mapping[str, Order] = field(default_factory=dict)
     fields: Mapping[str, Column | ToOne | ToMany | ToPage] = field(default_factory=dict)
+    aliases: str | None = None
 
     def select_list(self, alias: str) -> str:
         return ", ".join(f"{alias}.{column}" for column in self.columns)

@@ -39,12 +39,14 @@ class ImportFailed(ValueError):
 
 
 class Retailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The shop of the feed, or, without a slug, defaults for the shops named by the `retailer` field."""
+    """The shop of the feed, or, without a slug, defaults for the shops named by the `retailer` field.
+    `commission_rate`: the shop's share of a sale that is paid to us, 0..1."""
 
     slug: str | None = None
     name: str | None = None
     network: str | None = None
     domain: str | None = None
+    commission_rate: float | None = None
 
 
 class Continuation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -228,6 +230,7 @@ def _of_shop(mapping: Mapping, shop: Shop) -> Mapping:
         name=shop.name or (own.name if shop.slug in (None, own.slug) else None),
         network=shop.network or own.network,
         domain=shop.domain or (own.domain if shop.slug in (None, own.slug) else None),
+        commission_rate=own.commission_rate if shop.slug in (None, own.slug) else None,
     )
     constants = dict(mapping.constants)
     if shop.currency:
@@ -243,6 +246,9 @@ def _complaints(mapping: Mapping) -> list[str]:
         for column in ("external_id", "name", "affiliate_url")
         if column not in mapping.fields and column not in mapping.constants
     ]
+    rate = mapping.retailer.commission_rate
+    if rate is not None and not 0 <= rate <= 1:
+        found.append("[retailer] commission_rate is a share from 0 to 1, such as 0.05 for 5 %")
     slug = mapping.retailer.slug
     if slug is None and "retailer" not in mapping.fields and "retailer" not in mapping.constants:
         found.append("no retailer: give --shop, [retailer] slug, or the field that names it")

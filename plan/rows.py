@@ -34,8 +34,13 @@ class RowPlan:
         is_one = len(references) == 1
         kind = "text" if isinstance(first, str) else "uuid"
 
+        aliases = root.row_type.aliases if by == "id" else None
+
         def source() -> Source:
             condition = f"= :key::{kind}" if is_one else f"= any(:keys::{kind}[])"
+            if aliases is not None:
+                tables = f"({aliases}) known join {root.row_type.table} {root.alias} on {root.column('id')} = known.id"
+                return Source(tables, f" where known.alias {condition}", {"alias_of_row": "known.alias"})
             where = f" where {root.column(by)} {condition}{root.owner_condition}"
             return Source(f"{root.row_type.table} {root.alias}", where)
 
@@ -44,7 +49,8 @@ class RowPlan:
         rendered = render_rows(self._render_row, rows, run, await self._step.resolve(run, rows))
         if is_one:
             return rendered or [leaves.NULL]
-        by_key = {row[position]: text for row, text in zip(rows, rendered, strict=True)}
+        of_key = position if aliases is None else "alias_of_row"
+        by_key = {row[of_key]: text for row, text in zip(rows, rendered, strict=True)}
         return [by_key.get(each.key, leaves.NULL) for each in references]
 
     async def render_listing(self, run: Run, listing: Listing[Any], *, is_last: bool) -> list[str]:

@@ -33,14 +33,15 @@ async def create(
     services: Services,
     *,
     product_id: UUID | None,
+    offer_id: UUID | None,
     source_page: str | None,
     recommendation: str | None,
     gift_link_token: str | None,
     campaign: str | None,
     idempotency_key: str | None,
 ) -> UUID:
-    """Creates a click with the current offer; returns its id. Raises ProductNotFound, NotFound or Invalid, and through
-    a gift link what gift_links.create_click raises."""
+    """Creates a click to an offer (None: the leading one); returns its id. Raises ProductNotFound, NotFound or Invalid,
+    and through a gift link what gift_links.create_click raises."""
     require_subject(session)
     if product_id is None:
         raise ProductNotFound
@@ -49,7 +50,7 @@ async def create(
         if value is not None and len(value) > 200:
             raise Invalid("At most 200 characters.", (name,))
     shown = None if recommendation is None else recommendations.open_id(session, services, recommendation)
-    if shown is not None and shown.product_id != product_id:
+    if shown is not None and not await recommendations.is_of(session, shown, product_id):
         raise Invalid("This recommendation is for another product.", ("recommendationId",))
     gift_link = None if gift_link_token is None else gift_links.open_token(services, gift_link_token)
 
@@ -64,12 +65,12 @@ async def create(
         }
         if gift_link is not None:
             return await gift_links.create_click(session, gift_link, **values)
-        click: UUID | None = await session.fetchval("affiliate_clicks.create", **values)
+        click: UUID | None = await session.fetchval("affiliate_clicks.create", offer_id=offer_id, **values)
         if click is None:
-            raise ProductNotFound
+            raise ProductNotFound if offer_id is None else NotFound("There is no such offer now.", ("offerId",))
         return click
 
-    request = [product_id, source_page, recommendation, campaign, gift_link]
+    request = [product_id, source_page, recommendation, campaign, gift_link, *([offer_id] if offer_id else [])]
     return await once(session, "createAffiliateClick", idempotency_key, request, store)
 
 

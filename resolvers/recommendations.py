@@ -151,6 +151,14 @@ def open_id(session: Session, services: Services, text: str, name: str = "recomm
     return shown
 
 
+async def is_of(session: Session, shown: Shown, product_id: UUID) -> bool:
+    """Whether what was shown is this product, or one of both has been merged into the other since."""
+    if shown.product_id == product_id:
+        return True
+    same: bool = await session.fetchval("products.is_same", one=shown.product_id, other=product_id)
+    return same
+
+
 async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | None]:
     """Stores the recommendations that were acted on; returns an id per entry, None without a recommendation or if its
     product was deleted. As service_role, because the values come from ids that we signed."""

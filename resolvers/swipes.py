@@ -55,7 +55,7 @@ class _Checked:
     context: str | None
 
 
-def _check(session: Session, services: Services, position: int, new: NewSwipe) -> _Checked:
+async def _check(session: Session, services: Services, position: int, new: NewSwipe) -> _Checked:
     require_no_nul(new.client_swipe_id, ("clientSwipeId",))
     if not 1 <= len(new.client_swipe_id) <= 200:
         raise Invalid("Give 1 to 200 characters, chosen once per swipe.", ("clientSwipeId",))
@@ -64,7 +64,7 @@ def _check(session: Session, services: Services, position: int, new: NewSwipe) -
     shown = None
     if new.recommendation is not None:
         shown = recommendations.open_id(session, services, new.recommendation)
-        if shown.product_id != new.product_id:
+        if not await recommendations.is_of(session, shown, new.product_id):
             raise Invalid("This recommendation is for another product.", ("recommendationId",))
     context = None if new.context is None else as_jsonb(new.context, "context", MAX_CONTEXT_BYTES)
     return _Checked(position, new, new.product_id, shown, context)
@@ -79,7 +79,7 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
     checked: list[_Checked] = []
     for position, new in enumerate(swipes):
         try:
-            checked.append(_check(session, services, position, new))
+            checked.append(await _check(session, services, position, new))
         except UserError as error:
             outcomes[position] = Outcome(None, error)
     if not checked:

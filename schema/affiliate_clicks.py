@@ -10,6 +10,7 @@ import strawberry
 from db.rows import Order
 from db.sources import Reference
 from domain import affiliate, ids
+from domain.errors import Invalid, NotFound
 from resolvers import affiliate_clicks
 from schema.context import Context, Info
 from schema.errors import UserError, outcome, user_errors
@@ -40,6 +41,10 @@ class AffiliateClick(RowNode):
 @strawberry.input(description="A request for a tracked link.")
 class AffiliateClickInput:
     product_id: strawberry.ID = strawberry.field(description="The product that it leads to.")
+    offer_id: strawberry.ID | None = strawberry.field(
+        default=None,
+        description="One of the product's `offers`; without it the leading one, whose price the product has.",
+    )
     source_page: str | None = strawberry.field(
         default=None, description="The page with the link, at most 200 characters."
     )
@@ -69,10 +74,18 @@ class AffiliateClickMutation:
     @strawberry.mutation(description="Stores the intent to buy and returns a tracked link.")
     @outcome(AffiliateClickPayload)
     async def create_affiliate_click(self, info: Info, input: AffiliateClickInput) -> AffiliateClickPayload:
+        offer = None
+        if input.offer_id is not None:
+            if input.gift_link_token is not None:
+                raise Invalid("A gift link leads to the leading offer.", ("offerId",))
+            offer = ids.decode_as("ProductOffer", input.offer_id)
+            if offer is None:
+                raise NotFound("There is no such offer now.", ("offerId",))
         click = await affiliate_clicks.create(
             info.context.session,
             info.context.services,
             product_id=ids.decode_as("Product", input.product_id),
+            offer_id=offer,
             source_page=input.source_page,
             recommendation=input.recommendation_id,
             gift_link_token=input.gift_link_token,

@@ -122,10 +122,15 @@ def _target(field: Any) -> RowType:
 
 
 def row(
-    table: str, *, keys: Sequence[str] = (), owner: str | None = None, orders: Mapping[str, Order] | None = None
+    table: str,
+    *,
+    keys: Sequence[str] = (),
+    owner: str | None = None,
+    orders: Mapping[str, Order] | None = None,
+    aliases: str | None = None,
 ) -> Callable[[type[T]], type[T]]:
     """Binds a type to its table. `keys` are columns that only relations need; `owner` is the column with the person
-    that a row belongs to."""
+    that a row belongs to. `aliases`: see db.rows.RowType."""
 
     def bind(cls: type[T]) -> type[T]:
         definition = get_object_definition(cls, strict=True)
@@ -152,7 +157,7 @@ def row(
         def make(record: Mapping[str, Any]) -> T:
             return cls(record=record, **{name: column.value(record, None) for name, column in stored.items()})
 
-        cls.ROW = RowType(cls.__name__, table, tuple(columns), make, owner, orders or {}, declared)
+        cls.ROW = RowType(cls.__name__, table, tuple(columns), make, owner, orders or {}, declared, aliases)
         if issubclass(cls, Node):
             NODES[cls.__name__] = cls
         return cls

@@ -94,7 +94,12 @@ def sale_price() -> Any:
     )
 
 
-@row("public.products", orders=products.ORDERS)
+# An id of a product that was merged leads to the product that stays.
+@row(
+    "public.products",
+    orders=products.ORDERS,
+    aliases="select o.id as alias, o.product_id as id from public.product_offers o",
+)
 @strawberry.type(description="A product that can be given as a gift.")
 class Product(RowNode):
     name: str = column("Name as the retailer gives it.")

@@ -70,6 +70,16 @@ async def apply_sales(services: Services) -> int:
         return changed
 
 
+async def set_default_currency(services: Services) -> int:
+    """Lets offers in DEFAULT_CURRENCY lead. Returns how many products have offers in several, after a change of it."""
+    async with services.database.session(SERVICE, read_only=False, statement_timeout_ms=MODEL_TIMEOUT_MS) as session:
+        currency = services.settings.default_currency
+        led: int = await session.fetchval("product_offers.set_default_currency", currency=currency)
+        if led:
+            session.note_change("feeds", EVERYBODY)
+        return led
+
+
 async def update_personalities(services: Services) -> int:
     """Rebuilds personality profiles that are due, a bounded number per round. Returns how many."""
     return await personality.update_from_behaviour(services.database, limit=PERSONALITIES_PER_ROUND)

@@ -50,6 +50,7 @@ def _source_interval(settings: Settings) -> float:
 
 
 JOBS = (
+    Job("set_default_currency", _model_refresh_interval, housekeeping.set_default_currency),
     Job("apply_sales", _sale_interval, housekeeping.apply_sales),
     Job("ensure_partitions", _model_refresh_interval, housekeeping.ensure_partitions),
     Job("check_default_partitions", _model_refresh_interval, housekeeping.check_default_partitions),

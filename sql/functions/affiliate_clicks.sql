@@ -1,8 +1,9 @@
 -- The only functions that write clicks: amounts, rates and links come from the catalogue, never from the caller.
 
+drop function if exists private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid);
 create or replace function private.insert_affiliate_click(
   p_user uuid, p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text,
-  p_gift_link_user uuid default null, p_gift_link uuid default null)
+  p_gift_link_user uuid default null, p_gift_link uuid default null, p_offer uuid default null)
 returns uuid
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -19,37 +20,50 @@ begin
     raise string_data_right_truncation using message = 'source_page and campaign have at most 200 characters';
   end if;
   insert into public.affiliate_clicks (
-    user_id, product_id, retailer_id, session_id, recommendation_id, source_page, campaign, affiliate_network,
+    user_id, product_id, offer_id, retailer_id, session_id, recommendation_id, source_page, campaign, affiliate_network,
     click_parameter, affiliate_url, price_minor, currency, commission_rate, expected_commission_minor,
     commission_rule_id, commission_flat_minor, commission_cap_minor,
     gift_link_user_id, gift_link_id)
-  select p_user, p.id, r.id, p_session, p_recommendation, p_source_page, p_campaign, r.affiliate_network,
-    n.click_parameter, p.affiliate_url, p.price_minor, p.currency, e.rate,
-    private.expected_commission(p.price_minor, e.rate, e.flat_minor, e.cap_minor), e.rule_id, e.flat_minor, e.cap_minor,
+  select p_user, p.id, o.id, r.id, p_session, p_recommendation, p_source_page, p_campaign, r.affiliate_network,
+    n.click_parameter, o.affiliate_url, o.price_minor, o.currency, e.rate,
+    private.expected_commission(o.price_minor, e.rate, e.flat_minor, e.cap_minor), e.rule_id, e.flat_minor, e.cap_minor,
     p_gift_link_user, p_gift_link
-  from public.products p
-  join public.retailers r on r.id = p.retailer_id
+  from public.product_offers wanted  -- the product's id may be one that was merged
+  join public.products p on p.id = wanted.product_id
+  join public.product_offers o on o.id = coalesce(p_offer, p.offer_id, p.id) and o.product_id = p.id and o.is_active
+  join public.retailers r on r.id = o.retailer_id
   left join public.affiliate_networks n on n.code = r.affiliate_network
-  left join lateral private.commission_terms(r.id, p.category_id, p.brand_id, p.currency, now()) e on true
-  where p.id = p_product and p.is_active
+  left join lateral private.commission_terms(r.id, p.category_id, p.brand_id, o.currency, now()) e on true
+  where wanted.id = p_product and p.is_active
   returning id into click;
   return click;
 end
 $$;
-comment on function private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid) is
-  'Creates a click of this person; null if the product is not on offer. Called by other functions only.';
+comment on function private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid, uuid) is
+  'Creates a click of this person to an offer of the product (null: the leading one); null if there is no such offer now. '
+  'Called by other functions only.';
 
+create or replace function private.create_affiliate_click(
+  p_product uuid, p_offer uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text)
+returns uuid
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select private.insert_affiliate_click(
+    auth.uid(), p_product, p_session, p_recommendation, p_source_page, p_campaign, p_offer => p_offer)
+$$;
+comment on function private.create_affiliate_click(uuid, uuid, uuid, uuid, text, text) is
+  'Creates a click of the caller to an offer (null: the leading one); null if the product has no such offer now.';
+
+-- The previous release calls this one.
 create or replace function private.create_affiliate_click(
   p_product uuid, p_session uuid, p_recommendation uuid, p_source_page text, p_campaign text)
 returns uuid
 language sql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  select private.insert_affiliate_click(
-    auth.uid(), p_product, p_session, p_recommendation, p_source_page, p_campaign)
+  select private.create_affiliate_click(p_product, null, p_session, p_recommendation, p_source_page, p_campaign)
 $$;
-comment on function private.create_affiliate_click(uuid, uuid, uuid, text, text) is
-  'Creates a click of the caller; null if the product is not on offer.';
 
 create or replace function private.follow_affiliate_click(p_click uuid, p_visitor_hash bytea, p_device_class text)
 returns table (affiliate_url text, click_parameter text)
@@ -80,10 +94,12 @@ as $$
 $$;
 
 revoke all on function private.create_affiliate_click(uuid, uuid, uuid, text, text),
-  private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid),
+  private.create_affiliate_click(uuid, uuid, uuid, uuid, text, text),
+  private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid, uuid),
   private.follow_affiliate_click(uuid, bytea, text), private.follow_affiliate_click(uuid, text)
   from public, anon, authenticated;
-grant execute on function private.create_affiliate_click(uuid, uuid, uuid, text, text)
+grant execute on function private.create_affiliate_click(uuid, uuid, uuid, text, text),
+  private.create_affiliate_click(uuid, uuid, uuid, uuid, text, text)
   to anon, authenticated, service_role;
 grant execute on function private.follow_affiliate_click(uuid, bytea, text),
   private.follow_affiliate_click(uuid, text) to service_role;

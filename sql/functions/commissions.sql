@@ -36,11 +36,15 @@ as $$
   )
   select rule.id, rule.rate, rule.flat_minor, rule.cap_minor from rule
   union all
-  select null, s.commission_rate, null, null from shop s where not exists (select from rule)
+  -- Without a network a shop pays nothing.
+  select null, coalesce(s.commission_rate, n.commission_rate, 0), null, null
+  from shop s left join public.affiliate_networks n on n.code = s.affiliate_network
+  where not exists (select from rule)
 $$;
 comment on function private.commission_terms(uuid, uuid, uuid, text, timestamptz) is
   'The most specific rule for a product at a time: of the shop before the network; of category and brand before one of them, the '
-  'nearest category first; the highest tier that is reached; the latest. Without a rule the shop''s default rate; rates are 0..1.';
+  'nearest category first; the highest tier that is reached; the latest. Without a rule the shop''s default rate, else a '
+  'typical one of its network; rates are 0..1.';
 
 create or replace function private.expected_commission(
   p_sale bigint, p_rate numeric, p_flat bigint, p_cap bigint) returns bigint

@@ -30,7 +30,8 @@ begin
   case p_kind
     when 'product' then
       if p_key ~ '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$' then
-        select p.id, p.name into found_product, found_label from public.products p where p.id = p_key::uuid;
+        select p.id, p.name into found_product, found_label
+        from public.product_offers o join public.products p on p.id = o.product_id where o.id = p_key::uuid;
       end if;
     when 'category' then
       select c.id, c.name into found_category, found_label from public.categories c where c.slug = p_key;

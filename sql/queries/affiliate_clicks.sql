@@ -1,6 +1,6 @@
--- name: create(product_id, session_id, recommendation_id, source_page, campaign)
+-- name: create(product_id, offer_id, session_id, recommendation_id, source_page, campaign)
 select private.create_affiliate_click(
-  :product_id::uuid, :session_id::uuid, :recommendation_id::uuid, :source_page::text, :campaign::text)
+  :product_id::uuid, :offer_id::uuid, :session_id::uuid, :recommendation_id::uuid, :source_page::text, :campaign::text)
 
 -- name: follow(click_id, visitor_hash, device_class)
 -- As service_role: records the hit, unless it repeats one of the last hour, and returns the offer.

@@ -1,8 +1,9 @@
 -- name: create(product_id, message, recipient_name, occasion, expires_at, max_uses)
 -- No row if the product is not on offer.
 insert into public.gift_links (product_id, message, recipient_name, occasion, expires_at, max_uses)
-select id, :message::text, :recipient_name::text, :occasion::text, :expires_at::timestamptz, :max_uses::integer
-from public.products where id = :product_id::uuid and is_active
+select p.id, :message::text, :recipient_name::text, :occasion::text, :expires_at::timestamptz, :max_uses::integer
+from public.product_offers o join public.products p on p.id = o.product_id
+where o.id = :product_id::uuid and p.is_active
 returning id
 
 -- name: create_click(id, product_id, session_id, recommendation_id, source_page, campaign)
@@ -27,7 +28,7 @@ select l.message, p.name, p.description, p.image_url, p.price_minor, p.currency,
   r.affiliate_network as network
 from public.gift_links l
 join public.products p on p.id = l.product_id
-join public.retailers r on r.id = p.retailer_id
+join public.retailers r on r.id = p.seller_id
 where l.id = :id::uuid and l.revoked_at is null and coalesce(l.expires_at > now(), true)
   and coalesce(l.clicks < l.max_uses, true) and p.is_active
 

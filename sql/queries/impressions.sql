@@ -13,12 +13,13 @@ with known as materialized (
     and k.id >= private.uuid_v7_floor(now() - interval '31 days')
 ),
 fresh as (
-  select distinct on (i.id) i.*
+  select distinct on (i.id) i.id, o.product_id, i.context, i.model, i.arm, i.propensity, i.position, i.shown_at, i.duration,
+    i.day, i.n
   from unnest(
     :ids::uuid[], :product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[],
     :positions::int[], :shown_ats::timestamptz[], :durations::int[], :days::timestamptz[])
     with ordinality i (id, product_id, context, model, arm, propensity, position, shown_at, duration, day, n)
-  join public.products p on p.id = i.product_id
+  join public.product_offers o on o.id = i.product_id
   where private.has_consent(:user_id::uuid, 'analytics')
     and not exists (select from known k where k.rest = substr(i.id::text, 15))
     and not exists (select from public.impressions o where o.user_id = :user_id::uuid and o.id = i.id)

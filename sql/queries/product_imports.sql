@@ -176,6 +176,12 @@ from (
 where r.id = old.id
 returning r.slug, coalesce(old.affiliate_network, 'none') as old, r.affiliate_network as new;
 
+-- name: change_commission_rates(rate)
+-- The shops of the feed that had another rate.
+update public.retailers r set commission_rate = round(:rate::float8::numeric, 4)
+where r.id in (select id from pg_temp.product_import_retailers)
+  and r.commission_rate is distinct from round(:rate::float8::numeric, 4);
+
 -- name: unknown_gift_category(slugs)
 -- One of these that is not in the taxonomy.
 select slug from unnest(:slugs::text[]) slug

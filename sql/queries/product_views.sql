@@ -16,8 +16,8 @@ input as (
     i (id, product_id, source_page, duration)
 )
 insert into public.product_views (id, product_id, session_id, source_page, view_duration_seconds)
-select i.id, i.product_id, :session_id::uuid, i.source_page, i.duration
-from input i join public.products p on p.id = i.product_id
+select i.id, o.product_id, :session_id::uuid, i.source_page, i.duration
+from input i join public.product_offers o on o.id = i.product_id
 where private.has_consent(:user_id::uuid, 'analytics')
   and not exists (select from known k where k.rest = substr(i.id::text, 15))
 on conflict (user_id, id) do nothing

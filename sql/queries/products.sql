@@ -56,8 +56,10 @@ exists (
 select wanted.id as of_product, v.id from unnest(:products::uuid[]) wanted (id)
 join public.products p on p.id = wanted.id
 cross join lateral (
-  select r.id from public.products r
-  where r.retailer_id = p.retailer_id and r.item_group = p.item_group and r.id <> p.id and r.is_active
+  -- A variant that was merged stands for its product.
+  select distinct r.id
+  from public.products l join public.product_offers o on o.id = l.id join public.products r on r.id = o.product_id
+  where l.retailer_id = p.retailer_id and l.item_group = p.item_group and r.id <> p.id and r.is_active
   order by r.id limit :size::int
 ) v
 
@@ -103,7 +105,7 @@ update public.products set
   images = case when :set_image_url::boolean then '{}' else images end,
   in_stock = coalesce(:in_stock::boolean, in_stock),
   is_active = coalesce(:is_active::boolean, is_active)
-where id = :id::uuid
+where id = (select o.product_id from public.product_offers o where o.id = :id::uuid)
 returning id
 
 -- name: note_edits(id, edited, released)
@@ -117,7 +119,7 @@ from (
 where p.id = n.id and p.edited <> n.edited
 
 -- name: currency_of(id)
-select currency from public.products where id = :id::uuid
+select p.currency from public.product_offers o join public.products p on p.id = o.product_id where o.id = :id::uuid
 
 -- name: refresh_features(id)
 -- Adds a product written by hand to the newest model.
@@ -126,3 +128,16 @@ select private.refresh_product_features(:id::uuid)
 -- name: apply_sales()
 -- As service_role: sales that start or end now.
 select private.apply_sales()
+
+-- name: is_same(one, other)
+-- Whether two ids are those of one product, which was merged.
+select count(*) = 2 and count(distinct product_id) = 1
+from public.product_offers where id in (:one::uuid, :other::uuid)
+
+-- name: merge(one, other)
+-- As service_role.
+select * from private.merge_two_products(:one::uuid, :other::uuid)
+
+-- name: split(id)
+-- As service_role.
+select * from private.split_product(:id::uuid)

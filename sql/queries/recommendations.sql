@@ -403,16 +403,16 @@ coalesce(
     where p.id = :user_id::uuid and p.preferences ? 'priceRange'), true)
 
 -- name: is_not_among(product_ids)
-r.id <> all (:product_ids::uuid[])
+r.id <> all (array(select o.product_id from public.product_offers o where o.id = any (:product_ids::uuid[])))
 
 -- name: record(product_ids, contexts, models, arms, propensities)
 -- Recommendations that were acted on; one already known stays as it is. Positions and times come with impressions.
 insert into public.recommendations (product_id, recommendation_context, model_version, arm, propensity, generated_at)
 -- Spaced, because of a key of earlier releases.
-select i.product_id, i.context, i.model, i.arm, i.propensity, clock_timestamp() + min(i.n) * interval '1 microsecond'
+select o.product_id, i.context, i.model, i.arm, i.propensity, clock_timestamp() + min(i.n) * interval '1 microsecond'
 from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[])
   with ordinality i (product_id, context, model, arm, propensity, n)
-join public.products p on p.id = i.product_id
+join public.product_offers o on o.id = i.product_id
 group by 1, 2, 3, 4, 5
 on conflict (user_id, product_id, recommendation_context, model_version, arm, propensity) where arm is not null do nothing
 
@@ -421,7 +421,8 @@ on conflict (user_id, product_id, recommendation_context, model_version, arm, pr
 select r.id
 from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[])
   with ordinality i (product_id, context, model, arm, propensity, position)
-left join public.recommendations r on r.user_id = :user_id::uuid and r.product_id = i.product_id
+left join public.product_offers o on o.id = i.product_id
+left join public.recommendations r on r.user_id = :user_id::uuid and r.product_id = o.product_id
   and r.recommendation_context = i.context and r.model_version = i.model and r.arm = i.arm
   and r.propensity = i.propensity
 order by i.position

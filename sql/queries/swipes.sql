@@ -13,13 +13,14 @@ with locked as materialized (
 stored as (
   insert into public.swipes (
     client_swipe_id, product_id, session_id, direction, recommendation_id, interaction_context)
-  select i.client_swipe_id, i.product_id, :session_id::uuid, i.direction::public.swipe_direction,
+  select i.client_swipe_id, p.id, :session_id::uuid, i.direction::public.swipe_direction,
     i.recommendation_id, i.context::jsonb
   from locked
   cross join unnest(
     :client_swipe_ids::text[], :product_ids::uuid[], :directions::text[], :recommendation_ids::uuid[], :contexts::text[])
     with ordinality i (client_swipe_id, product_id, direction, recommendation_id, context, position)
-  join public.products p on p.id = i.product_id and p.is_active
+  join public.product_offers o on o.id = i.product_id  -- of which product, if it was merged
+  join public.products p on p.id = o.product_id and p.is_active
   order by i.position
   on conflict (user_id, client_swipe_id) do nothing
   returning id, client_swipe_id, product_id, direction, is_for_somebody_else
@@ -37,9 +38,11 @@ from (select count(*) from followed) done cross join stored s
 
 -- name: known(user_id, client_swipe_ids, product_ids)
 -- In the given order: whether the catalogue has the product, and the first swipe with the id, or nulls.
-select p.id is not null as has_product, s.id, s.product_id, s.direction
+select p.id is not null as has_product, s.id, s.direction,
+  case when s.product_id = p.id then i.product_id else s.product_id end as product_id
 from unnest(:client_swipe_ids::text[], :product_ids::uuid[]) with ordinality i (client_swipe_id, product_id, position)
-left join public.products p on p.id = i.product_id and p.is_active
+left join public.product_offers o on o.id = i.product_id
+left join public.products p on p.id = o.product_id and p.is_active
 left join public.swipes s on s.user_id = :user_id::uuid and s.client_swipe_id = i.client_swipe_id
 order by i.position
 

@@ -147,3 +147,63 @@ async def test_offers_and_prices_of_many_products_are_two_statements(
     assert sum("product_offers" in sql for sql in statements) == 2, "prices are of offers"
     assert sum("product_prices" in sql for sql in statements) == 1
     assert sum("public.retailers" in sql for sql in statements) <= 2  # of all offers, and of all prices
+
+
+CLICK = """
+mutation ($input: AffiliateClickInput!) {
+  createAffiliateClick(input: $input) { click { id product { id } } userErrors { code field } }
+}
+"""
+
+
+async def test_a_click_leads_to_the_chosen_offer_or_to_the_leading_one(shop: Shop) -> None:
+    anna, product = await shop.account(), await camping(shop)
+    dearer = await offer(shop, "corner-shop", 9999)
+    offers = (await anna.ask("query ($id: ID!) { product(id: $id) { offers { id price { amount } } } }", id=product))[
+        "product"
+    ]["offers"]
+    assert [each["price"]["amount"] for each in offers] == ["12.00", "99.99"]
+    assert offers[1]["id"] == dearer
+    for chosen, price, key in (({}, 1200, offers[0]["id"]), ({"offerId": dearer}, 9999, dearer)):
+        done = await anna.do(CLICK, input={"productId": product, **chosen})
+        assert done["click"]["product"]["id"] == product
+        row = await shop.owner.fetchrow(
+            "select c.price_minor, c.offer_id, o.retailer_id = c.retailer_id as same"
+            " from public.affiliate_clicks c join public.product_offers o on o.id = c.offer_id where c.id = $1",
+            (ids.decode(done["click"]["id"]) or ("", None))[1],
+        )
+        assert row is not None
+        assert tuple(row) == (price, ids.decode_as("ProductOffer", key), True)
+    other = ids.encode("Product", await shop.owner.fetchval("select id from products where name = 'Books 1'"))
+    for wrong in (other, "nonsense"):
+        refused = await anna.ask(CLICK, input={"productId": other, "offerId": dearer if wrong == other else wrong})
+        assert refused["createAffiliateClick"]["userErrors"] == [{"code": "NOT_FOUND", "field": ["offerId"]}]
+
+
+async def test_the_id_of_a_merged_product_leads_to_the_one_that_stays(shop: Shop) -> None:
+    anna, product = await shop.account(), await camping(shop)
+    key = (ids.decode(await offer(shop, "corner-shop", 500)) or ("", None))[1]
+    assert key is not None
+    merged = ids.encode("Product", key)
+    found = await anna.ask(
+        "query ($id: ID!) { product(id: $id) { id price { amount } retailer { slug } } node(id: $id) { id }"
+        " nodes(ids: [$id, $id]) { id } }",
+        id=merged,
+    )
+    assert found["product"] == {"id": product, "price": {"amount": "5.00"}, "retailer": {"slug": "corner-shop"}}
+    assert (found["node"], found["nodes"]) == ({"id": product}, [{"id": product}] * 2)
+    swipe = """
+    mutation ($id: ID!) {
+      recordSwipe(input: {productId: $id, direction: RIGHT, clientSwipeId: "1"}) {
+        swipe { id product { id } } userErrors { code }
+      }
+    }
+    """
+    first = await anna.do(swipe, id=merged)
+    assert first["swipe"]["product"]["id"] == product
+    assert (await anna.do(swipe, id=merged))["swipe"] == first["swipe"], "a repeat"
+    assert (await anna.do(CLICK, input={"productId": merged}))["click"]["product"]["id"] == product
+    link = """
+    mutation ($id: ID!) { createGiftLink(input: {productId: $id}) { giftLink { product { id } } userErrors { code } } }
+    """
+    assert (await anna.do(link, id=merged))["giftLink"]["product"]["id"] == product

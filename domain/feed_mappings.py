@@ -19,7 +19,7 @@ from domain.feed_text import slugify
 Column = Literal[
     "external_id", "name", "description", "price", "currency", "image_url", "affiliate_url", "tags", "in_stock",
     "brand", "category", "google_category", "gtin", "popularity", "retailer", "sale_price",
-    "sale_price_effective_date", "item_group", "size", "color", "regular_price",
+    "sale_price_effective_date", "item_group", "size", "color", "regular_price", "shipping",
 ]  # fmt: skip
 Format = Literal["jsonl", "json", "csv", "tsv", "xml"]
 

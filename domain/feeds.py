@@ -186,6 +186,8 @@ class Reader:
         options = self._options(values)
         popularity = read("popularity", lambda value: parse_popularity(value, mapping.popularity_max))
 
+        shipping = self._shipping(values, price[1]) if price else None
+
         rejects, warnings = tuple(values.rejects), tuple(values.warnings)
         if rejects or not (retailer and external_id and name and price and affiliate_url):
             return Reading(None, rejects, warnings, retailer, external_id)
@@ -205,7 +207,7 @@ class Reader:
             sale_price_minor=sale[1] if sale else None,
             sale_starts_at=sale[2].start if sale else None,
             sale_ends_at=sale[2].end if sale else None,
-            shipping_minor=None,
+            shipping_minor=shipping,
             item_group=item_group,
             options=options,
             brand=brand,
@@ -240,6 +242,23 @@ class Reader:
                 raise
 
         return values.read("regular_price", parse, lenient=True)
+
+    def _shipping(self, values: _Values, currency: str) -> int | None:
+        """The price, or the first one of Google's `country:region:service:price,...`; 0 is free shipping."""
+
+        def parse(value: object) -> int:
+            text = re.split(r",(?=\s*[A-Z]{2}:)", as_text(value))[0].rpartition(":")[2].strip()
+            try:
+                minor, code = parse_price(text, currency, self.mapping.notation)
+            except BadValue as reason:
+                if str(reason) == NOT_POSITIVE and "-" not in text:
+                    return 0
+                raise
+            if code != currency:
+                raise BadValue("another currency than the price's")
+            return minor
+
+        return values.read("shipping", parse, lenient=True)
 
     def _sale(self, values: _Values, price: tuple[int, str], currency: str | None) -> tuple[int, int, Period] | None:
         """The price without and with a sale, and when that holds. A sale that is not one is dropped with a warning.

@@ -42,6 +42,7 @@ affiliate_url = "url"
 brand = "brand"
 gtin = "gtin"
 in_stock = "stock"
+shipping = "shipping"
 [constants]
 currency = "GBP"
 [retailer]
@@ -357,3 +358,21 @@ async def test_an_import_is_not_taken_back_once_its_offer_has_another_price(feed
     with pytest.raises(import_runs.UndoRefused) as refused:
         await import_runs.undo(feeds.owner, second.run)
     assert {(each.table, each.label) for each in refused.value.conflicts} == {("public.product_offers", "b")}
+
+
+@pytest.mark.parametrize(
+    ("written", "minor", "warnings"),
+    [
+        ("4.95", 495, 0),
+        ("0.00 GBP", 0, 0),
+        ("GB:::3.50 GBP,DE:::9.00 GBP", 350, 0),
+        ("US:CA:Standard:5.00 USD", None, 1),
+        ("-1.00", None, 1),
+        ("free", None, 1),
+    ],
+)
+async def test_shipping_where_the_feed_says_it(feeds: Feeds, written: str, minor: int | None, warnings: int) -> None:
+    report = await feeds.load("one", item("a", shipping=written))
+    assert (report.inserted, report.warnings) == (1, warnings)
+    assert await feeds.owner.fetchval("select shipping_minor from public.product_offers") == minor
+    assert (await feeds.load("one", item("a", shipping=written))).unchanged == 1

@@ -12,6 +12,7 @@ import sys
 import typer
 
 from commands import (
+    affiliate_networks,
     catalogue,
     data,
     database,
@@ -123,6 +124,7 @@ erasures = _group("Exports, erasures and retention.")
 trusted = _group("Trusted documents of clients.")
 app_roles = _group("Admins and analysts.")
 models = _group("Trained models of the recommender.")
+networks = _group("Affiliate networks: tracking hosts, and where their links carry our click id.")
 trials = _group("Experiments: arms, exposure, reports.")
 quizzes = _group("Load, evaluate and norm quizzes.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
@@ -165,6 +167,10 @@ trials.command()(experiments.start)
 trials.command()(experiments.stop)
 trials.command()(experiments.report)
 trials.command("list")(experiments.list_experiments)
+networks.command()(affiliate_networks.add)
+networks.command()(affiliate_networks.show)
+networks.command()(affiliate_networks.remove)
+networks.command("list")(affiliate_networks.list_networks)
 quizzes.command()(quiz.evaluate)
 quizzes.command()(quiz.norm)
 quizzes.command()(quiz.load)
@@ -189,6 +195,7 @@ app.add_typer(app_roles, name="roles")
 app.add_typer(models, name="model")
 app.add_typer(quizzes, name="quiz")
 app.add_typer(trials, name="experiment")
+app.add_typer(networks, name="network")
 app.add_typer(imports, name="import")
 app.add_typer(books, name="ledger")
 app.add_typer(reports, name="report")

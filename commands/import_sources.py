@@ -79,6 +79,11 @@ def print_report(report: ImportReport, rejects: Path | None, force: bool) -> Non
             print(f"{name:14}{getattr(report, name):>10}")
     if report.warnings:
         print(f"{'warnings':14}{report.warnings:>10}")
+    if report.untracked:
+        print(f"{'untracked':14}{report.untracked:>10}")
+        print("untracked links are the shop's own, or of a shape in which its network reads no click id")
+    for note in report.notes:
+        print(note)
     for slug, old, new in report.networks:
         print(f"the network of {slug} was {old} and is {new}")
     if rejects and (report.rejected or report.warnings):

@@ -34,8 +34,9 @@ async def load_names(owner: asyncpg.Connection[Any]) -> None:
         for row in _rows("brands"):
             await owner.execute(QUERIES["demo.add_brand"].sql, row["slug"], row["name"])
         for row in _rows("retailers"):
+            hosts = row["tracking_hosts"].split()
             await owner.execute(
-                QUERIES["demo.add_retailer"].sql, row["slug"], row["name"], row["domain"], row["network"]
+                QUERIES["demo.add_retailer"].sql, row["slug"], row["name"], row["domain"], row["network"], hosts
             )
 
 

@@ -23,6 +23,7 @@ from db.feed_readers import Row, delimited, json_array, json_lines
 from db.feed_rows import STAGING_COLUMNS, FeedRows
 from db.feed_xml import xml_items
 from db.import_runs import Run
+from db.product_links import change_shop, check_links
 from db.product_names import resolve_brands, resolve_categories, resolve_retailers
 from db.queries import QUERIES
 from domain.feed_mappings import ImportFailed, Mapping, Shop, like_pattern, parse_mapping
@@ -37,7 +38,7 @@ STAGING = (
 AUDITED_COUNTS = (
     "read", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated", "merged", "split",
 )  # fmt: skip
-COUNTS = (*AUDITED_COUNTS, "continuations", "warnings", "deactivation_skipped", "fault_line")
+COUNTS = (*AUDITED_COUNTS, "continuations", "warnings", "untracked", "deactivation_skipped", "fault_line")
 
 READERS: dict[str, Callable[[Stream, Mapping], Generator[Row, None, None]]] = {
     "jsonl": json_lines, "json": json_array, "csv": delimited, "tsv": delimited, "xml": xml_items,
@@ -52,7 +53,9 @@ class ImportReport:
     merged: products that turned out to be those of another shop, by their GTIN; split: those that no longer are.
     warnings: values dropped from imported rows. deactivation_skipped: a shop's feed shrank implausibly, or the file has
     a structural fault, at first in the line `fault_line`. networks: shops whose network changed: slug, old and new.
-    run: the number that `aclue import undo` takes; None for a dry run.
+    untracked: links that go out without our click id, because they are the shop's own or of a shape in which its
+    network reads none. notes: what else changed of the shops, in words. run: the number that `aclue import undo` takes;
+    None for a dry run.
     """
 
     read: int
@@ -69,6 +72,8 @@ class ImportReport:
     deactivation_skipped: bool
     fault_line: int | None
     networks: tuple[tuple[str, str, str], ...]
+    untracked: int
+    notes: tuple[str, ...]
     rejects_path: Path | None
     run: int | None = None
 
@@ -150,10 +155,23 @@ async def import_file(
                 if run:
                     await run.record()
                 await resolve_retailers(connection, mapping)
+                shop = mapping.retailer
+                change = QUERIES["product_imports.change_networks"].sql
+                networks = await connection.fetch(change, shop.network) if shop.network else []
+                notes = await change_shop(connection, shop)
+                untracked, more_notes = await check_links(connection, feed)
                 await _run(connection, "mark_duplicates")
                 async for line, original, id in connection.cursor(QUERIES["product_imports.duplicates"].sql):
                     feed.reject(line, id, [Reject("external_id", f"duplicate of line {original}", id)])
-                report = await _merge(connection, feed, rejects_path, force)
+                report = await _merge(
+                    connection,
+                    feed,
+                    rejects_path,
+                    force,
+                    networks=tuple((row["slug"], row["old"], row["new"]) for row in networks),
+                    untracked=untracked,
+                    notes=(*notes, *more_notes),
+                )
                 if run:
                     report = replace(report, run=run.number)
                     await _finish(connection, path.name, report, run)
@@ -185,12 +203,13 @@ def _rejects(path: Path, rejects_path: Path | None) -> Iterator[TextIO | None]:
 
 
 async def _merge(
-    connection: asyncpg.Connection[Any], feed: FeedRows, rejects: Path | None, force: bool
+    connection: asyncpg.Connection[Any],
+    feed: FeedRows,
+    rejects: Path | None,
+    force: bool,
+    **said: Any,  # of the shops and their links
 ) -> ImportReport:
     shop = feed.mapping.retailer
-    networks = (
-        await connection.fetch(QUERIES["product_imports.change_networks"].sql, shop.network) if shop.network else []
-    )
     if shop.commission_rate is not None:
         await _run(connection, "change_commission_rates", shop.commission_rate)
     await _check_categories(connection, feed.mapping)
@@ -229,8 +248,8 @@ async def _merge(
         warnings=feed.warnings,
         deactivation_skipped=len(trusted) < len(retailers),
         fault_line=feed.fault_line,
-        networks=tuple((row["slug"], row["old"], row["new"]) for row in networks),
         rejects_path=rejects,
+        **said,
     )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import asyncpg
 import msgspec
 
+from db.product_links import fill_domains
 from db.queries import QUERIES
 
 FOLDER = Path(__file__).resolve().parent.parent / "catalogue" / "reference"
@@ -80,7 +81,23 @@ def _weighted(*key: str) -> Callable[[Row], tuple[str, Value]]:
     return lambda row: (" ".join(row[name] for name in key), {"weight": float(row["weight"])})
 
 
+def _names(cell: str) -> list[str]:
+    return [name for name in cell.split("|") if name]
+
+
+def _network(row: Row) -> tuple[str, Value]:
+    return row["code"], {"name": row["name"], "tracking_hosts": _names(row["tracking_hosts"])}
+
+
+def _link_rule(row: Row) -> tuple[str, Value]:
+    value: Value = {name: row[name] for name in ("host", "path", "place", "parameter", "carries", "characters")}
+    lists = {name: _names(row[name]) for name in ("destination", "removes")}
+    return f"{row['network']} {row['position']}", value | lists | {"max_length": int(row["max_length"])}
+
+
+NETWORK_TABLES = (Table("networks", _network), Table("link_rules", _link_rule))
 TABLES = (
+    *NETWORK_TABLES,
     Table("taxonomy", _taxonomy),
     Table(
         "category_rules", lambda row: (row["pattern"], {"category": row["category"], "priority": int(row["priority"])})
@@ -166,10 +183,19 @@ async def load(owner: asyncpg.Connection[Any], folder: Path = FOLDER) -> list[Ch
 
 async def load_missing(owner: asyncpg.Connection[Any]) -> bool:
     """Loads the reference data into a database that never had any. Later releases are loaded by `aclue reference load`,
-    when an administrator has seen what they change."""
-    if await owner.fetchval(QUERIES["reference.loaded"].sql) is not None:
+    when an administrator has seen what they change; but a database without rules of links gets these, as no link would
+    be tracked."""
+    if await owner.fetchval(QUERIES["reference.loaded"].sql) is None:
+        await load(owner)
+        return True
+    if await owner.fetchval(QUERIES["reference.has_link_rules"].sql):
         return False
-    await load(owner)
+    async with owner.transaction():
+        await owner.execute(QUERIES["reference.begin"].sql)
+        for table in NETWORK_TABLES:
+            await _put(owner, await _compare(owner, table, read(table)))
+        await fill_domains(owner)
+        await owner.execute(QUERIES["reference.end"].sql)
     return True
 
 

@@ -1,11 +1,13 @@
-"""Tracked links: the token in their URL, the shop's URL with our click id, and the disclosure for readers."""
+"""Tracked links: the token in their URL, and the disclosure for readers."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import UUID
+
+TOKEN_LENGTH = 26
+TOKEN_LETTERS = "abcdefghijklmnopqrstuvwxyz234567"  # noqa: S105  no secret
 
 _DISCLOSURE = "If you buy through this link, we may earn a commission. It does not change what you pay."
 _DISCLOSURES = {  # networks that prescribe the wording
@@ -25,20 +27,10 @@ def encode_token(click: UUID) -> str:
 
 def decode_token(token: str) -> UUID | None:
     """The click's id; None for anything that encode_token does not produce."""
-    if len(token) != 26 or not token.isascii():
+    if len(token) != TOKEN_LENGTH or not token.isascii():
         return None
     try:
         click = UUID(bytes=base64.b32decode(token.upper() + "======"))
     except (binascii.Error, ValueError):
         return None
     return click if encode_token(click) == token else None
-
-
-def tracked_url(offer_url: str, parameter: str | None, token: str) -> str:
-    """The offer's URL with the network's sub-id parameter set to the token, in place of any of that name."""
-    if parameter is None:
-        return offer_url
-    parts = urlsplit(offer_url)
-    # Other parameters stay verbatim: shops may sign them, or use their own encoding.
-    others = [pair for pair in parts.query.split("&") if pair and unquote(pair.partition("=")[0]) != parameter]
-    return urlunsplit(parts._replace(query="&".join([*others, f"{parameter}={token}"])))

@@ -15,6 +15,8 @@ import msgspec
 
 from domain.feed_prices import Notation
 from domain.feed_text import slugify
+from domain.hosts import BadAddress
+from domain.links import DEFAULT_PLACEMENT, MAX_PLACEMENTS, MAX_TRACKING_HOSTS, normal_domain, placement_name
 
 Column = Literal[
     "external_id", "name", "description", "price", "currency", "image_url", "affiliate_url", "tags", "in_stock",
@@ -47,6 +49,9 @@ class Retailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network: str | None = None
     domain: str | None = None
     commission_rate: float | None = None
+    click_parameter: str | None = None
+    tracking_hosts: tuple[str, ...] = ()
+    tracking_ids: dict[str, str] = {}
 
 
 class Continuation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -224,20 +229,57 @@ def parse_mapping(text: str, shop: Shop = Shop()) -> Mapping:
 
 def _of_shop(mapping: Mapping, shop: Shop) -> Mapping:
     own = mapping.retailer
-    retailer = Retailer(
+    # What the mapping says is of its own shop, but for the network.
+    mine = own if shop.slug in (None, own.slug) else Retailer(network=own.network)
+    retailer = msgspec.structs.replace(
+        mine,
         slug=shop.slug or own.slug,
-        # The name in the mapping is that of its own shop.
-        name=shop.name or (own.name if shop.slug in (None, own.slug) else None),
+        name=shop.name or mine.name,
         network=shop.network or own.network,
-        domain=shop.domain or (own.domain if shop.slug in (None, own.slug) else None),
-        commission_rate=own.commission_rate if shop.slug in (None, own.slug) else None,
+        domain=shop.domain or mine.domain,
     )
+    retailer = _with_normal_hosts(retailer)
     constants = dict(mapping.constants)
     if shop.currency:
         constants["currency"] = shop.currency
     if retailer.domain:
         constants = {column: text.replace(_DOMAIN, retailer.domain) for column, text in constants.items()}
     return msgspec.structs.replace(mapping, retailer=retailer, constants=constants)
+
+
+def _with_normal_hosts(retailer: Retailer) -> Retailer:
+    try:
+        return msgspec.structs.replace(
+            retailer,
+            domain=normal_domain(retailer.domain) if retailer.domain else None,
+            tracking_hosts=tuple(dict.fromkeys(map(normal_domain, retailer.tracking_hosts))),
+            tracking_ids={placement_name(name): id for name, id in retailer.tracking_ids.items()},
+        )
+    except BadAddress as reason:
+        raise ImportFailed(f"mapping: domain and tracking_hosts of the shop: {reason}") from None
+
+
+def _link_complaints(retailer: Retailer) -> list[str]:
+    found = []
+    parameter, ids = retailer.click_parameter, retailer.tracking_ids
+    if parameter is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", parameter):
+        found.append("click_parameter must be 1 to 64 letters, digits and the signs _ . -")
+    if (parameter or retailer.tracking_hosts or ids) and retailer.slug is None:
+        found.append(
+            "click_parameter, tracking_hosts and tracking_ids are of one shop: give --shop, or [retailer] slug"
+        )
+    if len(retailer.tracking_hosts) > MAX_TRACKING_HOSTS:
+        found.append(f"more than {MAX_TRACKING_HOSTS} tracking_hosts")
+    if len(ids) > MAX_PLACEMENTS:
+        found.append(f"more than {MAX_PLACEMENTS} tracking_ids")
+    if ids and DEFAULT_PLACEMENT not in ids:
+        found.append(f"tracking_ids need one called {DEFAULT_PLACEMENT}, for clicks elsewhere")
+    if len(set(ids.values())) < len(ids):
+        found.append("tracking_ids has one id for two placements")
+    for name in ids:
+        if not re.fullmatch(r"[^\s/?#](?:[^?#]{0,98}[^\s/?#])?", name):
+            found.append(f"tracking_ids {name!r} is no placement: give 1 to 100 characters without ? and #")
+    return found
 
 
 def _complaints(mapping: Mapping) -> list[str]:
@@ -283,6 +325,7 @@ def _complaints(mapping: Mapping) -> list[str]:
         found.append("variants is for json and jsonl")
     if mapping.source is not None:
         found.extend(mapping.source.complaints())
+    found.extend(_link_complaints(mapping.retailer))
     if mapping.encoding is not None:
         found.extend(_encoding_complaints(mapping.encoding))
     for pattern in mapping.categories:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from functools import lru_cache
-from urllib.parse import quote
 
 from domain.feed_text import decode_entities, remove_markup, slugify, tag_of
+from domain.hosts import BadAddress, clean_https
 
 MAX_DESCRIPTION = 50_000
 MAX_KEY = 255
@@ -169,31 +169,15 @@ def parse_tags(values: object, separator: str, *, decoded: bool = False) -> list
     return list(dict.fromkeys(tag for tag in tags if tag))[:MAX_TAGS]
 
 
-_HOST = re.compile(
-    r"(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9](?::\d{1,5})?", re.IGNORECASE | re.ASCII
-)
-_AUTHORITY = re.compile("[^/?#]*")
-_URL_CHARACTERS = "".join(map(chr, range(0x21, 0x7F))).translate({ord(c): None for c in '"<>\\^`{|}'})
-
-
 def parse_url(value: object, *, upgrade: bool = False) -> str:
-    """An https URL without credentials. Spaces and non-ASCII letters are percent-encoded. `upgrade`: http becomes
-    https."""
-    text = as_text(value).strip()
-    if upgrade and text[:7].lower() == "http://":
-        text = "https://" + text[7:]
-    if _CONTROL.search(text):
-        raise BadValue("control characters")
-    if text[:8].lower() != "https://":
-        raise BadValue("not an https address")
-    text = "https://" + quote(text[8:], safe=_URL_CHARACTERS)
+    """An https URL without credentials. Spaces and non-ASCII letters are percent-encoded, international hosts written
+    in ASCII. `upgrade`: http becomes https."""
+    try:
+        text = clean_https(as_text(value), upgrade=upgrade)
+    except BadAddress as reason:
+        raise BadValue(str(reason)) from None
     if len(text) > MAX_URL:
         raise BadValue(f"longer than {MAX_URL} characters")
-    host = _AUTHORITY.match(text, 8)[0]  # type: ignore[index]
-    if "@" in host:
-        raise BadValue("credentials in the address")
-    if not _HOST.fullmatch(host):
-        raise BadValue("no valid host name")
     return text
 
 

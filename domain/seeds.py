@@ -117,7 +117,7 @@ def products(plan: SeedPlan, models: Sequence[Model]) -> Iterator[tuple[object, 
             key, f"{model.name}, {edition} in {finish}", f"{model.description} In {finish}.", price,
             rng.choices(("GBP", "EUR", "USD"), (90, 6, 4))[0], tags, rng.random() < 0.95, rng.random() < 0.97,
             model.brand_id, model.category_id, model.retailer_id, f"{EXTERNAL_PREFIX}-{plan.seed}-{position}",
-            f"{model.url}?variant={position}", popularity, popularity, at, at,
+            f"{model.url}{'&' if '?' in model.url else '?'}variant={position}", popularity, popularity, at, at,
         )  # fmt: skip
 
 

@@ -6,10 +6,12 @@ import time
 from uuid import UUID
 
 import asyncpg
+import structlog
 
 from db.claims import ANONYMOUS, SERVICE
 from db.session import Session
-from domain import affiliate
+from db.shop_links import shop_of
+from domain import affiliate, links
 from domain.callers import Caller
 from domain.devices import device_class
 from domain.errors import Invalid, LimitReached, NotFound, ProductNotFound, RateLimited
@@ -21,6 +23,8 @@ from resolvers.profiles import require_subject
 from services import attempts
 from services.services import Services
 from services.storage_use import Taken
+
+log = structlog.get_logger("aclue.links")
 
 HIT_BYTES = 200  # of a row of affiliate_redirects and its indexes
 VISIT_BYTES = 1_200  # of a click, an idempotency key and a hit
@@ -74,16 +78,18 @@ async def create(
     return await once(session, "createAffiliateClick", idempotency_key, request, store)
 
 
-async def follow(services: Services, visitor: Caller, token: str, *, is_hit: bool) -> str:
+async def follow(services: Services, visitor: Caller, token: str, *, is_person: bool) -> str:
     """The shop's URL with our click id. If a person follows the link, a hit is recorded, unless the storage limit of
-    the visitor's network is used up. Raises NotFound for an unknown token."""
+    the visitor's network is used up. Raises NotFound for an unknown token, and for a link to a host that is not, or no
+    longer, the shop's or its network's."""
     click = affiliate.decode_token(token)
     if click is None:
         raise NotFound("There is no such link.")
-    taken = await _count(services, visitor, HIT_BYTES) if is_hit else None
+    taken = await _count(services, visitor, HIT_BYTES) if is_person else None
     if taken is None:
         async with services.database.session(SERVICE, read_only=True) as session:
-            return _target(await session.fetchrow("affiliate_clicks.target", click_id=click), click)
+            found = await session.fetchrow("affiliate_clicks.target", click_id=click)
+            return _target(found, click, is_person=is_person)
     stored = 0
     try:
         async with services.database.session(SERVICE, read_only=False) as session:
@@ -134,10 +140,16 @@ async def _record_hit(session: Session, services: Services, visitor: Caller, cli
         visitor_hash=services.visitor_pseudonyms.of(f"{networks(visitor.address)[-1].name} {device}", time.time()),
         device_class=device,
     )
-    return _target(found, click), found is not None and not found["is_repeat"]
+    return _target(found, click, is_person=True), found is not None and found["is_new"]
 
 
-def _target(offer: asyncpg.Record | None, click: UUID) -> str:
-    if offer is None:
+def _target(found: asyncpg.Record | None, click: UUID, *, is_person: bool) -> str:
+    if found is None:
         raise NotFound("There is no such link.")
-    return affiliate.tracked_url(offer["affiliate_url"], offer["click_parameter"], affiliate.encode_token(click))
+    token = affiliate.encode_token(click)
+    try:
+        link = links.read_link(found["affiliate_url"], shop_of(found))
+        return links.address(link, token, found["tracking_id"], is_person=is_person)
+    except ValueError as reason:
+        log.warning("link refused", click=str(click), reason=str(reason))
+        raise NotFound("There is no such link.") from None

@@ -19,6 +19,7 @@ from domain.errors import Conflict, Invalid, ProductNotFound
 from domain.feed_text import tag_of
 from domain.texts import require_no_nul
 from resolvers.catalogue import once_for_administrator, require_administrator, writing
+from resolvers.links import require_link
 
 
 @cache
@@ -246,7 +247,6 @@ async def _create(session: Session, new: NewProduct) -> UUID:
         "tags": _tags(new.tags),
         "in_stock": new.in_stock,
         "external_id": _text(new.external_id, "externalId", 200),
-        "url": _https(new.url, "url"),
     }
     references = (
         ("category_id", new.category_slug, "categorySlug"),
@@ -265,6 +265,7 @@ async def _create(session: Session, new: NewProduct) -> UUID:
     for column, given, name in references:
         if given is not None and known[column] is None:
             raise Invalid(f"There is none with the slug {given[:100]!r}.", (name,))
+    values["url"] = await require_link(session, known["retailer_id"], new.url, "url")
     product: UUID | None = await session.fetchval("products.create", **values, **dict(known))
     if product is None:
         raise Conflict("This retailer already has a product with this external id.", ("externalId",))

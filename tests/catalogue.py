@@ -32,10 +32,10 @@ async def fill_catalogue(owner: asyncpg.Connection[Any]) -> None:
         """
         insert into public.categories (slug, name) values ('all-gifts', 'All gifts');
         insert into public.brands (slug, name) values ('alder', 'Alder'), ('birch', 'Birch'), ('cedar', 'Cedar');
-        insert into public.retailers (slug, name, domain, affiliate_network, commission_rate) values
-          ('north-shop', 'North Shop', 'north.example', 'awin', 0.05),
-          ('south-shop', 'South Shop', 'south.example', 'cj', 0.08),
-          ('corner-shop', 'Corner Shop', 'corner.example', null, null);
+        insert into public.retailers (slug, name, domain, affiliate_network, commission_rate, tracking_hosts) values
+          ('north-shop', 'North Shop', 'north.example', 'awin', 0.05, '{shop.example}'),
+          ('south-shop', 'South Shop', 'south.example', 'cj', 0.08, '{shop.example}'),
+          ('corner-shop', 'Corner Shop', 'corner.example', null, null, '{shop.example}');
         """
     )
     for slug, (suits, _, tag) in KINDS.items():

@@ -36,7 +36,7 @@ def routes() -> list[Route]:
 async def _follow_tracked_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:
     try:
         target = await affiliate_clicks.follow(
-            services, visitor, http.path_params["token"], is_hit=_is_by_a_person(http, visitor)
+            services, visitor, http.path_params["token"], is_person=_is_by_a_person(http, visitor)
         )
     except NotFound:
         return PlainTextResponse("There is no such link.", 404, headers=HEADERS)

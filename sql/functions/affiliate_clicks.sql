@@ -65,26 +65,62 @@ as $$
   select private.create_affiliate_click(p_product, null, p_session, p_recommendation, p_source_page, p_campaign)
 $$;
 
+create or replace function private.record_affiliate_redirect(p_click uuid, p_visitor_hash bytea, p_device_class text)
+returns boolean
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  with hit as (
+    insert into public.affiliate_redirects (user_id, click_id, visitor_hash, device_class)
+    select c.user_id, c.id, p_visitor_hash, p_device_class from public.affiliate_clicks c
+    where c.id = p_click and not exists (
+      select from public.affiliate_redirects r
+      where r.user_id = c.user_id and r.click_id = c.id and r.visitor_hash = p_visitor_hash
+        and r.redirected_at > now() - interval '1 hour')
+    returning id
+  )
+  select exists (select from hit)
+$$;
+comment on function private.record_affiliate_redirect(uuid, bytea, text) is
+  'Records a hit of a tracked link, once per visitor and hour; whether it was recorded.';
+
+create or replace function private.link_of_affiliate_click(p_click uuid)
+returns table (affiliate_url text, network text, domain text, tracking_hosts text[], click_parameter text,
+  network_hosts text[], rules text, tracking_id text)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select c.affiliate_url, c.affiliate_network, r.domain, coalesce(r.tracking_hosts, '{}'), r.click_parameter,
+    coalesce(n.tracking_hosts, '{}'), private.network_rules(c.affiliate_network)::text, p.tracking_id
+  from public.affiliate_clicks c
+  left join public.retailers r on r.id = c.retailer_id
+  left join public.affiliate_networks n on n.code = c.affiliate_network
+  left join lateral (
+    select p.tracking_id from public.placements p
+    where p.retailer_id = c.retailer_id and p.network = c.affiliate_network and p.is_current and (
+      p.name = 'default' or starts_with(
+        lower(btrim(split_part(split_part(c.source_page, '?', 1), '#', 1), '/ ')) || '/', p.name || '/'))
+    order by p.name = 'default', char_length(p.name) desc
+    limit 1
+  ) p on true
+  where c.id = p_click
+$$;
+comment on function private.link_of_affiliate_click(uuid) is
+  'The link of a click, what is known of its shop''s links (domain/links.py), and the tracking id of the place where the click '
+  'was made: that of its page, or of the longest beginning of it.';
+
+-- The previous release calls these.
 create or replace function private.follow_affiliate_click(p_click uuid, p_visitor_hash bytea, p_device_class text)
 returns table (affiliate_url text, click_parameter text)
 language sql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-  with click as (select * from public.affiliate_clicks where id = p_click),
-  hit as (
-    insert into public.affiliate_redirects (user_id, click_id, visitor_hash, device_class)
-    select c.user_id, c.id, p_visitor_hash, p_device_class from click c
-    where not exists (
-      select from public.affiliate_redirects r
-      where r.user_id = c.user_id and r.click_id = c.id and r.visitor_hash = p_visitor_hash
-        and r.redirected_at > now() - interval '1 hour')
-  )
-  select affiliate_url, click_parameter from click
+  select c.affiliate_url, c.click_parameter
+  from public.affiliate_clicks c
+  cross join lateral (select private.record_affiliate_redirect(p_click, p_visitor_hash, p_device_class)) hit
+  where c.id = p_click
 $$;
-comment on function private.follow_affiliate_click(uuid, bytea, text) is
-  'Records a hit of a tracked link, once per visitor and hour; no row for an unknown link.';
 
--- The previous release calls this one; nothing of the user agent is stored.
 create or replace function private.follow_affiliate_click(p_click uuid, p_user_agent text)
 returns table (affiliate_url text, click_parameter text)
 language sql security definer
@@ -96,10 +132,11 @@ $$;
 revoke all on function private.create_affiliate_click(uuid, uuid, uuid, text, text),
   private.create_affiliate_click(uuid, uuid, uuid, uuid, text, text),
   private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid, uuid),
+  private.record_affiliate_redirect(uuid, bytea, text), private.link_of_affiliate_click(uuid),
   private.follow_affiliate_click(uuid, bytea, text), private.follow_affiliate_click(uuid, text)
   from public, anon, authenticated;
 grant execute on function private.create_affiliate_click(uuid, uuid, uuid, text, text),
   private.create_affiliate_click(uuid, uuid, uuid, uuid, text, text)
   to anon, authenticated, service_role;
-grant execute on function private.follow_affiliate_click(uuid, bytea, text),
-  private.follow_affiliate_click(uuid, text) to service_role;
+grant execute on function private.record_affiliate_redirect(uuid, bytea, text), private.link_of_affiliate_click(uuid),
+  private.follow_affiliate_click(uuid, bytea, text), private.follow_affiliate_click(uuid, text) to service_role;

@@ -256,12 +256,14 @@ end
 $$;
 
 -- The catalogue is audited if the API's roles write it: an import by the owner leaves one entry for all its rows, and
--- popularity, which private.refresh_model() sets with the owner's rights, none. Commission is audited for all roles.
+-- popularity, which private.refresh_model() sets with the owner's rights, none. Commission is audited for all roles, and so
+-- is where links lead, but for the domain that an import gives a shop without one.
 -- Anonymous sessions start and end without an entry. A sign-in is a row of user_sessions; ending it early is an entry.
 -- A table that does not exist yet is skipped: the migration that creates it changes this file.
 do $$
 declare
   by_the_api constant text := $q$current_user in ('anon', 'authenticated', 'service_role')$q$;
+  by_hand constant text := $q$coalesce(pg_catalog.current_setting('aclue.loads_reference', true), '') <> 'on'$q$;
   t record;
 begin
   for t in
@@ -287,10 +289,12 @@ begin
       ('private.quiz_norms', 'insert', $q$new.source = 'assessments'$q$, null,
         'percentiles,errors,item_means,item_covariance', '', ''),
       ('public.erasure_tombstones', 'insert or update or delete', 'true', null, '', '', ''),
-      ('public.affiliate_networks', 'insert or update or delete', 'true', null, '', '', ''),
+      ('public.affiliate_networks', 'insert or update or delete', by_hand, null, '', '', ''),
+      ('public.network_link_rules', 'insert or update or delete', by_hand, null, '', '', ''),
+      ('public.placements', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.commission_rules', 'insert or update or delete', 'true', null, '', 'updated_at', ''),
       ('public.advertisers', 'insert or update or delete', 'true', null, '', '', ''),
-      ('public.retailers', 'update', 'true', null, '', 'updated_at', ''),
+      ('public.retailers', 'update', by_the_api || ' or old.domain is not null or new.domain is null', null, '', 'updated_at', ''),
       ('public.retailers', 'insert or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.brands', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.categories', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),

@@ -20,7 +20,8 @@ as $$
       'sale_price_minor,sale_starts_at,sale_ends_at}', '{}', null),
     ('public.product_offers', 5, '{}', '{last_seen_at,link_checked_at,link_failures}', '{first_seen_at}', 'id'),
     ('public.product_prices', 6, '{}', '{}', '{price_minor,currency}', 'product_id'),
-    ('public.product_origins', 7, '{}', '{}', '{run_id,line}', 'product_id')
+    ('public.product_origins', 7, '{}', '{}', '{run_id,line}', 'product_id'),
+    ('public.placements', 8, '{created_at}', '{}', '{}', null)
 $$;
 
 create or replace function private.import_columns(

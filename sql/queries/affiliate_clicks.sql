@@ -3,17 +3,13 @@ select private.create_affiliate_click(
   :product_id::uuid, :offer_id::uuid, :session_id::uuid, :recommendation_id::uuid, :source_page::text, :campaign::text)
 
 -- name: follow(click_id, visitor_hash, device_class)
--- As service_role: records the hit, unless it repeats one of the last hour, and returns the offer.
-select f.affiliate_url, f.click_parameter, exists (
-  select from public.affiliate_clicks c
-  join public.affiliate_redirects r on r.user_id = c.user_id and r.click_id = c.id
-  where c.id = :click_id::uuid and r.visitor_hash = :visitor_hash::bytea
-    and r.redirected_at > now() - interval '1 hour') as is_repeat
-from private.follow_affiliate_click(:click_id::uuid, :visitor_hash::bytea, :device_class::text) f
+-- As service_role: the same as target, and records the hit, unless it repeats one of the last hour; is_new: it did.
+select l.*, private.record_affiliate_redirect(:click_id::uuid, :visitor_hash::bytea, :device_class::text) as is_new
+from private.link_of_affiliate_click(:click_id::uuid) l
 
 -- name: target(click_id)
--- As service_role: only the offer, for a visit that does not count as a hit.
-select affiliate_url, click_parameter from public.affiliate_clicks where id = :click_id::uuid
+-- As service_role: where the click leads, for a visit that does not count as a hit.
+select * from private.link_of_affiliate_click(:click_id::uuid)
 
 -- name: converted_since(user_id, since, maximum)
 -- A person's clicks whose commission changed after a timestamp, the latest first.

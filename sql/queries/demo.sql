@@ -16,10 +16,10 @@ on conflict (slug) do nothing
 -- name: add_brand(slug, name)
 insert into public.brands (slug, name) values (:slug, :name) on conflict (slug) do nothing
 
--- name: add_retailer(slug, name, domain, network)
+-- name: add_retailer(slug, name, domain, network, tracking_hosts)
 -- The commission is a typical one: 5 %.
-insert into public.retailers (slug, name, domain, affiliate_network, commission_rate)
-values (:slug, :name, :domain, :network, 0.05)
+insert into public.retailers (slug, name, domain, affiliate_network, tracking_hosts, commission_rate)
+values (:slug, :name, :domain, :network, :tracking_hosts::text[], 0.05)
 on conflict (slug) do nothing
 
 -- name: ensure_account(email, canonical, spellings)

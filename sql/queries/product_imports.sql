@@ -182,6 +182,70 @@ update public.retailers r set commission_rate = round(:rate::float8::numeric, 4)
 where r.id in (select id from pg_temp.product_import_retailers)
   and r.commission_rate is distinct from round(:rate::float8::numeric, 4);
 
+-- name: change_shop_links(slug, domain, tracking_hosts, click_parameter)
+-- What the mapping says of its shop's links; null leaves a column as it is. One row if anything changed.
+update public.retailers r
+set domain = coalesce(:domain::text, r.domain), tracking_hosts = coalesce(:tracking_hosts::text[], r.tracking_hosts),
+  click_parameter = coalesce(:click_parameter::text, r.click_parameter)
+from (select * from public.retailers where slug = :slug) old
+where r.id = old.id and (r.domain, r.tracking_hosts, r.click_parameter) is distinct from (
+  coalesce(:domain::text, r.domain), coalesce(:tracking_hosts::text[], r.tracking_hosts),
+  coalesce(:click_parameter::text, r.click_parameter))
+returning old.domain as old_domain, r.domain as new_domain, old.tracking_hosts as old_tracking_hosts,
+  r.tracking_hosts as new_tracking_hosts, old.click_parameter as old_click_parameter,
+  r.click_parameter as new_click_parameter;
+
+-- name: placement_rules(slug)
+select private.network_rules(affiliate_network)::text from public.retailers where slug = :slug;
+
+-- name: retire_placements(slug, names, tracking_ids)
+-- Sales of earlier links still resolve to them.
+update public.placements p set is_current = false
+from unnest(:names::text[], :tracking_ids::text[]) n (name, tracking_id), public.retailers r
+where r.slug = :slug and p.retailer_id = r.id and p.network = r.affiliate_network and p.name = n.name
+  and p.tracking_id <> n.tracking_id and p.is_current;
+
+-- name: put_placements(slug, names, tracking_ids)
+-- Of one shop; only those that differ.
+insert into public.placements as p (retailer_id, network, tracking_id, name)
+select r.id, r.affiliate_network, n.tracking_id, n.name
+from unnest(:names::text[], :tracking_ids::text[]) n (name, tracking_id)
+join public.retailers r on r.slug = :slug
+on conflict on constraint placements_pkey do update set name = excluded.name, is_current = true
+where (p.name, p.is_current) is distinct from (excluded.name, true);
+
+-- name: shops_of_links()
+-- The shops of the feed, and what is known of their links.
+select r.id, r.slug, r.domain, r.tracking_hosts, r.click_parameter, r.affiliate_network as network,
+  coalesce(n.tracking_hosts, '{}') as network_hosts, private.network_rules(r.affiliate_network)::text as rules,
+  exists (select from public.network_link_rules l where l.network = r.affiliate_network and l.carries = 'placement')
+    and not exists (select from public.placements p
+      where p.retailer_id = r.id and p.network = r.affiliate_network and p.is_current) as lacks_placements
+from public.retailers r left join public.affiliate_networks n on n.code = r.affiliate_network
+where r.id in (select id from pg_temp.product_import_retailers)
+order by r.slug;
+
+-- name: set_domain(id, domain)
+with changed as (
+  update public.retailers set domain = :domain::text where id = :id::uuid returning *
+)
+select r.domain, r.tracking_hosts, r.click_parameter, r.affiliate_network as network,
+  coalesce(n.tracking_hosts, '{}') as network_hosts, private.network_rules(r.affiliate_network)::text as rules
+from changed r left join public.affiliate_networks n on n.code = r.affiliate_network;
+
+-- name: tracking_hosts()
+select tracking_hosts from public.affiliate_networks;
+
+-- name: links()
+-- The links of the rows to import, in the order of the feed.
+select s.number, s.line, s.external_id, n.id as retailer_id, s.affiliate_url
+from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer
+where not s.rejected order by s.number;
+
+-- name: reject_links(numbers)
+-- They still name their products; nothing else of them counts.
+update pg_temp.product_import set rejected = true, brand = null where number = any (:numbers::bigint[]);
+
 -- name: unknown_gift_category(slugs)
 -- One of these that is not in the taxonomy.
 select slug from unnest(:slugs::text[]) slug

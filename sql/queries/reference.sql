@@ -16,6 +16,49 @@ select checksum from private.applied_files where name = 'reference data';
 insert into private.applied_files (name, checksum) values ('reference data', :checksum)
 on conflict (name) do update set checksum = excluded.checksum, applied_at = now();
 
+-- name: has_link_rules()
+select exists (select from public.network_link_rules);
+
+-- name: networks_stored()
+select n.code as key, n.source, jsonb_build_object('name', n.name, 'tracking_hosts', n.tracking_hosts) as value
+from public.affiliate_networks n;
+
+-- name: networks_put(rows)
+insert into public.affiliate_networks (code, name, tracking_hosts, source)
+select r.key, r.value ->> 'name', array(select jsonb_array_elements_text(r.value -> 'tracking_hosts')), 'reference'
+from jsonb_to_recordset(:rows::jsonb) r (key text, value jsonb)
+on conflict (code) do update set name = excluded.name, tracking_hosts = excluded.tracking_hosts, source = excluded.source;
+
+-- name: networks_remove(keys)
+-- But for those of a shop or with a sale.
+delete from public.affiliate_networks n where n.code = any (:keys::text[])
+  and not exists (select from public.retailers r where r.affiliate_network = n.code)
+  and not exists (select from public.placements p where p.network = n.code)
+  and not exists (select from public.conversion_reports c where c.affiliate_network = n.code)
+  and not exists (select from public.payments p where p.affiliate_network = n.code);
+
+-- name: link_rules_stored()
+select r.network || ' ' || r.position as key, r.source, jsonb_build_object('host', r.host, 'path', r.path,
+  'place', r.place, 'parameter', r.parameter, 'destination', r.destination, 'carries', r.carries, 'removes', r.removes,
+  'max_length', r.max_length, 'characters', r.characters) as value
+from public.network_link_rules r;
+
+-- name: link_rules_put(rows)
+insert into public.network_link_rules (network, position, host, path, place, parameter, destination, carries, removes,
+  max_length, characters, source)
+select split_part(r.key, ' ', 1), split_part(r.key, ' ', 2)::smallint, v.host, v.path, v.place, v.parameter,
+  v.destination, v.carries, v.removes, v.max_length, v.characters, 'reference'
+from jsonb_to_recordset(:rows::jsonb) r (key text, value jsonb)
+cross join lateral jsonb_to_record(r.value) v (host text, path text, place text, parameter text, destination text[],
+  carries text, removes text[], max_length smallint, characters text)
+on conflict (network, position) do update set host = excluded.host, path = excluded.path, place = excluded.place,
+  parameter = excluded.parameter, destination = excluded.destination, carries = excluded.carries,
+  removes = excluded.removes, max_length = excluded.max_length, characters = excluded.characters,
+  source = excluded.source;
+
+-- name: link_rules_remove(keys)
+delete from public.network_link_rules where network || ' ' || position = any (:keys::text[]);
+
 -- name: taxonomy_stored()
 select g.slug as key, g.source, jsonb_build_object('name', g.name, 'parent', p.slug, 'position', g.position,
   'google_ids', array(select unnest(g.google_ids) order by 1)) as value

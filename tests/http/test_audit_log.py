@@ -139,14 +139,14 @@ async def test_a_session_ended_early_is_noted_and_a_refreshed_one_is_not(shop: S
 
 async def test_commission_changes_are_audited_for_all_roles(shop: Shop) -> None:
     await shop.owner.execute("update public.retailers set commission_rate = 0.2 where slug = 'north-shop'")
-    await shop.owner.execute("update public.affiliate_networks set click_parameter = 'mine' where code = 'awin'")
+    await shop.owner.execute("update public.network_link_rules set parameter = 'mine' where network = 'awin'")
     (rate,) = await entries(admin(shop), "public.retailers")
     assert rate["changes"] == {"commission_rate": {"old": 0.05, "new": 0.2}}
     assert (rate["role"], rate["actorId"], rate["requestId"]) == ("aclue_owner", None, None)
-    (parameter,) = await entries(admin(shop), "public.affiliate_networks")
-    assert (parameter["rowKey"], parameter["changes"]) == (
-        {"code": "awin"},
-        {"click_parameter": {"old": "clickref", "new": "mine"}},
+    (parameter,) = await entries(admin(shop), "public.network_link_rules")
+    assert (parameter["rowKey"], parameter["changes"]["parameter"]) == (
+        {"network": "awin", "position": 1},
+        {"old": "clickref", "new": "mine"},
     )
 
 

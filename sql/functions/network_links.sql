@@ -41,6 +41,5 @@ as $$
 $$;
 comment on function private.network_rules(text) is 'The rules of a network''s links in their order, as domain/links.py reads them.';
 
-revoke all on function private.check_placement(), private.network_rules(text) from public, anon, authenticated;
-grant execute on function private.check_placement() to service_role;
+revoke all on function private.check_placement(), private.network_rules(text) from public, anon, authenticated, service_role;
 grant execute on function private.network_rules(text) to anon, authenticated, service_role;

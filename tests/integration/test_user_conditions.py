@@ -29,8 +29,6 @@ from tests.security.canaries import PERSONAL
 SERVICE = {
     "exports.claim": "who fetches an export has its signed address: the id of the request in it, and the person",
     "exports.is_open": "likewise",
-    "affiliate_clicks.follow": "who has a tracked link may follow it: the click's id finds it",
-    "affiliate_clicks.target": "a previewer that has a tracked link is redirected: the click's id finds the offer",
     "experiments.list": "a command of the owner counts all people of each experiment",
     "experiments.outcomes": "a command of the owner reports what all people of an experiment did",
     "experiments.running_units": "a job counts all people of each arm",
@@ -64,6 +62,8 @@ FUNCTIONS = {
     "dismiss_reason": "the caller's own; their profile is found by its id, which locks it",
     "everybodys_feedback": "an analyst reads everybody's",
     "follow_affiliate_click": "anybody with a link may follow it: its click finds the person",
+    "record_affiliate_redirect": "anybody with a link may follow it: its click finds the person",
+    "link_of_affiliate_click": "anybody with a link may follow it: its click finds the person",
     "impression_outcomes": "for count_impressions and a command of the owner: everybody's",
     "mark_personality_due": "the caller's own profile, by its id",
     "merge_session": "two people: every statement names one of them, or both",

@@ -78,6 +78,7 @@ EXPECTED = {
     "model_lists": "                    all    -      -      -",
     "model_products": "                 all    -      -      -",
     "model_weights": "                  all    -      -      -",
+    "network_link_rules": "             all    -      -      -",
     "occasions": "                      own    own    own    own",
     "payments": "                       staff  -      -      -",
     "personality_assessment_history": " own    -      -      -",
@@ -85,6 +86,7 @@ EXPECTED = {
     "personality_tag_mappings": "       all    -      -      -",
     "personality_profiles": "           own    -      -      -",
     "personality_recommendations": "    own    -      -      -",
+    "placements": "                     -      -      -      -",
     "privacy_requests": "               own    own    -      -",
     "product_features": "               all    -      -      -",
     "product_offers": "                 all    -      -      -",
@@ -141,7 +143,7 @@ REFUSED_TO_SERVICE = {
 
 # What has to go before a service_role may empty a table, because it is referred to with ON DELETE RESTRICT.
 REFERRED_TO_BY = {
-    "affiliate_networks": ["products", "retailers"],
+    "affiliate_networks": ["placements", "products", "retailers"],
     "categories": ["products"],
     "currencies": ["products", "affiliate_clicks", "occasions"],
     "quiz_traits": ["quiz_questions"],

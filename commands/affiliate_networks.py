@@ -153,7 +153,7 @@ def remove(
                 gone = await owner.fetchval(_query("remove"), code)
             else:
                 gone = await owner.fetchval(_query("remove_rule"), code, position)
-        except asyncpg.ForeignKeyViolationError:
+        except (asyncpg.ForeignKeyViolationError, asyncpg.RestrictViolationError):
             fail(f"{code}: a shop, a placement or a sale is of this network")
         if gone is None:
             fail(f"there is no such {'network' if position is None else 'rule'}")

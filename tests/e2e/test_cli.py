@@ -406,6 +406,45 @@ async def test_a_file_is_detected_tried_and_imported_for_a_shop(
     assert await database.fetchval(stored) == "https://nibs.example/products/nib"
 
 
+async def test_a_network_is_added_and_its_links_carry_the_click(
+    service: Service, database: Database, tmp_path: Path
+) -> None:
+    def network(*arguments: str) -> str:
+        return printed(aclue(service.home, "network", *arguments, cwd=tmp_path))
+
+    assert "awin" in network("list")
+    assert "clickref" in network("show", "awin")
+    short = aclue(service.home, "network", "add", "kestrel", "--parameter", "sub", "--host", "go.kestrel.example",
+                  "--max-length", "25", cwd=tmp_path)  # fmt: skip
+    assert short.returncode == 1
+    assert "cut" in short.stderr
+    rule = ("--parameter", "sub", "--place", "before", "--destination", "to", "--max-length", "30")
+    network("add", "kestrel", "--name", "Kestrel", "--host", "https://Go.Kestrel.example/", *rule)
+    said = network("show", "kestrel")
+    assert "go.kestrel.example" in said
+    assert "before sub" in said
+    (tmp_path / "nest.toml").write_text(
+        'format = "csv"\n[fields]\nexternal_id = "id"\nname = "id"\nprice = "price"\naffiliate_url = "url"\n'
+        '[constants]\ncurrency = "GBP"\n[retailer]\nslug = "nest"\nnetwork = "kestrel"\ndomain = "nest.example"\n'
+    )
+    feed = tmp_path / "nest.csv"
+    feed.write_text("id,price,url\nN1,5.00,https://go.kestrel.example/c?sub=old&to=https://nest.example/?a=1&b=2\n")
+    printed(aclue(service.home, "import", "products", str(feed), "--mapping", "./nest.toml", cwd=tmp_path))
+    product = await database.fetchval("select id from public.products where external_id = 'N1'")
+    async with httpx.AsyncClient(base_url=service.url) as http:
+        caller = await Client(http, None).start_session()
+        made = await caller.do(
+            "mutation ($p: ID!) { createAffiliateClick(input: {productId: $p}) {"
+            " click { redirectUrl } userErrors { code } } }",
+            p=ids.encode("Product", product),
+        )
+        path = made["click"]["redirectUrl"].removeprefix(service.url)
+        target = (await http.get(path, headers={"user-agent": "a browser"})).headers["location"]
+    assert target == f"https://go.kestrel.example/c?sub={path.removeprefix('/r/')}&to=https://nest.example/?a=1&b=2"
+    refused = aclue(service.home, "network", "remove", "kestrel", cwd=tmp_path)
+    assert (refused.returncode, "a shop" in refused.stderr) == (1, True)
+
+
 async def test_importing_products_with_rejects(service: Service, database: Database, tmp_path: Path) -> None:
     feed = tmp_path / "feed.jsonl"
     lines = [feed_line(1), feed_line(2, price="free"), "{", feed_line(3, name=""), feed_line(4), feed_line(1)]

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
+from db.claims import SERVICE
 from domain import affiliate, ids
 from tests.client import Client
 from tests.conftest import Shop
@@ -55,7 +56,7 @@ async def test_a_click_keeps_what_the_offer_said(shop: Shop) -> None:
     assert row is not None
     assert made["id"] == ids.encode("AffiliateClick", row["id"])
     assert made["redirectUrl"].endswith(f"/r/{affiliate.encode_token(row['id'])}")
-    assert (made["network"], row["affiliate_network"], row["click_parameter"]) == ("cj", "cj", "sid")
+    assert (made["network"], row["affiliate_network"]) == ("cj", "cj")
     assert made["product"]["id"] == product
     assert datetime.fromisoformat(made["createdAt"]) == row["click_timestamp"]
     assert (row["affiliate_url"], row["price_minor"]) == (row["url"], row["price"])
@@ -208,6 +209,78 @@ async def test_the_offer_may_change_and_the_link_leads_where_it_led(shop: Shop) 
     before = (await shop.http.get(path)).headers["location"]
     await shop.owner.execute("update public.products set affiliate_url = 'https://other.example/', is_active = false")
     assert (await shop.http.get(path)).headers["location"] == before
+
+
+async def test_a_link_leads_to_no_host_that_is_not_the_shops_whoever_stored_it(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    product = await sold_by(shop, "north-shop")
+    link = {"user-agent": DESK}
+    for url, is_followed in (
+        ("https://www.north.example/p", True),
+        ("https://www.awin1.com/cread.php?ued=https%3A%2F%2Fnorth.example%2F", True),
+        ("https://foreign.example/p", False),
+        ("https://north.example@foreign.example/", False),
+        ("https://north.example.foreign.example/", False),
+        ("https://north.example:8443/", False),
+        ("https://foreign.example\\@north.example/", False),
+        ("https://nоrth.example/", False),
+        ("https://www.awin1.com/cread.php?ued=https%3A%2F%2Fforeign.example%2F", False),
+        ("https://www.anrdoezrs.net/links/1/type/dlg/https://north.example/", False),
+    ):
+        async with shop.services.database.session(SERVICE, read_only=False) as session:
+            change = "update public.products set affiliate_url = $2 where id = $1 returning id"
+            await session.run(change, [ids.decode_as("Product", product), url])
+        path = urlsplit((await click(anna, product))["redirectUrl"]).path
+        hits = await shop.owner.fetchval("select count(*) from public.affiliate_redirects")
+        for method in ("GET", "HEAD"):
+            answer = await shop.http.request(method, path, headers=link)
+            assert (answer.status_code == 302) == is_followed, url
+            assert ("location" in answer.headers) == is_followed
+        after = await shop.owner.fetchval("select count(*) from public.affiliate_redirects")
+        assert after - hits == is_followed
+
+
+async def test_a_host_is_checked_with_what_is_known_of_the_shop_now(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    path = urlsplit((await click(anna, await sold_by(shop, "corner-shop")))["redirectUrl"]).path
+    assert (await shop.http.get(path)).status_code == 302
+    await shop.owner.execute("update public.retailers set tracking_hosts = '{}'")
+    assert (await shop.http.get(path)).status_code == 404
+    await shop.owner.execute("update public.retailers set domain = 'shop.example'")
+    assert (await shop.http.get(path)).status_code == 302
+
+
+async def test_amazon_gets_the_tag_of_the_placement_and_bots_get_none(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    product = await sold_by(shop, "corner-shop")
+    await shop.owner.execute(
+        "update public.retailers set affiliate_network = 'amazon' where slug = 'corner-shop';"
+        "update public.products set affiliate_url = 'https://www.amazon.co.uk/dp/1?tag=feed-21&ascsubtag=x&th=1'"
+    )
+    add = "insert into public.placements (retailer_id, network, name, tracking_id) select id, 'amazon', $1, $2"
+    person = {"user-agent": DESK}
+
+    async def tag_of(page: str | None, **headers: str) -> str | None:
+        path = urlsplit((await click(anna, product, sourcePage=page))["redirectUrl"]).path
+        target = urlsplit((await shop.http.get(path, headers={**person, **headers})).headers["location"])
+        found = parse_qs(target.query)
+        assert found.pop("th") == ["1"]
+        assert set(found) <= {"tag"}
+        assert path.removeprefix("/r/") not in target.query
+        return found["tag"][0] if found else None
+
+    assert await tag_of("/feed") == "feed-21"
+    for name, tracking_id in (("default", "d-21"), ("feed", "f-21"), ("feed/top", "t-21")):
+        await shop.owner.execute(f"{add} from public.retailers where slug = 'corner-shop'", name, tracking_id)
+    for page, tag in (
+        ("feed", "f-21"), ("/Feed/", "f-21"), ("/feed/42?x=1#y", "f-21"), ("/feed/top/3", "t-21"),
+        ("feeder", "d-21"), ("/", "d-21"), (None, "d-21"), ("%", "d-21"),
+    ):  # fmt: skip
+        assert await tag_of(page) == tag, page
+    assert await tag_of("feed", **{"sec-purpose": "prefetch"}) is None
+    assert await tag_of("feed", **{"user-agent": "facebookexternalhit/1.1"}) is None
+    path = urlsplit((await click(anna, product))["redirectUrl"]).path
+    assert "tag" not in (await shop.http.head(path, headers=person)).headers["location"]
 
 
 async def test_unknown_and_malformed_links_lead_nowhere(shop: Shop) -> None:

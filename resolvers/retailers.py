@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
 from db.session import Session
 from domain.errors import Conflict, Invalid, NotFound
+from domain.hosts import BadAddress
+from domain.links import normal_domain
 from domain.texts import require_no_nul
 from resolvers.catalogue import create as create_row
 from resolvers.catalogue import name_of, once_for_administrator, require_administrator, writing
-
-_DOMAIN = re.compile(r"(?=.{1,253}\Z)(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +93,9 @@ def _domain(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        host = text.strip().lower().encode("idna").decode()
-    except UnicodeError:
-        host = ""
-    if not _DOMAIN.match(host):
-        raise Invalid("Give the host name of the shop, such as shop.example.", ("domain",))
-    return host
+        return normal_domain(text)
+    except BadAddress:
+        raise Invalid("Give the host name of the shop, such as shop.example.", ("domain",)) from None
 
 
 async def _network(session: Session, code: str | None) -> str | None:

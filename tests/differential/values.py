@@ -231,7 +231,7 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "reasonKey": ("books", "alder", "gift", "social", "creative", "nonsense", ""),
     "tags": _TAGS[:3] * 3 + _TAGS,
     "anyTags": _TAGS[:3] * 3 + _TAGS,
-    "prefix": _PREFIXES,
+    "prefix": _PREFIXES[:8] * 6 + _PREFIXES,
     "currencyCode": ("GBP",) * 6 + _CURRENCIES,
     "minPrice": ("1", "9.99", 5, 10.5, "0"),
     "maxPrice": ("100000", "19.99", 15, "18.5"),

@@ -20,6 +20,7 @@ import asyncpg
 from db import pages, seeds
 from db.documentation_page import of_reference_documents, of_tables
 from db.pages import PageRequest
+from db.product_imports import STAGING
 from db.queries import QUERIES, Fragment, Query, compose
 from db.rows import RowType
 from domain.seeds import SeedPlan
@@ -43,6 +44,7 @@ _STATEMENT = re.compile(
     r"(?:^|\b(?:then|else|begin|loop|query)\s)\s*\(?((?:select|insert|update|delete|with|perform)\b)", re.I
 )
 _VARIABLE = re.compile(r"^\s*(\w+)\s+(?:constant\s+)?([\w.]+(?: [a-z]+)*(?:\[\])?)\s*(?:;|:=)", re.M)
+_ROW_VALUE = re.compile(r"\b(?:new|old)\.\w+")
 _INTO = re.compile(r"(?<!insert )\binto\s+[\w.]+(?:\s*,\s*[\w.]+)*", re.I)
 
 _EVENTS = """
@@ -173,6 +175,8 @@ async def examine(connection: asyncpg.Connection[Any], row_types: list[RowType])
     """All tables, with everything that is known of them. Plans are asked for without sequential scans and sorts: of a
     table of a few rows the question is which index a statement takes once there are more."""
     found = await tables(connection, row_types)
+    for block in STAGING:
+        await connection.execute(QUERIES[f"product_imports.{block}"].sql)
     asked = [*await statements(connection, row_types), *await foreign_keys(connection)]
     await connection.execute("set enable_seqscan = off; set enable_sort = off")
     users = await explain(connection, asked)
@@ -223,9 +227,12 @@ def statement_of(query: Query) -> str:
 
 
 def _bodies(row: asyncpg.Record) -> Iterator[str]:
-    """The statements of a function, its parameters and variables numbered; of plpgsql sub-selects of conditions too,
-    and without the variables they go INTO. Some of them make no sense by themselves."""
+    """The statements of a function, its parameters, variables and the values of a trigger's row numbered; of plpgsql
+    sub-selects of conditions too, and without the variables they go INTO. A trigger's transition tables are read as
+    a row of its table. Some of them make no sense by themselves."""
     text, names, kinds = row["source"], list(row["names"] or [])[: len(row["types"])], list(row["types"])
+    for transition in row["transitions"]:
+        text = re.sub(rf"\b(from|join)\s+{transition}\b", rf"\1 (select * from {row['triggered_by']} limit 1)", text)
     found = re.split(r";\s*(?:\n|$)", text)
     if row["language"] == "plpgsql":
         declarations, _, body = text.partition("begin")
@@ -240,6 +247,8 @@ def _bodies(row: asyncpg.Record) -> Iterator[str]:
     for statement in found:
         for number, (name, kind) in enumerate(zip(names, kinds, strict=True), 1):
             statement = re.sub(rf"(?<![.:\w]){name}(?![.\w(])", f"${number}::{kind}", statement)
+        for number, value in enumerate(sorted(set(_ROW_VALUE.findall(statement)), reverse=True), len(names) + 1):
+            statement = re.sub(rf"\b{value}\b", f"${number}", statement)
         if statement.strip():
             yield statement
 
@@ -322,8 +331,12 @@ group by 1, 2 order by 1, 2
 _FUNCTIONS = """
 select p.pronamespace::regnamespace::text || '.' || p.proname as name, l.lanname as language,
   coalesce(pg_get_function_sqlbody(p.oid), p.prosrc) as source, p.proargnames as names,
-  array(select format_type(t, null) from unnest(p.proargtypes) with ordinality u (t, n) order by n) as types
+  array(select format_type(t, null) from unnest(p.proargtypes) with ordinality u (t, n) order by n) as types,
+  t.triggered_by, array_remove(array[t.tgoldtable, t.tgnewtable], null) as transitions
 from pg_proc p join pg_language l on l.oid = p.prolang
+left join lateral (
+  select t.tgrelid::regclass::text as triggered_by, t.tgoldtable, t.tgnewtable from pg_trigger t
+  where t.tgfoid = p.oid order by 1 limit 1) t on true
 where p.pronamespace in ('public'::regnamespace, 'private'::regnamespace) and l.lanname in ('sql', 'plpgsql')
   and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e')
 order by 1

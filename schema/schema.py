@@ -14,6 +14,7 @@ from db.rows import RowType
 from domain import ids
 from domain.errors import BadUserInput, NotFound
 from resolvers import recommendations
+from schema import product_offers  # noqa: F401 (products refer to it lazily, and `node` finds its type)
 from schema.accounts import AccountMutation
 from schema.affiliate_clicks import AffiliateClickMutation
 from schema.analytics_events import AnalyticsEventMutation, AnalyticsEventQuery

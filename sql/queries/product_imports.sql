@@ -417,10 +417,10 @@ where p.id = o.id and o.retailer_id = any (:retailers::uuid[]) and o.is_active
 
 -- name: avoid_loops()
 -- For note_origins: nothing is known of rows that were just written, and a nested loop over them would take hours.
-set local enable_nestloop = off;
+select set_config('enable_nestloop', 'off', true);
 
 -- name: allow_loops()
-set local enable_nestloop to default;
+select set_config(name, reset_val, true) from pg_catalog.pg_settings where name = 'enable_nestloop';
 
 -- name: note_origins(run)
 -- Which line of which import set the products that changed.

@@ -11,7 +11,7 @@ from tests.conftest import Shop
 
 NODE = "query ($id: ID!) { node(id: $id) { __typename id } }"
 NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
-FOR_ADMINISTRATORS = {"AuditEntry", "SystemLog"}  # tests/security/test_graphql_matrix.py
+FOR_ADMINISTRATORS = {"AuditEntry", "ImportRun", "SystemLog"}  # tests/security/test_graphql_matrix.py
 OWN = """
 {
   me {

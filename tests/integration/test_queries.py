@@ -24,9 +24,10 @@ async def refused(connection: asyncpg.Connection[Any], queries: list[Query]) -> 
 
 
 async def with_staging(connection: asyncpg.Connection[Any]) -> None:
-    """The temporary tables that an import and a seed make for their own statements."""
+    """The temporary tables that an import, an undo and a seed make for their own statements."""
     for block in STAGING[1:]:
         await connection.execute(QUERIES[f"product_imports.{block}"].sql)
+    await connection.execute("select private.prepare_undo(null)")
     await connection.execute(QUERIES["seeds.create_people"].sql)
 
 

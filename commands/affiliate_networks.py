@@ -29,14 +29,11 @@ def _query(block: str) -> str:
 
 def _run(work: Callable[[Owner], Coroutine[Any, Any, None]]) -> None:
     async def connected() -> None:
-        with databases(load_settings()) as dsns:
-            async with connected_as_owner(dsns) as owner, owner.transaction():
-                await work(owner)
+        async with connected_as_owner(dsns) as owner, owner.transaction():
+            await work(owner)
 
-    try:
+    with databases(load_settings()) as dsns:
         asyncio.run(connected())
-    except asyncpg.UndefinedTableError:
-        fail("the database is older than this release; run `aclue migrate`")
 
 
 def list_networks() -> None:

@@ -268,7 +268,5 @@ def _run(work: Callable[[asyncpg.Connection[Any]], Coroutine[Any, Any, T]]) -> T
             return asyncio.run(connected())
         except asyncpg.InsufficientPrivilegeError:
             fail("MIGRATION_DATABASE_URL: experiments are the owner's, and DATABASE_URL is not the owner's log-in")
-        except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError, asyncpg.UndefinedFunctionError):
-            fail("the database is older than this release; run `aclue migrate`")
         except asyncpg.ObjectNotInPrerequisiteStateError as error:
             fail(str(error))

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar
 import asyncpg
 import typer
 
-from commands.terminal import api_database, databases, fail, load_settings, note
+from commands.terminal import api_database, databases, fail, lacks_migrations, load_settings, note
 from db.claims import SERVICE
 from db.embedded import Dsns
 from db.session import Session
@@ -65,9 +65,9 @@ def _in_one_transaction(
     with databases(settings) as dsns:
         try:
             return asyncio.run(run(dsns))
-        except asyncpg.UndefinedTableError:
-            fail("the database is not up to date: run `aclue migrate`")
         except (AclueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            if lacks_migrations(error):
+                raise
             fail(f"the transaction was rolled back: {error}")
 
 

@@ -49,8 +49,6 @@ def _run(work: Callable[[Dsns], Coroutine[Any, Any, T]]) -> T:
             fail(str(error))
         except asyncpg.InsufficientPrivilegeError:
             fail("MIGRATION_DATABASE_URL: roles are the owner's to give, and DATABASE_URL is not the owner's log-in")
-        except asyncpg.UndefinedFunctionError:
-            fail("the database is older than this release; run `aclue migrate`")
 
 
 async def _change(dsns: Dsns, email: str, role: str, *, is_granted: bool) -> roles.Change:

@@ -56,7 +56,24 @@ def secret_of(settings: Settings) -> str:
 @contextlib.contextmanager
 def databases(settings: Settings, *, owning: bool = False) -> Iterator[Dsns]:
     """The log-ins. Without DATABASE_URL those of the embedded server: attached to if it is running (unless `owning`),
-    else started for the duration of the block."""
+    else started for the duration of the block, in which a missing table fails as an old database."""
+    try:
+        with _databases(settings, owning) as dsns:
+            yield dsns
+    except asyncpg.PostgresError as error:
+        if not lacks_migrations(error):
+            raise
+        fail(f"the database is older than this release, run `aclue migrate`: {error}")
+
+
+def lacks_migrations(error: Exception) -> bool:
+    """Whether Postgres knows a table, column, function, schema or role only after `aclue migrate`."""
+    state = getattr(error, "sqlstate", None)
+    return state in ("42P01", "42703", "42883", "3F000") or (state == "22023" and "role" in str(error))
+
+
+@contextlib.contextmanager
+def _databases(settings: Settings, owning: bool) -> Iterator[Dsns]:
     if not settings.uses_embedded_server:
         yield Dsns(api=settings.database_url, owner=settings.migration_database_url or None)
         return

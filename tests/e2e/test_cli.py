@@ -225,6 +225,7 @@ def test_migrate_and_psql_on_a_server_of_their_own(home: Path) -> None:
     assert "files applied" in printed(aclue(home, "migrate"))
     assert printed(aclue(home, "migrate")) == "up to date\n"
     assert printed(aclue(home, "psql", "-tAc", "select 1")) == "1\n"
+    assert "awin" in printed(aclue(home, "network", "list"))
     assert postmaster_of(home) is None
     assert "not running" in complaint(invoked(home, "dsn"))
     assert "not running" in complaint(invoked(home, "dsn", "--superuser"))
@@ -237,6 +238,8 @@ def test_a_plan_a_run_in_two_steps_and_the_way_back(home: Path) -> None:
         planned = printed(aclue(home, "migrate", "--plan", **variables)).splitlines()
         assert planned[: len(names)] == [f"would run {name}" for name in names]
         assert planned == printed(aclue(home, "migrate", "--plan", **variables)).splitlines()
+        for command in (["import", "list"], ["report", "reconciliation"], ["network", "list"]):
+            assert "run `aclue migrate`" in complaint(aclue(home, *command, **variables))
         stopped = printed(aclue(home, "migrate", "--to", names[second_factors - 1], **variables))
         assert stopped.splitlines()[0] == f"{second_factors} files applied"
         assert "functions, views and policies wait" in stopped

@@ -12,7 +12,8 @@ begin
   select * into link from public.gift_links where id = p_link for no key update;
   refusal := case
     when link.id is null then 'unknown'
-    when link.product_id <> (select o.product_id from public.product_offers o where o.id = p_product)
+    when p_product is not null
+      and link.product_id is distinct from (select o.product_id from public.product_offers o where o.id = p_product)
       then 'another product'
     when link.revoked_at is not null or link.expires_at <= pg_catalog.now() then 'expired'
     when link.clicks >= link.max_uses then 'used up'

@@ -10,7 +10,7 @@ from graphql import GraphQLError, GraphQLSchema, OperationType
 
 from engine.answers import Answer, refused
 from engine.cost import Cost
-from engine.documents import Document, Documents
+from engine.documents import Document, Documents, Operation
 from engine.execution import Execution, Runtime
 from engine.fields import SchemaFields
 from engine.receipts import Receipt
@@ -18,6 +18,8 @@ from engine.requests import Prepared, Request
 from schema.context import Context
 from schema.schema import build
 from settings import Settings
+
+INTROSPECTION_FACTOR = 2
 
 _NO_STREAM = GraphQLError(
     "Subscribe over a WebSocket, or with Accept: text/event-stream.", extensions={"code": "BAD_REQUEST"}
@@ -65,23 +67,24 @@ class Engine:
         document.requests += 1
         receipt = Receipt() if request.wants_receipt else None
         cost, settings = prepared.cost, self._settings
-        if cost.values > settings.max_cost or cost.objects > settings.max_result_objects:
-            answer = refused((self._cost_error(cost),), context, request_id)
+        if cost.values > self._max_values(operation) or cost.objects > settings.max_result_objects:
+            answer = refused((self._cost_error(cost, self._max_values(operation)),), context, request_id)
         elif context.change is None and operation.node.operation is OperationType.SUBSCRIPTION:
             answer = refused((_NO_STREAM,), context, request_id)
             answer.subscribes_to = next(iter(operation.root_fields.values()))  # validation allows only one
         else:
             answer = await Execution(self._runtime, request, document.tree, operation, context, request_id).run()
         if request.wants_cost or receipt is not None:
-            self._annotate(answer, prepared, receipt, context)
+            self._annotate(answer, prepared, self._max_values(operation), receipt, context)
         return answer
 
-    def _annotate(self, answer: Answer, prepared: Prepared, receipt: Receipt | None, context: Context) -> None:
+    def _annotate(
+        self, answer: Answer, prepared: Prepared, max_values: int, receipt: Receipt | None, context: Context
+    ) -> None:
         extensions: dict[str, Any] = {}
         cost = prepared.cost
         if prepared.request.wants_cost:
-            maximum = self._settings.max_cost
-            extensions["cost"] = {"requested": cost.values, "maximum": maximum, "objects": cost.objects}
+            extensions["cost"] = {"requested": cost.values, "maximum": max_values, "objects": cost.objects}
         if receipt is not None:
             path = "refused" if answer.is_refused else "fallback" if answer.fallback else "plan"
             is_known = prepared.document.requests > 1
@@ -90,10 +93,14 @@ class Engine:
             )
         answer.extensions = extensions
 
-    def _cost_error(self, cost: Cost) -> GraphQLError:
+    def _max_values(self, operation: Operation) -> int:
+        """Introspection of the whole schema has to fit, and is answered from memory."""
+        return self._settings.max_cost * (INTROSPECTION_FACTOR if operation.is_introspection else 1)
+
+    def _cost_error(self, cost: Cost, max_values: int) -> GraphQLError:
         if cost.objects > self._settings.max_result_objects:
             what, maximum = f"{cost.objects} objects", self._settings.max_result_objects
         else:
-            what, maximum = f"{cost.values} values", self._settings.max_cost
+            what, maximum = f"{cost.values} values", max_values
         problem = f"The answer may hold {what}, more than {maximum}: ask for less."
         return GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"})

@@ -86,7 +86,7 @@ async def test_names_and_slugs_are_unique(admin: Client) -> None:
         ("createBrand", {"name": "a\0"}, "name"),
         ("createBrand", {"name": "Ok", "slug": "Not A Slug"}, "slug"),
         ("createBrand", {"name": "Ok", "slug": ""}, "slug"),
-        ("createRetailer", {"name": "Ok", "domain": "https://shop.example/"}, "domain"),
+        ("createRetailer", {"name": "Ok", "domain": "shop.example/gifts"}, "domain"),
         ("createRetailer", {"name": "Ok", "domain": "localhost"}, "domain"),
         ("createRetailer", {"name": "Ok", "network": "nonsense"}, "network"),
         ("createRetailer", {"name": "Ok", "commissionRate": "1.5"}, "commissionRate"),

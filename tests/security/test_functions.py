@@ -58,6 +58,7 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "is_plain_json": """'{{"creative": 90}}'""",
     "leanings": """'{{"creative": 90}}', 0.5""",
     "mark_personality_due": "",
+    "network_rules": "'awin'",
     "norms_of": "'aclue-gifts', '2.0'",
     "match_of": "array[0, 0, 0, 1, 0], array[0, 0, 0, 1, 0]",
     "match_terms": "array[0, 0, 0, 1, 0], array[0, 0, 0, 1, 0]",

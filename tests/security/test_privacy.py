@@ -59,6 +59,8 @@ OUT_OF_REACH = (
     " clawback_minor, variance_minor, ordered_at)"
     " values (gen_random_uuid(), 'awin', 'A1', '77', gen_random_uuid(), $1, 'pending',"
     " 'GBP', 100, 5, 5, 0, 0, 0, 0, 0, 0, now())",
+    "insert into private.merged_rows (user_id, product_id, table_name, row_id)"
+    " select $1, id, 'public.swipes', gen_random_uuid() from public.products limit 1",
 )
 
 # Columns of people that hold no free text: a check, a key or a type says what may stand there.

@@ -36,7 +36,7 @@ ME = """{
 NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { id } }"
 CREATE = """
 mutation { createProduct(input: {
-  name: "x", price: "1.00", categorySlug: "books", retailerSlug: "north-shop", externalId: "x", url: "https://x.example"
+  name: "x", price: "1.00", categorySlug: "books", retailerSlug: "north-shop", externalId: "x", url: "https://north.example/x"
 }) { userErrors { code } } }
 """
 ACCOUNT_MUTATIONS = {

@@ -21,9 +21,11 @@ from db.migrations import (
 MIGRATIONS = migration_files()
 ROLLBACKS = [SqlFile(f"rollbacks/{path.name}", path.read_text()) for path in (SQL_FOLDER / "rollbacks").glob("*.sql")]
 POLICIES = {Path(f.name).stem: f.text for f in repeatable_files() if f.name.startswith("policies/")}
-TABLES = re.findall(r"^\s*create table (\w+\.\w+) \(", "\n".join(file.text for file in MIGRATIONS), re.MULTILINE)
-DROPPED = set(re.findall(r"^drop table (\w+\.\w+)", "\n".join(file.text for file in MIGRATIONS), re.MULTILINE))
-PUBLIC = [name.removeprefix("public.") for name in TABLES if name.startswith("public.") and name not in DROPPED]
+CHANGES = re.findall(
+    r"^\s*(create|drop) table (\w+\.\w+)(?: \(|;)", "\n".join(file.text for file in MIGRATIONS), re.MULTILINE
+)
+TABLES = [name for name, verb in {name: verb for verb, name in CHANGES}.items() if verb == "create"]
+PUBLIC = [name.removeprefix("public.") for name in TABLES if name.startswith("public.")]
 
 
 def folder_with(folder: Path, *names: str) -> Path:

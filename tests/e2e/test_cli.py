@@ -476,7 +476,7 @@ async def test_an_import_is_listed_and_taken_back(service: Service, database: Da
     def imported(*lines: str) -> str:
         feed.write_text("\n".join(lines))
         said = printed(aclue(service.home, "import", "products", str(feed), "--mapping", "demo", cwd=tmp_path))
-        return dict(map(str.split, said.splitlines()))["import"]
+        return next(line.split()[1] for line in said.splitlines() if line.startswith("import "))
 
     first = imported(feed_line(7), feed_line(8))
     second = imported(feed_line(7, price="12.00"), feed_line(8))

@@ -486,7 +486,7 @@ async def test_an_import_is_listed_and_taken_back(service: Service, database: Da
     assert "2 inserted" in listed[1]
     refused = aclue(service.home, "import", "undo", first)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert f"products T-7: changed (import {second})" in refused.stderr
+    assert f"product_offers T-7: changed (import {second})" in refused.stderr
     printed(aclue(service.home, "import", "undo", second))
     said = printed(aclue(service.home, "import", "undo", first))
     assert "removed          2 products" in said

@@ -152,6 +152,40 @@ def shop_hosts(url: str, shop: Shop, tracking_hosts: Iterable[str]) -> tuple[str
         return ()
 
 
+def is_of_shop(host: str, shop: Shop) -> bool:
+    """Whether pages of a normalised host are the shop's, and no tracking host's."""
+    return shop.domain is not None and is_within(host, shop.domain) and not _is_of_network(host, shop)
+
+
+def page_of(url: str, shop: Shop) -> str | None:
+    """The shop's page that a link leads to, as an address that no network counts as a click; None if the link does not
+    say, or the page is not on a host of the shop alone."""
+    try:
+        link = read_link(url, shop)
+        host, rest = split_https(link.url)
+        rule = link.rule
+        if is_of_shop(host, shop) and rule not in shop.rules:
+            without = frozenset((rule.parameter.lower(),)) if rule else frozenset[str]()
+            return f"https://{host}{remove_pairs(rest, without)}"
+        for text in destinations(rule.place, rest, rule.destination) if rule else ():
+            # A query of a destination that is not encoded may have lost what follows its first &.
+            is_cut = "?" in text and "&" in rest and rule is not None and rule.place in ("query", "before", "part")
+            page = None if is_cut else _page(text)
+            if page is not None:
+                host, rest = split_https(page)
+                return page if is_of_shop(host, shop) else None
+    except BadAddress:
+        pass
+    return None
+
+
+def _page(text: str) -> str | None:
+    if host_of_destination(text) is None:
+        return None
+    found = _WEB.match(text := _decoded(text))
+    return clean_https("https://" + (text[found.start(found.lastindex or 0) :] if found else text))
+
+
 def _rule_of(host: str, rest: str, shop: Shop, is_tracked: bool, is_own: bool) -> Rule | None:
     path = rest.partition("?")[0].partition("#")[0] or "/"
     for rule in shop.rules:
@@ -176,11 +210,7 @@ def _destinations(rest: str, rule: Rule) -> tuple[str, ...]:
 def host_of_destination(text: str) -> str | None:
     """The host of an address inside a link, encoded or not, with or without a scheme; None for a path in the shop.
     Raises BadAddress for what is no web address."""
-    for _ in range(_MAX_DECODED):
-        if not any("%" in part for part in text.split("/", 2)[:2]):
-            break
-        text = unquote(text)
-    text = _IGNORED_BY_BROWSERS.sub("", text.replace("\\", "/"))
+    text = _decoded(text)
     if (found := _WEB.match(text)) is not None:
         return normal_authority((found[1] or found[2] or "").removesuffix(":80"))
     if _OTHER_SCHEME.match(text):
@@ -194,6 +224,14 @@ def host_of_destination(text: str) -> str | None:
         if "@" in bare[0]:
             raise
         return None
+
+
+def _decoded(text: str) -> str:
+    for _ in range(_MAX_DECODED):
+        if not any("%" in part for part in text.split("/", 2)[:2]):
+            break
+        text = unquote(text)
+    return _IGNORED_BY_BROWSERS.sub("", text.replace("\\", "/"))
 
 
 def address(link: Link, token: str, tracking_id: str | None, *, is_person: bool) -> str:

@@ -16,7 +16,17 @@ from hypothesis import strategies as st
 from db.reference import NETWORK_TABLES, read
 from domain.affiliate import TOKEN_LENGTH, TOKEN_LETTERS, encode_token
 from domain.hosts import BadAddress, clean_https, normal_host
-from domain.links import Rule, Shop, address, common_domain, host_of_destination, read_link, rule_complaints, shop_hosts
+from domain.links import (
+    Rule,
+    Shop,
+    address,
+    common_domain,
+    host_of_destination,
+    page_of,
+    read_link,
+    rule_complaints,
+    shop_hosts,
+)
 
 TOKEN = encode_token(UUID("0199a0b0-0000-7000-8000-000000000001"))
 NETWORKS, RULES = map(read, NETWORK_TABLES)
@@ -342,3 +352,50 @@ def test_percent_signs_that_encode_nothing_stay() -> None:
     url = "https://www.awin1.com/a?x=100%&y=%zz&z=caf%E9"
     assert redirect(url, "awin") == f"{url}&clickref={TOKEN}"
     assert parse_qsl(urlsplit(redirect(url, "awin")).query, encoding="latin-1")[2][1] == unquote("caf%E9", "latin-1")
+
+
+AWIN = "https://www.awin1.com/cread.php?awinmid=1&clickref=a&ued="
+
+
+@pytest.mark.parametrize(
+    ("network", "url", "page"),
+    [
+        (None, "https://links.example/a?x=1&y=2", "https://links.example/a?x=1&y=2"),
+        (None, "https://www.links.example/a%20b#c", "https://www.links.example/a%20b#c"),
+        ("awin", "https://links.example/a", "https://links.example/a"),
+        ("awin", AWIN + "https%3A%2F%2Fwww.links.example%2Fa%3Fx%3D1%26y%3D2%2520c", "https://www.links.example/a?x=1&y=2%20c"),
+        ("awin", AWIN + "https%253A%252F%252Flinks.example%252Fa", "https://links.example/a"),
+        ("awin", AWIN + "http%3A%2F%2Flinks.example%2Fa", "https://links.example/a"),
+        ("awin", AWIN + "%2F%2Flinks.example%2Fa", "https://links.example/a"),
+        ("awin", AWIN + "links.example%2Fa", "https://links.example/a"),
+        ("awin", AWIN + "https://links.example/a", "https://links.example/a"),
+        ("awin", AWIN + "https://links.example/a?x=1&y=2", None),  # whose is y?
+        ("awin", AWIN + "%2Fa", None),
+        ("awin", AWIN + "https%3A%2F%2Fwww.awin1.com%2Fcread.php", None),
+        ("awin", AWIN + "https%3A%2F%2Fother.example%2Fa", None),
+        ("awin", "https://www.awin1.com/pclick.php?p=1&a=2&m=3", None),
+        ("cj", "https://www.anrdoezrs.net/links/1/sid/a/https://links.example/a?x=1&y=2", "https://links.example/a?x=1&y=2"),
+        ("tradedoubler", "https://clk.tradedoubler.com/click?p(1)a(2)url(https%3A%2F%2Flinks.example%2Fa)", "https://links.example/a"),
+        ("amazon", "https://www.amazon.co.uk/dp/B000000001?tag=a-21", None),
+        ("ebay", "https://www.ebay.co.uk/itm/1?mkevt=1&campid=2", None),
+    ],
+)  # fmt: skip
+def test_the_page_behind_a_link_is_read_without_its_network(network: str | None, url: str, page: str | None) -> None:
+    assert page_of(url, shop_of(network)) == page
+
+
+@pytest.mark.parametrize(("network", "url"), [case[:2] for case in CASES])
+def test_a_page_is_on_no_tracking_host(network: str, url: str) -> None:
+    page = page_of(url, shop_of(network))
+    assert page is None or urlsplit(page).hostname in ("links.example", "www.links.example")
+
+
+def test_a_page_has_no_click_of_the_shops_own_count() -> None:
+    shop = shop_of(None, click_parameter="Visit")
+    assert page_of("https://links.example/a?b=1&visit=2", shop) == "https://links.example/a?b=1"
+
+
+def test_a_page_of_a_shop_is_not_on_its_tracking_host() -> None:
+    shop = shop_of(None, tracking_hosts=("go.links.example",))
+    assert page_of("https://go.links.example/a", shop) is None
+    assert page_of("https://links.example/a", shop_of(None, domain=None)) is None

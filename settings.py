@@ -109,6 +109,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_source_bytes: Positive = 2_000_000_000
     max_source_seconds: Positive = 1800
     allow_private_sources: bool = False
+    check_links: bool = True
 
     default_currency: str = "GBP"
     model_refresh_interval: Positive = 300
@@ -219,7 +220,7 @@ _ORIGIN = re.compile(
 )
 _HEADER = re.compile(r"[!#$%&'+.^_`|~0-9a-z-]+")
 
-# Tight limits would only get in the way of development and tests.
+# Tight limits, and requests to shops, would only get in the way of development and tests.
 _DEVELOPMENT_DEFAULTS = {
     "SIGN_IN_ATTEMPTS": "1000",
     "SIGN_UP_ATTEMPTS": "1000",
@@ -227,6 +228,7 @@ _DEVELOPMENT_DEFAULTS = {
     "RATE_LIMIT_COST": "1000000000",
     "RATE_LIMIT_ADDRESS_COST": "1000000000",
     "INTROSPECTION": "true",
+    "CHECK_LINKS": "false",
     "CORS_ORIGINS": "http://localhost:*,http://127.0.0.1:*",
 }
 

@@ -232,6 +232,7 @@ async def _merge(
         await _run(connection, block)
     inserted = await _run(connection, "insert_products")
     deactivated = await _run(connection, "deactivate_offers", trusted)
+    await _run(connection, "forget_link_failures", trusted)
     split = await connection.fetchval(QUERIES["product_imports.split_products"].sql)
     merged = await connection.fetchval(QUERIES["product_imports.merge_products"].sql)
     return ImportReport(

@@ -1,4 +1,4 @@
-"""Fetches feeds over HTTPS from servers that are not ours.
+"""Requests over HTTPS to servers that are not ours: fetches feeds, and asks for the status of pages.
 
 A URL may lead anywhere, so each host, also of redirects, is resolved once: every address of it must be public, and the
 connection goes to an address that was checked, which a second look-up could not change (DNS rebinding).
@@ -13,6 +13,7 @@ import socket
 import ssl
 import threading
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -74,7 +75,7 @@ def download(
     `authorization` is sent to the URL's own origin only. Raises DownloadFailed.
     """
     deadline = time.monotonic() + limits.seconds
-    try:
+    with _failures_explained(limits, deadline):
         parts = _checked(url, limits)
         origin = parts[:2]
         for _ in range(MAX_REDIRECTS + 1):
@@ -88,6 +89,31 @@ def download(
                 raise DownloadFailed(f"{parts.hostname} redirects to nowhere")
             parts = _checked(urljoin(urlunsplit(parts), location), limits)
         raise DownloadFailed(f"more than {MAX_REDIRECTS} redirects")
+
+
+def status_of(url: str, method: str, limits: Limits, *, user_agent: str, may_follow: Callable[[str], bool]) -> int:
+    """The status with which a server answers a HEAD or GET; blocks, and reads no body. A redirect to a host that
+    `may_follow` refuses is not followed, and its own status counts. Raises DownloadFailed."""
+    headers = {"accept": "*/*", "user-agent": user_agent, "connection": "close"}
+    deadline = time.monotonic() + limits.seconds
+    with _failures_explained(limits, deadline):
+        parts = _checked(url, limits)
+        for _ in range(MAX_REDIRECTS + 1):
+            with _Exchange(parts, limits, deadline) as exchange:
+                response = exchange.send(headers, method)
+                status, location = response.status, response.getheader("location")
+            if status not in _REDIRECTS or not location:
+                return status
+            parts = _checked(urljoin(urlunsplit(parts), location), limits)
+            if not may_follow(parts.hostname or ""):
+                return status
+        raise DownloadFailed(f"more than {MAX_REDIRECTS} redirects")
+
+
+@contextlib.contextmanager
+def _failures_explained(limits: Limits, deadline: float) -> Iterator[None]:
+    try:
+        yield
     except (OSError, http.client.HTTPException, ValueError) as error:
         if time.monotonic() >= deadline:
             raise DownloadFailed(f"it took more than {limits.seconds:.0f} seconds") from None
@@ -156,7 +182,7 @@ class _Exchange:
         if self._socket is not None:
             self._socket.close()
 
-    def send(self, headers: dict[str, str]) -> http.client.HTTPResponse:
+    def send(self, headers: dict[str, str], method: str = "GET") -> http.client.HTTPResponse:
         """Sends the request; returns the response without its body."""
         parts, host = self._parts, self._host
         is_secure = parts.scheme == "https"
@@ -173,7 +199,7 @@ class _Exchange:
         self._socket.settimeout(READ_SECONDS)
         self._connection.sock = self._socket
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        self._connection.request("GET", target, headers=headers)
+        self._connection.request(method, target, headers=headers)
         return self._connection.getresponse()
 
     def _make_response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:

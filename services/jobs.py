@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import structlog
 
-from services import housekeeping, import_sources, outbox, training_runs
+from services import housekeeping, import_sources, link_checks, outbox, training_runs
 from services.services import Services
 from settings import Settings
 
 SALE_INTERVAL_SECONDS = 60.0
 SOURCE_INTERVAL_SECONDS = 60.0
+LINK_INTERVAL_SECONDS = 60.0
 
 log = structlog.get_logger("aclue.jobs")
 
@@ -49,6 +50,10 @@ def _source_interval(settings: Settings) -> float:
     return SOURCE_INTERVAL_SECONDS
 
 
+def _link_interval(settings: Settings) -> float:
+    return LINK_INTERVAL_SECONDS
+
+
 JOBS = (
     Job("set_default_currency", _model_refresh_interval, housekeeping.set_default_currency),
     Job("apply_sales", _sale_interval, housekeeping.apply_sales),
@@ -61,6 +66,7 @@ JOBS = (
     Job("train_model", _model_refresh_interval, training_runs.train_if_due),
     Job("update_personalities", _model_refresh_interval, housekeeping.update_personalities),
     Job("import_sources", _source_interval, import_sources.run_due),
+    Job("check_links", _link_interval, link_checks.run, is_noted=False),
     Job("deliver_mails", _mail_interval, outbox.deliver_due, is_noted=False),
 )
 

@@ -1,4 +1,4 @@
-"""A web server of a shop, for tests: it serves feeds, by http or https, well or badly."""
+"""A web server of a shop, for tests: it serves feeds and pages, by http or https, well or badly."""
 
 from __future__ import annotations
 
@@ -25,9 +25,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: FeedServer
 
     def do_GET(self) -> None:
+        self.server.methods.append(self.command)
         self.server.requests.append((self.path, {k.lower(): v for k, v in self.headers.items()}))
         self.close_connection = True
         self.server.answers[self.path](self)
+
+    do_HEAD = do_GET
 
     def answer(self, status: int, body: bytes = b"", *, length: int | None = None, **headers: str) -> None:
         self.send_response(status)
@@ -35,7 +38,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_header(name.replace("_", "-"), value)
         self.send_header("content-length", str(len(body) if length is None else length))
         self.end_headers()
-        self.wfile.write(body)
+        if self.command != "HEAD":
+            self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
         pass
@@ -47,6 +51,7 @@ class FeedServer(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.answers: dict[str, Answer] = {}
+        self.methods: list[str] = []
         self.requests: list[tuple[str, dict[str, str]]] = []
         self.scheme = "http"
 
@@ -75,10 +80,11 @@ def feed_server(certificate: Path | None = None) -> Iterator[FeedServer]:
             thread.join()
 
 
-def make_certificate(folder: Path) -> Path:
-    """A file with a key and a certificate for 127.0.0.1, signed by itself."""
+def make_certificate(folder: Path, *hosts: str) -> Path:
+    """A file with a key and a certificate for 127.0.0.1 and these hosts, signed by itself."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
+    names = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), *map(x509.DNSName, hosts)]
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
         x509.CertificateBuilder()
@@ -88,7 +94,7 @@ def make_certificate(folder: Path) -> Path:
         .serial_number(1)
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.SubjectAlternativeName(names), False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
         .sign(key, hashes.SHA256())
     )

@@ -257,7 +257,8 @@ $$;
 
 -- The catalogue is audited if the API's roles write it: an import by the owner leaves one entry for all its rows, and
 -- popularity, which private.refresh_model() sets with the owner's rights, none. Commission is audited for all roles, and so
--- is where links lead, but for the domain that an import gives a shop without one.
+-- is where links lead, but for the domain that an import gives a shop without one. Of offers, what the check of links
+-- deactivates and activates.
 -- Anonymous sessions start and end without an entry. A sign-in is a row of user_sessions; ending it early is an entry.
 -- A table that does not exist yet is skipped: the migration that creates it changes this file.
 do $$
@@ -299,7 +300,9 @@ begin
       ('public.brands', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.categories', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.products', 'insert or update or delete', by_the_api, null, 'description',
-        'popularity,search_names,search,name_key,name_words,item_group_key,updated_at', '')
+        'popularity,search_names,search,name_key,name_words,item_group_key,updated_at', ''),
+      ('public.product_offers', 'update', by_the_api || ' and old.is_active <> new.is_active', null, '',
+        'first_seen_at,last_seen_at', '')
     ) listed (name, events, condition, person, left_out, ignored, same)
     where pg_catalog.to_regclass(listed.name) is not null
       and (listed.name not like 'auth.%' or private.accounts_are_ours())

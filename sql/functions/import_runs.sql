@@ -18,7 +18,7 @@ as $$
     ('public.products', 4, '{popularity,search_names,search,name_key,item_group_key,updated_at}',
       '{offer_id,seller_id,is_active,price_minor,currency,in_stock,affiliate_url,shipping_minor,regular_price_minor,'
       'sale_price_minor,sale_starts_at,sale_ends_at}', '{}', null),
-    ('public.product_offers', 5, '{}', '{last_seen_at,link_checked_at,link_failures}', '{first_seen_at}', 'id'),
+    ('public.product_offers', 5, '{}', '{last_seen_at,link_checked_at}', '{first_seen_at,link_failures}', 'id'),
     ('public.product_prices', 6, '{}', '{}', '{price_minor,currency}', 'product_id'),
     ('public.product_origins', 7, '{}', '{}', '{run_id,line}', 'product_id'),
     ('public.placements', 8, '{created_at}', '{}', '{}', null)

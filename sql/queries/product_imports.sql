@@ -347,11 +347,12 @@ left join (
 where f.id is not null or r.slug = :constant_slug::text;
 
 -- name: find_changes()
--- Only listings that differ; one that has returned is active again.
+-- Only listings that differ; one that has returned is active again. An offer that the check of links deactivated is not,
+-- with the link that it found to lead nowhere: it counts as active here.
 insert into pg_temp.product_import_changes (number, id, asks, says, was_active)
 select * from (
   select n.number, p.id,
-    not o.is_active or
+    not o.is_active and not x.is_broken or
     (o.price_minor, o.currency, o.affiliate_url, o.in_stock, o.shipping_minor, o.regular_price_minor, o.sale_price_minor,
       o.sale_starts_at, o.sale_ends_at)
     is distinct from
@@ -362,10 +363,12 @@ select * from (
     is distinct from
     (n.name, n.description, n.image_url, n.tags, n.brand_id, n.category_id, n.gtin, n.feed_popularity, n.images,
       n.item_group, n.options) as says,
-    o.is_active as was_active
+    o.is_active or x.is_broken as was_active
   from pg_temp.product_import_rows n
   join public.products p on p.retailer_id = n.retailer_id and p.external_id = n.external_id
   join public.product_offers o on o.id = p.id
+  cross join lateral (
+    select not o.is_active and o.link_failures = 3 and o.affiliate_url = n.affiliate_url as is_broken) x
 ) compared
 where asks or says;
 
@@ -379,7 +382,10 @@ update public.product_offers o
 set price_minor = n.price_minor, currency = n.currency, affiliate_url = n.affiliate_url, in_stock = n.in_stock,
   shipping_minor = n.shipping_minor, regular_price_minor = n.regular_price_minor,
   sale_price_minor = n.sale_price_minor, sale_starts_at = n.sale_starts_at, sale_ends_at = n.sale_ends_at,
-  is_active = true, link_failures = 0, last_seen_at = clock_timestamp()
+  is_active = o.is_active or o.link_failures < 3 or o.affiliate_url <> n.affiliate_url,
+  link_failures = case when o.affiliate_url = n.affiliate_url then o.link_failures else 0 end,
+  link_checked_at = case when o.affiliate_url = n.affiliate_url then o.link_checked_at end,
+  last_seen_at = clock_timestamp()
 from pg_temp.product_import_changes c join pg_temp.product_import n on n.number = c.number
 where o.id = c.id and c.asks;
 
@@ -411,6 +417,15 @@ on conflict on constraint products_retailer_id_external_id_key do nothing;
 update public.product_offers o set is_active = false
 from public.products p
 where p.id = o.id and o.retailer_id = any (:retailers::uuid[]) and o.is_active
+  and not exists (
+    select from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer
+    where n.id = p.retailer_id and s.external_id = p.external_id);
+
+-- name: forget_link_failures(retailers)
+-- Of listings that the feeds of these shops no longer name: a link that works again brings none of them back.
+update public.product_offers o set link_failures = 0
+from public.products p
+where p.id = o.id and o.retailer_id = any (:retailers::uuid[]) and not o.is_active and o.link_failures > 0
   and not exists (
     select from pg_temp.product_import s join pg_temp.product_import_retailers n on n.name = s.retailer
     where n.id = p.retailer_id and s.external_id = p.external_id);

@@ -55,7 +55,7 @@ def _row(row: Row, fees: str, sign: str, currency: str, seen: Occurrences) -> Re
     number = seen.number(content)
     return Report(
         network="amazon",
-        reference=f"{shipped_at:%Y-%m-%d}:{asin}:{content}:{number}",
+        reference=f"{shipped_at:%Y-%m-%d}:{asin[:100]}:{content}:{number}",
         identity=content,
         kind="row",
         state="reversed" if amount < 0 else "approved",

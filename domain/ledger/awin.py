@@ -1,8 +1,8 @@
 """Awin: an array of transactions (JSON), each as it stands when the file is made.
 
 The field names are those of Awin's publisher API. Order of the states of a transaction: pending, then by
-validationDate, then unpaid before paid, then unamended before amended. That validationDate moves when a transaction is
-declined or amended after its approval is an assumption.
+validationDate, then unpaid before paid, unamended before amended, approved before declined. That validationDate moves
+when a transaction is declined or amended after its approval is an assumption.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from domain.ledger.reports import (
     json_rows,
     minor_of,
     read_rows,
+    refs_of,
     require_time,
     text_of,
     time_of,
@@ -75,7 +76,7 @@ def _report(row: Row) -> Report:
         stated_at=stated_at,
         ordered_at=require_time(row, "transactionDate"),
         clicked_at=time_of(row, "clickDate", required=False),
-        click_refs=tuple(text_of(refs, name) for name in sorted(refs) if refs[name]),
+        click_refs=refs_of(refs, *sorted(refs)),
         facts=facts,
         raw=row,
     )
@@ -87,6 +88,7 @@ def _key(report: Report) -> tuple[Any, ...]:
         _EARLIEST if report.state == "pending" else report.stated_at or report.ordered_at,
         bool(report.facts["paid"]),
         bool(report.facts["amended"]),
+        report.state in ("declined", "void"),
     )
 
 

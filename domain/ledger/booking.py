@@ -135,8 +135,11 @@ class _Walk:
             payment = self._waiting.pop(0)
             for lot in self._lots:
                 if payment.covers(lot.day) and not lot.is_paid:
-                    self._pay(lot, payment.at)
-                    self.booked.paid_by[payment.reference] += lot.amount_minor
+                    self._pay_lot(lot, payment, payment.at)
+
+    def _pay_lot(self, lot: _Lot, payment: Payment, at: datetime) -> None:
+        self._pay(lot, at)
+        self.booked.paid_by[payment.reference] += lot.amount_minor
 
     def _pay(self, lot: _Lot, at: datetime) -> None:
         lot.is_paid = True
@@ -197,8 +200,13 @@ class _Walk:
         self._add_lot(step.at, amount)
 
     def _add_lot(self, at: datetime, amount: int) -> None:
-        self._lots.append(_Lot(at.date(), amount))
-        self.booked.days.add(at.date())
+        lot = _Lot(at.date(), amount)
+        self._lots.append(lot)
+        self.booked.days.add(lot.day)
+        for payment in self._payments:  # approved on the very day of the payment
+            if payment.at <= at and payment.covers(lot.day):
+                self._pay_lot(lot, payment, at)
+                break
 
     def _change_approved(self, step: Step) -> None:
         if step.paid:
@@ -234,7 +242,8 @@ class _Walk:
 
     def _take_end(self, step: Step) -> None:
         if self._phase in ("", "pending"):
-            self._set_pending(step)
+            if step.amount_minor:  # some networks empty the amount of what they decline
+                self._set_pending(step)
             self._move(step.at, "declined", "tracked", self._pending)
             self._pending = 0
             self._phase = "void" if step.state == "void" else "declined"

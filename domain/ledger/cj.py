@@ -21,6 +21,7 @@ from domain.ledger.reports import (
     minor_of,
     parse_json,
     read_rows,
+    refs_of,
     require_time,
     text_of,
     time_of,
@@ -68,7 +69,7 @@ def _report(row: Row) -> Report:
         stated_at=posted_at,
         ordered_at=require_time(row, "eventDate"),
         clicked_at=time_of(row, "clickDate", required=False),
-        click_refs=(sid,) if (sid := text_of(row, "sid", required=False)) else (),
+        click_refs=refs_of(row, "sid"),
         facts={"number": number, "locked_at": locked_at.isoformat() if locked_at else None},
         raw=row,
     )

@@ -18,6 +18,7 @@ from domain.ledger.reports import (
     identity,
     minor_of,
     read_rows,
+    refs_of,
     require_time,
     text_of,
 )
@@ -60,7 +61,7 @@ def _row(row: Row) -> Report:
         sale_minor=sold,
         stated_at=updated_at,
         ordered_at=require_time(row, "Event Date"),
-        click_refs=(ref,) if (ref := text_of(row, "Custom ID", required=False)) else (),
+        click_refs=refs_of(row, "Custom ID"),
         facts={"change_minor": change, "sale_change_minor": sold_change},
         raw=row,
     )

@@ -27,6 +27,7 @@ from domain.ledger.reports import (
     minor_of,
     parse_time,
     read_rows,
+    refs_of,
     text_of,
 )
 from domain.ledger.timelines import Source, State, Step, Timeline
@@ -131,7 +132,7 @@ def _report(network: str, mapping: Mapping, row: Row) -> Report:
         stated_at=stated_at,
         ordered_at=ordered_at,
         clicked_at=_time(mapping, values, "clicked_at"),
-        click_refs=(ref,) if (ref := text_of(values, "click_ref", required=False)) else (),
+        click_refs=refs_of(values, "click_ref"),
         raw=row,
     )
 
@@ -158,10 +159,12 @@ def timeline(reports: Sequence[Report]) -> Timeline:
         reports,
         key=lambda r: (r.state != "pending", r.stated_at or r.ordered_at, _RANKS[r.state], r.amount_minor, r.identity),
     )
-    steps = [
-        Step(report.stated_at or report.ordered_at, _STEPS[report.state], report.amount_minor, report.state == "paid")
-        for report in ordered
-    ]
+    steps: list[Step] = []
+    for report in ordered:
+        at, state, amount = report.stated_at or report.ordered_at, _STEPS[report.state], report.amount_minor
+        if report.state == "paid" and not any(step.paid for step in steps):
+            steps.append(Step(at, state, amount))  # what changed until the first payment changed before it
+        steps.append(Step(at, state, amount, report.state == "paid"))
     return Timeline(tuple(steps), ordered[0].sale_minor, ordered[0].amount_minor)
 
 

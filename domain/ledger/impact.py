@@ -21,6 +21,7 @@ from domain.ledger.reports import (
     minor_of,
     parse_json,
     read_rows,
+    refs_of,
     require_time,
     text_of,
     time_of,
@@ -75,7 +76,7 @@ def _action(row: Row) -> Report:
         stated_at=locked_at,
         ordered_at=require_time(row, "EventDate"),
         clicked_at=time_of(row, "ReferringDate", required=False),
-        click_refs=tuple(ref for name in ("SubId1", "SubId2", "SubId3") if (ref := text_of(row, name, required=False))),
+        click_refs=refs_of(row, "SubId1", "SubId2", "SubId3"),
         facts=facts,
         raw=row,
     )

@@ -23,6 +23,7 @@ from domain.ledger.reports import (
     minor_of,
     parse_time,
     read_rows,
+    refs_of,
     require_time,
     text_of,
 )
@@ -30,7 +31,7 @@ from domain.ledger.timelines import Source, Step, Timeline
 
 _EVENT, _ROW = "event", "row"
 _COLUMNS = ("MID", "Order ID", "Transaction Date", "SKU", "Sales", "Total Commission", "Process Date", "Currency")
-_NOTHING = {"", "n/a", "na", "null"}
+_NOTHING = {"n/a", "na", "null"}
 
 
 def read(text: str) -> Reading:
@@ -72,7 +73,7 @@ def _event(row: Row) -> Report | None:
         sale_minor=sold,
         stated_at=processed_at,
         ordered_at=require_time(row, "transaction_date"),
-        click_refs=(u1,) if (u1 := text_of(row, "u1", required=False)) else (),
+        click_refs=refs_of(row, "u1"),
         facts={"number": number},
         raw=row,
     )
@@ -89,7 +90,7 @@ def _row(row: Row, seen: Occurrences) -> Report:
     reference = _reference(advertiser, text_of(row, "Order ID"), text_of(row, "SKU"))
     content = identity(_ROW, reference, amount, sold, currency, ordered_at, processed_at, items)
     number = seen.number(content)
-    u1 = next((str(row[name]) for name in row if name.startswith("Member ID")), "")
+    refs = refs_of(row, *(name for name in row if name.startswith("Member ID")))
     return Report(
         network="rakuten",
         reference=reference,
@@ -102,7 +103,7 @@ def _row(row: Row, seen: Occurrences) -> Report:
         sale_minor=sold,
         stated_at=processed_at,
         ordered_at=ordered_at,
-        click_refs=() if u1.lower() in _NOTHING else (u1[:200],),
+        click_refs=tuple(ref for ref in refs if ref.lower() not in _NOTHING),
         facts={"number": content, "occurrence": number},
         raw=row,
     )

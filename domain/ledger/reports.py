@@ -19,6 +19,7 @@ Row: TypeAlias = Mapping[str, Any]
 
 MAX_MINOR = 10**14
 MAX_ID_CHARACTERS = 200
+MAX_ROW_BYTES = 90_000
 _SURPLUS = re.compile(r"[\s$£€]")
 _FORMATS = (
     "%m/%d/%y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%m/%d/%y", "%m/%d/%Y", "%m-%d-%Y", "%Y%m%d", "%Y%m%d%H%M%S",
@@ -89,6 +90,8 @@ def read_rows(rows: Iterable[Row], read: Callable[[Row], Report | None], warning
         try:
             if not isinstance(row, Mapping):
                 raise BadRow("not an object")
+            if len(str(row).encode(errors="replace")) > MAX_ROW_BYTES:
+                raise BadRow(f"more than {MAX_ROW_BYTES} bytes")
             report = read(row)
         except BadRow as error:
             rejects.append(Reject(number, str(error)))
@@ -186,6 +189,13 @@ def text_of(row: Row, name: str, *, required: bool = True) -> str:
     return text
 
 
+def refs_of(row: Row, *names: str) -> tuple[str, ...]:
+    """What the network returns of our link in these columns. A text that is longer than an id is not ours, and no
+    reason to refuse the row's money."""
+    texts = (str(row.get(name) or "").strip() for name in names)
+    return tuple(text for text in texts if 0 < len(text) <= MAX_ID_CHARACTERS)
+
+
 def currency_of(row: Row, name: str) -> str:
     """A currency's code. Raises BadRow."""
     code = text_of(row, name).upper()
@@ -207,7 +217,7 @@ def minor_of(row: Row, name: str, currency: str, *, default: int | None = None) 
     if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d*)?", text):
         text = text.replace(",", "")
     try:
-        amount = Decimal(text)
+        amount = Decimal(text.replace("_", "?"))
     except InvalidOperation:
         raise BadRow(f"{name}: {value!r} is no amount") from None
     if not amount.is_finite() or amount.adjusted() > 12:
@@ -232,14 +242,14 @@ def parse_time(text: str, name: str) -> datetime:
     printed = re.fullmatch(r"(\w{3} \w{3} \d{2} \d{4} \d{2}:\d{2}:\d{2}) GMT([+-]\d{4})( \(.*\))?", text)
     try:
         if printed:
-            return datetime.strptime(f"{printed[1]} {printed[2]}", "%a %b %d %Y %H:%M:%S %z").astimezone(UTC)
-        found = datetime.fromisoformat(text)
+            found = datetime.strptime(f"{printed[1]} {printed[2]}", "%a %b %d %Y %H:%M:%S %z")
+        else:
+            found = datetime.fromisoformat(text)
     except ValueError:
         found = _other_format(text, name)
-    found = found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
-    if not 2000 <= found.year <= 2100:
+    if not 2000 <= found.year <= 2100:  # before the zone: the first and the last day of all cannot be moved
         raise BadRow(f"{name}: {text!r} is out of range")
-    return found
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def _other_format(text: str, name: str) -> datetime:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from domain.ledger.booking import Booked, Payment, book
 from domain.ledger.payments import settle
 from domain.ledger.reports import Report
-from domain.ledger.sources import SOURCES
+from domain.ledger.sources import SOURCES, timeline_of
 from domain.ledger.timelines import Step, Timeline
 
 ORDERED = datetime(2026, 7, 1, 10, 30, tzinfo=UTC)
@@ -273,3 +273,72 @@ def test_what_was_taken_back_and_given_again_is_in_one_figure() -> None:
     payment = Payment("P", *PERIOD, AT[1].date(), 1000)
     again = book(Timeline(tuple(steps), 0, 0), [payment])
     assert nonzero(again.figures) == {"paid": 600, "approved": 400}
+
+
+def transaction(status: str, amount: str, validated: str | None, **others: Any) -> dict[str, Any]:
+    return {
+        "id": 1, "advertiserId": 7, "commissionStatus": status, "validationDate": validated,
+        "commissionAmount": {"amount": amount, "currency": "GBP"}, "saleAmount": {"amount": 99.5, "currency": "GBP"},
+        "transactionDate": "2026-07-01T10:00:00", **others,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("second", range(8))
+def test_of_one_validation_date_approved_comes_before_declined(second: int) -> None:
+    at = f"2026-07-10T00:00:0{second}"
+    rows = [transaction("declined", "5.00", at), transaction("approved", "5.00", at)]
+    found = book(SOURCES["awin"].timeline(SOURCES["awin"].read(json.dumps(rows)).reports))
+    assert (nonzero(found.figures), found.faults) == ({"reversed": 500}, [])
+
+
+def test_a_decline_that_empties_the_amount_declines_what_was_pending() -> None:
+    steps = (Step(AT[0], "pending", 1000), Step(AT[1], "declined", 0))
+    assert nonzero(book(Timeline(steps, 0, 0)).figures) == {"declined": 1000}
+
+
+def test_a_payment_pays_what_was_approved_on_its_own_day() -> None:
+    payment = Payment("P", date(2026, 7, 1), date(2026, 7, 31), date(2026, 7, 31), 1000)
+    steps = (
+        Step(datetime(2026, 7, 31, 9, tzinfo=UTC), "approved", 1000),
+        Step(datetime(2026, 7, 31, 17, tzinfo=UTC), "approved", 700),
+    )
+    found = book(Timeline(steps, 0, 0), [payment])
+    assert nonzero(found.figures) == {"paid": 700, "clawback": 300}
+    assert found.paid_by["P"] == 1000
+
+
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+05:00", "9999-12-31T23:59:59-05:00", "1999-12-31"])
+def test_a_time_out_of_range_is_a_rejected_row(at: str) -> None:
+    reading = SOURCES["awin"].read(json.dumps([transaction("approved", "5.00", at)]))
+    assert [reject.reason for reject in reading.rejects] == [f"validationDate: '{at}' is out of range"]
+
+
+def test_what_cannot_be_our_token_costs_no_money_and_what_is_too_large_only_its_row() -> None:
+    rows = [
+        transaction("pending", "5.00", None, clickRefs={"clickRef": "x" * 300, "clickRef2": "short"}),
+        transaction("pending", "5.00", None, padding="x" * 100_000),
+        transaction("pending", "1_000", None),
+    ]
+    reading = SOURCES["awin"].read(json.dumps(rows))
+    assert [report.click_refs for report in reading.reports] == [("short",)]
+    assert [reject.row for reject in reading.rejects] == [2, 3]
+    text = f"ASIN,Tracking ID,Date Shipped,Ad Fees($)\n{'B' * 200},t-20,2026-07-30,5.00\n"
+    (report,) = SOURCES["amazon"].read(text).reports
+    assert len(report.reference) <= 200
+
+
+@pytest.mark.parametrize(("currency", "amount", "minor"), [("JPY", "1200.5", 1201), ("KWD", "1.2345", 1235)])
+def test_minor_units_are_those_of_the_currency(currency: str, amount: str, minor: int) -> None:
+    row = transaction("pending", "1", None, commissionAmount={"amount": amount, "currency": currency})
+    (report,) = SOURCES["awin"].read(json.dumps([row])).reports
+    assert report.amount_minor == minor
+
+
+def test_what_changed_before_the_first_payment_of_a_mapped_network_was_not_paid() -> None:
+    def snapshot(state: str, amount: int, at: datetime) -> Report:
+        return Report("other", "1", f"{state}{amount}", "snapshot", state, "7", "GBP", amount, 0, at, AT[0])
+
+    said = [snapshot("approved", 1000, AT[1]), snapshot("paid", 800, AT[2])]
+    assert nonzero(book(timeline_of("other", said)).figures) == {"paid": 800, "reversed": 200}
+    said.append(snapshot("paid", 500, AT[3]))
+    assert nonzero(book(timeline_of("other", said)).figures) == {"paid": 500, "reversed": 200, "clawback": 300}

@@ -23,7 +23,7 @@ CHECKS = (
     ),
     Check(
         "ledger.balances",
-        "the postings of each currency add up to 0",
+        "the postings of each transaction add up to 0 in each currency",
         "find the transactions whose postings do not, and who could switch the trigger off",
         query("verify_ledger.off_balance", role=SERVICE),
     ),

@@ -19,5 +19,6 @@ where not exists (
     and g.tgtype & 4 <> 0 and p.pronamespace = 'private'::regnamespace and p.proname = 'require_balance');
 
 -- name: off_balance()
-select format('%s is off by %s minor units', currency, sum(amount_minor)) as fault
-from public.ledger_entries group by currency having sum(amount_minor) <> 0;
+select format('transaction %s is off by %s minor units of %s', transaction_id, sum(amount_minor), currency) as fault
+from public.ledger_entries group by transaction_id, currency having sum(amount_minor) <> 0
+order by transaction_id limit 20;

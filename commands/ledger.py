@@ -130,17 +130,17 @@ def import_payments(
     except BadFile as error:
         fail(f"{file}: {error}; nothing was imported")
 
-    async def work(session: Session) -> tuple[Imported, set[str], set[str]]:
+    async def work(session: Session) -> tuple[Imported, set[str], list[payments.PaymentRow]]:
         unknown = await ledger.unknown_networks(session, [row.network for row in rows])
         good = [row for row in rows if row.network not in unknown]
         done = await ledger.import_payments(session, good, origin=file.name[:200])
-        return done, unknown, set(await ledger.differing_payments(session, good))
+        return done, unknown, await ledger.differing_payments(session, good)
 
     done, unknown, differing = _in_one_transaction(load_settings(), work)
     for number, row in enumerate(rows, 1):
         if row.network in unknown:
             rejects.append(Reject(number, f"network: {row.network} is unknown"))
-        elif row.payment.reference in differing:
+        elif row in differing:
             rejects.append(Reject(number, f"{row.payment.reference} is known with other values"))
     _finish(done, rejects)
 

@@ -117,10 +117,11 @@ async def unknown_networks(session: Session, codes: Sequence[str]) -> set[str]:
     return {row["code"] for row in await session.fetch("ledger.unknown_networks", codes=sorted(set(codes)))}
 
 
-async def differing_payments(session: Session, rows: Sequence[PaymentRow]) -> list[str]:
-    """References of payments that are known with other values."""
-    found = await session.fetch("ledger.payments_that_differ", payments=encode([payment_row(row) for row in rows]))
-    return [row["reference"] for row in found]
+async def differing_payments(session: Session, rows: Sequence[PaymentRow]) -> list[PaymentRow]:
+    """Those whose reference is known with other values."""
+    listed = [{**payment_row(row), "place": place} for place, row in enumerate(rows)]
+    found = await session.fetch("ledger.payments_that_differ", payments=encode(listed))
+    return [rows[row["place"]] for row in found]
 
 
 async def rebuild(session: Session) -> int:
@@ -143,9 +144,25 @@ async def fingerprint(session: Session) -> str:
 
 
 async def derive(session: Session, keys: set[Key]) -> None:
-    """Derives these conversions, and what else the payments that cover them pay for."""
-    for group, members in (await _grouped(session, keys)).items():
+    """Derives these conversions, and what else the payments that cover them pay for. Where a report moves a
+    conversion to another advertiser or currency, it also derives the payments that covered it."""
+    groups = await _grouped(session, keys)
+    left = [
+        (group, row["approved_from"], row["approved_until"])
+        for row in await session.fetch("ledger.settled_ranges", **arrays(keys))
+        for group in [Group(row["affiliate_network"], row["advertiser_id"], row["currency"])]
+        if key_of(row) not in groups.get(group, ())
+    ]
+    for group, members in groups.items():
         await _derive_group(session, group, members, set())
+    for group, first, last in left:
+        payments = await session.fetch("ledger.payments_of", **_named(group))
+        touched = {row["id"] for row in payments if first <= row["period_end"] and last >= row["period_start"]}
+        await _derive_group(session, group, set(), touched)
+
+
+def _named(group: Group) -> dict[str, str]:
+    return {"affiliate_network": group.network, "advertiser_id": group.advertiser_id, "currency": group.currency}
 
 
 async def _grouped(session: Session, keys: set[Key]) -> dict[Group, set[Key]]:
@@ -158,7 +175,7 @@ async def _grouped(session: Session, keys: set[Key]) -> dict[Group, set[Key]]:
 async def _derive_group(session: Session, group: Group, keys: set[Key], payments: set[UUID]) -> None:
     """Derives conversions and payments of a group with all that hangs together with them: payments whose periods hold a
     day on which one of the conversions was approved, and conversions that were approved in these periods."""
-    by_name = {"affiliate_network": group.network, "advertiser_id": group.advertiser_id, "currency": group.currency}
+    by_name = _named(group)
     known = await session.fetch("ledger.payments_of", **by_name)
     touched = {row["id"]: row for row in known if row["id"] in payments}
     conversions = await _load(session, keys)
@@ -182,7 +199,8 @@ async def _derive_group(session: Session, group: Group, keys: set[Key], payments
             )
             found.update(Key(group.network, each["reference"]) for each in approved)
         searched = set(touched)
-        conversions |= await _load(session, found - conversions.keys())
+        loaded = await _load(session, found - conversions.keys())
+        conversions |= {key: each for key, each in loaded.items() if each.group == group}
     await _write(session, group, conversions, touched)
 
 
@@ -212,12 +230,20 @@ async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> Non
     """Finds the click of each conversion that has none yet: the click whose token came back, else the one click at the
     advertiser's shop at the time that the network names. Never a guess at a person."""
     found = await session.fetch("ledger.clicks_of", **arrays(conversions))
-    missing = conversions.keys() - {key_of(row) for row in found}
-    tokens = [(key, click) for key in missing for click in _tokens(conversions[key].reports)]
+    matched = {key_of(row): row["click_id"] for row in found}
+    missing = conversions.keys() - matched.keys()
+    tokens = [
+        (key, click)
+        for key, conversion in conversions.items()
+        for named in [_tokens(conversion.reports)]
+        if named and named[0] != matched.get(key)
+        for click in named
+    ]
     if tokens:
         await session.fetch(
             "ledger.match_by_click", **arrays(key for key, _ in tokens), clicks=[click for _, click in tokens]
         )
+        missing -= {key_of(row) for row in await session.fetch("ledger.clicks_of", **arrays(missing))}
     timed = [conversions[key] for key in missing if conversions[key].clicked_at is not None]
     if timed:
         await session.fetch(
@@ -266,7 +292,8 @@ async def _write(
             moves.append(Movement(conversion.ordered_at, "expected", "expectation", expected))
         postings += postings_of(moves, group.currency, conversion_id=key.id)
         day = conversion.ordered_at.date()
-        exceptions += [exception("transition", detail, day, conversion_id=key.id) for detail in books.faults]
+        faults = dict.fromkeys(books.faults)  # one that two reports share is one exception
+        exceptions += [exception("transition", detail, day, conversion_id=key.id) for detail in faults]
     for settlement in settlements:
         payment = settlement.payment
         moved = Movement(payment.at, "received", "receivable", payment.amount_minor)

@@ -70,11 +70,15 @@ class Conversion:
 
 def expected_of(conversion: Conversion) -> int | None:
     """What the terms of the click give for the sale first reported: a flat amount, or the rate times the sale, half up,
-    and at most the cap; nothing without a click or terms."""
+    and at most the cap. None without a click or terms, and where an amount of the terms is in another currency than the
+    sale."""
     if conversion.click is None:
         return None
     rate = conversion.click["commission_rate"]
     expected: int | None = conversion.click["commission_flat_minor"]
+    has_amounts = expected is not None or conversion.click["commission_cap_minor"] is not None
+    if has_amounts and conversion.click["currency"] != conversion.group.currency:
+        return None
     if expected is None and rate is not None:
         sale = Decimal(conversion.timeline.first_sale_minor)
         expected = int((Decimal(rate) * sale).quantize(Decimal(1), ROUND_HALF_UP))

@@ -89,20 +89,19 @@ begin
   perform from public.affiliate_clicks c where c.id = new.click_id for no key update;
   update public.affiliate_clicks c set actual_commission_minor = private.click_earnings(c.id, c.currency)
   where c.id = new.click_id;
+  if tg_op = 'UPDATE' and old.click_id is distinct from new.click_id then
+    update public.affiliate_clicks c set actual_commission_minor = private.click_earnings(c.id, c.currency)
+    where c.id = old.click_id;
+  end if;
   return null;
 end
 $$;
 
 create or replace function private.is_placement(p_network text, p_tracking_id text) returns boolean
-language plpgsql stable
+language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
-begin
-  if pg_catalog.to_regclass('public.placements') is null then
-    return false;
-  end if;
-  return exists (select from public.placements p where p.network = p_network and p.tracking_id = p_tracking_id);
-end
+  select exists (select from public.placements p where p.network = p_network and p.tracking_id = p_tracking_id)
 $$;
 comment on function private.is_placement(text, text) is 'Whether this tracking id of a network is one of ours.';
 
@@ -112,10 +111,11 @@ set search_path = pg_catalog, pg_temp
 as $$
   insert into public.conversion_clicks (
     affiliate_network, reference, click_id, first_click_id, retailer_id, product_id, commission_rule_id, commission_rate,
-    commission_flat_minor, commission_cap_minor, clicked_at, campaign, source_page, device_class, recommendation_context,
-    model_version, arm, has_gift_link, matched_by)
+    commission_flat_minor, commission_cap_minor, currency, clicked_at, campaign, source_page, device_class,
+    recommendation_context, model_version, arm, has_gift_link, matched_by)
   select p_network, p_reference, c.id, coalesce(first.id, c.id), c.retailer_id, c.product_id, c.commission_rule_id,
-    c.commission_rate, c.commission_flat_minor, c.commission_cap_minor, c.click_timestamp, c.campaign, c.source_page,
+    c.commission_rate, c.commission_flat_minor, c.commission_cap_minor, c.currency, c.click_timestamp, c.campaign,
+    c.source_page,
     (select h.device_class from public.affiliate_redirects h where h.user_id = c.user_id and h.click_id = c.id
      order by h.redirected_at limit 1),
     r.recommendation_context, r.model_version, r.arm, c.gift_link_id is not null, p_by
@@ -128,10 +128,19 @@ as $$
       and f.click_timestamp > c.click_timestamp - shop.click_window_hours * interval '1 hour'
     order by f.click_timestamp, f.id limit 1) first on true
   where c.id = p_click
-  on conflict do nothing
+  on conflict (affiliate_network, reference) do update set
+    click_id = excluded.click_id, first_click_id = excluded.first_click_id, retailer_id = excluded.retailer_id,
+    product_id = excluded.product_id, commission_rule_id = excluded.commission_rule_id,
+    commission_rate = excluded.commission_rate, commission_flat_minor = excluded.commission_flat_minor,
+    commission_cap_minor = excluded.commission_cap_minor, currency = excluded.currency,
+    clicked_at = excluded.clicked_at, campaign = excluded.campaign, source_page = excluded.source_page,
+    device_class = excluded.device_class, recommendation_context = excluded.recommendation_context,
+    model_version = excluded.model_version, arm = excluded.arm, has_gift_link = excluded.has_gift_link,
+    matched_by = excluded.matched_by
 $$;
 comment on function private.match_conversion(text, text, uuid, text) is
-  'Notes the click of a conversion, with what figures need of it once it is erased; nothing for an unknown click.';
+  'Notes the click of a conversion in place of any other, with what figures need of it once it is erased; nothing for an unknown '
+  'click.';
 
 create or replace function private.note_purchase() returns trigger
 language plpgsql security definer

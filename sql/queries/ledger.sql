@@ -9,17 +9,23 @@ select c.code from unnest(:codes::text[]) c (code)
 where not exists (select from public.affiliate_networks n where n.code = c.code)
 
 -- name: add_reports(reports, source, origin)
--- Repeats are left alone; returns the conversions of those that are new.
+-- Repeats are left alone; returns the conversions of those that are new. What is personal is not kept of a conversion whose
+-- click was erased with its person.
 insert into public.conversion_reports (
   affiliate_network, reference, identity, kind, state, advertiser_id, currency, amount_minor, sale_minor, stated_at,
   ordered_at, clicked_at, tracking_id, facts, click_refs, raw, source, origin)
 select r.affiliate_network, r.reference, r.identity, r.kind, r.state, r.advertiser_id, r.currency, r.amount_minor,
-  r.sale_minor, r.stated_at, r.ordered_at, r.clicked_at, r.tracking_id, r.facts, r.click_refs, r.raw, :source::text,
-  :origin::text
+  r.sale_minor, r.stated_at, r.ordered_at, r.clicked_at, r.tracking_id, r.facts,
+  case when not erased.is_so then r.click_refs end, case when not erased.is_so then r.raw end, :source::text, :origin::text
 from jsonb_to_recordset(:reports::jsonb) r (
   affiliate_network text, reference text, identity text, kind text, state text, advertiser_id text, currency text,
   amount_minor bigint, sale_minor bigint, stated_at timestamptz, ordered_at timestamptz, clicked_at timestamptz,
   tracking_id text, facts jsonb, click_refs text[], raw jsonb)
+cross join lateral (
+  select exists (
+    select from public.conversion_clicks k
+    where k.affiliate_network = r.affiliate_network and k.reference = r.reference
+      and not exists (select from public.affiliate_clicks c where c.id = k.click_id)) as is_so) erased
 on conflict (affiliate_network, reference, identity) do nothing
 returning affiliate_network, reference
 
@@ -43,7 +49,7 @@ group by affiliate_network, reference
 
 -- name: settled_ranges(networks, conversions)
 -- The days on which something of these conversions was approved, as they are stored.
-select c.affiliate_network, c.advertiser_id, c.currency, c.approved_from, c.approved_until
+select c.affiliate_network, c.reference, c.advertiser_id, c.currency::text, c.approved_from, c.approved_until
 from unnest(:networks::text[], :conversions::text[]) k (affiliate_network, reference)
 join public.conversions c using (affiliate_network, reference)
 where c.approved_from is not null
@@ -61,16 +67,26 @@ where affiliate_network = :affiliate_network::text and advertiser_id = :advertis
 -- name: clicks_of(networks, conversions)
 -- The clicks that are known of these conversions; of whom, while the click is there.
 select k.affiliate_network, k.reference, k.click_id, c.user_id, k.retailer_id, k.product_id, k.commission_rate,
-  k.commission_flat_minor, k.commission_cap_minor, k.clicked_at
+  k.commission_flat_minor, k.commission_cap_minor, k.currency::text, k.clicked_at
 from unnest(:networks::text[], :conversions::text[]) a (affiliate_network, reference)
 join public.conversion_clicks k using (affiliate_network, reference)
 left join public.affiliate_clicks c on c.id = k.click_id
 
 -- name: match_by_click(networks, conversions, clicks)
-select private.match_conversion(a.affiliate_network, a.reference, a.click_id, 'click_id')
-from unnest(:networks::text[], :conversions::text[], :clicks::uuid[]) with ordinality
-  a (affiliate_network, reference, click_id, place)
-order by a.place
+-- The first of these clicks that exists, also in place of a match by time: whichever report came first. A match that a
+-- person made stays, and so does one whose click was erased.
+with named as (
+  select distinct on (a.affiliate_network, a.reference) a.affiliate_network, a.reference, a.click_id
+  from unnest(:networks::text[], :conversions::text[], :clicks::uuid[]) with ordinality
+    a (affiliate_network, reference, click_id, place)
+  join public.affiliate_clicks c on c.id = a.click_id
+  order by a.affiliate_network, a.reference, a.place
+)
+select private.match_conversion(n.affiliate_network, n.reference, n.click_id, 'click_id')
+from named n
+left join public.conversion_clicks k using (affiliate_network, reference)
+where k.click_id is null or (k.click_id <> n.click_id and k.matched_by <> 'manual'
+  and exists (select from public.affiliate_clicks c where c.id = k.click_id))
 
 -- name: match_by_time(networks, conversions, advertisers, currencies, times)
 -- The one click at the advertiser's shop, made or followed within seconds of the time that the network names; with two of
@@ -205,9 +221,10 @@ on conflict (reference) do nothing
 returning id, affiliate_network, advertiser_id, currency::text, period_start, period_end, paid_on, amount_minor
 
 -- name: payments_that_differ(payments)
--- The references of payments that are known with other values.
-select p.reference
+-- Which of these payments, by their place from 0, are known with other values.
+select r.place
 from jsonb_to_recordset(:payments::jsonb) r (
+  place integer,
   affiliate_network text, reference text, advertiser_id text, period_start date, period_end date, currency text,
   amount_minor bigint, paid_on date)
 join public.payments p on p.reference = r.reference

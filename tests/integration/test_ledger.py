@@ -13,7 +13,7 @@ import pytest
 
 from db.claims import SERVICE
 from domain.affiliate import encode_token
-from domain.ledger import amazon, generic, payments, rates
+from domain.ledger import amazon, generic, payments, rakuten, rates
 from domain.ledger.booking import FIGURES
 from resolvers import reconciliation
 from services import ledger
@@ -351,3 +351,91 @@ async def test_a_mapping_reads_another_network(shop: Shop) -> None:
     assert (by["network"], by["retailer"], by["month"]) == ("partnerize", "north-shop", "2026-06"), (
         "midnight in Stockholm"
     )
+
+
+async def test_equal_reports_that_fit_nothing_yet_are_one_exception(shop: Shop) -> None:
+    header = "Member ID (U1),MID,Order ID,Transaction Date,SKU,Sales,Total Commission,Process Date,Currency"
+    ordered, taken_back = ",7,1,7/1/26,a,20.00,{},7/9/26,GBP", ",7,1,7/1/26,a,-20.00,{},8/9/26,GBP"
+    for row, amount, exceptions in ((taken_back, "-2.00", 1), (ordered, "2.00", 0)):
+        text = "\n".join((header, row.format(amount), row.format(amount)))
+        async with shop.services.database.session(SERVICE, read_only=False) as session:
+            await ledger.import_reports(session, rakuten.read(text).reports, source="import")
+        assert (await reconciled(shop))["exceptions"] == exceptions
+    assert await figures(shop) == {"reversed": "4.00"}
+
+
+async def test_a_token_that_comes_later_counts_more_than_the_time_of_a_click(shop: Shop) -> None:
+    _, first = await click(shop)
+    _, second = await click(shop)
+    await shop.owner.execute(
+        "update public.affiliate_clicks set click_timestamp = click_timestamp - interval '1 day' where id = $1",
+        second["id"],
+    )
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.set_advertiser(session, "awin", "77", "north-shop")
+    at = first["click_timestamp"].strftime("%Y-%m-%dT%H:%M:%S")
+    await report(shop.services, awin("A1", clickDate=at))
+    earned = "select id, actual_commission_minor from public.affiliate_clicks where actual_commission_minor is not null"
+    assert [tuple(row) for row in await shop.owner.fetch(earned)] == [(first["id"], 120)]
+    await report(shop.services, awin("A1", "approved", clickDate=at, click=second["id"]))
+    assert [tuple(row) for row in await shop.owner.fetch(earned)] == [(second["id"], 120)]
+    kept = await shop.owner.fetchrow("select click_id, matched_by from public.conversion_clicks")
+    assert kept and tuple(kept) == (second["id"], "click_id")
+
+    await shop.owner.execute("delete from public.profiles where id = $1", second["user_id"])
+    await report(shop.services, awin("A1", "declined", validated="2026-07-25T00:00:00", click=first["id"]))
+    kept = await shop.owner.fetchrow("select click_id, matched_by from public.conversion_clicks")
+    assert kept and tuple(kept) == (second["id"], "click_id"), "an erased click is not exchanged for another person's"
+    left = "select count(*) from public.conversion_reports where raw is not null or click_refs is not null"
+    assert await shop.owner.fetchval(left) == 0, "nor is anything personal kept of later reports"
+
+
+async def test_a_sale_that_moves_to_another_advertiser_is_missing_from_the_payment_of_the_first(shop: Shop) -> None:
+    await report(shop.services, awin("A1", "approved", commission="3.00"), awin("A2", "approved", commission="1.00"))
+    await pay(shop, "4.00")
+    assert await figures(shop) == {"paid": "4.00"}
+    moved = awin("A1", "approved", commission="3.00", advertiserId=78, transactionDate="2026-07-01T00:00:00", paid=True)
+    await report(shop.services, moved)
+    found = await reconciled(shop)
+    assert found["exceptions"] == 1
+    assert found["currencies"]["GBP"]["variance"] == "-1.00", "of A2"
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        before = await ledger.fingerprint(session)
+        await ledger.rebuild(session)
+        assert await ledger.fingerprint(session) == before
+
+
+async def test_imports_at_once_lose_nothing(shop: Shop) -> None:
+    _, row = await click(shop)
+    states = [
+        awin("A1", click=row["id"], commission="10.00"),
+        awin("A1", "approved", click=row["id"], commission="10.00"),
+        awin("A1", "approved", commission="6.00", old="10.00", validated="2026-08-25T00:00:00", paid=True),
+        awin("A2", "approved", commission="5.00"),
+        awin("A2", "declined", commission="5.00", validated="2026-07-25T00:00:00"),
+    ]
+    await asyncio.gather(*(report(shop.services, state) for state in states * 2), pay(shop, "10.00"))
+    assert await figures(shop) == {"paid": "6.00", "clawback": "4.00", "reversed": "5.00"}
+    assert (await reconciled(shop))["exceptions"] == 0
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        before = await ledger.fingerprint(session)
+        await ledger.rebuild(session)
+        assert await ledger.fingerprint(session) == before
+
+
+@pytest.mark.parametrize(("currency", "expected"), [("GBP", 500), ("EUR", None)])
+async def test_a_flat_amount_is_expected_in_its_own_currency_only(
+    shop: Shop, currency: str, expected: int | None
+) -> None:
+    _, row = await click(shop)
+    await shop.owner.execute("update public.affiliate_clicks set commission_flat_minor = 500, currency = 'GBP'")
+    await report(shop.services, awin("A1", click=row["id"], currency=currency))
+    assert await shop.owner.fetchval("select expected_minor from public.conversions") == expected
+
+
+async def test_only_the_row_of_a_payment_that_differs_is_told(shop: Shop) -> None:
+    await pay(shop, "1.00")
+    lines = [f"awin,77,,2026-07-01,2026-07-31,GBP,{amount},2026-08-20,P1" for amount in (1, 2)]
+    rows, _ = payments.read("\n".join((",".join(payments.COLUMNS), *lines)))
+    async with shop.services.database.session(SERVICE, read_only=True) as session:
+        assert await ledger.differing_payments(session, rows) == rows[1:]

@@ -138,7 +138,8 @@ async def rebuild(session: Session) -> int:
 
 
 async def fingerprint(session: Session) -> str:
-    """A digest of all that is derived: equal for equal rows and balances."""
+    """A digest of all that is derived: equal for equal rows and balances. No import changes it in this transaction."""
+    await session.fetch("ledger.lock")
     found: str = await session.fetchval("ledger.fingerprint")
     return found
 

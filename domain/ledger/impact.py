@@ -123,7 +123,7 @@ def timeline(reports: Sequence[Report]) -> Timeline:
             faults.append(f"the update {update.facts['number']} is later than the action's end")
         elif update.state == "REVERSED":
             is_reversed = True
-            steps.append(Step(at, "declined", standing))
+            steps.append(Step(at, "declined", max(0, standing)))
         else:
             standing += update.amount_minor
             if standing >= 0:

@@ -14,15 +14,17 @@ as $$
     from public.ledger_entries e
     join public.currencies f on f.code = e.currency
     join public.currencies t on t.code = p_currency
+    left join public.conversions c on c.id = e.conversion_id
+    cross join lateral (select (coalesce(c.ordered_at, e.event_at) at time zone 'UTC')::date as day) d
     left join lateral (
       select r.rate, r.rate_on, r.source from (
-        select 1::numeric as rate, (e.event_at at time zone 'UTC')::date as rate_on, 'the same currency' as source,
+        select 1::numeric as rate, d.day as rate_on, 'the same currency' as source,
           e.event_at as recorded_at
         where e.currency = p_currency
         union all
         select r.rate, r.rate_on, r.source, r.recorded_at from public.exchange_rates r
         where e.currency <> p_currency and r.currency = e.currency and r.reporting_currency = p_currency
-          and r.rate_on <= (e.event_at at time zone 'UTC')::date
+          and r.rate_on <= d.day
       ) r
       order by r.rate_on desc, r.recorded_at desc limit 1) x on true
   )
@@ -37,7 +39,8 @@ as $$
   having sum(v.amount_minor) <> 0
 $$;
 comment on function private.reported_entries(text) is
-  'The postings in a reporting currency, at the newest rate that is not later than the event; amount_minor is null without one. '
+  'The postings in a reporting currency, at the newest rate that is not later than the order, or the payment; amount_minor is null '
+  'without one. All postings of a sale have one rate, so that nothing is left on an account that the sale has left. '
   'What rounding leaves of a transaction is posted to an account of its own.';
 
 revoke all on function private.reported_entries(text) from public, anon, authenticated;

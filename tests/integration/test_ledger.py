@@ -301,6 +301,8 @@ async def test_amounts_in_the_reporting_currency_have_a_rate_or_are_unknown(shop
     assert await add(("2026-06-30", "0.7", "ecb"), ("2026-07-02", "0.85", "ecb")) == (Imported(2, 0), 0)
     assert await pending() == "9.51", "10.01 EUR are 8.51, and 1.00"
     assert await add(("2026-07-02", "0.8", "ecb"), ("2026-07-02", "0.85", "ecb")) == (Imported(0, 2), 2)
+    await report(shop.services, awin("A1", "declined", commission="10.01", currency="EUR"))
+    assert await pending() == "1.00", "nothing is left of another day's rate"
     off = "select 1 from private.reported_entries('GBP') group by transaction_id having sum(amount_minor) <> 0"
     assert await shop.owner.fetch(off) == []
 

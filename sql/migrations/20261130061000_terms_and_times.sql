@@ -7,5 +7,8 @@ alter table public.conversion_clicks
 comment on column public.conversion_clicks.currency is 'Of the click''s price, and so of the flat amount and the cap.';
 create index conversion_clicks_currency_idx on public.conversion_clicks (currency);
 
+-- An import may wait for another one: what it posts is known when it is posted, not when the import began.
+alter table public.ledger_entries alter column recorded_at set default statement_timestamp();
+
 update public.conversion_clicks k set currency = c.currency
 from public.affiliate_clicks c where c.id = k.click_id;

@@ -304,6 +304,7 @@ async def _write(
     subjects = {"conversions": [key.id for key in conversions], "payments": list(payments)}
     await session.fetch("ledger.write_conversions", conversions=encode(rows))
     await session.fetch("ledger.post", desired=encode(postings), **subjects)
+    await session.fetch("ledger.check_balances")
     await session.fetch(
         "ledger.write_settlements",
         settlements=encode(

@@ -92,6 +92,9 @@ class Month:
             Click(UUID(int=self._random.getrandbits(128), version=4), self._pick(linked), self._time(FIRST, LAST))
             for _ in range(clicks)
         ]
+        self._clicks_of: dict[str, list[Click]] = defaultdict(list)
+        for click in self.clicks:
+            self._clicks_of[click.shop.slug].append(click)
         self.unmatched = 0
         self.sales = [self._sale(number) for number in range(sales)]
         self.files = list(self._written())
@@ -122,7 +125,7 @@ class Month:
         shop = self._pick(SHOPS)
         if shop.network == "amazon":
             return self._amazon_sale(number, shop)
-        click = self._pick([click for click in self.clicks if click.shop == shop] or [None])
+        click = self._pick(self._clicks_of[shop.slug] or [None])
         if click is None or self._random.random() < 0.1:
             click, ref = None, self._pick(("", "homepage_banner", "zzzz", Click(UUID(int=number), shop, FIRST).token))
             ordered_at = self._time(FIRST, LAST)

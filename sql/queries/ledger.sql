@@ -185,6 +185,10 @@ select first_value(m.fresh_id) over (partition by m.conversion_id, m.payment_id,
 from missing m
 order by m.event_at, m.amount_minor desc
 
+-- name: check_balances()
+-- Now, and not at commit, which has less time.
+select private.check_balances()
+
 -- name: write_settlements(settlements)
 insert into public.settlements as s (payment_id, due_minor, conversions, meets)
 select r.payment_id, r.due_minor, r.conversions, r.meets

@@ -99,6 +99,56 @@ $$;
 comment on function private.move_merged_rows(uuid[], uuid[]) is
   'Moves what people did with each of the first products to the second at the same place, and notes what it was.';
 
+-- A statement that began before a merge was committed still wrote about the product that is gone: its foreign key waited for
+-- the merge. By statement, because it runs after that wait; a subquery, because a join may be planned as a scan of all offers.
+create or replace function private.follow_merges() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  name constant text := format('%I.%I', tg_table_schema, tg_table_name);
+  people uuid[];
+  products uuid[];
+begin
+  if not exists (
+    select from added a where (select o.product_id from public.product_offers o where o.id = a.product_id) <> a.product_id)
+  then
+    return null;
+  end if;
+  execute format('with moved as (
+      update %s t set product_id = w.target
+      from (
+        select a.user_id, a.id, a.product_id as source,
+          (select o.product_id from public.product_offers o where o.id = a.product_id) as target
+        from added a) w
+      where w.target <> w.source and t.user_id = w.user_id and t.id = w.id and t.product_id = w.source and not (%s)
+      returning t.user_id, t.id, w.source, w.target),
+    noted as (
+      insert into private.merged_rows (user_id, product_id, table_name, row_id)
+      select user_id, source, %L, id from moved on conflict on constraint merged_rows_pkey do nothing)
+    select array_agg(m.user_id), array_agg(p.id) from moved m cross join lateral unnest(array[m.source, m.target]) p (id)',
+    name, private.row_is_double(tg_relid), name)
+  into people, products;
+  if name = 'public.swipes' and people is not null then
+    perform private.renew_signals(people, products);
+  end if;
+  return null;
+end
+$$;
+comment on function private.follow_merges() is
+  'Moves new rows of people about a merged product to the product that stays, as private.move_merged_rows() does.';
+
+do $$
+declare
+  t record;
+begin
+  for t in select * from private.tables_of_products() loop
+    execute format('create or replace trigger rows_follow_merges after insert on %s referencing new table as added
+      for each statement execute function private.follow_merges()', t.name);
+  end loop;
+end
+$$;
+
 create or replace function private.merge_products(p_winners uuid[], p_losers uuid[], p_by text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -172,7 +222,8 @@ $$;
 comment on function private.split_products(uuid[], text) is
   'Makes merged listings products of their own again, with their offers and what people did with them before the merge.';
 
--- The older one stays. Both may be ids of merged listings.
+-- The older one stays. Both may be ids of merged listings. Under the lock of imports, which merge, too: two merges of one
+-- product at a time would not see each other, and both that follow must know what it is by then.
 create or replace function private.merge_two_products(p_one uuid, p_other uuid)
 returns table (outcome text, product_id uuid, merged_id uuid)
 language plpgsql security definer
@@ -182,6 +233,7 @@ as $$
 declare
   ids uuid[];
 begin
+  perform pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
   ids := array(
     select p.id from public.products p
     where p.id in (
@@ -212,9 +264,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_column
 declare
-  was_of constant uuid := (select o.product_id from public.product_offers o where o.id = p_id);
+  was_of uuid;
   listings uuid[];
 begin
+  perform pg_advisory_xact_lock(hashtext('aclue.refresh_model'));
+  was_of := (select o.product_id from public.product_offers o where o.id = p_id);
   listings := case when was_of <> p_id then array[p_id]
     else array(select p.id from public.products p where p.merged_into = p_id order by p.merged_at desc, p.id) end;
   if was_of is null then
@@ -318,7 +372,7 @@ comment on function private.split_unequal_gtins(uuid[]) is
   'Splits what was merged by a number that is no longer the same, or whose brands are different now; returns how many.';
 
 revoke all on function private.tables_of_products(), private.row_is_double(regclass),
-  private.renew_signals(uuid[], uuid[]), private.move_merged_rows(uuid[], uuid[]),
+  private.renew_signals(uuid[], uuid[]), private.move_merged_rows(uuid[], uuid[]), private.follow_merges(),
   private.merge_products(uuid[], uuid[], text), private.split_products(uuid[], text),
   private.merge_two_products(uuid, uuid), private.split_product(uuid), private.is_worldwide_gtin(text),
   private.merge_equal_gtins(text[]), private.split_unequal_gtins(uuid[]) from public;

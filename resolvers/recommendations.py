@@ -186,14 +186,15 @@ async def note_terms(session: Session, shown: Sequence[Shown]) -> None:
     by."""
     user = session.claims.subject
     first = {s.product_id: s for s in reversed(shown)}
-    missing = await session.fetchval("recommendations.without_terms", user_id=user, product_ids=list(first))
+    rows = await session.fetch("recommendations.without_terms", user_id=user, product_ids=list(first))
+    missing = {row["product_id"]: first[row["id"]] for row in rows}  # by what the product is now
     by_arm: dict[int, list[UUID]] = {}
-    for product in missing or ():
-        by_arm.setdefault(first[product].arm, []).append(product)
+    for product, known in missing.items():
+        by_arm.setdefault(known.arm, []).append(product)
     for arm, products in by_arm.items():
         rows = await rank_given(session, user, products, arm)
         if rows:
-            await _note_terms(session, rows, {product: first[product].context for product in products})
+            await _note_terms(session, rows, {product: missing[product].context for product in products})
 
 
 async def _note_terms(session: Session, rows: Sequence[Any], contexts: Mapping[UUID, str]) -> None:
@@ -306,8 +307,8 @@ async def rank_given(session: Session, user: UUID | None, product_ids: Collectio
 
 async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -> list[Recommended | None]:
     """The recommendations behind decoded ids, ranked as of now: for the caller, by the arm they were shown by, if they
-    are of the caller's own feed, otherwise as for anybody, because the id does not say what was asked for. None if the
-    product was deleted."""
+    are of the caller's own feed, otherwise as for anybody, because the id does not say what was asked for. One whose
+    product was merged is ranked as the product that stays. None if the product was deleted."""
     subject = session.claims.subject
     mine = viewer_of(subject)
     keys = [(subject, s.arm) if s.context == "discover" and s.viewer == mine else (None, 0) for s in shown]
@@ -322,6 +323,10 @@ async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -
         calibration = await calibration_of(session, services, shared.trained)
         for row in rows:
             found[key, row["product_id"]] = shared, row, confidence_of(shared, row, calibration)
+        if merged := wanted - {row["product_id"] for row in rows}:
+            for row in await session.fetch("products.of_merged", ids=list(merged)):
+                if (key, row["product_id"]) in found:
+                    found[key, row["id"]] = found[key, row["product_id"]]
     return [_again(services, s, found.get((key, s.product_id))) for s, key in zip(shown, keys, strict=True)]
 
 

@@ -17,13 +17,14 @@ begin
       f.created_at
     from public.recommendation_feedback f
     join public.recommendations r on r.user_id = f.user_id and r.id = f.recommendation_id
-    where (p_before is null or f.id < p_before) and (p_product is null or f.product_id = p_product)
+    where (p_before is null or f.id < p_before) and (p_product is null
+        or f.product_id = (select o.product_id from public.product_offers o where o.id = p_product))
       and (p_kind is null or f.feedback_type = p_kind) and (p_reason is null or f.reason = p_reason)
     order by f.id desc limit least(p_size, 101);
 end
 $$;
 comment on function private.everybodys_feedback(text, text, uuid, uuid, integer) is
-  'The newest feedback before this id, at most 101; null means any.';
+  'The newest feedback before this id, at most 101; null means any. The product may be given by an id that was merged.';
 
 revoke all on function private.everybodys_feedback(text, text, uuid, uuid, integer) from public, anon, authenticated;
 grant execute on function private.everybodys_feedback(text, text, uuid, uuid, integer) to authenticated, service_role;

@@ -57,8 +57,9 @@ where k.user_id = :user_id::uuid and k.id >= private.uuid_v7_floor(now() - inter
 -- As service_role: that products of the person's recommendations were shown, since the earliest time that is known.
 update public.personality_recommendations r set is_shown = true, shown_at = least(r.shown_at, i.shown_at)
 from (
-  select product_id, min(shown_at) as shown_at
-  from unnest(:product_ids::uuid[], :shown_ats::timestamptz[]) i (product_id, shown_at) group by 1
+  select o.product_id, min(i.shown_at) as shown_at
+  from unnest(:product_ids::uuid[], :shown_ats::timestamptz[]) i (product_id, shown_at)
+  join public.product_offers o on o.id = i.product_id group by 1
 ) i
 where r.user_id = :user_id::uuid and r.product_id = i.product_id
   and (not r.is_shown or r.shown_at is null or r.shown_at > i.shown_at)

@@ -134,6 +134,10 @@ select private.apply_sales()
 select count(*) = 2 and count(distinct product_id) = 1
 from public.product_offers where id in (:one::uuid, :other::uuid)
 
+-- name: of_merged(ids)
+-- The products that these were merged into.
+select id, product_id from public.product_offers where id = any (:ids::uuid[]) and product_id <> id
+
 -- name: merge(one, other)
 -- As service_role.
 select * from private.merge_two_products(:one::uuid, :other::uuid)

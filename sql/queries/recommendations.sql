@@ -302,8 +302,9 @@ select min(number) from (
   order by r.number desc limit 2000) c
 
 -- name: given(product_ids)
--- Numbers of these products, instead of `listed`.
-select r.number from public.products r where r.id = any (:product_ids::uuid[])
+-- Numbers of these products, instead of `listed`; a merged one stands for the product that stays.
+select r.number from public.products r
+where r.id = any (array(select o.product_id from public.product_offers o where o.id = any (:product_ids::uuid[])))
 
 -- name: facets_of_boosts(categories, brands, tags)
 -- Per boost the number of what it names, of which the others are null; null if unknown.
@@ -428,15 +429,16 @@ left join public.recommendations r on r.user_id = :user_id::uuid and r.product_i
 order by i.position
 
 -- name: without_terms(user_id, product_ids)
--- Of these products those whose terms note_terms has not stored yet; none for somebody without a personality, or who may
--- not be profiled.
-select array_agg(distinct w.id) as product_ids
+-- Of these products those whose terms note_terms has not stored yet, with the product that each is now; none for somebody
+-- without a personality, or who may not be profiled.
+select distinct w.id, m.product_id
 from public.personality_profiles p
 cross join unnest(:product_ids::uuid[]) w (id)
+join public.product_offers m on m.id = w.id
 where p.user_id = :user_id::uuid and private.has_consent(:user_id::uuid, 'personalisation')
   and not exists (
     select from public.personality_recommendations o
-    where o.user_id = :user_id::uuid and o.product_id = w.id and o.personality_profile_id = p.id)
+    where o.user_id = :user_id::uuid and o.product_id = m.product_id and o.personality_profile_id = p.id)
 
 -- name: note_terms(user_id, product_ids, contexts, matches, alignments, predictions, scores, reasons, factors)
 -- As service_role: the terms of these products' scores for somebody with a personality, each product once.
@@ -461,9 +463,11 @@ update public.personality_recommendations set
   swipe_direction = coalesce(:direction::text::public.swipe_direction, swipe_direction),
   is_purchased = is_purchased or :is_purchased::boolean,
   interacted_at = now()
-where user_id = :user_id::uuid and product_id = :product_id::uuid
+where user_id = :user_id::uuid
+  and product_id = (select o.product_id from public.product_offers o where o.id = :product_id::uuid)
 
 -- name: send_feedback(recommendation_id, product_id, kind, reason, rating, comment)
 insert into public.recommendation_feedback (recommendation_id, product_id, feedback_type, reason, rating, comment)
-values (:recommendation_id, :product_id, :kind, :reason, :rating, :comment)
+select :recommendation_id::uuid, o.product_id, :kind::text, :reason::text, :rating::smallint, :comment::text
+from public.product_offers o where o.id = :product_id::uuid
 returning id

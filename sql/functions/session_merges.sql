@@ -118,6 +118,10 @@ begin
   where s.user_id = p_session and a.user_id = account and s.id = a.id;
   delete from public.analytics_events s using public.analytics_events a
   where s.user_id = p_session and a.user_id = account and s.id = a.id;
+  -- One id that both sent, of a product that was merged.
+  delete from private.merged_rows s using private.merged_rows a
+  where s.user_id = p_session and a.user_id = account
+    and (s.product_id, s.table_name, s.row_id) = (a.product_id, a.table_name, a.row_id);
   update public.user_sessions s set revoked_at = coalesce(s.revoked_at, now()) where s.user_id = p_session;
   update public.profiles p set
     display_name = coalesce(p.display_name, visitor.display_name),

@@ -212,6 +212,21 @@ async def test_one_swipe_sent_under_both_tokens_is_one(shop: Shop) -> None:
     assert found["preferences"]["totalSwipes"] == 3
 
 
+async def test_one_view_sent_under_both_tokens_is_one_though_its_product_was_merged(shop: Shop) -> None:
+    session, account = await shop.anonymous(), await shop.account()
+    one, other = [await session.product(name) for name in ("Books 1", "Tools 1")]
+    same = [(uuid7(), product["id"]) for product in (one, other)]
+    for client in (session, account):
+        for id, product in same:
+            await client.do(VIEW, id=id, product=product)
+    keys = [ids.decode_as("Product", product["id"]) for product in (one, other)]
+    assert await shop.owner.fetchval("select outcome from private.merge_two_products($1, $2)", *keys) == "merged"
+
+    assert (await merge(account, session))["userErrors"] == []
+
+    assert (await mine(account))["analytics"]["views"] == 2
+
+
 async def test_the_quizzes_of_both_count_together(shop: Shop) -> None:
     combined = []
     for newer in ("session", "account"):

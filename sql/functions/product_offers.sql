@@ -57,20 +57,26 @@ begin
     -- A product that is new shows its own offer already.
     affected := array(select distinct c.product_id from changed c where c.product_id <> c.id);
   elsif tg_op = 'UPDATE' then
-    insert into public.product_prices (product_id, valid_from, retailer_id, price_minor, currency)
-    select c.id, seen, c.retailer_id, c.price_minor, c.currency
-    from changed c join previous o on o.id = c.id
-    where (c.price_minor, c.currency, c.retailer_id) is distinct from (o.price_minor, o.currency, o.retailer_id)
-    on conflict on constraint product_prices_pkey do update set
-      price_minor = excluded.price_minor, currency = excluded.currency;
-    affected := array(
-      select unnest(array[c.product_id, o.product_id])
+    -- By execute, which counts the changed rows each time. A plan is kept for the number of its first time, which may be
+    -- none: as a nested loop of both tables it would take minutes for thousands.
+    execute $q$
+      insert into public.product_prices (product_id, valid_from, retailer_id, price_minor, currency)
+      select c.id, $1, c.retailer_id, c.price_minor, c.currency
       from changed c join previous o on o.id = c.id
+      where (c.price_minor, c.currency, c.retailer_id) is distinct from (o.price_minor, o.currency, o.retailer_id)
+      on conflict on constraint product_prices_pkey do update set
+        price_minor = excluded.price_minor, currency = excluded.currency
+      $q$ using seen;
+    execute $q$
+      select array_agg(i.product_id)
+      from changed c join previous o on o.id = c.id
+      cross join lateral unnest(array[c.product_id, o.product_id]) i (product_id)
       where (c.product_id, c.retailer_id, c.is_active, c.price_minor, c.currency, c.in_stock, c.affiliate_url,
           c.shipping_minor, c.regular_price_minor, c.sale_price_minor, c.sale_starts_at, c.sale_ends_at)
         is distinct from
         (o.product_id, o.retailer_id, o.is_active, o.price_minor, o.currency, o.in_stock, o.affiliate_url,
-          o.shipping_minor, o.regular_price_minor, o.sale_price_minor, o.sale_starts_at, o.sale_ends_at));
+          o.shipping_minor, o.regular_price_minor, o.sale_price_minor, o.sale_starts_at, o.sale_ends_at)
+      $q$ into affected;
   else
     affected := array(select distinct o.product_id from previous o where o.product_id <> o.id);
   end if;
@@ -116,33 +122,35 @@ begin
     return null;
   end if;
 
-  with written as materialized (
-    select p.*, coalesce(p.offer_id, p.id) as leading
-    from changed p join previous o on o.id = p.id
-    where p.merged_into is null and (
-      p.is_active, p.price_minor, p.currency, p.in_stock, p.affiliate_url, p.shipping_minor, p.regular_price_minor,
-      p.sale_price_minor, p.sale_starts_at, p.sale_ends_at)
-      is distinct from (
-      o.is_active, o.price_minor, o.currency, o.in_stock, o.affiliate_url, o.shipping_minor, o.regular_price_minor,
-      o.sale_price_minor, o.sale_starts_at, o.sale_ends_at)
-  ),
-  passed_on as (
-    update public.product_offers f set
-      is_active = w.is_active, price_minor = w.price_minor, currency = w.currency, in_stock = w.in_stock,
-      affiliate_url = w.affiliate_url, shipping_minor = w.shipping_minor, regular_price_minor = w.regular_price_minor,
-      sale_price_minor = w.sale_price_minor, sale_starts_at = w.sale_starts_at, sale_ends_at = w.sale_ends_at,
-      last_seen_at = seen
-    from written w
-    where f.id = w.leading and (
-      f.is_active, f.price_minor, f.currency, f.in_stock, f.affiliate_url, f.shipping_minor, f.regular_price_minor,
-      f.sale_price_minor, f.sale_starts_at, f.sale_ends_at)
-      is distinct from (
-      w.is_active, w.price_minor, w.currency, w.in_stock, w.affiliate_url, w.shipping_minor, w.regular_price_minor,
-      w.sale_price_minor, w.sale_starts_at, w.sale_ends_at)
-  )
-  -- A product that is taken out of the catalogue is sold by nobody.
-  update public.product_offers f set is_active = false, last_seen_at = seen
-  from written w where f.product_id = w.id and f.id <> w.leading and f.is_active and not w.is_active;
+  execute $q$  -- each time: private.note_offers()
+    with written as materialized (
+      select p.*, coalesce(p.offer_id, p.id) as leading
+      from changed p join previous o on o.id = p.id
+      where p.merged_into is null and (
+        p.is_active, p.price_minor, p.currency, p.in_stock, p.affiliate_url, p.shipping_minor, p.regular_price_minor,
+        p.sale_price_minor, p.sale_starts_at, p.sale_ends_at)
+        is distinct from (
+        o.is_active, o.price_minor, o.currency, o.in_stock, o.affiliate_url, o.shipping_minor, o.regular_price_minor,
+        o.sale_price_minor, o.sale_starts_at, o.sale_ends_at)
+    ),
+    passed_on as (
+      update public.product_offers f set
+        is_active = w.is_active, price_minor = w.price_minor, currency = w.currency, in_stock = w.in_stock,
+        affiliate_url = w.affiliate_url, shipping_minor = w.shipping_minor, regular_price_minor = w.regular_price_minor,
+        sale_price_minor = w.sale_price_minor, sale_starts_at = w.sale_starts_at, sale_ends_at = w.sale_ends_at,
+        last_seen_at = $1
+      from written w
+      where f.id = w.leading and (
+        f.is_active, f.price_minor, f.currency, f.in_stock, f.affiliate_url, f.shipping_minor, f.regular_price_minor,
+        f.sale_price_minor, f.sale_starts_at, f.sale_ends_at)
+        is distinct from (
+        w.is_active, w.price_minor, w.currency, w.in_stock, w.affiliate_url, w.shipping_minor, w.regular_price_minor,
+        w.sale_price_minor, w.sale_starts_at, w.sale_ends_at)
+    )
+    -- A product that is taken out of the catalogue is sold by nobody.
+    update public.product_offers f set is_active = false, last_seen_at = $1
+    from written w where f.product_id = w.id and f.id <> w.leading and f.is_active and not w.is_active
+    $q$ using seen;
   return null;
 end
 $$;

@@ -58,15 +58,20 @@ begin
         pg_catalog.concat_ws(' ', p.name, p.search_names, p.description)), ' ')) from changed p);
     shown := array(select p.id from changed p where p.is_active);
   else
-    found_words := array(
-      select distinct pg_catalog.unnest(pg_catalog.string_to_array(private.search_normal(
-        pg_catalog.concat_ws(' ', p.name, p.search_names, p.description)), ' '))
+    -- By execute, which counts the changed rows each time: private.note_offers().
+    execute $q$
+      select coalesce(array_agg(distinct w.word), '{}')
       from changed p join previous o on o.id = p.id
-      where (p.name, p.search_names, p.description) is distinct from (o.name, o.search_names, o.description));
-    shown := array(
-      select p.id from changed p join previous o on o.id = p.id
+      cross join lateral unnest(string_to_array(private.search_normal(
+        concat_ws(' ', p.name, p.search_names, p.description)), ' ')) w (word)
+      where (p.name, p.search_names, p.description) is distinct from (o.name, o.search_names, o.description)
+      $q$ into found_words;
+    execute $q$
+      select array_agg(p.id)
+      from changed p join previous o on o.id = p.id
       where p.is_active and (p.is_active, p.brand_id, p.category_id, p.tags)
-        is distinct from (o.is_active, o.brand_id, o.category_id, o.tags));
+        is distinct from (o.is_active, o.brand_id, o.category_id, o.tags)
+      $q$ into shown;
   end if;
   perform private.add_search_words(found_words);
   if pg_catalog.cardinality(shown) > 0 then

@@ -59,7 +59,8 @@ class _Run:
 
 
 async def run(services: Services) -> int:
-    """Checks some of the links that are due, of shops that no other server is checking. Returns how many offers were claimed."""
+    """Checks some of the links that are due, of shops that no other server is checking. Returns how many offers it
+    claimed."""
     if not services.settings.check_links:
         return 0
     offers = await _claim(services)

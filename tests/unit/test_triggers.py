@@ -19,7 +19,8 @@ def kept_joins(sql: str) -> list[str]:
 
 @pytest.mark.parametrize("file", sorted(FUNCTIONS.glob("*.sql")), ids=lambda file: file.stem)
 def test_old_and_new_rows_are_joined_by_a_plan_made_each_time(file: Path) -> None:
-    """A plan that is kept expects as many rows as its first statement had, maybe none, and takes hours for a large import."""
+    """A plan that is kept expects as many rows as its first statement had, maybe none, and takes hours for a large
+    import."""
     assert kept_joins(file.read_text()) == []
 
 

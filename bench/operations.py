@@ -293,6 +293,7 @@ class Tour:
             document += "{ pageInfo { endCursor } nodes { id operation tableName actorId } } }"
             page = (await self._do(f"auditLog {name}", document, f=wanted, a=None))["auditLog"]
             await self._do(f"auditLog {name} after", document, f=wanted, a=page["pageInfo"]["endCursor"])
+        await self._do("importRuns", "{ importRuns(first: 20) { nodes { number outcome startedBy counts } } }")
         for wanted in ("", ", level: ERROR", ', component: "housekeeping"'):
             nodes = "nodes { id level message context }"
             await self._do(f"systemLogs{wanted}", f"{{ systemLogs(first: 20{wanted}) {{ {nodes} }} }}")

@@ -50,6 +50,7 @@ begin
 end
 $$;
 
+-- Materialized: on a table without statistics the planner would read all postings in order of currency to find one group.
 create or replace function private.require_balance() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -57,7 +58,6 @@ as $$
 declare
   unbalanced record;
 begin
-  -- Materialized: on a table without statistics the planner would read all postings in order of currency to find one group.
   with own as materialized (
     select e.currency, e.amount_minor from public.ledger_entries e where e.transaction_id = new.transaction_id
   )

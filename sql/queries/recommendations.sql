@@ -431,14 +431,15 @@ order by i.position
 -- name: without_terms(user_id, product_ids)
 -- Of these products those whose terms note_terms has not stored yet, with the product that each is now; none for somebody
 -- without a personality, or who may not be profiled.
+with stored as materialized (  -- else the planner would read everybody's of a product
+  select product_id, personality_profile_id from public.personality_recommendations where user_id = :user_id::uuid
+)
 select distinct w.id, m.product_id
 from public.personality_profiles p
 cross join unnest(:product_ids::uuid[]) w (id)
 join public.product_offers m on m.id = w.id
 where p.user_id = :user_id::uuid and private.has_consent(:user_id::uuid, 'personalisation')
-  and not exists (
-    select from public.personality_recommendations o
-    where o.user_id = :user_id::uuid and o.product_id = m.product_id and o.personality_profile_id = p.id)
+  and not exists (select from stored s where s.product_id = m.product_id and s.personality_profile_id = p.id)
 
 -- name: note_terms(user_id, product_ids, contexts, matches, alignments, predictions, scores, reasons, factors)
 -- As service_role: the terms of these products' scores for somebody with a personality, each product once.

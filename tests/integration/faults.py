@@ -294,7 +294,7 @@ FAULTS = {
         "grant update (direction) on public.swipes to authenticated", "the direction of a swipe can be changed"
     ),
     "people.clicks": Fault(
-        "update pg_proc set prosrc = replace(prosrc, 'p.price_minor,', '1,') where proname = 'insert_affiliate_click'",
+        "update pg_proc set prosrc = replace(prosrc, 'o.price_minor,', '1,') where proname = 'insert_affiliate_click'",
         "does not have the prices of the catalogue",
     ),
     "people.catalogue": Fault(
@@ -357,6 +357,6 @@ FAULTS = {
         select id, id, 'received', 5, 'GBP', now() from public.payments;
         alter table public.ledger_entries enable always trigger ledger_entries_balanced
         """,
-        "GBP is off by 5 minor units",
+        "is off by 5 minor units of GBP",
     ),
 }

@@ -79,6 +79,7 @@ MAY_CALL = {
         "add_storage_use",
         "applied_migrations",
         "change_role",
+        "check_balances",
         "click_earnings",
         "is_placement",
         "commission_terms",

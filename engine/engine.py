@@ -66,16 +66,16 @@ class Engine:
             return refused(prepared.errors, context, request_id)
         document.requests += 1
         receipt = Receipt() if request.wants_receipt else None
-        cost, settings = prepared.cost, self._settings
-        if cost.values > self._max_values(operation) or cost.objects > settings.max_result_objects:
-            answer = refused((self._cost_error(cost, self._max_values(operation)),), context, request_id)
+        cost, max_values = prepared.cost, self._max_values(operation)
+        if cost.values > max_values or cost.objects > self._settings.max_result_objects:
+            answer = refused((self._cost_error(cost, max_values),), context, request_id)
         elif context.change is None and operation.node.operation is OperationType.SUBSCRIPTION:
             answer = refused((_NO_STREAM,), context, request_id)
             answer.subscribes_to = next(iter(operation.root_fields.values()))  # validation allows only one
         else:
             answer = await Execution(self._runtime, request, document.tree, operation, context, request_id).run()
         if request.wants_cost or receipt is not None:
-            self._annotate(answer, prepared, self._max_values(operation), receipt, context)
+            self._annotate(answer, prepared, max_values, receipt, context)
         return answer
 
     def _annotate(

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
-from decimal import Decimal, InvalidOperation
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import asyncpg
 import typer
 
-from commands.terminal import api_database, databases, fail, load_settings
-from db.claims import SERVICE
-from db.embedded import Dsns
+from commands.operations import NOWHERE, as_service, given, key_of, rate
+from commands.terminal import fail
 from db.session import Session
-from domain import ids
 from domain.errors import AclueError
 from resolvers import brands, categories, products, retailers
 from resolvers.brands import BrandChanges
 from resolvers.categories import CategoryChanges
 from resolvers.products import ProductChanges
 from resolvers.retailers import NewRetailer, RetailerChanges
-from settings import Settings
-
-TIMEOUT_MS = 10 * 60 * 1000  # a new name is written to all products of a brand
-NOWHERE = "-"  # clears a value
 
 Slug = Annotated[str, typer.Argument(help="Its slug.")]
 Name = Annotated[str, typer.Argument(help="As people see it.")]
@@ -88,7 +80,7 @@ def add_retailer(
     name: Name, slug: NewSlug = None, domain: Domain = None, network: Network = None, commission_rate: Rate = None
 ) -> None:
     """Add a retailer."""
-    new = NewRetailer(name, slug, _given(domain), _given(network), _rate(commission_rate))
+    new = NewRetailer(name, slug, given(domain), given(network), rate(commission_rate))
     _say("retailers", lambda session: retailers.create(session, new))
 
 
@@ -103,11 +95,11 @@ def change_retailer(
     """Change a retailer."""
     changes = RetailerChanges(
         name=name,
-        domain=_given(domain),
+        domain=given(domain),
         set_domain=domain is not None,
-        network=_given(network),
+        network=given(network),
         set_network=network is not None,
-        commission_rate=_rate(commission_rate),
+        commission_rate=rate(commission_rate),
         set_commission_rate=commission_rate is not None,
         is_active=listed,
     )
@@ -128,36 +120,16 @@ def unpublish(products: Products) -> None:
     _set_active(products, is_active=False)
 
 
-def _set_active(given: list[str], *, is_active: bool) -> None:
+def _set_active(texts: list[str], *, is_active: bool) -> None:
     async def change(session: Session) -> None:
-        for text in given:
+        for text in texts:
             try:
-                await products.update(session, _product(text), ProductChanges(is_active=is_active))
+                await products.update(session, key_of("Product", text), ProductChanges(is_active=is_active))
             except AclueError as error:
                 fail(f"{text}: {error}")
 
-    _run(change)
-    print(f"{len(given)} {'published' if is_active else 'unpublished'}")
-
-
-def _product(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return ids.decode_as("Product", text)
-
-
-def _given(text: str | None) -> str | None:
-    return None if text == NOWHERE else text
-
-
-def _rate(text: str | None) -> Decimal | None:
-    if text is None or text == NOWHERE:
-        return None
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        fail(f"--commission-rate {text}: give a share of the price, such as 0.05")
+    as_service(change)
+    print(f"{len(texts)} {'published' if is_active else 'unpublished'}")
 
 
 async def _key(session: Session, noun: str, slug: str) -> UUID:
@@ -174,23 +146,6 @@ def _say(noun: str, work: Callable[[Session], Awaitable[UUID]]) -> None:
     async def write(session: Session) -> asyncpg.Record | None:
         return await session.fetchrow(f"{noun}.find", id=await work(session), slug=None)
 
-    row = _run(write)
+    row = as_service(write)
+    assert row is not None  # it was just written
     print(f"{row['slug']:30}  {row['name']}{'' if row['is_active'] else '  (hidden)'}")
-
-
-def _run(work: Callable[[Session], Awaitable[Any]]) -> Any:
-    """Runs the work in one transaction as service_role, so that the audit log covers it."""
-    settings = load_settings()
-    with databases(settings) as dsns:
-        try:
-            return asyncio.run(_in_session(settings, dsns, work))
-        except AclueError as error:
-            fail(str(error))
-
-
-async def _in_session(settings: Settings, dsns: Dsns, work: Callable[[Session], Awaitable[Any]]) -> Any:
-    async with (
-        api_database(settings, dsns) as database,
-        database.session(SERVICE, read_only=False, statement_timeout_ms=TIMEOUT_MS) as session,
-    ):
-        return await work(session)

@@ -26,7 +26,7 @@ from db.import_runs import Run
 from db.product_links import change_shop, check_links
 from db.product_names import resolve_brands, resolve_categories, resolve_retailers
 from db.queries import QUERIES
-from domain.feed_mappings import ImportFailed, Mapping, Shop, like_pattern, parse_mapping
+from domain.feed_mappings import ImportFailed, Mapping, Retailer, Shop, like_pattern, parse_mapping
 from domain.feeds import Reject
 
 MAPPINGS = Path(__file__).resolve().parent.parent / "catalogue" / "mappings"
@@ -158,7 +158,7 @@ async def import_file(
                 shop = mapping.retailer
                 change = QUERIES["product_imports.change_networks"].sql
                 networks = await connection.fetch(change, shop.network) if shop.network else []
-                notes = await change_shop(connection, shop)
+                notes = [*await _change_rates(connection, shop), *await change_shop(connection, shop)]
                 untracked, more_notes = await check_links(connection, feed)
                 await _run(connection, "mark_duplicates")
                 async for line, original, id in connection.cursor(QUERIES["product_imports.duplicates"].sql):
@@ -210,8 +210,6 @@ async def _merge(
     **said: Any,  # of the shops and their links
 ) -> ImportReport:
     shop = feed.mapping.retailer
-    if shop.commission_rate is not None:
-        await _run(connection, "change_commission_rates", shop.commission_rate)
     await _check_categories(connection, feed.mapping)
     await resolve_brands(connection)
     for block in ("resolve_google_numbers", "resolve_google_paths", "place_by_google"):
@@ -268,6 +266,22 @@ async def _finish(connection: asyncpg.Connection[Any], file_name: str, report: I
         audited = {name: counts[name] for name in AUDITED_COUNTS}
         await _run(connection, "audit", file_name, msgspec.json.encode(audited).decode())
     await run.finish("done", counts)
+
+
+async def _change_rates(connection: asyncpg.Connection[Any], shop: Retailer) -> list[str]:
+    """Stores the commission rate of the mapping for its shops; returns what changed, and what did not, in words."""
+    if shop.commission_rate is None:
+        return []
+    rows = await connection.fetch(QUERIES["product_imports.change_commission_rates"].sql, shop.commission_rate)
+    return [
+        f"commission_rate of {row['slug']} "
+        + (
+            f"stays {row['old']}, as an administrator set it; the mapping says {row['new']}"
+            if row["is_kept"]
+            else f"was {row['old'] or 'none'} and is {row['new']}"
+        )
+        for row in rows
+    ]
 
 
 async def _check_categories(connection: asyncpg.Connection[Any], mapping: Mapping) -> None:

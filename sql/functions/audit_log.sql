@@ -257,14 +257,18 @@ $$;
 
 -- The catalogue is audited if the API's roles write it: an import by the owner leaves one entry for all its rows, and
 -- popularity, which private.refresh_model() sets with the owner's rights, none. Commission is audited for all roles, and so
--- is where links lead, but for the domain that an import gives a shop without one. Of offers, what the check of links
--- deactivates and activates.
+-- is where links lead, but for the domain that an import gives a shop without one. Of offers, what administrators change,
+-- and what the check of links deactivates and activates.
 -- Anonymous sessions start and end without an entry. A sign-in is a row of user_sessions; ending it early is an entry.
 -- A table that does not exist yet is skipped: the migration that creates it changes this file.
 do $$
 declare
   by_the_api constant text := $q$current_user in ('anon', 'authenticated', 'service_role')$q$;
   by_hand constant text := $q$coalesce(pg_catalog.current_setting('aclue.loads_reference', true), '') <> 'on'$q$;
+  offer_changed constant text :=
+    '(old.is_active, old.price_minor, old.currency, old.shipping_minor, old.in_stock, old.affiliate_url, old.edited) '
+    'is distinct from '
+    '(new.is_active, new.price_minor, new.currency, new.shipping_minor, new.in_stock, new.affiliate_url, new.edited)';
   t record;
 begin
   for t in
@@ -301,8 +305,7 @@ begin
       ('public.categories', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.products', 'insert or update or delete', by_the_api, null, 'description',
         'popularity,search_names,search,name_key,name_words,item_group_key,updated_at', ''),
-      ('public.product_offers', 'update', by_the_api || ' and old.is_active <> new.is_active', null, '',
-        'first_seen_at,last_seen_at', '')
+      ('public.product_offers', 'update', by_the_api || ' and ' || offer_changed, null, '', 'first_seen_at,last_seen_at', '')
     ) listed (name, events, condition, person, left_out, ignored, same)
     where pg_catalog.to_regclass(listed.name) is not null
       and (listed.name not like 'auth.%' or private.accounts_are_ours())

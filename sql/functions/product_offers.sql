@@ -138,6 +138,8 @@ begin
         is_active = w.is_active, price_minor = w.price_minor, currency = w.currency, in_stock = w.in_stock,
         affiliate_url = w.affiliate_url, shipping_minor = w.shipping_minor, regular_price_minor = w.regular_price_minor,
         sale_price_minor = w.sale_price_minor, sale_starts_at = w.sale_starts_at, sale_ends_at = w.sale_ends_at,
+        -- A product that is published is sold again, whatever an administrator said of its offer before.
+        edited = case when w.is_active then array_remove(f.edited, 'inactive') else f.edited end,
         last_seen_at = $1
       from written w
       where f.id = w.leading and (

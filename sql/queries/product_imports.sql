@@ -177,10 +177,19 @@ where r.id = old.id
 returning r.slug, coalesce(old.affiliate_network, 'none') as old, r.affiliate_network as new;
 
 -- name: change_commission_rates(rate)
--- The shops of the feed that had another rate.
-update public.retailers r set commission_rate = round(:rate::float8::numeric, 4)
-where r.id in (select id from pg_temp.product_import_retailers)
-  and r.commission_rate is distinct from round(:rate::float8::numeric, 4);
+-- The shops of the feed that had another rate; one that an administrator set stays. is_new: the import has added the shop.
+with wanted as (select round(:rate::float8::numeric, 4) as rate),
+differing as materialized (
+  select r.id, r.slug, r.commission_rate, r.is_rate_edited, r.created_at = now() as is_new, w.rate
+  from public.retailers r cross join wanted w
+  where r.id in (select id from pg_temp.product_import_retailers) and r.commission_rate is distinct from w.rate
+  for update of r
+),
+changed as (
+  update public.retailers r set commission_rate = d.rate from differing d where r.id = d.id and not d.is_rate_edited
+)
+select slug, trim_scale(commission_rate)::text as old, trim_scale(rate)::text as new, is_rate_edited as is_kept
+from differing where not is_new order by slug;
 
 -- name: change_shop_links(slug, domain, tracking_hosts, click_parameter)
 -- What the mapping says of its shop's links; null leaves a column as it is. One row if anything changed.
@@ -347,28 +356,33 @@ left join (
 where f.id is not null or r.slug = :constant_slug::text;
 
 -- name: find_changes()
--- Only listings that differ; one that has returned is active again. An offer that the check of links deactivated is not,
--- with the link that it found to lead nowhere: it counts as active here.
+-- Only listings that differ; one that has returned is active again, unless an administrator deactivated its offer, or the
+-- check of links did, with the link that it found to lead nowhere: these count as active here. What an administrator set
+-- of an offer stands in place of what the feed says.
 insert into pg_temp.product_import_changes (number, id, asks, says, was_active)
 select * from (
   select n.number, p.id,
-    not o.is_active and not x.is_broken or
+    not o.is_active and not x.is_kept_off or
     (o.price_minor, o.currency, o.affiliate_url, o.in_stock, o.shipping_minor, o.regular_price_minor, o.sale_price_minor,
       o.sale_starts_at, o.sale_ends_at)
     is distinct from
-    (n.price_minor, n.currency, n.affiliate_url, n.in_stock, n.shipping_minor, n.regular_price_minor, n.sale_price_minor,
+    (n.price_minor, n.currency, k.affiliate_url, n.in_stock, k.shipping_minor, n.regular_price_minor, n.sale_price_minor,
       n.sale_starts_at, n.sale_ends_at) as asks,
     (p.name, p.description, p.image_url, p.tags, p.brand_id, p.category_id, p.gtin, p.feed_popularity, p.images,
       p.item_group, p.options)
     is distinct from
     (n.name, n.description, n.image_url, n.tags, n.brand_id, n.category_id, n.gtin, n.feed_popularity, n.images,
       n.item_group, n.options) as says,
-    o.is_active or x.is_broken as was_active
+    o.is_active or x.is_kept_off as was_active
   from pg_temp.product_import_rows n
   join public.products p on p.retailer_id = n.retailer_id and p.external_id = n.external_id
   join public.product_offers o on o.id = p.id
   cross join lateral (
-    select not o.is_active and o.link_failures = 3 and o.affiliate_url = n.affiliate_url as is_broken) x
+    select case when 'link' = any (o.edited) then o.affiliate_url else n.affiliate_url end as affiliate_url,
+      case when 'shipping' = any (o.edited) then o.shipping_minor else n.shipping_minor end as shipping_minor) k
+  cross join lateral (
+    select not o.is_active and ('inactive' = any (o.edited) or o.link_failures = 3 and o.affiliate_url = k.affiliate_url)
+      as is_kept_off) x
 ) compared
 where asks or says;
 
@@ -377,14 +391,16 @@ select count(*) filter (where was_active) as updated, count(*) filter (where not
 from pg_temp.product_import_changes;
 
 -- name: update_offers()
--- Products follow by triggers.
+-- Products follow by triggers. Administrators change no offer meanwhile: product_offers.lock.
 update public.product_offers o
-set price_minor = n.price_minor, currency = n.currency, affiliate_url = n.affiliate_url, in_stock = n.in_stock,
-  shipping_minor = n.shipping_minor, regular_price_minor = n.regular_price_minor,
+set price_minor = n.price_minor, currency = n.currency, in_stock = n.in_stock, regular_price_minor = n.regular_price_minor,
   sale_price_minor = n.sale_price_minor, sale_starts_at = n.sale_starts_at, sale_ends_at = n.sale_ends_at,
-  is_active = o.is_active or o.link_failures < 3 or o.affiliate_url <> n.affiliate_url,
-  link_failures = case when o.affiliate_url = n.affiliate_url then o.link_failures else 0 end,
-  link_checked_at = case when o.affiliate_url = n.affiliate_url then o.link_checked_at end,
+  affiliate_url = case when 'link' = any (o.edited) then o.affiliate_url else n.affiliate_url end,
+  shipping_minor = case when 'shipping' = any (o.edited) then o.shipping_minor else n.shipping_minor end,
+  is_active = o.is_active or not 'inactive' = any (o.edited)
+    and (o.link_failures < 3 or o.affiliate_url <> n.affiliate_url and not 'link' = any (o.edited)),
+  link_failures = case when o.affiliate_url = n.affiliate_url or 'link' = any (o.edited) then o.link_failures else 0 end,
+  link_checked_at = case when o.affiliate_url = n.affiliate_url or 'link' = any (o.edited) then o.link_checked_at end,
   last_seen_at = clock_timestamp()
 from pg_temp.product_import_changes c join pg_temp.product_import n on n.number = c.number
 where o.id = c.id and c.asks;

@@ -16,16 +16,20 @@ select exists (select from public.affiliate_networks where code = :network::text
 
 -- name: create(slug, name, domain, network, commission_rate)
 -- As service_role. Null if the slug is taken.
-insert into public.retailers (slug, name, domain, affiliate_network, commission_rate)
-values (:slug::text, :name::text, :domain::text, :network::text, :commission_rate::text::numeric)
+insert into public.retailers (slug, name, domain, affiliate_network, commission_rate, is_rate_edited)
+values (:slug::text, :name::text, :domain::text, :network::text, :commission_rate::text::numeric,
+  :commission_rate::text is not null)
 on conflict on constraint retailers_slug_key do nothing returning id
 
 -- name: update(id, name, domain, set_domain, network, set_network, commission_rate, set_commission_rate, is_active)
--- As service_role. Null leaves a column unchanged; the set_ flags allow clearing one.
+-- As service_role. Null leaves a column unchanged; the set_ flags allow clearing one. A mapping may set a rate again that was
+-- cleared.
 update public.retailers r set name = coalesce(:name::text, r.name),
   domain = case when :set_domain::boolean then :domain::text else r.domain end,
   affiliate_network = case when :set_network::boolean then :network::text else r.affiliate_network end,
   commission_rate = case when :set_commission_rate::boolean
     then :commission_rate::text::numeric else r.commission_rate end,
+  is_rate_edited = case when :set_commission_rate::boolean
+    then :commission_rate::text is not null else r.is_rate_edited end,
   is_active = coalesce(:is_active::boolean, r.is_active)
 where r.id = :id::uuid returning r.id

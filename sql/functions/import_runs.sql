@@ -11,14 +11,14 @@ language sql immutable
 set search_path = pg_catalog, pg_temp
 as $$
   values
-    ('public.retailers', 1, '{updated_at}'::text[], '{}'::text[], '{}'::text[], null),
+    ('public.retailers', 1, '{updated_at}'::text[], '{}'::text[], '{is_rate_edited}'::text[], null),
     ('public.brands', 2, '{updated_at}', '{}', '{}', null),
     ('public.categories', 3, '{updated_at}', '{}', '{taxonomy_id,taxonomy_source}', null),
     -- What it shows of its leading offer follows from the offers.
     ('public.products', 4, '{popularity,search_names,search,name_key,item_group_key,updated_at}',
       '{offer_id,seller_id,is_active,price_minor,currency,in_stock,affiliate_url,shipping_minor,regular_price_minor,'
       'sale_price_minor,sale_starts_at,sale_ends_at}', '{}', null),
-    ('public.product_offers', 5, '{}', '{last_seen_at,link_checked_at}', '{first_seen_at,link_failures}', 'id'),
+    ('public.product_offers', 5, '{}', '{last_seen_at,link_checked_at}', '{first_seen_at,link_failures,edited}', 'id'),
     ('public.product_prices', 6, '{}', '{}', '{price_minor,currency}', 'product_id'),
     ('public.product_origins', 7, '{}', '{}', '{run_id,line}', 'product_id'),
     ('public.placements', 8, '{created_at}', '{}', '{}', null)
@@ -289,7 +289,10 @@ as $$
   select coalesce(string_agg(format(
     ' and not exists (select from %s x where x.%I = t.id)', c.conrelid::regclass, a.attname), ''), '')
   from pg_constraint c join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
-  where c.contype = 'f' and c.confrelid = p_table::regclass and c.conparentid = 0 and cardinality(c.conkey) = 1
+  where c.contype = 'f' and c.conparentid = 0 and cardinality(c.conkey) = 1
+    -- An offer has its listing's id: clicks that led to it keep it.
+    and (c.confrelid = p_table::regclass
+      or p_table = 'public.products' and c.confrelid = 'public.product_offers'::regclass)
     and c.conrelid <> 'public.product_features'::regclass  -- follows from products
     and not exists (
       select from private.import_tables() i
@@ -402,6 +405,11 @@ begin
   from pg_temp.import_undo u
   where u.table_name = 'public.products' and u.operation = 'insert' and o.id = (u.row_key ->> 'id')::uuid and o.is_active;
   get diagnostics rows = row_count;
+  -- Offers that an administrator has deactivated since stay so.
+  update public.product_offers o set is_active = false
+  from pg_temp.import_undo u
+  where u.table_name = 'public.product_offers' and o.id = (u.row_key ->> 'id')::uuid and o.is_active
+    and o.edited @> '{inactive}';
   perform private.lead_products(array(
     select o.product_id from pg_temp.import_undo u join public.product_offers o on o.id = (u.row_key ->> 'id')::uuid
     where u.table_name in ('public.products', 'public.product_offers')

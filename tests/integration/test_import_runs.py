@@ -314,6 +314,46 @@ async def test_a_product_that_people_swiped_stays_off_sale(importer: Importer) -
     assert await importer.owner.fetchval("select count(*) from products where is_active") == 2
 
 
+async def test_a_click_keeps_its_offer_though_the_import_of_it_is_taken_back_and_again(importer: Importer) -> None:
+    owner, fields = importer.owner, {**MAPPING.fields, "gtin": ("gtin",)}
+    mapping, other = [msgspec.structs.replace(each, fields=fields) for each in (MAPPING, OTHER)]
+    await importer.load(record(1, gtin="9520000001001"), mapping=mapping)
+    later = await importer.load(
+        record(1, url="https://other.example/1", gtin="9520000001001", price="5.00"),
+        record(2, url="https://other.example/2"),
+        mapping=other,
+    )
+    assert later.merged == 1
+    person = await owner.fetchval(
+        "insert into profiles (id, is_anonymous) values (gen_random_uuid(), true) returning id"
+    )
+    product = await owner.fetchval("select id from products where merged_into is null and external_id = 'S1'")
+    await owner.execute("select private.insert_affiliate_click($1, $2, null, null, null, null)", person, product)
+    offer = "select o.is_active, o.price_minor from affiliate_clicks c join product_offers o on o.id = c.offer_id"
+    assert tuple(await owner.fetchrow(offer)) == (True, 500)
+    undone = await importer.undo(later)
+    assert (undone.kept, undone.removed["products"]) == (1, 1)
+    assert tuple(await owner.fetchrow(offer)) == (False, 500)
+    assert await owner.fetchval("select price_minor from products where id = $1 and is_active", product) == 999
+    await importer.undo(undone)
+    assert tuple(await owner.fetchrow(offer)) == (True, 500)
+    assert await owner.fetchval("select price_minor from products where id = $1", product) == 500
+
+
+async def test_an_offer_that_was_deactivated_since_stays_so(importer: Importer) -> None:
+    await importer.load(*(record(n) for n in range(5)))
+    report = await importer.load(*(record(n) for n in range(1, 5)))
+    assert report.deactivated == 1
+    await importer.owner.execute(
+        "update product_offers set edited = '{inactive}' where id = (select id from products where external_id = 'S0')"
+    )
+    await importer.undo(report)
+    found = await importer.owner.fetchrow(
+        "select o.is_active, p.is_active from product_offers o join products p using (id) where p.external_id = 'S0'"
+    )
+    assert tuple(found) == (False, False)
+
+
 async def test_products_know_the_run_and_line_that_last_set_them(importer: Importer) -> None:
     first = await importer.load(record(1), record(2), record(3), record(4))
     second = await importer.load(record(2), record(1, price="5.00"), record(3))

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import asyncpg
 import typer
 
+from commands.operations import NOWHERE, as_service, rate
 from commands.terminal import connected_as_owner, databases, fail, load_settings
 from db.queries import QUERIES
+from domain.errors import Invalid
 from domain.hosts import BadAddress
 from domain.link_places import Place
 from domain.links import Rule, normal_domain, rule_complaints
-
-MAX_HOSTS = 200
+from resolvers import affiliate_networks
+from resolvers.affiliate_networks import MAX_HOSTS
+from resolvers.catalogue import rate_of
 
 Code = Annotated[str, typer.Argument(help="The network's code, in lower case.")]
+Rate = Annotated[
+    str | None, typer.Option(help="What its shops typically pay, as a share of the price. Default of a new one: 0.05.")
+]
 if TYPE_CHECKING:
     Owner = asyncpg.Connection[Any]
 
@@ -43,20 +48,21 @@ def list_networks() -> None:
         for row in await owner.fetch(_query("all")):
             print(
                 f"{row['code']:16}{row['name']:24}{row['source']:11}{row['shops']:>6} shops{row['rules']:>4} rules"
-                f"{row['hosts']:>4} hosts"
+                f"{row['hosts']:>4} hosts  typical rate {row['commission_rate'].normalize():f}"
             )
 
     _run(work)
 
 
 def show(code: Code) -> None:
-    """Print a network's tracking hosts, rules and placements."""
+    """Print a network's typical rate, tracking hosts, rules and placements."""
 
     async def work(owner: Owner) -> None:
         network = await owner.fetchrow(_query("one"), code)
         if network is None:
             fail(f"there is no network {code}; see `aclue network list`")
-        print(f"{network['code']}: {network['name']} ({network['source']})")
+        typical = network["commission_rate"].normalize()
+        print(f"{network['code']}: {network['name']} ({network['source']}), typical rate {typical:f}")
         print(f"tracking hosts: {', '.join(network['tracking_hosts']) or 'none'}")
         for row in await owner.fetch(_query("rules"), code):
             print(
@@ -89,10 +95,14 @@ def add(
     position: Annotated[
         int | None, typer.Option(help="Of the rule; the first that fits counts. Default: behind the others.")
     ] = None,
+    commission_rate: Rate = None,
 ) -> None:
     """Add a network, or a rule and tracking hosts to one. Loads of the reference data keep what you add."""
-    if not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code) or len(code) > 50:
-        fail(f"{code}: give lower-case words with hyphens, at most 50 characters")
+    try:
+        affiliate_networks.check_code(code)
+        typical = rate_of(rate(commission_rate))
+    except Invalid as reason:
+        fail(f"{code}: {reason}")
     if position is not None and not 1 <= position <= 100:
         fail("--position: give 1 to 100")
     try:
@@ -120,7 +130,7 @@ def add(
             fail(f"--host: a network has at most {MAX_HOSTS} tracking hosts")
         if known is None and not hosts and own != "shop":
             fail("--host: name a tracking host, or no link will be of this network")
-        await owner.execute(_query("put"), code, name, hosts)
+        await owner.execute(_query("put"), code, name, hosts, typical)
         values = (
             own,
             path,
@@ -136,6 +146,24 @@ def add(
         print(f"{code}: rule {at}; see `aclue network show {code}`")
 
     _run(work)
+
+
+def update(
+    code: Code,
+    name: Annotated[str | None, typer.Option(help="As people know it.")] = None,
+    host: Annotated[
+        list[str] | None, typer.Option(help="A tracking host; those that you give take the place of all.")
+    ] = None,
+    commission_rate: Rate = None,
+) -> None:
+    """Change a network. Rules: see add and remove. Loads of the reference data keep what you change."""
+    if commission_rate == NOWHERE:
+        fail("--commission-rate: a network has one; give a share of the price, such as 0.05")
+    changes = affiliate_networks.NetworkChanges(
+        name=name, tracking_hosts=host or None, commission_rate=rate(commission_rate)
+    )
+    as_service(lambda session: affiliate_networks.update(session, code, changes))
+    show(code)
 
 
 def remove(

@@ -144,6 +144,10 @@ async def _compare(owner: asyncpg.Connection[Any], table: Table, wanted: dict[st
         record["key"]: (msgspec.json.decode(record["value"]), record["source"])
         for record in await owner.fetch(QUERIES[f"reference.{table.name}_stored"].sql)
     }
+    if table.name == "link_rules":  # rules are tried in order: those of an administrator alone are not added to
+        networks = {key.split()[0] for key in stored}
+        networks -= {key.split()[0] for key, (_, source) in stored.items() if source == "reference"}
+        wanted = {key: rule for key, rule in wanted.items() if key in stored or key.split()[0] not in networks}
     gone = [key for key in stored if key not in wanted]
     differing = [key for key, value in wanted.items() if key in stored and stored[key][0] != value]
     ours = {key for key, (_, source) in stored.items() if source == "reference"}

@@ -24,6 +24,8 @@ MAX_PLACEMENTS = 100
 DEFAULT_PLACEMENT = "default"
 MAX_TRACKING_HOSTS = 50
 """Of a shop."""
+MAX_NAMES = 10
+"""Of what says where a link leads, and of what a link must not have."""
 
 _MAX_DECODED = 3  # how often a destination may be percent-encoded
 _IGNORED_BY_BROWSERS = re.compile("[\x00-\x20]+")
@@ -66,6 +68,8 @@ def rule_complaints(rule: Rule) -> list[str]:
         found.append("path: give at most 200 characters that begin with / or *")
     if rule.place not in SETTERS:
         found.append(f"place {rule.place!r}: there are {', '.join(SETTERS)}")
+    if len(rule.destination) > MAX_NAMES or len(rule.removes) > MAX_NAMES:
+        found.append(f"destination, removes: give at most {MAX_NAMES} names")
     for name in (rule.parameter, *rule.destination, *rule.removes):
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", name):
             found.append(f"{name!r} is no parameter: give 1 to 64 letters, digits and the signs _ . -")

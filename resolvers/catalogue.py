@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -48,6 +49,15 @@ def name_of(text: str) -> str:
     if not 1 <= len(tidy) <= MAX_KEY:
         raise Invalid(f"Give 1 to {MAX_KEY} characters.", ("name",))
     return tidy
+
+
+def rate_of(rate: Decimal | None) -> str | None:
+    """A commission rate for a query. Raises Invalid for what is no share with at most 4 decimals."""
+    if rate is None:
+        return None
+    if not rate.is_finite() or not 0 <= rate <= 1 or rate != round(rate, 4):
+        raise Invalid("Give a share from 0 to 1 with at most 4 decimals: 0.05 is five per cent.", ("commissionRate",))
+    return str(rate)
 
 
 def check_slug(slug: str) -> None:

@@ -12,7 +12,7 @@ from domain.hosts import BadAddress
 from domain.links import normal_domain
 from domain.texts import require_no_nul
 from resolvers.catalogue import create as create_row
-from resolvers.catalogue import name_of, once_for_administrator, require_administrator, writing
+from resolvers.catalogue import name_of, once_for_administrator, rate_of, require_administrator, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ async def create(session: Session, new: NewRetailer, idempotency_key: str | None
         "name": name,
         "domain": _domain(new.domain),
         "network": await _network(session, new.network),
-        "commission_rate": _rate(new.commission_rate),
+        "commission_rate": rate_of(new.commission_rate),
     }
 
     async def store() -> UUID:
@@ -63,7 +63,7 @@ async def update(session: Session, retailer: UUID | None, changes: RetailerChang
     """Raises Forbidden, Invalid, NotFound, or Conflict if another retailer has the name."""
     await require_administrator(session)
     name = None if changes.name is None else name_of(changes.name)
-    domain, rate = _domain(changes.domain), _rate(changes.commission_rate)
+    domain, rate = _domain(changes.domain), rate_of(changes.commission_rate)
     network = await _network(session, changes.network)
     if await session.fetchrow("retailers.find", id=retailer, slug=None) is None:
         raise NotFound("There is no such retailer.", ("id",))
@@ -103,14 +103,6 @@ async def _network(session: Session, code: str | None) -> str | None:
     if code is not None and not await session.fetchval("retailers.network_exists", network=code):
         raise Invalid(f"There is no affiliate network {code[:100]!r}.", ("network",))
     return code
-
-
-def _rate(rate: Decimal | None) -> str | None:
-    if rate is None:
-        return None
-    if not rate.is_finite() or not 0 <= rate <= 1 or rate != round(rate, 4):
-        raise Invalid("Give a share from 0 to 1 with at most 4 decimals: 0.05 is five per cent.", ("commissionRate",))
-    return str(rate)
 
 
 async def _require_new(session: Session, name: str, retailer: UUID | None) -> None:

@@ -263,8 +263,8 @@ async def test_a_rule_that_would_cut_clicks_is_refused_by_the_database(owner: as
 
 async def test_rows_of_an_operator_survive_loads_of_the_reference_data(owner: asyncpg.Connection[Any]) -> None:
     put, rule = (QUERIES[f"affiliate_networks.{block}"].sql for block in ("put", "put_rule"))
-    await owner.execute(put, "kestrel", "Kestrel", ["kestrel.example"])
-    await owner.execute(put, "awin", None, ["awin.example"])
+    await owner.execute(put, "kestrel", "Kestrel", ["kestrel.example"], None)
+    await owner.execute(put, "awin", None, ["awin.example"], None)
     await owner.fetchval(rule, "kestrel", None, "*", "*", "query", "sub", [], "click", [], 64, "A-Za-z0-9")
     await owner.execute("update network_link_rules set max_length = 40 where network = 'cj' and position = 1")
     await owner.execute("delete from network_link_rules where network = 'ebay'")

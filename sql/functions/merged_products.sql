@@ -222,9 +222,11 @@ $$;
 comment on function private.split_products(uuid[], text) is
   'Makes merged listings products of their own again, with their offers and what people did with them before the merge.';
 
--- The older one stays. Both may be ids of merged listings. Under the lock of imports, which merge, too: two merges of one
--- product at a time would not see each other, and both that follow must know what it is by then.
-create or replace function private.merge_two_products(p_one uuid, p_other uuid)
+-- The older one stays, or with p_into the second. Both may be ids of merged listings. Under the lock of imports, which
+-- merge, too: two merges of one product at a time would not see each other, and both that follow must know what it is by
+-- then.
+drop function if exists private.merge_two_products(uuid, uuid);
+create or replace function private.merge_two_products(p_one uuid, p_other uuid, p_into boolean default false)
 returns table (outcome text, product_id uuid, merged_id uuid)
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -238,7 +240,7 @@ begin
     select p.id from public.products p
     where p.id in (
       select o.product_id from public.product_offers o where o.id in (p_one, p_other))
-    order by p.created_at, p.id);
+    order by p_into and p.id <> (select o.product_id from public.product_offers o where o.id = p_other), p.created_at, p.id);
   if (select count(*) from public.product_offers o where o.id in (p_one, p_other))
     < (case when p_one = p_other then 1 else 2 end)
   then
@@ -249,13 +251,13 @@ begin
     perform private.merge_products(array[ids[1]], array[ids[2]], 'administrator');
     update public.products set is_kept_apart = false where id = ids[2] and is_kept_apart;
     insert into public.audit_log (actor, role, app_role, operation, table_name, row_key, changes)
-    values (auth.uid(), coalesce(auth.role(), current_user), auth.jwt() -> 'app_metadata' ->> 'role', 'merge', 'public.products',
+    values (auth.uid(), coalesce(auth.role(), current_user), private.app_role(), 'merge', 'public.products',
       jsonb_build_object('id', ids[2]), jsonb_build_object('merged_into', jsonb_build_object('old', null, 'new', ids[1])));
     return query select 'merged', ids[1], ids[2];
   end if;
 end
 $$;
-comment on function private.merge_two_products(uuid, uuid) is
+comment on function private.merge_two_products(uuid, uuid, boolean) is
   'By hand: outcome is merged, same or unknown; which product stays, and which was merged into it.';
 
 create or replace function private.split_product(p_id uuid) returns table (outcome text, product_id uuid, split_id uuid)
@@ -278,7 +280,7 @@ begin
   else
     perform private.split_products(listings, 'administrator');
     insert into public.audit_log (actor, role, app_role, operation, table_name, row_key, changes)
-    select auth.uid(), coalesce(auth.role(), current_user), auth.jwt() -> 'app_metadata' ->> 'role', 'split', 'public.products',
+    select auth.uid(), coalesce(auth.role(), current_user), private.app_role(), 'split', 'public.products',
       jsonb_build_object('id', l.id), jsonb_build_object('merged_into', jsonb_build_object('old', was_of, 'new', null))
     from unnest(listings) l (id);
     return query select 'split', was_of, l.id from unnest(listings) l (id);
@@ -374,6 +376,6 @@ comment on function private.split_unequal_gtins(uuid[]) is
 revoke all on function private.tables_of_products(), private.row_is_double(regclass),
   private.renew_signals(uuid[], uuid[]), private.move_merged_rows(uuid[], uuid[]), private.follow_merges(),
   private.merge_products(uuid[], uuid[], text), private.split_products(uuid[], text),
-  private.merge_two_products(uuid, uuid), private.split_product(uuid), private.is_worldwide_gtin(text),
+  private.merge_two_products(uuid, uuid, boolean), private.split_product(uuid), private.is_worldwide_gtin(text),
   private.merge_equal_gtins(text[]), private.split_unequal_gtins(uuid[]) from public;
-grant execute on function private.merge_two_products(uuid, uuid), private.split_product(uuid) to service_role;
+grant execute on function private.merge_two_products(uuid, uuid, boolean), private.split_product(uuid) to service_role;

@@ -138,9 +138,9 @@ from public.product_offers where id in (:one::uuid, :other::uuid)
 -- The products that these were merged into.
 select id, product_id from public.product_offers where id = any (:ids::uuid[]) and product_id <> id
 
--- name: merge(one, other)
--- As service_role.
-select * from private.merge_two_products(:one::uuid, :other::uuid)
+-- name: merge(one, other, into)
+-- As service_role. into: the second stays, else the older.
+select * from private.merge_two_products(:one::uuid, :other::uuid, :into::boolean)
 
 -- name: split(id)
 -- As service_role.

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from db.embedded import Dsns
+from db.queries import QUERIES
 from domain import ids
 from tests.client import Client
 from tests.conftest import Shop
@@ -137,3 +138,126 @@ async def test_two_merges_of_one_product_at_a_time_follow_each_other(shop: Shop,
         "select id, product_id from public.product_offers where id = any ($1)", [middle, newest]
     )
     assert {row["id"]: row["product_id"] for row in found} == {middle: oldest, newest: oldest}
+
+
+MERGE_PRODUCTS = """
+mutation ($input: MergeProductsInput!) {
+  mergeProducts(input: $input) { product { id name offers { id } } userErrors { code field } }
+}
+"""
+SPLIT_PRODUCT = """
+mutation ($input: SplitProductInput!) {
+  splitProduct(input: $input) { product { id offers { id } } splitOff { id isActive } userErrors { code field } }
+}
+"""
+CLICK = """
+mutation ($input: AffiliateClickInput!) {
+  createAffiliateClick(input: $input) { click { redirectUrl } userErrors { code field } }
+}
+"""
+
+
+def admin(shop: Shop) -> Client:
+    return shop.client(shop.token(uuid4(), app_metadata={"role": "admin"}))
+
+
+async def three(shop: Shop) -> list[str]:
+    """The ids of three products, oldest first."""
+    rows = await shop.owner.fetch("select id from public.products order by created_at, id limit 3")
+    return [ids.encode("Product", row["id"]) for row in rows]
+
+
+async def merge(client: Client, product: str, into: str) -> dict[str, Any]:
+    done: dict[str, Any] = await client.do(MERGE_PRODUCTS, input={"productId": product, "intoId": into})
+    return done["product"]  # type: ignore[no-any-return]
+
+
+async def test_an_administrator_chooses_which_product_stays(shop: Shop) -> None:
+    older, newer, _ = await three(shop)
+    anna, by = await shop.anonymous(), admin(shop)
+    await anna.swipe(older, "RIGHT")
+    done = await merge(by, older, newer)
+    assert (done["id"], len(done["offers"])) == (newer, 2)
+    assert await swiped(shop) == [(ids.decode_as("Product", newer),) * 2]
+    assert (await merge(by, older, newer))["id"] == newer, "they are one already"
+    assert (await merge(by, newer, older))["id"] == newer, "and stay what they are"
+    split = await by.do(SPLIT_PRODUCT, input={"productId": newer})
+    assert (split["product"]["id"], split["splitOff"]) == (newer, [{"id": older, "isActive": True}])
+    assert await swiped(shop) == [(ids.decode_as("Product", older),) * 2]
+    again = await by.do(SPLIT_PRODUCT, input={"productId": newer})
+    assert (again["product"]["id"], again["splitOff"]) == (newer, [])
+    logged = await shop.owner.fetch(
+        "select operation, role, actor is not null from audit_log where operation in ('merge', 'split')"
+    )
+    assert [tuple(row) for row in logged] == [("merge", "service_role", True), ("split", "service_role", True)]
+
+
+async def test_one_offer_is_split_off(shop: Shop) -> None:
+    one, two, three_ = await three(shop)
+    by = admin(shop)
+    await merge(by, two, one)
+    await merge(by, three_, one)
+    own, second, third = [
+        ids.encode("ProductOffer", ids.decode_as("Product", product) or uuid4()) for product in (one, two, three_)
+    ]
+    for product, offer, code in ((one, own, "INVALID"), (one, one, "NOT_FOUND"), (one, "nonsense", "NOT_FOUND")):
+        refused = await by.ask(SPLIT_PRODUCT, input={"productId": product, "offerId": offer})
+        assert refused["splitProduct"]["userErrors"] == [{"code": code, "field": ["offerId"]}]
+    done = await by.do(SPLIT_PRODUCT, input={"productId": one, "offerId": second})
+    assert {offer["id"] for offer in done["product"]["offers"]} == {own, third}
+    assert [product["id"] for product in done["splitOff"]] == [two]
+    refused = await by.ask(SPLIT_PRODUCT, input={"productId": one, "offerId": second})
+    assert refused["splitProduct"]["userErrors"] == [{"code": "NOT_FOUND", "field": ["offerId"]}]
+
+
+async def test_links_to_both_products_work_after_a_merge_and_after_a_split(shop: Shop) -> None:
+    one, two, _ = await three(shop)
+    anna, by = await shop.account(), admin(shop)
+    before = (await anna.do(CLICK, input={"productId": two}))["click"]["redirectUrl"]
+    await merge(by, one, two)
+    merged = (await anna.do(CLICK, input={"productId": one}))["click"]["redirectUrl"]
+    await by.do(SPLIT_PRODUCT, input={"productId": two})
+    for url in (before, merged):
+        answer = await anna.http.get("/r/" + url.rpartition("/")[2], headers={"user-agent": "a browser"})
+        assert (answer.status_code, answer.headers["location"].startswith("https://shop.example/")) == (302, True)
+
+
+async def test_what_cannot_be_merged_or_split(shop: Shop) -> None:
+    one, _, _ = await three(shop)
+    by = admin(shop)
+    for given, code, field in (
+        ({"productId": one, "intoId": one}, "INVALID", "intoId"),
+        ({"productId": one, "intoId": "nonsense"}, "NOT_FOUND", "intoId"),
+        ({"productId": ids.encode("Product", uuid4()), "intoId": one}, "NOT_FOUND", "productId"),
+    ):
+        found = (await by.ask(MERGE_PRODUCTS, input=given))["mergeProducts"]
+        assert found == {"product": None, "userErrors": [{"code": code, "field": [field]}]}
+    found = (await by.ask(SPLIT_PRODUCT, input={"productId": "nonsense"}))["splitProduct"]
+    assert found == {"product": None, "splitOff": [], "userErrors": [{"code": "NOT_FOUND", "field": ["productId"]}]}
+
+
+async def test_nobody_else_merges_or_splits(shop: Shop) -> None:
+    one, two, _ = await three(shop)
+    analyst = shop.client(shop.token(uuid4(), app_metadata={"role": "analyst"}))
+    for document, given in ((MERGE_PRODUCTS, {"productId": one, "intoId": two}), (SPLIT_PRODUCT, {"productId": one})):
+        for client in (await shop.account(), await shop.anonymous(), analyst):
+            assert await client.code(document, input=given) == "FORBIDDEN"
+        assert await shop.client().code(document, input=given) == "UNAUTHENTICATED"
+
+
+async def test_a_merge_waits_for_an_import_and_an_offer_for_both(shop: Shop) -> None:
+    one, two, _ = await three(shop)
+    by = admin(shop)
+    update = "mutation ($i: UpdateProductOfferInput!) { updateOffer(input: $i) { userErrors { code } } }"
+    offer = ids.encode("ProductOffer", ids.decode_as("Product", two) or uuid4())
+    async with shop.owner.transaction():
+        await shop.owner.execute(QUERIES["product_imports.lock"].sql)
+        merging = asyncio.ensure_future(merge(by, two, one))
+        changing = asyncio.ensure_future(by.do(update, i={"id": offer, "price": "1.00"}))
+        await until(shop.owner, "2 = (select count(*) from pg_locks where locktype = 'advisory' and not granted)")
+        price = "update public.product_offers set price_minor = 77 where id = $1"
+        await shop.owner.execute(price, ids.decode_as("Product", two))
+    assert (await merging)["id"] == one
+    await changing
+    found = await shop.owner.fetchval("select price_minor from products where id = $1", ids.decode_as("Product", one))
+    assert found == 100

@@ -23,6 +23,7 @@ from commands import (
     import_sources,
     ledger,
     privacy,
+    product_offers,
     products,
     quiz,
     reference,
@@ -167,6 +168,7 @@ trials.command()(experiments.stop)
 trials.command()(experiments.report)
 trials.command("list")(experiments.list_experiments)
 networks.command()(affiliate_networks.add)
+networks.command()(affiliate_networks.update)
 networks.command()(affiliate_networks.show)
 networks.command()(affiliate_networks.remove)
 networks.command("list")(affiliate_networks.list_networks)
@@ -190,6 +192,11 @@ gifts.command()(catalogue.unpublish)
 gifts.command()(products.merge)
 gifts.command()(products.split)
 app.add_typer(gifts, name="products")
+offers = _group("What shops ask for products.")
+offers.command("list")(product_offers.list_offers)
+offers.command()(product_offers.create)
+offers.command()(product_offers.update)
+app.add_typer(offers, name="offers")
 app.add_typer(app_roles, name="roles")
 app.add_typer(models, name="model")
 app.add_typer(quizzes, name="quiz")

@@ -191,7 +191,8 @@ class NewProduct:
     in_stock: bool
 
 
-def _text(value: str, name: str, maximum: int) -> str:
+def text_of(value: str, name: str, maximum: int) -> str:
+    """The text without spaces around it. Raises Invalid, of the field `name`, for an empty or too long one."""
     value = value.strip()
     require_no_nul(value, (name,))
     if not 1 <= len(value) <= maximum:
@@ -206,7 +207,8 @@ def _description(text: str | None) -> str | None:
     return text
 
 
-def _price(amount: Decimal, currency: str) -> int:
+def price_in(amount: Decimal, currency: str) -> int:
+    """A price in minor units. Raises Invalid for zero, and for what is no amount of the currency."""
     minor = money.to_minor(amount, currency, ("price",))
     if minor == 0:
         raise Invalid("The price must be above zero.", ("price",))
@@ -239,14 +241,14 @@ async def create(session: Session, new: NewProduct, idempotency_key: str | None 
 
 async def _create(session: Session, new: NewProduct) -> UUID:
     values: dict[str, Any] = {
-        "name": _text(new.name, "name", 500),
+        "name": text_of(new.name, "name", 500),
         "description": _description(new.description),
-        "price_minor": _price(new.price, new.currency),
+        "price_minor": price_in(new.price, new.currency),
         "currency": new.currency,
         "image_url": None if new.image_url is None else _https(new.image_url, "imageUrl"),
         "tags": _tags(new.tags),
         "in_stock": new.in_stock,
-        "external_id": _text(new.external_id, "externalId", 200),
+        "external_id": text_of(new.external_id, "externalId", 200),
     }
     references = (
         ("category_id", new.category_slug, "categorySlug"),
@@ -339,10 +341,10 @@ async def update(session: Session, product: UUID | None, changes: ProductChanges
     updated: UUID | None = await session.fetchval(
         "products.update",
         id=product,
-        name=None if changes.name is None else _text(changes.name, "name", 500),
+        name=None if changes.name is None else text_of(changes.name, "name", 500),
         description=_description(changes.description),
         set_description=changes.set_description,
-        price_minor=None if changes.price is None else _price(changes.price, currency),
+        price_minor=None if changes.price is None else price_in(changes.price, currency),
         category_id=known["category_id"],
         brand_id=known["brand_id"],
         set_brand=changes.set_brand,

@@ -150,18 +150,20 @@ class Product(RowNode):
         description="Who asks how much for it now, cheapest first; other currencies than its own last. `price`, "
         "`inStock` and `retailer` are those of the leading offer: in stock, then in the default currency, then the "
         "cheapest. At most "
-        f"{MAX_OFFERS}.",
+        f"{MAX_OFFERS}. `all`: also those that are not active, last.",
         metadata=at_most(MAX_OFFERS),
     )
-    async def offers(self, info: Info) -> list[Annotated[ProductOffer, strawberry.lazy("schema.product_offers")]]:
+    async def offers(
+        self, info: Info, all: bool = False
+    ) -> list[Annotated[ProductOffer, strawberry.lazy("schema.product_offers")]]:
         from schema.product_offers import ProductOffer
 
         session = info.context.session
 
         async def batch(keys: list[UUID]) -> list[list[asyncpg.Record]]:
-            return await product_offers.of_products(session, keys, MAX_OFFERS)
+            return await product_offers.of_products(session, keys, MAX_OFFERS, all=all)
 
-        loader: DataLoader[UUID, list[asyncpg.Record]] = session.loaders.custom(("offers",), batch)
+        loader: DataLoader[UUID, list[asyncpg.Record]] = session.loaders.custom(("offers", all), batch)
         return [ProductOffer.ROW.make(offer) for offer in await loader.load(self.record["id"])]
 
     @strawberry.field(description="Its current and past prices, newest first, since Aclue first stored one.")

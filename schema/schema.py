@@ -14,9 +14,9 @@ from db.rows import RowType
 from domain import ids
 from domain.errors import BadUserInput, NotFound
 from resolvers import recommendations
-from schema import product_offers  # noqa: F401 (products refer to it lazily, and `node` finds its type)
 from schema.accounts import AccountMutation
 from schema.affiliate_clicks import AffiliateClickMutation
+from schema.affiliate_networks import AffiliateNetworkMutation, AffiliateNetworkQuery
 from schema.analytics_events import AnalyticsEventMutation, AnalyticsEventQuery
 from schema.audit_log import AuditLogQuery
 from schema.brands import BrandMutation, BrandQuery
@@ -29,12 +29,14 @@ from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
 from schema.import_runs import ImportRunQuery
 from schema.impressions import ImpressionMutation, ImpressionQuery
+from schema.merged_products import MergedProductMutation
 from schema.node import NODES, Node, RowNode, load
 from schema.one_time_tokens import OneTimeTokenMutation
 from schema.personality import PersonalityMutation
 from schema.privacy import PrivacyMutation
 from schema.product_edits import ProductMutation
 from schema.product_facets import ProductFacetQuery
+from schema.product_offers import ProductOfferMutation
 from schema.product_views import ProductViewMutation
 from schema.products import ProductQuery
 from schema.profiles import ProfileMutation, ProfileQuery
@@ -100,6 +102,7 @@ class Query(
     CategoryQuery,
     BrandQuery,
     RetailerQuery,
+    AffiliateNetworkQuery,
     ProfileQuery,
     QuizQuery,
     RecommendationQuery,
@@ -139,9 +142,12 @@ class Mutation(
     AffiliateClickMutation,
     GiftLinkMutation,
     ProductMutation,
+    ProductOfferMutation,
+    MergedProductMutation,
     BrandMutation,
     CategoryMutation,
     RetailerMutation,
+    AffiliateNetworkMutation,
     ProductViewMutation,
     ImpressionMutation,
     ExperimentMutation,

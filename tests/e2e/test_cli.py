@@ -417,6 +417,7 @@ async def test_a_network_is_added_and_its_links_carry_the_click(
 
     assert "awin" in network("list")
     assert "clickref" in network("show", "awin")
+    assert "typical rate 0.07" in network("update", "awin", "--commission-rate", "0.07")
     short = aclue(service.home, "network", "add", "kestrel", "--parameter", "sub", "--host", "go.kestrel.example",
                   "--max-length", "25", cwd=tmp_path)  # fmt: skip
     assert short.returncode == 1
@@ -446,6 +447,30 @@ async def test_a_network_is_added_and_its_links_carry_the_click(
     assert target == f"https://go.kestrel.example/c?sub={path.removeprefix('/r/')}&to=https://nest.example/?a=1&b=2"
     refused = aclue(service.home, "network", "remove", "kestrel", cwd=tmp_path)
     assert (refused.returncode, "a shop" in refused.stderr) == (1, True)
+
+
+async def test_offers_and_merges_by_command(service: Service, database: Database) -> None:
+    def said(*arguments: str) -> str:
+        return printed(aclue(service.home, *arguments))
+
+    rows = await database.fetch("select id, affiliate_url from public.products where is_active order by id limit 2")
+    (one, link), (other, _) = rows
+    shop = await database.fetchval(
+        "select r.slug from public.retailers r join public.products p on p.retailer_id = r.id where p.id = $1", one
+    )
+    given = ("--shop", shop, "--external-id", "by-hand", "--url", link, "--price", "0.99")
+    made = said("offers", "create", str(other), *given)
+    assert "0.99 GBP, in stock, leads" in made
+    offer = made.split()[0]
+    assert "edited: inactive, shipping" in said("offers", "update", offer, "--inactive", "--shipping", "1")
+    assert "not active" in said("offers", "list", str(other))
+    assert "is merged into" in said("products", "merge", str(one), str(other), "--into")
+    assert "already" in said("products", "merge", str(other), str(one))
+    assert "of its own again" in said("products", "split", str(other), "--offer", offer)
+    assert ids.encode("Product", one) in said("products", "split", str(other))
+    assert "nothing was merged" in said("products", "split", str(other))
+    for arguments in (("offers", "update", offer, "--price", "x"), ("offers", "list", "x"), ("products", "split", "x")):
+        assert aclue(service.home, *arguments).returncode != 0
 
 
 async def test_importing_products_with_rejects(service: Service, database: Database, tmp_path: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from db.session import Session
 from domain import ids
+from tests.client import Client
 from tests.conftest import Shop
 
 OFFERS = """
@@ -207,3 +209,186 @@ async def test_the_id_of_a_merged_product_leads_to_the_one_that_stays(shop: Shop
     mutation ($id: ID!) { createGiftLink(input: {productId: $id}) { giftLink { product { id } } userErrors { code } } }
     """
     assert (await anna.do(link, id=merged))["giftLink"]["product"]["id"] == product
+
+
+FIELDS = "id price { amount currencyCode } shipping { amount } inStock isActive editedFields retailer { slug }"
+CREATE = f"""
+mutation ($input: ProductOfferInput!) {{
+  createOffer(input: $input) {{
+    offer {{ {FIELDS} product {{ id price {{ amount }} retailer {{ slug }} }} }} userErrors {{ code field }}
+  }}
+}}
+"""
+CHANGE = f"""
+mutation ($input: UpdateProductOfferInput!) {{
+  updateOffer(input: $input) {{
+    offer {{ {FIELDS} product {{ id price {{ amount }} isActive }} }} userErrors {{ code field }}
+  }}
+}}
+"""
+
+
+async def administrator(shop: Shop) -> Client:
+    person = (ids.decode(await (await shop.account()).my_id()) or ("", None))[1]
+    return shop.client(shop.token(person, app_metadata={"role": "admin"}))
+
+
+async def new_offer(shop: Shop, **changes: Any) -> dict[str, Any]:
+    """What createOffer takes: an offer of Camping 3 by a shop that does not sell it yet."""
+    retailer = await shop.owner.fetchval(
+        "select slug from retailers where slug = 'corner-shop' and id <> (select retailer_id from products where name ="
+        " 'Camping 3') union all select 'north-shop' limit 1"
+    )
+    given = {"productId": await camping(shop), "retailerSlug": retailer, "externalId": "by-hand", "price": "9.50"}
+    return {**given, "url": "https://shop.example/by-hand", "shipping": "2.00", **changes}
+
+
+async def test_an_administrator_adds_an_offer_and_the_product_follows_it(shop: Shop) -> None:
+    admin, given = await administrator(shop), await new_offer(shop)
+    made = await admin.do(CREATE, input=given)
+    offered, product = made["offer"], given["productId"]
+    assert (offered["price"]["amount"], offered["shipping"]["amount"], offered["isActive"]) == ("9.50", "2.00", True)
+    expected = {"id": product, "price": {"amount": "9.50"}, "retailer": {"slug": given["retailerSlug"]}}
+    assert offered["product"] == expected
+    assert [point["price"]["amount"] for point in await history(shop)] == ["9.50", "12.00"]
+    anna = await shop.account()
+    assert (await anna.do(CLICK, input={"productId": product}))["click"]["product"]["id"] == product
+    row = await shop.owner.fetchrow("select offer_id, affiliate_url from affiliate_clicks")
+    assert row is not None
+    assert tuple(row) == (ids.decode_as("ProductOffer", offered["id"]), given["url"])
+    changed = (await admin.do(CHANGE, input={"id": offered["id"], "price": "20.00"}))["offer"]
+    assert changed["product"]["price"]["amount"] == "12.00", "the other offer leads now"
+    logged = await shop.owner.fetch(
+        "select table_name, operation from audit_log where table_name like 'public.product%' order by id"
+    )
+    assert [tuple(row) for row in logged] == [("public.products", "insert"), ("public.product_offers", "update")]
+
+
+async def test_an_offer_is_changed_and_only_as_far_as_was_said(shop: Shop) -> None:
+    admin = await administrator(shop)
+    offered = (await admin.do(CREATE, input=await new_offer(shop)))["offer"]
+    euros = {"price": "8.00", "currencyCode": "EUR", "shipping": None}
+    for changes, expected in (
+        ({"inStock": False}, {"inStock": False}),
+        ({"price": "8.25"}, {"price": {"amount": "8.25", "currencyCode": "GBP"}}),
+        (euros, {"price": {"amount": "8.00", "currencyCode": "EUR"}, "shipping": None, "editedFields": ["SHIPPING"]}),
+        ({"url": "https://shop.example/x"}, {"editedFields": ["LINK", "SHIPPING"]}),
+        ({"followFeed": ["LINK", "SHIPPING"]}, {"editedFields": []}),
+        ({"isActive": False}, {"isActive": False, "editedFields": ["INACTIVE"]}),
+        ({"isActive": True, "inStock": True}, {"isActive": True, "inStock": True, "editedFields": []}),
+    ):
+        changed = (await admin.do(CHANGE, input={"id": offered["id"], **changes}))["offer"]
+        assert {**changed, "product": None} == {**offered, **expected, "product": None}
+        offered = changed
+
+
+async def test_a_new_link_activates_an_offer_whose_old_one_led_nowhere(shop: Shop) -> None:
+    admin, product = await administrator(shop), await camping(shop)
+    await shop.owner.execute(
+        "update product_offers set is_active = false, link_failures = 3 where id = $1",
+        ids.decode_as("Product", product),
+    )
+    for changes, active in (
+        ({"price": "5.00"}, False),
+        ({"url": "https://shop.example/camping/3?colour=red"}, False),
+        ({"url": "https://shop.example/mended"}, True),
+    ):
+        changed = (await admin.do(CHANGE, input={"id": product_offer_of(product), **changes}))["offer"]
+        assert (changed["isActive"], changed["product"]["isActive"]) == (active, active)
+
+
+async def test_a_product_that_nobody_offers_is_off_sale(shop: Shop) -> None:
+    admin, product = await administrator(shop), await camping(shop)
+    (own,) = (await admin.ask("query ($id: ID!) { product(id: $id) { offers { id } } }", id=product))["product"][
+        "offers"
+    ]
+    other = (await admin.do(CREATE, input=await new_offer(shop)))["offer"]
+    active = [
+        (await admin.do(CHANGE, input={"id": offer["id"], "isActive": False}))["offer"]["product"]["isActive"]
+        for offer in (own, other)
+    ]
+    assert active == [True, False]
+    offers = "query ($id: ID!, $all: Boolean!) { product(id: $id) { offers(all: $all) { id } } }"
+    for all, count in ((False, 1), (True, 2)):
+        assert len((await admin.ask(offers, id=product, all=all))["product"]["offers"]) == count
+    changed = (await admin.do(CHANGE, input={"id": other["id"], "isActive": True}))["offer"]
+    assert changed["product"] == {"id": product, "price": {"amount": "9.50"}, "isActive": True}
+
+
+async def test_a_product_that_is_published_is_offered_again(shop: Shop) -> None:
+    admin, product = await administrator(shop), await camping(shop)
+    offer_id = product_offer_of(product)
+    for active in (False, True):
+        await admin.do(CHANGE, input={"id": offer_id, "isActive": False})
+        await admin.do(UPDATE, input={"id": product, "isActive": active})
+    row = await shop.owner.fetchrow(
+        "select o.is_active, o.edited, p.is_active from product_offers o join products p using (id) where id = $1",
+        ids.decode_as("Product", product),
+    )
+    assert row is not None
+    assert tuple(row) == (True, [], True)
+
+
+def product_offer_of(product: str) -> str:
+    """The id of the offer of the product's own listing."""
+    key = ids.decode_as("Product", product)
+    assert key is not None
+    return ids.encode("ProductOffer", key)
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "field"),
+    [
+        ({"url": "https://evil.example/"}, "INVALID", "url"),
+        ({"url": "http://shop.example/"}, "INVALID", "url"),
+        ({"url": "https://shop.example/" + "x" * 2100}, "INVALID", "url"),
+        ({"url": "https://shop.example/\0"}, "INVALID", "url"),
+        ({"price": "0"}, "INVALID", "price"),
+        ({"price": "1.005"}, "INVALID", "price"),
+        ({"shipping": "-1"}, "INVALID", "shipping"),
+        ({"currencyCode": "ZZZ", "price": "1", "shipping": None}, "INVALID", "currencyCode"),
+    ],
+)
+async def test_an_offer_that_cannot_be(shop: Shop, changes: dict[str, Any], code: str, field: str) -> None:
+    admin, given = await administrator(shop), await new_offer(shop)
+    refused = {"offer": None, "userErrors": [{"code": code, "field": [field]}]}
+    assert (await admin.ask(CREATE, input={**given, **changes}))["createOffer"] == refused
+    offer_id = product_offer_of(given["productId"])
+    assert (await admin.ask(CHANGE, input={"id": offer_id, **changes}))["updateOffer"] == refused
+    assert await shop.owner.fetchval("select count(*) from product_offers") == 50
+
+
+async def test_what_an_offer_refers_to_must_be_there(shop: Shop) -> None:
+    admin, given = await administrator(shop), await new_offer(shop)
+    for changes, code, field in (
+        ({"productId": "nonsense"}, "NOT_FOUND", "productId"),
+        ({"productId": ids.encode("Product", uuid4())}, "NOT_FOUND", "productId"),
+        ({"retailerSlug": "nobody"}, "INVALID", "retailerSlug"),
+        ({"retailerSlug": "a\0"}, "INVALID", "retailerSlug"),
+        ({"externalId": " "}, "INVALID", "externalId"),
+    ):
+        found = (await admin.ask(CREATE, input={**given, **changes}))["createOffer"]
+        assert found == {"offer": None, "userErrors": [{"code": code, "field": [field]}]}
+    made = await admin.do(CREATE, input={**given, "idempotencyKey": "once"})
+    assert (await admin.do(CREATE, input={**given, "idempotencyKey": "once"}))["offer"]["id"] == made["offer"]["id"]
+    taken = (await admin.ask(CREATE, input=given))["createOffer"]
+    assert taken["userErrors"] == [{"code": "CONFLICT", "field": ["externalId"]}]
+    for nothing in ("nonsense", given["productId"], ids.encode("ProductOffer", uuid4())):
+        found = (await admin.ask(CHANGE, input={"id": nothing, "price": "1.00"}))["updateOffer"]
+        assert found["userErrors"] == [{"code": "NOT_FOUND", "field": ["id"]}]
+
+
+async def test_another_currency_needs_all_amounts(shop: Shop) -> None:
+    admin = await administrator(shop)
+    offered = (await admin.do(CREATE, input=await new_offer(shop)))["offer"]
+    for changes, field in (({}, "price"), ({"price": "5.00"}, "shipping")):
+        refused = await admin.ask(CHANGE, input={"id": offered["id"], "currencyCode": "EUR", **changes})
+        assert refused["updateOffer"]["userErrors"] == [{"code": "INVALID", "field": [field]}]
+
+
+async def test_only_administrators_write_offers(shop: Shop) -> None:
+    given = await new_offer(shop)
+    changes = {"id": product_offer_of(given["productId"]), "price": "0.01"}
+    for client in (await shop.account(), await shop.anonymous()):
+        assert await client.code(CREATE, input=given) == await client.code(CHANGE, input=changes) == "FORBIDDEN"
+    assert await shop.client().code(CHANGE, input=changes) == "UNAUTHENTICATED"

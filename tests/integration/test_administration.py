@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import msgspec
 import pytest
 
 from domain import ids
+from domain.feed_mappings import Mapping
 from tests.client import Client
 from tests.conftest import Shop
-from tests.integration.test_product_imports import Importer, record
+from tests.integration.test_product_imports import MAPPING, Importer, record
 
 UPDATE = """
 mutation ($input: UpdateProductInput!) {
@@ -158,3 +160,101 @@ async def test_the_tree_has_no_circle_by_sql_either(shop: Shop) -> None:
             "update categories set parent_id = (select id from categories where slug = 'camping') "
             "where id = (select parent_id from categories where slug = 'camping')"
         )
+
+
+CHANGE_OFFER = """
+mutation ($input: UpdateProductOfferInput!) {
+  updateOffer(input: $input) { offer { editedFields isActive } userErrors { code field } }
+}
+"""
+OFFER = """
+select o.price_minor, o.affiliate_url, o.shipping_minor, o.is_active
+from product_offers o join products p using (id) where p.external_id = 'S1'
+"""
+SHIPPED = msgspec.structs.replace(MAPPING, fields={**MAPPING.fields, "shipping": ("postage",)})
+
+
+async def change_offer(shop: Shop, admin: Client, **changes: Any) -> dict[str, Any]:
+    id = ids.encode("ProductOffer", (await product(shop))["id"])
+    payload = (await admin.ask(CHANGE_OFFER, input={"id": id, **changes}))["updateOffer"]
+    assert payload["userErrors"] == []
+    changed: dict[str, Any] = payload["offer"]
+    return changed
+
+
+async def test_link_and_shipping_of_an_offer_stay_and_its_price_follows(
+    shop: Shop, admin: Client, importer: Importer
+) -> None:
+    feed = record(1, postage="3.00")
+    await importer.load(feed, mapping=SHIPPED)
+    await change_offer(shop, admin, url="https://shop.example/mended", shipping="1.50", price="5.00")
+    report = await importer.load(feed, mapping=SHIPPED)
+    assert (report.updated, report.unchanged) == (1, 0)
+    assert tuple(await shop.owner.fetchrow(OFFER)) == (999, "https://shop.example/mended", 150, True)
+    report = await importer.load(feed, mapping=SHIPPED)
+    assert (report.updated, report.unchanged) == (0, 1)
+    assert (await product(shop))["affiliate_url"] == "https://shop.example/mended"
+    assert (await change_offer(shop, admin, followFeed=["LINK"]))["editedFields"] == ["SHIPPING"]
+    assert (await importer.load(feed, mapping=SHIPPED)).updated == 1
+    assert tuple(await shop.owner.fetchrow(OFFER)) == (999, "https://shop.example/p", 150, True)
+
+
+async def test_an_offer_that_was_deactivated_stays_so_until_it_is_activated(
+    shop: Shop, admin: Client, importer: Importer
+) -> None:
+    await importer.load(record(1), record(2))
+    await change_offer(shop, admin, isActive=False)
+    report = await importer.load(record(1, price="7.00", url="https://shop.example/new"), record(2))
+    assert (report.updated, report.reactivated, report.unchanged) == (1, 0, 1)
+    assert tuple(await shop.owner.fetchrow(OFFER)) == (700, "https://shop.example/new", None, False)
+    assert (await product(shop))["is_active"] is False
+    assert await change_offer(shop, admin, isActive=True) == {"editedFields": [], "isActive": True}
+    assert (await product(shop))["is_active"] is True
+
+
+async def test_the_feed_of_a_shop_finds_the_offer_that_was_made_by_hand(
+    shop: Shop, admin: Client, importer: Importer
+) -> None:
+    await importer.load(record(2))
+    key = await shop.owner.fetchval("select id from products where name = 'Camping 1'")
+    given = {
+        "productId": ids.encode("Product", key), "retailerSlug": "shop", "externalId": "S1", "price": "5.00",
+        "url": "https://shop.example/x",
+    }  # fmt: skip
+    create = "mutation ($i: ProductOfferInput!) { createOffer(input: $i) { offer { id } userErrors { code } } }"
+    assert (await admin.ask(create, i=given))["createOffer"]["userErrors"] == []
+    report = await importer.load(record(1, price="6.00"), record(2))
+    assert (report.updated, report.inserted, report.merged) == (1, 0, 0)
+    found = await shop.owner.fetchrow("select name, price_minor from products where id = $1", key)
+    assert tuple(found) == ("Camping 1", 600)
+
+
+RATE = "select trim_scale(commission_rate)::text from retailers where slug = 'shop'"
+
+
+def paying(rate: float) -> Mapping:
+    return msgspec.structs.replace(MAPPING, retailer=msgspec.structs.replace(MAPPING.retailer, commission_rate=rate))
+
+
+async def test_an_import_says_a_changed_commission_rate(shop: Shop, importer: Importer) -> None:
+    assert (await importer.load(record(1), mapping=paying(0.05))).notes == ()
+    assert (await importer.load(record(1), mapping=paying(0.05))).notes == ()
+    said = ("commission_rate of shop was 0.05 and is 0.08",)
+    assert (await importer.load(record(1), mapping=paying(0.08), dry_run=True)).notes == said
+    assert await shop.owner.fetchval(RATE) == "0.05"
+    assert (await importer.load(record(1), mapping=paying(0.08))).notes == said
+    assert await shop.owner.fetchval(RATE) == "0.08"
+
+
+async def test_an_import_keeps_an_administrators_commission_rate(shop: Shop, admin: Client, importer: Importer) -> None:
+    await importer.load(record(1), mapping=paying(0.05))
+    await rename(admin, shop, "Retailer", "The Shop", commissionRate="0.1")
+    said = ("commission_rate of shop stays 0.1, as an administrator set it; the mapping says 0.05",)
+    for dry_run in (True, False):
+        assert (await importer.load(record(1), mapping=paying(0.05), dry_run=dry_run)).notes == said
+    assert (await importer.load(record(1), mapping=paying(0.1))).notes == ()
+    assert await shop.owner.fetchval(RATE) == "0.1"
+    await rename(admin, shop, "Retailer", "The Shop", commissionRate=None)
+    said = ("commission_rate of shop was none and is 0.05",)
+    assert (await importer.load(record(1), mapping=paying(0.05))).notes == said
+    assert await shop.owner.fetchval(RATE) == "0.05"

@@ -237,6 +237,33 @@ class Tour:
         payload = "profile { consents { granted } preferences { totalSwipes } }"
         await self._write("updateConsents", "UpdateConsentsInput", payload, given)
 
+    async def _offers(self, product: str, other: str, retailer: str) -> None:
+        """Offers by hand, and a merge that is taken back."""
+        new = {
+            "productId": other, "retailerSlug": retailer, "externalId": secrets.token_hex(8), "price": "9.50",
+            "url": "https://shop.example/plan",
+        }  # fmt: skip
+        create = "mutation ($i: ProductOfferInput!) { createOffer(input: $i) { offer { id } userErrors { message } } }"
+        offer = (await self._do("createOffer", create, i=new))["createOffer"]["offer"]["id"]
+        update = "mutation ($i: UpdateProductOfferInput!) { updateOffer(input: $i) { userErrors { message } } }"
+        await self._do("updateOffer", update, i={"id": offer, "price": "9.00", "isActive": False})
+        merge = "mutation ($i: MergeProductsInput!) { mergeProducts(input: $i) { userErrors { message } } }"
+        await self._do("mergeProducts", merge, i={"productId": product, "intoId": other})
+        split = "mutation ($i: SplitProductInput!) { splitProduct(input: $i) { userErrors { message } } }"
+        await self._do("splitProduct", split, i={"productId": product})
+
+    async def _networks(self) -> None:
+        rules = [{"parameter": "sub"}, {"parameter": "sid", "path": "/c/*"}]
+        new = {"code": f"plan-{secrets.token_hex(4)}", "name": "Plan", "trackingHosts": ["go.plan.example"]}
+        create = "mutation ($i: AffiliateNetworkInput!) { createNetwork(input: $i) { userErrors { message } } }"
+        await self._do("createNetwork", create, i={**new, "rules": rules})
+        update = "mutation ($i: UpdateAffiliateNetworkInput!) { updateNetwork(input: $i) { userErrors { message } } }"
+        await self._do("updateNetwork", update, i={"code": new["code"], "name": "Plans", "rules": rules[:1]})
+        fields = "{ code name trackingHosts rules { parameter place } }"
+        await self._do("affiliateNetworks", f"{{ affiliateNetworks {fields} }}")
+        one = f"query ($c: String!) {{ affiliateNetwork(code: $c) {fields} }}"
+        await self._do("affiliateNetwork", one, c=new["code"])
+
     async def administrator(self, known: Catalogue) -> None:
         """Writing the catalogue."""
         retailer = (await self._do("retailers", "{ retailers { slug } }"))["retailers"][0]["slug"]
@@ -260,6 +287,8 @@ class Tour:
                 document = f"mutation ($i: {kind}!) {{ {name}(input: $i) {{ {payload} }} }}"
                 written = (await self._do(name, document, i=given))[name][noun.lower()]
                 given = {"id": written["id"], "isActive": False}
+        await self._offers(made["product"]["id"], known.products[0], retailer)
+        await self._networks()
         someone = {"email": "nobody@plans.invalid", "role": "analyst"}
         for name, kind in (("grantRole", "GrantRoleInput"), ("revokeRole", "RevokeRoleInput")):
             document = f"mutation ($i: {kind}!) {{ {name}(input: $i) {{ role userErrors {{ code }} }} }}"

@@ -94,7 +94,7 @@ def _root_weights(fields: dict[str, GraphQLField], caller: Caller) -> dict[str, 
     weights["experiment"] = 0.05  # none runs
     for name in ("eventCounts", "impressionCounts", "recommendationFeedback"):
         weights[name] = 1 if caller.may_analyse else 0.03
-    for name in ("auditLog", "importRuns", "systemLogs"):
+    for name in ("affiliateNetwork", "affiliateNetworks", "auditLog", "importRuns", "systemLogs"):
         weights[name] = 2 if caller.may_administer else 0.03
     return weights
 

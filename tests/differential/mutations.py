@@ -42,6 +42,15 @@ WEIGHTS = {
     "requestPasswordReset": 0.1,
     "deleteMyAccount": 0.05,
 }
+# Nearly all callers are refused these.
+OF_ADMINISTRATORS = {
+    "createOffer": 0.5,
+    "updateOffer": 1,
+    "mergeProducts": 0.5,
+    "splitProduct": 0.5,
+    "createNetwork": 0.3,
+    "updateNetwork": 0.5,
+}
 _QUERIES = 0.3
 
 
@@ -61,6 +70,7 @@ def _mutation(schema: GraphQLSchema, world: World, random: Random) -> Document:
     assert root is not None
     weights = {
         **WEIGHTS,
+        **{name: weight if caller.may_administer else 0.02 for name, weight in OF_ADMINISTRATORS.items()},
         "updateProduct": 3 if caller.may_administer else 0.2,
         "createProduct": 1 if caller.may_administer else 0.1,
     }

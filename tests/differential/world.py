@@ -16,7 +16,7 @@ from tests.conftest import Shop
 DAY = 24 * 3600
 ADMINISTRATORS = ("admin", "service")
 ADMINISTRATORS_READ = ("AuditEntry", "ImportRun", "SystemLog")
-PUBLIC_TYPES = ("Product", "Category", "Brand", "Retailer")
+PUBLIC_TYPES = ("Product", "ProductOffer", "Category", "Brand", "Retailer")
 
 _PAGE = "(first: 3) { edges { cursor } }"
 _BACK = "(last: 3, orderBy: %s) { edges { cursor } }"

@@ -184,6 +184,13 @@ update private.quiz_norms set
   item_covariance = (select jsonb_agg(line) from generate_series(1, 80) i cross join lateral (
     select jsonb_agg(case when i = j then 1 else 0 end) from generate_series(1, 80) j) l (line))
   where trait = 'social' and form = 'full';
+update public.product_offers set edited = '{link,shipping,inactive}';
+insert into public.affiliate_networks (code, name, tracking_hosts)
+  select 'a-full-one', 'Full', array_agg('h' || n || '.example') from generate_series(1, 200) n;
+insert into public.network_link_rules (
+    network, position, place, parameter, destination, removes, max_length, characters)
+  select 'a-full-one', n, 'query', 'p', array_fill('d'::text, '{10}'), array_fill('r'::text, '{10}'), 30, 'a-z0-9'
+  from generate_series(1, 100) n;
 insert into public.system_logs (level, component, message) select 'info', 'tests', 'x' from generate_series(1, 150);
 """
 OF_A_PERSON = """
@@ -229,7 +236,7 @@ MINE = f"""
 MATCH = "query ($id: ID!) { product(id: $id) { personalityMatch { terms { trait } } } }"
 OFFERS = (
     "query ($id: ID!) { product(id: $id) { tags images options { name } variants { id }"
-    " offers { retailer { name } priceHistory { validFrom } } priceHistory { validFrom }"
+    " offers { editedFields retailer { name } priceHistory { validFrom } } priceHistory { validFrom }"
     " similar { score reasons { code } } category { children { slug } } } }"
 )
 CATALOGUE = [
@@ -253,6 +260,10 @@ FOR_ADMINISTRATORS = [
     "query ($since: DateTime!) { impressionCounts(since: $since) { context } }",
     f"{{ importRuns(first: 20) {CONNECTION} }}",
 ]
+NETWORKS = "{ affiliateNetworks(first: 1) { trackingHosts rules { destination removes } } }"
+SPLIT = """
+mutation ($id: ID!) { splitProduct(input: {productId: $id}) { splitOff { id } userErrors { code } } }
+"""
 OF_REFUSALS = {name for name in lists() if name[1] == "userErrors"} - {("SwipeResult", "userErrors")}
 OF_REFUSALS.add(("UserError", "field"))
 DESCRIBED = [
@@ -348,6 +359,8 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
     await see(nobody, OFFERS, {"id": found["id"]})
     for document in FOR_ADMINISTRATORS:
         await see(admin, document, {"since": (datetime.now(UTC) - timedelta(days=1)).isoformat()})
+    await see(admin, NETWORKS)
+    await see(admin, SPLIT, {"id": found["id"]})
     for document in DESCRIBED:
         await see(nobody, document)
     assert {name for name in lists() - OF_REFUSALS if longest[name] == 0} == set()
@@ -357,6 +370,9 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
         ("Query", "retailers"): 100,
         ("Category", "children"): 30,
         ("Product", "offers"): 10,
+        ("AffiliateNetwork", "trackingHosts"): 200,
+        ("AffiliateNetwork", "rules"): 100,
+        ("SplitProductPayload", "splitOff"): 50,
         ("Product", "tags"): 40,
         ("Quiz", "questions"): 100,
         ("QuizQuestion", "options"): 10,
@@ -380,7 +396,7 @@ async def test_no_refusal_is_longer_than_it_was_counted(shop: Shop, http: httpx.
             ben
             if "signOut" in document
             else admin
-            if re.search("(Product|Role|Brand|Category|Retailer)Input", document)
+            if re.search("(Products?|Offer|Network|Role|Brand|Category|Retailer)Input", document)
             else anna
         )
         longest.update((await ask(caller, document, variables)).answered.lists)

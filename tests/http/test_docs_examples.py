@@ -120,6 +120,7 @@ async def test_every_example_is_answered_without_errors(demo_shop: Shop) -> None
             "n": 3,
             "search": "chocolate",
             "prefix": "choc",
+            "product": (await session.products(first=1))[0]["id"],
             **example.variables,
         }
         document = example.document.replace('"…"', f'"{PASSWORD}"')

@@ -127,6 +127,10 @@ QUERIES = {
     ),
     "experiment": Line(lambda w: {"key": "unknown"}, "null"),
     "systemLogs": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
+    "affiliateNetwork": Line(
+        lambda w: {"code": "awin"}, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"
+    ),
+    "affiliateNetworks": Line(lambda w: {"first": 3}, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "importRuns": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "auditLog": Line(
         lambda w: {"filter": {"tableName": "public.consents"}},
@@ -190,6 +194,38 @@ MUTATIONS = {
         for noun in ("Brand", "Category", "Retailer")
         for verb, answer in (("create", "ok ok"), ("update", "NOT_FOUND NOT_FOUND"))
     },
+    "mergeProducts": Line(
+        lambda w: {"input": {"productId": w.product, "intoId": w.product}},
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN INVALID INVALID",
+    ),
+    "splitProduct": Line(
+        lambda w: {"input": {"productId": w.product}},
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok",
+    ),
+    "createOffer": Line(
+        lambda w: {
+            "input": {
+                "productId": w.product,
+                "retailerSlug": "north-shop",
+                "externalId": "o",
+                "price": "1.00",
+                "url": "https://north.example/o",
+            }
+        },
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok",
+    ),
+    "updateOffer": Line(
+        _input(id="nonsense", price="1.00"),
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND",
+    ),
+    "createNetwork": Line(
+        _input(code="kestrel", name="Kestrel", trackingHosts=["go.kestrel.example"], rules=[{"parameter": "sub"}]),
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok",
+    ),
+    "updateNetwork": Line(
+        _input(code="nonsense", name="X"),
+        "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND",
+    ),
     # To an e-mail that is nobody's: what it does is in test_roles.py.
     "grantRole": Line(
         _input(email="nobody@canary.example", role="analyst"),

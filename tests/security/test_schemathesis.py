@@ -33,6 +33,14 @@ FOR_ADMINISTRATORS = {
     "updateCategory",
     "createRetailer",
     "updateRetailer",
+    "affiliateNetwork",
+    "affiliateNetworks",
+    "createNetwork",
+    "updateNetwork",
+    "createOffer",
+    "updateOffer",
+    "mergeProducts",
+    "splitProduct",
 }
 ENDINGS = ("signOut", "deleteMyAccount")  # of a session or of an account, so each needs one of its own
 PRODUCTS = "{ products(first: 20) { nodes { id brand { id } category { id } } } }"

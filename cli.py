@@ -22,6 +22,7 @@ from commands import (
     import_runs,
     import_sources,
     ledger,
+    postbacks,
     privacy,
     product_offers,
     products,
@@ -125,6 +126,8 @@ trusted = _group("Trusted documents of clients.")
 app_roles = _group("Admins and analysts.")
 models = _group("Trained models of the recommender.")
 networks = _group("Affiliate networks: tracking hosts, and where their links carry our click id.")
+senders = _group("Who may send postbacks.")
+received = _group("Postbacks that were received.")
 trials = _group("Experiments: arms, exposure, reports.")
 quizzes = _group("Load, evaluate and norm quizzes.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
@@ -151,6 +154,15 @@ imports.command("conversions")(ledger.import_conversions)
 imports.command("payments")(ledger.import_payments)
 imports.command("rates")(ledger.import_rates)
 networks.command("advertiser")(ledger.advertiser)
+networks.command("overdue")(ledger.overdue)
+senders.command("list")(postbacks.list_senders)
+senders.command()(postbacks.add)
+senders.command()(postbacks.revoke)
+senders.command("map")(postbacks.remap)
+received.command("list")(postbacks.list_received)
+received.command()(postbacks.retry)
+networks.add_typer(senders, name="postback")
+networks.add_typer(received, name="postbacks")
 books.command()(ledger.rebuild)
 reports.command("reconciliation")(ledger.report_reconciliation)
 reference_data.command("load")(reference.load)

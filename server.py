@@ -36,7 +36,7 @@ from services import jobs
 from services.jobs import Job
 from services.services import Services
 from settings import Settings, SettingsError
-from transports import links, mail_links
+from transports import links, mail_links, postbacks
 from transports.connections import Connections
 from transports.exports import Exports
 from transports.health import Health
@@ -98,6 +98,7 @@ def create_app(
             *(_graphiql_routes(settings.base_path) if settings.serves_graphiql else ()),
             *links.routes(),
             *mail_links.routes(),
+            *postbacks.routes(),
             *Health(lambda: app.state.services).routes(),
         ],
         middleware=[Middleware(_Headers)],
@@ -155,6 +156,8 @@ class _App(Starlette):
         if scope["type"] != "lifespan":
             self.proxies.resolve(scope)
             scope["path"] = self._inner(scope["path"])
+            if scope["path"].startswith(postbacks.PREFIX):
+                postbacks.take_secret(scope)
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self.graphql(scope, receive, send)
         elif scope["type"] == "websocket":

@@ -105,6 +105,10 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     retention_audit_log: Annotated[int, Meta(ge=90)] = 730
     retention_system_logs: Positive = 90
     retention_imports: Positive = 90
+    retention_postbacks: Positive = 30
+
+    max_postback_bytes: Positive = 65_536
+    max_postback_bytes_per_day: Positive = 50_000_000
 
     max_source_bytes: Positive = 2_000_000_000
     max_source_seconds: Positive = 1800

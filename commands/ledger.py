@@ -52,9 +52,11 @@ def _text(file: Path) -> str:
     return text
 
 
-def _in_one_transaction(
+def in_one_transaction(
     settings: Settings, work: Callable[[Session], Awaitable[Result]], *, read_only: bool = False
 ) -> Result:
+    """What the work returns, done as service_role; the command fails if the transaction does."""
+
     async def run(dsns: Dsns) -> Result:
         async with (
             api_database(settings, dsns) as database,
@@ -69,6 +71,14 @@ def _in_one_transaction(
             if lacks_migrations(error):
                 raise
             fail(f"the transaction was rolled back: {error}")
+
+
+def mapping_of(file: Path) -> generic.Mapping:
+    """The mapping in a file of TOML."""
+    try:
+        return generic.parse_mapping(_text(file))
+    except BadFile as error:
+        fail(f"{file}: {error}")
 
 
 def _finish(done: Imported, rejects: tuple[Reject, ...] | list[Reject], *, ignored: int = 0) -> None:
@@ -98,10 +108,7 @@ def import_conversions(
         fail(f"--mapping: the reports of {code} are read without one")
     if mapping is None and code not in SOURCES:
         fail(f"--network: {network} needs a --mapping; without one: {', '.join(sorted(SOURCES))}")
-    try:
-        source = SOURCES[code] if mapping is None else generic.source(code, generic.parse_mapping(_text(mapping)))
-    except BadFile as error:
-        fail(f"{mapping}: {error}")
+    source = SOURCES[code] if mapping is None else generic.source(code, mapping_of(mapping))
     try:
         reading = source.read(_text(file))
     except BadFile as error:
@@ -114,7 +121,7 @@ def import_conversions(
             return None
         return await ledger.import_reports(session, reading.reports, source="import", origin=file.name[:200])
 
-    done = _in_one_transaction(load_settings(), work)
+    done = in_one_transaction(load_settings(), work)
     if done is None:
         fail(f"--network: there is no network {code}")
     _finish(done, reading.rejects, ignored=reading.ignored)
@@ -136,7 +143,7 @@ def import_payments(
         done = await ledger.import_payments(session, good, origin=file.name[:200])
         return done, unknown, await ledger.differing_payments(session, good)
 
-    done, unknown, differing = _in_one_transaction(load_settings(), work)
+    done, unknown, differing = in_one_transaction(load_settings(), work)
     for number, row in enumerate(rows, 1):
         if row.network in unknown:
             rejects.append(Reject(number, f"network: {row.network} is unknown"))
@@ -159,7 +166,7 @@ def import_rates(
     async def work(session: Session) -> tuple[Imported, set[rates.Rate]]:
         return await ledger.import_rates(session, found, settings.default_currency)
 
-    done, differing = _in_one_transaction(settings, work)
+    done, differing = in_one_transaction(settings, work)
     for number, rate in enumerate(found, 1):
         if rate in differing:
             rejects.append(Reject(number, f"{rate.currency} of {rate.day} by {rate.source} is known with another rate"))
@@ -183,10 +190,24 @@ def advertiser(
             fail(f"there is no network {network}")
         return await ledger.set_advertiser(session, network.lower(), advertiser_id, shop, code)
 
-    done = _in_one_transaction(load_settings(), work)
+    done = in_one_transaction(load_settings(), work)
     if done is None:
         fail(f"there is no shop {shop}")
     print(f"{done} conversions were derived again")
+
+
+def overdue(
+    network: Annotated[str, typer.Argument(help="The code of the network.")],
+    days: Annotated[int, typer.Argument(help="From 1 to 1000.", min=1, max=1000)],
+) -> None:
+    """Say after how many days a network's commission that is still pending is overdue."""
+
+    async def work(session: Session) -> str | None:
+        code: str | None = await session.fetchval("alerts.set_overdue_days", network=network.lower(), days=days)
+        return code
+
+    if in_one_transaction(load_settings(), work) is None:
+        fail(f"there is no network {network}")
 
 
 def rebuild(
@@ -208,7 +229,7 @@ def rebuild(
         return done
 
     with contextlib.suppress(Unchanged):
-        _in_one_transaction(load_settings(), work)
+        in_one_transaction(load_settings(), work)
     print(
         f"{counts['done']} conversions were derived again" + ("; what is stored differs" if counts["differs"] else "")
     )
@@ -234,7 +255,7 @@ def report_reconciliation(
     async def work(session: Session) -> dict[str, Any]:
         return await reconciliation.report(session, first_day, settings.default_currency if reporting else None)
 
-    found = _in_one_transaction(settings, work, read_only=True)
+    found = in_one_transaction(settings, work, read_only=True)
     if as_json:
         print(json.dumps(found))
         return
@@ -251,6 +272,10 @@ def report_reconciliation(
             for n, (text, width) in enumerate(zip(line, widths, strict=True))
         ]
         print("  ".join(cells).rstrip())
+    for row in found["overdue"]:
+        names = f"{row['network']} {row['retailer'] or row['advertiser']} {row['month']}"
+        count = row["conversions"]
+        print(f"overdue: {names}: {row['amount']} {row['currency']} of {count} conversions, up to {row['days']} days old")
     if reporting:
         print("; ".join(f"{name} {amount or 'unknown'}" for name, amount in found["reporting"].items()))
     print(f"{found['exceptions']} exceptions are open; {found['unmatched']} conversions came from no click of ours")

@@ -21,7 +21,8 @@ async def report(session: Session, month: date | None, reporting_currency: str |
 
     `currencies` maps each code to its sums, `by` has a row per network, shop (the slug; None: unknown), month and
     currency. Amounts are decimals as text, never summed across currencies. `exceptions` counts what is open,
-    `unmatched` the conversions without a click or placement of ours. With a reporting currency, `reporting` has the
+    `unmatched` the conversions without a click or placement of ours. `overdue` lists what is pending for longer than its
+    network usually takes (`days`: the age of the oldest), by network, advertiser, shop, month and currency. With a reporting currency, `reporting` has the
     figures in it, at the rates of the days of the orders; None where a rate is missing."""
     rows = await session.fetch("ledger.reconciliation", month=month)
     questions = await session.fetchrow("ledger.open_questions", month=month)
@@ -41,6 +42,10 @@ async def report(session: Session, month: date | None, reporting_currency: str |
         ],
         "exceptions": questions["exceptions"],
         "unmatched": questions["unmatched"],
+        "overdue": [
+            {**dict(row), "amount": f"{to_decimal(row['amount'], row['currency']):f}"}
+            for row in await session.fetch("alerts.overdue", month=month)
+        ],
     }
     if reporting_currency is not None:
         found["reporting"] = await _reporting(session, month, reporting_currency)

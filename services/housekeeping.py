@@ -50,6 +50,11 @@ async def purge_mails(services: Services) -> int:
     return await _purge(services, "outbox.purge", keep_seconds=outbox.KEEP_SECONDS)
 
 
+async def purge_postbacks(services: Services) -> int:
+    """Deletes postbacks older than RETENTION_POSTBACKS. Returns how many."""
+    return await _purge(services, "postbacks.purge", keep_seconds=services.settings.retention_postbacks * 24 * 3600.0)
+
+
 async def _purge(services: Services, query: str, **values: float) -> int:
     """Runs a query that deletes at most `maximum` rows, until it finds fewer."""
     total = 0

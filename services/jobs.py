@@ -11,13 +11,14 @@ from dataclasses import dataclass
 
 import structlog
 
-from services import housekeeping, import_sources, link_checks, outbox, training_runs
+from services import alerts, housekeeping, import_sources, link_checks, outbox, postbacks, training_runs
 from services.services import Services
 from settings import Settings
 
 SALE_INTERVAL_SECONDS = 60.0
 SOURCE_INTERVAL_SECONDS = 60.0
 LINK_INTERVAL_SECONDS = 60.0
+POSTBACK_INTERVAL_SECONDS = 2.0
 
 log = structlog.get_logger("aclue.jobs")
 
@@ -54,6 +55,10 @@ def _link_interval(settings: Settings) -> float:
     return LINK_INTERVAL_SECONDS
 
 
+def _postback_interval(settings: Settings) -> float:
+    return POSTBACK_INTERVAL_SECONDS
+
+
 JOBS = (
     Job("set_default_currency", _model_refresh_interval, housekeeping.set_default_currency),
     Job("apply_sales", _sale_interval, housekeeping.apply_sales),
@@ -62,11 +67,14 @@ JOBS = (
     Job("check_experiments", _model_refresh_interval, housekeeping.check_experiments),
     Job("purge_keys", _model_refresh_interval, housekeeping.purge_keys),
     Job("purge_mails", _model_refresh_interval, housekeeping.purge_mails),
+    Job("purge_postbacks", _model_refresh_interval, housekeeping.purge_postbacks),
+    Job("raise_alerts", _model_refresh_interval, alerts.update, is_noted=False),
     Job("refresh_model", _model_refresh_interval, housekeeping.refresh_model),
     Job("train_model", _model_refresh_interval, training_runs.train_if_due),
     Job("update_personalities", _model_refresh_interval, housekeeping.update_personalities),
     Job("import_sources", _source_interval, import_sources.run_due),
     Job("check_links", _link_interval, link_checks.run, is_noted=False),
+    Job("process_postbacks", _postback_interval, postbacks.process_due, is_noted=False),
     Job("deliver_mails", _mail_interval, outbox.deliver_due, is_noted=False),
 )
 

@@ -16,6 +16,7 @@ from db.session import Session
 from domain.affiliate import decode_token
 from domain.ledger.booking import Movement, book
 from domain.ledger.payments import PaymentRow, settle
+from domain.ledger.postbacks import POSTBACK, counted
 from domain.ledger.rates import Rate
 from domain.ledger.reports import Report, first_ref
 from domain.ledger.sources import timeline_of
@@ -217,9 +218,9 @@ async def _load(session: Session, keys: set[Key]) -> dict[Key, Conversion]:
 
 
 def _conversion(key: Key, reports: list[Report]) -> Conversion:
-    reports.sort(key=lambda report: (report.ordered_at, report.identity))
+    reports.sort(key=lambda report: (report.kind == POSTBACK, report.ordered_at, report.identity))
     currency = reports[0].currency
-    others = {report.currency for report in reports} - {currency}
+    others = {report.currency for report in counted(reports)} - {currency}
     timeline = timeline_of(key.network, [report for report in reports if report.currency == currency])
     if others:
         fault = f"reported in {currency}, and also in {', '.join(sorted(others))}"

@@ -15,6 +15,7 @@ import msgspec
 
 from domain.ledger.booking import Booked, Movement, Payment
 from domain.ledger.payments import PaymentRow, Settlement
+from domain.ledger.postbacks import POSTBACK
 from domain.ledger.reports import Report
 from domain.ledger.timelines import Timeline
 from domain.money import to_decimal
@@ -45,7 +46,8 @@ class Group(NamedTuple):
 
 @dataclass(slots=True)
 class Conversion:
-    """The reports of a conversion in an order that does not depend on arrival, and its click if it is known."""
+    """The reports of a conversion in an order that does not depend on arrival, postbacks last, and its click if it is
+    known."""
 
     key: Key
     reports: list[Report]
@@ -64,8 +66,9 @@ class Conversion:
 
     @property
     def clicked_at(self) -> datetime | None:
-        """The time of the click by the network's account."""
-        return min((report.clicked_at for report in self.reports if report.clicked_at), default=None)
+        """The time of the click by the network's account. A postback finds a click by its token alone."""
+        times = (report.clicked_at for report in self.reports if report.kind != POSTBACK)
+        return min(filter(None, times), default=None)
 
 
 def expected_of(conversion: Conversion) -> int | None:

@@ -43,6 +43,7 @@ class Services:
     exports: Signer = field(repr=False)
     factor_sealer: Sealer = field(repr=False)
     mail_sealer: Sealer = field(repr=False)
+    postback_sealer: Sealer = field(repr=False)
     tombstones: Tombstones = field(repr=False)
     attempt_pseudonyms: Pseudonyms = field(repr=False)
     network_pseudonyms: Pseudonyms = field(repr=False)
@@ -73,6 +74,7 @@ class Services:
             exports=Signer(key, "export"),
             factor_sealer=Sealer(encryption_key, "second factor"),
             mail_sealer=Sealer(encryption_key, "mail"),
+            postback_sealer=Sealer(encryption_key, "postback"),
             tombstones=Tombstones(settings.erasure_secret.encode() or key),
             attempt_pseudonyms=Pseudonyms(key, "attempt"),
             network_pseudonyms=Pseudonyms(key, "network"),

@@ -48,6 +48,39 @@ def awin(
     }
 
 
+def awin_push(
+    reference: str, *, click: UUID | str | None = None, commission: str = "1.20", sale: str = "20.00"
+) -> dict[str, Any]:
+    """A transaction as Awin pushes it."""
+    return {
+        "transactionId": reference,
+        "transactionDate": ORDERED_AT.strftime("%Y-%m-%d %H:%M:%S"),
+        "transactionCurrency": "GBP",
+        "transactionAmount": sale,
+        "transactionQueryId": "0",
+        "affiliateId": "45628",
+        "merchantId": "77",
+        "clickRef": encode_token(UUID(str(click))) if click else "",
+        "clickTime": "2026-07-03 11:00:00",
+        "commission": commission,
+        "products": [],
+    }
+
+
+def impact_parameters(reference: str, status: str = "PENDING") -> dict[str, str]:
+    """An action, by the names of impact's macros."""
+    return {
+        "ActionId": reference,
+        "CampaignId": "4711",
+        "Status": status,
+        "Payout": "1.20",
+        "Amount": "20.00",
+        "Currency": "GBP",
+        "EventDate": "2026-07-03T12:00:00Z",
+        "SubId1": "",
+    }
+
+
 async def report(services: Services, *transactions: dict[str, Any]) -> ledger.Imported:
     """Imports transactions as a file of them would be."""
     reading = SOURCE.read(json.dumps(transactions))

@@ -37,7 +37,9 @@ class Html(str):
     """A string that is HTML already, and is not escaped."""
 
 
-class _FormRefused(Exception):
+class BodyRefused(Exception):
+    """A request body that is too large, too slow or cut off: the status, and a text for the sender."""
+
     def __init__(self, status: int, text: str) -> None:
         super().__init__(text)
         self.status = status
@@ -99,7 +101,7 @@ def limited(answer: Answer) -> Callable[[HttpRequest], Awaitable[Response]]:
                 answered = PlainTextResponse("Too many visits from here, try again later.", 429, headers=headers)
             else:
                 answered = PlainTextResponse("Try again in a moment.", 503, headers=headers)
-        except _FormRefused as refused:
+        except BodyRefused as refused:
             headers = {**HEADERS, "connection": "close"}
             answered = PlainTextResponse(str(refused), refused.status, headers=headers)
         if http.method == "HEAD":
@@ -113,7 +115,7 @@ async def form(http: HttpRequest) -> dict[str, str]:
     """The fields of a form; empty if a page of another site sent it (CSRF)."""
     # The Origin header is of no use: it is "null" under our Referrer-Policy.
     is_ours = http.headers.get("sec-fetch-site", "same-origin") in ("same-origin", "none")
-    body = await _body(http)
+    body = await read_body(http, MAX_FORM_BYTES)
     if not is_ours or http.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM_TYPE:
         return {}
     try:
@@ -123,23 +125,24 @@ async def form(http: HttpRequest) -> dict[str, str]:
     return dict(pairs)
 
 
-def _too_large() -> _FormRefused:
-    return _FormRefused(413, f"The form is larger than {MAX_FORM_BYTES} bytes.")
+def _too_large(max_bytes: int) -> BodyRefused:
+    return BodyRefused(413, f"The body is larger than {max_bytes} bytes.")
 
 
-async def _body(http: HttpRequest) -> bytes:
+async def read_body(http: HttpRequest, max_bytes: int) -> bytes:
+    """The body of a request. Raises BodyRefused, which `limited` answers."""
     body = bytearray()
     declared = http.headers.get("content-length", "")  # the HTTP parser accepts numbers only
-    if declared and int(declared) > MAX_FORM_BYTES:
-        raise _too_large()
+    if declared and int(declared) > max_bytes:
+        raise _too_large(max_bytes)
     try:
         async with asyncio.timeout(http.app.state.services.settings.request_timeout):
             async for part in http.stream():
                 body += part
-                if len(body) > MAX_FORM_BYTES:
-                    raise _too_large()
+                if len(body) > max_bytes:
+                    raise _too_large(max_bytes)
     except TimeoutError:
-        raise _FormRefused(408, "The form took too long to arrive.") from None
+        raise BodyRefused(408, "The body took too long to arrive.") from None
     except ClientDisconnect:
-        raise _FormRefused(400, "The form ended early.") from None
+        raise BodyRefused(400, "The body ended early.") from None
     return bytes(body)

@@ -61,9 +61,10 @@ class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to read the rows of a file. `rows` is the path of the array in JSON, with dots."""
+    """How to read the rows of a file, or of postbacks, which may also be `parameters`. `rows` is the path of the array in
+    JSON, with dots."""
 
-    format: Literal["csv", "json"]
+    format: Literal["csv", "json", "parameters"]
     fields: Fields
     states: dict[str, Literal["pending", "approved", "paid", "declined", "void"]]
     rows: str = ""
@@ -83,13 +84,15 @@ def parse_mapping(text: str) -> Mapping:
 
 
 def read(network: str, mapping: Mapping, text: str) -> Reading:
-    """Reports of a file of this network."""
+    """Reports of a file of this network. Raises BadFile."""
+    if mapping.format == "parameters":
+        raise BadFile("the mapping is for postbacks: a file is csv or json")
     if mapping.format == "json":
         rows: Sequence[Row] = json_rows(text, *(name for name in mapping.rows.split(".") if name))
     else:
         names = (getattr(mapping.fields, name) for name in mapping.fields.__struct_fields__)
         rows = csv_rows(text, [name for name in names if name and not name.startswith("=")], skip_titles=True)
-    return read_rows(rows, lambda row: _report(network, mapping, row))
+    return read_rows(rows, lambda row: read_row(network, mapping, row))
 
 
 def _value(row: Row, column: str) -> Any:
@@ -103,7 +106,8 @@ def _value(row: Row, column: str) -> Any:
     return found
 
 
-def _report(network: str, mapping: Mapping, row: Row) -> Report:
+def read_row(network: str, mapping: Mapping, row: Row) -> Report:
+    """The report of a row. Raises BadRow."""
     fields = mapping.fields
     values = {
         name: _value(row, column) for name in fields.__struct_fields__ if (column := getattr(fields, name)) is not None

@@ -29,7 +29,7 @@ from domain.ledger.reports import (
 )
 from domain.ledger.timelines import Source, Step, Timeline
 
-_EVENT, _ROW = "event", "row"
+EVENT, _ROW = "event", "row"
 _COLUMNS = ("MID", "Order ID", "Transaction Date", "SKU", "Sales", "Total Commission", "Process Date", "Currency")
 _NOTHING = {"n/a", "na", "null"}
 
@@ -37,7 +37,7 @@ _NOTHING = {"n/a", "na", "null"}
 def read(text: str) -> Reading:
     """Reports of an array of events, or of the rows of a signature orders report."""
     if text.lstrip("\ufeff \t\r\n").startswith(("[", "{")):
-        return read_rows(json_rows(text), _event)
+        return read_rows(json_rows(text), read_event)
     seen = Occurrences()
     rows = csv_rows(text, _COLUMNS, skip_titles=True)
     if not any(name.startswith("Member ID") for row in rows[:1] for name in row) and rows:
@@ -50,7 +50,8 @@ def _reference(advertiser: str, order: str, sku: str) -> str:
     return reference if len(reference) <= 200 else f"{advertiser}:{identity(order, sku)}"
 
 
-def _event(row: Row) -> Report | None:
+def read_event(row: Row) -> Report | None:
+    """An event; None for one that earns nothing. Raises BadRow."""
     said = str(row.get("is_event") or "N").strip().upper()
     if said not in ("Y", "N"):
         raise BadRow(f"is_event: {said!r} is neither Y nor N")
@@ -64,8 +65,8 @@ def _event(row: Row) -> Report | None:
     return Report(
         network="rakuten",
         reference=_reference(advertiser, text_of(row, "order_id"), text_of(row, "sku_number")),
-        identity=identity(_EVENT, number, amount, sold, currency, processed_at),
-        kind=_EVENT,
+        identity=identity(EVENT, number, amount, sold, currency, processed_at),
+        kind=EVENT,
         state="signal",
         advertiser_id=advertiser,
         currency=currency,
@@ -113,7 +114,7 @@ def timeline(reports: Sequence[Report]) -> Timeline:
     """Pending by the sum of the events (declined if that is zero) until the report has a row; then its positive rows
     approve, each at its process date, and its negative rows take back."""
     ordered = sorted(reports, key=lambda r: (r.stated_at or r.ordered_at, r.amount_minor < 0, r.identity))
-    events = [report for report in ordered if report.kind == _EVENT]
+    events = [report for report in ordered if report.kind == EVENT]
     rows = [report for report in ordered if report.kind == _ROW]
     first = (events or rows)[0]
     steps, faults = _of_rows(rows) if rows else _of_events(events)

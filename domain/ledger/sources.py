@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.ledger import amazon, awin, cj, ebay, generic, impact, rakuten
+from domain.ledger import amazon, awin, cj, ebay, generic, impact, postbacks, rakuten
 from domain.ledger.reports import Report
 from domain.ledger.timelines import Source, Timeline
 
@@ -15,6 +15,10 @@ SOURCES: dict[str, Source] = {
 
 
 def timeline_of(network: str, reports: Sequence[Report]) -> Timeline:
-    """The timeline of a conversion; networks without a reader of their own report snapshots."""
+    """The timeline of a conversion; networks without a reader of their own report snapshots. Postbacks count only where
+    there is nothing else."""
+    reports = postbacks.counted(reports)
+    if reports[0].kind == postbacks.POSTBACK:
+        return postbacks.timeline(reports)
     source = SOURCES.get(network)
     return source.timeline(reports) if source else generic.timeline(reports)

@@ -11,16 +11,28 @@ begin
 end
 $$;
 
--- One import notifies of each click once.
+-- One import notifies of each click once, and only where its sale is new, or its state or money changed.
 create or replace function private.tell_conversions() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-  perform pg_catalog.pg_notify('aclue_changes', 'conversions ' || told.user_id || ' ' || told.click_id)
-  from (
-    select distinct c.user_id, c.click_id from changed c where c.user_id is not null and c.click_id is not null
-  ) told;
+  if tg_op = 'INSERT' then
+    perform pg_catalog.pg_notify('aclue_changes', 'conversions ' || told.user_id || ' ' || told.click_id)
+    from (
+      select distinct c.user_id, c.click_id from changed c where c.user_id is not null and c.click_id is not null
+    ) told;
+  else
+    perform pg_catalog.pg_notify('aclue_changes', 'conversions ' || told.user_id || ' ' || told.click_id)
+    from (
+      select t.user_id, t.click_id from previous p join changed c using (id)
+      cross join lateral (values (c.user_id, c.click_id), (p.user_id, p.click_id)) t (user_id, click_id)
+      where (c.click_id, c.status, c.pending_minor, c.approved_minor, c.paid_minor)
+          is distinct from (p.click_id, p.status, p.pending_minor, p.approved_minor, p.paid_minor)
+        and t.user_id is not null and t.click_id is not null
+      group by 1, 2
+    ) told;
+  end if;
   return null;
 end
 $$;
@@ -35,7 +47,7 @@ create or replace trigger conversions_told_new after insert on public.conversion
   referencing new table as changed for each statement
   execute function private.tell_conversions();
 create or replace trigger conversions_told after update on public.conversions
-  referencing new table as changed for each statement
+  referencing old table as previous new table as changed for each statement
   execute function private.tell_conversions();
 
 revoke all on function private.tell_session_end(), private.tell_conversions() from public, anon, authenticated;

@@ -42,7 +42,7 @@ as $$
     having count(*) > 0) c on true
   left join lateral (
     select true as is_bought from public.recommendation_feedback f
-    where f.user_id = r.user_id and f.recommendation_id = r.id and f.feedback_type = 'purchased'
+    where f.user_id = r.user_id and f.recommendation_id = r.id and f.feedback_type = 'purchased' and f.conversion_id is null
       and f.created_at >= s.acts_from and f.created_at < s.acts_until
     limit 1) f on true
 $$;

@@ -155,16 +155,54 @@ comment on function private.match_conversion(text, text, uuid, text) is
   'Notes the click of a conversion in place of any other, with what figures need of it once it is erased; nothing for an unknown '
   'click.';
 
+-- A sale by a person's own click is feedback that they bought the product, for as long as it stands. What is bought through
+-- a gift link says nothing of the person whose click it is.
 create or replace function private.note_purchase() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  stands constant boolean := new.user_id is not null and new.status in ('pending', 'amended', 'approved', 'paid');
+  has_changed boolean := false;
 begin
-  update public.personality_recommendations r set is_purchased = true, interacted_at = now()
-  where r.user_id = new.user_id and r.product_id = new.product_id and not r.is_purchased;
+  if tg_op = 'UPDATE' and old.user_id is not null then
+    if stands and old.click_id = new.click_id then  -- the rows of a session move to its account: private.merge_session()
+      update public.recommendation_feedback f set user_id = new.user_id
+      where f.user_id = old.user_id and f.conversion_id = new.id and old.user_id <> new.user_id;
+    else
+      delete from public.recommendation_feedback f where f.user_id = old.user_id and f.conversion_id = new.id;
+      has_changed := found;
+    end if;
+  end if;
+  if stands then
+    insert into public.recommendation_feedback (user_id, recommendation_id, product_id, feedback_type, conversion_id)
+    select new.user_id, c.recommendation_id, o.product_id, 'purchased', new.id
+    from public.affiliate_clicks c
+    join public.product_offers o on o.id = new.product_id
+    where c.id = new.click_id and c.gift_link_id is null
+    on conflict (user_id, conversion_id) where conversion_id is not null do nothing;
+    has_changed := has_changed or found;
+  end if;
+  if has_changed then
+    update public.personality_recommendations r set is_purchased = b.is_bought, interacted_at = now()
+    from (
+      select p.user_id, p.id, exists (
+        select from public.recommendation_feedback f
+        where f.user_id = p.user_id and f.product_id = p.product_id and f.feedback_type = 'purchased') as is_bought
+      from public.personality_recommendations p
+      where p.user_id in (new.user_id, case when tg_op = 'UPDATE' then old.user_id end)
+        and p.product_id in (
+          select o.product_id from public.product_offers o
+          where o.id in (new.product_id, case when tg_op = 'UPDATE' then old.product_id end))
+    ) b
+    where r.user_id = b.user_id and r.id = b.id and r.is_purchased <> b.is_bought;
+    perform pg_catalog.pg_notify('aclue_changes', 'feeds ' || u.id)
+    from unnest(array[new.user_id, case when tg_op = 'UPDATE' then old.user_id end]) u (id) where u.id is not null;
+  end if;
   return null;
 end
 $$;
+comment on function private.note_purchase() is 'Notes what a person bought as their feedback, and takes it back: once per sale, in any order.';
 
 drop function if exists private.complete_conversion();
 
@@ -205,9 +243,8 @@ alter table public.ledger_entries enable always trigger ledger_entries_balanced;
 create or replace trigger conversions_noted after insert or update of status, currency, click_id, pending_minor, approved_minor, paid_minor
   on public.conversions for each row execute function private.note_conversion();
 
-create or replace trigger conversions_purchased after insert or update of status, user_id on public.conversions
-  for each row when (new.user_id is not null and new.status in ('pending', 'amended', 'approved', 'paid'))
-  execute function private.note_purchase();
+create or replace trigger conversions_purchased after insert or update of status, user_id, click_id, product_id on public.conversions
+  for each row execute function private.note_purchase();
 
 revoke all on function private.refuse_change(), private.keep_report(), private.forget_reported_clicks(),
   private.require_balance(), private.check_balances(), private.click_earnings(uuid, text), private.note_conversion(),

@@ -67,7 +67,7 @@ as $$
     where c.user_id = p_user and c.status in ('pending', 'amended', 'approved', 'paid')
     union
     select f.product_id::text from public.recommendation_feedback f
-    where f.user_id = p_user and f.feedback_type = 'purchased' and not exists (
+    where f.user_id = p_user and f.feedback_type = 'purchased' and f.conversion_id is null and not exists (
       select from public.conversions c
       where c.user_id = p_user and c.product_id = f.product_id and c.status in ('pending', 'amended', 'approved', 'paid'))
   ) bought

@@ -81,7 +81,7 @@ async def receive(services: Services, address: str, credentials: Credentials, me
             sender_id=sender["id"],
             content_hash=content_hash(message, credentials.timestamp if is_signed else ""),
             content_type=message.content_type[:200],
-            query=message.query,
+            query_string=message.query,
             body=message.body,
             quota=services.settings.max_postback_bytes_per_day,
         )

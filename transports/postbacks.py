@@ -7,6 +7,7 @@ server runs this say `/postbacks/{network}/...`.
 from __future__ import annotations
 
 import re
+
 from starlette.requests import Request as HttpRequest
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route

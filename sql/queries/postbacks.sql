@@ -4,13 +4,13 @@
 select id, name, sealed_key, addresses::text[] from public.postback_senders
 where secret_hash = :secret_hash::bytea and affiliate_network = :network::text and revoked_at is null
 
--- name: receive(sender_id, content_hash, content_type, query, body, quota)
+-- name: receive(sender_id, content_hash, content_type, query_string, body, quota)
 -- new; repeat: it is there already; full: the sender's bytes of the day are used up.
 with counted as (
   update public.postback_senders s set
     received_on = (now() at time zone 'UTC')::date,
     received_bytes = case when s.received_on = (now() at time zone 'UTC')::date then s.received_bytes else 0 end + size.bytes
-  from (select 1000 + octet_length(:query::bytea) + octet_length(:body::bytea) as bytes) size
+  from (select 1000 + octet_length(:query_string::bytea) + octet_length(:body::bytea) as bytes) size
   where s.id = :sender_id::uuid
     and not exists (
       select from public.postbacks p where p.sender_id = s.id and p.content_hash = :content_hash::bytea)
@@ -19,7 +19,7 @@ with counted as (
 ),
 stored as (
   insert into public.postbacks (sender_id, content_hash, content_type, query, body)
-  select c.id, :content_hash::bytea, :content_type::text, :query::bytea, :body::bytea from counted c
+  select c.id, :content_hash::bytea, :content_type::text, :query_string::bytea, :body::bytea from counted c
   on conflict (sender_id, content_hash) do nothing
   returning id
 )

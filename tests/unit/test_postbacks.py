@@ -87,7 +87,9 @@ def test_the_same_of_awin_as_a_body_or_as_parameters_is_the_same_report() -> Non
 def test_impact_sends_parameters_however_they_are_spelled() -> None:
     sent = impact_parameters("9000.1", "REVERSED")
     snaked = {"action_id": sent["ActionId"], "campaign_id": sent["CampaignId"], "event_date": sent["EventDate"]}
-    others = {name.lower(): value for name, value in sent.items() if name not in ("ActionId", "CampaignId", "EventDate")}
+    others = {
+        name.lower(): value for name, value in sent.items() if name not in ("ActionId", "CampaignId", "EventDate")
+    }
     by_query = only(read("impact", None, message(query=urlencode(sent))).reports)
     by_body = only(read("impact", None, message(json.dumps(snaked | others))).reports)
     assert by_query.identity == by_body.identity

@@ -56,6 +56,8 @@ def add(
     sealer = Sealer((settings.encryption_secret or secret_of(settings)).encode(), "postback")
     if len(name) > 100:
         fail("--name: at most 100 characters")
+    addresses = [_network(each) for each in address or ()]
+    parsed = _mapping(mapping) if mapping is not None else None
 
     async def work(session: Session) -> Sender:
         if await ledger.unknown_networks(session, [code]):
@@ -66,8 +68,8 @@ def add(
             code,
             name=name.strip() or code,
             is_signed=signed,
-            addresses=[_network(each) for each in address or ()],
-            mapping=_mapping(mapping) if mapping is not None else None,
+            addresses=addresses,
+            mapping=parsed,
         )
 
     sender = in_one_transaction(settings, work)

@@ -21,9 +21,10 @@ async def report(session: Session, month: date | None, reporting_currency: str |
 
     `currencies` maps each code to its sums, `by` has a row per network, shop (the slug; None: unknown), month and
     currency. Amounts are decimals as text, never summed across currencies. `exceptions` counts what is open,
-    `unmatched` the conversions without a click or placement of ours. `overdue` lists what is pending for longer than its
-    network usually takes (`days`: the age of the oldest), by network, advertiser, shop, month and currency. With a reporting currency, `reporting` has the
-    figures in it, at the rates of the days of the orders; None where a rate is missing."""
+    `unmatched` the conversions without a click or placement of ours. `overdue` lists what is pending for longer than
+    its network usually takes, by network, advertiser, shop, month and currency (`days`: the age of the oldest). With a
+    reporting currency, `reporting` has the figures in it, at the rates of the days of the orders; None where a rate is
+    missing."""
     rows = await session.fetch("ledger.reconciliation", month=month)
     questions = await session.fetchrow("ledger.open_questions", month=month)
     assert questions is not None

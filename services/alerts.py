@@ -1,4 +1,4 @@
-"""Alerts about commissions: what is pending for too long, and payments that do not meet their rows. Each is said once."""
+"""Alerts about commissions, each said once: what is pending for too long, and payments that do not meet their rows."""
 
 from __future__ import annotations
 

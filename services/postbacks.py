@@ -12,7 +12,7 @@ import secrets
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 from uuid import UUID, uuid4
@@ -59,7 +59,7 @@ class Credentials:
     """Who a message says it is from."""
 
     network: str
-    secret: str
+    secret: str = field(repr=False)
     signature: str = ""
     timestamp: str = ""
 
@@ -124,23 +124,29 @@ async def process_due(services: Services) -> int:
     """Reads what waits into the ledger; returns how many messages. Safe to run in several workers at once: a message is
     locked by the transaction that reads it, and free again if that ends halfway."""
     total = 0
-    while True:
-        rows: Sequence[asyncpg.Record] = ()
-        try:
-            async with _session(services) as session:
-                rows = await session.fetch("postbacks.due", maximum=BATCH)
-                await _process(session, rows)
-        except TryAgain:
-            return total  # a long import holds the ledger, or Postgres is busy: they wait
-        except Exception as error:
-            if not rows:
-                raise
-            log.warning("postbacks are processed one by one", exception=type(error).__name__)
-            for row in rows:
-                await _process_alone(services, row)
-        total += len(rows)
-        if len(rows) < BATCH:
-            return total
+    try:
+        while rows := await _process_batch(services):
+            total += rows
+            if rows < BATCH:
+                break
+    except TryAgain:
+        log.info("postbacks wait: a long import holds the ledger, or Postgres is busy")
+    return total
+
+
+async def _process_batch(services: Services) -> int:
+    rows: Sequence[asyncpg.Record] = ()
+    try:
+        async with _session(services) as session:
+            rows = await session.fetch("postbacks.due", maximum=BATCH)
+            await _process(session, rows)
+    except Exception as error:
+        if isinstance(error, TryAgain) or not rows:
+            raise
+        log.warning("postbacks are processed one by one", exception=type(error).__name__)
+        for row in rows:
+            await _process_alone(services, row)
+    return len(rows)
 
 
 def _session(services: Services) -> Any:
@@ -153,7 +159,7 @@ async def _process_alone(services: Services, row: asyncpg.Record) -> None:
         async with _session(services) as session:
             await _process(session, await session.fetch("postbacks.due_one", id=row["id"]))
     except TryAgain:
-        return
+        raise
     except Exception as error:
         attempts = row["attempts"] + 1
         said = f"{type(error).__name__}: {error}"[:500]
@@ -196,8 +202,8 @@ class Sender:
     """A new sender. `secret` is what its URL ends with; `key` signs its messages, if it signs them."""
 
     id: UUID
-    secret: str
-    key: str | None
+    secret: str = field(repr=False)
+    key: str | None = field(repr=False)
 
 
 async def add_sender(

@@ -61,8 +61,8 @@ class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to read the rows of a file, or of postbacks, which may also be `parameters`. `rows` is the path of the array in
-    JSON, with dots."""
+    """How to read the rows of a file, or of postbacks, which may also be `parameters`. `rows` is the path of the array
+    in JSON, with dots."""
 
     format: Literal["csv", "json", "parameters"]
     fields: Fields

@@ -137,7 +137,7 @@ def _parameters(encoded: bytes) -> dict[str, Any]:
         )
     except ValueError:
         raise BadFile(f"the parameters are not UTF-8, or more than {MAX_PARAMETERS}") from None
-    return _require_storable({name: value for name, value in reversed(pairs)})
+    return _require_storable(dict(reversed(pairs)))
 
 
 def _require_storable(document: Any) -> Any:

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 
 from tests.e2e.conftest import ROOT, Service, aclue, environment
 from tests.integration.waiting import until
-from tests.ledger import awin
+from tests.ledger import awin, awin_push
 
 
 def reconciled(service: Service) -> Any:
@@ -68,3 +69,37 @@ def test_what_is_wrong_with_a_file_is_said_and_loses_nothing(service: Service, t
         assert says in finished.stderr
         assert "Traceback" not in finished.stderr
     assert aclue(service.home, "ledger", "rebuild", "--check").returncode == 0
+
+
+async def test_a_network_is_let_in_pushes_and_is_shut_out(
+    service: Service, database: asyncpg.Connection[Any], tmp_path: Path
+) -> None:
+    added = aclue(service.home, "network", "postback", "add", "awin", "--name", "Pushes", PORT=str(service.port))
+    assert added.returncode == 0, added.stderr
+    url = added.stdout.strip()
+    async with httpx.AsyncClient() as network:
+        for body in (awin_push("P1", commission="3.00"), awin_push("P2", commission="much")):
+            assert (await network.post(url, json=body | {"transactionCurrency": "EUR"})).status_code == 200
+    await until(database, "(select count(*) from public.postbacks where status <> 'waiting') = 2")
+    assert await database.fetchval("select pending_minor from public.conversions where reference = 'P1'") == 300
+    failed = aclue(service.home, "network", "postbacks", "list", "--failed").stdout
+    assert failed.count("\n") == 1
+    assert "Pushes" in failed and "'much' is no amount" in failed
+    assert aclue(service.home, "network", "postbacks", "retry", failed.split()[0]).stdout == "1 wait to be read again\n"
+
+    listed = aclue(service.home, "network", "postback", "list").stdout
+    assert aclue(service.home, "network", "postback", "revoke", listed.split()[0]).returncode == 0
+    async with httpx.AsyncClient() as network:
+        assert (await network.post(url, json=awin_push("P3"))).status_code == 404
+    assert url.rpartition("/")[2] not in service.errors.read_text()
+
+    mapping = written(tmp_path, "bad.toml", "format = 'csv'")
+    for options, says in (
+        (["direct"], "needs one"),
+        (["direct", "--mapping", mapping], "the mapping is not valid"),
+        (["awin", "--address", "here"], "write 192.0.2.7"),
+    ):
+        refused = aclue(service.home, "network", "postback", "add", *options)
+        assert refused.returncode == 1
+        assert says in refused.stderr
+        assert "Traceback" not in refused.stderr

@@ -23,15 +23,17 @@ begin
       select distinct c.user_id, c.click_id from changed c where c.user_id is not null and c.click_id is not null
     ) told;
   else
-    perform pg_catalog.pg_notify('aclue_changes', 'conversions ' || told.user_id || ' ' || told.click_id)
-    from (
-      select t.user_id, t.click_id from previous p join changed c using (id)
-      cross join lateral (values (c.user_id, c.click_id), (p.user_id, p.click_id)) t (user_id, click_id)
-      where (c.click_id, c.status, c.pending_minor, c.approved_minor, c.paid_minor)
-          is distinct from (p.click_id, p.status, p.pending_minor, p.approved_minor, p.paid_minor)
-        and t.user_id is not null and t.click_id is not null
-      group by 1, 2
-    ) told;
+    execute $q$  -- planned each time: private.note_offers()
+      select count(pg_catalog.pg_notify('aclue_changes', 'conversions ' || told.user_id || ' ' || told.click_id)::text)
+      from (
+        select t.user_id, t.click_id from changed c join previous p on p.id = c.id
+        cross join lateral (values (c.user_id, c.click_id), (p.user_id, p.click_id)) t (user_id, click_id)
+        where (c.click_id, c.status, c.pending_minor, c.approved_minor, c.paid_minor)
+            is distinct from (p.click_id, p.status, p.pending_minor, p.approved_minor, p.paid_minor)
+          and t.user_id is not null and t.click_id is not null
+        group by 1, 2
+      ) told
+    $q$;
   end if;
   return null;
 end

@@ -49,6 +49,7 @@ EXPECTED = {
     "affiliate_clicks": "               own    -      -      -",
     "affiliate_networks": "             all    -      -      -",
     "affiliate_redirects": "            -      -      -      -",
+    "alerts": "                         staff  -      -      -",
     "analytics_events": "               own    own    -      -",
     "audit_log": "                      admin  -      -      -",
     "brands": "                         all    -      -      -",
@@ -87,6 +88,8 @@ EXPECTED = {
     "personality_profiles": "           own    -      -      -",
     "personality_recommendations": "    own    -      -      -",
     "placements": "                     -      -      -      -",
+    "postback_senders": "               -      -      -      -",
+    "postbacks": "                      -      -      -      -",
     "privacy_requests": "               own    own    -      -",
     "product_features": "               all    -      -      -",
     "product_offers": "                 all    -      -      -",
@@ -138,7 +141,7 @@ NOT_WRITABLE = {"audit_log", "erasure_tombstones", "session_merges"}
 REFUSED_TO_SERVICE = {
     **dict.fromkeys(("conversion_reports", "exchange_rates", "ledger_entries", "payments"), ("update", "delete")),
     **dict.fromkeys(("conversion_clicks", "conversions", "exceptions", "settlements"), ("delete",)),
-    **dict.fromkeys(("affiliate_networks", "currencies"), ("delete",)),
+    **dict.fromkeys(("affiliate_networks", "alerts", "currencies", "postback_senders"), ("delete",)),
 }
 
 # What has to go before a service_role may empty a table, because it is referred to with ON DELETE RESTRICT.

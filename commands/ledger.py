@@ -273,11 +273,9 @@ def report_reconciliation(
         ]
         print("  ".join(cells).rstrip())
     for row in found["overdue"]:
-        names = f"{row['network']} {row['retailer'] or row['advertiser']} {row['month']}"
+        of = f"{row['network']} {row['retailer'] or row['advertiser']} {row['month']}"
         count = row["conversions"]
-        print(
-            f"overdue: {names}: {row['amount']} {row['currency']} of {count} conversions, up to {row['days']} days old"
-        )
+        print(f"overdue: {of}: {row['amount']} {row['currency']} of {count} conversions, up to {row['days']} days old")
     if reporting:
         print("; ".join(f"{name} {amount or 'unknown'}" for name, amount in found["reporting"].items()))
     print(f"{found['exceptions']} exceptions are open; {found['unmatched']} conversions came from no click of ours")

@@ -112,7 +112,8 @@ def _rows(network: str, mapping: generic.Mapping | None, message: Message) -> Se
         if not parameters:
             raise BadFile("there are neither parameters nor a body")
         return [parameters]
-    document = _require_storable(parse_json(text))
+    document = parse_json(text)
+    _require_storable(document)
     for name in filter(None, (mapping.rows if mapping else "").split(".")):
         document = document.get(name) if isinstance(document, dict) else None
     if isinstance(document, dict):
@@ -137,10 +138,12 @@ def _parameters(encoded: bytes) -> dict[str, Any]:
         )
     except ValueError:
         raise BadFile(f"the parameters are not UTF-8, or more than {MAX_PARAMETERS}") from None
-    return _require_storable(dict(reversed(pairs)))
+    parameters = dict(reversed(pairs))
+    _require_storable(parameters)
+    return parameters
 
 
-def _require_storable(document: Any) -> Any:
+def _require_storable(document: Any) -> None:
     """Raises BadFile for texts that Postgres refuses."""
     try:
         encoded = json.dumps(document, ensure_ascii=False, default=str).encode()
@@ -148,7 +151,6 @@ def _require_storable(document: Any) -> Any:
         raise BadFile("a text is not Unicode, or nested too deeply") from None
     if b"\\u0000" in encoded.replace(b"\\\\", b""):
         raise BadFile("a text contains NUL")
-    return document
 
 
 def _mapped(network: str, mapping: generic.Mapping) -> Callable[[Row], Report | None]:

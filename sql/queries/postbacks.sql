@@ -46,7 +46,18 @@ where p.id = :id::uuid and p.status = 'waiting'
 for update of p skip locked
 
 -- name: finish(ids, reports, errors)
--- An error keeps the message as it came, to be tried again by hand.
+-- An error keeps the message as it came, to be tried again by hand. What the ledger stores of it for ever counts, too,
+-- towards the sender's bytes of the day. No two workers do this at once where there are reports: they hold ledger.lock.
+with charged as (
+  update public.postback_senders s set received_bytes = s.received_bytes + 2000 * c.reports
+  from (
+    select p.sender_id, sum(f.reports) as reports
+    from unnest(:ids::uuid[], :reports::int[]) f (id, reports) join public.postbacks p on p.id = f.id
+    where f.reports > 0
+    group by 1
+  ) c
+  where s.id = c.sender_id and s.received_on = (now() at time zone 'UTC')::date
+)
 update public.postbacks p set
   status = case when f.error is null then 'done' else 'failed' end, error = f.error, reports = f.reports,
   attempts = p.attempts + 1, next_attempt_at = null,

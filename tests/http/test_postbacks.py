@@ -283,6 +283,10 @@ async def test_two_workers_read_a_message_once(shop: Shop) -> None:
 async def test_a_sender_stores_so_much_a_day_and_it_is_not_kept_for_ever(shop: Shop) -> None:
     secret = (await sender(shop)).secret
     assert (await push(shop, secret, "A1")).status_code == 200
+    used = "select received_bytes from public.postback_senders"
+    before: int = await shop.owner.fetchval(used)
+    await postbacks.process_due(shop.services)
+    assert await shop.owner.fetchval(used) == before + 2000, "what the ledger stores for ever counts, too"
     limit = shop.services.settings.max_postback_bytes_per_day
     await shop.owner.execute("update public.postback_senders set received_bytes = $1", limit - 1000)
     full = await push(shop, secret, "A2")

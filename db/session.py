@@ -226,7 +226,10 @@ class Session:
     async def _take(self) -> ApiConnection:
         if self._closed:
             raise _closed()
-        self._connection = await self._pool.acquire(self)
+        try:
+            self._connection = await self._pool.acquire(self)
+        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+            raise lost() from error
         return self._connection
 
     async def _begin(self, connection: ApiConnection) -> None:

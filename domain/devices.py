@@ -20,7 +20,9 @@ _WORDS_OF_BOTS = (
     r"(?i:(?<!cu)bots?\b|bot[/_-]|crawl|spider|slurp|preview|scrap|facebookexternalhit|meta-external|whatsapp/|embedly"
     r"|iframely|vkshare|mastodon/|imgproxy|mediapartners|google-|^pinterest/)"
 )
-_WORDS_OF_SCRIPTS = r"(?i:headless|lighthouse|^(?:curl|wget|python|go-http|java|okhttp|axios|node|libwww|apache-httpclient)\b)"
+_WORDS_OF_SCRIPTS = (
+    r"(?i:headless|lighthouse|^(?:curl|wget|python|go-http|java|okhttp|axios|node|libwww|apache-httpclient)\b)"
+)
 _TAGS_OF_SCRIPTS = frozenset(("http-library", "browser-automation"))
 
 

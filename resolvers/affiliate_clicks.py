@@ -13,10 +13,11 @@ from db.session import Session
 from db.shop_links import shop_of
 from domain import affiliate, links
 from domain.callers import Caller
-from domain.devices import device_class
-from domain.errors import Invalid, LimitReached, NotFound, ProductNotFound, RateLimited
+from domain.devices import DeviceClass, device_class
+from domain.errors import AclueError, Invalid, LimitReached, NotFound, Overloaded, ProductNotFound, RateLimited
 from domain.networks import networks
 from domain.texts import require_no_nul
+from domain.visits import Visit
 from resolvers import gift_links, recommendations
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
@@ -26,8 +27,9 @@ from services.storage_use import Taken
 
 log = structlog.get_logger("aclue.links")
 
-HIT_BYTES = 200  # of a row of affiliate_redirects and its indexes
-VISIT_BYTES = 1_200  # of a click, an idempotency key and a hit
+HIT_BYTES = 300  # of a row of affiliate_redirects and its indexes
+CLICK_BYTES = 1_000  # of a click, and an idempotency key
+RECORD_TIMEOUT_MS = 1_000  # visitors wait no longer for a hit to be recorded
 MAX_VISITS_PER_HOUR = 20  # of a gift link, from a network
 HOUR_SECONDS = 3600
 
@@ -43,6 +45,7 @@ async def create(
     gift_link_token: str | None,
     campaign: str | None,
     idempotency_key: str | None,
+    caller: Caller,
 ) -> UUID:
     """Creates a click to an offer (None: the leading one); returns its id. Raises ProductNotFound, NotFound or Invalid,
     and through a gift link what gift_links.create_click raises."""
@@ -66,6 +69,7 @@ async def create(
             "recommendation_id": recommendation_id,
             "source_page": source_page,
             "campaign": campaign,
+            "device_class": _device(caller),
         }
         if gift_link is not None:
             return await gift_links.create_click(session, gift_link, **values)
@@ -78,46 +82,121 @@ async def create(
     return await once(session, "createAffiliateClick", idempotency_key, request, store)
 
 
-async def follow(services: Services, visitor: Caller, token: str, *, is_person: bool) -> str:
-    """The shop's URL with our click id. If a person follows the link, a hit is recorded, unless the storage limit of
-    the visitor's network is used up. Raises NotFound for an unknown token, and for a link to a host that is not, or no
-    longer, the shop's or its network's."""
+async def follow(services: Services, visit: Visit, token: str) -> str:
+    """The shop's URL with our click id, or that of another shop if the clicked offer is gone or sold out. Records the
+    hit, unless that fails or the storage limit of the visitor's network is used up. Raises NotFound for an unknown
+    token, and for a link to a host that is not, or no longer, the shop's or its network's; ProductNotFound if nobody
+    sells the product any more."""
     click = affiliate.decode_token(token)
     if click is None:
         raise NotFound("There is no such link.")
-    taken = await _count(services, visitor, HIT_BYTES) if is_person else None
-    if taken is None:
-        async with services.database.session(SERVICE, read_only=True) as session:
-            found = await session.fetchrow("affiliate_clicks.target", click_id=click)
-            return _target(found, click, is_person=is_person)
-    stored = 0
-    try:
-        async with services.database.session(SERVICE, read_only=False) as session:
-            target, is_new = await _record_hit(session, services, visitor, click)
-            stored = HIT_BYTES if is_new else 0
-            return target
-    finally:
-        taken.give_back(1 - stored / HIT_BYTES)
+    return await _follow(services, visit, click)
 
 
-async def follow_gift_link(services: Services, visitor: Caller, token: str, visit: str) -> str:
+async def follow_gift_link(services: Services, visit: Visit, token: str, visit_key: str) -> str:
     """The same for a gift link, each visit of which is a use, and a click in the name of its maker. Raises NotFound for
     an unknown or forged token; Expired, LimitReached or ProductNotFound for a link that no longer works; RateLimited
-    if the visitor's network has reached the limit of visits or of storage."""
+    if the visitor's network has reached the limit of visits or of storage; Overloaded if a use cannot be stored now."""
     link = gift_links.open_token(services, token)
-    await attempts.count_visit(services, visitor, link, MAX_VISITS_PER_HOUR)
-    taken = await _count(services, visitor, VISIT_BYTES)
+    await attempts.count_visit(services, visit.visitor, link, MAX_VISITS_PER_HOUR)
+    taken = await _count(services, visit.visitor, CLICK_BYTES)
     if taken is None:
         raise RateLimited("The storage limit of the day is used up.", retry_after=HOUR_SECONDS)
-    stored = 0
+    is_stored = False
     try:
         async with services.database.session(SERVICE, read_only=False) as session:
-            click, is_new_click = await gift_links.create_click_of_maker(session, link, visit)
-            target, is_new = await _record_hit(session, services, visitor, click)
-            stored = (VISIT_BYTES - HIT_BYTES) * is_new_click + HIT_BYTES * is_new
-            return target
+            click, is_new = await gift_links.create_click_of_maker(session, link, visit_key, _device(visit.visitor))
+        is_stored = is_new
+    except asyncpg.PostgresError as error:  # such as of a database that is read-only
+        log.error("a use of a gift link was not stored", exception=type(error).__name__)
+        raise Overloaded("The link cannot be used now, try again.") from error
     finally:
-        taken.give_back(1 - stored / VISIT_BYTES)
+        if not is_stored:
+            taken.give_back()
+    return await _follow(services, visit, click)
+
+
+async def _follow(services: Services, visit: Visit, click: UUID) -> str:
+    async with services.database.session(SERVICE, read_only=True) as session:
+        route = await session.fetchrow("affiliate_clicks.route", click_id=click)
+        if route is None:
+            if await session.fetchval("affiliate_clicks.exists", click_id=click):
+                raise ProductNotFound
+            raise NotFound("There is no such link.")
+    known: UUID = route["click_id"]
+    target = _target(route, click, known, visit)  # first: a link that is refused is no hit
+    carried = await _record(services, visit, click, route)
+    return target if carried == known else _target(route, click, carried, visit)
+
+
+def _target(route: asyncpg.Record, click: UUID, carried: UUID, visit: Visit) -> str:
+    try:
+        link = links.read_link(route["affiliate_url"], shop_of(route))
+        token = affiliate.encode_token(carried)
+        return links.address(link, token, route["tracking_id"], is_person=visit.gets_tracking_ids)
+    except ValueError as reason:
+        log.warning("link refused", click=str(click), reason=str(reason))
+        raise NotFound("There is no such link.") from None
+
+
+async def _record(services: Services, visit: Visit, click: UUID, route: asyncpg.Record) -> UUID:
+    """Records the hit, if it is the visitor's first within the hour, and returns the click whose token the shop gets.
+    Where a person is led to another offer, that is a click to it, on its terms. Without storage, or if this fails, it
+    is the click that is there already: no visitor is kept from the shop."""
+    known: UUID = route["click_id"]
+    needs_click = route["is_substitute"] and known == click and visit.uncounted is None
+    amount = HIT_BYTES + CLICK_BYTES * needs_click
+    taken: Taken | None = None
+    stored = 0
+    try:
+        taken = await _count(services, visit.visitor, amount)
+        if taken is None:
+            return known
+        async with services.database.session(
+            SERVICE, read_only=False, statement_timeout_ms=RECORD_TIMEOUT_MS
+        ) as session:
+            led_to = await _substitute(session, visit, click, route) if needs_click else known
+            is_new = await session.fetchval("affiliate_clicks.record", **_hit(services, visit, click, led_to))
+        stored = CLICK_BYTES * needs_click + HIT_BYTES * is_new
+        return led_to
+    except (AclueError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        services.lost_hits.note(error)
+        return known
+    finally:
+        if taken is not None:
+            taken.give_back(1 - stored / amount)
+
+
+async def _substitute(session: Session, visit: Visit, click: UUID, route: asyncpg.Record) -> UUID:
+    made: UUID | None = await session.fetchval(
+        "affiliate_clicks.substitute",
+        click_id=click,
+        offer_id=route["offer_id"],
+        device_class=_device(visit.visitor),
+    )
+    return click if made is None else made  # the offer has just gone, too
+
+
+def _hit(services: Services, visit: Visit, click: UUID, led_to: UUID) -> dict[str, object]:
+    """What is stored of a hit. A visitor is a class of device in a network, because User-Agent can be anything. Nothing
+    is stored that tells the click's owner, or a reader of the database, who the visitor was; and nothing at all of
+    visitors who ask for that, who are one visitor together."""
+    device = _device(visit.visitor)
+    visitor_hash = None
+    if device is not None and visit.uncounted is None:
+        network = networks(visit.visitor.address)[-1].name
+        visitor_hash = services.visitor_pseudonyms.of(f"{network} {device}", time.time())
+    return {
+        "click_id": click,
+        "visitor_hash": visitor_hash,
+        "device_class": device,
+        "uncounted_reason": visit.uncounted,
+        "led_to": led_to,
+    }
+
+
+def _device(caller: Caller) -> DeviceClass | None:
+    return None if caller.wants_privacy else device_class(caller.user_agent)
 
 
 async def _count(services: Services, visitor: Caller, amount: int) -> Taken | None:
@@ -127,29 +206,3 @@ async def _count(services: Services, visitor: Caller, amount: int) -> Taken | No
         return await services.storage_use.take(ANONYMOUS, visitor.address, amount)
     except LimitReached:
         return None
-
-
-async def _record_hit(session: Session, services: Services, visitor: Caller, click: UUID) -> tuple[str, bool]:
-    """The target of the link. A hit is stored if it is the visitor's first within an hour. A visitor is a class of
-    device in a network, because User-Agent can be anything. Nothing is stored that tells the click's owner, or a reader
-    of the database, who the visitor was."""
-    device = device_class(visitor.user_agent)
-    found = await session.fetchrow(
-        "affiliate_clicks.follow",
-        click_id=click,
-        visitor_hash=services.visitor_pseudonyms.of(f"{networks(visitor.address)[-1].name} {device}", time.time()),
-        device_class=device,
-    )
-    return _target(found, click, is_person=True), found is not None and found["is_new"]
-
-
-def _target(found: asyncpg.Record | None, click: UUID, *, is_person: bool) -> str:
-    if found is None:
-        raise NotFound("There is no such link.")
-    token = affiliate.encode_token(click)
-    try:
-        link = links.read_link(found["affiliate_url"], shop_of(found))
-        return links.address(link, token, found["tracking_id"], is_person=is_person)
-    except ValueError as reason:
-        log.warning("link refused", click=str(click), reason=str(reason))
-        raise NotFound("There is no such link.") from None

@@ -14,6 +14,7 @@ import asyncpg
 from db.claims import SERVICE
 from db.session import Session
 from domain import gift_links
+from domain.devices import DeviceClass
 from domain.errors import Expired, Invalid, LimitReached, NotFound, ProductNotFound, UserError
 from domain.texts import require_no_nul
 from resolvers.idempotency_keys import once
@@ -138,18 +139,21 @@ async def create_click(session: Session, link: UUID, **click: Any) -> UUID:
     return _click(await session.fetchrow("gift_links.create_click", id=link, **click))
 
 
-async def create_click_of_maker(session: Session, link: UUID, visit: str) -> tuple[UUID, bool]:
+async def create_click_of_maker(
+    session: Session, link: UUID, visit: str, device_class: DeviceClass | None
+) -> tuple[UUID, bool]:
     """As service_role: the click of a visitor without a session, and whether it is new: a visit has a single click, so
     that pressing the button twice uses the link once. Raises what create_click raises."""
+    use = {"id": link, "device_class": device_class}
     maker = await session.fetchval("gift_links.maker", id=link)
     if maker is None:  # the function returns the reason
-        return _click(await session.fetchrow("gift_links.create_click_of_maker", id=link)), True
+        return _click(await session.fetchrow("gift_links.create_click_of_maker", **use)), True
     identity = {"user_id": maker, "operation": _VISIT, "key": visit}
     await session.fetch("idempotency_keys.lock", **identity)
     known = await session.fetchrow("idempotency_keys.find", **identity)
     if known is not None:
         return known["result_id"], False
-    click = _click(await session.fetchrow("gift_links.create_click_of_maker", id=link))
+    click = _click(await session.fetchrow("gift_links.create_click_of_maker", **use))
     await session.fetch("gift_links.remember_visit", **identity, result_id=click)
     return click, True
 

@@ -91,5 +91,6 @@ class AffiliateClickMutation:
             gift_link_token=input.gift_link_token,
             campaign=input.campaign,
             idempotency_key=input.idempotency_key,
+            caller=info.context.caller,
         )
         return AffiliateClickPayload(click=load(info, AffiliateClick, click))

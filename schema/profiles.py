@@ -93,7 +93,7 @@ class Profile(RowNode):
     ) -> Connection[Annotated[AffiliateClick, strawberry.lazy("schema.affiliate_clicks")]]:
         from schema.affiliate_clicks import AffiliateClick
 
-        return _newest(info, AffiliateClick.ROW, first, after)
+        return _newest(info, AffiliateClick.ROW, first, after, [QUERIES["affiliate_clicks.is_requested"].bind()])
 
     @paged("The gift links that they created, newest first, including revoked and expired ones.")
     @staticmethod

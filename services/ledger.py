@@ -229,8 +229,9 @@ def _conversion(key: Key, reports: list[Report]) -> Conversion:
 
 
 async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> None:
-    """Finds the click of each conversion that has none yet: the click whose token came back, else the one click at the
-    advertiser's shop at the time that the network names. Never a guess at a person."""
+    """Finds the click of each conversion that has none yet: the last click of those whose tokens came back, else the
+    last one that the only person had at the advertiser's shop at the time that the network names. Never a guess at a
+    person."""
     found = await session.fetch("ledger.clicks_of", **arrays(conversions))
     matched = {key_of(row): row["click_id"] for row in found}
     missing = conversions.keys() - matched.keys()
@@ -238,12 +239,15 @@ async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> Non
         (key, click)
         for key, conversion in conversions.items()
         for named in [_tokens(conversion.reports)]
-        if named and named[0] != matched.get(key)
+        if named and set(named) != {matched.get(key)}
         for click in named
     ]
     if tokens:
         await session.fetch(
-            "ledger.match_by_click", **arrays(key for key, _ in tokens), clicks=[click for _, click in tokens]
+            "ledger.match_by_click",
+            **arrays(key for key, _ in tokens),
+            clicks=[click for _, click in tokens],
+            times=[conversions[key].ordered_at for key, _ in tokens],
         )
         missing -= {key_of(row) for row in await session.fetch("ledger.clicks_of", **arrays(missing))}
     timed = [conversions[key] for key in missing if conversions[key].clicked_at is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
@@ -108,10 +108,20 @@ def row_of(conversion: Conversion, books: Booked) -> dict[str, Any]:
         **{f"{figure}_minor": minor for figure, minor in books.figures.items()},
         "ordered_at": conversion.ordered_at,
         "clicked_at": click["clicked_at"] if click else conversion.clicked_at,
+        "is_outside_window": _is_outside_window(conversion),
         "approved_at": books.approved_at,
         "approved_from": min(books.days, default=None),
         "approved_until": max(books.days, default=None),
     }
+
+
+def _is_outside_window(conversion: Conversion) -> bool:
+    """Whether the order came after the shop's window had passed since the click was last followed."""
+    click = conversion.click
+    if click is None or click["followed_at"] is None:  # matched by a release that did not know
+        return False
+    passed: timedelta = conversion.ordered_at - click["followed_at"]
+    return passed > timedelta(hours=click["click_window_hours"])
 
 
 def postings_of(moves: Iterable[Movement], currency: str, **subject: UUID) -> list[dict[str, Any]]:

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 
 from db.database import Database
 from domain.confidence import Calibration
-from domain.pseudonyms import Pseudonyms
+from domain.pseudonyms import DAY_SECONDS, Pseudonyms
 from domain.refresh_tokens import RefreshTokens
 from domain.sealing import Sealer
 from domain.signing import Signer
 from domain.tombstones import Tombstones
 from services import senders
 from services.experiments import Experiments
+from services.lost_hits import LostHits
 from services.passwords import Passwords
 from services.rate_limits import RateLimits
 from services.senders import Sender
@@ -32,6 +33,7 @@ class Services:
     rate_limits: RateLimits
     storage_use: StorageUse
     system_log: SystemLog
+    lost_hits: LostHits
     turns: Turns
     sender: Sender | None  # None: mails wait in the outbox
     experiments: Experiments
@@ -54,6 +56,7 @@ class Services:
     @classmethod
     def make(cls, settings: Settings, database: Database, secret: str) -> Services:
         key = secret.encode()
+        system_log = SystemLog(database)
         encryption_key = settings.encryption_secret.encode() or key
         return cls(
             settings=settings,
@@ -62,7 +65,8 @@ class Services:
             passwords=Passwords(),
             rate_limits=RateLimits(settings),
             storage_use=StorageUse(settings, database, Pseudonyms(key, "storage")),
-            system_log=SystemLog(database),
+            system_log=system_log,
+            lost_hits=LostHits(system_log),
             turns=Turns(settings.database_pool_size + settings.database_max_overflow),
             sender=senders.from_settings(settings),
             experiments=Experiments(),
@@ -78,5 +82,5 @@ class Services:
             tombstones=Tombstones(settings.erasure_secret.encode() or key),
             attempt_pseudonyms=Pseudonyms(key, "attempt"),
             network_pseudonyms=Pseudonyms(key, "network"),
-            visitor_pseudonyms=Pseudonyms(key, "visitor"),
+            visitor_pseudonyms=Pseudonyms(key, "visitor", DAY_SECONDS),
         )

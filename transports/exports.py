@@ -14,11 +14,11 @@ from starlette.types import Receive, Scope, Send
 from db.claims import ANONYMOUS
 from domain.errors import INTERNAL_MESSAGE, Expired, NotFound, Overloaded, RateLimited, Timeout, TryAgain
 from domain.networks import networks
+from domain.prefetch import is_prefetch
 from resolvers import exports
 from resolvers.exports import RETRY_SECONDS, Ticket
 from transports.http import NO_STORE, SECURITY_HEADERS, headers_of
 from transports.pages import VISIT_COST
-from transports.prefetch import is_prefetch
 from transports.request_ids import new_request_id
 from transports.streams import End, Ended, Streams, caller_of, drop
 

@@ -12,12 +12,11 @@ from starlette.routing import Route
 from domain import money
 from domain.affiliate import disclosure
 from domain.callers import Caller
-from domain.devices import is_crawler
-from domain.errors import Expired, LimitReached, NotFound
+from domain.errors import Expired, LimitReached, NotFound, ProductNotFound
+from domain.visits import visit
 from resolvers import affiliate_clicks, gift_links
 from services.services import Services
 from transports.pages import HEADERS, fill, form, limited, notice, page
-from transports.prefetch import is_prefetch
 
 _HOST = re.compile(r"[a-z0-9.-]+(:[0-9]+)?", re.IGNORECASE)
 # Chromium applies form-action to every redirect that follows, and shops are reached through hosts of affiliate networks
@@ -35,17 +34,17 @@ def routes() -> list[Route]:
 
 async def _follow_tracked_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:
     try:
-        target = await affiliate_clicks.follow(
-            services, visitor, http.path_params["token"], is_person=_is_by_a_person(http, visitor)
+        visited = visit(visitor, http.method, http.headers.raw)
+        target = await affiliate_clicks.follow(services, visited, http.path_params["token"])
+    except ProductNotFound:
+        return notice(
+            "This is no longer sold",
+            "No shop that we know of offers this product any more, so the link is closed.",
+            status=404,
         )
     except NotFound:
         return PlainTextResponse("There is no such link.", 404, headers=HEADERS)
     return RedirectResponse(target, 302, headers=HEADERS)
-
-
-def _is_by_a_person(http: HttpRequest, visitor: Caller) -> bool:
-    """Whether a person followed the link, as opposed to a link preview, a crawler or a browser's prefetch."""
-    return http.method == "GET" and not is_prefetch(http.headers.raw) and not is_crawler(visitor.user_agent)
 
 
 async def _gift_link(http: HttpRequest, services: Services, visitor: Caller) -> Response:
@@ -53,9 +52,10 @@ async def _gift_link(http: HttpRequest, services: Services, visitor: Caller) -> 
     token = http.path_params["token"]
     try:
         if http.method == "POST":
-            visit = (await form(http)).get("visit", "")
-            if gift_links.is_visit(services, token, visit):
-                target = await affiliate_clicks.follow_gift_link(services, visitor, token, visit)
+            visit_key = (await form(http)).get("visit", "")
+            if gift_links.is_visit(services, token, visit_key):
+                visited = visit(visitor, http.method, http.headers.raw)
+                target = await affiliate_clicks.follow_gift_link(services, visited, token, visit_key)
                 return RedirectResponse(target, 303, headers=HEADERS)
         return _page(services, token, await gift_links.show(services, token), is_late=http.method == "POST")
     except (NotFound, Expired, LimitReached):

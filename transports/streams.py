@@ -354,4 +354,8 @@ def address_of(scope: Any) -> str:
 
 def caller_of(scope: Any, user_agent: bytes | None) -> Caller:
     """The peer of the connection."""
-    return Caller(address_of(scope), user_agent.decode("latin-1") if user_agent is not None else None)
+    return Caller(
+        address_of(scope),
+        user_agent.decode("latin-1") if user_agent is not None else None,
+        wants_privacy=(b"sec-gpc", b"1") in scope["headers"],
+    )

@@ -118,42 +118,106 @@ as $$
 $$;
 comment on function private.is_placement(text, text) is 'Whether this tracking id of a network is one of ours.';
 
+create or replace function private.click_window_hours(p_retailer uuid) returns integer
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(r.click_window_hours, n.click_window_hours, 720)
+  from public.retailers r left join public.affiliate_networks n on n.code = r.affiliate_network
+  where r.id = p_retailer
+$$;
+comment on function private.click_window_hours(uuid) is
+  'How many hours after a click a shop pays for an order: its own window, else that of its network.';
+
+create or replace function private.last_followed(p_click uuid, p_before timestamptz) returns timestamptz
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select greatest(c.click_timestamp, max(h.redirected_at))
+  from public.affiliate_clicks c
+  left join public.affiliate_redirects h on h.user_id = c.user_id and h.click_id in (c.id, c.substitute_of)
+    and coalesce(h.led_to_click_id, h.click_id) = c.id and h.is_counted and h.redirected_at <= p_before
+  where c.id = p_click
+  group by c.click_timestamp
+$$;
+comment on function private.last_followed(uuid, timestamptz) is
+  'When the link of a click was made or, before a timestamp, last followed by a person.';
+
+create or replace function private.device_of_click(p_user uuid, p_click uuid, p_device_class text) returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(p_device_class, (
+    select h.device_class from public.affiliate_redirects h
+    where h.user_id = p_user and h.click_id = p_click and h.device_class is not null
+    order by h.redirected_at limit 1))
+$$;
+comment on function private.device_of_click(uuid, uuid, text) is
+  'The class of device that a click was made on (the argument), else that of its first hit.';
+
 create or replace function private.match_conversion(p_network text, p_reference text, p_click uuid, p_by text) returns void
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
   insert into public.conversion_clicks (
-    affiliate_network, reference, click_id, first_click_id, retailer_id, product_id, commission_rule_id, commission_rate,
-    commission_flat_minor, commission_cap_minor, currency, clicked_at, campaign, source_page, device_class,
-    recommendation_context, model_version, arm, has_gift_link, matched_by)
-  select p_network, p_reference, c.id, coalesce(first.id, c.id), c.retailer_id, c.product_id, c.commission_rule_id,
+    affiliate_network, reference, click_id, first_click_id, retailer_id, product_id, offer_id, commission_rule_id,
+    commission_rate, commission_flat_minor, commission_cap_minor, currency, clicked_at, campaign, source_page,
+    device_class, recommendation_context, model_version, arm, has_gift_link, matched_by, click_window_hours,
+    followed_at, first_clicked_at, first_campaign, first_source_page, first_device_class)
+  select p_network, p_reference, c.id, first.id, c.retailer_id, c.product_id, c.offer_id, c.commission_rule_id,
     c.commission_rate, c.commission_flat_minor, c.commission_cap_minor, c.currency, c.click_timestamp, c.campaign,
-    c.source_page,
-    (select h.device_class from public.affiliate_redirects h where h.user_id = c.user_id and h.click_id = c.id
-     order by h.redirected_at limit 1),
-    r.recommendation_context, r.model_version, r.arm, c.gift_link_id is not null, p_by
+    c.source_page, private.device_of_click(c.user_id, c.id, c.device_class),
+    r.recommendation_context, r.model_version, r.arm, c.gift_link_id is not null, p_by, w.hours,
+    private.last_followed(c.id, (
+      select min(o.ordered_at) from public.conversion_reports o
+      where o.affiliate_network = p_network and o.reference = p_reference)),
+    first.click_timestamp, first.campaign, first.source_page,
+    private.device_of_click(first.user_id, first.id, first.device_class)
   from public.affiliate_clicks c
   left join public.recommendations r on r.user_id = c.user_id and r.id = c.recommendation_id
-  left join public.retailers shop on shop.id = c.retailer_id
-  left join lateral (
-    select f.id from public.affiliate_clicks f
-    where f.user_id = c.user_id and f.retailer_id = c.retailer_id and f.click_timestamp < c.click_timestamp
-      and f.click_timestamp > c.click_timestamp - shop.click_window_hours * interval '1 hour'
-    order by f.click_timestamp, f.id limit 1) first on true
+  cross join lateral (select coalesce(private.click_window_hours(c.retailer_id), 720) as hours) w
+  cross join lateral (
+    select f.* from public.affiliate_clicks f
+    where f.user_id = c.user_id and (f.id = c.id or f.retailer_id = c.retailer_id)
+      and f.click_timestamp <= c.click_timestamp
+      and f.click_timestamp > c.click_timestamp - w.hours * interval '1 hour'
+    order by f.click_timestamp, f.id <> c.id, f.id limit 1) first
   where c.id = p_click
   on conflict (affiliate_network, reference) do update set
     click_id = excluded.click_id, first_click_id = excluded.first_click_id, retailer_id = excluded.retailer_id,
-    product_id = excluded.product_id, commission_rule_id = excluded.commission_rule_id,
+    product_id = excluded.product_id, offer_id = excluded.offer_id, commission_rule_id = excluded.commission_rule_id,
     commission_rate = excluded.commission_rate, commission_flat_minor = excluded.commission_flat_minor,
     commission_cap_minor = excluded.commission_cap_minor, currency = excluded.currency,
     clicked_at = excluded.clicked_at, campaign = excluded.campaign, source_page = excluded.source_page,
     device_class = excluded.device_class, recommendation_context = excluded.recommendation_context,
     model_version = excluded.model_version, arm = excluded.arm, has_gift_link = excluded.has_gift_link,
-    matched_by = excluded.matched_by
+    matched_by = excluded.matched_by, click_window_hours = excluded.click_window_hours,
+    followed_at = excluded.followed_at, first_clicked_at = excluded.first_clicked_at,
+    first_campaign = excluded.first_campaign, first_source_page = excluded.first_source_page,
+    first_device_class = excluded.first_device_class
 $$;
 comment on function private.match_conversion(text, text, uuid, text) is
   'Notes the click of a conversion in place of any other, with what figures need of it once it is erased; nothing for an unknown '
   'click.';
+
+create or replace function private.attributed_conversions(p_model text)
+returns table (
+  conversion_id uuid, click_id uuid, clicked_at timestamptz, campaign text, source_page text, device_class text)
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select v.id, k.click_id, k.clicked_at, k.campaign, k.source_page, k.device_class
+  from public.conversion_clicks k join public.conversions v using (affiliate_network, reference)
+  where p_model = 'last'
+  union all
+  select v.id, coalesce(k.first_click_id, k.click_id), coalesce(k.first_clicked_at, k.clicked_at), k.first_campaign,
+    k.first_source_page, k.first_device_class
+  from public.conversion_clicks k join public.conversions v using (affiliate_network, reference)
+  where p_model = 'first'
+$$;
+comment on function private.attributed_conversions(text) is
+  'The click to which each conversion is credited, with what is kept of it: by the model `last` (what networks pay for) or '
+  '`first` (for analyses: the person''s first click at the shop within its window). docs/money.md';
 
 -- A sale by a person's own click is feedback that they bought the product, for as long as it stands. What is bought through
 -- a gift link says nothing of the person whose click it is.
@@ -248,7 +312,11 @@ create or replace trigger conversions_purchased after insert or update of status
 
 revoke all on function private.refuse_change(), private.keep_report(), private.forget_reported_clicks(),
   private.require_balance(), private.check_balances(), private.click_earnings(uuid, text), private.note_conversion(),
-  private.is_placement(text, text), private.match_conversion(text, text, uuid, text), private.note_purchase()
+  private.is_placement(text, text), private.match_conversion(text, text, uuid, text), private.note_purchase(),
+  private.click_window_hours(uuid), private.last_followed(uuid, timestamptz),
+  private.device_of_click(uuid, uuid, text), private.attributed_conversions(text)
   from public, anon, authenticated;
 grant execute on function private.check_balances(), private.click_earnings(uuid, text), private.is_placement(text, text),
-  private.match_conversion(text, text, uuid, text) to service_role;
+  private.match_conversion(text, text, uuid, text), private.click_window_hours(uuid),
+  private.last_followed(uuid, timestamptz), private.device_of_click(uuid, uuid, text),
+  private.attributed_conversions(text) to service_role;

@@ -75,7 +75,8 @@ as $$
     from public.swipes where user_id = a.id and undone_at is null and created_at >= a.since
   ) s
   cross join lateral (
-    select count(*) as clicks from public.affiliate_clicks where user_id = a.id and click_timestamp >= a.since
+    select count(*) as clicks from public.affiliate_clicks
+    where user_id = a.id and click_timestamp >= a.since and substitute_of is null
   ) c
   cross join lateral (
     select count(*) as views from public.product_views where user_id = a.id and view_timestamp >= a.since

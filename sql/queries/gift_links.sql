@@ -6,13 +6,15 @@ from public.product_offers o join public.products p on p.id = o.product_id
 where o.id = :product_id::uuid and p.is_active
 returning id
 
--- name: create_click(id, product_id, session_id, recommendation_id, source_page, campaign)
+-- name: create_click(id, product_id, session_id, recommendation_id, source_page, campaign, device_class)
 select click_id, refusal from private.create_gift_link_click(
-  :id::uuid, :product_id::uuid, :session_id::uuid, :recommendation_id::uuid, :source_page::text, :campaign::text)
+  :id::uuid, :product_id::uuid, :session_id::uuid, :recommendation_id::uuid, :source_page::text, :campaign::text,
+  :device_class::text)
 
--- name: create_click_of_maker(id)
+-- name: create_click_of_maker(id, device_class)
 -- As service_role: for visitors without a session.
-select click_id, refusal from private.use_gift_link(:id::uuid, null, null, null, null, 'gift-link', null)
+select click_id, refusal from private.use_gift_link(
+  :id::uuid, null, null, null, null, 'gift-link', null, :device_class::text)
 
 -- name: revoke(user_id, id)
 -- The link's id, whether it was revoked now or before; no row if it is not this person's.

@@ -67,20 +67,26 @@ where affiliate_network = :affiliate_network::text and advertiser_id = :advertis
 -- name: clicks_of(networks, conversions)
 -- The clicks that are known of these conversions; of whom, while the click is there.
 select k.affiliate_network, k.reference, k.click_id, c.user_id, k.retailer_id, k.product_id, k.commission_rate,
-  k.commission_flat_minor, k.commission_cap_minor, k.currency::text, k.clicked_at
+  k.commission_flat_minor, k.commission_cap_minor, k.currency::text, k.clicked_at, k.followed_at, k.click_window_hours
 from unnest(:networks::text[], :conversions::text[]) a (affiliate_network, reference)
 join public.conversion_clicks k using (affiliate_network, reference)
 left join public.affiliate_clicks c on c.id = k.click_id
 
--- name: match_by_click(networks, conversions, clicks)
--- The first of these clicks that exists, also in place of a match by time: whichever report came first. A match that a
--- person made stays, and so does one whose click was erased.
+-- name: match_by_click(networks, conversions, clicks, times)
+-- The last of these clicks that was made or followed within the shop's window before the order (times), else the last one
+-- before it, else the first: whichever report came first. Also in place of a match by time. A match that a person made stays,
+-- and so does one whose click was erased.
 with named as (
   select distinct on (a.affiliate_network, a.reference) a.affiliate_network, a.reference, a.click_id
-  from unnest(:networks::text[], :conversions::text[], :clicks::uuid[]) with ordinality
-    a (affiliate_network, reference, click_id, place)
+  from unnest(:networks::text[], :conversions::text[], :clicks::uuid[], :times::timestamptz[]) with ordinality
+    a (affiliate_network, reference, click_id, ordered_at, place)
   join public.affiliate_clicks c on c.id = a.click_id
-  order by a.affiliate_network, a.reference, a.place
+  cross join lateral (
+    select f.at, f.at <= a.ordered_at as is_before,
+      a.ordered_at - f.at <= coalesce(private.click_window_hours(c.retailer_id), 720) * interval '1 hour' as is_within
+    from (select private.last_followed(c.id, a.ordered_at) as at) f) f
+  order by a.affiliate_network, a.reference, f.is_before and f.is_within desc, f.is_before desc,
+    case when f.is_before then f.at end desc, a.place
 )
 select private.match_conversion(n.affiliate_network, n.reference, n.click_id, 'click_id')
 from named n
@@ -89,29 +95,30 @@ where k.click_id is null or (k.click_id <> n.click_id and k.matched_by <> 'manua
   and exists (select from public.affiliate_clicks c where c.id = k.click_id))
 
 -- name: match_by_time(networks, conversions, advertisers, currencies, times)
--- The one click at the advertiser's shop, made or followed within seconds of the time that the network names; with two of
--- them, or none, there is no match.
+-- The click at the advertiser's shop that was made or followed within seconds of the time that the network names: the last
+-- one of a person. With clicks of two people, or none, there is no match.
 select private.match_conversion(a.affiliate_network, a.reference, found.id, 'click_time')
 from unnest(:networks::text[], :conversions::text[], :advertisers::text[], :currencies::text[], :times::timestamptz[])
   a (affiliate_network, reference, advertiser_id, currency, clicked_at)
 cross join lateral (
-  select v.retailer_id, r.click_window_hours from public.advertisers v join public.retailers r on r.id = v.retailer_id
+  select v.retailer_id, private.click_window_hours(v.retailer_id) as window_hours from public.advertisers v
   where v.affiliate_network = a.affiliate_network and v.advertiser_id = a.advertiser_id
     and (v.currency is null or v.currency = a.currency)
   order by v.currency nulls last limit 1) shop
 cross join lateral (
-  select min(near.id::text)::uuid as id from (
-    select c.id from public.affiliate_clicks c
+  select (array_agg(near.id order by near.at desc, near.id desc))[1] as id from (
+    select c.id, c.user_id, c.click_timestamp as at from public.affiliate_clicks c
     where c.retailer_id = shop.retailer_id
       and c.click_timestamp between a.clicked_at - interval '5 seconds' and a.clicked_at + interval '2 seconds'
-    union
-    select c.id from public.affiliate_clicks c
-    join public.affiliate_redirects h on h.user_id = c.user_id and h.click_id = c.id
+    union all
+    select c.id, c.user_id, h.redirected_at from public.affiliate_clicks c
+    join public.affiliate_redirects h on h.user_id = c.user_id and h.click_id in (c.id, c.substitute_of)
+      and coalesce(h.led_to_click_id, h.click_id) = c.id
     where c.retailer_id = shop.retailer_id and c.click_timestamp <= a.clicked_at
-      and c.click_timestamp > a.clicked_at - shop.click_window_hours * interval '1 hour'
+      and c.click_timestamp > a.clicked_at - shop.window_hours * interval '1 hour'
       and h.redirected_at between a.clicked_at - interval '5 seconds' and a.clicked_at + interval '2 seconds'
   ) near
-  having count(*) = 1) found
+  having count(distinct near.user_id) = 1) found
 
 -- name: shops_of(networks, advertisers, currencies)
 -- The slug of the shop that each advertiser is known to be.
@@ -128,11 +135,12 @@ cross join lateral (
 insert into public.conversions as c (
   id, affiliate_network, reference, advertiser_id, tracking_id, click_id, user_id, retailer_id, product_id, status,
   currency, sale_minor, tracked_minor, expected_minor, pending_minor, approved_minor, declined_minor, reversed_minor,
-  paid_minor, clawback_minor, variance_minor, ordered_at, clicked_at, approved_at, approved_from, approved_until)
+  paid_minor, clawback_minor, variance_minor, ordered_at, clicked_at, is_outside_window, approved_at, approved_from,
+  approved_until)
 select r.id, r.affiliate_network, r.reference, r.advertiser_id, r.tracking_id, r.click_id, r.user_id, r.retailer_id,
   r.product_id, r.status, r.currency, r.sale_minor, r.tracked_minor, r.expected_minor, r.pending_minor, r.approved_minor,
   r.declined_minor, r.reversed_minor, r.paid_minor, r.clawback_minor, r.variance_minor, r.ordered_at, r.clicked_at,
-  r.approved_at, r.approved_from, r.approved_until
+  r.is_outside_window, r.approved_at, r.approved_from, r.approved_until
 from jsonb_populate_recordset(null::public.conversions, :conversions::jsonb) r
 on conflict (id) do update set
   advertiser_id = excluded.advertiser_id, tracking_id = excluded.tracking_id, click_id = excluded.click_id,
@@ -142,18 +150,18 @@ on conflict (id) do update set
   pending_minor = excluded.pending_minor, approved_minor = excluded.approved_minor,
   declined_minor = excluded.declined_minor, reversed_minor = excluded.reversed_minor, paid_minor = excluded.paid_minor,
   clawback_minor = excluded.clawback_minor, variance_minor = excluded.variance_minor, ordered_at = excluded.ordered_at,
-  clicked_at = excluded.clicked_at, approved_at = excluded.approved_at, approved_from = excluded.approved_from,
-  approved_until = excluded.approved_until
+  clicked_at = excluded.clicked_at, is_outside_window = excluded.is_outside_window,
+  approved_at = excluded.approved_at, approved_from = excluded.approved_from, approved_until = excluded.approved_until
 where (c.advertiser_id, c.tracking_id, c.click_id, c.user_id, c.retailer_id, c.product_id, c.status, c.currency,
     c.sale_minor, c.tracked_minor, c.expected_minor, c.pending_minor, c.approved_minor, c.declined_minor,
-    c.reversed_minor, c.paid_minor, c.clawback_minor, c.variance_minor, c.ordered_at, c.clicked_at, c.approved_at,
-    c.approved_from, c.approved_until)
+    c.reversed_minor, c.paid_minor, c.clawback_minor, c.variance_minor, c.ordered_at, c.clicked_at,
+    c.is_outside_window, c.approved_at, c.approved_from, c.approved_until)
   is distinct from (excluded.advertiser_id, excluded.tracking_id, excluded.click_id, excluded.user_id,
     excluded.retailer_id, excluded.product_id, excluded.status, excluded.currency, excluded.sale_minor,
     excluded.tracked_minor, excluded.expected_minor, excluded.pending_minor, excluded.approved_minor,
     excluded.declined_minor, excluded.reversed_minor, excluded.paid_minor, excluded.clawback_minor,
-    excluded.variance_minor, excluded.ordered_at, excluded.clicked_at, excluded.approved_at, excluded.approved_from,
-    excluded.approved_until)
+    excluded.variance_minor, excluded.ordered_at, excluded.clicked_at, excluded.is_outside_window,
+    excluded.approved_at, excluded.approved_from, excluded.approved_until)
 returning id
 
 -- name: post(desired, conversions, payments)

@@ -27,6 +27,10 @@ Listed = Annotated[bool | None, typer.Option("--listed/--hidden", help="Whether 
 Domain = Annotated[str | None, typer.Option(help=f"The host name of the shop; {NOWHERE} clears it.")]
 Network = Annotated[str | None, typer.Option(help=f"The code of its affiliate network; {NOWHERE} clears it.")]
 Rate = Annotated[str | None, typer.Option(help=f"What it pays, as a share of the price: 0.05; {NOWHERE} clears it.")]
+Window = Annotated[
+    str | None,
+    typer.Option(help=f"For how many hours after a click it pays for an order; {NOWHERE}: as its network."),
+]
 Products = Annotated[list[str], typer.Argument(help="Ids, as the API gives them or as UUIDs.")]
 
 
@@ -77,10 +81,15 @@ def change_category(
 
 
 def add_retailer(
-    name: Name, slug: NewSlug = None, domain: Domain = None, network: Network = None, commission_rate: Rate = None
+    name: Name,
+    slug: NewSlug = None,
+    domain: Domain = None,
+    network: Network = None,
+    commission_rate: Rate = None,
+    click_window_hours: Window = None,
 ) -> None:
     """Add a retailer."""
-    new = NewRetailer(name, slug, given(domain), given(network), rate(commission_rate))
+    new = NewRetailer(name, slug, given(domain), given(network), rate(commission_rate), _window(click_window_hours))
     _say("retailers", lambda session: retailers.create(session, new))
 
 
@@ -90,6 +99,7 @@ def change_retailer(
     domain: Domain = None,
     network: Network = None,
     commission_rate: Rate = None,
+    click_window_hours: Window = None,
     listed: Listed = None,
 ) -> None:
     """Change a retailer."""
@@ -101,6 +111,8 @@ def change_retailer(
         set_network=network is not None,
         commission_rate=rate(commission_rate),
         set_commission_rate=commission_rate is not None,
+        click_window_hours=_window(click_window_hours),
+        set_click_window_hours=click_window_hours is not None,
         is_active=listed,
     )
 
@@ -130,6 +142,14 @@ def _set_active(texts: list[str], *, is_active: bool) -> None:
 
     as_service(change)
     print(f"{len(texts)} {'published' if is_active else 'unpublished'}")
+
+
+def _window(text: str | None) -> int | None:
+    if text is None or text == NOWHERE:
+        return None
+    if not text.isdecimal() or len(text) > 6:
+        fail(f"--click-window-hours {text}: give a whole number of hours, such as 720")
+    return int(text)
 
 
 async def _key(session: Session, noun: str, slug: str) -> UUID:

@@ -70,7 +70,10 @@ READ_BY_PERSON: Mapping[str, Personal] = {
 # People have no grant on these tables, but a right to their content.
 READ_BY_SERVICE: Mapping[str, Personal] = {
     "public.affiliate_redirects": Personal(
-        left_out={"visitor_hash": "of the visitor who followed the link, who is usually another person"},
+        left_out={
+            "visitor_hash": "of the visitor who followed the link, who is usually another person",
+            "visited_hour": "follows from redirected_at",
+        },
     ),
     "public.conversions": Personal(
         left_out=dict.fromkeys(

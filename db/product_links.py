@@ -32,9 +32,9 @@ async def change_shop(connection: asyncpg.Connection[Any], retailer: Retailer) -
         return []
     said: list[str] = []
     hosts = list(retailer.tracking_hosts) or None
-    values = (retailer.slug, retailer.domain, hosts, retailer.click_parameter)
+    values = (retailer.slug, retailer.domain, hosts, retailer.click_parameter, retailer.click_window_hours)
     for row in await connection.fetch(_query("change_shop_links"), *values):
-        for name in ("domain", "tracking_hosts", "click_parameter"):
+        for name in ("domain", "tracking_hosts", "click_parameter", "click_window_hours"):
             old, new = row[f"old_{name}"], row[f"new_{name}"]
             if old and old != new:
                 said.append(f"{name} of {retailer.slug} was {_words(old)} and is {_words(new)}")

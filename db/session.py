@@ -40,6 +40,14 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("aclue.db")
 
+# What connecting raises while Postgres is down, starting, stopping or full.
+_UNREACHABLE = (
+    OSError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+)
+
 COMMIT_TIMEOUT_SECONDS = 15  # after which a connection counts as lost
 CANCEL_TIMEOUT_SECONDS = 1  # after which a connection is closed to cancel its statement
 
@@ -228,7 +236,7 @@ class Session:
             raise _closed()
         try:
             self._connection = await self._pool.acquire(self)
-        except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
+        except _UNREACHABLE as error:
             raise lost() from error
         return self._connection
 

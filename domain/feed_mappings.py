@@ -16,7 +16,14 @@ import msgspec
 from domain.feed_prices import Notation
 from domain.feed_text import slugify
 from domain.hosts import BadAddress
-from domain.links import DEFAULT_PLACEMENT, MAX_PLACEMENTS, MAX_TRACKING_HOSTS, normal_domain, placement_name
+from domain.links import (
+    DEFAULT_PLACEMENT,
+    MAX_CLICK_WINDOW_HOURS,
+    MAX_PLACEMENTS,
+    MAX_TRACKING_HOSTS,
+    normal_domain,
+    placement_name,
+)
 
 Column = Literal[
     "external_id", "name", "description", "price", "currency", "image_url", "affiliate_url", "tags", "in_stock",
@@ -42,13 +49,15 @@ class ImportFailed(ValueError):
 
 class Retailer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The shop of the feed, or, without a slug, defaults for the shops named by the `retailer` field.
-    `commission_rate`: the shop's share of a sale that is paid to us, 0..1."""
+    `commission_rate`: the shop's share of a sale that is paid to us, 0..1; `click_window_hours`: how long after a click
+    it is paid."""
 
     slug: str | None = None
     name: str | None = None
     network: str | None = None
     domain: str | None = None
     commission_rate: float | None = None
+    click_window_hours: int | None = None
     click_parameter: str | None = None
     tracking_hosts: tuple[str, ...] = ()
     tracking_ids: dict[str, str] = {}
@@ -264,9 +273,13 @@ def _link_complaints(retailer: Retailer) -> list[str]:
     parameter, ids = retailer.click_parameter, retailer.tracking_ids
     if parameter is not None and not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", parameter):
         found.append("click_parameter must be 1 to 64 letters, digits and the signs _ . -")
-    if (parameter or retailer.tracking_hosts or ids) and retailer.slug is None:
+    hours = retailer.click_window_hours
+    if hours is not None and not 1 <= hours <= MAX_CLICK_WINDOW_HOURS:
+        found.append(f"[retailer] click_window_hours is a whole number from 1 to {MAX_CLICK_WINDOW_HOURS}")
+    if (parameter or retailer.tracking_hosts or ids or hours is not None) and retailer.slug is None:
         found.append(
-            "click_parameter, tracking_hosts and tracking_ids are of one shop: give --shop, or [retailer] slug"
+            "click_parameter, click_window_hours, tracking_hosts and tracking_ids are of one shop: give --shop, or "
+            "[retailer] slug"
         )
     if len(retailer.tracking_hosts) > MAX_TRACKING_HOSTS:
         found.append(f"more than {MAX_TRACKING_HOSTS} tracking_hosts")

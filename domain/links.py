@@ -26,6 +26,8 @@ MAX_TRACKING_HOSTS = 50
 """Of a shop."""
 MAX_NAMES = 10
 """Of what says where a link leads, and of what a link must not have."""
+MAX_CLICK_WINDOW_HOURS = 366 * 24
+"""After a click; for longer no shop pays."""
 
 _MAX_DECODED = 3  # how often a destination may be percent-encoded
 _IGNORED_BY_BROWSERS = re.compile("[\x00-\x20]+")

@@ -9,7 +9,7 @@ from uuid import UUID
 from db.session import Session
 from domain.errors import Conflict, Invalid, NotFound
 from domain.hosts import BadAddress
-from domain.links import normal_domain
+from domain.links import MAX_CLICK_WINDOW_HOURS, normal_domain
 from domain.texts import require_no_nul
 from resolvers.catalogue import create as create_row
 from resolvers.catalogue import name_of, once_for_administrator, rate_of, require_administrator, writing
@@ -17,13 +17,15 @@ from resolvers.catalogue import name_of, once_for_administrator, rate_of, requir
 
 @dataclass(frozen=True, slots=True)
 class NewRetailer:
-    """`commission_rate` is 0..1: the share of a price that the shop pays where no agreement says otherwise."""
+    """`commission_rate` is 0..1: the share of a price that the shop pays where no agreement says otherwise.
+    `click_window_hours`: how long after a click it pays for an order."""
 
     name: str
     slug: str | None = None
     domain: str | None = None
     network: str | None = None
     commission_rate: Decimal | None = None
+    click_window_hours: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,8 @@ class RetailerChanges:
     set_network: bool = False
     commission_rate: Decimal | None = None
     set_commission_rate: bool = False
+    click_window_hours: int | None = None
+    set_click_window_hours: bool = False
     is_active: bool | None = None
 
 
@@ -49,6 +53,7 @@ async def create(session: Session, new: NewRetailer, idempotency_key: str | None
         "domain": _domain(new.domain),
         "network": await _network(session, new.network),
         "commission_rate": rate_of(new.commission_rate),
+        "click_window_hours": _window(new.click_window_hours),
     }
 
     async def store() -> UUID:
@@ -80,6 +85,8 @@ async def update(session: Session, retailer: UUID | None, changes: RetailerChang
             set_network=changes.set_network,
             commission_rate=rate,
             set_commission_rate=changes.set_commission_rate,
+            click_window_hours=_window(changes.click_window_hours),
+            set_click_window_hours=changes.set_click_window_hours,
             is_active=changes.is_active,
         )
     if updated is None:
@@ -103,6 +110,12 @@ async def _network(session: Session, code: str | None) -> str | None:
     if code is not None and not await session.fetchval("retailers.network_exists", network=code):
         raise Invalid(f"There is no affiliate network {code[:100]!r}.", ("network",))
     return code
+
+
+def _window(hours: int | None) -> int | None:
+    if hours is not None and not 1 <= hours <= MAX_CLICK_WINDOW_HOURS:
+        raise Invalid(f"Give 1 to {MAX_CLICK_WINDOW_HOURS} hours: 720 is a month of 30 days.", ("clickWindowHours",))
+    return hours
 
 
 async def _require_new(session: Session, name: str, retailer: UUID | None) -> None:

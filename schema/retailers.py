@@ -19,6 +19,7 @@ from schema.errors import UserError, outcome, user_errors
 from schema.node import RowNode, column, listed, load, row
 
 MAX_RETAILERS = 1000
+_WINDOW = "How long after a click it pays for an order, 1 to 8784; without it, as is usual in its network."
 
 
 @row("public.retailers")
@@ -58,6 +59,7 @@ class RetailerInput:
         default=None,
         description="What it pays where no agreement says otherwise, as a share of the price, 0 to 1.",
     )
+    click_window_hours: int | None = strawberry.field(default=None, description=_WINDOW)
     idempotency_key: str | None = strawberry.field(
         default=None, description="Repeating the request with the same key creates nothing new."
     )
@@ -80,6 +82,7 @@ class UpdateRetailerInput:
         default=strawberry.UNSET,
         description="What it pays where no agreement says otherwise, as a share of the price, 0 to 1.",
     )
+    click_window_hours: int | None = strawberry.field(default=strawberry.UNSET, description=_WINDOW)
     is_active: bool | None = strawberry.field(default=None, description="Whether it is listed.")
 
 
@@ -96,7 +99,9 @@ class RetailerMutation:
     @strawberry.mutation(description="Adds a retailer. For administrators.")
     @outcome(RetailerPayload)
     async def create_retailer(self, info: Info, input: RetailerInput) -> RetailerPayload:
-        new = NewRetailer(input.name, input.slug, input.domain, input.network, input.commission_rate)
+        new = NewRetailer(
+            input.name, input.slug, input.domain, input.network, input.commission_rate, input.click_window_hours
+        )
         key = await retailers.create(info.context.session, new, input.idempotency_key)
         return RetailerPayload(retailer=load(info, Retailer, key))
 
@@ -111,6 +116,8 @@ class RetailerMutation:
             set_network=input.network is not strawberry.UNSET,
             commission_rate=input.commission_rate if input.commission_rate is not strawberry.UNSET else None,
             set_commission_rate=input.commission_rate is not strawberry.UNSET,
+            click_window_hours=input.click_window_hours if input.click_window_hours is not strawberry.UNSET else None,
+            set_click_window_hours=input.click_window_hours is not strawberry.UNSET,
             is_active=input.is_active,
         )
         key = await retailers.update(info.context.session, ids.decode_as("Retailer", input.id), changes)

@@ -191,18 +191,20 @@ changed as (
 select slug, trim_scale(commission_rate)::text as old, trim_scale(rate)::text as new, is_rate_edited as is_kept
 from differing where not is_new order by slug;
 
--- name: change_shop_links(slug, domain, tracking_hosts, click_parameter)
+-- name: change_shop_links(slug, domain, tracking_hosts, click_parameter, click_window_hours)
 -- What the mapping says of its shop's links; null leaves a column as it is. One row if anything changed.
 update public.retailers r
 set domain = coalesce(:domain::text, r.domain), tracking_hosts = coalesce(:tracking_hosts::text[], r.tracking_hosts),
-  click_parameter = coalesce(:click_parameter::text, r.click_parameter)
+  click_parameter = coalesce(:click_parameter::text, r.click_parameter),
+  click_window_hours = coalesce(:click_window_hours::integer, r.click_window_hours)
 from (select * from public.retailers where slug = :slug) old
-where r.id = old.id and (r.domain, r.tracking_hosts, r.click_parameter) is distinct from (
+where r.id = old.id and (r.domain, r.tracking_hosts, r.click_parameter, r.click_window_hours) is distinct from (
   coalesce(:domain::text, r.domain), coalesce(:tracking_hosts::text[], r.tracking_hosts),
-  coalesce(:click_parameter::text, r.click_parameter))
+  coalesce(:click_parameter::text, r.click_parameter), coalesce(:click_window_hours::integer, r.click_window_hours))
 returning old.domain as old_domain, r.domain as new_domain, old.tracking_hosts as old_tracking_hosts,
   r.tracking_hosts as new_tracking_hosts, old.click_parameter as old_click_parameter,
-  r.click_parameter as new_click_parameter;
+  r.click_parameter as new_click_parameter, old.click_window_hours as old_click_window_hours,
+  r.click_window_hours as new_click_window_hours;
 
 -- name: placement_rules(slug)
 select private.network_rules(affiliate_network)::text from public.retailers where slug = :slug;

@@ -146,7 +146,8 @@ async def test_who_follows_a_link_is_known_neither_to_its_maker_nor_to_the_datab
         assert (await http.get(urlsplit(own).path, headers=visitor)).status_code == 302
     document = (await maker.do(EXPORT))["document"]
     hits = document["data"]["public.affiliate_redirects"]
-    assert [set(hit) for hit in hits] == [{"user_id", "id", "click_id", "redirected_at", "device_class"}] * 2
+    told = {"user_id", "id", "click_id", "redirected_at", "device_class", "is_counted", "uncounted_reason"}
+    assert [set(hit) for hit in hits] == [told | {"led_to_click_id"}] * 2
     assert {hit["device_class"] for hit in hits} == {"mobile"}
     for text in (str(document), await everything(shop.owner)):
         assert "tell-tale" not in text

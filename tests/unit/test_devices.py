@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from crawleruseragents import CRAWLER_USER_AGENTS_DATA
 
-from domain.devices import device_class, is_crawler
+from domain.devices import device_class, program
 
 _WEBKIT = "AppleWebKit/605.1.15 (KHTML, like Gecko)"
 
@@ -53,16 +54,33 @@ def test_the_class_of_a_device(agent: str | None, kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("agent", "is_one"),
+    ("agent", "kind"),
     [
-        ("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", True),
-        ("WhatsApp/2.24.20.89 A", True),
-        ("Mozilla/5.0 (Linux; Android 6.0.1) Chrome/130.0 Mobile Safari/537.36 (compatible; Googlebot/2.1)", True),
-        ("Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) Chrome/130.0 Mobile Safari/537.36", False),
-        ("curl/8.5.0", False),
-        ("", False),
-        (None, False),
+        ("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "bot"),
+        ("WhatsApp/2.24.20.89 A", "bot"),
+        ("Mozilla/5.0 (compatible; Discordbot/2.0; +https://discordapp.com)", "bot"),
+        ("Viber/13.3.0.17 (Windows 10)", "bot"),
+        ("SnapURLPreview/1.0", "bot"),
+        ("kakaotalk-scrap/1.0; +https://devtalk.kakao.com", "bot"),
+        ("Pinterest/0.2 (+https://www.pinterest.com/bot.html)", "bot"),
+        ("Mozilla/5.0 (Linux; Android 6.0.1) Chrome/130.0 Mobile Safari/537.36 (compatible; Googlebot/2.1)", "bot"),
+        ("Mozilla/5.0 AppleWebKit/537.36 (compatible; GPTBot/1.2; +https://openai.com/gptbot)", "bot"),
+        ("curl/8.5.0", "script"),
+        ("python-httpx/0.28.1", "script"),
+        ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/130.0.0.0 Safari/537.36", "script"),
+        ("Mozilla/5.0 (Linux; Android 11; CUBOT NOTE 20) Chrome/130.0 Mobile Safari/537.36", None),
+        (f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) {_WEBKIT} Mobile/15E148 Instagram 340.0", None),
+        ("Mozilla/5.0 (Linux; Android 14; Pixel 8; wv) Chrome/130.0 Mobile [FBAN/FB4A;FBAV/480.0]", None),
+        (f"Mozilla/5.0 (iPhone; CPU iPhone OS 17_6 like Mac OS X) {_WEBKIT} Mobile/15E148 [Pinterest/iOS]", None),
+        ("", None),
+        (None, None),
     ],
-)
-def test_crawlers_are_told_from_scripts(agent: str | None, is_one: bool) -> None:
-    assert is_crawler(agent) is is_one
+)  # fmt: skip
+def test_bots_and_scripts_are_told_from_people(agent: str | None, kind: str | None) -> None:
+    assert program(agent) == kind
+
+
+def test_every_agent_that_the_list_knows_is_a_program() -> None:
+    agents = [agent for known in CRAWLER_USER_AGENTS_DATA for agent in known.get("instances", ())]
+    assert len(agents) > 1000
+    assert [agent for agent in agents if program(agent) is None] == []

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-feeds bench-finding bench-growth bench-plans bench-rankings bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-feeds bench-finding bench-growth bench-plans bench-rankings bench-redirects bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -111,6 +111,9 @@ bench-plans: .venv/dev ## Fail if an operation scans a large table (ACLUE_HOME=a
 
 bench-rankings: .venv/dev ## Measure ranking feeds, beside another checkout with a .venv (BEFORE=../before); fail at a recall below .98 (PRODUCTS=200000)
 	@PRODUCTS=$(PRODUCTS) $(BIN)/python bench/rankings.py $(BEFORE)
+
+bench-redirects: .venv/dev ## Follow links at RATE (200) a second; fail if the 99th percentile takes over 20 ms (SECONDS=10)
+	@$(BIN)/python bench/redirects.py
 
 bench-rls: .venv/dev ## Measure the cost of row level security per statement (ACLUE_HOME or SEED, as above)
 	@$(BIN)/python bench/rls.py

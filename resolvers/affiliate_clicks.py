@@ -27,7 +27,7 @@ from services.storage_use import Taken
 
 log = structlog.get_logger("aclue.links")
 
-HIT_BYTES = 300  # of a row of affiliate_redirects and its indexes
+HIT_BYTES = 400  # of a row of affiliate_redirects and its indexes
 CLICK_BYTES = 1_000  # of a click, and an idempotency key
 RECORD_TIMEOUT_MS = 1_000  # visitors wait no longer for a hit to be recorded
 MAX_VISITS_PER_HOUR = 20  # of a gift link, from a network

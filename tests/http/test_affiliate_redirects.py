@@ -30,7 +30,9 @@ set redirected_at = redirected_at - $1 * interval '1 hour', visited_hour = visit
 where visited_hour = (select max(visited_hour) from public.affiliate_redirects)
 """
 CONSENT = """
-mutation { updateConsents(input: {consents: [{purpose: ANALYTICS, granted: false}], policyVersion: "1"}) { userErrors { code } } }
+mutation {
+  updateConsents(input: {consents: [{purpose: ANALYTICS, granted: false}], policyVersion: "1"}) { userErrors { code } }
+}
 """
 BOTS = [
     "WhatsApp/2.24.20.89 A",

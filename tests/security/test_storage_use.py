@@ -406,10 +406,10 @@ async def press(http: httpx.AsyncClient, path: str, **headers: str) -> int:
 
 async def test_hits_of_links_count_for_the_network_that_they_come_from(serve: Serve, shop: Shop) -> None:
     paths = await tracked_paths(shop, 10)
-    http = await serve(network=1_500)
+    http = await serve(network=2_000)
     assert [(await http.get(path)).status_code for path in paths] == [302] * 10
     assert await shop.owner.fetchval(HITS) == 5
-    assert (await (await serve("192.0.2.9", network=1_500)).get(paths[-1])).status_code == 302
+    assert (await (await serve("192.0.2.9", network=2_000)).get(paths[-1])).status_code == 302
     assert await shop.owner.fetchval(HITS) == 6
 
 

@@ -25,6 +25,7 @@ from urllib.parse import urlsplit
 import asyncpg
 import httpx
 import msgspec
+import psutil
 import uvloop
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,7 +44,7 @@ AGENTS = {
     "link previews": "facebookexternalhit/1.1",
     "sold out": "Mozilla/5.0 (X11; Linux x86_64; rv:132.0) Gecko/20100101 Firefox/132.0",
 }
-UNLIMITED = {
+SETTINGS = {
     "RATE_LIMIT_ADDRESS_COST": str(10**9),
     "STORAGE_LIMIT_NETWORK": str(10**12),
     "TRUSTED_PROXIES": "127.0.0.1",
@@ -147,8 +148,7 @@ async def measure(server: int, port: int, owner_dsn: str) -> bool:
     paths = await links(port)
     owner = await asyncpg.connect(owner_dsn)
     await owner.execute(OTHER_OFFERS)
-    postmaster = await owner.fetchval("select pg_backend_pid()")
-    postmaster = int(Path(f"/proc/{postmaster}/stat").read_text().rpartition(")")[2].split()[1])
+    postmaster = psutil.Process(await owner.fetchval("select pg_backend_pid()")).ppid()
     is_within = True
     for kind in AGENTS:
         if kind == "sold out":

@@ -91,6 +91,8 @@ async def test_names_and_slugs_are_unique(admin: Client) -> None:
         ("createRetailer", {"name": "Ok", "network": "nonsense"}, "network"),
         ("createRetailer", {"name": "Ok", "commissionRate": "1.5"}, "commissionRate"),
         ("createRetailer", {"name": "Ok", "commissionRate": "0.00001"}, "commissionRate"),
+        ("createRetailer", {"name": "Ok", "clickWindowHours": 0}, "clickWindowHours"),
+        ("createRetailer", {"name": "Ok", "clickWindowHours": 8785}, "clickWindowHours"),
     ],
 )
 async def test_what_cannot_be(admin: Client, name: str, given: dict[str, Any], field: str) -> None:
@@ -138,6 +140,10 @@ async def test_a_retailer(shop: Shop, admin: Client) -> None:
     assert changed["network"] is None
     stored = await shop.owner.fetchrow("select domain, commission_rate from retailers where slug = 'muller'")
     assert tuple(stored) == ("xn--mller-kva.example", None)
+    window = "select click_window_hours from retailers where slug = 'muller'"
+    for change, hours in (({"clickWindowHours": 24}, 24), ({"name": "Muller"}, 24), ({"clickWindowHours": None}, None)):
+        await made(admin, "updateRetailer", id=retailer["id"], **change)
+        assert await shop.owner.fetchval(window) == hours
 
 
 @pytest.mark.parametrize("noun", ["Brand", "Category", "Retailer"])

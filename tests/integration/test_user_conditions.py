@@ -27,6 +27,7 @@ from tests.security.canaries import PERSONAL
 
 # Statements that are about more than one person, or find a person by a secret.
 SERVICE = {
+    "affiliate_clicks.exists": "anybody with a link may follow it: the click's id finds it",
     "exports.claim": "who fetches an export has its signed address: the id of the request in it, and the person",
     "exports.is_open": "likewise",
     "experiments.list": "a command of the owner counts all people of each experiment",
@@ -66,6 +67,9 @@ FUNCTIONS = {
     "follow_affiliate_click": "anybody with a link may follow it: its click finds the person",
     "record_affiliate_redirect": "anybody with a link may follow it: its click finds the person",
     "link_of_affiliate_click": "anybody with a link may follow it: its click finds the person",
+    "route_affiliate_click": "likewise",
+    "substitute_affiliate_click": "likewise",
+    "last_followed": "an import: the click's id finds it",
     "impression_outcomes": "for count_impressions and a command of the owner: everybody's",
     "mark_personality_due": "the caller's own profile, by its id",
     "move_merged_rows": "merging products: what everybody did with one of them",

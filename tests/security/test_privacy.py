@@ -65,8 +65,8 @@ OUT_OF_REACH = (
 
 # Columns of people that hold no free text: a check, a key or a type says what may stand there.
 NOT_FREE = {
-    "affiliate_clicks.currency",
-    "affiliate_redirects.device_class",
+    "affiliate_clicks.currency", "affiliate_clicks.device_class",
+    "affiliate_redirects.device_class", "affiliate_redirects.uncounted_reason",
     "consents.purpose",
     "dismissed_reasons.trait",
     "experiment_exposures.variant",

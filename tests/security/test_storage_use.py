@@ -433,9 +433,9 @@ async def test_a_visitor_who_calls_himself_another_each_time_is_one(serve: Serve
 
 async def test_visits_of_gift_links_count_for_the_network_that_they_come_from(serve: Serve, shop: Shop) -> None:
     path = urlsplit((await make(await shop.anonymous(), await product_of(shop)))["url"]).path
-    http = await serve(network=5_000)
+    http = await serve(network=6_000)
     assert [await press(http, path) for _ in range(6)] == [303] * 4 + [429] * 2
-    assert await press(await serve("192.0.2.9", network=5_000), path) == 303
+    assert await press(await serve("192.0.2.9", network=6_000), path) == 303
     assert await shop.owner.fetchval(CLICKS) == 5
 
 

@@ -98,12 +98,13 @@ async def follow_gift_link(services: Services, visit: Visit, token: str, visit_k
     an unknown or forged token; Expired, LimitReached or ProductNotFound for a link that no longer works; RateLimited
     if the visitor's network has reached the limit of visits or of storage; Overloaded if a use cannot be stored now."""
     link = gift_links.open_token(services, token)
-    await attempts.count_visit(services, visit.visitor, link, MAX_VISITS_PER_HOUR)
-    taken = await _count(services, visit.visitor, CLICK_BYTES)
-    if taken is None:
-        raise RateLimited("The storage limit of the day is used up.", retry_after=HOUR_SECONDS)
+    taken: Taken | None = None
     is_stored = False
     try:
+        await attempts.count_visit(services, visit.visitor, link, MAX_VISITS_PER_HOUR)
+        taken = await _count(services, visit.visitor, CLICK_BYTES)
+        if taken is None:
+            raise RateLimited("The storage limit of the day is used up.", retry_after=HOUR_SECONDS)
         async with services.database.session(SERVICE, read_only=False) as session:
             click, is_new = await gift_links.create_click_of_maker(session, link, visit_key, _device(visit.visitor))
         is_stored = is_new
@@ -111,7 +112,7 @@ async def follow_gift_link(services: Services, visit: Visit, token: str, visit_k
         log.error("a use of a gift link was not stored", exception=type(error).__name__)
         raise Overloaded("The link cannot be used now, try again.") from error
     finally:
-        if not is_stored:
+        if taken is not None and not is_stored:
             taken.give_back()
     return await _follow(services, visit, click)
 

@@ -29,7 +29,8 @@ class LostHits:
         self._count += 1
         kind = type(error).__name__
         log.error("a hit was not recorded", exception=kind)
-        if self._clock() >= self._next:
-            self._next = self._clock() + INTERVAL_SECONDS
+        now = self._clock()
+        if now >= self._next:
+            self._next = now + INTERVAL_SECONDS
             self._system_log.note("error", "links", "hits were not recorded", count=self._count, exception=kind)
             self._count = 0

@@ -146,16 +146,19 @@ as $$
   from public.affiliate_clicks c
   join public.product_offers wanted on wanted.id = coalesce(c.offer_id, c.product_id)
   cross join lateral (  -- the clicked offer if it is in stock, else the best of the product that is, else the clicked one
-    select o.id as offer_id, o.id <> wanted.id as is_substitute,
-      case when o.id = wanted.id then c.affiliate_url else o.affiliate_url end as affiliate_url,
-      case when o.id = wanted.id then c.retailer_id else o.retailer_id end as retailer_id,
-      case when o.id = wanted.id then c.affiliate_network else seller.affiliate_network end as network
+    select o.id as offer_id, not k.is_clicked as is_substitute,
+      case when k.is_clicked then c.affiliate_url else o.affiliate_url end as affiliate_url,
+      case when k.is_clicked then c.retailer_id else o.retailer_id end as retailer_id,
+      case when k.is_clicked then c.affiliate_network else seller.affiliate_network end as network
     from public.product_offers o
     join public.products product on product.id = o.product_id and product.is_active
-    join public.currencies k on k.code = o.currency
+    join public.currencies y on y.code = o.currency
     join public.retailers seller on seller.id = o.retailer_id
+    cross join lateral (  -- a click whose offer was removed, or that is older than offers, names none
+      select o.id = wanted.id and (c.offer_id is not null or o.retailer_id is not distinct from c.retailer_id) as is_clicked
+    ) k
     where o.product_id = wanted.product_id and o.is_active
-    order by o.in_stock desc, o.id = wanted.id desc, o.currency = c.currency desc, k.is_default desc, o.currency,
+    order by o.in_stock desc, k.is_clicked desc, o.currency = c.currency desc, y.is_default desc, o.currency,
       o.price_minor, o.shipping_minor, o.first_seen_at, o.id
     limit 1
   ) t

@@ -157,10 +157,20 @@ async def test_a_click_keeps_the_class_of_device_that_made_it(shop: Shop) -> Non
     assert made == {"phone": "mobile", "private": None}
 
 
+DISCONNECT = """
+select pg_terminate_backend(pid, 5000) from pg_stat_activity
+where usename = 'aclue_api' and datname = current_database()
+"""
+
+
+async def name_of(superuser: asyncpg.Connection[Any]) -> str:
+    name: str = await superuser.fetchval("select current_database()")
+    return name
+
+
 async def database_is_read_only(shop: Shop, superuser: asyncpg.Connection[Any]) -> None:
-    name = await superuser.fetchval("select current_database()")
-    await superuser.execute(f'alter database "{name}" set default_transaction_read_only = on')
-    await superuser.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'aclue_api'")
+    await superuser.execute(f'alter database "{await name_of(superuser)}" set default_transaction_read_only = on')
+    await superuser.execute(DISCONNECT)
 
 
 async def disk_is_full(shop: Shop, superuser: asyncpg.Connection[Any]) -> None:
@@ -199,9 +209,9 @@ async def test_without_a_database_there_is_an_answer_and_when_to_try_again(
     shop: Shop, superuser: asyncpg.Connection[Any]
 ) -> None:
     path = await link_of(await shop.anonymous(), await sold_by(shop, "north-shop"))
-    name = await superuser.fetchval("select current_database()")
+    name = await name_of(superuser)
     await superuser.execute(f'alter database "{name}" connection limit 0')
-    await superuser.execute("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'aclue_api'")
+    await superuser.execute(DISCONNECT)
     answer = await shop.http.get(path, headers={"user-agent": DESK})
     assert (answer.status_code, answer.headers["retry-after"].isdecimal()) == (503, True)
     assert answer.headers["cache-control"] == "no-store"
@@ -293,8 +303,9 @@ async def test_a_gift_link_that_cannot_be_used_now_says_when_to_try_again(
 ) -> None:
     """Where a use cannot be stored, a link with a number of uses must not lead anywhere."""
     link = await make(await shop.anonymous(), await sold_by(shop, "north-shop"), maxUses=1)
-    await superuser.execute("alter table public.affiliate_clicks add constraint none_now check (false) not valid")
+    await database_is_read_only(shop, superuser)
     answer = await visit(shop, link, **{"user-agent": DESK})
     assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
-    await superuser.execute("alter table public.affiliate_clicks drop constraint none_now")
+    await superuser.execute(f'alter database "{await name_of(superuser)}" reset default_transaction_read_only')
+    await superuser.execute(DISCONNECT)
     assert (await visit(shop, link, **{"user-agent": DESK})).status_code == 303

@@ -258,7 +258,7 @@ async def test_a_link_followed_while_the_database_is_gone_is_answered_in_form(sh
 async def test_a_fault_of_ours_outside_of_graphql_has_a_request_id_and_tells_nothing(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("resolvers.affiliate_clicks._record_hit", None)
+    monkeypatch.setattr("resolvers.affiliate_clicks._follow", None)
     with structlog.testing.capture_logs() as logs:
         answer = await shop.http.get(f"/r/{affiliate.encode_token(uuid4())}")
     assert (answer.status_code, answer.text) == (500, "Something went wrong on our side.")

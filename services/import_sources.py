@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import hashlib
 import re
-import sys
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
@@ -25,13 +24,12 @@ from db.claims import SERVICE
 from db.product_imports import ImportReport
 from db.queries import QUERIES
 from domain.feed_mappings import ImportFailed, Mapping
-from services import feed_downloads
+from services import feed_downloads, subcommands
 from services.feed_downloads import DownloadFailed, Limits, Validators
 from services.services import Services
-from settings import Settings, environment_with, source_secret
+from settings import Settings, source_secret
 
 SCHEDULE = "schedule"
-MAX_ERROR_BYTES = 2000
 _NAME = re.compile(r"[a-z0-9]+([-_][a-z0-9]+)*")
 
 
@@ -163,23 +161,7 @@ async def run_due(services: Services) -> int:
         raise ImportsFailed(
             f"{due} sources are due: set MIGRATION_DATABASE_URL, or run `aclue import due` where it is set"
         )
-    cli = Path(__file__).parent.parent / "cli.py"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(cli),
-        "import",
-        "due",
-        env=environment_with(),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        _, errors = await process.communicate()
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        raise
-    if process.returncode:
-        raise ImportsFailed(errors[-MAX_ERROR_BYTES:].decode(errors="replace").strip())
+    code, errors = await subcommands.run("import", "due")
+    if code:
+        raise ImportsFailed(errors)
     return due

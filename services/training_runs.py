@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import importlib.util
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from db.claims import SERVICE
-from settings import environment_with
+from services import subcommands
 
 if TYPE_CHECKING:
     from services.services import Services
 
 ALREADY_RUNNING = 75  # EX_TEMPFAIL of sysexits.h
 NEEDED = ("numpy", "scipy", "numba")
-MAX_ERROR_BYTES = 2000
 
 
 class TrainingFailed(Exception):
@@ -42,24 +37,9 @@ async def train_if_due(services: Services) -> int:
 
 
 async def _run(services: Services) -> int:
-    cli = Path(__file__).parent.parent / "cli.py"
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        str(cli),
-        "train",
-        env=environment_with(DATABASE_URL=services.database.dsn),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    try:
-        _, errors = await process.communicate()
-    except asyncio.CancelledError:
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-        await process.wait()
-        raise
-    if process.returncode == ALREADY_RUNNING:
+    code, errors = await subcommands.run("train", DATABASE_URL=services.database.dsn)
+    if code == ALREADY_RUNNING:
         return 0
-    if process.returncode:
-        raise TrainingFailed(errors[-MAX_ERROR_BYTES:].decode(errors="replace").strip())
+    if code:
+        raise TrainingFailed(errors)
     return 1

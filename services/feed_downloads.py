@@ -1,4 +1,4 @@
-"""Requests over HTTPS to servers that are not ours: fetches feeds, and asks for the status of pages.
+"""Requests over HTTPS to servers that are not ours: fetches feeds, asks for the status of pages, and calls APIs.
 
 A URL may lead anywhere, so each host, also of redirects, is resolved once: every address of it must be public, and the
 connection goes to an address that was checked, which a second look-up could not change (DNS rebinding).
@@ -33,6 +33,21 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 class DownloadFailed(Exception):
     """The message says why, without the URL's path and query, which may hold a secret."""
+
+
+class ConnectionFailed(DownloadFailed):
+    """No answer came, or not the whole of it: the same request may succeed later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer of an API; the names of `headers` are in lower case. `is_framed`: the server said how long the
+    body is, so that a body that was cut off would have been noticed."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+    is_framed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,20 +125,36 @@ def status_of(url: str, method: str, limits: Limits, *, user_agent: str, may_fol
         raise DownloadFailed(f"more than {MAX_REDIRECTS} redirects")
 
 
+def request(
+    url: str, limits: Limits, *, headers: dict[str, str], method: str = "GET", body: bytes | None = None
+) -> Answer:
+    """The answer to a request that may carry credentials, whatever its status; blocks. A redirect is an answer like any
+    other: credentials go nowhere else. Raises DownloadFailed."""
+    deadline = time.monotonic() + limits.seconds
+    sent = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "aclue", "connection": "close", **headers}
+    with _failures_explained(limits, deadline), _Exchange(_checked(url, limits), limits, deadline) as exchange:
+        response = exchange.send(sent, method, body)
+        chunks: list[bytes] = []
+        is_framed = response.length is not None or bool(response.chunked)
+        _read(exchange, response, limits, chunks.append)
+        found = {name.lower(): value for name, value in response.getheaders()}
+        return Answer(response.status, found, b"".join(chunks), is_framed)
+
+
 @contextlib.contextmanager
 def _failures_explained(limits: Limits, deadline: float) -> Iterator[None]:
     try:
         yield
     except (OSError, http.client.HTTPException, ValueError) as error:
         if time.monotonic() >= deadline:
-            raise DownloadFailed(f"it took more than {limits.seconds:.0f} seconds") from None
+            raise ConnectionFailed(f"it took more than {limits.seconds:.0f} seconds") from None
         if isinstance(error, ssl.SSLCertVerificationError):
             raise DownloadFailed(f"the certificate is not valid: {error.verify_message}") from None
         if isinstance(error, http.client.IncompleteRead):
-            raise DownloadFailed("the connection ended in the middle of the file") from None
+            raise ConnectionFailed("the connection ended in the middle of the file") from None
         if isinstance(error, TimeoutError):
-            raise DownloadFailed("the server does not answer") from None
-        raise DownloadFailed(f"the connection failed: {type(error).__name__}") from None
+            raise ConnectionFailed("the server does not answer") from None
+        raise ConnectionFailed(f"the connection failed: {type(error).__name__}") from None
 
 
 def _headers(authorization: str | None, known: Validators) -> dict[str, str]:
@@ -182,7 +213,7 @@ class _Exchange:
         if self._socket is not None:
             self._socket.close()
 
-    def send(self, headers: dict[str, str], method: str = "GET") -> http.client.HTTPResponse:
+    def send(self, headers: dict[str, str], method: str = "GET", body: bytes | None = None) -> http.client.HTTPResponse:
         """Sends the request; returns the response without its body."""
         parts, host = self._parts, self._host
         is_secure = parts.scheme == "https"
@@ -199,7 +230,7 @@ class _Exchange:
         self._socket.settimeout(READ_SECONDS)
         self._connection.sock = self._socket
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        self._connection.request(method, target, headers=headers)
+        self._connection.request(method, target, body=body, headers=headers)
         return self._connection.getresponse()
 
     def _make_response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:
@@ -229,7 +260,7 @@ def _connect(host: str, port: int, limits: Limits, deadline: float) -> socket.so
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError:
-        raise DownloadFailed(f"{host} is not known") from None
+        raise ConnectionFailed(f"{host} is not known") from None
     for _, _, _, _, address in found:
         if not limits.is_private_allowed and not is_public(ipaddress.ip_address(str(address[0]).partition("%")[0])):
             raise DownloadFailed(f"{host} is in a private network")
@@ -244,7 +275,7 @@ def _connect(host: str, port: int, limits: Limits, deadline: float) -> socket.so
             return sock
         except OSError:
             sock.close()
-    raise DownloadFailed(f"{host} cannot be reached")
+    raise ConnectionFailed(f"{host} cannot be reached")
 
 
 def _receive(
@@ -256,19 +287,25 @@ def _receive(
         raise DownloadFailed(f"the server answered {response.status}")
     if (encoding := response.getheader("content-encoding", "identity")) not in ("identity", "gzip", "x-gzip"):
         raise DownloadFailed(f"the content is encoded as {encoding[:40]!r}, which was not asked for")
+    with target.open("wb") as file:
+        _read(exchange, response, limits, file.write)
+    return Validators(response.getheader("etag"), response.getheader("last-modified"))
+
+
+def _read(
+    exchange: _Exchange, response: http.client.HTTPResponse, limits: Limits, keep: Callable[[bytes], object]
+) -> None:
     length = response.length  # None: chunked, or to the end of the connection
     too_large = DownloadFailed(f"the file is larger than {limits.max_bytes} bytes")
     if length is not None and length > limits.max_bytes:
         raise too_large
     received = 0
-    with target.open("wb") as file:
-        while chunk := response.read(CHUNK_BYTES):
-            received += len(chunk)
-            if received > limits.max_bytes:
-                raise too_large
-            file.write(chunk)
+    while chunk := response.read(CHUNK_BYTES):
+        received += len(chunk)
+        if received > limits.max_bytes:
+            raise too_large
+        keep(chunk)
     if exchange.is_over:
         raise TimeoutError
     if length is not None and received < length:
-        raise DownloadFailed(f"the connection ended after {received} of {length} bytes")
-    return Validators(response.getheader("etag"), response.getheader("last-modified"))
+        raise ConnectionFailed(f"the connection ended after {received} of {length} bytes")

@@ -30,7 +30,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.close_connection = True
         self.server.answers[self.path](self)
 
-    do_HEAD = do_GET
+    do_HEAD = do_POST = do_GET
+
+    def form(self) -> bytes:
+        """The body of the request."""
+        return self.rfile.read(int(self.headers["content-length"] or 0))
 
     def answer(self, status: int, body: bytes = b"", *, length: int | None = None, **headers: str) -> None:
         self.send_response(status)

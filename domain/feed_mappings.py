@@ -98,6 +98,12 @@ class Xml(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     item: tuple[str, ...]
 
 
+def period_seconds(text: str) -> int | None:
+    """How many seconds `30m`, `6h` or `1d` are; None if it is no period from 5m to 31d."""
+    seconds = int(text[:-1]) * _UNIT_SECONDS[text[-1]] if _PERIOD.fullmatch(text) else 0
+    return seconds if seconds in _PERIODS else None
+
+
 class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a feed is fetched from. `{SOURCE_X}` in the path or query of the URL, and `authorization`, name variables
     of the environment with secrets; those of the server itself do not begin so. `every`: `30m`, `6h`, `1d`."""
@@ -109,7 +115,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def every_seconds(self) -> int | None:
         """Seconds between two fetches; None: by hand only."""
-        return None if self.every is None else int(self.every[:-1]) * _UNIT_SECONDS[self.every[-1]]
+        return None if self.every is None else period_seconds(self.every)
 
     @property
     def file_name(self) -> str:
@@ -144,7 +150,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found.append("[source] url may name secrets as {SOURCE_...} only")
         if self.authorization is not None and not _SECRET_NAME.fullmatch(self.authorization):
             found.append("[source] authorization must name a variable that begins with SOURCE_")
-        if self.every is not None and (not _PERIOD.fullmatch(self.every) or self.every_seconds not in _PERIODS):
+        if self.every is not None and self.every_seconds is None:
             found.append("[source] every must be a number and m, h or d: 5m to 31d")
         return found
 

@@ -1,7 +1,8 @@
 """CJ: the answer of the GraphQL query publisherCommissions, as it is (JSON).
 
 A conversion is an originalActionId, and earns the sum of its commissions. A correction is a commission of its own. That
-`closed` means paid, that lockingDate is null while a commission is new, and the states of corrections are assumptions.
+`closed` means paid, and the states of corrections are assumptions. The API gives no currency: that of the publisher's
+account is known to who asks, and files name it.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from domain.ledger.timelines import Source, Step, Timeline
 _RANKS = {"new": 0, "extended": 1, "locked": 2, "closed": 3}
 
 
-def read(text: str) -> Reading:
-    """Reports of the records; warns if the payload is not complete."""
+def read(text: str, *, is_closed_paid: bool = True, currency: str | None = None) -> Reading:
+    """Reports of the records; warns if the payload is not complete. Unless `closed` means paid, it is read as `locked`,
+    which it was before. `currency` is that of the publisher's account, for records that name none."""
     document = parse_json(text)
     data = document.get("data") if isinstance(document, dict) else None
     found = data.get("publisherCommissions") if isinstance(data, dict) else None
@@ -42,14 +44,16 @@ def read(text: str) -> Reading:
     warnings = (
         () if found.get("payloadComplete") is not False else ("payloadComplete is false: more commissions follow",)
     )
-    return read_rows(found["records"], _report, warnings)
+    return read_rows(found["records"], lambda row: _report(row, is_closed_paid, currency), warnings)
 
 
-def _report(row: Row) -> Report:
-    currency = currency_of(row, "currency")
+def _report(row: Row, is_closed_paid: bool, default_currency: str | None) -> Report:
+    currency = default_currency if default_currency and not row.get("currency") else currency_of(row, "currency")
     state = text_of(row, "actionStatus").lower()
     if state not in _RANKS:
         raise BadRow(f"actionStatus: {state!r} is unknown")
+    if state == "closed" and not is_closed_paid:
+        state = "locked"
     amount = minor_of(row, "pubCommissionAmountPubCurrency", currency)
     sold = minor_of(row, "saleAmountPubCurrency", currency, default=0)
     locked_at = time_of(row, "lockingDate", required=False)
@@ -69,7 +73,7 @@ def _report(row: Row) -> Report:
         stated_at=posted_at,
         ordered_at=require_time(row, "eventDate"),
         clicked_at=time_of(row, "clickDate", required=False),
-        click_refs=refs_of(row, "sid"),
+        click_refs=refs_of(row, "shopperId", "sid"),
         facts={"number": number, "locked_at": locked_at.isoformat() if locked_at else None},
         raw=row,
     )

@@ -6,10 +6,12 @@ and of one time approved before paid before declined.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
@@ -54,7 +56,8 @@ class Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How times are written: a format of strptime (default: ISO 8601), and the zone of those that name none."""
+    """How times are written: a format of strptime, or `unix` for seconds since 1970 (default: ISO 8601), and the zone
+    of those that name none."""
 
     format: str | None = None
     zone: str = "UTC"
@@ -62,13 +65,14 @@ class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to read the rows of a file, or of postbacks, which may also be `parameters`. `rows` is the path of the array
-    in JSON, with dots."""
+    in JSON, with dots; `decimals` is how many digits of an amount stand behind the point that is left out."""
 
     format: Literal["csv", "json", "parameters"]
     fields: Fields
     states: dict[str, Literal["pending", "approved", "paid", "declined", "void"]]
     rows: str = ""
     times: Times = Times()
+    decimals: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
 
 
 def parse_mapping(text: str) -> Mapping:
@@ -118,6 +122,8 @@ def read_row(network: str, mapping: Mapping, row: Row) -> Report:
         raise BadRow(f"state: {said!r} is not in the mapping")
     state = states[said.lower()]
     currency = currency_of(values, "currency")
+    if mapping.decimals:
+        values |= {name: _with_point(values, name, mapping.decimals) for name in ("amount", "sale")}
     amount, sold = minor_of(values, "amount", currency), minor_of(values, "sale", currency, default=0)
     ordered_at = _time(mapping, values, "ordered_at")
     stated_at = _time(mapping, values, "stated_at")
@@ -141,6 +147,13 @@ def read_row(network: str, mapping: Mapping, row: Row) -> Report:
     )
 
 
+def _with_point(values: Row, name: str, decimals: int) -> Decimal | None:
+    text = text_of(values, name, required=False)
+    if text and not re.fullmatch(r"-?\d{1,18}", text):
+        raise BadRow(f"{name}: {text!r} is no whole number, and the mapping has decimals")
+    return Decimal(text).scaleb(-decimals) if text else None
+
+
 def _time(mapping: Mapping, values: Row, name: str) -> datetime | None:
     text = text_of(values, name, required=False)
     if not text:
@@ -148,9 +161,11 @@ def _time(mapping: Mapping, values: Row, name: str) -> datetime | None:
     try:
         if mapping.times.format is None:
             found = datetime.fromisoformat(text)
+        elif mapping.times.format == "unix":
+            found = datetime.fromtimestamp(int(text), UTC)
         else:
             found = datetime.strptime(text, mapping.times.format)
-    except ValueError:
+    except (ValueError, OverflowError, OSError):
         raise BadRow(f"{name}: {text!r} is no time as the mapping says") from None
     if found.tzinfo is None:
         found = found.replace(tzinfo=ZoneInfo(mapping.times.zone))

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from domain.ledger import amazon, awin, cj, ebay, generic, impact, postbacks, rakuten
+from domain.ledger import amazon, awin, cj, ebay, generic, impact, postbacks, rakuten, sovrn, tradedoubler
 from domain.ledger.reports import Report
 from domain.ledger.timelines import Source, Timeline
 
 SOURCES: dict[str, Source] = {
     source.code: source
-    for source in (amazon.SOURCE, awin.SOURCE, cj.SOURCE, ebay.SOURCE, impact.SOURCE, rakuten.SOURCE)
+    for source in (
+        amazon.SOURCE,
+        awin.SOURCE,
+        cj.SOURCE,
+        ebay.SOURCE,
+        impact.SOURCE,
+        rakuten.SOURCE,
+        sovrn.SOURCE,
+        tradedoubler.SOURCE,
+    )
 }
 
 

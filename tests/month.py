@@ -23,6 +23,8 @@ from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from tests.month_files import (
     RAKUTEN_HEADER,
     Change,
@@ -356,3 +358,38 @@ class Month:
                     f"Fee-Earnings reports from {first:%m-%d-%Y} to {pull:%m-%d-%Y}\n" if network == "amazon" else ""
                 )
                 yield File(network, f"{network}-rows-{currency or ''}-{pull:%m%d}.csv", title + csv_text(header, held))
+
+
+async def prepare(database: asyncpg.Connection[Any], month: Month) -> None:
+    """Puts in the shops, the placements and the clicks, which no import makes."""
+    for shop in SHOPS:
+        await database.execute(
+            "insert into public.retailers (slug, name, affiliate_network, commission_rate) values ($1, $1, $2, $3)",
+            shop.slug,
+            shop.network,
+            shop.rate,
+        )
+    for tracking_id in OUR_TRACKING_IDS:
+        await database.execute(
+            "insert into public.placements (retailer_id, network, name, tracking_id)"
+            " select id, 'amazon', $1, $1 from public.retailers where slug = 'month-amazon-gbp'",
+            tracking_id,
+        )
+    somebody = await database.fetchval("insert into public.profiles (is_anonymous) values (true) returning id")
+    await database.execute(
+        "insert into public.affiliate_clicks (user_id, id, product_id, retailer_id, affiliate_network, affiliate_url,"
+        " price_minor, currency, commission_rate, click_timestamp)"
+        " select $1, c.id, (select id from public.products limit 1), r.id, r.affiliate_network, 'https://shop.example/',"
+        " 1000, 'GBP', r.commission_rate, c.clicked_at"
+        " from unnest($2::uuid[], $3::text[], $4::timestamptz[]) c (id, shop, clicked_at)"
+        " join public.retailers r on r.slug = c.shop",
+        somebody,
+        [click.id for click in month.clicks],
+        [click.shop.slug for click in month.clicks],
+        [click.at for click in month.clicks],
+    )
+
+
+def figures_of(row: dict[str, str]) -> dict[str, int]:
+    """Minor units; every currency of the month has two decimals."""
+    return {name: int(row[name].replace(".", "")) for name in FIGURES}

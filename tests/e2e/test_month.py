@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 import cli
 from tests.e2e.conftest import Service, aclue, data_folder, environment, served
-from tests.month import FIGURES, OUR_TRACKING_IDS, SHOPS, File, Month
+from tests.month import SHOPS, File, Month, figures_of, prepare
 
 CLICKS, SALES = int(os.environ.get("MONTH_CLICKS", "1000")), int(os.environ.get("MONTH_SALES", "200"))
 SEED = int(os.environ.get("MONTH_SEED", "20260701"))
@@ -30,41 +30,6 @@ def service() -> Iterator[Service]:
     """A server of its own: the figures are those of a whole database."""
     with data_folder() as folder, served(folder) as running:
         yield running
-
-
-async def prepare(database: asyncpg.Connection[Any], month: Month) -> None:
-    """Puts in the shops, the placements and the clicks, which no import makes."""
-    for shop in SHOPS:
-        await database.execute(
-            "insert into public.retailers (slug, name, affiliate_network, commission_rate) values ($1, $1, $2, $3)",
-            shop.slug,
-            shop.network,
-            shop.rate,
-        )
-    for tracking_id in OUR_TRACKING_IDS:
-        await database.execute(
-            "insert into public.placements (retailer_id, network, name, tracking_id)"
-            " select id, 'amazon', $1, $1 from public.retailers where slug = 'month-amazon-gbp'",
-            tracking_id,
-        )
-    somebody = await database.fetchval("insert into public.profiles (is_anonymous) values (true) returning id")
-    await database.execute(
-        "insert into public.affiliate_clicks (user_id, id, product_id, retailer_id, affiliate_network, affiliate_url,"
-        " price_minor, currency, commission_rate, click_timestamp)"
-        " select $1, c.id, (select id from public.products limit 1), r.id, r.affiliate_network, 'https://shop.example/',"
-        " 1000, 'GBP', r.commission_rate, c.clicked_at"
-        " from unnest($2::uuid[], $3::text[], $4::timestamptz[]) c (id, shop, clicked_at)"
-        " join public.retailers r on r.slug = c.shop",
-        somebody,
-        [click.id for click in month.clicks],
-        [click.shop.slug for click in month.clicks],
-        [click.at for click in month.clicks],
-    )
-
-
-def figures_of(row: dict[str, str]) -> dict[str, int]:
-    """Minor units; every currency of the month has two decimals."""
-    return {name: int(row[name].replace(".", "")) for name in FIGURES}
 
 
 async def test_a_shuffled_and_replayed_month_reconciles_to_the_penny(

@@ -22,6 +22,7 @@ from commands import (
     import_runs,
     import_sources,
     ledger,
+    network_pulls,
     postbacks,
     privacy,
     product_offers,
@@ -129,6 +130,7 @@ networks = _group("Affiliate networks: tracking hosts, and where their links car
 senders = _group("Who may send postbacks.")
 received = _group("Postbacks that were received.")
 trials = _group("Experiments: arms, exposure, reports.")
+network_accounts = _group("Our accounts at networks, whose reports are pulled.")
 quizzes = _group("Load, evaluate and norm quizzes.")
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 
@@ -141,6 +143,7 @@ for command in (
     data.seed,
     training.train,
     evaluation.evaluate,
+    network_pulls.pull,
 ):
     app.command()(command)
 app.command()(database.dsn)
@@ -184,6 +187,10 @@ networks.command()(affiliate_networks.update)
 networks.command()(affiliate_networks.show)
 networks.command()(affiliate_networks.remove)
 networks.command("list")(affiliate_networks.list_networks)
+network_accounts.command("add")(network_pulls.add_account)
+network_accounts.command("list")(network_pulls.list_accounts)
+network_accounts.command("remove")(network_pulls.remove_account)
+networks.add_typer(network_accounts, name="account")
 quizzes.command()(quiz.evaluate)
 quizzes.command()(quiz.norm)
 quizzes.command()(quiz.load)

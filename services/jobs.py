@@ -11,7 +11,16 @@ from dataclasses import dataclass
 
 import structlog
 
-from services import alerts, housekeeping, import_sources, link_checks, outbox, postbacks, training_runs
+from services import (
+    alerts,
+    housekeeping,
+    import_sources,
+    link_checks,
+    network_pulls,
+    outbox,
+    postbacks,
+    training_runs,
+)
 from services.services import Services
 from settings import Settings
 
@@ -19,6 +28,7 @@ SALE_INTERVAL_SECONDS = 60.0
 SOURCE_INTERVAL_SECONDS = 60.0
 LINK_INTERVAL_SECONDS = 60.0
 POSTBACK_INTERVAL_SECONDS = 2.0
+PULL_INTERVAL_SECONDS = 60.0
 
 log = structlog.get_logger("aclue.jobs")
 
@@ -59,6 +69,10 @@ def _postback_interval(settings: Settings) -> float:
     return POSTBACK_INTERVAL_SECONDS
 
 
+def _pull_interval(settings: Settings) -> float:
+    return PULL_INTERVAL_SECONDS
+
+
 JOBS = (
     Job("set_default_currency", _model_refresh_interval, housekeeping.set_default_currency),
     Job("apply_sales", _sale_interval, housekeeping.apply_sales),
@@ -73,6 +87,7 @@ JOBS = (
     Job("train_model", _model_refresh_interval, training_runs.train_if_due),
     Job("update_personalities", _model_refresh_interval, housekeeping.update_personalities),
     Job("import_sources", _source_interval, import_sources.run_due),
+    Job("pull_networks", _pull_interval, network_pulls.run_due),
     Job("check_links", _link_interval, link_checks.run, is_noted=False),
     Job("process_postbacks", _postback_interval, postbacks.process_due, is_noted=False),
     Job("deliver_mails", _mail_interval, outbox.deliver_due, is_noted=False),

@@ -79,7 +79,10 @@ EXPECTED = {
     "model_lists": "                    all    -      -      -",
     "model_products": "                 all    -      -      -",
     "model_weights": "                  all    -      -      -",
+    "network_accounts": "               -      -      -      -",
     "network_link_rules": "             all    -      -      -",
+    "network_pulls": "                  -      -      -      -",
+    "network_watermarks": "             -      -      -      -",
     "occasions": "                      own    own    own    own",
     "payments": "                       staff  -      -      -",
     "personality_assessment_history": " own    -      -      -",
@@ -135,12 +138,14 @@ CALLERS = (
 )
 
 # Tables that not even service_role may write.
-NOT_WRITABLE = {"audit_log", "erasure_tombstones", "session_merges"}
+NOT_WRITABLE = {"audit_log", "erasure_tombstones", "network_accounts", "session_merges"}
 
 # Tables of which service_role may not change or not delete rows, and tables whose rows these keep from being deleted.
 REFUSED_TO_SERVICE = {
     **dict.fromkeys(("conversion_reports", "exchange_rates", "ledger_entries", "payments"), ("update", "delete")),
-    **dict.fromkeys(("conversion_clicks", "conversions", "exceptions", "settlements"), ("delete",)),
+    **dict.fromkeys(
+        ("conversion_clicks", "conversions", "exceptions", "network_watermarks", "settlements"), ("delete",)
+    ),
     **dict.fromkeys(("affiliate_networks", "alerts", "currencies", "postback_senders"), ("delete",)),
 }
 

@@ -1,4 +1,4 @@
-"""Admins and analysts: docs/accounts.md."""
+"""Admins, analysts and finance: docs/accounts.md."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 Email = Annotated[str, typer.Argument(help="Of an account.")]
-Role = Annotated[str, typer.Argument(help="admin or analyst.")]
+Role = Annotated[str, typer.Argument(help="admin, analyst or finance.")]
 
 
 def grant(email: Email, role: Role) -> None:
-    """Make a person admin or analyst, from their next access token on. The e-mail must be verified."""
+    """Make a person admin, analyst or finance, from their next access token on. The e-mail must be verified."""
     change = _run(lambda dsns: _change(dsns, email, role, is_granted=True))
     print(f"{change.email} is {change.role}{' now' if change.is_new else ' already'}")
 
@@ -36,7 +36,7 @@ def revoke(email: Email, role: Role) -> None:
 
 
 def list_people() -> None:
-    """Print who is admin or analyst."""
+    """Print who has a role."""
     for person in _run(_people):
         print(f"{person['app_role']:8} {person['email']}")
 

@@ -25,7 +25,7 @@ def token(
     role: Annotated[str, typer.Option(help=f"One of: {', '.join(ROLES)}.")] = "authenticated",
     expires: Annotated[int, typer.Option(help="Lifetime in seconds.", min=1)] = 3600,
 ) -> None:
-    """Print an access token. admin and analyst are app roles of an authenticated person."""
+    """Print an access token. admin, analyst and finance are app roles of an authenticated person."""
     settings = load_settings()
     if role not in ROLES:
         fail(f"--role: one of {', '.join(ROLES)}")

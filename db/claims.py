@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 
 ROLES = frozenset({"anon", "authenticated", "service_role"})
-APP_ROLES = ("admin", "analyst")  # app_metadata.role of an account
+APP_ROLES = ("admin", "analyst", "finance")  # app_metadata.role of an account
 
 # The id of the current HTTP request, for the audit log; empty in background jobs.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
@@ -100,6 +100,14 @@ class Claims:
     @property
     def may_analyse(self) -> bool:
         return self.may_administer or self.app_role == "analyst"
+
+    @property
+    def may_keep_books(self) -> bool:
+        return self.may_administer or self.app_role == "finance"
+
+    @property
+    def may_read_money(self) -> bool:
+        return self.may_keep_books or self.may_analyse
 
 
 # Second factors, ours and Supabase's, are no sign-in: a first one can be enrolled with nothing but a token.

@@ -1,4 +1,4 @@
-"""Roles of people: admin and analyst. At least one admin always remains."""
+"""Roles of people: admin, analyst and finance. At least one admin always remains."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class AuditEntry(RowNode):
         "The profile that the row is about, if it is about a person.", "person_id", read=_person
     )
     role: str = column("The database role.")
-    app_role: str | None = column("admin or analyst, if the token says so.")
+    app_role: str | None = column("admin, analyst or finance, if the token says so.")
     request_id: str | None = column("The x-request-id of the answer; null outside a request.")
     operation: str = column("insert, update, delete, or import.")
     table_name: str = column("With its schema, such as public.products.")

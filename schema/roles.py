@@ -1,4 +1,4 @@
-"""Granting and revoking the roles admin and analyst, for administrators."""
+"""Granting and revoking the roles admin, analyst and finance, for administrators."""
 
 from __future__ import annotations
 
@@ -22,14 +22,18 @@ def _password() -> Any:
 @strawberry.input(description="A role to grant.")
 class GrantRoleInput:
     email: str = strawberry.field(description="The account's e-mail, which must be verified. Case does not matter.")
-    role: str = strawberry.field(description="`admin` or `analyst`. A person has one role: it replaces another.")
+    role: str = strawberry.field(
+        description="`admin`, `analyst` or `finance`. A person has one role: it replaces another."
+    )
     password: str | None = _password()
 
 
 @strawberry.input(description="A role to revoke.")
 class RevokeRoleInput:
     email: str = strawberry.field(description="The account's e-mail. Case does not matter.")
-    role: str = strawberry.field(description="`admin` or `analyst`. Nothing changes if the person does not have it.")
+    role: str = strawberry.field(
+        description="`admin`, `analyst` or `finance`. Nothing changes if the person does not have it."
+    )
     password: str | None = _password()
 
 
@@ -68,8 +72,8 @@ class RevokeRolePayload(_RolePayload):
 @strawberry.type
 class RoleMutation:
     @strawberry.mutation(
-        description="Makes a person admin or analyst; idempotent. It takes effect with the person's next access "
-        "token. For administrators, who must have shown their second factor if they have one."
+        description="Makes a person admin, analyst or finance; idempotent. It takes effect with the person's next "
+        "access token. For administrators, who must have shown their second factor if they have one."
     )
     @outcome(GrantRolePayload)
     async def grant_role(self, info: Info, input: GrantRoleInput) -> GrantRolePayload:

@@ -51,7 +51,7 @@ as $$
     then auth.jwt() -> 'app_metadata' ->> 'role' end
 $$;
 comment on function private.app_role() is
-  'analyst, admin or null: the role in the caller''s app_metadata. Null if the caller has a second factor and has not '
+  'analyst, finance, admin or null: the role in the caller''s app_metadata. Null if the caller has a second factor and has not '
   'shown it, and for Supabase''s anonymous sign-in.';
 
 create or replace function private.is_admin() returns boolean

@@ -1,4 +1,4 @@
--- Admins and analysts: app_metadata.role of the log-in, ours or Supabase's, from which tokens take it.
+-- Admins, analysts and finance: app_metadata.role of the log-in, ours or Supabase's, from which tokens take it.
 -- plpgsql resolves names only when it runs, so the bodies may use columns that another auth schema lacks.
 
 drop function if exists private.change_role(text, text, boolean, uuid);  -- of an earlier release
@@ -66,7 +66,7 @@ exception when insufficient_privilege or undefined_table or undefined_column the
 end
 $$;
 comment on function private.change_role(text, text[], text, boolean, uuid) is
-  'Grants or revokes admin or analyst: changed, unchanged, or why not. p_actor must be admin now, whatever their token says; null: the operator.';
+  'Grants or revokes admin, analyst or finance: changed, unchanged, or why not. p_actor must be admin now, whatever their token says; null: the operator.';
 
 create or replace function private.people_with_roles() returns table (email text, app_role text)
 language plpgsql stable security definer
@@ -76,11 +76,11 @@ begin
   return query
     select coalesce(p.email, u.email::text), u.raw_app_meta_data ->> 'role'
     from auth.users u join public.profiles p on p.id = u.id
-    where u.raw_app_meta_data ->> 'role' in ('admin', 'analyst') and not p.is_anonymous
+    where u.raw_app_meta_data ->> 'role' in ('admin', 'analyst', 'finance') and not p.is_anonymous
     order by 2, 1;
 end
 $$;
-comment on function private.people_with_roles() is 'Admins and analysts, for the operator.';
+comment on function private.people_with_roles() is 'People with a role, for the operator.';
 
 revoke all on function private.change_role(text, text[], text, boolean, uuid), private.people_with_roles()
   from public, anon, authenticated, service_role;

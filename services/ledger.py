@@ -7,13 +7,14 @@ derives again only what it touches: its conversions, the payments that cover the
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
 from db.session import Session
 from domain.affiliate import decode_token
+from domain.ledger import adjustments
 from domain.ledger.booking import Movement, book
 from domain.ledger.payments import PaymentRow, settle
 from domain.ledger.postbacks import POSTBACK, counted
@@ -145,6 +146,16 @@ async def fingerprint(session: Session) -> str:
     return found
 
 
+async def load_conversion(session: Session, key: Key) -> Conversion | None:
+    """A conversion as its reports tell it now."""
+    return (await _load(session, {key})).get(key)
+
+
+async def derive_payment(session: Session, group: Group, payment: UUID) -> None:
+    """Derives a payment of a group, and what hangs together with it."""
+    await _derive_group(session, group, set(), {payment})
+
+
 async def derive(session: Session, keys: set[Key]) -> None:
     """Derives these conversions, and what else the payments that cover them pay for. Where a report moves a
     conversion to another advertiser or currency, it also derives the payments that covered it."""
@@ -212,12 +223,15 @@ async def _load(session: Session, keys: set[Key]) -> dict[Key, Conversion]:
     reports: dict[Key, list[Report]] = defaultdict(list)
     for row in await session.fetch("ledger.reports", **arrays(keys)):
         reports[Key(row["affiliate_network"], row["reference"])].append(decoded(row))
-    conversions = {key: _conversion(key, found) for key, found in reports.items()}
+    conversions = {key: conversion_of(key, found) for key, found in reports.items()}
     await _match(session, conversions)
+    await _apply_decisions(session, conversions.values())
     return conversions
 
 
-def _conversion(key: Key, reports: list[Report]) -> Conversion:
+def conversion_of(key: Key, found: list[Report]) -> Conversion:
+    """What reports tell of a conversion, without its click and what people decided."""
+    reports = [report for report in found if report.kind != adjustments.KIND]
     reports.sort(key=lambda report: (report.kind == POSTBACK, report.ordered_at, report.identity))
     currency = reports[0].currency
     others = {report.currency for report in counted(reports)} - {currency}
@@ -225,7 +239,17 @@ def _conversion(key: Key, reports: list[Report]) -> Conversion:
     if others:
         fault = f"reported in {currency}, and also in {', '.join(sorted(others))}"
         timeline = replace(timeline, faults=(*timeline.faults, fault))
-    return Conversion(key, reports, timeline)
+    by_hand = [report for report in found if report.kind == adjustments.KIND and report.currency == currency]
+    return Conversion(key, reports, adjustments.adjusted(timeline, by_hand))
+
+
+async def _apply_decisions(session: Session, conversions: Collection[Conversion]) -> None:
+    """What people decided about conversions: the shop of one without a click, and faults that they let happen."""
+    by_id = {conversion.key.id: conversion for conversion in conversions}
+    for row in await session.fetch("ledger_decisions.of_conversions", conversions=list(by_id)):
+        found = by_id[row["conversion_id"]]
+        found.match = row if row["retailer_id"] else None
+        found.timeline = replace(found.timeline, accepted=frozenset(row["accepted"]))
 
 
 async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> None:
@@ -276,6 +300,7 @@ async def _write(
     booked, settlements = settle(
         {key.reference: conversion.timeline for key, conversion in conversions.items()},
         [payment_of(row) for row in payments.values()],
+        {row["reference"]: row["accepted_minor"] for row in payments.values()},
     )
     shops = await session.fetch(
         "ledger.shops_of", networks=[group.network], advertisers=[group.advertiser_id], currencies=[group.currency]
@@ -283,7 +308,7 @@ async def _write(
     shop = shops[0]["retailer_id"] if shops else None
     variances: Counter[str] = Counter()
     for settlement in settlements:
-        if not settlement.meets:
+        if not settlement.settles:
             variances.subtract(settlement.due)
     rows, postings, exceptions = [], [], []
     for key, conversion in conversions.items():
@@ -291,7 +316,7 @@ async def _write(
         expected = expected_of(conversion)
         rows.append(
             {**row_of(conversion, books), "expected_minor": expected, "variance_minor": variances[key.reference],
-             "retailer_id": (conversion.click["retailer_id"] if conversion.click else None) or shop}
+             "retailer_id": conversion.retailer_id or shop}
         )  # fmt: skip
         moves = list(books.movements)
         if expected:
@@ -302,9 +327,12 @@ async def _write(
         exceptions += [exception("transition", detail, day, conversion_id=key.id) for detail in faults]
     for settlement in settlements:
         payment = settlement.payment
-        moved = Movement(payment.at, "received", "receivable", payment.amount_minor)
-        postings += postings_of([moved], group.currency, payment_id=ids[payment.reference])
-        if not settlement.meets:
+        moves = [Movement(payment.at, "received", "receivable", payment.amount_minor)]
+        if settlement.is_accepted:
+            left = settlement.due_minor - payment.amount_minor
+            moves.append(Movement(payment.at, "difference", "receivable", left))
+        postings += postings_of(moves, group.currency, payment_id=ids[payment.reference])
+        if not settlement.settles:
             exceptions.append(unmet(settlement, group.currency, ids[payment.reference]))
     subjects = {"conversions": [key.id for key in conversions], "payments": list(payments)}
     await session.fetch("ledger.write_conversions", conversions=encode(rows))
@@ -319,6 +347,7 @@ async def _write(
                     "due_minor": s.due_minor,
                     "conversions": len(s.due),
                     "meets": s.meets,
+                    "is_accepted": s.is_accepted,
                 }
                 for s in settlements
             ]

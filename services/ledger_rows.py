@@ -22,6 +22,7 @@ from domain.money import to_decimal
 
 _NAMES = UUID("6f0ccab5-7b0c-4c5e-9a2e-5d0f3c1f7f0b")  # of ids that follow from what they stand for
 _json = msgspec.json.Encoder(decimal_format="number")
+_REPORT_COLUMNS = {"affiliate_network", *(f.name for f in fields(Report))}
 
 
 class Key(NamedTuple):
@@ -46,13 +47,14 @@ class Group(NamedTuple):
 
 @dataclass(slots=True)
 class Conversion:
-    """The reports of a conversion in an order that does not depend on arrival, postbacks last, and its click if it is
-    known."""
+    """What the network reported of a conversion, in an order that does not depend on arrival, postbacks last, and its
+    click if it is known. The timeline has the adjustments, too."""
 
     key: Key
     reports: list[Report]
     timeline: Timeline
     click: asyncpg.Record | None = None
+    match: asyncpg.Record | None = None  # a person's, to a shop or a placement
 
     @property
     def group(self) -> Group:
@@ -69,6 +71,26 @@ class Conversion:
         """The time of the click by the network's account. A postback finds a click by its token alone."""
         times = (report.clicked_at for report in self.reports if report.kind != POSTBACK)
         return min(filter(None, times), default=None)
+
+    @property
+    def tracking_id(self) -> str | None:
+        """Of the placement that a person named, else as reported."""
+        if self.match is not None and self.match["tracking_id"] is not None:
+            return str(self.match["tracking_id"])
+        return next((report.tracking_id for report in self.reports if report.tracking_id), None)
+
+    @property
+    def retailer_id(self) -> UUID | None:
+        """The shop of its click, else the one that a person named."""
+        known = (row["retailer_id"] for row in (self.click, self.match) if row is not None)
+        return next((retailer for retailer in known if retailer is not None), None)
+
+    @property
+    def matched_by(self) -> str | None:
+        """How its click is known, or "manual" for a shop that a person named."""
+        if self.click is not None:
+            return str(self.click["matched_by"])
+        return "manual" if self.match is not None else None
 
 
 def expected_of(conversion: Conversion) -> int | None:
@@ -97,7 +119,8 @@ def row_of(conversion: Conversion, books: Booked) -> dict[str, Any]:
         "affiliate_network": conversion.key.network,
         "reference": conversion.key.reference,
         "advertiser_id": conversion.group.advertiser_id,
-        "tracking_id": next((report.tracking_id for report in conversion.reports if report.tracking_id), None),
+        "tracking_id": conversion.tracking_id,
+        "matched_by": conversion.matched_by,
         "click_id": click["click_id"] if click else None,
         "user_id": click["user_id"] if click else None,
         "product_id": click["product_id"] if click else None,
@@ -183,8 +206,8 @@ def encoded(report: Report) -> dict[str, Any]:
 
 
 def decoded(row: asyncpg.Record) -> Report:
-    """The report of a row."""
-    values = dict(row)
+    """The report of a row, which may have other columns, too."""
+    values = {name: value for name, value in row.items() if name in _REPORT_COLUMNS}
     return Report(
         network=values.pop("affiliate_network"),
         click_refs=tuple(values.pop("click_refs") or ()),

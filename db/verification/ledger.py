@@ -5,7 +5,7 @@ from __future__ import annotations
 from db.claims import SERVICE
 from db.verification.check import Check, query
 
-FACTS = ["conversion_reports", "exchange_rates", "ledger_entries", "payments"]
+FACTS = ["conversion_reports", "exchange_rates", "ledger_decisions", "ledger_entries", "payments"]
 
 CHECKS = (
     Check(

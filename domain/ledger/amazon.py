@@ -73,7 +73,8 @@ def _row(row: Row, fees: str, sign: str, currency: str, seen: Occurrences) -> Re
 def timeline(reports: Sequence[Report]) -> Timeline:
     """One step: approved, by a negative amount if fees were taken back."""
     row = reports[0]
-    return Timeline((Step(row.ordered_at, "approved", row.amount_minor),), row.sale_minor, row.amount_minor)
+    step = Step(row.ordered_at, "approved", row.amount_minor, reports=(row.identity,))
+    return Timeline((step,), row.sale_minor, row.amount_minor)
 
 
 SOURCE = Source("amazon", read, timeline)

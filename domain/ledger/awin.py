@@ -116,6 +116,7 @@ def timeline(reports: Sequence[Report]) -> Timeline:
             report.state,  # type: ignore[arg-type]
             report.amount_minor,
             bool(report.facts["paid"]),
+            (report.identity,),
         )
         for report in ordered
     ]

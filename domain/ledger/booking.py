@@ -17,7 +17,7 @@ from domain.ledger.timelines import Step, Timeline
 
 Account: TypeAlias = Literal[
     "expected", "expectation", "deferred", "tracked", "income", "approved", "receivable", "received", "declined",
-    "reversed", "clawed_back", "rounding",
+    "reversed", "clawed_back", "difference", "rounding",
 ]  # fmt: skip
 FIGURES: dict[str, Account] = {
     "pending": "tracked",
@@ -53,12 +53,15 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """An amount in minor units that moves from one account (credit) to another (debit)."""
+    """An amount in minor units that moves from one account (credit) to another (debit), because of these reports (their
+    identities) or of a payment (its reference)."""
 
     at: datetime
     debit: Account
     credit: Account
     amount_minor: int
+    reports: tuple[str, ...] = field(default=(), compare=False)
+    payment: str = field(default="", compare=False)
 
 
 @dataclass(slots=True)
@@ -103,7 +106,7 @@ def book(timeline: Timeline, payments: Sequence[Payment] = ()) -> Booked:
 
     The date of a payment decides what was taken back before and after it. Without a payment that covers it, the
     network's own word (`Step.paid`) does."""
-    walk = _Walk(sorted(payments, key=lambda payment: (payment.paid_on, payment.reference)))
+    walk = _Walk(sorted(payments, key=lambda payment: (payment.paid_on, payment.reference)), timeline.accepted)
     walk.booked.faults.extend(timeline.faults)
     for step in timeline.steps:
         walk.pay_until(step.at)
@@ -113,21 +116,25 @@ def book(timeline: Timeline, payments: Sequence[Payment] = ()) -> Booked:
 
 
 class _Walk:
-    def __init__(self, payments: list[Payment]) -> None:
+    def __init__(self, payments: list[Payment], accepted: frozenset[str]) -> None:
         self.booked = Booked()
+        self._accepted = accepted
         self._payments = payments
         self._waiting = list(payments)
         self._lots: list[_Lot] = []
         self._phase: Literal["", "pending", "approved", "declined", "void", "ended"] = ""
         self._pending = 0
+        self._declined = 0
         self._is_amended = False
+        self._reports: tuple[str, ...] = ()
         self._taken_back: Counter[Account] = Counter()
 
-    def _move(self, at: datetime, debit: Account, credit: Account, amount: int) -> None:
+    def _move(self, at: datetime, debit: Account, credit: Account, amount: int, payment: str = "") -> None:
         if amount < 0:
             debit, credit, amount = credit, debit, -amount
         if amount:
-            self.booked.movements.append(Movement(at, debit, credit, amount))
+            reports = () if payment else self._reports
+            self.booked.movements.append(Movement(at, debit, credit, amount, reports, payment))
 
     def pay_until(self, at: datetime | None) -> None:
         """Applies the payments up to a time."""
@@ -138,12 +145,12 @@ class _Walk:
                     self._pay_lot(lot, payment, payment.at)
 
     def _pay_lot(self, lot: _Lot, payment: Payment, at: datetime) -> None:
-        self._pay(lot, at)
+        self._pay(lot, at, payment.reference)
         self.booked.paid_by[payment.reference] += lot.amount_minor
 
-    def _pay(self, lot: _Lot, at: datetime) -> None:
+    def _pay(self, lot: _Lot, at: datetime, payment: str = "") -> None:
         lot.is_paid = True
-        self._move(at, "receivable", "approved", lot.amount_minor)
+        self._move(at, "receivable", "approved", lot.amount_minor, payment)
 
     def _pay_by_word(self, at: datetime) -> None:
         for lot in self._lots:
@@ -152,20 +159,41 @@ class _Walk:
 
     def take(self, step: Step) -> None:
         """Applies a step, or notes that it fits no transition."""
+        self._reports = step.reports
         if step.state == "pending":
             self._take_pending(step)
+        elif step.state == "adjusted":
+            self._take_adjusted(step)
         elif step.state == "approved":
             self._take_approved(step)
         else:
             self._take_end(step)
 
-    def _fault(self, step: Step) -> None:
+    def _is_accepted(self, step: Step) -> bool:
+        """Whether a step that fits no transition happens all the same; if not, it is noted."""
         was = self._phase if self._phase != "ended" else "reversed"
-        self.booked.faults.append(f"{was} cannot become {step.state}, as said of {step.at:%Y-%m-%d %H:%M:%S} UTC")
+        fault = f"{was} cannot become {step.state}, as said of {step.at:%Y-%m-%d %H:%M:%S} UTC"
+        if fault not in self._accepted:
+            self.booked.faults.append(fault)
+        return fault in self._accepted
+
+    def _reopen(self, step: Step, *, approves: bool) -> None:
+        """Lets the step's amount stand, although the conversion had ended, or is more than pending."""
+        if self._phase in ("declined", "void"):
+            self._move(step.at, "tracked", "declined", self._declined)
+            self._phase, self._pending, self._declined = "pending", self._declined, 0
+            if approves:
+                self._approve(step)
+            else:
+                self._set_pending(step)
+        else:
+            self._phase = "approved"
+            self._change_approved(step)
 
     def _take_pending(self, step: Step) -> None:
         if self._phase not in ("", "pending"):
-            self._fault(step)
+            if self._is_accepted(step):
+                self._reopen(step, approves=False)
             return
         self._is_amended |= self._phase == "pending" and step.amount_minor != self._pending
         self._phase = "pending"
@@ -177,14 +205,22 @@ class _Walk:
 
     def _take_approved(self, step: Step) -> None:
         if self._phase in ("declined", "void", "ended"):
-            self._fault(step)
-            return
-        if self._phase == "approved":
+            if not self._is_accepted(step):
+                return
+            self._reopen(step, approves=True)
+        elif self._phase == "approved":
             self._change_approved(step)
         else:
             self._approve(step)
         if step.paid:
             self._pay_by_word(step.at)
+
+    def _take_adjusted(self, step: Step) -> None:
+        """What is pending or approved stays so, and what had ended is approved again."""
+        if self._phase in ("", "pending"):
+            self._take_pending(step)
+        else:
+            self._reopen(step, approves=True)
 
     def _approve(self, step: Step) -> None:
         amount = step.amount_minor
@@ -245,7 +281,7 @@ class _Walk:
             if step.amount_minor:  # some networks empty the amount of what they decline
                 self._set_pending(step)
             self._move(step.at, "declined", "tracked", self._pending)
-            self._pending = 0
+            self._declined, self._pending = self._pending, 0
             self._phase = "void" if step.state == "void" else "declined"
         elif self._phase == "approved":
             if step.paid:

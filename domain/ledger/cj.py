@@ -7,7 +7,7 @@ account is known to who asks, and files name it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from itertools import groupby
 
@@ -91,6 +91,10 @@ def _present(reports: Sequence[Report]) -> list[Report]:
     return sorted(last.values(), key=lambda r: (_posted(r), r.kind != "original", r.identity))
 
 
+def _identities(reports: Iterable[Report]) -> tuple[str, ...]:
+    return tuple(report.identity for report in reports)
+
+
 def timeline(reports: Sequence[Report]) -> Timeline:
     """Corrections posted up to the original's locking date amend it, later ones change what was approved, and those
     posted after the payment (the original is closed, they are not) take back what was paid. Rows of one posting date
@@ -106,7 +110,8 @@ def timeline(reports: Sequence[Report]) -> Timeline:
     approved_at = (locked_at or _posted(original)) if is_locked else None
 
     standing = sum(report.amount_minor for report in originals)
-    steps = [Step(_posted(original), "pending", standing)]
+    said_by = (original.identity,)
+    steps = [Step(_posted(original), "pending", standing, reports=said_by)]
     is_declined = False
     corrections = (report for report in commissions if report.kind == "correction")
     changes = [(at, list(rows)) for at, rows in groupby(corrections, key=_posted)]
@@ -114,15 +119,16 @@ def timeline(reports: Sequence[Report]) -> Timeline:
     for number, (at, rows) in enumerate(early, 1):
         before, standing = standing, standing + sum(row.amount_minor for row in rows)
         is_declined = standing == 0 and number == len(early)
-        steps.append(Step(at, "declined" if is_declined else "pending", before if is_declined else standing))
+        amount = before if is_declined else standing
+        steps.append(Step(at, "declined" if is_declined else "pending", amount, reports=_identities(rows)))
     if approved_at is not None and not is_declined:
-        steps.append(Step(approved_at, "approved", standing))
+        steps.append(Step(approved_at, "approved", standing, reports=said_by))
         for at, rows in changes[len(early) :]:
             standing += sum(row.amount_minor for row in rows)
             is_late = is_closed and any(row.state != "closed" for row in rows)
-            steps.append(Step(at, "approved", standing, paid=is_late))
+            steps.append(Step(at, "approved", standing, is_late, _identities(rows)))
         if is_closed:
-            steps.append(Step(steps[-1].at, "approved", standing, paid=True))
+            steps.append(Step(steps[-1].at, "approved", standing, True, said_by))
     faults = ("corrections exceed the commission",) if standing < 0 else ()
     return Timeline(
         tuple(steps) if not faults else tuple(steps[:1]),

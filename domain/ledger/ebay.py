@@ -77,7 +77,8 @@ def timeline(reports: Sequence[Report]) -> Timeline:
             amount = before if steps else max(0, report.amount_minor - int(report.facts["change_minor"]))
         else:
             before = amount = report.amount_minor
-        steps.append(Step(report.stated_at or report.ordered_at, report.state, amount))  # type: ignore[arg-type]
+        state: State = report.state  # type: ignore[assignment]
+        steps.append(Step(report.stated_at or report.ordered_at, state, amount, reports=(report.identity,)))
     first = ordered[0]
     is_declined = first.state == "declined"
     return Timeline(

@@ -182,8 +182,10 @@ def timeline(reports: Sequence[Report]) -> Timeline:
     for report in ordered:
         at, state, amount = report.stated_at or report.ordered_at, _STEPS[report.state], report.amount_minor
         if report.state == "paid" and not any(step.paid for step in steps):
-            steps.append(Step(at, state, amount))  # what changed until the first payment changed before it
-        steps.append(Step(at, state, amount, report.state == "paid"))
+            steps.append(
+                Step(at, state, amount, reports=(report.identity,))
+            )  # what changed until the first payment changed before it
+        steps.append(Step(at, state, amount, report.state == "paid", (report.identity,)))
     return Timeline(tuple(steps), ordered[0].sale_minor, ordered[0].amount_minor)
 
 

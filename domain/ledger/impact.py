@@ -123,27 +123,28 @@ def timeline(reports: Sequence[Report]) -> Timeline:
             faults.append(f"the update {update.facts['number']} is later than the action's end")
         elif update.state == "REVERSED":
             is_reversed = True
-            steps.append(Step(at, "declined", max(0, standing)))
+            steps.append(Step(at, "declined", max(0, standing), reports=(update.identity,)))
         else:
             standing += update.amount_minor
             if standing >= 0:
-                steps.append(Step(at, "pending", standing))
+                steps.append(Step(at, "pending", standing, reports=(update.identity,)))
     if standing < 0:
         faults.append("the updates take back more than was reported")
         standing = 0
     if not updates:
         for action in sorted((r for r in actions if r.state == "PENDING"), key=_unchanged_first):
             standing = action.amount_minor
-            steps.append(Step(action.ordered_at, "pending", standing))
+            steps.append(Step(action.ordered_at, "pending", standing, reports=(action.identity,)))
     if approved is not None and is_reversed:
         faults.append("the action was reversed and approved")
     elif approved is not None:
         amount = standing if updates else approved.amount_minor
-        steps.append(Step(_time(approved), "approved", amount, bool(approved.facts["paid"])))
+        is_paid = bool(approved.facts["paid"])
+        steps.append(Step(_time(approved), "approved", amount, is_paid, (approved.identity,)))
     elif not is_reversed:
         for action in sorted((r for r in actions if r.state == "REVERSED"), key=_when):
             amount = standing if steps else int(action.facts["intended_minor"])
-            steps.append(Step(_time(action), "declined", amount))
+            steps.append(Step(_time(action), "declined", amount, reports=(action.identity,)))
             break
     first_sale, first_amount = _first(updates, actions)
     return Timeline(tuple(steps), first_sale, first_amount, tuple(faults))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 
 from domain.ledger.booking import Booked, Payment, book
@@ -62,10 +62,12 @@ def _row(row: Row) -> PaymentRow:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """A payment, and the conversions that it covers, with what is due for each in minor units."""
+    """A payment, and the conversions that it covers, with what is due for each in minor units. `is_accepted`: a person
+    says that it is for these, although it is not what is due."""
 
     payment: Payment
     due: Mapping[str, int]
+    is_accepted: bool = False
 
     @property
     def due_minor(self) -> int:
@@ -77,12 +79,20 @@ class Settlement:
         """Whether it paid exactly that."""
         return self.due_minor == self.payment.amount_minor
 
+    @property
+    def settles(self) -> bool:
+        """Whether the conversions are paid by it."""
+        return self.meets or self.is_accepted
+
 
 def settle(
-    timelines: Mapping[str, Timeline], payments: Sequence[Payment]
+    timelines: Mapping[str, Timeline],
+    payments: Sequence[Payment],
+    accepted: Mapping[str, Container[int]] | None = None,
 ) -> tuple[dict[str, Booked], list[Settlement]]:
     """Books the conversions of one network, advertiser and currency, by reference, under the payments that meet what
-    they pay for. Payments are tried in the order of their dates; what one has paid, a later one does not."""
+    they pay for, or are accepted: by reference, with what is due. Payments are tried in the order of their dates; what
+    one has paid, a later one does not."""
     booked = {reference: book(timeline) for reference, timeline in timelines.items()}
     met: dict[str, list[Payment]] = {}
     settlements = []
@@ -98,8 +108,10 @@ def settle(
             if payment.reference in trial.paid_by
         }
         settlement = Settlement(payment, due)
+        if not settlement.meets and settlement.due_minor in (accepted or {}).get(payment.reference, ()):
+            settlement = replace(settlement, is_accepted=True)
         settlements.append(settlement)
-        if settlement.meets:
+        if settlement.settles:
             for reference in due:
                 met.setdefault(reference, []).append(payment)
                 booked[reference] = trials[reference]

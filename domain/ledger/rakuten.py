@@ -8,6 +8,7 @@ file by their number. The report's header and the format of the events' dates co
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from domain.ledger.reports import (
     BadFile,
@@ -128,11 +129,11 @@ def _of_events(events: Sequence[Report]) -> tuple[list[Step], list[str]]:
     for event in present:
         before = standing or before
         standing += event.amount_minor
-        steps.append(Step(event.stated_at or event.ordered_at, "pending", standing))
+        steps.append(Step(event.stated_at or event.ordered_at, "pending", standing, reports=(event.identity,)))
     if standing < 0:
         return [], ["cancellations without what they cancel"]
     if standing == 0 and len(steps) > 1:
-        steps[-1] = Step(steps[-1].at, "declined", before)
+        steps[-1] = replace(steps[-1], state="declined", amount_minor=before)
     return steps, []
 
 
@@ -145,7 +146,7 @@ def _of_rows(rows: Sequence[Report]) -> tuple[list[Step], list[str]]:
             faults.append("a negative row without what it takes back")
             continue
         standing += row.amount_minor
-        steps.append(Step(row.stated_at or row.ordered_at, "approved", standing))
+        steps.append(Step(row.stated_at or row.ordered_at, "approved", standing, reports=(row.identity,)))
     return steps, faults
 
 

@@ -299,6 +299,7 @@ begin
       ('public.placements', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.commission_rules', 'insert or update or delete', 'true', null, '', 'updated_at', ''),
       ('public.advertisers', 'insert or update or delete', 'true', null, '', '', ''),
+      ('public.ledger_decisions', 'insert', 'true', null, '', '', ''),
       ('public.network_accounts', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.retailers', 'update', by_the_api || ' or old.domain is not null or new.domain is null', null, '', 'updated_at', ''),
       ('public.retailers', 'insert or delete', by_the_api, null, '', 'updated_at', ''),

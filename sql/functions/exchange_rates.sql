@@ -1,6 +1,7 @@
 -- Postings in the reporting currency.
 
-create or replace function private.reported_entries(p_currency text)
+drop function if exists private.reported_entries(text);  -- of an earlier release
+create or replace function private.reported_entries(p_currency text, p_known_at timestamptz default null)
 returns table (
   transaction_id uuid, conversion_id uuid, payment_id uuid, account text, amount_minor bigint, network_minor bigint,
   network_currency text, rate numeric, rate_on date, rate_source text, event_at timestamptz, recorded_at timestamptz)
@@ -24,7 +25,7 @@ as $$
         union all
         select r.rate, r.rate_on, r.source, r.recorded_at from public.exchange_rates r
         where e.currency <> p_currency and r.currency = e.currency and r.reporting_currency = p_currency
-          and r.rate_on <= d.day
+          and r.rate_on <= d.day and (p_known_at is null or r.recorded_at <= p_known_at)
       ) r
       order by r.rate_on desc, r.recorded_at desc limit 1) x on true
   )
@@ -38,10 +39,10 @@ as $$
     v.event_at, v.recorded_at
   having sum(v.amount_minor) <> 0
 $$;
-comment on function private.reported_entries(text) is
-  'The postings in a reporting currency, at the newest rate that is not later than the order, or the payment; amount_minor is null '
-  'without one. All postings of a sale have one rate, so that nothing is left on an account that the sale has left. '
+comment on function private.reported_entries(text, timestamptz) is
+  'The postings in a reporting currency, at the newest rate that is not later than the order, or the payment, and was known at a '
+  'time; amount_minor is null without one. All postings of a sale have one rate, so that nothing is left on an account that the sale has left. '
   'What rounding leaves of a transaction is posted to an account of its own.';
 
-revoke all on function private.reported_entries(text) from public, anon, authenticated;
-grant execute on function private.reported_entries(text) to service_role;
+revoke all on function private.reported_entries(text, timestamptz) from public, anon, authenticated;
+grant execute on function private.reported_entries(text, timestamptz) to service_role;

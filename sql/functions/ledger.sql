@@ -282,6 +282,12 @@ create or replace trigger ledger_entries_not_emptied before truncate on public.l
   for each statement execute function private.refuse_change();
 alter table public.ledger_entries
   enable always trigger ledger_entries_kept, enable always trigger ledger_entries_not_emptied;
+create or replace trigger ledger_decisions_kept before update or delete on public.ledger_decisions
+  for each statement execute function private.refuse_change();
+create or replace trigger ledger_decisions_not_emptied before truncate on public.ledger_decisions
+  for each statement execute function private.refuse_change();
+alter table public.ledger_decisions
+  enable always trigger ledger_decisions_kept, enable always trigger ledger_decisions_not_emptied;
 create or replace trigger exchange_rates_kept before update or delete on public.exchange_rates
   for each statement execute function private.refuse_change();
 create or replace trigger exchange_rates_not_emptied before truncate on public.exchange_rates

@@ -55,7 +55,11 @@ join public.conversions c using (affiliate_network, reference)
 where c.approved_from is not null
 
 -- name: payments_of(affiliate_network, advertiser_id, currency)
-select id, reference, period_start, period_end, paid_on, amount_minor from public.payments
+-- With what was due when a person accepted one that was something else.
+select p.id, p.reference, p.period_start, p.period_end, p.paid_on, p.amount_minor, array(
+    select d.due_minor from public.exceptions x join public.ledger_decisions d on d.id = x.decision_id
+    where x.payment_id = p.id and d.kind = 'accept') as accepted_minor
+from public.payments p
 where affiliate_network = :affiliate_network::text and advertiser_id = :advertiser_id::text
   and currency = :currency::text
 
@@ -67,7 +71,8 @@ where affiliate_network = :affiliate_network::text and advertiser_id = :advertis
 -- name: clicks_of(networks, conversions)
 -- The clicks that are known of these conversions; of whom, while the click is there.
 select k.affiliate_network, k.reference, k.click_id, c.user_id, k.retailer_id, k.product_id, k.commission_rate,
-  k.commission_flat_minor, k.commission_cap_minor, k.currency::text, k.clicked_at, k.followed_at, k.click_window_hours
+  k.commission_flat_minor, k.commission_cap_minor, k.currency::text, k.clicked_at, k.matched_by,
+  k.followed_at, k.click_window_hours
 from unnest(:networks::text[], :conversions::text[]) a (affiliate_network, reference)
 join public.conversion_clicks k using (affiliate_network, reference)
 left join public.affiliate_clicks c on c.id = k.click_id
@@ -133,17 +138,18 @@ cross join lateral (
 -- name: write_conversions(conversions)
 -- Rows that are the same are not written.
 insert into public.conversions as c (
-  id, affiliate_network, reference, advertiser_id, tracking_id, click_id, user_id, retailer_id, product_id, status,
+  id, affiliate_network, reference, advertiser_id, tracking_id, matched_by, click_id, user_id, retailer_id, product_id, status,
   currency, sale_minor, tracked_minor, expected_minor, pending_minor, approved_minor, declined_minor, reversed_minor,
   paid_minor, clawback_minor, variance_minor, ordered_at, clicked_at, is_outside_window, approved_at, approved_from,
   approved_until)
-select r.id, r.affiliate_network, r.reference, r.advertiser_id, r.tracking_id, r.click_id, r.user_id, r.retailer_id,
+select r.id, r.affiliate_network, r.reference, r.advertiser_id, r.tracking_id, r.matched_by, r.click_id, r.user_id, r.retailer_id,
   r.product_id, r.status, r.currency, r.sale_minor, r.tracked_minor, r.expected_minor, r.pending_minor, r.approved_minor,
   r.declined_minor, r.reversed_minor, r.paid_minor, r.clawback_minor, r.variance_minor, r.ordered_at, r.clicked_at,
   r.is_outside_window, r.approved_at, r.approved_from, r.approved_until
 from jsonb_populate_recordset(null::public.conversions, :conversions::jsonb) r
 on conflict (id) do update set
-  advertiser_id = excluded.advertiser_id, tracking_id = excluded.tracking_id, click_id = excluded.click_id,
+  advertiser_id = excluded.advertiser_id, tracking_id = excluded.tracking_id, matched_by = excluded.matched_by,
+  click_id = excluded.click_id,
   user_id = excluded.user_id, retailer_id = excluded.retailer_id, product_id = excluded.product_id,
   status = excluded.status, currency = excluded.currency, sale_minor = excluded.sale_minor,
   tracked_minor = excluded.tracked_minor, expected_minor = excluded.expected_minor,
@@ -152,11 +158,11 @@ on conflict (id) do update set
   clawback_minor = excluded.clawback_minor, variance_minor = excluded.variance_minor, ordered_at = excluded.ordered_at,
   clicked_at = excluded.clicked_at, is_outside_window = excluded.is_outside_window,
   approved_at = excluded.approved_at, approved_from = excluded.approved_from, approved_until = excluded.approved_until
-where (c.advertiser_id, c.tracking_id, c.click_id, c.user_id, c.retailer_id, c.product_id, c.status, c.currency,
+where (c.advertiser_id, c.tracking_id, c.matched_by, c.click_id, c.user_id, c.retailer_id, c.product_id, c.status, c.currency,
     c.sale_minor, c.tracked_minor, c.expected_minor, c.pending_minor, c.approved_minor, c.declined_minor,
     c.reversed_minor, c.paid_minor, c.clawback_minor, c.variance_minor, c.ordered_at, c.clicked_at,
     c.is_outside_window, c.approved_at, c.approved_from, c.approved_until)
-  is distinct from (excluded.advertiser_id, excluded.tracking_id, excluded.click_id, excluded.user_id,
+  is distinct from (excluded.advertiser_id, excluded.tracking_id, excluded.matched_by, excluded.click_id, excluded.user_id,
     excluded.retailer_id, excluded.product_id, excluded.status, excluded.currency, excluded.sale_minor,
     excluded.tracked_minor, excluded.expected_minor, excluded.pending_minor, excluded.approved_minor,
     excluded.declined_minor, excluded.reversed_minor, excluded.paid_minor, excluded.clawback_minor,
@@ -198,15 +204,18 @@ order by m.event_at, m.amount_minor desc
 select private.check_balances()
 
 -- name: write_settlements(settlements)
-insert into public.settlements as s (payment_id, due_minor, conversions, meets)
-select r.payment_id, r.due_minor, r.conversions, r.meets
-from jsonb_to_recordset(:settlements::jsonb) r (payment_id uuid, due_minor bigint, conversions integer, meets boolean)
+insert into public.settlements as s (payment_id, due_minor, conversions, meets, is_accepted)
+select r.payment_id, r.due_minor, r.conversions, r.meets, r.is_accepted
+from jsonb_to_recordset(:settlements::jsonb) r (
+  payment_id uuid, due_minor bigint, conversions integer, meets boolean, is_accepted boolean)
 on conflict (payment_id) do update
-set due_minor = excluded.due_minor, conversions = excluded.conversions, meets = excluded.meets
-where (s.due_minor, s.conversions, s.meets) is distinct from (excluded.due_minor, excluded.conversions, excluded.meets)
+set due_minor = excluded.due_minor, conversions = excluded.conversions, meets = excluded.meets,
+  is_accepted = excluded.is_accepted
+where (s.due_minor, s.conversions, s.meets, s.is_accepted)
+  is distinct from (excluded.due_minor, excluded.conversions, excluded.meets, excluded.is_accepted)
 
 -- name: write_exceptions(exceptions, conversions, payments)
--- Of these subjects exactly these exceptions are open.
+-- Of these subjects exactly these exceptions are open, but for those that a person declined.
 with holding as (
   select r.* from jsonb_to_recordset(:exceptions::jsonb) r (
     id uuid, kind text, conversion_id uuid, payment_id uuid, detail text, concerns_on date)
@@ -218,7 +227,9 @@ closed as (
 )
 insert into public.exceptions as x (id, kind, conversion_id, payment_id, detail, concerns_on)
 select h.id, h.kind, h.conversion_id, h.payment_id, h.detail, h.concerns_on from holding h
-on conflict (id) do update set closed_at = null, opened_at = now() where x.closed_at is not null
+on conflict (id) do update set closed_at = null, opened_at = now()
+where x.closed_at is not null
+  and not exists (select from public.ledger_decisions d where d.id = x.decision_id and d.kind = 'decline')
 
 -- name: add_payments(payments, origin)
 insert into public.payments (
@@ -244,31 +255,10 @@ where (p.affiliate_network, p.advertiser_id, p.period_start, p.period_end, p.cur
   is distinct from (r.affiliate_network, r.advertiser_id, r.period_start, r.period_end, r.currency, r.amount_minor, r.paid_on)
 
 -- name: reconciliation(month)
--- By network, shop, month of the order (UTC) and currency; of one month, or of all (null).
-select c.affiliate_network as network, r.slug as retailer, to_char(c.ordered_at at time zone 'UTC', 'YYYY-MM') as month,
-  c.currency::text, coalesce(sum(c.expected_minor), 0)::bigint as expected,
-  coalesce(sum(c.tracked_minor) filter (where c.click_id is not null), 0)::bigint as tracked,
-  sum(c.pending_minor)::bigint as pending, sum(c.approved_minor)::bigint as approved,
-  sum(c.declined_minor)::bigint as declined, sum(c.reversed_minor)::bigint as reversed,
-  sum(c.paid_minor)::bigint as paid, sum(c.clawback_minor)::bigint as clawback,
-  sum(c.variance_minor)::bigint as variance
-from public.conversions c left join public.retailers r on r.id = c.retailer_id
-where :month::date is null or (c.ordered_at at time zone 'UTC')::date >= :month::date
-  and (c.ordered_at at time zone 'UTC')::date < (:month::date + interval '1 month')::date
-group by 1, 2, 3, 4
-order by 1, 2 nulls last, 3, 4
+select * from private.reconciliation(:month::date)
 
 -- name: open_questions(month)
--- How many exceptions are open, and how many conversions came from no click of ours, nor from a placement.
-select
-  (select count(*) from public.exceptions x
-   where x.closed_at is null and (:month::date is null
-     or x.concerns_on >= :month::date and x.concerns_on < (:month::date + interval '1 month')::date)) as exceptions,
-  (select count(*) from public.conversions c
-   where c.click_id is null
-     and not (c.tracking_id is not null and private.is_placement(c.affiliate_network, c.tracking_id))
-     and (:month::date is null or (c.ordered_at at time zone 'UTC')::date >= :month::date
-       and (c.ordered_at at time zone 'UTC')::date < (:month::date + interval '1 month')::date)) as unmatched
+select * from private.open_questions(:month::date)
 
 -- name: fingerprint()
 select md5(concat_ws('|',
@@ -277,7 +267,8 @@ select md5(concat_ws('|',
       order by e.subject, e.account, e.currency, e.event_at)
    from (select coalesce(conversion_id, payment_id) as subject, account, currency, event_at, sum(amount_minor) as total
      from public.ledger_entries group by 1, 2, 3, 4 having sum(amount_minor) <> 0) e),
-  (select string_agg(format('%s %s %s %s', s.payment_id, s.due_minor, s.conversions, s.meets), ',' order by s.payment_id)
+  (select string_agg(format('%s %s %s %s %s', s.payment_id, s.due_minor, s.conversions, s.meets, s.is_accepted), ','
+      order by s.payment_id)
    from public.settlements s),
   (select string_agg(x.id::text, ',' order by x.id) from public.exceptions x where x.closed_at is null)))
 
@@ -296,13 +287,11 @@ join public.exchange_rates x on x.rate_on = r.rate_on and x.currency = r.currenc
 where x.rate <> r.rate::numeric(20, 10)
 
 -- name: reported(currency, month)
--- The sums of accounts in the reporting currency, of conversions of a month or of all; null where a rate is missing.
-select e.account, case when bool_and(e.amount_minor is not null) then sum(e.amount_minor)::bigint end as amount_minor
-from private.reported_entries(:currency::text) e
-join public.conversions c on c.id = e.conversion_id
-where :month::date is null or (c.ordered_at at time zone 'UTC')::date >= :month::date
-  and (c.ordered_at at time zone 'UTC')::date < (:month::date + interval '1 month')::date
-group by e.account
+select * from private.reported_sums(:currency::text, :month::date)
+
+-- name: balances(by, as_of, known_at, reporting_currency, most)
+select * from private.ledger_balances(
+  :by::text[], :as_of::timestamptz, :known_at::timestamptz, :reporting_currency::text, :most::integer)
 
 -- name: set_advertiser(network, advertiser_id, currency, shop)
 -- No row if there is no such shop.

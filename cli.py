@@ -22,6 +22,7 @@ from commands import (
     import_runs,
     import_sources,
     ledger,
+    ledger_decisions,
     network_pulls,
     postbacks,
     privacy,
@@ -124,7 +125,7 @@ reports = _group("Reports.")
 reference_data = _group("Gift categories, mappings and rules.")
 erasures = _group("Exports, erasures and retention.")
 trusted = _group("Trusted documents of clients.")
-app_roles = _group("Admins and analysts.")
+app_roles = _group("Admins, analysts and finance.")
 models = _group("Trained models of the recommender.")
 networks = _group("Affiliate networks: tracking hosts, and where their links carry our click id.")
 senders = _group("Who may send postbacks.")
@@ -167,6 +168,11 @@ received.command()(postbacks.retry)
 networks.add_typer(senders, name="postback")
 networks.add_typer(received, name="postbacks")
 books.command()(ledger.rebuild)
+books.command("exceptions")(ledger_decisions.list_exceptions)
+books.command()(ledger_decisions.match)
+books.command()(ledger_decisions.adjust)
+books.command()(ledger_decisions.accept)
+books.command()(ledger_decisions.decline)
 reports.command("reconciliation")(ledger.report_reconciliation)
 reference_data.command("load")(reference.load)
 reference_data.command("taxonomy")(reference.taxonomy)

@@ -18,7 +18,7 @@ from db.claims import SERVICE
 from db.embedded import Dsns
 from db.session import Session
 from domain.currencies import EXPONENTS
-from domain.errors import AclueError
+from domain.errors import AclueError, UserError
 from domain.ledger import generic, payments, rates
 from domain.ledger.reports import BadFile, Reject
 from domain.ledger.sources import SOURCES
@@ -67,6 +67,8 @@ def in_one_transaction(
     with databases(settings) as dsns:
         try:
             return asyncio.run(run(dsns))
+        except UserError as error:
+            fail(str(error))
         except (AclueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if lacks_migrations(error):
                 raise

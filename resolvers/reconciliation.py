@@ -12,8 +12,17 @@ import asyncpg
 from db.session import Session
 from domain.ledger.booking import FIGURES
 from domain.money import to_decimal
+from resolvers.finance import month_of, require_proven_money_reader
 
 SUMS = ("expected", "tracked", *FIGURES, "variance")
+
+
+async def of_month(session: Session, month: str | None, reporting_currency: str) -> dict[str, Any]:
+    """`report` of a month such as 2026-07, or of all, for callers of the API. Raises Unauthenticated, Forbidden, or
+    Invalid."""
+    await require_proven_money_reader(session)
+    first = None if month is None else month_of(month, ("month",))[0]
+    return await report(session, first, reporting_currency)
 
 
 async def report(session: Session, month: date | None, reporting_currency: str | None = None) -> dict[str, Any]:

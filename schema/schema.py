@@ -23,15 +23,20 @@ from schema.brands import BrandMutation, BrandQuery
 from schema.categories import CategoryMutation, CategoryQuery
 from schema.consents import ConsentMutation
 from schema.context import Info
+from schema.conversions import ConversionQuery
 from schema.dismissed_reasons import DismissedReasonMutation
+from schema.exceptions import ExceptionQuery
 from schema.experiments import ExperimentMutation, ExperimentQuery
 from schema.exports import ExportMutation
 from schema.gift_links import GiftLinkMutation
 from schema.import_runs import ImportRunQuery
 from schema.impressions import ImpressionMutation, ImpressionQuery
+from schema.ledger_decisions import LedgerDecisionMutation
+from schema.ledger_entries import LedgerEntryQuery
 from schema.merged_products import MergedProductMutation
 from schema.node import NODES, Node, RowNode, load
 from schema.one_time_tokens import OneTimeTokenMutation
+from schema.payments import PaymentQuery
 from schema.personality import PersonalityMutation
 from schema.privacy import PrivacyMutation
 from schema.product_edits import ProductMutation
@@ -44,6 +49,7 @@ from schema.quiz import QuizQuery
 from schema.quiz_drafts import QuizDraftMutation
 from schema.recommendation_feedback import RecommendationFeedbackQuery
 from schema.recommendations import Recommendation, RecommendationMutation, RecommendationQuery
+from schema.reconciliation import ReconciliationQuery
 from schema.retailers import RetailerMutation, RetailerQuery
 from schema.roles import RoleMutation
 from schema.scalars import SCALARS
@@ -111,6 +117,11 @@ class Query(
     ExperimentQuery,
     ImpressionQuery,
     ImportRunQuery,
+    ConversionQuery,
+    LedgerEntryQuery,
+    PaymentQuery,
+    ExceptionQuery,
+    ReconciliationQuery,
     AuditLogQuery,
     SystemLogQuery,
 ):
@@ -133,6 +144,7 @@ class Mutation(
     OneTimeTokenMutation,
     SecondFactorMutation,
     RoleMutation,
+    LedgerDecisionMutation,
     ProfileMutation,
     PersonalityMutation,
     QuizDraftMutation,

@@ -5,7 +5,7 @@ revoke all on table public.alerts from public, anon, authenticated, service_role
 grant select on table public.alerts to authenticated;
 drop policy if exists alerts_staff_read on public.alerts;
 create policy alerts_staff_read on public.alerts for select to authenticated
-  using ((select private.app_role()) in ('analyst', 'admin'));
+  using ((select private.app_role()) in ('analyst', 'finance', 'admin'));
 
 grant select, insert, update on table public.alerts to service_role;
 drop policy if exists alerts_service_read on public.alerts;

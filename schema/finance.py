@@ -1,0 +1,28 @@
+"""Parts that the types of the ledger have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import strawberry
+
+from domain import ids
+from domain.errors import BadUserInput
+from schema.node import column
+from schema.products import Money
+
+
+def money(description: str, name: str) -> Any:
+    """A field with the amount of the column `name`, in the row's currency."""
+    return column(description, name, "currency", read=Money.of)
+
+
+def key_of(type_name: str, id: strawberry.ID | None, name: str) -> UUID | None:
+    """The key of an id in a filter. Raises BadUserInput for one of another type."""
+    if id is None:
+        return None
+    key = ids.decode_as(type_name, id)
+    if key is None:
+        raise BadUserInput(f"`{name}` is not the id of a {type_name}.")
+    return key

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from bench.money_operations import money
+
 Ask = Callable[[str, dict[str, Any], str], Awaitable[dict[str, Any]]]
 """(document, variables, token) -> data; raises where the answer has errors."""
 
@@ -322,6 +324,7 @@ class Tour:
             document += "{ pageInfo { endCursor } nodes { id operation tableName actorId } } }"
             page = (await self._do(f"auditLog {name}", document, f=wanted, a=None))["auditLog"]
             await self._do(f"auditLog {name} after", document, f=wanted, a=page["pageInfo"]["endCursor"])
+        await money(self._do)
         await self._do("importRuns", "{ importRuns(first: 20) { nodes { number outcome startedBy counts } } }")
         for wanted in ("", ", level: ERROR", ', component: "housekeeping"'):
             nodes = "nodes { id level message context }"

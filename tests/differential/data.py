@@ -13,6 +13,8 @@ import asyncpg
 from tests.client import Client
 from tests.client_ids import uuid7
 from tests.conftest import Shop
+from tests.integration.test_ledger import pay
+from tests.ledger import awin, report
 
 ODD = (
     "ünïcode “quotes” \"double\" 'single' back\\slash\ttab\nline\r\u2028 \u0001\u001f\u007f"
@@ -70,6 +72,7 @@ async def fill(shop: Shop) -> dict[str, tuple[UUID, UUID | None]]:
     admin_id = await _profile(shop.owner, "admin@people.example")
     await _administer(shop.client(shop.token(admin_id, app_metadata={"role": "admin"})))
     await _live_much(people["anna"])
+    await _report_money(shop)
     await _live_little(people["visitor"])
     await _withdraw(people["withdrawn"])
     await _age(shop.owner)
@@ -147,6 +150,20 @@ async def _administer(admin: Client) -> None:
     for number, product in enumerate(products):
         await admin.do(change, input={"id": product["id"], "price": f"{10 + number}"})
     await admin.do(change, input={"id": products[0]["id"], "description": ODD, "tags": ["gift", "changed"]})
+
+
+async def _report_money(shop: Shop) -> None:
+    """Sales of two clicks and of none, one of which is an exception, and a payment that is another."""
+    first, second = await shop.owner.fetch("select id from public.affiliate_clicks order by id limit 2")
+    await report(
+        shop.services,
+        awin("D1", click=first["id"]),
+        awin("D2", "approved", click=second["id"], commission="3.00"),
+        awin("D3", "declined"),
+        awin("D3", "approved", validated="2026-07-25T00:00:00"),
+        awin("D4", "approved", commission="5", sale="70", currency="JPY"),
+    )
+    await pay(shop, "9.00")
 
 
 async def _live_much(anna: Client) -> None:

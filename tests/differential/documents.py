@@ -94,6 +94,10 @@ def _root_weights(fields: dict[str, GraphQLField], caller: Caller) -> dict[str, 
     weights["experiment"] = 0.05  # none runs
     for name in ("eventCounts", "impressionCounts", "recommendationFeedback"):
         weights[name] = 1 if caller.may_analyse else 0.03
+    for name in ("conversions", "ledger", "payments", "exceptions", "ledgerBalances", "reconciliation"):
+        weights[name] = 1 if caller.may_administer else 0.01
+    if caller.may_administer:
+        weights["conversions"] = 4
     for name in ("affiliateNetwork", "affiliateNetworks", "auditLog", "importRuns", "systemLogs"):
         weights[name] = 2 if caller.may_administer else 0.03
     return weights

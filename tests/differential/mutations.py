@@ -50,6 +50,10 @@ OF_ADMINISTRATORS = {
     "splitProduct": 0.5,
     "createNetwork": 0.3,
     "updateNetwork": 0.5,
+    "matchConversion": 0.5,
+    "adjustConversion": 0.7,
+    "acceptException": 0.5,
+    "declineException": 0.5,
 }
 _QUERIES = 0.3
 

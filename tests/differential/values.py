@@ -199,11 +199,15 @@ _ID_TYPES = {
     "excludeIds": "Product",
     "brandIds": "Brand",
     "categoryIds": "Category",
+    "retailerId": "Retailer",
     "retailerIds": "Retailer",
     "swipeId": "Swipe",
     "giftLinkId": "GiftLink",
     "dismissedReasonId": "DismissedReason",
     "subjectId": "Profile",
+    "conversionId": "Conversion",
+    "exceptionId": "LedgerException",
+    "paymentId": "Payment",
     "sessionId": "Session",
 }
 _SLUGS = {
@@ -214,7 +218,15 @@ _SLUGS = {
     "brandSlugs": "brands",
     "retailerSlug": "retailers",
 }
-_DAYS = {"since": -20, "until": 1, "expiresAt": 30, "sentAt": 0, "shownAt": -1}  # from now, of what is a timestamp
+_DAYS = {
+    "since": -20,
+    "until": 1,
+    "expiresAt": 30,
+    "sentAt": 0,
+    "shownAt": -1,
+    "asOf": 0,
+    "knownAt": 0,
+}  # from now, of what is a timestamp
 _PURPOSES = {  # names that mean something else here
     "product.id": "productId",
     "brands.search": "brandSearch",
@@ -240,6 +252,11 @@ _CHOICES: dict[str, Sequence[Any]] = {
     "anyTags": _TAGS[:3] * 3 + _TAGS,
     "prefix": _PREFIXES[:8] * 6 + _PREFIXES,
     "currencyCode": ("GBP",) * 6 + _CURRENCIES,
+    "month": ("2026-07",) * 12 + ("2026-08", "2026-13"),
+    "networks": ("awin", "awin", "impact", "ünï"),
+    "skip": (0, 0, 1),
+    "reason": ("agreed", 'ünï "q"'),
+    "clickToken": ("nonsense", "spcxbqgy2wbuwywsbyv2qy2keq"),
     "minPrice": ("1", "9.99", 5, 10.5, "0"),
     "maxPrice": ("100000", "19.99", 15, "18.5"),
     "price": ("12.50", "7", 19.99, "0", "1.234"),

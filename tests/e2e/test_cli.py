@@ -121,14 +121,14 @@ async def test_a_token_of_an_email_makes_the_account_once(service: Service, data
 
 async def test_a_token_of_every_role(service: Service, http: httpx.AsyncClient) -> None:
     user = uuid4()
-    for role in ("anon", "authenticated", "service_role", "admin", "analyst"):
+    for role in ("anon", "authenticated", "service_role", "admin", "analyst", "finance"):
         issued = await asyncio.to_thread(invoked, service.home, "token", "--user-id", str(user), "--role", role)
         text = printed(issued).strip()
         told = claims(text)
         assert told["sub"] == str(user)
-        assert told["role"] == ("authenticated" if role in {"admin", "analyst"} else role)
+        assert told["role"] == ("authenticated" if role in {"admin", "analyst", "finance"} else role)
         assert told["is_anonymous"] is (role == "anon")
-        assert told["app_metadata"] == ({"role": role} if role in {"admin", "analyst"} else {})
+        assert told["app_metadata"] == ({"role": role} if role in {"admin", "analyst", "finance"} else {})
         refused = 'mutation { updateProduct(input: {id: "x"}) { userErrors { code } } }'
         body = (await Client(http, text).post(refused)).json()
         if role in {"service_role", "admin"}:

@@ -13,6 +13,7 @@ import asyncpg
 import httpx
 
 from tests.e2e.conftest import ROOT, Service, aclue, environment
+from tests.e2e.test_cli import complaint, invoked, printed
 from tests.integration.waiting import until
 from tests.ledger import awin, awin_push
 
@@ -103,3 +104,41 @@ async def test_a_network_is_let_in_pushes_and_is_shut_out(
         assert refused.returncode == 1
         assert says in refused.stderr
         assert "Traceback" not in refused.stderr
+
+
+async def test_decisions_by_command(service: Service, database: asyncpg.Connection[Any], tmp_path: Path) -> None:
+    rows = [awin("D1", "approved", commission="3.00", advertiserId=501), awin("D2", advertiserId=501)]
+    file = written(tmp_path, "decided.json", json.dumps(rows))
+    header = "network,advertiser_id,advertiser,period_start,period_end,currency,amount,paid_on,reference"
+    paid = written(tmp_path, "paid.csv", f"{header}\nawin,501,,2026-07-01,2026-07-31,GBP,2.00,2026-08-20,D-PAID\n")
+    shop = await database.fetchval("select slug from public.retailers order by slug limit 1")
+
+    async def run(*arguments: str) -> str:
+        return printed(await asyncio.to_thread(invoked, service.home, *arguments))
+
+    await run("import", "conversions", "--network", "awin", file)
+    await run("import", "payments", paid)
+    before = json.loads(await run("report", "reconciliation", "--json"))
+    (line,) = [line for line in (await run("ledger", "exceptions")).splitlines() if "D-PAID" in line]
+    assert "pays 2.00 GBP, and 1 conversions earned 3.00" in line
+    exception = line.split()[0]
+    await run("ledger", "accept", exception, "--reason", "Their bank took a fee.")
+    await run("ledger", "adjust", "awin", "D2", "5.50", "--reason", "agreed by phone", "--at", "2026-07-10T00:00:00Z")
+    await run("ledger", "match", "awin", "D2", "--shop", shop, "--reason", "Their invoice says so.")
+    after = json.loads(await run("report", "reconciliation", "--json"))
+    assert after["exceptions"] == before["exceptions"] - 1
+    assert after["unmatched"] == before["unmatched"] - 1
+    (mine,) = [row for row in after["by"] if row["retailer"] == shop]
+    assert mine["pending"] == "5.50"
+    for wrong, says in (
+        (("adjust", "awin", "nothing", "1", "--reason", "x"), "There is no such conversion."),
+        (("adjust", "awin", "D2", "much", "--reason", "x"), "AMOUNT: much is no amount such as 12.50"),
+        (("adjust", "awin", "D2", "1", "--reason", "x", "--at", "noon"), "--at: noon is no time"),
+        (("match", "awin", "D2", "--reason", "x"), "give one of --click, --shop and --placement"),
+        (("match", "awin", "D2", "--click", "nonsense", "--reason", "x"), "is not the token of a tracked link"),
+        (("match", "awin", "D2", "--shop", "nowhere", "--reason", "x"), "There is no such retailer."),
+        (("accept", "nonsense", "--reason", "x"), "EXCEPTION: not a uuid"),
+        (("decline", exception, "--reason", " "), "Say why"),
+    ):
+        assert says in complaint(await asyncio.to_thread(invoked, service.home, "ledger", *wrong)), wrong
+    await run("ledger", "rebuild", "--check")

@@ -12,13 +12,17 @@ import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
+import httpx
 import pytest
 from typer.testing import CliRunner
 
 import cli
-from tests.e2e.conftest import Service, aclue, data_folder, environment, served
+from tests.client import Client
+from tests.e2e.conftest import HANGS, Service, aclue, data_folder, environment, served
+from tests.http.test_reconciliation import explained, over_graphql
 from tests.month import SHOPS, File, Month, figures_of, prepare
 
 CLICKS, SALES = int(os.environ.get("MONTH_CLICKS", "1000")), int(os.environ.get("MONTH_SALES", "200"))
@@ -54,6 +58,14 @@ async def test_a_shuffled_and_replayed_month_reconciles_to_the_penny(
         assert {code: figures_of(row) for code, row in found["currencies"].items()} == month.currencies
         assert (found["exceptions"], found["unmatched"]) == (0, month.unmatched)
         assert {row["variance"] for row in found["by"]} == {"0.00"}
+
+    issued = aclue(service.home, "token", "--role", "finance", "--user-id", str(uuid4()))
+    assert issued.returncode == 0, issued.stderr
+    async with httpx.AsyncClient(base_url=service.url, timeout=HANGS) as http:
+        finance = Client(http, issued.stdout.strip())
+        told = await over_graphql(finance)
+        assert (told["currencies"], told["by"]) == (found["currencies"], found["by"])
+        assert await explained(finance) == await database.fetchval("select count(*) from public.conversions")
 
     finished = aclue(service.home, "ledger", "rebuild", "--check")
     assert finished.returncode == 0, finished.stdout + finished.stderr

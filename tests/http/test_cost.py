@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import httpx
@@ -34,11 +35,15 @@ from graphql import (
 )
 from graphql.type.introspection import SchemaMetaFieldDef, TypeMetaFieldDef
 
+from db.claims import SERVICE
 from domain.personality import TRAITS
 from resolvers.products import EDITABLE
 from server import create_app
+from services import ledger_decisions
 from tests.client import Client
 from tests.conftest import SECRET, Shop
+from tests.integration.test_ledger import pay
+from tests.ledger import awin, report
 from tests.security.operations import SCHEMA
 
 META = {"__schema": SchemaMetaFieldDef, "__type": TypeMetaFieldDef}
@@ -260,6 +265,22 @@ FOR_ADMINISTRATORS = [
     "query ($since: DateTime!) { impressionCounts(since: $since) { context } }",
     f"{{ importRuns(first: 20) {CONNECTION} }}",
 ]
+MONEY = f"""
+{{
+  conversions(first: 3) {{
+    edges {{ cursor }}
+    nodes {{
+      reports(first: 2) {{ nodes {{ clickRefs }} edges {{ cursor }} }}
+      entries(first: 2) {CONNECTION} exceptions(first: 2) {CONNECTION} decisions(first: 2) {CONNECTION}
+      explanation {{ steps {{ reportIds }} movements {{ reportIds }} faults }}
+    }}
+  }}
+  ledger(first: 3) {CONNECTION} exceptions(first: 3) {CONNECTION}
+  payments(first: 3) {{ edges {{ cursor }} nodes {{ entries(first: 2) {CONNECTION} }} }}
+  ledgerBalances {{ account }}
+  reconciliation {{ currencies {{ pending }} by(first: 3) {{ pending }} overdue {{ amount }} }}
+}}
+"""
 NETWORKS = "{ affiliateNetworks(first: 1) { trackingHosts rules { destination removes } } }"
 SPLIT = """
 mutation ($id: ID!) { splitProduct(input: {productId: $id}) { splitOff { id } userErrors { code } } }
@@ -298,6 +319,18 @@ def refusals() -> Iterator[tuple[str, dict[str, Any]]]:
         call = f"{name}({passed})" if passed else name
         document = f"mutation{f' ({declared})' if declared else ''} {{ {call} {{ userErrors {{ code field }} }} }}"
         yield document, {argument: some(given.type) for argument, given in field_.args.items()}
+
+
+async def report_money(shop: Shop) -> None:
+    """A sale that was declined and then approved, a payment that is for nothing, and an adjustment."""
+    stated = {"click": uuid.uuid4(), "commission": "2.00"}
+    late = awin("C1", "approved", validated="2026-07-25T00:00:00", **stated)
+    await report(shop.services, awin("C1", "declined", **stated), late)
+    await pay(shop, "9.00")
+    await report(shop.services, awin("C2"))
+    sale = await shop.owner.fetchval("select id from public.conversions where reference = 'C1'")
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger_decisions.adjust(session, sale, Decimal(1), "agreed by phone")
 
 
 @pytest.mark.usefixtures("own_accounts")
@@ -357,6 +390,8 @@ async def test_no_list_is_longer_than_it_was_counted(shop: Shop, http: httpx.Asy
     await see(anna, MINE)
     await see(anna, MATCH, {"id": found["id"]})
     await see(nobody, OFFERS, {"id": found["id"]})
+    await report_money(shop)
+    await see(admin, MONEY)
     for document in FOR_ADMINISTRATORS:
         await see(admin, document, {"since": (datetime.now(UTC) - timedelta(days=1)).isoformat()})
     await see(admin, NETWORKS)
@@ -396,7 +431,7 @@ async def test_no_refusal_is_longer_than_it_was_counted(shop: Shop, http: httpx.
             ben
             if "signOut" in document
             else admin
-            if re.search("(Products?|Offer|Network|Role|Brand|Category|Retailer)Input", document)
+            if re.search("(Products?|Offer|Network|Role|Brand|Category|Retailer|Conversion|Exception)Input", document)
             else anna
         )
         longest.update((await ask(caller, document, variables)).answered.lists)

@@ -16,12 +16,15 @@ from graphql import GraphQLSchema, OperationDefinitionNode, OperationType, build
 
 from db import demo
 from db.embedded import Dsns
+from domain.ids import encode
 from server import create_app
 from settings import Settings
 from tests.bases import Base, ensure_template
 from tests.client import Client
 from tests.conftest import SECRET, Shop
 from tests.http.test_roles import admin
+from tests.integration.test_ledger import pay
+from tests.ledger import awin, report
 from tests.streams import Events, listening
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,6 +116,15 @@ def outcomes(data: dict[str, Any]) -> list[Any]:
 async def test_every_example_is_answered_without_errors(demo_shop: Shop) -> None:
     anna = await admin(demo_shop)
     await demo_shop.verified_account("ben@example.org")
+    await report(demo_shop.services, awin("5501", "approved", commission="5.00"))
+    await pay(demo_shop, "4.50")
+    money = {
+        f"{noun}Id": encode(name, await demo_shop.owner.fetchval(f"select id from public.{table}"))
+        for noun, name, table in (
+            ("conversion", "Conversion", "conversions"),
+            ("exception", "LedgerException", "exceptions"),
+        )
+    }
     for example in EXAMPLES:
         session = await demo_shop.anonymous()
         variables = {
@@ -120,6 +132,7 @@ async def test_every_example_is_answered_without_errors(demo_shop: Shop) -> None
             "n": 3,
             "search": "chocolate",
             "prefix": "choc",
+            **money,
             "product": (await session.products(first=1))[0]["id"],
             **example.variables,
         }

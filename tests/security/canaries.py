@@ -69,6 +69,7 @@ ANALYST = Caller(
 ADMIN = Caller(
     "an administrator", "authenticated", _claims("carol", "authenticated", app_metadata={"role": "admin"}), "carol"
 )
+FINANCE = Caller("finance", "authenticated", _claims("ben", "authenticated", app_metadata={"role": "finance"}), "ben")
 SERVICE = Caller("service_role", "service_role", '{"role":"service_role"}')
 NO_JSON = Caller("claims that are no JSON", "authenticated", "{sub:")
 NO_UUID = Caller("a sub that is no uuid", "authenticated", '{"sub":"anna","role":"authenticated"}')
@@ -383,6 +384,11 @@ ROWS: dict[str, dict[str, str]] = {
         "detail": "'{key}'",
         "concerns_on": "'2026-07-31'",
     },
+    "ledger_decisions": {
+        "kind": "'decline'",
+        "reason": "'{key}'",
+        "exception_id": "(select id from public.exceptions order by id limit 1)",
+    },
     "advertisers": {
         "affiliate_network": _A_NETWORK,
         "advertiser_id": "'{key}'",
@@ -503,6 +509,7 @@ CHANGES = {
     "exchange_rates": "rate = 9",
     "settlements": "due_minor = 9",
     "exceptions": "detail = 'changed'",
+    "ledger_decisions": "reason = 'changed'",
     "advertisers": "advertiser_id = 'changed'",
     "postback_senders": "received_bytes = 9",
     "postbacks": "error = 'changed'",

@@ -270,5 +270,10 @@ EXCEPTIONS["authenticated_security_definer_function_executable"] = {
     "private.count_events": "schema private is not exposed; it refuses all but analysts and administrators",
     "private.everybodys_feedback": "schema private is not exposed; it refuses all but analysts and administrators",
     "private.count_impressions": "schema private is not exposed; it refuses all but analysts and administrators",
+    **dict.fromkeys(
+        ("private.ledger_balances", "private.open_questions", "private.reconciliation", "private.reported_sums"),
+        "schema private is not exposed; it refuses all but analysts, finance and administrators",
+    ),
+    "private.person_of_click": "schema private is not exposed; it tells nothing but to finance and administrators",
     "private.refresh_product_features": "schema private is not exposed; it does nothing but for administrators",
 }

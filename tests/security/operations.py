@@ -24,10 +24,14 @@ from graphql import (
 from schema.schema import build
 
 SCHEMA: GraphQLSchema = build()._schema
-CALLERS = ("nobody", "visitor", "anna", "ben", "analyst", "admin", "service")
+CALLERS = ("nobody", "visitor", "anna", "ben", "analyst", "admin", "service", "finance")
 
 # Everybody's to read: of these the id is enough.
 PUBLIC_TYPES = {"Product", "ProductOffer", "Category", "Brand", "Retailer"}
+# They refer to each other: below the list that was asked for, the id is enough.
+MONEY_TYPES = {
+    "Conversion", "ConversionReport", "LedgerDecision", "LedgerEntry", "LedgerException", "Payment",
+}  # fmt: skip
 _DEPTH = 5
 
 
@@ -36,7 +40,8 @@ def selection(type_: Any, depth: int = _DEPTH) -> str:
     type_ = get_named_type(type_)
     if is_leaf_type(type_):
         return ""
-    if isinstance(type_, GraphQLInterfaceType) or type_.name in PUBLIC_TYPES:
+    is_enough = type_.name in PUBLIC_TYPES or (type_.name in MONEY_TYPES and depth < _DEPTH - 1)
+    if isinstance(type_, GraphQLInterfaceType) or is_enough:
         return "{ __typename id }"
     parts = []
     for name, field in type_.fields.items():
@@ -70,7 +75,8 @@ class World:
 
 @dataclass(frozen=True)
 class Line:
-    """`arguments` of the field; `answers` one word per caller, in the order of CALLERS:
+    """`arguments` of the field; `answers` one word per caller, in the order of CALLERS; finance may have a word of its
+    own, and is answered as Ben otherwise:
 
     ok          answered, with no canary of anybody's
     own         answered, with the caller's own canaries and no others
@@ -82,11 +88,15 @@ class Line:
 
     arguments: Callable[[World], dict[str, Any]]
     answers: str
+    finance: str = ""
     of_accounts: bool = False  # that this service keeps itself: on Supabase UNAVAILABLE to those who may ask at all
 
     def answer_to(self, caller: str, *, accounts_are_ours: bool = True) -> str:
         words = self.answers.split()
-        word = words[0] if len(words) == 1 else words[CALLERS.index(caller)]
+        index = CALLERS.index("ben" if caller == "finance" else caller)
+        word = words[0] if len(words) == 1 else words[index]
+        if caller == "finance" and self.finance:
+            word = self.finance
         if self.of_accounts and not accounts_are_ours and word not in ("UNAUTHENTICATED", "FORBIDDEN"):
             return "UNAVAILABLE"
         return word
@@ -99,6 +109,10 @@ def _input(**values: Any) -> Callable[[World], dict[str, Any]]:
 def _nothing(world: World) -> dict[str, Any]:
     return {}
 
+
+_STAFF = "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"
+_BOOKS = "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"
+_DECIDE = "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND"
 
 QUERIES = {
     "product": Line(lambda world: {"id": world.product}, "ok"),
@@ -132,6 +146,12 @@ QUERIES = {
     ),
     "affiliateNetworks": Line(lambda w: {"first": 3}, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "importRuns": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
+    "conversions": Line(lambda w: {"first": 2}, _STAFF, finance="ok"),
+    "ledger": Line(_nothing, _BOOKS, finance="ok"),
+    "payments": Line(_nothing, _BOOKS, finance="ok"),
+    "exceptions": Line(_nothing, _BOOKS, finance="ok"),
+    "ledgerBalances": Line(lambda w: {"by": ["NETWORK", "MONTH"]}, _STAFF, finance="ok"),
+    "reconciliation": Line(lambda w: {"month": "2026-07"}, _STAFF, finance="ok"),
     "auditLog": Line(
         lambda w: {"filter": {"tableName": "public.consents"}},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN all all",
@@ -194,6 +214,11 @@ MUTATIONS = {
         for noun in ("Brand", "Category", "Retailer")
         for verb, answer in (("create", "ok ok"), ("update", "NOT_FOUND NOT_FOUND"))
     },
+    # About nothing that exists: what they do is in tests/http/test_ledger_decisions.py.
+    "matchConversion": Line(_input(conversionId="nonsense", trackingId="x", reason="x"), _DECIDE, finance="NOT_FOUND"),
+    "adjustConversion": Line(_input(conversionId="nonsense", amount="1", reason="x"), _DECIDE, finance="NOT_FOUND"),
+    "acceptException": Line(_input(exceptionId="nonsense", reason="x"), _DECIDE, finance="NOT_FOUND"),
+    "declineException": Line(_input(exceptionId="nonsense", reason="x"), _DECIDE, finance="NOT_FOUND"),
     "mergeProducts": Line(
         lambda w: {"input": {"productId": w.product, "intoId": w.product}},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN INVALID INVALID",

@@ -15,6 +15,7 @@ from tests.security.canaries import (
     ANALYST,
     ANNA,
     BEN,
+    FINANCE,
     NOBODY,
     PERSONAL,
     SERVICE,
@@ -27,7 +28,7 @@ from tests.security.canaries import (
 from tests.security.test_grants import MAY_CALL, PUBLIC_FUNCTIONS
 from tests.security.test_graphql_matrix import found_in
 
-CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
+CALLS = {  # {anna}: her id; {product}, {link}, {click}: a product, her gift link and click
     "app_role": "",
     "avoided_categories": "'{anna}'",
     "band_alignments": "(select category_id from public.products limit 1), 1",
@@ -56,6 +57,7 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "is_aal2": "",
     "is_admin": "",
     "is_plain_json": """'{{"creative": 90}}'""",
+    "ledger_balances": "array['network', 'retailer', 'month'], null, null, 'GBP', 1000",
     "leanings": """'{{"creative": 90}}', 0.5""",
     "mark_personality_due": "",
     "network_rules": "'awin'",
@@ -64,9 +66,13 @@ CALLS = {  # {anna}: her id; {product}, {link}: a product, her gift link
     "match_terms": "array[0, 0, 0, 1, 0], array[0, 0, 0, 1, 0]",
     "model_parameters": "(select max(version) from public.recommendation_models), 1",
     "number_of": """'{{"creative": 90}}', 'creative', 0, 100""",
+    "open_questions": "null",
+    "person_of_click": "'{click}'",
     "occasion_relevances": "'birthday'",
     "product_facets": "(select category_id from public.products limit 1), null, array['canary']",
     "price_band": "(select category_id from public.products limit 1), 100, 'GBP'",
+    "reconciliation": "null",
+    "reported_sums": "'GBP', null",
     "refresh_product_features": "'{product}'",
     "search_fold": "'canary anna'",
     "search_lower": "'canary anna'",
@@ -98,9 +104,11 @@ TELL_ANNA = {
 }
 # Analysts are told everybody's feedback, by its own id and without the person.
 TELLS_ANALYSTS = "everybodys_feedback"
+# Whose click it is, to those who keep the books.
+TELLS_BOOKKEEPERS = "person_of_click"
 # Anybody with her link and a session may use it, which is counted in her row.
 USES_HER_LINK = "create_gift_link_click"
-OTHERS = [NOBODY, VISITOR, BEN, ANALYST, ADMIN]
+OTHERS = [NOBODY, VISITOR, BEN, ANALYST, FINANCE, ADMIN]
 ROWS_OF_ANNA = " union all ".join(
     f"(select '{table}', md5(coalesce(string_agg(to_jsonb(t)::text, ';' order by t.ctid), '')) from public.{table} t"
     f" where {column} = $1)"
@@ -110,7 +118,10 @@ ROWS_OF_ANNA = " union all ".join(
 
 def call(name: str) -> str:
     arguments = CALLS[name].format(
-        anna=person_id("anna"), link=canary_id("gift_links", "anna"), product=canary_id("products", "planted")
+        anna=person_id("anna"),
+        click=canary_id("affiliate_clicks", "anna"),
+        link=canary_id("gift_links", "anna"),
+        product=canary_id("products", "planted"),
     )
     return f"select * from {'public' if name in PUBLIC_FUNCTIONS else 'private'}.{name}({arguments})"
 
@@ -143,6 +154,8 @@ async def test_called_by_others_they_tell_nothing_of_anna_and_change_nothing_of_
             told[name] = answer
     if caller in (ANALYST, ADMIN):
         assert str(person_id("anna")) not in told.pop(TELLS_ANALYSTS)
+    if caller in (FINANCE, ADMIN):
+        assert str(person_id("anna")) in told.pop(TELLS_BOOKKEEPERS)
     assert (told, changed) == ({}, [] if caller is NOBODY else [USES_HER_LINK])
 
 

@@ -69,7 +69,17 @@ EVERYBODY_MAY_CALL = {
 MAY_CALL = {
     "anon": EVERYBODY_MAY_CALL,
     "authenticated": EVERYBODY_MAY_CALL
-    | {"count_events", "count_impressions", "everybodys_feedback", "refresh_product_features"},
+    | {
+        "count_events",
+        "count_impressions",
+        "everybodys_feedback",
+        "ledger_balances",
+        "open_questions",
+        "person_of_click",
+        "reconciliation",
+        "refresh_product_features",
+        "reported_sums",
+    },
     "service_role": EVERYBODY_MAY_CALL
     | {
         "account",
@@ -89,7 +99,12 @@ MAY_CALL = {
         "expected_commission",
         "last_followed",
         "match_conversion",
+        "ledger_balances",
+        "open_questions",
+        "person_of_click",
+        "reconciliation",
         "reported_entries",
+        "reported_sums",
         "count_attempt",
         "count_events",
         "count_impressions",
@@ -205,8 +220,6 @@ UNREADABLE = (
     "affiliate_clicks.actual_commission_minor",
     "conversions.click_id",
     "conversions.user_id",
-    "conversion_reports.click_refs",
-    "conversion_reports.raw",
     "affiliate_clicks.gift_link_user_id",
     "retailers.commission_rate",
     "user_sessions.refresh_token_hash",

@@ -20,6 +20,7 @@ from tests.security.canaries import PEOPLE, PERSONAL, ROWS, canary_id, insert, p
 from tests.security.forging import signed
 from tests.security.operations import (
     CALLERS,
+    MONEY_TYPES,
     MUTATIONS,
     PROFILE_IS_SILENT,
     PROFILE_TELLS,
@@ -33,11 +34,12 @@ from tests.security.operations import (
     selection,
 )
 
-PERSON_OF = {"visitor": "visitor", "anna": "anna", "ben": "ben", "analyst": "ben", "admin": "carol"}
+PERSON_OF = {"visitor": "visitor", "anna": "anna", "ben": "ben", "analyst": "ben", "admin": "carol", "finance": "ben"}
 CLAIMS: dict[str, dict[str, Any]] = {
     "visitor": {"role": "anon", "is_anonymous": True},
     "analyst": {"app_metadata": {"role": "analyst"}},
     "admin": {"app_metadata": {"role": "admin"}},
+    "finance": {"app_metadata": {"role": "finance"}},
     "service": {"role": "service_role"},
 }
 TYPES = {  # GraphQL type: the table of people that its rows come from
@@ -46,6 +48,10 @@ TYPES = {  # GraphQL type: the table of people that its rows come from
     if hasattr(cls, "ROW") and (table := cls.ROW.table.removeprefix("public.")) in PERSONAL
 } | {"Preferences": "profiles"}  # a view, whose id is the person's
 ADMINISTRATORS = {"AuditEntry": "audit_log", "SystemLog": "system_logs", "ImportRun": "import_runs"}
+MONEY = {
+    "Conversion": "conversions", "ConversionReport": "conversion_reports", "LedgerEntry": "ledger_entries",
+    "Payment": "payments", "LedgerException": "exceptions", "LedgerDecision": "ledger_decisions",
+}  # fmt: skip
 
 
 def key_in(table: str, person: str) -> Any:
@@ -178,7 +184,10 @@ def test_every_field_has_a_line() -> None:
     assert set(QUERIES) == set(fields_of("Query"))
     assert set(MUTATIONS) == set(fields_of("Mutation"))
     assert set(fields_of("Profile")) == PROFILE_TELLS | PROFILE_IS_SILENT
-    assert {name for name, cls in NODES.items() if hasattr(cls, "ROW")} == {*TYPES, *ADMINISTRATORS, *PUBLIC_TYPES}
+    assert {name for name, cls in NODES.items() if hasattr(cls, "ROW")} == {
+        *TYPES, *ADMINISTRATORS, *MONEY, *PUBLIC_TYPES,
+    }  # fmt: skip
+    assert MONEY.keys() == MONEY_TYPES
 
 
 @pytest.mark.parametrize("caller", CALLERS)
@@ -243,6 +252,30 @@ async def test_logs_are_read_by_administrators_alone(stage: Stage, caller: str) 
             assert "errors" not in response.json(), response.text
             reached[query] = response.json()["data"] not in ({"node": None}, {"nodes": [None]})
     assert set(reached.values()) == {caller in ("admin", "service")}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+async def test_money_is_read_by_finance_and_administrators_and_conversions_by_analysts_too(
+    stage: Stage, caller: str
+) -> None:
+    for table in ("payments", "conversion_reports", "conversions", "ledger_entries", "exceptions", "ledger_decisions"):
+        statement = insert(table, "shop", with_owner=True, planted=True)
+        if table == "ledger_entries":
+            statement += (
+                ", (gen_random_uuid(), (select id from public.payments limit 1), 'receivable', -5, 'GBP', now())"
+            )
+            statement = statement.replace("gen_random_uuid()", f"'{uuid4()}'")
+        await stage.shop.owner.execute(statement)
+    client = stage.shop.client(stage.token(caller))
+    reached = set()
+    for name, table in MONEY.items():
+        id = ids.encode(name, await stage.shop.owner.fetchval(f"select id from public.{table} limit 1"))
+        for query in ("node(id: $id) { id }", "nodes(ids: [$id]) { id }"):
+            found = (await client.ask(f"query ($id: ID!) {{ {query} }}", id=id)).popitem()[1]
+            if found not in (None, [None]):
+                reached.add(name)
+    everything = set(MONEY) if caller in ("admin", "finance", "service") else set()
+    assert reached == (everything or ({"Conversion"} if caller == "analyst" else set()))
 
 
 def bad_tokens(stage: Stage) -> dict[str, str]:

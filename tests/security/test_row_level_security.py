@@ -20,6 +20,7 @@ from tests.security.canaries import (
     CALLED_SERVICE,
     CHANGES,
     EMPTY,
+    FINANCE,
     LEDGER,
     LOG_IN,
     NO_JSON,
@@ -41,8 +42,8 @@ from tests.security.canaries import (
 VERBS = ("select", "insert", "update", "delete", "truncate")
 
 # What people and anonymous sessions may do. own: with the rows of their own; all: with every row; admin: with every row
-# when they are authenticated and administrators; staff: likewise, or analysts; -: not at all. service_role may do all
-# of it, except write the tables in NOT_WRITABLE; nobody may truncate.
+# when they are authenticated and administrators; books: likewise, or finance; staff: likewise, or analysts; -: not at
+# all. service_role may do all of it, except write the tables in NOT_WRITABLE; nobody may truncate.
 EXPECTED = {
     # table                           select insert update delete
     "advertisers": "                    staff  -      -      -",
@@ -56,13 +57,13 @@ EXPECTED = {
     "categories": "                     all    -      -      -",
     "commission_rules": "               staff  -      -      -",
     "consents": "                       own    own    -      -",
-    "conversion_clicks": "              -      -      -      -",
-    "conversion_reports": "             staff  -      -      -",
+    "conversion_clicks": "              books  -      -      -",
+    "conversion_reports": "             books  -      -      -",
     "conversions": "                    staff  -      -      -",
     "currencies": "                     all    -      -      -",
     "dismissed_reasons": "              own    -      own    -",
     "erasure_tombstones": "             -      -      -      -",
-    "exceptions": "                     staff  -      -      -",
+    "exceptions": "                     books  -      -      -",
     "exchange_rates": "                 staff  -      -      -",
     "experiment_arms": "                -      -      -      -",
     "experiment_exposures": "           own    -      -      -",
@@ -74,7 +75,8 @@ EXPECTED = {
     "idempotency_keys": "               own    -      -      -",
     "impressions": "                    own    -      -      -",
     "import_runs": "                    admin  -      -      -",
-    "ledger_entries": "                 staff  -      -      -",
+    "ledger_decisions": "               books  -      -      -",
+    "ledger_entries": "                 books  -      -      -",
     "model_kinds": "                    all    -      -      -",
     "model_lists": "                    all    -      -      -",
     "model_products": "                 all    -      -      -",
@@ -84,13 +86,13 @@ EXPECTED = {
     "network_pulls": "                  -      -      -      -",
     "network_watermarks": "             -      -      -      -",
     "occasions": "                      own    own    own    own",
-    "payments": "                       staff  -      -      -",
+    "payments": "                       books  -      -      -",
     "personality_assessment_history": " own    -      -      -",
     "personality_gift_mappings": "      all    -      -      -",
     "personality_tag_mappings": "       all    -      -      -",
     "personality_profiles": "           own    -      -      -",
     "personality_recommendations": "    own    -      -      -",
-    "placements": "                     -      -      -      -",
+    "placements": "                     staff  -      -      -",
     "postback_senders": "               -      -      -      -",
     "postbacks": "                      -      -      -      -",
     "privacy_requests": "               own    own    -      -",
@@ -114,7 +116,7 @@ EXPECTED = {
     "retailers": "                      all    -      -      -",
     "session_analytics": "              own    -      -      -",
     "session_merges": "                 own    -      -      -",
-    "settlements": "                    staff  -      -      -",
+    "settlements": "                    books  -      -      -",
     "swipes": "                         own    own    own    -",
     "system_logs": "                    admin  -      -      -",
     "trained_models": "                 all    -      -      -",
@@ -128,6 +130,7 @@ CALLERS = (
     ANNA,
     BEN,
     ANALYST,
+    FINANCE,
     ADMIN,
     SERVICE,
     NO_JSON,
@@ -142,7 +145,9 @@ NOT_WRITABLE = {"audit_log", "erasure_tombstones", "network_accounts", "session_
 
 # Tables of which service_role may not change or not delete rows, and tables whose rows these keep from being deleted.
 REFUSED_TO_SERVICE = {
-    **dict.fromkeys(("conversion_reports", "exchange_rates", "ledger_entries", "payments"), ("update", "delete")),
+    **dict.fromkeys(
+        ("conversion_reports", "exchange_rates", "ledger_decisions", "ledger_entries", "payments"), ("update", "delete")
+    ),
     **dict.fromkeys(
         ("conversion_clicks", "conversions", "exceptions", "network_watermarks", "settlements"), ("delete",)
     ),
@@ -181,8 +186,10 @@ def expected(caller: Caller, verb: str, table: str) -> str:
             return caller.person or nothing
         case "admin" if caller.role == "authenticated" and caller is not NO_JSON:
             return "everybody" if caller is ADMIN else nothing
+        case "books" if caller.role == "authenticated" and caller is not NO_JSON:
+            return "everybody" if caller in (ADMIN, FINANCE) else nothing
         case "staff" if caller.role == "authenticated" and caller is not NO_JSON:
-            return "everybody" if caller in (ADMIN, ANALYST) else nothing
+            return "everybody" if caller in (ADMIN, FINANCE, ANALYST) else nothing
         case _:
             return "refused"
 

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-exports bench-feeds bench-finding bench-growth bench-plans bench-rankings bench-redirects bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-analytics bench-exports bench-feeds bench-finding bench-growth bench-plans bench-rankings bench-redirects bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -93,6 +93,9 @@ check-requirements: .venv/dev ## Fail if a pinned package has no wheel for the o
 
 bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; bench/RESULTS.md (SECONDS=2 ROUNDS=1 for a quick look)
 	@$(BIN)/python bench/compare.py
+
+bench-analytics: .venv/dev ## Measure figures at 10 million events (EVENTS), and a refresh; fail over 300 ms
+	@$(BIN)/python bench/analytics.py --events $(or $(EVENTS),10000000)
 
 bench-exports: .venv/dev ## Export 1000 MB of one person (SIZE_MB); fail over 80 MB of memory, or over 100 ms for a concurrent request
 	@$(BIN)/python bench/exports.py --size-mb $(or $(SIZE_MB),1000)

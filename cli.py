@@ -31,6 +31,7 @@ from commands import (
     quiz,
     reference,
     roles,
+    rollups,
     tokens,
     training,
 )
@@ -122,6 +123,7 @@ imports = _group("Import data.")
 rebuild = _group("Rebuild derived data.")
 books = _group("The ledger of commissions.")
 reports = _group("Reports.")
+figures = _group("What figures of behaviour are read from.")
 reference_data = _group("Gift categories, mappings and rules.")
 erasures = _group("Exports, erasures and retention.")
 trusted = _group("Trusted documents of clients.")
@@ -173,6 +175,7 @@ books.command()(ledger_decisions.match)
 books.command()(ledger_decisions.adjust)
 books.command()(ledger_decisions.accept)
 books.command()(ledger_decisions.decline)
+figures.command()(rollups.rebuild)
 reports.command("reconciliation")(ledger.report_reconciliation)
 reference_data.command("load")(reference.load)
 reference_data.command("taxonomy")(reference.taxonomy)
@@ -230,6 +233,7 @@ app.add_typer(networks, name="network")
 app.add_typer(imports, name="import")
 app.add_typer(books, name="ledger")
 app.add_typer(reports, name="report")
+app.add_typer(figures, name="rollups")
 trusted.command("check")(documents.check)
 schema.command()(documents.diff)
 app.add_typer(erasures, name="privacy")

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.money_operations import money
@@ -313,6 +313,15 @@ class Tour:
         await self._do("eventCounts", f'{{ eventCounts(since: "{since}") {{ name events people }} }}')
         counts = "context impressions people swiped liked clicked bought"
         await self._do("impressionCounts", f'{{ impressionCounts(since: "{since}") {{ {counts} }} }}')
+        today = datetime.now(UTC).date()
+        days = f'range: {{firstDay: "{today - timedelta(days=90)}", lastDay: "{today}"}}'
+        for by in ("SOURCE, DAY", "DEVICE, RETAILER"):
+            await self._do(f"funnel {by}", f"{{ funnel({days}, by: [{by}]) {{ source click {{ events }} }} }}")
+            await self._do(f"revenue {by}", f"{{ revenue({days}, by: [{by}]) {{ source clicks orders }} }}")
+        await self._do(
+            "recommendationPerformance",
+            f"{{ recommendationPerformance({days}, by: [MODEL]) {{ model shown {{ events }} }} }}",
+        )
         whose = (await self._do("me", "{ me { id } }"))["me"]["id"]
         for name, wanted in (
             ("", {}),

@@ -67,3 +67,16 @@ def device_class(user_agent: str | None) -> DeviceClass:
         return "bot"
     text = (user_agent or "")[:_MAX_LENGTH]
     return next((name for name, signs in _SIGNS if signs.search(text)), "other")
+
+
+def class_of(said: str | None, user_agent: str | None) -> DeviceClass:
+    """What a client says of its device, if that is a class (or `phone`); otherwise that of its User-Agent header."""
+    match (said or "").strip().lower():
+        case "mobile" | "phone":
+            return "mobile"
+        case "tablet":
+            return "tablet"
+        case "desktop":
+            return "desktop"
+        case _:
+            return device_class(user_agent)

@@ -58,12 +58,13 @@ async def record(
     exposure to arms of experiments. As service_role, because all but position and times is from ids that we signed.
     Raises LimitReached."""
     user = require_subject(session)
+    session_id = session.claims.session_id
     checked: dict[UUID, _Checked] = {}
 
     def columns(found: Sequence[_Checked]) -> dict[str, Any]:
         for item in found:
             checked.setdefault(item.id, item)
-        return _columns(found)
+        return {**_columns(found), "session_id": session_id}
 
     async with session.as_service():
         await session.fetch("impressions.lock", user_id=user)

@@ -20,10 +20,12 @@ import msgspec
 from db.claims import SERVICE, Claims
 from db.session import Session
 from domain.callers import Caller
+from domain.devices import class_of
 from domain.errors import InvalidCredentials, NotFound, RateLimited, SecondFactorRequired, Unauthenticated
 from domain.networks import ranges
 from domain.refresh_tokens import NONCE_BYTES, RefreshToken, pair_id
 from domain.texts import require_no_nul
+from domain.campaigns import tags_of
 from services import attempts
 from services.services import Services
 
@@ -164,6 +166,14 @@ async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
     for _, field, text in noted:
         require_no_nul(text, (field,))
     await attempts.count_network(services, caller, "start", services.settings.start_session_attempts)
+    tags = tags_of(visit.landing_page)
+    columns = {
+        **{column: text for column, _, text in noted},
+        "campaign": visit.campaign or tags.campaign,
+        "utm_source": tags.source,
+        "utm_medium": tags.medium,
+        "device_class": class_of(visit.device_type, caller.user_agent),
+    }
     async with services.database.session(SERVICE, read_only=False) as session:
         profile: UUID = await session.fetchval("sessions.create_anonymous_profile")
         signed_in = await open_session(session, services, caller, profile, is_anonymous=True, method="anonymous")
@@ -171,7 +181,7 @@ async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
             "sessions.note_visit",
             user_id=profile,
             session_id=signed_in.claims.session_id,
-            **{column: text and text[:500] for column, _, text in noted},
+            **{column: text and text[:500] for column, text in columns.items()},
         )
     return signed_in
 

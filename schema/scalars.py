@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NewType
 
@@ -51,6 +51,15 @@ def _parse_datetime(value: Any) -> datetime:
     return parsed
 
 
+def _parse_date(value: Any) -> date:
+    try:
+        if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\d", value, re.ASCII):
+            return date.fromisoformat(value)
+    except ValueError:
+        pass  # such as the 31st of June
+    raise ValueError("Date takes a day that exists, such as 2026-01-31.")
+
+
 def _print_datetime(value: datetime) -> str:
     if value.tzinfo is None:  # Postgres' infinity, which no time zone can be computed of
         value = value.replace(tzinfo=UTC)
@@ -77,6 +86,12 @@ SCALARS: dict[object, Any] = {
         "accepted.",
         serialize=_print_datetime,
         parse_value=_parse_datetime,
+    ),
+    date: strawberry.scalar(
+        name="Date",
+        description="A day of the calendar: `2026-01-31`.",
+        serialize=date.isoformat,
+        parse_value=_parse_date,
     ),
     Decimal: strawberry.scalar(
         name="Decimal",

@@ -17,6 +17,7 @@ from resolvers import recommendations
 from schema.accounts import AccountMutation
 from schema.affiliate_clicks import AffiliateClickMutation
 from schema.affiliate_networks import AffiliateNetworkMutation, AffiliateNetworkQuery
+from schema.analytics import AnalyticsQuery
 from schema.analytics_events import AnalyticsEventMutation, AnalyticsEventQuery
 from schema.audit_log import AuditLogQuery
 from schema.brands import BrandMutation, BrandQuery
@@ -114,6 +115,7 @@ class Query(
     RecommendationQuery,
     RecommendationFeedbackQuery,
     AnalyticsEventQuery,
+    AnalyticsQuery,
     ExperimentQuery,
     ImpressionQuery,
     ImportRunQuery,

@@ -19,6 +19,7 @@ from services import (
     network_pulls,
     outbox,
     postbacks,
+    rollups,
     training_runs,
 )
 from services.services import Services
@@ -29,6 +30,7 @@ SOURCE_INTERVAL_SECONDS = 60.0
 LINK_INTERVAL_SECONDS = 60.0
 POSTBACK_INTERVAL_SECONDS = 2.0
 PULL_INTERVAL_SECONDS = 60.0
+ROLLUP_INTERVAL_SECONDS = 60.0
 
 log = structlog.get_logger("aclue.jobs")
 
@@ -73,6 +75,10 @@ def _pull_interval(settings: Settings) -> float:
     return PULL_INTERVAL_SECONDS
 
 
+def _rollup_interval(settings: Settings) -> float:
+    return ROLLUP_INTERVAL_SECONDS
+
+
 JOBS = (
     Job("set_default_currency", _model_refresh_interval, housekeeping.set_default_currency),
     Job("apply_sales", _sale_interval, housekeeping.apply_sales),
@@ -90,6 +96,7 @@ JOBS = (
     Job("pull_networks", _pull_interval, network_pulls.run_due),
     Job("check_links", _link_interval, link_checks.run, is_noted=False),
     Job("process_postbacks", _postback_interval, postbacks.process_due, is_noted=False),
+    Job("refresh_rollups", _rollup_interval, rollups.refresh, is_noted=False),
     Job("deliver_mails", _mail_interval, outbox.deliver_due, is_noted=False),
 )
 

@@ -10,11 +10,8 @@ language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
   with shown as (
-    select i.user_id, i.product_id, i.recommendation_context, i.model_version, i.arm, i.propensity, i.shown_at,
-      i.shown_at - interval '5 minutes' as acts_from,
-      coalesce(lead(i.shown_at) over (
-        partition by i.user_id, i.product_id, i.recommendation_context, i.model_version, i.arm, i.propensity
-        order by i.shown_at, i.id), 'infinity') - interval '5 minutes' as acts_until
+    select i.user_id, i.id, i.product_id, i.recommendation_context, i.model_version, i.arm, i.propensity, i.shown_at,
+      i.shown_at - interval '5 minutes' as acts_from
     from public.impressions i
     -- By the id, too, so that only the partitions of this time are read.
     where i.id >= private.uuid_v7_floor(p_since - interval '1 day') and i.id < private.uuid_v7_floor(p_until + interval '1 day')
@@ -29,21 +26,26 @@ as $$
     and r.recommendation_context = s.recommendation_context and r.model_version = s.model_version and r.arm = s.arm
     and r.propensity = s.propensity
   left join lateral (
+    select coalesce(min(i.shown_at), 'infinity') - interval '5 minutes' as acts_until from public.impressions i
+    where i.product_id = r.product_id and i.user_id = r.user_id and (i.shown_at, i.id) > (s.shown_at, s.id)
+      and i.recommendation_context = s.recommendation_context and i.model_version = s.model_version and i.arm = s.arm
+      and i.propensity = s.propensity) n on r.id is not null
+  left join lateral (
     select true as is_swiped, bool_or(w.direction in ('right', 'up')) as is_liked from public.swipes w
     where w.user_id = r.user_id and w.recommendation_id = r.id and w.undone_at is null
-      and w.created_at >= s.acts_from and w.created_at < s.acts_until
+      and w.created_at >= s.acts_from and w.created_at < n.acts_until
     having count(*) > 0) w on true
   left join lateral (
     select true as is_clicked, bool_or(exists (
       select from public.conversions v where v.click_id = k.id and v.status in ('pending', 'amended', 'approved', 'paid'))) as is_bought
     from public.affiliate_clicks k
     where k.user_id = r.user_id and k.recommendation_id = r.id
-      and k.click_timestamp >= s.acts_from and k.click_timestamp < s.acts_until
+      and k.click_timestamp >= s.acts_from and k.click_timestamp < n.acts_until
     having count(*) > 0) c on true
   left join lateral (
     select true as is_bought from public.recommendation_feedback f
     where f.user_id = r.user_id and f.recommendation_id = r.id and f.feedback_type = 'purchased' and f.conversion_id is null
-      and f.created_at >= s.acts_from and f.created_at < s.acts_until
+      and f.created_at >= s.acts_from and f.created_at < n.acts_until
     limit 1) f on true
 $$;
 comment on function private.impression_outcomes(timestamptz, timestamptz, integer[]) is

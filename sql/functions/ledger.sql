@@ -165,8 +165,9 @@ as $$
     device_class, recommendation_context, model_version, arm, has_gift_link, matched_by, click_window_hours,
     followed_at, first_clicked_at, first_campaign, first_source_page, first_device_class)
   select p_network, p_reference, c.id, first.id, c.retailer_id, c.product_id, c.offer_id, c.commission_rule_id,
-    c.commission_rate, c.commission_flat_minor, c.commission_cap_minor, c.currency, c.click_timestamp, c.campaign,
-    c.source_page, private.device_of_click(c.user_id, c.id, c.device_class),
+    c.commission_rate, c.commission_flat_minor, c.commission_cap_minor, c.currency, c.click_timestamp,
+    coalesce(c.campaign, visit.campaign), c.source_page,
+    coalesce(private.device_of_click(c.user_id, c.id, c.device_class), visit.device_class),
     r.recommendation_context, r.model_version, r.arm, c.gift_link_id is not null, p_by, w.hours,
     private.last_followed(c.id, (
       select min(o.ordered_at) from public.conversion_reports o
@@ -175,6 +176,11 @@ as $$
     private.device_of_click(first.user_id, first.id, first.device_class)
   from public.affiliate_clicks c
   left join public.recommendations r on r.user_id = c.user_id and r.id = c.recommendation_id
+  left join lateral (  -- as private.funnel_facts()
+    select v.campaign, v.device_class from public.session_analytics v
+    where v.user_id = c.user_id and (v.session_id = c.session_id
+      or v.started_at > c.click_timestamp - interval '24 hours' and v.started_at <= c.click_timestamp)
+    order by (v.session_id = c.session_id) desc nulls last, v.started_at desc, v.id desc limit 1) visit on true
   cross join lateral (select coalesce(private.click_window_hours(c.retailer_id), 720) as hours) w
   cross join lateral (
     select f.* from public.affiliate_clicks f

@@ -86,6 +86,9 @@ begin
   loop
     execute pg_catalog.format('select count(*) from public.%I', partition) into counted;
     execute pg_catalog.format('drop table public.%I', partition);
+    -- No trigger fires for these rows.
+    perform private.note_days_between(m.since, m.since + interval '1 month' - interval '1 day')
+    from (select pg_catalog.to_date(right(partition, 6), 'YYYYMM')::timestamp at time zone 'UTC' as since) m;
     removed := removed + counted;
   end loop;
   -- The bound is given twice, so that partitions of younger rows are neither read nor locked.

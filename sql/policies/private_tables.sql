@@ -104,3 +104,24 @@ alter table private.earlier_names enable row level security;
 revoke all on table private.earlier_names from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.earlier_names;
 create policy nobody on private.earlier_names for all to service_role using (false) with check (false);
+
+-- Read through private.rollup_counts(), which knows who may see what.
+alter table private.rollups enable row level security;
+revoke all on table private.rollups from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.rollups;
+create policy nobody on private.rollups for all to service_role using (false) with check (false);
+
+alter table private.rollup_days_due enable row level security;
+revoke all on table private.rollup_days_due from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.rollup_days_due;
+create policy nobody on private.rollup_days_due for all to service_role using (false) with check (false);
+
+alter table private.rollup_months enable row level security;
+revoke all on table private.rollup_months from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.rollup_months;
+create policy nobody on private.rollup_months for all to service_role using (false) with check (false);
+
+alter table private.rollup_months_done enable row level security;
+revoke all on table private.rollup_months_done from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.rollup_months_done;
+create policy nobody on private.rollup_months_done for all to service_role using (false) with check (false);

@@ -3,7 +3,7 @@
 -- counts the day.
 select pg_advisory_xact_lock(hashtextextended('impressions:' || :user_id::uuid::text, 0))
 
--- name: record(user_id, may_repeat_corrected, ids, product_ids, contexts, models, arms, propensities, positions, shown_ats, durations, days, maximum)
+-- name: record(user_id, may_repeat_corrected, ids, product_ids, contexts, models, arms, propensities, positions, shown_ats, durations, days, maximum, session_id)
 -- As service_role, under lock(): stores nothing without consent to analytics; a known impression stays unchanged, and one
 -- of a deleted product is left out. Returns a row per new impression: whether it was stored, or is beyond the maximum of
 -- its day. Ids with a corrected time are recognised by their other bits (resolvers/client_ids.py).
@@ -38,8 +38,9 @@ counted as (
 ),
 stored as (
   insert into public.impressions (
-    user_id, id, product_id, recommendation_context, model_version, arm, propensity, position, shown_at, duration_ms)
-  select :user_id::uuid, id, product_id, context, model, arm, propensity, position, shown_at, duration
+    user_id, id, product_id, recommendation_context, model_version, arm, propensity, position, shown_at, duration_ms,
+    session_id)
+  select :user_id::uuid, id, product_id, context, model, arm, propensity, position, shown_at, duration, :session_id::uuid
   from counted where fits
   returning id
 )

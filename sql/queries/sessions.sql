@@ -13,9 +13,11 @@ values (:user_id, :session_id, :refresh_token_hash, now() + make_interval(secs =
   left(:user_agent::text, 400), :networks::bytea[], :amr::jsonb)
 returning (select p.email_verified_at is not null from public.profiles p where p.id = user_id)
 
--- name: note_visit(user_id, session_id, landing_page, referrer, device_type, campaign)
-insert into public.session_analytics (user_id, session_id, landing_page, referrer, device_type, campaign)
-values (:user_id, :session_id, :landing_page, :referrer, :device_type, :campaign)
+-- name: note_visit(user_id, session_id, landing_page, referrer, device_type, device_class, campaign, utm_source, utm_medium)
+insert into public.session_analytics (
+  user_id, session_id, landing_page, referrer, device_type, device_class, campaign, utm_source, utm_medium)
+values (
+  :user_id, :session_id, :landing_page, :referrer, :device_type, :device_class, :campaign, :utm_source, :utm_medium)
 returning id
 
 -- name: of_token(session_id, token_hash, grace_seconds)

@@ -92,7 +92,14 @@ def _root_weights(fields: dict[str, GraphQLField], caller: Caller) -> dict[str, 
     }
     weights["me"] = 6 if caller.name not in ("nobody", "service") else 0.3
     weights["experiment"] = 0.05  # none runs
-    for name in ("eventCounts", "impressionCounts", "recommendationFeedback"):
+    for name in (
+        "eventCounts",
+        "impressionCounts",
+        "recommendationFeedback",
+        "funnel",
+        "revenue",
+        "recommendationPerformance",
+    ):
         weights[name] = 1 if caller.may_analyse else 0.03
     for name in ("conversions", "ledger", "payments", "exceptions", "ledgerBalances", "reconciliation"):
         weights[name] = 1 if caller.may_administer else 0.01

@@ -163,6 +163,9 @@ class Values:
             return self._slug(_SLUGS[name])
         if name in _DAYS:
             return self._moment(name)
+        if name in ("firstDay", "lastDay"):
+            day = self._world.now.date() - timedelta(days=random.randint(0, 20) if name == "firstDay" else 0)
+            return "2026-02-30" if self._is_odd() else f"{day}"
         if name == "idempotencyKey" or name == "clientSwipeId":
             return f"key-{random.randint(1, 10**6)}"
         return random.choice(_CHOICES[name]) if name in _CHOICES else None

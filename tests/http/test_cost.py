@@ -263,6 +263,8 @@ FOR_ADMINISTRATORS = [
     f"{{ auditLog(first: 50) {CONNECTION} systemLogs(first: 100) {CONNECTION} }}",
     "query ($since: DateTime!) { eventCounts(since: $since) { name events people } }",
     "query ($since: DateTime!) { impressionCounts(since: $since) { context } }",
+    'query ($range: DayRange! = {firstDay: "2026-11-30", lastDay: "2026-11-30"}) '
+    "{ funnel(range: $range) { day } revenue(range: $range) { day } recommendationPerformance(range: $range) { day } }",
     f"{{ importRuns(first: 20) {CONNECTION} }}",
 ]
 MONEY = f"""

@@ -276,4 +276,6 @@ EXCEPTIONS["authenticated_security_definer_function_executable"] = {
     ),
     "private.person_of_click": "schema private is not exposed; it tells nothing but to finance and administrators",
     "private.refresh_product_features": "schema private is not exposed; it does nothing but for administrators",
+    "private.revenue": "schema private is not exposed; it refuses all but analysts, finance and administrators",
+    "private.rollup_counts": "schema private is not exposed; it refuses all but analysts, finance and administrators",
 }

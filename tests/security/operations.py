@@ -113,6 +113,7 @@ def _nothing(world: World) -> dict[str, Any]:
 _STAFF = "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"
 _BOOKS = "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"
 _DECIDE = "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN NOT_FOUND NOT_FOUND"
+_NOVEMBER = {"range": {"firstDay": "2026-11-01", "lastDay": "2026-11-30"}}
 
 QUERIES = {
     "product": Line(lambda world: {"id": world.product}, "ok"),
@@ -139,6 +140,9 @@ QUERIES = {
         lambda w: {"since": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok",
     ),
+    "funnel": Line(lambda w: _NOVEMBER, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"),
+    "revenue": Line(lambda w: _NOVEMBER, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"),
+    "recommendationPerformance": Line(lambda w: _NOVEMBER, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"),
     "experiment": Line(lambda w: {"key": "unknown"}, "null"),
     "systemLogs": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "affiliateNetwork": Line(

@@ -33,6 +33,7 @@ SCALARS = {
     "Int": 3,
     "Float": 1.5,
     "Boolean": True,
+    "Date": "2026-01-31",
     "DateTime": "2026-01-31T12:00:00Z",
     "Decimal": "1.50",
     "JSON": {"a": [1]},

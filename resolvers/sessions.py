@@ -20,12 +20,12 @@ import msgspec
 from db.claims import SERVICE, Claims
 from db.session import Session
 from domain.callers import Caller
+from domain.campaigns import tags_of
 from domain.devices import class_of
 from domain.errors import InvalidCredentials, NotFound, RateLimited, SecondFactorRequired, Unauthenticated
 from domain.networks import ranges
 from domain.refresh_tokens import NONCE_BYTES, RefreshToken, pair_id
 from domain.texts import require_no_nul
-from domain.campaigns import tags_of
 from services import attempts
 from services.services import Services
 

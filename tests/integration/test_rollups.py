@@ -218,7 +218,7 @@ async def test_a_visit_is_followed_through_the_sign_in_to_the_order(shop: Shop) 
     assert visit["converted_at"] == await shop.owner.fetchval("select ordered_at from public.conversions")
     assert visit["ended_at"] == await shop.owner.fetchval("select click_timestamp from public.affiliate_clicks")
     sale = await shop.owner.fetchrow("select campaign, device_class from public.conversion_clicks")
-    assert tuple(sale or ()) == ("spring", "mobile"), "what figures need of the visit outlives it"
+    assert tuple(sale or ()) == ("spring", "bot"), "the visit's campaign, and the device of the request for the click"
 
 
 async def test_what_happens_during_a_refresh_is_due_again(shop: Shop) -> None:

@@ -140,9 +140,9 @@ QUERIES = {
         lambda w: {"since": "2026-01-01T00:00:00Z", "until": "2026-12-31T00:00:00Z"},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok",
     ),
-    "funnel": Line(lambda w: _NOVEMBER, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"),
-    "revenue": Line(lambda w: _NOVEMBER, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"),
-    "recommendationPerformance": Line(lambda w: _NOVEMBER, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN ok ok ok"),
+    "funnel": Line(lambda w: _NOVEMBER, _STAFF, finance="ok"),
+    "revenue": Line(lambda w: _NOVEMBER, _STAFF, finance="ok"),
+    "recommendationPerformance": Line(lambda w: _NOVEMBER, _STAFF, finance="ok"),
     "experiment": Line(lambda w: {"key": "unknown"}, "null"),
     "systemLogs": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "affiliateNetwork": Line(

@@ -70,13 +70,14 @@ def timeline(reports: Sequence[Report]) -> Timeline:
     for report in ordered:
         before = standing or before
         standing = standing + report.amount_minor if changes else report.amount_minor
-        steps.append(Step(report.stated_at or report.ordered_at, "pending", max(0, standing)))
+        at = report.stated_at or report.ordered_at
+        steps.append(Step(at, "pending", max(0, standing), reports=(report.identity,)))
     last = ordered[-1]
     if last.state in _ENDS:
         state, amount = ("void" if last.state == "void" else "declined"), standing or before
-        steps[-1] = Step(steps[-1].at, state, max(0, amount))  # type: ignore[arg-type]
+        steps[-1] = replace(steps[-1], state=state, amount_minor=max(0, amount))  # type: ignore[arg-type]
     elif changes and standing <= 0 and len(steps) > 1:
-        steps[-1] = Step(steps[-1].at, "declined", max(0, before))
+        steps[-1] = replace(steps[-1], state="declined", amount_minor=max(0, before))
     return Timeline(tuple(steps), ordered[0].sale_minor, ordered[0].amount_minor)
 
 

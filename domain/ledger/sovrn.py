@@ -58,9 +58,12 @@ def timeline(reports: Sequence[Report]) -> Timeline:
     """Approved as of the commission date, and changed by each later snapshot with another amount."""
     ordered = sorted(reports, key=lambda report: (report.stated_at or report.ordered_at, report.identity))
     first = ordered[0]
-    later = [Step(report.stated_at or report.ordered_at, "approved", report.amount_minor) for report in ordered[1:]]
-    steps = (Step(first.ordered_at, "approved", first.amount_minor), *later)
-    return Timeline(steps, first.sale_minor, first.amount_minor)
+    times = [first.ordered_at, *(report.stated_at or report.ordered_at for report in ordered[1:])]
+    steps = (
+        Step(at, "approved", report.amount_minor, reports=(report.identity,))
+        for at, report in zip(times, ordered, strict=True)
+    )
+    return Timeline(tuple(steps), first.sale_minor, first.amount_minor)
 
 
 SOURCE = Source(CODE, read, timeline)

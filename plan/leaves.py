@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import weakref
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from json.encoder import encode_basestring
 from typing import Any, ClassVar, TypeAlias
 
@@ -71,6 +71,8 @@ def leaf(type_: GraphQLScalarType | GraphQLEnumType) -> RenderValue:
             return boolean
         case "DateTime":
             return timestamp
+        case "Date":
+            return day
         case "ID":
             return identifier
     serialize = type_.serialize
@@ -105,6 +107,15 @@ def timestamp(value: object) -> str:
     if not text.endswith(_UTC):
         raise Mismatch("DateTime")
     return f'"{text[:-6]}Z"'
+
+
+def day(value: object) -> str:
+    """A day: a date, or the text that Postgres puts into JSON."""
+    if type(value) is str:
+        value = date.fromisoformat(value)
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise Mismatch("Date")
+    return f'"{value.isoformat()}"'
 
 
 class Memo(dict[Any, str]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -40,7 +40,7 @@ NEWEST = Order.by("NEWEST", "r.opened_at", "timestamptz", descending=True)
 class LedgerException(RowNode):
     kind: ExceptionKind = column("What is the matter.", read=ExceptionKind)
     detail: str = column("In words.")
-    concerns_on: str = column("The day of the order, or the last day of the payment's period.", read=str)
+    concerns_on: date = column("The day of the order, or the last day of the payment's period.")
     opened_at: datetime = column("When it was found.")
     closed_at: datetime | None = column("When it closed; null while it is open.")
     conversion: Conversion | None = to_one("The conversion that it is about.", "conversion_id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import strawberry
@@ -43,9 +43,9 @@ class Payment(RowNode):
     reference: str = column("Identifies the payment.")
     advertiser_id: str = column("Whose sales it is for, to the network.")
     advertiser: str | None = column("The advertiser's name.")
-    period_start: str = column("The first day of approval that it is for, such as 2026-07-01.", read=str)
-    period_end: str = column("The last day of approval that it is for.", read=str)
-    paid_on: str = column("The day on which it was paid.", read=str)
+    period_start: date = column("The first day of approval that it is for.")
+    period_end: date = column("The last day of approval that it is for.")
+    paid_on: date = column("The day on which it was paid.")
     amount: Money = money("How much.", "amount_minor")
     origin: str | None = column("The name of the file.")
     recorded_at: datetime = column("When we knew.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -56,6 +56,17 @@ def test_moments_from_rows_and_from_json_are_printed_as_the_scalar_prints_them(m
 def test_a_moment_of_another_zone_is_left_to_the_scalar() -> None:
     with pytest.raises(Mismatch):
         leaves.timestamp(datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=1))))
+
+
+@given(st.dates())
+def test_days_from_rows_and_from_json_are_printed_as_the_scalar_prints_them(day: date) -> None:
+    assert leaves.day(day) == leaves.day(day.isoformat()) == f'"{day.isoformat()}"'
+
+
+@pytest.mark.parametrize("value", [None, datetime(2026, 7, 1), 5])
+def test_what_is_no_day_is_refused(value: object) -> None:
+    with pytest.raises(Mismatch):
+        leaves.day(value)
 
 
 def test_what_is_remembered_is_bounded_and_right() -> None:

@@ -126,10 +126,12 @@ ANONYMOUS = Claims()
 SERVICE = Claims(role="service_role", raw='{"role":"service_role"}')
 
 
-def service_for(subject: UUID) -> Claims:
-    """service_role on behalf of a person, who is auth.uid()."""
-    raw = msgspec.json.encode({"role": "service_role", "sub": str(subject)}).decode()
-    return Claims(role="service_role", subject=subject, raw=raw)
+def service_for(subject: UUID, caller: Claims = ANONYMOUS) -> Claims:
+    """service_role on behalf of a person, who is auth.uid(). Of the caller, the audit log notes the role."""
+    payload: dict[str, Any] = {"role": "service_role", "sub": str(subject)}
+    if caller.app_role is not None:
+        payload |= {"aal": caller.aal, "app_metadata": {"role": caller.app_role}}
+    return Claims(role="service_role", subject=subject, raw=msgspec.json.encode(payload).decode())
 
 
 async def apply(connection: asyncpg.Connection[Any], claims: Claims, statement_timeout_ms: int) -> None:

@@ -264,7 +264,7 @@ class Session:
         caller = self.claims
         if caller.subject is None:
             raise RuntimeError("service_role works on behalf of a person")
-        await self.switch_claims(service_for(caller.subject))
+        await self.switch_claims(service_for(caller.subject, caller))
         try:
             yield
         finally:

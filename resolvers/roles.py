@@ -87,7 +87,7 @@ async def change(
     address, tidy_role = wanted(email, role)
     # A token without a session is from the command line, whose users may do all of this anyway.
     actor = claims.subject if is_person and claims.session_id is not None else None
-    async with services.database.session(service_for(claims.subject), read_only=False) as session:
+    async with services.database.session(service_for(claims.subject, claims), read_only=False) as session:
         row = await session.fetchrow(
             "roles.change",
             canonical=address.canonical,

@@ -54,6 +54,18 @@ comment on function private.app_role() is
   'analyst, finance, admin or null: the role in the caller''s app_metadata. Null if the caller has a second factor and has not '
   'shown it, and for Supabase''s anonymous sign-in.';
 
+create or replace function private.acting_app_role() returns text
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select coalesce(private.app_role(), case
+    when auth.role() = 'service_role' and auth.uid() is not null and (private.is_aal2() or not private.has_mfa(auth.uid()))
+    then auth.jwt() -> 'app_metadata' ->> 'role' end)
+$$;
+comment on function private.acting_app_role() is
+  'For the audit log: the role of the person who writes, also where the server writes as service_role on their behalf. It '
+  'grants nothing.';
+
 create or replace function private.is_admin() returns boolean
 language sql stable
 set search_path = pg_catalog, pg_temp
@@ -242,6 +254,6 @@ grant execute on function private.accounts_are_ours(), private.create_account(te
   private.set_password(uuid, text)
   to service_role;
 revoke all on function private.session_id(), private.is_aal2() from public;
-grant execute on function private.app_role(), private.is_admin(), private.has_mfa(uuid), private.session_id(),
+grant execute on function private.app_role(), private.acting_app_role(), private.is_admin(), private.has_mfa(uuid), private.session_id(),
   private.is_aal2()
   to anon, authenticated, service_role;

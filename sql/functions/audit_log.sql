@@ -49,7 +49,7 @@ begin
   values (
     subject, person,
     coalesce(nullif(nullif(pg_catalog.current_setting('role'), 'none'), ''), session_user),
-    private.app_role(),
+    private.acting_app_role(),
     request,
     lower(tg_op),
     pg_catalog.format('%s.%s', tg_table_schema, tg_table_name),
@@ -301,6 +301,8 @@ begin
       ('public.advertisers', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.ledger_decisions', 'insert', 'true', null, '', '', ''),
       ('public.network_accounts', 'insert or update or delete', 'true', null, '', '', ''),
+      ('public.conversion_flags', 'insert', $q$new.kind = 'manual'$q$, null, '', '', ''),
+      ('public.conversion_flags', 'update', 'old.released_at is distinct from new.released_at', null, '', 'detail,is_held', ''),
       ('public.retailers', 'update', by_the_api || ' or old.domain is not null or new.domain is null', null, '', 'updated_at', ''),
       ('public.retailers', 'insert or delete', by_the_api, null, '', 'updated_at', ''),
       ('public.brands', 'insert or update or delete', by_the_api, null, '', 'updated_at', ''),

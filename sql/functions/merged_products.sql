@@ -251,7 +251,7 @@ begin
     perform private.merge_products(array[ids[1]], array[ids[2]], 'administrator');
     update public.products set is_kept_apart = false where id = ids[2] and is_kept_apart;
     insert into public.audit_log (actor, role, app_role, operation, table_name, row_key, changes)
-    values (auth.uid(), coalesce(auth.role(), current_user), private.app_role(), 'merge', 'public.products',
+    values (auth.uid(), coalesce(auth.role(), current_user), private.acting_app_role(), 'merge', 'public.products',
       jsonb_build_object('id', ids[2]), jsonb_build_object('merged_into', jsonb_build_object('old', null, 'new', ids[1])));
     return query select 'merged', ids[1], ids[2];
   end if;
@@ -280,7 +280,7 @@ begin
   else
     perform private.split_products(listings, 'administrator');
     insert into public.audit_log (actor, role, app_role, operation, table_name, row_key, changes)
-    select auth.uid(), coalesce(auth.role(), current_user), private.app_role(), 'split', 'public.products',
+    select auth.uid(), coalesce(auth.role(), current_user), private.acting_app_role(), 'split', 'public.products',
       jsonb_build_object('id', l.id), jsonb_build_object('merged_into', jsonb_build_object('old', was_of, 'new', null))
     from unnest(listings) l (id);
     return query select 'split', was_of, l.id from unnest(listings) l (id);

@@ -52,7 +52,7 @@ begin
   if not private.accounts_are_ours() then
     insert into public.audit_log (actor, person_id, app_role, request_id, operation, table_name, row_key, changes)
     values (
-      auth.uid(), person.id, private.app_role(),
+      auth.uid(), person.id, private.acting_app_role(),
       nullif(left(pg_catalog.current_setting('aclue.request_id', true), 64), ''),
       'update', 'auth.users', pg_catalog.jsonb_build_object('id', person.id),
       pg_catalog.jsonb_build_object('raw_app_meta_data', pg_catalog.jsonb_build_object('old', metadata, 'new', new_metadata)));

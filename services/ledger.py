@@ -274,17 +274,18 @@ async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> Non
             times=[conversions[key].ordered_at for key, _ in tokens],
         )
         missing -= {key_of(row) for row in await session.fetch("ledger.clicks_of", **arrays(missing))}
-    timed = [conversions[key] for key in missing if conversions[key].clicked_at is not None]
+    by_time = {key_of(row) for row in found if row["matched_by"] == "click_time"}
+    timed = [(key, *named) for key in missing | by_time for named in sorted(conversions[key].times_of_clicks, key=str)]
     if timed:
         await session.fetch(
             "ledger.match_by_time",
-            **arrays(conversion.key for conversion in timed),
-            advertisers=[conversion.group.advertiser_id for conversion in timed],
-            currencies=[conversion.group.currency for conversion in timed],
-            times=[conversion.clicked_at for conversion in timed],
+            **arrays(key for key, *_ in timed),
+            advertisers=[advertiser for _, advertiser, _, _ in timed],
+            currencies=[currency for _, _, currency, _ in timed],
+            times=[at for *_, at in timed],
         )
-    if tokens or timed:
-        found = await session.fetch("ledger.clicks_of", **arrays(conversions))
+    await session.fetch("ledger.refresh_matches", **arrays(conversions))
+    found = await session.fetch("ledger.clicks_of", **arrays(conversions))
     for row in found:
         conversions[key_of(row)].click = row
 

@@ -69,8 +69,16 @@ class Conversion:
     @property
     def clicked_at(self) -> datetime | None:
         """The time of the click by the network's account. A postback finds a click by its token alone."""
-        times = (report.clicked_at for report in self.reports if report.kind != POSTBACK)
-        return min(filter(None, times), default=None)
+        return min((at for *_, at in self.times_of_clicks), default=None)
+
+    @property
+    def times_of_clicks(self) -> set[tuple[str, str, datetime]]:
+        """Each time of a click that the network names, with the advertiser and currency of that report."""
+        return {
+            (report.advertiser_id, report.currency, report.clicked_at)
+            for report in self.reports
+            if report.kind != POSTBACK and report.clicked_at is not None
+        }
 
     @property
     def tracking_id(self) -> str | None:

@@ -100,9 +100,12 @@ where k.click_id is null or (k.click_id <> n.click_id and k.matched_by <> 'manua
   and exists (select from public.affiliate_clicks c where c.id = k.click_id))
 
 -- name: match_by_time(networks, conversions, advertisers, currencies, times)
--- The click at the advertiser's shop that was made or followed within seconds of the time that the network names: the last
--- one of a person. With clicks of two people, or none, there is no match.
-select private.match_conversion(a.affiliate_network, a.reference, found.id, 'click_time')
+-- The click at the advertiser's shop that was made or followed within seconds of a time that the network names: the last
+-- one of a person. With clicks of two people, or none, there is no match. Of several reports the earliest time that leads to
+-- a click counts, whichever came first: also in place of the match of a later time, unless that click was erased.
+select private.match_conversion(f.affiliate_network, f.reference, f.click_id, 'click_time')
+from (
+select distinct on (a.affiliate_network, a.reference) a.affiliate_network, a.reference, found.id as click_id
 from unnest(:networks::text[], :conversions::text[], :advertisers::text[], :currencies::text[], :times::timestamptz[])
   a (affiliate_network, reference, advertiser_id, currency, clicked_at)
 cross join lateral (
@@ -124,6 +127,23 @@ cross join lateral (
       and h.redirected_at between a.clicked_at - interval '5 seconds' and a.clicked_at + interval '2 seconds'
   ) near
   having count(distinct near.user_id) = 1) found
+order by a.affiliate_network, a.reference, a.clicked_at, a.advertiser_id, a.currency
+) f
+left join public.conversion_clicks k using (affiliate_network, reference)
+where k.click_id is null or (k.click_id <> f.click_id and k.matched_by = 'click_time'
+  and exists (select from public.affiliate_clicks c where c.id = k.click_id))
+
+-- name: refresh_matches(networks, conversions)
+-- What was followed before the order, where a report has since named an earlier time of the order.
+update public.conversion_clicks k set followed_at = f.at
+from unnest(:networks::text[], :conversions::text[]) a (affiliate_network, reference)
+cross join lateral (
+  select min(r.ordered_at) as ordered_at from public.conversion_reports r
+  where r.affiliate_network = a.affiliate_network and r.reference = a.reference) o
+join public.conversion_clicks m on m.affiliate_network = a.affiliate_network and m.reference = a.reference
+  and m.followed_at > o.ordered_at
+cross join lateral (select private.last_followed(m.click_id, o.ordered_at) as at) f
+where k.affiliate_network = m.affiliate_network and k.reference = m.reference and k.followed_at > f.at
 
 -- name: shops_of(networks, advertisers, currencies)
 -- The slug of the shop that each advertiser is known to be.

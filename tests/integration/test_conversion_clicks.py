@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -210,3 +211,30 @@ async def test_a_sale_at_the_shop_that_took_the_place_of_another_is_on_its_terms
     row = await shop.owner.fetchrow("select retailer_id, expected_minor, user_id from public.conversions")
     assert row and (row["retailer_id"], row["expected_minor"]) == (other, 500)
     assert row["user_id"] == await shop.owner.fetchval("select user_id from public.affiliate_clicks limit 1")
+
+
+async def test_a_click_by_time_is_the_same_in_all_orders_of_reports(shop: Shop) -> None:
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.set_advertiser(session, "awin", "77", "north-shop")
+    name = await shop.owner.fetchval(
+        "select p.name from public.products p join public.retailers r on r.id = p.seller_id where r.slug = 'north-shop'"
+    )
+    _, earlier = [await clicked(shop, await shop.anonymous(), hours * HOUR, name) for hours in (1, 2)]
+
+    def said(reference: str, number: int) -> dict[str, Any]:
+        """A report with a click at its own time, to the third of which no click belongs, and a time of the order."""
+        at = (ORDERED_AT - (number + 1) * HOUR).strftime("%Y-%m-%dT%H:%M:%S")
+        ordered = (ORDERED_AT - timedelta(minutes=number)).strftime("%Y-%m-%dT%H:%M:%S")
+        return awin(reference, commission=f"{number + 1}.00", clickDate=at, transactionDate=ordered)
+
+    for place, order in enumerate(itertools.permutations(range(3))):
+        for number in order:
+            await report(shop.services, said(f"T{place}", number))
+    for table, left_out in (
+        ("conversion_clicks", ["reference", "created_at"]),
+        ("conversions", ["id", "reference", "created_at", "updated_at"]),
+    ):
+        rows = await shop.owner.fetch(f"select to_jsonb(t) - $1::text[] from public.{table} t", left_out)
+        assert len(rows) == 6
+        assert len({row[0] for row in rows}) == 1, table
+    assert {row["click_id"] for row in await shop.owner.fetch(KEPT)} == {earlier}

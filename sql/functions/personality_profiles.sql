@@ -62,18 +62,24 @@ create or replace function private.purchases_of(p_user uuid) returns integer
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
+  with own_sale as (  -- a click through a gift link is that of its maker, unless somebody with a session made it
+    select v.id, v.product_id from public.conversions v
+    join public.conversion_clicks k on k.affiliate_network = v.affiliate_network and k.reference = v.reference
+    join public.affiliate_clicks c on c.user_id = v.user_id and c.id = v.click_id
+    where v.user_id = p_user and v.status in ('pending', 'amended', 'approved', 'paid')
+      and (not k.has_gift_link or c.gift_link_user_id <> c.user_id)
+  )
   select count(*)::integer from (
-    select c.id::text from public.conversions c
-    where c.user_id = p_user and c.status in ('pending', 'amended', 'approved', 'paid')
+    select s.id::text from own_sale s
     union
     select f.product_id::text from public.recommendation_feedback f
-    where f.user_id = p_user and f.feedback_type = 'purchased' and f.conversion_id is null and not exists (
-      select from public.conversions c
-      where c.user_id = p_user and c.product_id = f.product_id and c.status in ('pending', 'amended', 'approved', 'paid'))
+    where f.user_id = p_user and f.feedback_type = 'purchased' and f.conversion_id is null
+      and not exists (select from own_sale s where s.product_id = f.product_id)
   ) bought
 $$;
 comment on function private.purchases_of(uuid) is
-  'What a person bought: sales that were reported and not taken back, and products that they said they bought.';
+  'What a person bought: sales by their own clicks that were reported and not taken back, and products that they said they '
+  'bought.';
 
 create or replace function private.quiz_standing(p_user uuid)
 returns table (swipes integer, purchases integer, swiped jsonb)

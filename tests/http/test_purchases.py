@@ -129,7 +129,15 @@ async def test_what_somebody_buys_through_a_gift_link_was_not_bought_by_its_make
     clicked = await shop.owner.fetchval("select id from public.affiliate_clicks")
     await report(shop.services, awin("A1", click=clicked))
     assert await bought(shop) == []
+    assert await purchases(shop) == 0
     assert product in await listed(anna)
+
+    ben = await shop.anonymous()
+    given = {"productId": product, "giftLinkToken": url.rpartition("/")[2]}
+    made = await ben.do(CLICK, input=given)
+    await report(shop.services, awin("A2", click=ids.decode_as("AffiliateClick", made["click"]["id"])))
+    rows = await shop.owner.fetch("select id from public.profiles where private.purchases_of(id) = 1")
+    assert [row["id"] for row in rows] == [ids.decode_as("Profile", await ben.my_id())], "he bought it himself"
 
 
 @pytest.mark.usefixtures("own_accounts")

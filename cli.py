@@ -14,6 +14,7 @@ import typer
 from commands import (
     affiliate_networks,
     catalogue,
+    conversion_flags,
     data,
     database,
     documents,
@@ -171,6 +172,9 @@ networks.add_typer(senders, name="postback")
 networks.add_typer(received, name="postbacks")
 books.command()(ledger.rebuild)
 books.command("exceptions")(ledger_decisions.list_exceptions)
+books.command("flags")(conversion_flags.list_flags)
+books.command()(conversion_flags.hold)
+books.command()(conversion_flags.release)
 books.command()(ledger_decisions.match)
 books.command()(ledger_decisions.adjust)
 books.command()(ledger_decisions.accept)

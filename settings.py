@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from db import dsn
 from domain.currencies import EXPONENTS
+from domain.fraud import Limits
 
 Positive = Annotated[int, Meta(ge=1)]
 
@@ -110,6 +111,14 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_postback_bytes: Positive = 65_536
     max_postback_bytes_per_day: Positive = 50_000_000
 
+    fraud_early_sale_seconds: Positive = 10
+    fraud_visitor_clicks: Positive = 30
+    fraud_network_clicks: Positive = 300
+    fraud_visitor_sales: Positive = 5
+    fraud_network_sales: Positive = 20
+    fraud_spike_factor: Annotated[int, Meta(ge=2)] = 10
+    fraud_spike_hits: Positive = 100
+
     max_source_bytes: Positive = 2_000_000_000
     max_source_seconds: Positive = 1800
     allow_private_sources: bool = False
@@ -163,6 +172,11 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     trusted_proxies: str = ""
     introspection: bool = False
     public_max_age: Positive = 60
+
+    @property
+    def fraud_limits(self) -> Limits:
+        """Beyond what sales are suspicious."""
+        return Limits(**{name: getattr(self, f"fraud_{name}") for name in Limits.__dataclass_fields__})
 
     @property
     def is_production(self) -> bool:

@@ -23,7 +23,7 @@ async def money(do: Do) -> None:
     row += (
         " reports(first: 3) { nodes { raw } } entries(first: 3) { nodes { id } } exceptions(first: 3) { nodes { id } }"
     )
-    row += " decisions(first: 3) { nodes { reason } }"
+    row += " decisions(first: 3) { nodes { reason } } isHeld flags(first: 3) { nodes { detail } }"
     paid = "id amount { amount } settlement { due { amount } } entries(first: 3) { nodes { id } }"
     paid += " exceptions(first: 3) { nodes { id } }"
     posted = "id account amount { amount } conversion { id } payment { id }"
@@ -31,6 +31,7 @@ async def money(do: Do) -> None:
         ("conversions", "ConversionFilter", row, (
             {}, {"networks": ["awin"]}, {"retailerId": _RETAILER}, {"status": ["PAID"]}, {"currencyCode": "GBP"},
             {"reference": "x"}, {"month": "2026-07"}, {"since": time, "until": time}, {"isMatched": False},
+            {"isHeld": True},
         )),
         ("ledger", "LedgerFilter", posted, (
             {}, {"account": "TRACKED", "currencyCode": "GBP"}, {"conversionId": _CONVERSION},
@@ -41,6 +42,9 @@ async def money(do: Do) -> None:
         )),
         ("exceptions", "ExceptionFilter", "id kind payment { id } conversion { id } decision { reason }", (
             {}, {"isOpen": True}, {"kind": "TRANSITION"}, {"network": "awin"},
+        )),
+        ("conversionFlags", "ConversionFlagFilter", "id kind detail releaseReason conversion { id }", (
+            {}, {"isHeld": True}, {"kind": "EARLY_SALE"}, {"network": "awin"}, {"since": time, "until": time},
         )),
     )  # fmt: skip
     for name, kind, nodes, filters in asked:
@@ -55,6 +59,8 @@ async def money(do: Do) -> None:
     for name, kind, given in (
         ("matchConversion", "MatchConversionInput", {"conversionId": _CONVERSION, "trackingId": "x"}),
         ("adjustConversion", "AdjustConversionInput", {"conversionId": _CONVERSION, "amount": "1"}),
+        ("holdConversion", "HoldConversionInput", {"conversionId": _CONVERSION}),
+        ("releaseConversion", "ReleaseConversionInput", {"conversionId": _CONVERSION}),
         ("acceptException", "DecideExceptionInput", {"exceptionId": ids.encode("LedgerException", _NONE)}),
         ("declineException", "DecideExceptionInput", {"exceptionId": ids.encode("LedgerException", _NONE)}),
     ):

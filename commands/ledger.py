@@ -23,7 +23,7 @@ from domain.ledger import generic, payments, rates
 from domain.ledger.reports import BadFile, Reject
 from domain.ledger.sources import SOURCES
 from resolvers import reconciliation
-from services import ledger
+from services import conversion_flags, ledger
 from services.ledger import Imported
 from settings import Settings
 
@@ -121,9 +121,12 @@ def import_conversions(
     async def work(session: Session) -> Imported | None:
         if await ledger.unknown_networks(session, [code]):
             return None
-        return await ledger.import_reports(session, reading.reports, source="import", origin=file.name[:200])
+        done = await ledger.import_reports(session, reading.reports, source="import", origin=file.name[:200])
+        await conversion_flags.update(session, settings.fraud_limits, {key.id for key in done.keys})
+        return done
 
-    done = in_one_transaction(load_settings(), work)
+    settings = load_settings()
+    done = in_one_transaction(settings, work)
     if done is None:
         fail(f"--network: there is no network {code}")
     _finish(done, reading.rejects, ignored=reading.ignored)
@@ -225,13 +228,15 @@ def rebuild(
     async def work(session: Session) -> int:
         before = await ledger.fingerprint(session)
         done = await ledger.rebuild(session)
+        await conversion_flags.update_all(session, settings.fraud_limits)
         counts.update(done=done, differs=before != await ledger.fingerprint(session))
         if check:
             raise Unchanged
         return done
 
+    settings = load_settings()
     with contextlib.suppress(Unchanged):
-        in_one_transaction(load_settings(), work)
+        in_one_transaction(settings, work)
     print(
         f"{counts['done']} conversions were derived again" + ("; what is stored differs" if counts["differs"] else "")
     )

@@ -72,6 +72,7 @@ READ_BY_SERVICE: Mapping[str, Personal] = {
     "public.affiliate_redirects": Personal(
         left_out={
             "visitor_hash": "of the visitor who followed the link, who is usually another person",
+            "network_hash": "of the visitor who followed the link, who is usually another person",
             "visited_hour": "follows from redirected_at",
         },
     ),

@@ -15,7 +15,7 @@ from domain import affiliate, links
 from domain.callers import Caller
 from domain.devices import DeviceClass, device_class
 from domain.errors import AclueError, Invalid, LimitReached, NotFound, Overloaded, ProductNotFound, RateLimited
-from domain.networks import networks
+from domain.networks import networks, ranges
 from domain.texts import require_no_nul
 from domain.visits import Visit
 from resolvers import gift_links, recommendations
@@ -183,13 +183,15 @@ def _hit(services: Services, visit: Visit, click: UUID, led_to: UUID) -> dict[st
     is stored that tells the click's owner, or a reader of the database, who the visitor was; and nothing at all of
     visitors who ask for that, who are one visitor together."""
     device = _device(visit.visitor)
-    visitor_hash = None
+    visitor_hash = network_hash = None
     if device is not None and visit.uncounted is None:
-        network = networks(visit.visitor.address)[-1].name
-        visitor_hash = services.visitor_pseudonyms.of(f"{network} {device}", time.time())
+        address, now = visit.visitor.address, time.time()
+        visitor_hash = services.visitor_pseudonyms.of(f"{networks(address)[-1].name} {device}", now)
+        network_hash = services.visitor_pseudonyms.of(ranges(address)[1], now) if ranges(address) else None
     return {
         "click_id": click,
         "visitor_hash": visitor_hash,
+        "network_hash": network_hash,
         "device_class": device,
         "uncounted_reason": visit.uncounted,
         "led_to": led_to,

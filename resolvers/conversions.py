@@ -31,6 +31,7 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     is_matched: bool | None = None
+    is_held: bool | None = None
 
 
 def conditions(session: Session, wanted: Filter) -> list[Fragment]:
@@ -57,6 +58,8 @@ def conditions(session: Session, wanted: Filter) -> list[Fragment]:
         found.append(QUERIES["conversions.until"].bind(at=until))
     if wanted.is_matched is not None:
         found.append(QUERIES["conversions.is_matched"].bind(is_matched=wanted.is_matched))
+    if wanted.is_held is not None:
+        found.append(QUERIES["conversion_flags.held"].bind(is_held=wanted.is_held))
     return found
 
 

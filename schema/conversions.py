@@ -26,6 +26,7 @@ from schema.scalars import JSON, from_jsonb
 
 if TYPE_CHECKING:
     from schema.conversion_explanations import ConversionExplanation
+    from schema.conversion_flags import ConversionFlag
     from schema.exceptions import LedgerException
     from schema.ledger_decisions import LedgerDecision
     from schema.ledger_entries import LedgerEntry
@@ -179,6 +180,9 @@ class Conversion(RowNode):
     paid: Money = money("Paid, and not taken back.", "paid_minor")
     clawback: Money = money("Taken back after payment.", "clawback_minor")
     variance: Money = money("What payments should have paid of it and do not meet, below zero.", "variance_minor")
+    is_held: bool = column(
+        "Whether a sign of fraud holds it back from what is learnt of it, and from payouts. Its figures stay."
+    )
     ordered_at: datetime = column("When the order was made.")
     clicked_at: datetime | None = column("When the link was followed.")
     approved_at: datetime | None = column("When it was approved.")
@@ -235,6 +239,16 @@ class Conversion(RowNode):
         parent = "r.conversion_id = parent.key"
         return connect(info, LedgerException.ROW, NEWEST, first=first, after=after, parent=parent)
 
+    @paged("Why it is, or was, suspicious, newest first. Empty for analysts.")
+    @staticmethod
+    def flags(
+        info: Info, first: int | None = None, after: str | None = None
+    ) -> Connection[Annotated[ConversionFlag, strawberry.lazy("schema.conversion_flags")]]:
+        from schema.conversion_flags import NEWEST, ConversionFlag
+
+        parent = "r.conversion_id = parent.key"
+        return connect(info, ConversionFlag.ROW, NEWEST, first=first, after=after, parent=parent)
+
     @paged("What people decided about it, newest first. Empty for analysts.")
     @staticmethod
     def decisions(
@@ -270,6 +284,8 @@ class ConversionFilter:
         default=None, description="Whether a click, a placement of ours, or a person says where it came from."
     )
 
+    is_held: bool | None = strawberry.field(default=None, description="Whether a sign of fraud holds it.")
+
     def plain(self) -> Filter:
         return Filter(
             networks=self.networks,
@@ -281,6 +297,7 @@ class ConversionFilter:
             since=self.since,
             until=self.until,
             is_matched=self.is_matched,
+            is_held=self.is_held,
         )
 
 

@@ -24,6 +24,7 @@ from schema.brands import BrandMutation, BrandQuery
 from schema.categories import CategoryMutation, CategoryQuery
 from schema.consents import ConsentMutation
 from schema.context import Info
+from schema.conversion_flags import ConversionFlagMutation, ConversionFlagQuery
 from schema.conversions import ConversionQuery
 from schema.dismissed_reasons import DismissedReasonMutation
 from schema.exceptions import ExceptionQuery
@@ -121,6 +122,7 @@ class Query(
     ImportRunQuery,
     ConversionQuery,
     LedgerEntryQuery,
+    ConversionFlagQuery,
     PaymentQuery,
     ExceptionQuery,
     ReconciliationQuery,
@@ -147,6 +149,7 @@ class Mutation(
     SecondFactorMutation,
     RoleMutation,
     LedgerDecisionMutation,
+    ConversionFlagMutation,
     ProfileMutation,
     PersonalityMutation,
     QuizDraftMutation,

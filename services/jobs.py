@@ -13,6 +13,7 @@ import structlog
 
 from services import (
     alerts,
+    conversion_flags,
     housekeeping,
     import_sources,
     link_checks,
@@ -89,6 +90,7 @@ JOBS = (
     Job("purge_mails", _model_refresh_interval, housekeeping.purge_mails),
     Job("purge_postbacks", _model_refresh_interval, housekeeping.purge_postbacks),
     Job("raise_alerts", _model_refresh_interval, alerts.update, is_noted=False),
+    Job("flag_sales", _model_refresh_interval, conversion_flags.update_recent, is_noted=False),
     Job("refresh_model", _model_refresh_interval, housekeeping.refresh_model),
     Job("train_model", _model_refresh_interval, training_runs.train_if_due),
     Job("update_personalities", _model_refresh_interval, housekeeping.update_personalities),

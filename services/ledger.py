@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
@@ -44,10 +44,12 @@ _BATCH_REPORTS = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Counts of an import: reports or payments that are new, and that were there already."""
+    """Counts of an import: reports or payments that are new, and that were there already. `keys`: the conversions of
+    new reports."""
 
     new: int
     repeated: int
+    keys: frozenset[Key] = field(default=frozenset(), compare=False)
 
 
 async def import_reports(
@@ -64,7 +66,7 @@ async def import_reports(
         new += len(rows)
         keys.update(Key(*row) for row in rows)
     await derive(session, keys)
-    return Imported(new, len(reports) - new)
+    return Imported(new, len(reports) - new, frozenset(keys))
 
 
 async def import_payments(session: Session, rows: Sequence[PaymentRow], *, origin: str | None = None) -> Imported:

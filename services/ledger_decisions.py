@@ -125,7 +125,8 @@ async def decline(session: Session, exception: UUID, reason: str) -> None:
     await _decide(session, row, "decline", text)
 
 
-def _reason(text: str) -> str:
+def tidy_reason(text: str) -> str:
+    """A reason that can be kept. Raises Invalid."""
     require_no_nul(text, ("reason",))
     tidy = text.strip()
     if not 1 <= len(tidy) <= MAX_REASON:
@@ -134,7 +135,7 @@ def _reason(text: str) -> str:
 
 
 async def _begin(session: Session, conversion: UUID, reason: str) -> tuple[str, asyncpg.Record]:
-    text = _reason(reason)
+    text = tidy_reason(reason)
     await session.fetch("ledger.lock")
     row = await session.fetchrow("ledger_decisions.conversion", id=conversion)
     if row is None:
@@ -143,7 +144,7 @@ async def _begin(session: Session, conversion: UUID, reason: str) -> tuple[str, 
 
 
 async def _begin_exception(session: Session, exception: UUID, reason: str) -> tuple[str, asyncpg.Record]:
-    text = _reason(reason)
+    text = tidy_reason(reason)
     await session.fetch("ledger.lock")
     row = await session.fetchrow("ledger_decisions.exception", id=exception)
     if row is None:

@@ -25,6 +25,11 @@ _json = msgspec.json.Encoder(decimal_format="number")
 _REPORT_COLUMNS = {"affiliate_network", *(f.name for f in fields(Report))}
 
 
+def derived_id(what: str) -> UUID:
+    """The id of a row that follows from what it stands for."""
+    return uuid5(_NAMES, what)
+
+
 class Key(NamedTuple):
     """A conversion: its network, and its reference there."""
 
@@ -34,7 +39,7 @@ class Key(NamedTuple):
     @property
     def id(self) -> UUID:
         """The id of its row."""
-        return uuid5(_NAMES, f"conversion {self.network} {self.reference}")
+        return derived_id(f"conversion {self.network} {self.reference}")
 
 
 class Group(NamedTuple):
@@ -183,7 +188,7 @@ def exception(kind: str, detail: str, day: date, **subject: UUID) -> dict[str, A
     """A row of the queue; its id follows from the subject and the detail."""
     (about,) = subject.values()
     return {
-        "id": uuid5(_NAMES, f"exception {kind} {about} {detail}"),
+        "id": derived_id(f"exception {kind} {about} {detail}"),
         "kind": kind,
         **subject,
         "detail": detail,

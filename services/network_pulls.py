@@ -22,8 +22,9 @@ from db.database import Database
 from db.queries import QUERIES
 from db.session import Session
 from domain.errors import AclueError
+from domain.fraud import Limits
 from domain.ledger.reports import BadFile, Reading, Report
-from services import ledger, subcommands
+from services import conversion_flags, ledger, subcommands
 from services.network_clients.api import REQUEST_SECONDS, Api, PullFailed, Sleep
 from services.network_clients.client import Account, Client, Reader, Stream, Window
 from services.network_clients.clients import CLIENTS
@@ -154,7 +155,9 @@ async def pull(
         sleep=_heard(database, id_, sleep),
         seconds=seconds,
     )
-    run = _Pull(database, client, account, api, id_, now, accept_rejects, on_progress or (lambda _: None))
+    run = _Pull(
+        database, client, account, api, id_, now, accept_rejects, settings.fraud_limits, on_progress or (lambda _: None)
+    )
     try:
         for stream in client.streams:
             await run.read(stream, read.get(stream.name), since)
@@ -214,6 +217,7 @@ class _Pull:
     id: UUID
     now: datetime
     accept_rejects: bool
+    limits: Limits
     on_progress: Callable[[str], None]
     pulled: Pulled = field(default_factory=Pulled)
 
@@ -247,6 +251,7 @@ class _Pull:
         named = {"affiliate_network": self.account.network, "account_name": self.account.name}
         async with self.database.session(SERVICE, read_only=False, statement_timeout_ms=IMPORT_TIMEOUT_MS) as session:
             done = await ledger.import_reports(session, reports, source="pull", origin=self.account.title[:200])
+            await conversion_flags.update(session, self.limits, {key.id for key in done.keys})
             if stream.name not in self.pulled.held:
                 until = min(window.end, self.now)
                 await session.fetch("network_pulls.advance", **named, date_type=stream.name, read_until=until)

@@ -29,7 +29,7 @@ from domain.ledger.postbacks import Message, content_hash, is_recent, is_signed_
 from domain.ledger.reports import BadFile, Report
 from domain.networks import parse_address
 from domain.sealing import Sealer
-from services import ledger
+from services import conversion_flags, ledger
 from services.services import Services
 
 log = structlog.get_logger("aclue.postbacks")
@@ -139,7 +139,7 @@ async def _process_batch(services: Services) -> int:
     try:
         async with _session(services) as session:
             rows = await session.fetch("postbacks.due", maximum=BATCH)
-            await _process(session, rows)
+            await _process(services, session, rows)
     except Exception as error:
         if isinstance(error, TryAgain) or not rows:
             raise
@@ -157,7 +157,7 @@ async def _process_alone(services: Services, row: asyncpg.Record) -> None:
     """So that one which cannot be stored keeps no other from it."""
     try:
         async with _session(services) as session:
-            await _process(session, await session.fetch("postbacks.due_one", id=row["id"]))
+            await _process(services, session, await session.fetch("postbacks.due_one", id=row["id"]))
     except TryAgain:
         raise
     except Exception as error:
@@ -169,7 +169,7 @@ async def _process_alone(services: Services, row: asyncpg.Record) -> None:
             await session.fetch("postbacks.postpone", id=row["id"], error=said, retry_after_seconds=wait)
 
 
-async def _process(session: Session, rows: Sequence[asyncpg.Record]) -> None:
+async def _process(services: Services, session: Session, rows: Sequence[asyncpg.Record]) -> None:
     if not rows:
         return
     reports: dict[str, list[Report]] = defaultdict(list)
@@ -182,7 +182,8 @@ async def _process(session: Session, rows: Sequence[asyncpg.Record]) -> None:
         errors.append(error)
     for origin, found in reports.items():
         if found:
-            await ledger.import_reports(session, found, source="postback", origin=origin)
+            done = await ledger.import_reports(session, found, source="postback", origin=origin)
+            await conversion_flags.update(session, services.settings.fraud_limits, {key.id for key in done.keys})
     await session.fetch("postbacks.finish", ids=[row["id"] for row in rows], reports=counts, errors=errors)
 
 

@@ -20,6 +20,7 @@ from domain.ledger.reports import (
     identity,
     json_rows,
     minor_of,
+    order_of,
     read_rows,
     refs_of,
     require_time,
@@ -77,6 +78,7 @@ def _report(row: Row) -> Report:
         ordered_at=require_time(row, "transactionDate"),
         clicked_at=time_of(row, "clickDate", required=False),
         click_refs=refs_of(refs, *sorted(refs)),
+        order_id=order_of(row, "orderRef"),
         facts=facts,
         raw=row,
     )

@@ -20,6 +20,7 @@ from domain.ledger.reports import (
     currency_of,
     identity,
     minor_of,
+    order_of,
     parse_json,
     read_rows,
     refs_of,
@@ -74,6 +75,7 @@ def _report(row: Row, is_closed_paid: bool, default_currency: str | None) -> Rep
         ordered_at=require_time(row, "eventDate"),
         clicked_at=time_of(row, "clickDate", required=False),
         click_refs=refs_of(row, "shopperId", "sid"),
+        order_id=order_of(row, "orderId"),
         facts={"number": number, "locked_at": locked_at.isoformat() if locked_at else None},
         raw=row,
     )

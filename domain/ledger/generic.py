@@ -27,6 +27,7 @@ from domain.ledger.reports import (
     identity,
     json_rows,
     minor_of,
+    order_of,
     parse_time,
     read_rows,
     refs_of,
@@ -53,6 +54,7 @@ class Fields(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     sale: str | None = None
     clicked_at: str | None = None
     click_ref: str | None = None
+    order_id: str | None = None
 
 
 class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -143,6 +145,7 @@ def read_row(network: str, mapping: Mapping, row: Row) -> Report:
         ordered_at=ordered_at,
         clicked_at=_time(mapping, values, "clicked_at"),
         click_refs=refs_of(values, "click_ref"),
+        order_id=order_of(values, "order_id"),
         raw=row,
     )
 

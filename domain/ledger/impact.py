@@ -19,6 +19,7 @@ from domain.ledger.reports import (
     currency_of,
     identity,
     minor_of,
+    order_of,
     parse_json,
     read_rows,
     refs_of,
@@ -77,6 +78,7 @@ def _action(row: Row) -> Report:
         ordered_at=require_time(row, "EventDate"),
         clicked_at=time_of(row, "ReferringDate", required=False),
         click_refs=refs_of(row, "SubId1", "SubId2", "SubId3"),
+        order_id=order_of(row, "Oid"),
         facts=facts,
         raw=row,
     )

@@ -177,6 +177,7 @@ _AWIN = generic.Mapping(
         sale="transactionAmount",
         clicked_at="clickTime",
         click_ref="clickRef",
+        order_id="orderRef",
     ),
     states={"pending": "pending"},
 )
@@ -192,6 +193,7 @@ _IMPACT = generic.Mapping(
         ordered_at="eventdate",
         sale="amount",
         click_ref="subid1",
+        order_id="oid",
     ),
     states={"pending": "pending", "approved": "approved", "reversed": "declined"},
 )

@@ -22,6 +22,7 @@ from domain.ledger.reports import (
     identity,
     json_rows,
     minor_of,
+    order_of,
     parse_time,
     read_rows,
     refs_of,
@@ -76,6 +77,7 @@ def read_event(row: Row) -> Report | None:
         stated_at=processed_at,
         ordered_at=require_time(row, "transaction_date"),
         click_refs=refs_of(row, "u1"),
+        order_id=order_of(row, "order_id"),
         facts={"number": number},
         raw=row,
     )
@@ -106,6 +108,7 @@ def _row(row: Row, seen: Occurrences) -> Report:
         stated_at=processed_at,
         ordered_at=ordered_at,
         click_refs=tuple(ref for ref in refs if ref.lower() not in _NOTHING),
+        order_id=order_of(row, "Order ID"),
         facts={"number": content, "occurrence": number},
         raw=row,
     )

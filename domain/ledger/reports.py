@@ -42,7 +42,8 @@ class Report:
     `reference` identifies the conversion within the network, `identity` the report within the conversion. Amounts are
     minor units of `currency`, and what they mean (what stands, or a change) depends on the network and `kind`.
     `stated_at` is when the network says that this state began. `facts` are further values that the network's timeline
-    needs. `raw` is the row as it came.
+    needs. `order_id` is the shop's number of the order. `raw` is
+    the row as it came.
     """
 
     network: str
@@ -59,6 +60,7 @@ class Report:
     clicked_at: datetime | None = None
     click_refs: tuple[str, ...] = ()
     tracking_id: str | None = None
+    order_id: str | None = None
     facts: Row = field(default_factory=dict)
     raw: Row = field(default_factory=dict)
 
@@ -187,6 +189,12 @@ def text_of(row: Row, name: str, *, required: bool = True) -> str:
     if len(text) > MAX_ID_CHARACTERS or "\x00" in text:
         raise BadRow(f"{name} has more than {MAX_ID_CHARACTERS} characters, or NUL")
     return text
+
+
+def order_of(row: Row, name: str) -> str | None:
+    """The shop's number of an order, if there is one. A text that is longer than an id is ignored."""
+    text = str(row.get(name) or "").strip()
+    return text if 0 < len(text) <= MAX_ID_CHARACTERS else None
 
 
 def refs_of(row: Row, *names: str) -> tuple[str, ...]:

@@ -245,7 +245,8 @@ revoke all on function private.accounts_are_ours(), private.create_account(text,
   private.account_of_email(text, text[]), private.account_app_metadata(uuid), private.enter_account(uuid, text),
   private.replace_password_hash(uuid, text, text), private.start_account_afresh(uuid),
   private.count_attempt(bytea, interval), private.forgive_attempt(bytea, interval), private.account(uuid),
-  private.set_password(uuid, text), private.has_mfa(uuid), private.person_of_email(text, text[])
+  private.set_password(uuid, text), private.has_mfa(uuid), private.person_of_email(text, text[]),
+  private.acting_app_role()
   from public, anon, authenticated, service_role;
 grant execute on function private.accounts_are_ours(), private.create_account(text, text, text[], text, text),
   private.account_of_email(text, text[]), private.account_app_metadata(uuid), private.enter_account(uuid, text),
@@ -254,6 +255,6 @@ grant execute on function private.accounts_are_ours(), private.create_account(te
   private.set_password(uuid, text)
   to service_role;
 revoke all on function private.session_id(), private.is_aal2() from public;
-grant execute on function private.app_role(), private.acting_app_role(), private.is_admin(), private.has_mfa(uuid), private.session_id(),
+grant execute on function private.app_role(), private.is_admin(), private.has_mfa(uuid), private.session_id(),
   private.is_aal2()
   to anon, authenticated, service_role;

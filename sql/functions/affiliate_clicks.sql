@@ -100,16 +100,20 @@ comment on function private.substitute_affiliate_click(uuid, uuid, text) is
   'The click to another offer that a click''s link leads to; creates it, on the terms of that offer. Null if there is no such '
   'click or offer.';
 
+drop function if exists private.record_affiliate_redirect(uuid, bytea, text, text, uuid);
 create or replace function private.record_affiliate_redirect(
-  p_click uuid, p_visitor_hash bytea, p_device_class text, p_uncounted_reason text, p_led_to uuid)
+  p_click uuid, p_visitor_hash bytea, p_device_class text, p_uncounted_reason text, p_led_to uuid,
+  p_network_hash bytea default null)
 returns boolean
 language sql security definer
 set search_path = pg_catalog, pg_temp
 as $$
   with hit as (
     insert into public.affiliate_redirects (
-      user_id, click_id, visitor_hash, device_class, is_counted, uncounted_reason, visited_hour, led_to_click_id)
-    select c.user_id, c.id, case when k.is_known then p_visitor_hash end, case when k.is_known then p_device_class end,
+      user_id, click_id, visitor_hash, network_hash, device_class, is_counted, uncounted_reason, visited_hour,
+      led_to_click_id)
+    select c.user_id, c.id, case when k.is_known then p_visitor_hash end, case when k.is_known then p_network_hash end,
+      case when k.is_known then p_device_class end,
       p_uncounted_reason is null, p_uncounted_reason, date_trunc('hour', now(), 'UTC'), nullif(p_led_to, c.id)
     from public.affiliate_clicks c
     cross join lateral (
@@ -120,7 +124,7 @@ as $$
   )
   select exists (select from hit)
 $$;
-comment on function private.record_affiliate_redirect(uuid, bytea, text, text, uuid) is
+comment on function private.record_affiliate_redirect(uuid, bytea, text, text, uuid, bytea) is
   'Records a hit of a tracked link, once per visitor and hour, or per reason not to count it; whether it was recorded. '
   'p_led_to: the click whose token the shop was given.';
 
@@ -227,7 +231,7 @@ revoke all on function private.create_affiliate_click(uuid, uuid, uuid, text, te
   private.create_affiliate_click(uuid, uuid, uuid, uuid, text, text, text),
   private.insert_affiliate_click(uuid, uuid, uuid, uuid, text, text, uuid, uuid, uuid, text, uuid),
   private.substitute_affiliate_click(uuid, uuid, text), private.route_affiliate_click(uuid),
-  private.record_affiliate_redirect(uuid, bytea, text, text, uuid),
+  private.record_affiliate_redirect(uuid, bytea, text, text, uuid, bytea),
   private.record_affiliate_redirect(uuid, bytea, text), private.link_of_affiliate_click(uuid),
   private.follow_affiliate_click(uuid, bytea, text), private.follow_affiliate_click(uuid, text)
   from public, anon, authenticated;
@@ -235,6 +239,6 @@ grant execute on function private.create_affiliate_click(uuid, uuid, uuid, text,
   private.create_affiliate_click(uuid, uuid, uuid, uuid, text, text, text)
   to anon, authenticated, service_role;
 grant execute on function private.substitute_affiliate_click(uuid, uuid, text), private.route_affiliate_click(uuid),
-  private.record_affiliate_redirect(uuid, bytea, text, text, uuid),
+  private.record_affiliate_redirect(uuid, bytea, text, text, uuid, bytea),
   private.record_affiliate_redirect(uuid, bytea, text), private.link_of_affiliate_click(uuid),
   private.follow_affiliate_click(uuid, bytea, text), private.follow_affiliate_click(uuid, text) to service_role;

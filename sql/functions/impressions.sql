@@ -37,7 +37,7 @@ as $$
     having count(*) > 0) w on true
   left join lateral (
     select true as is_clicked, bool_or(exists (
-      select from public.conversions v where v.click_id = k.id and v.status in ('pending', 'amended', 'approved', 'paid'))) as is_bought
+      select from public.conversions v where v.click_id = k.id and not v.is_held and v.status in ('pending', 'amended', 'approved', 'paid'))) as is_bought
     from public.affiliate_clicks k
     where k.user_id = r.user_id and k.recommendation_id = r.id
       and k.click_timestamp >= s.acts_from and k.click_timestamp < n.acts_until

@@ -225,14 +225,15 @@ comment on function private.attributed_conversions(text) is
   'The click to which each conversion is credited, with what is kept of it: by the model `last` (what networks pay for) or '
   '`first` (for analyses: the person''s first click at the shop within its window). docs/money.md';
 
--- A sale by a person's own click is feedback that they bought the product, for as long as it stands. What is bought through
+-- A sale by a person's own click is feedback that they bought the product, for as long as it stands and is not held. What is bought through
 -- a gift link says nothing of the person whose click it is.
 create or replace function private.note_purchase() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  stands constant boolean := new.user_id is not null and new.status in ('pending', 'amended', 'approved', 'paid');
+  stands constant boolean := new.user_id is not null and not new.is_held
+    and new.status in ('pending', 'amended', 'approved', 'paid');
   has_changed boolean := false;
 begin
   if tg_op = 'UPDATE' and old.user_id is not null then
@@ -294,6 +295,12 @@ create or replace trigger ledger_decisions_not_emptied before truncate on public
   for each statement execute function private.refuse_change();
 alter table public.ledger_decisions
   enable always trigger ledger_decisions_kept, enable always trigger ledger_decisions_not_emptied;
+create or replace trigger conversion_flags_kept before delete on public.conversion_flags
+  for each statement execute function private.refuse_change();
+create or replace trigger conversion_flags_not_emptied before truncate on public.conversion_flags
+  for each statement execute function private.refuse_change();
+alter table public.conversion_flags
+  enable always trigger conversion_flags_kept, enable always trigger conversion_flags_not_emptied;
 create or replace trigger exchange_rates_kept before update or delete on public.exchange_rates
   for each statement execute function private.refuse_change();
 create or replace trigger exchange_rates_not_emptied before truncate on public.exchange_rates
@@ -319,8 +326,8 @@ alter table public.ledger_entries enable always trigger ledger_entries_balanced;
 create or replace trigger conversions_noted after insert or update of status, currency, click_id, pending_minor, approved_minor, paid_minor
   on public.conversions for each row execute function private.note_conversion();
 
-create or replace trigger conversions_purchased after insert or update of status, user_id, click_id, product_id on public.conversions
-  for each row execute function private.note_purchase();
+create or replace trigger conversions_purchased after insert or update of status, user_id, click_id, product_id, is_held
+  on public.conversions for each row execute function private.note_purchase();
 
 revoke all on function private.refuse_change(), private.keep_report(), private.forget_reported_clicks(),
   private.require_balance(), private.check_balances(), private.click_earnings(uuid, text), private.note_conversion(),

@@ -66,7 +66,7 @@ as $$
     select v.id, v.product_id from public.conversions v
     join public.conversion_clicks k on k.affiliate_network = v.affiliate_network and k.reference = v.reference
     join public.affiliate_clicks c on c.user_id = v.user_id and c.id = v.click_id
-    where v.user_id = p_user and v.status in ('pending', 'amended', 'approved', 'paid')
+    where v.user_id = p_user and v.status in ('pending', 'amended', 'approved', 'paid') and not v.is_held
       and (not k.has_gift_link or c.gift_link_user_id <> c.user_id)
   )
   select count(*)::integer from (
@@ -78,8 +78,8 @@ as $$
   ) bought
 $$;
 comment on function private.purchases_of(uuid) is
-  'What a person bought: sales by their own clicks that were reported and not taken back, and products that they said they '
-  'bought.';
+  'What a person bought: sales by their own clicks that were reported, and neither taken back nor held, and products that '
+  'they said they bought.';
 
 create or replace function private.quiz_standing(p_user uuid)
 returns table (swipes integer, purchases integer, swiped jsonb)

@@ -6,7 +6,7 @@ revoke all on table public.conversions from public, anon, authenticated, service
 grant select (id, affiliate_network, reference, advertiser_id, tracking_id, matched_by, retailer_id, product_id, status, currency, sale_minor,
   tracked_minor, expected_minor, pending_minor, approved_minor, declined_minor, reversed_minor, paid_minor,
   clawback_minor, variance_minor, ordered_at, clicked_at, approved_at, approved_from, approved_until, created_at,
-  updated_at) on table public.conversions to authenticated;
+  updated_at, is_held) on table public.conversions to authenticated;
 drop policy if exists conversions_staff_read on public.conversions;
 create policy conversions_staff_read on public.conversions for select to authenticated
   using ((select private.app_role()) in ('analyst', 'finance', 'admin'));

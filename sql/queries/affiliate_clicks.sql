@@ -15,10 +15,11 @@ select exists (select from public.affiliate_clicks where id = :click_id::uuid)
 -- As service_role: the click to the offer that the link leads to in place of its own.
 select private.substitute_affiliate_click(:click_id::uuid, :offer_id::uuid, :device_class::text)
 
--- name: record(click_id, visitor_hash, device_class, uncounted_reason, led_to)
+-- name: record(click_id, visitor_hash, device_class, uncounted_reason, led_to, network_hash)
 -- As service_role: records a hit; whether it is the visitor's first of the hour.
 select private.record_affiliate_redirect(
-  :click_id::uuid, :visitor_hash::bytea, :device_class::text, :uncounted_reason::text, :led_to::uuid)
+  :click_id::uuid, :visitor_hash::bytea, :device_class::text, :uncounted_reason::text, :led_to::uuid,
+  :network_hash::bytea)
 
 -- name: is_requested()
 -- Alias r; not a click that a link was led to in place of its own.

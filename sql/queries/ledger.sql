@@ -13,14 +13,14 @@ where not exists (select from public.affiliate_networks n where n.code = c.code)
 -- click was erased with its person.
 insert into public.conversion_reports (
   affiliate_network, reference, identity, kind, state, advertiser_id, currency, amount_minor, sale_minor, stated_at,
-  ordered_at, clicked_at, tracking_id, facts, click_refs, raw, source, origin)
+  ordered_at, clicked_at, tracking_id, order_id, facts, click_refs, raw, source, origin)
 select r.affiliate_network, r.reference, r.identity, r.kind, r.state, r.advertiser_id, r.currency, r.amount_minor,
-  r.sale_minor, r.stated_at, r.ordered_at, r.clicked_at, r.tracking_id, r.facts,
+  r.sale_minor, r.stated_at, r.ordered_at, r.clicked_at, r.tracking_id, r.order_id, r.facts,
   case when not erased.is_so then r.click_refs end, case when not erased.is_so then r.raw end, :source::text, :origin::text
 from jsonb_to_recordset(:reports::jsonb) r (
   affiliate_network text, reference text, identity text, kind text, state text, advertiser_id text, currency text,
   amount_minor bigint, sale_minor bigint, stated_at timestamptz, ordered_at timestamptz, clicked_at timestamptz,
-  tracking_id text, facts jsonb, click_refs text[], raw jsonb)
+  tracking_id text, order_id text, facts jsonb, click_refs text[], raw jsonb)
 cross join lateral (
   select exists (
     select from public.conversion_clicks k
@@ -282,7 +282,7 @@ select * from private.open_questions(:month::date)
 
 -- name: fingerprint()
 select md5(concat_ws('|',
-  (select string_agg((to_jsonb(c) - 'created_at' - 'updated_at')::text, ',' order by c.id) from public.conversions c),
+  (select string_agg((to_jsonb(c) - 'created_at' - 'updated_at' - 'is_held')::text, ',' order by c.id) from public.conversions c),
   (select string_agg(format('%s %s %s %s %s', e.subject, e.account, e.currency, e.event_at, e.total), ','
       order by e.subject, e.account, e.currency, e.event_at)
    from (select coalesce(conversion_id, payment_id) as subject, account, currency, event_at, sum(amount_minor) as total

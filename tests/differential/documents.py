@@ -101,7 +101,15 @@ def _root_weights(fields: dict[str, GraphQLField], caller: Caller) -> dict[str, 
         "recommendationPerformance",
     ):
         weights[name] = 1 if caller.may_analyse else 0.03
-    for name in ("conversions", "ledger", "payments", "exceptions", "ledgerBalances", "reconciliation"):
+    for name in (
+        "conversions",
+        "conversionFlags",
+        "ledger",
+        "payments",
+        "exceptions",
+        "ledgerBalances",
+        "reconciliation",
+    ):
         weights[name] = 1 if caller.may_administer else 0.01
     if caller.may_administer:
         weights["conversions"] = 4

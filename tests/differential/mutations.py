@@ -52,6 +52,8 @@ OF_ADMINISTRATORS = {
     "updateNetwork": 0.5,
     "matchConversion": 0.5,
     "adjustConversion": 0.7,
+    "holdConversion": 0.5,
+    "releaseConversion": 0.5,
     "acceptException": 0.5,
     "declineException": 0.5,
 }

@@ -17,7 +17,7 @@ DAY = 24 * 3600
 ADMINISTRATORS = ("admin", "service")
 ADMINISTRATORS_READ = (
     "AuditEntry", "ImportRun", "SystemLog",
-    "Conversion", "ConversionReport", "LedgerDecision", "LedgerEntry", "LedgerException", "Payment",
+    "Conversion", "ConversionFlag", "ConversionReport", "LedgerDecision", "LedgerEntry", "LedgerException", "Payment",
 )  # fmt: skip
 PUBLIC_TYPES = ("Product", "ProductOffer", "Category", "Brand", "Retailer")
 
@@ -166,7 +166,7 @@ async def _cursors(client: Client, name: str) -> dict[str, list[str]]:
         asked["Query.auditLog"] = f"auditLog{_PAGE}"
         asked["Query.importRuns"] = f"importRuns{_PAGE}"
         asked["Query.systemLogs"] = f"systemLogs{_PAGE}"
-        for connection in ("conversions", "ledger", "payments", "exceptions"):
+        for connection in ("conversions", "conversionFlags", "ledger", "payments", "exceptions"):
             asked[f"Query.{connection}"] = f"{connection}{_PAGE}"
         asked["Query.recommendationFeedback"] = f"recommendationFeedback{_PAGE}"
     found = {}

@@ -130,7 +130,15 @@ async def test_decisions_by_command(service: Service, database: asyncpg.Connecti
     assert after["unmatched"] == before["unmatched"] - 1
     (mine,) = [row for row in after["by"] if row["retailer"] == shop]
     assert mine["pending"] == "5.50"
+    await run("ledger", "hold", "awin", "D2", "--reason", "The shop asked.")
+    (line,) = (await run("ledger", "flags")).splitlines()
+    assert line.startswith("awin D2 ") and line.endswith("  held  manual: The shop asked.")
+    await run("ledger", "release", "awin", "D2", "--reason", "It was an error.")
+    assert await run("ledger", "flags") == ""
+    assert "not held  manual: The shop asked.; released: It was an error." in await run("ledger", "flags", "--all")
     for wrong, says in (
+        (("hold", "awin", "nothing", "--reason", "x"), "There is no such conversion."),
+        (("release", "awin", "D2", "--reason", "x"), "It is not held."),
         (("adjust", "awin", "nothing", "1", "--reason", "x"), "There is no such conversion."),
         (("adjust", "awin", "D2", "much", "--reason", "x"), "AMOUNT: much is no amount such as 12.50"),
         (("adjust", "awin", "D2", "1", "--reason", "x", "--at", "noon"), "--at: noon is no time"),

@@ -39,7 +39,7 @@ from db.claims import SERVICE
 from domain.personality import TRAITS
 from resolvers.products import EDITABLE
 from server import create_app
-from services import ledger_decisions
+from services import conversion_flags, ledger_decisions
 from tests.client import Client
 from tests.conftest import SECRET, Shop
 from tests.integration.test_ledger import pay
@@ -275,10 +275,12 @@ MONEY = f"""
     nodes {{
       reports(first: 2) {{ nodes {{ clickRefs }} edges {{ cursor }} }}
       entries(first: 2) {CONNECTION} exceptions(first: 2) {CONNECTION} decisions(first: 2) {CONNECTION}
+      flags(first: 2) {CONNECTION}
       explanation {{ steps {{ reportIds }} movements {{ reportIds }} faults }}
     }}
   }}
   ledger(first: 3) {CONNECTION} exceptions(first: 3) {CONNECTION}
+  conversionFlags(first: 3) {CONNECTION}
   payments(first: 3) {{ edges {{ cursor }} nodes {{ entries(first: 2) {CONNECTION} }} }}
   ledgerBalances {{ account }}
   reconciliation {{ currencies {{ pending }} by(first: 3) {{ pending }} overdue {{ amount }} }}
@@ -340,6 +342,7 @@ async def report_money(shop: Shop) -> None:
     sale = await shop.owner.fetchval("select id from public.conversions where reference = 'C1'")
     async with shop.services.database.session(SERVICE, read_only=False) as session:
         await ledger_decisions.adjust(session, sale, Decimal(1), "agreed by phone")
+        await conversion_flags.hold(session, sale, "asked by the shop")
 
 
 @pytest.mark.usefixtures("own_accounts")

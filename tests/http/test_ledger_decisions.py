@@ -315,7 +315,7 @@ async def test_the_audit_log_says_who_decided(shop: Shop) -> None:
     await client.do(ADJUST, input={"conversionId": sale, "amount": "9.00", "reason": "agreed by phone"})
     entry = await shop.owner.fetchrow("select * from public.audit_log where table_name = 'public.ledger_decisions'")
     assert entry
-    assert entry["actor"] == person
+    assert (entry["actor"], entry["role"], entry["app_role"]) == (person, "service_role", "finance")
     assert "agreed by phone" in entry["changes"]
 
 

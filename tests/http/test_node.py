@@ -12,7 +12,15 @@ from tests.conftest import Shop
 NODE = "query ($id: ID!) { node(id: $id) { __typename id } }"
 NODES = "query ($ids: [ID!]!) { nodes(ids: $ids) { __typename id } }"
 FOR_ADMINISTRATORS = {"AuditEntry", "ImportRun", "SystemLog"}  # tests/security/test_graphql_matrix.py
-FOR_FINANCE = {"Conversion", "ConversionReport", "LedgerDecision", "LedgerEntry", "LedgerException", "Payment"}
+FOR_FINANCE = {
+    "Conversion",
+    "ConversionFlag",
+    "ConversionReport",
+    "LedgerDecision",
+    "LedgerEntry",
+    "LedgerException",
+    "Payment",
+}
 OWN = """
 {
   me {

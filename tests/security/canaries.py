@@ -389,6 +389,12 @@ ROWS: dict[str, dict[str, str]] = {
         "reason": "'{key}'",
         "exception_id": "(select id from public.exceptions order by id limit 1)",
     },
+    "conversion_flags": {
+        "id": "gen_random_uuid()",
+        "conversion_id": "(select id from public.conversions order by id limit 1)",
+        "kind": "'manual'",
+        "detail": "'{key}'",
+    },
     "advertisers": {
         "affiliate_network": _A_NETWORK,
         "advertiser_id": "'{key}'",
@@ -510,6 +516,7 @@ CHANGES = {
     "settlements": "due_minor = 9",
     "exceptions": "detail = 'changed'",
     "ledger_decisions": "reason = 'changed'",
+    "conversion_flags": "detail = 'changed'",
     "advertisers": "advertiser_id = 'changed'",
     "postback_senders": "received_bytes = 9",
     "postbacks": "error = 'changed'",

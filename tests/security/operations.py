@@ -30,7 +30,7 @@ CALLERS = ("nobody", "visitor", "anna", "ben", "analyst", "admin", "service", "f
 PUBLIC_TYPES = {"Product", "ProductOffer", "Category", "Brand", "Retailer"}
 # They refer to each other: below the list that was asked for, the id is enough.
 MONEY_TYPES = {
-    "Conversion", "ConversionReport", "LedgerDecision", "LedgerEntry", "LedgerException", "Payment",
+    "Conversion", "ConversionFlag", "ConversionReport", "LedgerDecision", "LedgerEntry", "LedgerException", "Payment",
 }  # fmt: skip
 _DEPTH = 5
 
@@ -151,6 +151,7 @@ QUERIES = {
     "affiliateNetworks": Line(lambda w: {"first": 3}, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "importRuns": Line(_nothing, "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN ok ok"),
     "conversions": Line(lambda w: {"first": 2}, _STAFF, finance="ok"),
+    "conversionFlags": Line(_nothing, _BOOKS, finance="ok"),
     "ledger": Line(_nothing, _BOOKS, finance="ok"),
     "payments": Line(_nothing, _BOOKS, finance="ok"),
     "exceptions": Line(_nothing, _BOOKS, finance="ok"),
@@ -223,6 +224,8 @@ MUTATIONS = {
     "adjustConversion": Line(_input(conversionId="nonsense", amount="1", reason="x"), _DECIDE, finance="NOT_FOUND"),
     "acceptException": Line(_input(exceptionId="nonsense", reason="x"), _DECIDE, finance="NOT_FOUND"),
     "declineException": Line(_input(exceptionId="nonsense", reason="x"), _DECIDE, finance="NOT_FOUND"),
+    "holdConversion": Line(_input(conversionId="nonsense", reason="x"), _DECIDE, finance="NOT_FOUND"),
+    "releaseConversion": Line(_input(conversionId="nonsense", reason="x"), _DECIDE, finance="NOT_FOUND"),
     "mergeProducts": Line(
         lambda w: {"input": {"productId": w.product, "intoId": w.product}},
         "UNAUTHENTICATED FORBIDDEN FORBIDDEN FORBIDDEN FORBIDDEN INVALID INVALID",

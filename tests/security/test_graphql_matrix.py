@@ -51,6 +51,7 @@ ADMINISTRATORS = {"AuditEntry": "audit_log", "SystemLog": "system_logs", "Import
 MONEY = {
     "Conversion": "conversions", "ConversionReport": "conversion_reports", "LedgerEntry": "ledger_entries",
     "Payment": "payments", "LedgerException": "exceptions", "LedgerDecision": "ledger_decisions",
+    "ConversionFlag": "conversion_flags",
 }  # fmt: skip
 
 
@@ -258,7 +259,10 @@ async def test_logs_are_read_by_administrators_alone(stage: Stage, caller: str) 
 async def test_money_is_read_by_finance_and_administrators_and_conversions_by_analysts_too(
     stage: Stage, caller: str
 ) -> None:
-    for table in ("payments", "conversion_reports", "conversions", "ledger_entries", "exceptions", "ledger_decisions"):
+    for table in (
+        "payments", "conversion_reports", "conversions", "ledger_entries", "exceptions", "ledger_decisions",
+        "conversion_flags",
+    ):  # fmt: skip
         statement = insert(table, "shop", with_owner=True, planted=True)
         if table == "ledger_entries":
             statement += (

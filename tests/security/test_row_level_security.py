@@ -63,6 +63,7 @@ EXPECTED = {
     "currencies": "                     all    -      -      -",
     "dismissed_reasons": "              own    -      own    -",
     "erasure_tombstones": "             -      -      -      -",
+    "conversion_flags": "               books  -      -      -",
     "exceptions": "                     books  -      -      -",
     "exchange_rates": "                 staff  -      -      -",
     "experiment_arms": "                -      -      -      -",
@@ -149,7 +150,8 @@ REFUSED_TO_SERVICE = {
         ("conversion_reports", "exchange_rates", "ledger_decisions", "ledger_entries", "payments"), ("update", "delete")
     ),
     **dict.fromkeys(
-        ("conversion_clicks", "conversions", "exceptions", "network_watermarks", "settlements"), ("delete",)
+        ("conversion_clicks", "conversion_flags", "conversions", "exceptions", "network_watermarks", "settlements"),
+        ("delete",),
     ),
     **dict.fromkeys(("affiliate_networks", "alerts", "currencies", "postback_senders"), ("delete",)),
 }

@@ -1,0 +1,5 @@
+-- aclue: no transaction
+-- Without "if not exists", which would keep the invalid index of an interrupted build.
+-- squawk-ignore prefer-robust-stmts
+create index concurrently affiliate_redirects_visitor_idx on public.affiliate_redirects (visitor_hash, visited_hour)
+  where visitor_hash is not null;

@@ -13,6 +13,7 @@ import typer
 
 from commands import (
     affiliate_networks,
+    backups,
     catalogue,
     conversion_flags,
     data,
@@ -31,6 +32,7 @@ from commands import (
     products,
     quiz,
     reference,
+    restores,
     roles,
     rollups,
     tokens,
@@ -136,6 +138,11 @@ received = _group("Postbacks that were received.")
 trials = _group("Experiments: arms, exposure, reports.")
 network_accounts = _group("Our accounts at networks, whose reports are pulled.")
 quizzes = _group("Load, evaluate and norm quizzes.")
+backup = typer.Typer(
+    help="Back up the embedded Postgres; see `aclue backup take --help`.",
+    cls=backups.BackupGroup,
+    pretty_exceptions_enable=False,
+)
 schema = typer.Typer(invoke_without_command=True, callback=documents.schema)
 
 for command in (
@@ -151,6 +158,10 @@ for command in (
 ):
     app.command()(command)
 app.command()(database.dsn)
+app.command()(restores.restore)
+backup.command()(backups.take)
+backup.command("list")(backups.list_backups)
+backup.command()(restores.drill)
 app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(database.psql)
 imports.command("products")(data.import_products)
 imports.command("list")(import_runs.list_runs)
@@ -229,6 +240,7 @@ offers.command("list")(product_offers.list_offers)
 offers.command()(product_offers.create)
 offers.command()(product_offers.update)
 app.add_typer(offers, name="offers")
+app.add_typer(backup, name="backup")
 app.add_typer(app_roles, name="roles")
 app.add_typer(models, name="model")
 app.add_typer(quizzes, name="quiz")

@@ -86,6 +86,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     reset_token_lifetime: Positive = 3600
     verification_token_lifetime: Positive = 3 * 24 * 3600
     encryption_secret: str = ""
+    backup_secret: str = ""
 
     smtp_url: str = ""
     mail_from: str = ""
@@ -298,6 +299,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     _check_mail(settings)
     if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
         raise SettingsError("ERASURE_SECRET: too short, 32 bytes or more")
+    if settings.backup_secret and len(settings.backup_secret.encode()) < 32:
+        raise SettingsError("BACKUP_SECRET: too short, 32 bytes or more")
     settings = _with_parameters(settings, given)
     if settings.claims_mode is ClaimsMode.PIPELINED and not settings.prepared_statements:
         if "CLAIMS_MODE" in given:

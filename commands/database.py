@@ -100,7 +100,7 @@ def verify(
         return
     settings = load_settings()
     with databases(settings) as dsns:
-        results = asyncio.run(_verify(settings, dsns))
+        results = asyncio.run(run_verification(settings, dsns))
     if as_json:
         print(verification_report.as_json(results))
     else:
@@ -108,7 +108,8 @@ def verify(
     raise typer.Exit(verification_report.exit_code(results))
 
 
-async def _verify(settings: Settings, dsns: Dsns) -> list[Result]:
+async def run_verification(settings: Settings, dsns: Dsns) -> list[Result]:
+    """Runs all checks, those of the owner only if its log-in is known."""
     async with contextlib.AsyncExitStack() as stack:
         api = await stack.enter_async_context(connected(dsns.api, "DATABASE_URL"))
         owner = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 from collections.abc import Awaitable, Callable
 from datetime import date
@@ -220,27 +219,17 @@ def rebuild(
 ) -> None:
     """Derive all conversions, postings, settlements and exceptions again from reports, clicks and payments."""
 
-    class Unchanged(Exception):
-        pass
-
-    counts: dict[str, int] = {}
-
-    async def work(session: Session) -> int:
-        before = await ledger.fingerprint(session)
-        done = await ledger.rebuild(session)
+    async def work(session: Session) -> tuple[int, bool]:
+        found = await ledger.rebuild_and_compare(session)
         await conversion_flags.update_all(session, settings.fraud_limits)
-        counts.update(done=done, differs=before != await ledger.fingerprint(session))
         if check:
-            raise Unchanged
-        return done
+            session.mark_rollback()
+        return found
 
     settings = load_settings()
-    with contextlib.suppress(Unchanged):
-        in_one_transaction(settings, work)
-    print(
-        f"{counts['done']} conversions were derived again" + ("; what is stored differs" if counts["differs"] else "")
-    )
-    if check and counts["differs"]:
+    done, differs = in_one_transaction(settings, work)
+    print(f"{done} conversions were derived again" + ("; what is stored differs" if differs else ""))
+    if check and differs:
         raise typer.Exit(1)
 
 

@@ -9,11 +9,14 @@ If the account that runs Postgres cannot enter ACLUE_HOME, `postgres` is a link 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import pwd
+import re
 import shutil
 import stat
 import tempfile
+import time
 from pathlib import Path
 
 from db import programs
@@ -23,7 +26,10 @@ from settings import SettingsError
 NAME = "postgres"
 _OLD_ACCOUNT = "pgserver"  # ran the servers of earlier versions when started by root
 _LEFTOVERS = {"log", ".handle_pids.json"}  # of earlier versions, in a folder that never held data
-_HBA = "# Written by aclue: passwords for everybody, no network.\nlocal all all scram-sha-256\n"
+_HBA = """# Written by aclue: passwords for everybody, no network.
+local all all scram-sha-256
+local replication postgres scram-sha-256
+"""
 _CONFIGURATION = """
 # Written by aclue for a development machine.
 shared_buffers = 128MB
@@ -33,11 +39,38 @@ jit = off
 timezone = 'UTC'
 log_timezone = 'UTC'
 """
+# Changing archive_mode needs a restart, and `aclue backup` should not: until the first one, archiving does nothing.
+_ARCHIVING = "archive_mode = on\narchive_command = 'true'\n"
+_LOCK_TIMEOUT_SECONDS = 30
 
 
 def data_of(home: Path) -> Path:
     """The data folder of this ACLUE_HOME, which need not exist yet."""
     return (home / NAME).resolve()
+
+
+def lock(home: Path) -> int:
+    """Locks this ACLUE_HOME, which is created if it does not exist, until the descriptor is closed. Raises
+    SettingsError if another process keeps it, OSError if the folder cannot be used."""
+    home.mkdir(parents=True, exist_ok=True)
+    # Not readable by others, who could hold the lock for ever.
+    descriptor = os.open(home / "postgres.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)
+        deadline = time.monotonic() + _LOCK_TIMEOUT_SECONDS
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return descriptor
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    raise SettingsError(
+                        f"ACLUE_HOME: another aclue process is using {home}; stop it or choose another folder"
+                    ) from None
+                time.sleep(0.1)
+    except BaseException:
+        os.close(descriptor)
+        raise
 
 
 def asks_for_passwords(data: Path) -> bool:
@@ -61,6 +94,8 @@ def prepare(home: Path, runs: Programs, password: str, *, is_temporary: bool) ->
     _require_version(data)
     _take_over(data, runs)
     data.chmod(0o700)
+    if not is_temporary:
+        _prepare_archiving(data, runs)
     if not asks_for_passwords(data):
         quoted = password.replace("'", "''")
         options = ("--single", "-j", "-c", "exit_on_error=on", "-c", "log_min_error_statement=panic")
@@ -71,8 +106,13 @@ def prepare(home: Path, runs: Programs, password: str, *, is_temporary: bool) ->
 
 def discard(home: Path) -> None:
     """Removes the data folder, also behind a link."""
-    shutil.rmtree(data_of(home))
-    (home / NAME).unlink(missing_ok=True)
+    remove(home / NAME)
+
+
+def remove(place: Path) -> None:
+    """Removes a folder, also behind a link."""
+    shutil.rmtree(place.resolve())
+    place.unlink(missing_ok=True)
 
 
 def _drafts(home: Path) -> list[Path]:
@@ -103,7 +143,7 @@ def _is_initialised(place: Path) -> bool:
     return False
 
 
-def _new_folder(place: Path, runs: Programs) -> Path:
+def new_folder(place: Path, runs: Programs) -> Path:
     """An empty folder owned by the account: next to its place, or a link there to one that the account can enter."""
     if runs.can_enter(place):
         draft = Path(tempfile.mkdtemp(prefix=f"{NAME}.new-", dir=place.parent))
@@ -117,7 +157,7 @@ def _new_folder(place: Path, runs: Programs) -> Path:
 
 
 def _initialise(place: Path, runs: Programs, *, is_temporary: bool) -> None:
-    draft = _new_folder(place, runs)
+    draft = new_folder(place, runs)
     data = draft.resolve()
     sync = ("--no-sync",) if is_temporary else ()
     runs.run("initdb", "--auth=reject", "--encoding=utf8", *sync, "-U", "postgres", "-D", str(data))
@@ -130,10 +170,17 @@ def _initialise(place: Path, runs: Programs, *, is_temporary: bool) -> None:
     draft.rename(place)
 
 
+def _prepare_archiving(data: Path, runs: Programs) -> None:
+    configuration = data / "postgresql.conf"
+    text = configuration.read_text()
+    if not re.search(r"^archive_mode\b", text, re.MULTILINE):
+        runs.write(configuration, text + _ARCHIVING)
+
+
 def _move_to_where_it_can_be_entered(place: Path, runs: Programs) -> None:
     """Copies data whose parent folders an earlier version had opened, and which are closed again."""
     former = place.with_name(f"{NAME}.former")
-    draft = _new_folder(place, runs)
+    draft = new_folder(place, runs)
     shutil.copytree(place.resolve(), draft.resolve(), symlinks=True, dirs_exist_ok=True)
     for path in (draft.resolve(), *draft.resolve().rglob("*")):
         runs.give(path)

@@ -11,9 +11,7 @@ all parent folders if we are root, and uses one system user for all its users.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -31,7 +29,6 @@ DATABASE = "aclue"
 OWNER = "aclue_owner"
 API = "aclue_api"
 LARGE_OBJECTS = "functions/large_objects.sql"
-LOCK_TIMEOUT_SECONDS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class EmbeddedServer:
 
     def __enter__(self) -> Dsns:
         try:
-            self._take_lock()
+            self._lock = data_folder.lock(self._home)
             try:
                 return self._start()
             except BaseException:
@@ -74,24 +71,6 @@ class EmbeddedServer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-
-    def _take_lock(self) -> None:
-        self._home.mkdir(parents=True, exist_ok=True)
-        # Not readable by others, who could hold the lock for ever.
-        self._lock = os.open(self._home / "postgres.lock", os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        os.fchmod(self._lock, 0o600)
-        deadline = time.monotonic() + LOCK_TIMEOUT_SECONDS
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    self.stop()
-                    raise SettingsError(
-                        f"ACLUE_HOME: another aclue process is using {self._home}; stop it or choose another folder"
-                    ) from None
-                time.sleep(0.1)
 
     def _start(self) -> Dsns:
         try:

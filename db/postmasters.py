@@ -74,8 +74,8 @@ def find(data: Path) -> Postmaster | None:
         return None
 
 
-def start(data: Path, runs: Programs) -> Postmaster:
-    """Starts a server. Raises ProgramError if it does not become ready."""
+def start(data: Path, runs: Programs, *, seconds: float = _START_SECONDS) -> Postmaster:
+    """Starts a server. Raises ProgramError if it does not become ready within this time."""
     _forget_crashed(data)
     log = data / "log"
     folder = _socket_folder(data, runs)
@@ -88,7 +88,7 @@ def start(data: Path, runs: Programs) -> Postmaster:
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     process = runs.start("postgres", "-D", str(data), *settings, log=log)
     try:
-        deadline = time.monotonic() + _START_SECONDS
+        deadline = time.monotonic() + seconds
         while process.poll() is None and time.monotonic() < deadline:
             found = find(data)
             if found and found.process.pid == process.pid and found.is_ready:
@@ -130,14 +130,14 @@ def _socket_folder(data: Path, runs: Programs) -> Path:
         return data
     for base in (Path(name).resolve() for name in (tempfile.gettempdir(), "/tmp", "/var/tmp")):  # noqa: S108
         name = base / f"{_PREFIX}{'x' * 8}"
-        if base.is_dir() and _fits(name) and runs.can_enter(name) and _nobody_else_renames_in(base):
+        if base.is_dir() and _fits(name) and runs.can_enter(name) and nobody_else_renames_in(base):
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=base))
             runs.give(folder)
             return folder
     raise ProgramError(f"{data} is too long for the path of a socket, and no folder for temporary files can be used")
 
 
-def _nobody_else_renames_in(folder: Path) -> bool:
+def nobody_else_renames_in(folder: Path) -> bool:
     """Whether what is made there stays: of root's or ours, and if others write there, sticky."""
     for path in (folder, *folder.parents):
         known = path.stat()

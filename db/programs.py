@@ -50,8 +50,12 @@ class Programs:
     def uid(self) -> int:
         return self.account.pw_uid if self.account else os.geteuid()
 
-    def run(self, program: str, *arguments: str, text: str = "") -> None:
-        """Runs a program to completion, with `text` as input. Raises ProgramError."""
+    def run(self, program: str, *arguments: str, text: str = "", password: str = "") -> None:
+        """Runs a program to completion, with `text` as input. It logs in with the password, which is passed in the
+        environment, as other users can read command lines. Raises ProgramError."""
+        options = self._options()
+        if password:
+            options["env"]["PGPASSWORD"] = password
         with tempfile.TemporaryFile("w+") as said:
             done = subprocess.run(  # noqa: S603  of ours or of the wheel
                 [self.folder / program, *arguments],
@@ -60,7 +64,7 @@ class Programs:
                 stdout=subprocess.DEVNULL,
                 stderr=said,
                 check=False,
-                **self._options(),
+                **options,
             )
             if done.returncode:
                 said.seek(0)
@@ -94,12 +98,12 @@ class Programs:
         if self.account:
             os.chown(path, self.account.pw_uid, self.account.pw_gid, follow_symlinks=False)
 
-    def write(self, path: Path, text: str) -> None:
+    def write(self, path: Path, content: str | bytes) -> None:
         """Replaces the file, which nobody else may read. An existing link is replaced, not followed: the folder belongs
         to the account, and we may be root."""
         descriptor, draft = tempfile.mkstemp(dir=path.parent)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fchown(descriptor, self.uid, -1)
             os.fsync(descriptor)

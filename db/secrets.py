@@ -19,24 +19,32 @@ class Secrets(msgspec.Struct, frozen=True):
     api_password: str
 
 
+def file_of(home: Path) -> Path:
+    return home / "secrets.json"
+
+
+def create(home: Path, made: Secrets) -> None:
+    """Stores the secrets of this data folder, unless it has some. Raises OSError."""
+    home.mkdir(parents=True, exist_ok=True)
+    draft = home / f".secrets-{os.getpid()}.json"
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.encode(made))
+    try:
+        os.link(draft, file_of(home))  # if two processes start at once, the first one wins
+    except FileExistsError:
+        pass
+    finally:
+        draft.unlink()
+
+
 def load_or_create(home: Path) -> Secrets:
     """The secrets of this data folder. Raises SettingsError if the folder cannot be written, or the file cannot be read
     or belongs to another user."""
-    path = home / "secrets.json"
+    path = file_of(home)
     try:
-        home.mkdir(parents=True, exist_ok=True)
         if not path.exists():
-            made = Secrets(*(secrets.token_urlsafe(36) for _ in Secrets.__struct_fields__))
-            draft = home / f".secrets-{os.getpid()}.json"
-            descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(made))
-            try:
-                os.link(draft, path)  # if two processes start at once, the first one wins
-            except FileExistsError:
-                pass
-            finally:
-                draft.unlink()
+            create(home, Secrets(*(secrets.token_urlsafe(36) for _ in Secrets.__struct_fields__)))
         with path.open("rb") as file:
             _keep_private(file.fileno(), path)
             return msgspec.json.decode(file.read(), type=Secrets)

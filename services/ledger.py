@@ -148,6 +148,13 @@ async def fingerprint(session: Session) -> str:
     return found
 
 
+async def rebuild_and_compare(session: Session) -> tuple[int, bool]:
+    """Derives everything again; returns how many conversions there are, and whether what was stored differs."""
+    before = await fingerprint(session)
+    done = await rebuild(session)
+    return done, before != await fingerprint(session)
+
+
 async def load_conversion(session: Session, key: Key) -> Conversion | None:
     """A conversion as its reports tell it now."""
     return (await _load(session, {key})).get(key)

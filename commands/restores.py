@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -70,13 +71,14 @@ class Findings:
         return not (self.ledger_differs or self.verification_failed or self.contents.unprotected)
 
 
-def _time(text: str) -> datetime | None:
-    if not text:
-        return None
+def _target(text: str) -> datetime | str | None:
+    """A time, or the name of a backup, which is checked later."""
+    if not text or text.endswith(("-full", "-incremental")):
+        return text or None
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
-        fail(f"--to: {text!r} is no time such as 2026-11-30T10:00:00Z")
+        fail(f"--to: {text!r} is neither a time such as 2026-11-30T10:00:00Z nor the name of a backup")
     if found.tzinfo is None:
         fail(f"--to: {text} has no time zone; write {text}Z for UTC, or an offset such as +01:00")
     return found
@@ -84,7 +86,9 @@ def _time(text: str) -> datetime | None:
 
 def restore(
     folder: Annotated[Path, typer.Argument(help="The folder of backups.")],
-    to: Annotated[str, typer.Option(help="A time with its zone, such as 2026-11-30T10:00:00Z. Default: all.")] = "",
+    to: Annotated[
+        str, typer.Option(help="A time with its zone (2026-11-30T10:00:00Z), or a backup. Default: all.")
+    ] = "",
     force: Annotated[
         bool, typer.Option("--force", help="Move the data of ACLUE_HOME aside, and replace them.")
     ] = False,
@@ -95,7 +99,7 @@ def restore(
     """Restore a backup and the WAL since into ACLUE_HOME; repeat erasures; check the ledger and run `aclue verify`.
 
     Exits with 1 if it failed, or if a check of the restored data did."""
-    settings, wanted = load_settings(), _time(to)
+    settings, wanted = load_settings(), _target(to)
     started, place = time.monotonic(), settings.home / data_folder.NAME
     source = opened(settings, folder)
     more = _read_tombstones(tombstones)
@@ -143,7 +147,7 @@ def _secrets_for(settings: Settings, source: BackupFolder) -> Secrets:
     return secrets.load_or_create(settings.home)
 
 
-def _chosen(source: BackupFolder, kept: Secrets, to: datetime | None) -> Choice:
+def _chosen(source: BackupFolder, kept: Secrets, to: datetime | str | None) -> Choice:
     choice = restores.choose(source, to, now())
     if choice.chain[-1].secrets_sha256 != backups.fingerprint(kept):
         raise BackupError(
@@ -209,8 +213,11 @@ async def _examine(settings: Settings, dsns: Dsns, kept: Secrets, more: Sequence
 def _print(choice: Choice, found: Findings, seconds: float) -> None:
     last = choice.chain[-1]
     more = f" and {len(choice.chain) - 1} before it" if len(choice.chain) > 1 else ""
+    where = "to the end of the archived WAL"
+    if choice.to is not None:
+        where = "without later WAL" if isinstance(choice.to, str) else f"to {shown(choice.to)}"
     rows = {
-        "restored": f"{last.name}{more}, to {shown(choice.to) if choice.to else 'the end of the archived WAL'}",
+        "restored": f"{last.name}{more}, {where}",
         "newest transaction": shown(found.newest_transaction or last.finished_at),
         "migrated": f"{found.migrated} files",
         "erased again": f"{found.erased} people",
@@ -251,7 +258,8 @@ def drill(folder: Folder = None) -> None:
             passed=findings.is_sound,
         )
         earlier = source.path / DRILLS
-        source.write(DRILLS, (earlier.read_bytes() if earlier.exists() else b"") + msgspec.json.encode(done) + b"\n")
+        lines = source.runs.read(earlier) if earlier.exists() else ""
+        source.write(DRILLS, (lines + msgspec.json.encode(done).decode() + "\n").encode())
     _print(choice, findings, seconds)
     print(f"{'rows here':<20}{live.rows}")
     print(f"{'RTO':<20}{seconds:.1f} s")
@@ -283,9 +291,8 @@ def _scratch(source: BackupFolder) -> Iterator[Path]:
 
 
 def _discard(home: Path) -> None:
-    for place in home.glob("*"):
-        if running := postmasters.find(place.resolve()):
+    for place in home.glob(f"{data_folder.NAME}*"):
+        if running := postmasters.find(place):
             running.stop()
-        data_folder.remove(place)
     if home.exists():
-        home.rmdir()
+        shutil.rmtree(home)

@@ -108,10 +108,10 @@ class BackupFolder:
         path = path.expanduser().resolve()
         folder = cls(path, runs)
         try:
+            folder._require_reach()
             if create and not path.exists():
                 path.mkdir(mode=0o700)
             if create and {each.name for each in path.iterdir()} <= {_LOCK}:
-                folder._require_reach()
                 path.chmod(0o700)
                 runs.give(path)
             elif not (path / MARKER).is_file():
@@ -121,7 +121,6 @@ class BackupFolder:
                 raise BackupError(
                     f"{path}: must belong to the user {runs.uid}, who runs Postgres, and be closed to all others"
                 )
-            folder._require_reach()
         except OSError as error:
             raise BackupError(f"{path}: {error.strerror or error}") from None
         return folder
@@ -158,7 +157,7 @@ class BackupFolder:
         except OSError as error:
             raise BackupError(f"{file}: {error.strerror}") from None
         except msgspec.DecodeError as error:
-            raise BackupError(f"{file}: is damaged: {error}") from None
+            raise BackupError(f"{file}: is damaged: {error}; move it away to use other backups") from None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -174,7 +173,12 @@ class BackupFolder:
 
     def backups(self) -> list[Backup]:
         """The complete ones, oldest first. Raises BackupError if the description of one is damaged."""
-        found = [self._read(file, Backup) for file in self.path.glob("*Z-*.json")]
+        found = []
+        for file in self.path.glob("*Z-*.json"):
+            backup = self._read(file, Backup)
+            if backup.name != file.stem or "/" in (backup.parent or ""):
+                raise BackupError(f"{file}: is damaged: it describes {backup.name}")
+            found.append(backup)
         return sorted(found, key=lambda backup: backup.finished_at)
 
     def interrupted(self) -> list[Path]:

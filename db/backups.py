@@ -147,8 +147,8 @@ async def _archive_to(superuser: asyncpg.Connection[Any], folder: BackupFolder) 
             "this server was started by an earlier version: restart `aclue serve`, so that WAL is archived; until "
             "then a restore reaches the times of backups only"
         )
-    else:
-        await complete_archive(superuser, folder)
+    elif found.folder != str(folder.wal):
+        await complete_archive(superuser, folder)  # segments may go elsewhere until the change has reached the archiver
     return notes
 
 

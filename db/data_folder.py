@@ -110,9 +110,13 @@ def discard(home: Path) -> None:
 
 
 def remove(place: Path) -> None:
-    """Removes a folder, also behind a link."""
-    shutil.rmtree(place.resolve())
-    place.unlink(missing_ok=True)
+    """Removes a data folder, also behind a link that we made."""
+    if not place.is_symlink():
+        shutil.rmtree(place)
+        return
+    if (target := place.resolve()).parent == programs.SHARED:
+        shutil.rmtree(target)
+    place.unlink()
 
 
 def _drafts(home: Path) -> list[Path]:
@@ -172,7 +176,7 @@ def _initialise(place: Path, runs: Programs, *, is_temporary: bool) -> None:
 
 def _prepare_archiving(data: Path, runs: Programs) -> None:
     configuration = data / "postgresql.conf"
-    text = configuration.read_text()
+    text = runs.read(configuration)
     if not re.search(r"^archive_mode\b", text, re.MULTILINE):
         runs.write(configuration, text + _ARCHIVING)
 

@@ -111,7 +111,8 @@ def _forget_crashed(data: Path) -> None:
         return
     _remove_socket_folder(data, Path(folder), data.stat().st_uid)
     with contextlib.suppress(ValueError, psutil.Error):
-        if psutil.Process(int(number)).name() != "postgres":
+        process = psutil.Process(int(number))
+        if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
             file.unlink()  # Postgres would take any process of its user with that number for its own server
 
 

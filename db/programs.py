@@ -8,6 +8,7 @@ programs, and the data, go to /var/lib/aclue. Modes of existing folders are neve
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import pwd
@@ -108,6 +109,15 @@ class Programs:
             os.fchown(descriptor, self.uid, -1)
             os.fsync(descriptor)
         os.replace(draft, path)
+
+    def read(self, path: Path) -> str:
+        """The text of a file of the account. A link is refused: as root, we would read for the account what it may
+        not."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        with os.fdopen(descriptor) as file:
+            if os.fstat(descriptor).st_uid not in (self.uid, os.geteuid()):
+                raise PermissionError(errno.EPERM, "belongs to another user", str(path))
+            return file.read()
 
     def can_enter(self, folder: Path) -> bool:
         """Whether the account may enter all parents of this folder. Access control lists are ignored."""

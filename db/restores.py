@@ -32,7 +32,7 @@ _CONFIGURATION = "postgresql.auto.conf"
 # Of the server that was backed up: a restored copy must not write to its archive.
 _DROPPED = re.compile(r"^(archive_command|archive_timeout|restore_command|recovery_target\w*)\b.*\n", re.MULTILINE)
 _OF_THE_RUN = ("log", ".s.PGSQL.5432.lock")  # of the server that was backed up
-_ENDED = re.compile(r"last completed transaction was at log time (\S+ \S+)")
+_ENDED = re.compile(r"last completed transaction was at log time ([\d-]+ [\d:.]+\+00)")
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,20 @@ class Choice:
     """What to restore, and what was found on the way."""
 
     chain: list[Backup]
-    to: datetime | None
+    to: datetime | str | None
+    """A time, or the name of a backup, for what it has by itself; None for all that is archived."""
     damage: list[str]
     """Files of newer backups, because of which an older one was chosen, and of the WAL."""
 
 
-def choose(folder: BackupFolder, to: datetime | None, now: datetime) -> Choice:
+def choose(folder: BackupFolder, to: datetime | str | None, now: datetime) -> Choice:
     """The newest undamaged backup that the wanted state can be reached from. Raises BackupError, which says what is
     possible."""
     backups = folder.backups()
     if not backups:
         raise BackupError(f"{folder.path}: has no complete backup")
+    if isinstance(to, str):
+        return _choose_by_name(folder, backups, to)
     if to is not None and to > now:
         raise BackupError(f"--to: {_shown(to)} is in the future; it is {_shown(now)}")
     candidates = [backup for backup in backups if to is None or backup.finished_at <= to]
@@ -67,11 +70,20 @@ def choose(folder: BackupFolder, to: datetime | None, now: datetime) -> Choice:
             if wal and to is None:
                 raise BackupError(
                     f"the archived WAL is incomplete: {'; '.join(wal)}; give a time before that as --to, or "
-                    f"--to {_shown(backup.finished_at)} for what {backup.name} has"
+                    f"--to {backup.name} for what this backup has by itself"
                 )
             return Choice(folder.chain(backup), to, damage + wal)
         damage += found
     raise BackupError(f"no undamaged backup leads there: {'; '.join(damage)}")
+
+
+def _choose_by_name(folder: BackupFolder, backups: list[Backup], name: str) -> Choice:
+    backup = next((each for each in backups if each.name == name), None)
+    if backup is None:
+        raise BackupError(f"--to: there is no backup {name}; there are {', '.join(each.name for each in backups)}")
+    if found := _damage(folder, backup):
+        raise BackupError("; ".join(found))
+    return Choice(folder.chain(backup), name, [])
 
 
 def _damage(folder: BackupFolder, backup: Backup) -> list[str]:
@@ -160,11 +172,17 @@ def _recover(data: Path, folder: BackupFolder, choice: Choice, runs: Programs) -
     data.chmod(0o700)
     for name in _OF_THE_RUN:
         (data / name).unlink(missing_ok=True)
-    settings = {"restore_command": restore_command(folder.wal), "recovery_target_timeline": "current"}
-    if choice.to is not None:
+    settings = {
+        "restore_command": restore_command(folder.wal),
+        "recovery_target_timeline": "current",
+        "hot_standby": "off",  # otherwise it is ready before the recovery has ended
+    }
+    if isinstance(choice.to, str):
+        settings |= {"recovery_target": "immediate", "recovery_target_action": "promote"}
+    elif choice.to is not None:
         settings |= {"recovery_target_time": choice.to.astimezone(UTC).isoformat(), "recovery_target_action": "promote"}
     lines = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'\n" for name, value in settings.items()]
-    configuration = _without(data / _CONFIGURATION)
+    configuration = _DROPPED.sub("", runs.read(data / _CONFIGURATION))
     runs.write(data / _CONFIGURATION, configuration + "".join(lines))
     runs.write(data / "recovery.signal", "")
     running = postmasters.start(data, runs, seconds=_RECOVERY_SECONDS)
@@ -172,16 +190,12 @@ def _recover(data: Path, folder: BackupFolder, choice: Choice, runs: Programs) -
     return running
 
 
-def _without(configuration: Path) -> str:
-    return _DROPPED.sub("", configuration.read_text())
-
-
 def _explained(data: Path, choice: Choice, error: ProgramError) -> str:
     log = data / "log"
     text = log.read_text(errors="replace") if log.exists() else ""
-    if "recovery ended before configured recovery target was reached" in text:
+    if isinstance(choice.to, datetime) and "recovery ended before configured recovery target was reached" in text:
         times = _ENDED.findall(text)
-        last = f"{times[-1].replace(' ', 'T')}Z" if times else _shown(choice.chain[-1].finished_at)
+        last = _shown(datetime.fromisoformat(times[-1]) if times else choice.chain[-1].finished_at)
         more = f" ({'; '.join(choice.damage)})" if choice.damage else ""
         return (
             f"--to: {_shown(choice.to)} is after the end of the archived WAL{more}; the last transaction in it is of "

@@ -58,7 +58,8 @@ SERVICE = {
     "sessions.of_token": "who refreshes a session has no token: the session's id, which it was given, finds it",
 }
 PLANNED = ("select", "insert", "update", "delete", "with")
-OWNERS = ("seeds.", "demo.", "bulk.", "product_imports.", "verify_")  # commands of the owner over the whole database
+# Commands of the owner, or of the superuser, over the whole database.
+OWNERS = ("backups.", "seeds.", "demo.", "bulk.", "product_imports.", "verify_")
 FUNCTIONS = {
     "avoided_categories": "the profile of this id",
     "audit": "a trigger: the row that changed, and the token's person",

@@ -121,6 +121,8 @@ def restore(
         finally:
             os.close(lock)
     _print(choice, findings, time.monotonic() - started)
+    if wanted is not None and not former:
+        note(f"erasures after {source.backups()[-1].name} were repeated only if --tombstones has them", "yellow")
     if former:
         print(f"{'former data':<20}{former}")
     note(f"WAL is not archived now: run `aclue backup {source.path}`", "yellow")

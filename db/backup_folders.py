@@ -254,7 +254,11 @@ class BackupFolder:
         needed: set[str] = set()
         base = next((each for each in reversed(backups) if each.finished_at <= start), None)
         for backup in [each for each in backups if each.finished_at > start or each is base]:
-            needed.update(each.name for each in self.chain(backup))
+            needed.add(backup.name)
+            with contextlib.suppress(
+                BackupError
+            ):  # one without its parent is of no use, and for the operator to remove
+                needed.update(each.name for each in self.chain(backup))
         expired = [backup for backup in backups if backup.name not in needed]
         for backup in reversed(expired):  # increments before what they need
             self.remove(backup)

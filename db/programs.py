@@ -111,9 +111,8 @@ class Programs:
         os.replace(draft, path)
 
     def read(self, path: Path) -> str:
-        """The text of a file of the account. A link is refused: as root, we would read for the account what it may
-        not."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+        """The text of a file of the account. As root we follow no link: we could read for it what it may not."""
+        descriptor = os.open(path, os.O_RDONLY | (os.O_NOFOLLOW if self.account else 0))
         with os.fdopen(descriptor) as file:
             if os.fstat(descriptor).st_uid not in (self.uid, os.geteuid()):
                 raise PermissionError(errno.EPERM, "belongs to another user", str(path))

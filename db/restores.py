@@ -186,7 +186,11 @@ def _recover(data: Path, folder: BackupFolder, choice: Choice, runs: Programs) -
     runs.write(data / _CONFIGURATION, configuration + "".join(lines))
     runs.write(data / "recovery.signal", "")
     running = postmasters.start(data, runs, seconds=_RECOVERY_SECONDS)
-    runs.write(data / _CONFIGURATION, configuration)  # these have done their work
+    try:
+        runs.write(data / _CONFIGURATION, configuration)  # these have done their work
+    except BaseException:
+        running.stop()
+        raise
     return running
 
 

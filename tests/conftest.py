@@ -27,6 +27,7 @@ import argon2.profiles
 import asyncpg
 import httpx
 import pytest
+from xdist.scheduler import LoadGroupScheduling
 
 import settings as settings_module
 from db.database import Database
@@ -53,6 +54,9 @@ SLOW = (
     "tests/integration/test_product_imports.py",
     "tests/differential/",
 )
+# Their fixtures take longer than their tests, so one worker runs the whole file. (With pytest 9.2, pytest-xdist 3.8
+# ignores the mark `xdist_group`.)
+TOGETHER = {"tests/e2e/test_backups.py", "tests/integration/test_documentation.py"}
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -81,6 +85,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if times > 1 and metafunc.definition.get_closest_marker("drill"):
         metafunc.fixturenames.append("repetition")
         metafunc.parametrize("repetition", range(times), ids=lambda number: f"time {number + 1}")
+
+
+class FilesTogether(LoadGroupScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file in TOGETHER else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogether | None:
+    return FilesTogether(config, log) if config.getvalue("dist") == "loadgroup" else None
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

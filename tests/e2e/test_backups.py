@@ -33,8 +33,7 @@ from tests.e2e.conftest import HANGS, ROOT, Service, aclue, data_folder, environ
 from tests.ledger import awin
 from tests.unprivileged import NEEDS_ROOT
 
-# In one worker: the server, and what is backed up, are made once.
-pytestmark = [pytest.mark.long, pytest.mark.xdist_group("backups")]
+pytestmark = pytest.mark.long
 
 SECRET = "a secret of the backups, kept elsewhere"
 ERASE = "mutation ($input: DeleteMyAccountInput!) { deleteMyAccount(input: $input) { deleted } }"

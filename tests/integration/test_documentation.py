@@ -16,7 +16,6 @@ from schema.schema import row_types
 from tests.bases import TEMPLATE, Base, ensure_template
 from tests.conftest import cloned
 
-pytestmark = pytest.mark.xdist_group("documentation")  # filling the database takes longer than the tests
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "schema.md"
 
 

@@ -24,7 +24,8 @@ GRID = {
 }
 """Share, l1 and l2 of each table."""
 WALKS = {"first": (0.0, 0.03, 1.0, 3.0), "few": (0.0,), "many": (0.0,)}
-POWERS = {"first": (1.0,), "few": (1.0,), "many": (1.0, 1.1)}
+CONTRASTS = {"first": ((1.0, 0.0),), "few": ((1.0, 0.0),), "many": ((1.0, 0.0), (1.1, 0.05))}
+"""Power and rarity."""
 SUPER_LIKES = (1.0, 1.25, 1.5, 2.0)
 HALF_LIVES = (None, 365.0, 180.0, 90.0)
 BLENDS = (1.0, 0.9, 0.8, 0.7, 0.6)
@@ -100,9 +101,10 @@ def choose(
     for kind, grid in GRID.items():
         for share, l1, l2 in grid:
             fitted = slim.fit(co_likes, Strength(share, l1, l2), jobs)
-            for walk, power in product(WALKS[kind], POWERS[kind]):
-                strength = Strength(share, l1, l2, walk, power)
-                table = Table(top(slim.finished(fitted.weights, strength, steps), slim.PER_SOURCE), fitted.biases)
+            for walk, (power, rarity) in product(WALKS[kind], CONTRASTS[kind]):
+                strength = Strength(share, l1, l2, walk, power, rarity)
+                weights = slim.finished(fitted.weights, co_likes.likes, strength, steps)
+                table = Table(top(weights, slim.PER_SOURCE), fitted.biases)
                 quality = held_out.ndcg10(kind, table, learned_alone)
                 if quality > found.get(kind, -1.0):
                     found[kind], tables[kind], strengths[kind] = quality, table, strength

@@ -26,13 +26,15 @@ ACTIVITY_EXPONENT = 0.25  # of a person's number of likes, by which each of them
 @dataclass(frozen=True, slots=True)
 class Strength:
     """Of a table. `share`: of a history that is kept (q). `l1`, `l2`: the elastic net. `walk`: how much the random walk
-    adds. `power`: of the weights; above 1, the larger ones count for more."""
+    adds. `power`: of the weights; above 1, the larger ones count for more. `rarity`: how much less a like of an often
+    liked product says."""
 
     share: float
     l1: float
     l2: float
     walk: float = 0.0
     power: float = 1.0
+    rarity: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,19 +96,23 @@ def train(
     for index, (kind, strength) in enumerate(strengths.items()):
         start = 0.4 + 0.6 * index / len(strengths)
         table = fit(co_likes, strength, jobs, _part(on_progress, start, start + 0.6 / len(strengths)))
-        weights = top(finished(table.weights, strength, steps), PER_SOURCE)
+        weights = top(finished(table.weights, co_likes.likes, strength, steps), PER_SOURCE)
         tables[kind] = Table(weights, table.biases, shares.astype(np.float64))
     return tables
 
 
-def finished(weights: sparse.csr_matrix, strength: Strength, steps: sparse.csr_matrix | None) -> sparse.csr_matrix:
-    """The weights of the regression with the walk, and to their power; the sum of all stays."""
+def finished(
+    weights: sparse.csr_matrix, likes: Floats, strength: Strength, steps: sparse.csr_matrix | None
+) -> sparse.csr_matrix:
+    """The weights of the regression with the walk, to their power, and less of the products with more `likes`; the sum
+    of all stays."""
     if steps is not None and strength.walk:
         weights = weights + strength.walk * steps
-    if strength.power == 1 or not weights.nnz:
+    if (strength.power == 1 and not strength.rarity) or not weights.nnz:
         return weights
-    sharper = weights.power(strength.power)
-    return sharper * (weights.sum() / sharper.sum())
+    by_source = np.maximum(likes, 1.0) ** -strength.rarity
+    moved = sparse.diags(by_source.astype(np.float32)) @ weights.power(strength.power)
+    return (moved * (weights.sum() / moved.sum())).tocsr()
 
 
 def fit(co_likes: CoLikes, strength: Strength, jobs: int = 1, on_progress: Progress = ignore) -> Table:

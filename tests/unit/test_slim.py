@@ -80,6 +80,17 @@ def test_a_power_favours_large_weights_and_keeps_their_sum() -> None:
     assert sharper.data.min() < plain.data.min()
 
 
+def test_rarity_lets_often_liked_products_say_less() -> None:
+    likes = two_tastes().likes()
+    often, seldom = (int(place) for place in np.argsort(-np.asarray(likes.sum(axis=0)).ravel())[[0, -1]])
+    plain, moved = (
+        slim.train(likes, {"many": slim.Strength(0.5, 0.1, 1.0, rarity=rarity)})["many"].weights
+        for rarity in (0.0, 0.5)
+    )
+    assert moved.sum() == pytest.approx(plain.sum(), rel=1e-5)
+    assert moved[often].sum() / plain[often].sum() < moved[seldom].sum() / plain[seldom].sum()
+
+
 def test_a_seed_chooses_the_same_strengths() -> None:
     people = two_tastes(people=600)
     assert choosing.choose(people, 1) == choosing.choose(people, 1)

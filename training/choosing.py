@@ -39,7 +39,7 @@ DEFAULT_SERVING = Serving(dict.fromkeys(slim.KINDS, 0.8), 1.25, 365.0)
 """Both for data of too few people to choose by; what is best or harmless on all sets that were measured."""
 MIN_HELD_OUT = 50
 MAX_HELD_OUT, MAX_PEOPLE, MAX_PRODUCTS = 1000, 20_000, 5_000
-HELD_OUT_SHARE = 0.1
+HELD_OUT_SHARE = 0.2
 TARGET_SHARE = 0.4  # at most, the last days of a person: products of one basket are too easily guessed
 RANDOM_TARGET_SHARE = 0.2  # of a person's events, where all are of one day
 MIN_EVENTS = 5  # of a person who is held out

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
 from typing import Any
 
 import strawberry
-from graphql import GraphQLError, GraphQLSchema, OperationType
+from graphql import GraphQLError, GraphQLSchema, OperationType, get_introspection_query
 
 from engine.answers import Answer, refused
 from engine.cost import Cost
@@ -19,7 +20,7 @@ from schema.context import Context
 from schema.schema import build
 from settings import Settings
 
-INTROSPECTION_FACTOR = 2
+INTROSPECTION_MARGIN = 1.25  # beyond what most tools ask for: some ask for deeper types
 
 _NO_STREAM = GraphQLError(
     "Subscribe over a WebSocket, or with Accept: text/event-stream.", extensions={"code": "BAD_REQUEST"}
@@ -66,25 +67,25 @@ class Engine:
             return refused(prepared.errors, context, request_id)
         document.requests += 1
         receipt = Receipt() if request.wants_receipt else None
-        cost, max_values = prepared.cost, self._max_values(operation)
-        if cost.values > max_values or cost.objects > self._settings.max_result_objects:
-            answer = refused((self._cost_error(cost, max_values),), context, request_id)
+        cost, most = prepared.cost, self._most(operation)
+        if cost.values > most.values or cost.objects > most.objects:
+            answer = refused((_cost_error(cost, most),), context, request_id)
         elif context.change is None and operation.node.operation is OperationType.SUBSCRIPTION:
             answer = refused((_NO_STREAM,), context, request_id)
             answer.subscribes_to = next(iter(operation.root_fields.values()))  # validation allows only one
         else:
             answer = await Execution(self._runtime, request, document.tree, operation, context, request_id).run()
         if request.wants_cost or receipt is not None:
-            self._annotate(answer, prepared, max_values, receipt, context)
+            self._annotate(answer, prepared, most, receipt, context)
         return answer
 
     def _annotate(
-        self, answer: Answer, prepared: Prepared, max_values: int, receipt: Receipt | None, context: Context
+        self, answer: Answer, prepared: Prepared, most: Cost, receipt: Receipt | None, context: Context
     ) -> None:
         extensions: dict[str, Any] = {}
         cost = prepared.cost
         if prepared.request.wants_cost:
-            extensions["cost"] = {"requested": cost.values, "maximum": max_values, "objects": cost.objects}
+            extensions["cost"] = {"requested": cost.values, "maximum": most.values, "objects": cost.objects}
         if receipt is not None:
             path = "refused" if answer.is_refused else "fallback" if answer.fallback else "plan"
             is_known = prepared.document.requests > 1
@@ -93,14 +94,31 @@ class Engine:
             )
         answer.extensions = extensions
 
-    def _max_values(self, operation: Operation) -> int:
-        """Introspection of the whole schema has to fit, and is answered from memory."""
-        return self._settings.max_cost * (INTROSPECTION_FACTOR if operation.is_introspection else 1)
+    def _most(self, operation: Operation) -> Cost:
+        return self._most_of_introspection if operation.is_introspection else self._most_of_others
 
-    def _cost_error(self, cost: Cost, max_values: int) -> GraphQLError:
-        if cost.objects > self._settings.max_result_objects:
-            what, maximum = f"{cost.objects} objects", self._settings.max_result_objects
-        else:
-            what, maximum = f"{cost.values} values", max_values
-        problem = f"The answer may hold {what}, more than {maximum}: ask for less."
-        return GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"})
+    @functools.cached_property
+    def _most_of_others(self) -> Cost:
+        return Cost(self._settings.max_cost, self._settings.max_result_objects, 0)
+
+    @functools.cached_property
+    def _most_of_introspection(self) -> Cost:
+        """The whole schema has to fit, however large it is: introspection is answered from memory."""
+        everything = get_introspection_query(
+            specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
+        )
+        cost = self.prepare(Request(everything)).cost
+        return Cost(
+            max(self._settings.max_cost, int(cost.values * INTROSPECTION_MARGIN)),
+            max(self._settings.max_result_objects, int(cost.objects * INTROSPECTION_MARGIN)),
+            0,
+        )
+
+
+def _cost_error(cost: Cost, most: Cost) -> GraphQLError:
+    if cost.objects > most.objects:
+        what, maximum = f"{cost.objects} objects", most.objects
+    else:
+        what, maximum = f"{cost.values} values", most.values
+    problem = f"The answer may hold {what}, more than {maximum}: ask for less."
+    return GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"})

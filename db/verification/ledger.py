@@ -10,7 +10,8 @@ FACTS = ["conversion_reports", "exchange_rates", "ledger_decisions", "ledger_ent
 CHECKS = (
     Check(
         "ledger.facts",
-        "nobody can change, delete or empty reports, payments, rates and postings, not even the owner or replication",
+        "nobody can change, delete or empty reports, payments, rates, postings and decisions, not even the owner or "
+        "replication",
         "alter table … enable always trigger …; if it is missing, delete the row of sql/functions/ledger.sql in "
         "private.applied_files, and run `aclue migrate`",
         query("verify_ledger.unguarded", tables=FACTS),

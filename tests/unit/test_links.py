@@ -23,6 +23,7 @@ from domain.links import (
     common_domain,
     host_of_destination,
     page_of,
+    path_fits,
     read_link,
     rule_complaints,
     shop_hosts,
@@ -399,3 +400,27 @@ def test_a_page_of_a_shop_is_not_on_its_tracking_host() -> None:
     shop = shop_of(None, tracking_hosts=("go.links.example",))
     assert page_of("https://go.links.example/a", shop) is None
     assert page_of("https://links.example/a", shop_of(None, domain=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path", "fits"),
+    [
+        ("*", "", True), ("/c/*", "/c/", True),
+        ("/c/*", "/d", False), ("/C/*", "/c/x", True), ("/c", "/c", True),
+        ("/c", "/cc", False),
+        ("*a*b", "xaxb", True), ("*a*b", "ab", True), ("*a*b", "ba", False), ("/a*a", "/a", False),
+        ("/a*ba*ba", "/aba", False), ("/a*ba*ba", "/ababa", True), ("*.html*", "/x.html", True),
+    ],
+)  # fmt: skip
+def test_a_star_in_the_path_of_a_rule_is_any_text(pattern: str, path: str, fits: bool) -> None:
+    assert path_fits(path, pattern) is fits
+
+
+@given(st.text("ab*", max_size=8), st.text("ab", max_size=10))
+def test_paths_fit_as_a_regular_expression_says(pattern: str, path: str) -> None:
+    expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), path) is not None
+    assert path_fits(path, pattern) is expected
+
+
+def test_many_stars_take_no_longer() -> None:
+    assert not path_fits("-" * 2000, "*-" * 100 + "x")

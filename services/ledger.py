@@ -248,8 +248,12 @@ def conversion_of(key: Key, found: list[Report]) -> Conversion:
     if others:
         fault = f"reported in {currency}, and also in {', '.join(sorted(others))}"
         timeline = replace(timeline, faults=(*timeline.faults, fault))
-    by_hand = [report for report in found if report.kind == adjustments.KIND and report.currency == currency]
-    return Conversion(key, reports, adjustments.adjusted(timeline, by_hand))
+    by_hand = [report for report in found if report.kind == adjustments.KIND]
+    if unlike := sorted({report.currency for report in by_hand} - {currency}):
+        fault = f"adjusted in {', '.join(unlike)}, and reported in {currency}"
+        timeline = replace(timeline, faults=(*timeline.faults, fault))
+    of_currency = [report for report in by_hand if report.currency == currency]
+    return Conversion(key, reports, adjustments.adjusted(timeline, of_currency))
 
 
 async def _apply_decisions(session: Session, conversions: Collection[Conversion]) -> None:
@@ -267,12 +271,13 @@ async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> Non
     person."""
     found = await session.fetch("ledger.clicks_of", **arrays(conversions))
     matched = {key_of(row): row["click_id"] for row in found}
+    by_time = {key_of(row) for row in found if row["matched_by"] == "click_time"}
     missing = conversions.keys() - matched.keys()
     tokens = [
         (key, click)
         for key, conversion in conversions.items()
         for named in [_tokens(conversion.reports)]
-        if named and set(named) != {matched.get(key)}
+        if named and (set(named) != {matched.get(key)} or key in by_time)
         for click in named
     ]
     if tokens:
@@ -283,7 +288,6 @@ async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> Non
             times=[conversions[key].ordered_at for key, _ in tokens],
         )
         missing -= {key_of(row) for row in await session.fetch("ledger.clicks_of", **arrays(missing))}
-    by_time = {key_of(row) for row in found if row["matched_by"] == "click_time"}
     timed = [(key, *named) for key in missing | by_time for named in sorted(conversions[key].times_of_clicks, key=str)]
     if timed:
         await session.fetch(
@@ -300,7 +304,12 @@ async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> Non
 
 
 def _tokens(reports: Sequence[Report]) -> list[UUID]:
-    return [click for ref in first_ref(reports) if (click := decode_token(ref.lower())) is not None]
+    """The clicks that come back: of what counts, else with a postback."""
+    of_counted, of_all = (
+        [click for ref in first_ref(said) if (click := decode_token(ref.lower())) is not None]
+        for said in (counted(reports), reports)
+    )
+    return of_counted or of_all
 
 
 async def _write(

@@ -96,7 +96,7 @@ with named as (
 select private.match_conversion(n.affiliate_network, n.reference, n.click_id, 'click_id')
 from named n
 left join public.conversion_clicks k using (affiliate_network, reference)
-where k.click_id is null or (k.click_id <> n.click_id and k.matched_by <> 'manual'
+where k.click_id is null or ((k.click_id <> n.click_id or k.matched_by = 'click_time') and k.matched_by <> 'manual'
   and exists (select from public.affiliate_clicks c where c.id = k.click_id))
 
 -- name: match_by_time(networks, conversions, advertisers, currencies, times)

@@ -9,6 +9,7 @@ import itertools
 import json
 import logging
 import time
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -20,7 +21,7 @@ from structlog.testing import capture_logs
 from db.claims import SERVICE
 from domain.errors import RateLimited
 from domain.ledger import generic
-from services import housekeeping, postbacks
+from services import housekeeping, ledger_decisions, postbacks
 from services.postbacks import Sender
 from tests.conftest import Shop
 from tests.ledger import awin, awin_push, impact_parameters, report
@@ -126,6 +127,37 @@ async def test_imports_and_postbacks_in_any_order_give_the_same(shop: Shop) -> N
         )
     assert balances == [balances[0]] * 24
     assert {status for _, status, *_ in await states(shop)} == {"approved"}
+
+
+@pytest.mark.parametrize("is_import_first", [True, False])
+async def test_a_click_that_the_network_names_counts_more_than_that_of_a_postback(
+    shop: Shop, is_import_first: bool
+) -> None:
+    anna, mallory = await shop.anonymous(), await shop.anonymous()
+    for person in (anna, mallory):
+        await person.do(CLICK, id=(await person.product("Books 1"))["id"])
+    clicks = "select id from public.affiliate_clicks order by click_timestamp"
+    of_anna, of_mallory = (row["id"] for row in await shop.owner.fetch(clicks))
+    secret = (await sender(shop)).secret
+    for is_import in (is_import_first, not is_import_first):
+        if is_import:
+            await report(shop.services, awin("A1", "approved", click=of_anna))
+        else:
+            await push(shop, secret, click=of_mallory)
+            await postbacks.process_due(shop.services)
+    assert await shop.owner.fetchval("select click_id from public.conversions") == of_anna
+
+
+async def test_an_adjustment_of_another_currency_than_that_of_the_import_is_an_exception(shop: Shop) -> None:
+    await push(shop, (await sender(shop)).secret)
+    await postbacks.process_due(shop.services)
+    sale = await shop.owner.fetchval("select id from public.conversions")
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger_decisions.adjust(session, sale, Decimal("9.00"), "agreed")
+    await report(shop.services, awin("A1", commission="1.40", currency="EUR"))
+    assert await states(shop) == [("A1", "pending", 140, 0)]
+    open_ones = await shop.owner.fetch("select detail from public.exceptions where closed_at is null")
+    assert any("adjusted in GBP, and reported in EUR" in row["detail"] for row in open_ones)
 
 
 async def test_the_secret_may_be_in_a_header(shop: Shop) -> None:

@@ -238,3 +238,18 @@ async def test_a_click_by_time_is_the_same_in_all_orders_of_reports(shop: Shop) 
         assert len(rows) == 6
         assert len({row[0] for row in rows}) == 1, table
     assert {row["click_id"] for row in await shop.owner.fetch(KEPT)} == {earlier}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(2))))
+async def test_a_token_counts_more_than_a_time_whichever_comes_first(shop: Shop, order: tuple[int, ...]) -> None:
+    click = await clicked(shop, await shop.anonymous(), HOUR)
+    await shop.owner.execute(
+        "insert into public.advertisers (affiliate_network, advertiser_id, retailer_id)"
+        " select 'awin', '77', retailer_id from public.affiliate_clicks where id = $1",
+        click,
+    )
+    at = f"{ORDERED_AT - HOUR:%Y-%m-%dT%H:%M:%S}"
+    reports = [awin("A1", clickDate=at), awin("A1", "approved", click=click, clickDate=at)]
+    for place in order:
+        await report(shop.services, reports[place])
+    assert ((await kept(shop))["click_id"], (await kept(shop))["matched_by"]) == (click, "click_id")

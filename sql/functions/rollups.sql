@@ -271,7 +271,8 @@ begin
 end
 $$;
 
--- What was counted of a visit says nothing of other rows.
+-- What was counted of a visit says nothing of other rows. The join is planned for the rows of this statement: a plan for few
+-- takes quadratic time for many.
 create or replace function private.note_visit_days() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -282,10 +283,12 @@ begin
   elsif tg_op = 'DELETE' then
     perform private.note_days_between(t.started_at, coalesce(t.ended_at, t.started_at) + interval '1 day') from before t;
   else
-    perform private.note_days_between(t.started_at, coalesce(t.ended_at, t.started_at) + interval '1 day')
-    from before b join after t on t.id = b.id
-    where (b.user_id, b.session_id, b.landing_page, b.device_class, b.campaign, b.started_at)
-      is distinct from (t.user_id, t.session_id, t.landing_page, t.device_class, t.campaign, t.started_at);
+    execute $sql$
+      select count(private.note_days_between(t.started_at, coalesce(t.ended_at, t.started_at) + interval '1 day'))
+      from before b join after t on t.id = b.id
+      where (b.user_id, b.session_id, b.landing_page, b.device_class, b.campaign, b.started_at)
+        is distinct from (t.user_id, t.session_id, t.landing_page, t.device_class, t.campaign, t.started_at)
+    $sql$;
   end if;
   return null;
 end
@@ -302,16 +305,20 @@ begin
 end
 $$;
 
--- Figures have the category that a product has now. Of many products their days are not looked up.
+-- Figures have the category that a product has now. Of many products their days are not looked up. The join is planned for
+-- the rows of this statement, as above.
 create or replace function private.note_category_days() returns trigger
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 as $$
 declare
-  moved uuid[] := array(
-    select t.id from before b join after t on t.id = b.id where t.category_id is distinct from b.category_id limit 1001);
+  moved uuid[];
 begin
+  execute $sql$
+    select array(
+      select t.id from before b join after t on t.id = b.id where t.category_id is distinct from b.category_id limit 1001)
+  $sql$ into moved;
   if cardinality(moved) > 1000 then
     perform private.note_all_rollup_days();
   elsif cardinality(moved) > 0 then

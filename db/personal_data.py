@@ -106,6 +106,7 @@ NOT_EXPORTED: Mapping[str, str] = {
     "private.one_time_tokens": "hashes of tokens that went out by mail; gone once used or expired",
     "private.outbox": "mails on their way, encrypted, to the address of the account; gone after 30 days",
     "public.ledger_entries": "its accounts are of money; the conversions that it refers to are exported",
+    "public.conversion_origins": "a view of the clicks that sales came from; clicks and sales are exported",
     "private.personality_due": "a mark that the personality profile has to be rebuilt",
     "private.merged_rows": "which rows were of another product before two were merged; ids that stand elsewhere",
     "private.recovery_codes": _KEEPS_SAFE,

@@ -12,9 +12,9 @@ from tests.differential.stage import Stage
 DOCUMENTS = 250  # of each seed
 SEEDS = range(8)
 MUTATIONS = 400
-# An answer without any data compares next to nothing. Over all seeds it is four of five documents; in 250 of them the
-# share varies by .025 (one standard deviation), whenever the schema changes what the seeds give.
-SHARE_WITH_DATA = 0.75
+# An answer without any data compares next to nothing. Over all seeds 77 % have some, as many fields are for staff only;
+# in 250 documents the share varies by .025 (one standard deviation), whenever the schema changes what the seeds give.
+SHARE_WITH_DATA = 0.7
 MUTATIONS_WITH_DATA = 0.6  # a refusal without a selection of userErrors tells nothing either
 SHARE_COMPILED = 0.95
 

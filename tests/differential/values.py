@@ -45,6 +45,7 @@ _TEXTS = ("plain", 'ünï "q" \\ 🎁', "", "x" * 90, "line\nbreak\ttab", "\u202
 _OBJECTS: tuple[Any, ...] = ({}, {"a": 1, "b": [None, True, "ü"], "c": {"d": 1.5}}, {"z": "", "": 0}, {'é"': "\\"})
 _CURRENCIES = ("GBP", "EUR", "JPY", "BHD", "XXX", "gbp")
 _LIST_SIZES = (0, 1, 1, 2, 3)
+_GROUPINGS = (0, 1, 1, 1, 1, 2)  # numbers of dimensions: of figures, most callers may group by one
 
 
 class Variable(str):
@@ -73,7 +74,8 @@ class Values:
         if isinstance(nullable, GraphQLList):
             if self._random.random() < 0.1:
                 return self.of(nullable.of_type, name)  # a single value stands for a list of it
-            return [self.of(nullable.of_type, name) for _ in range(self._random.choice(_LIST_SIZES))]
+            sizes = _GROUPINGS if name == "by" else _LIST_SIZES
+            return [self.of(nullable.of_type, name) for _ in range(self._random.choice(sizes))]
         if isinstance(nullable, GraphQLInputObjectType):
             return self._input(nullable)
         if isinstance(nullable, GraphQLEnumType):
@@ -228,6 +230,7 @@ _DAYS = {
     "sentAt": 0,
     "shownAt": -1,
     "asOf": 0,
+    "at": -1,
     "knownAt": 0,
 }  # from now, of what is a timestamp
 _PURPOSES = {  # names that mean something else here

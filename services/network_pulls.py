@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,7 +33,10 @@ from services.services import Services
 from settings import Settings, source_secret
 
 SCHEDULE = "schedule"
+SCHEDULE_PATIENCE_SECONDS = 120.0
+"""For how long a network that fails may hold up the scheduled pulls of others."""
 IMPORT_TIMEOUT_MS = 10 * 60 * 1000
+MAX_RETRY_SECONDS = 24 * 3600.0
 MAX_REASON_CHARACTERS = 300
 MAX_ERROR_CHARACTERS = 1000
 MAX_REJECTS_KEPT = 20
@@ -154,6 +158,7 @@ async def pull(
         is_private_allowed=settings.allow_private_sources,
         sleep=_heard(database, id_, sleep),
         seconds=seconds,
+        patience=SCHEDULE_PATIENCE_SECONDS if started_by == SCHEDULE else math.inf,
     )
     run = _Pull(
         database, client, account, api, id_, now, accept_rejects, settings.fraud_limits, on_progress or (lambda _: None)
@@ -163,7 +168,10 @@ async def pull(
             await run.read(stream, read.get(stream.name), since)
     except BaseException as error:
         failure = _explained(error)
-        await asyncio.shield(_finish(database, id_, "failed", api.requests, failure or type(error).__name__))
+        retry_after = error.retry_after if isinstance(error, PullFailed) else 0.0
+        await asyncio.shield(
+            _finish(database, id_, "failed", api.requests, failure or type(error).__name__, retry_after)
+        )
         if failure is None:
             raise
         raise PullFailed(failure) from None
@@ -189,9 +197,18 @@ def _explained(error: BaseException) -> str | None:
     return None
 
 
-async def _finish(database: Database, id_: UUID, outcome: str, requests: int, error: str | None) -> None:
+async def _finish(
+    database: Database, id_: UUID, outcome: str, requests: int, error: str | None, retry_after: float = 0.0
+) -> None:
     async with database.session(SERVICE, read_only=False) as session:
-        await session.fetch("network_pulls.finish", id=id_, outcome=outcome, requests=requests, error=error)
+        await session.fetch(
+            "network_pulls.finish",
+            id=id_,
+            outcome=outcome,
+            requests=requests,
+            error=error,
+            retry_after_seconds=min(retry_after, MAX_RETRY_SECONDS),
+        )
 
 
 def _heard(database: Database, id_: UUID, sleep: Sleep) -> Sleep:
@@ -228,6 +245,7 @@ class _Pull:
             start = min(start, since)
         reader = self.client.reader(self.account)
         for window in stream.windows(start, self.now):
+            self.api.begin_window()
             self.on_progress(f"{stream.name} until {window.end:%Y-%m-%d}")
             await self._import(stream, window, [reading async for reading in self._readings(stream, window, reader)])
 
@@ -280,11 +298,14 @@ async def pull_due(database: Database, settings: Settings) -> AsyncIterator[Done
     for network, name in due:
         for account in await accounts(database, network, name):
             try:
-                yield Done(account, await pull(database, settings, account, started_by=SCHEDULE))
-            except PullFailed as error:
-                yield Done(account, error=str(error))
+                done = Done(account, await pull(database, settings, account, started_by=SCHEDULE))
             except NotDue:
                 continue
+            except PullFailed as error:
+                done = Done(account, error=str(error))
+            except Exception as error:
+                done = Done(account, error=f"a fault of ours: {type(error).__name__}")
+            yield done
 
 
 async def run_due(services: Services) -> int:

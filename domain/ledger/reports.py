@@ -113,7 +113,9 @@ def parse_json(text: str) -> Any:
 
     try:
         return json.loads(text, parse_float=Decimal, parse_constant=refuse)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except BadFile:
+        raise
+    except (ValueError, ArithmeticError, RecursionError) as error:  # a number may have too many digits, too
         raise BadFile(f"not JSON, or cut off: {error}") from None
 
 

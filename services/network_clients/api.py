@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import math
 import random
 import time
 from collections import deque
@@ -20,11 +21,13 @@ from services.feed_downloads import Answer, ConnectionFailed, DownloadFailed, Li
 from services.network_clients.client import Account, Client, Rate
 
 MAX_ANSWER_BYTES = 100_000_000
+MAX_WINDOW_BYTES = 500_000_000
+"""Of all answers of a window, which are in memory at once."""
 REQUEST_SECONDS = 300.0
 MAX_ATTEMPTS = 6
 MAX_WAIT_SECONDS = 3600.0
 """A network that asks for more patience is asked again by the next pull."""
-MAX_PAGES = 10_000
+MAX_PAGES = 1_000
 MAX_EXCERPT_CHARACTERS = 200
 
 _TRANSIENT = (408, 425, 429, 500, 502, 503, 504)
@@ -34,7 +37,12 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class PullFailed(Exception):
-    """Nothing of the window was imported; the message says why, without secrets."""
+    """Nothing of the window was imported; the message says why, without secrets. `retry_after`: for how many seconds the
+    network asked us to wait."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class Pace:
@@ -55,7 +63,8 @@ class Pace:
 
 
 class Api:
-    """The API of a network for one account. `requests` counts what was sent."""
+    """The API of a network for one account. `requests` counts what was sent; `patience` is for how many seconds in all it
+    waits for answers that failed, and before it asks again."""
 
     def __init__(
         self,
@@ -66,6 +75,7 @@ class Api:
         is_private_allowed: bool = False,
         sleep: Sleep = asyncio.sleep,
         seconds: float = REQUEST_SECONDS,
+        patience: float = math.inf,
     ) -> None:
         self.client = client
         self.account = account
@@ -74,6 +84,12 @@ class Api:
         self._limits = Limits(MAX_ANSWER_BYTES, seconds, is_private_allowed)
         self._pace = Pace(client.rate)
         self._sleep = sleep
+        self._patience = patience
+        self._window_bytes = 0
+
+    def begin_window(self) -> None:
+        """What is answered from now on belongs to another window."""
+        self._window_bytes = 0
 
     def secret(self, name: str) -> str:
         """A secret's value. Raises PullFailed if its variable is not set."""
@@ -136,7 +152,7 @@ class Api:
         for attempt in range(1, MAX_ATTEMPTS + 1):
             await self._pause(self._pace.wait())
             self.requests += 1
-            wait = random.uniform(0.5, 1.0) * 2.0**attempt  # noqa: S311  jitter
+            began, asked = time.monotonic(), 0.0
             try:
                 answer = await asyncio.to_thread(
                     feed_downloads.request, url, self._limits, headers=headers, method=method, body=body
@@ -144,23 +160,30 @@ class Api:
                 if answer.status == 200:
                     return self._read(answer, parse)
                 problem = self._problem(answer, headers)
-                wait = max(wait, _asked_wait(answer))
+                asked = _asked_wait(answer)
             except (ConnectionFailed, _HalfWritten) as error:
                 problem = str(error)
             except DownloadFailed as error:
                 raise PullFailed(str(error)) from None
             if attempt == MAX_ATTEMPTS:
                 break
-            if wait > MAX_WAIT_SECONDS:
-                raise PullFailed(f"{problem}, and asked us to wait for {wait:.0f} seconds")
+            wait = max(asked, random.uniform(0.5, 1.0) * 2.0**attempt)  # noqa: S311  jitter
+            self._patience -= time.monotonic() - began
+            if wait > min(self._patience, MAX_WAIT_SECONDS):
+                said = f", and asked us to wait for {asked:.0f} seconds" if asked else ", and others wait for this pull"
+                raise PullFailed(f"{problem}{said}", asked)
+            self._patience -= wait
             await self._pause(wait)
-        raise PullFailed(f"{problem}, {MAX_ATTEMPTS} times")
+        raise PullFailed(f"{problem}, {MAX_ATTEMPTS} times", asked)
 
     async def _pause(self, seconds: float) -> None:
         if seconds > 0:
             await self._sleep(seconds)
 
     def _read(self, answer: Answer, parse: Callable[[str], Any] | None) -> tuple[str, Any]:
+        self._window_bytes += len(answer.body)
+        if self._window_bytes > MAX_WINDOW_BYTES:
+            raise PullFailed(f"the answers of a window are larger than {MAX_WINDOW_BYTES} bytes")
         try:
             text = answer.body.decode("utf-8-sig")
         except UnicodeDecodeError:

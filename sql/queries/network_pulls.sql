@@ -2,7 +2,7 @@
 
 -- name: due()
 -- The accounts whose last pull is long enough ago. A failed pull is repeated after 15 minutes, then after twice as long each
--- time, at most as rarely as the account is pulled anyway; one that has said nothing for 15 minutes was killed.
+-- time, at most as rarely as the account is pulled anyway, but not before the network wants it; one that has said nothing for 15 minutes was killed.
 select a.affiliate_network, a.name
 from public.network_accounts a
 left join lateral (
@@ -12,7 +12,7 @@ left join lateral (
 where a.every_seconds is not null and (last.id is null or now() >= case
   when last.outcome = 'done' then last.started_at + make_interval(secs => a.every_seconds)
   when last.outcome = 'failed'
-    then last.finished_at + make_interval(secs => least(a.every_seconds, 450 * 2 ^ least(last.failures, 12)))
+    then greatest(last.retry_at, last.finished_at + make_interval(secs => least(a.every_seconds, 450 * 2 ^ least(last.failures, 12))))
   else last.seen_at + interval '15 minutes' end)
 order by a.affiliate_network, a.name
 
@@ -45,9 +45,10 @@ update public.network_pulls set seen_at = clock_timestamp(), windows = windows +
   rejects = (rejects || :rejects::text[])[1:20]
 where id = :id::uuid
 
--- name: finish(id, outcome, requests, error)
+-- name: finish(id, outcome, requests, error, retry_after_seconds)
 update public.network_pulls p set outcome = :outcome, finished_at = clock_timestamp(), seen_at = clock_timestamp(),
   requests = :requests::int, error = :error,
+  retry_at = clock_timestamp() + make_interval(secs => nullif(:retry_after_seconds::double precision, 0)),
   failures = case when :outcome = 'done' then 0 else 1 + coalesce((
     select b.failures from public.network_pulls b
     where b.affiliate_network = p.affiliate_network and b.account_name = p.account_name and b.id < p.id

@@ -17,6 +17,7 @@ from db.claims import SERVICE
 from domain.ledger import generic
 from resolvers import reconciliation
 from services import ledger, network_pulls
+from services.network_clients import api
 from services.network_clients.api import MAX_ANSWER_BYTES, MAX_ATTEMPTS, PullFailed
 from services.network_clients.client import Account
 from services.network_clients.clients import CLIENTS
@@ -388,6 +389,15 @@ async def test_a_network_that_asks_for_hours_is_asked_by_the_next_pull(shop: Sho
     assert len(networks.requests) == 1
 
 
+async def test_a_network_holds_up_the_schedule_for_two_minutes_at_most(shop: Shop, networks: Networks) -> None:
+    await network_pulls.put_account(shop.owner, account(networks, "ebay", every_seconds=3600))
+    networks.faults = [lambda h: h.answer(503, retry_after="50") for _ in range(5)]
+    waits = Waits()
+    with pytest.raises(PullFailed, match="answered 503, and asked us to wait for 50 seconds"):
+        await pull(shop, account(networks, "ebay"), started_by=network_pulls.SCHEDULE, sleep=waits)
+    assert waits == [50, 50]
+
+
 async def test_the_pace_of_a_network_is_kept(shop: Shop, networks: Networks) -> None:
     waits = Waits()
     done = await pull(shop, account(networks, "awin"), since=NOW - timedelta(days=300), sleep=waits)
@@ -510,6 +520,17 @@ async def test_an_endless_answer_is_refused(shop: Shop, networks: Networks) -> N
         await pull(shop, account(networks, "awin"))
 
 
+async def test_the_answers_of_a_window_are_bounded(
+    shop: Shop, networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api, "MAX_WINDOW_BYTES", len("[]"))
+    assert (await pull(shop, account(networks, "awin"))).windows == 18, "each window by itself"
+    networks.rows["awin"] = [sale("A1", "2026-07-29")]
+    with pytest.raises(PullFailed, match="answers of a window are larger than 2 bytes"):
+        await pull(shop, account(networks, "awin"))
+    assert await reports(shop) == []
+
+
 async def test_a_rejected_row_is_told_and_the_watermark_waits_before_it(shop: Shop, networks: Networks) -> None:
     bad = sale("bad", "2026-06-05", currency="XQQ")
     networks.rows["awin"] = [bad, sale("good", "2026-06-05"), sale("later", "2026-07-20")]
@@ -599,6 +620,46 @@ async def test_the_schedule_pulls_what_is_due_whatever_happens_to_others(shop: S
             " finished_at = finished_at + $1::interval",
             timedelta(minutes=minutes),
         )
+
+
+async def test_a_network_that_wants_us_to_wait_stops_no_other_and_is_due_when_it_said(
+    shop: Shop, networks: Networks
+) -> None:
+    settings = msgspec.structs.replace(shop.services.settings, allow_private_sources=True)
+    hourly = account(networks, "ebay", every_seconds=3600)
+    for name in ("first", "second"):
+        await network_pulls.put_account(shop.owner, dataclasses.replace(hourly, name=name))
+    networks.faults = [lambda h: h.answer(429, retry_after="1800")]
+    done = {each.account.name: each async for each in network_pulls.pull_due(shop.services.database, settings)}
+    assert "asked us to wait for 1800 seconds" in (done["first"].error or "")
+    assert done["second"].error is None
+    for minutes, expected in ((29, []), (2, ["first"])):
+        await shop.owner.execute(
+            "update public.network_pulls set finished_at = finished_at - $1::interval, retry_at = retry_at - $1::interval",
+            timedelta(minutes=minutes),
+        )
+        assert await due(shop) == expected
+
+
+async def test_a_fault_of_ours_in_one_pull_ends_no_other(
+    shop: Shop, networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = msgspec.structs.replace(shop.services.settings, allow_private_sources=True)
+    hourly = account(networks, "ebay", every_seconds=3600)
+    for name in ("first", "second"):
+        await network_pulls.put_account(shop.owner, dataclasses.replace(hourly, name=name))
+    import_reports = ledger.import_reports
+
+    async def faulty(session: Any, found: Any, *, source: str, origin: str) -> Any:
+        if origin == "ebay/first":
+            raise KeyError("what a row said")
+        return await import_reports(session, found, source=source, origin=origin)
+
+    monkeypatch.setattr(ledger, "import_reports", faulty)
+    done = {each.account.name: each async for each in network_pulls.pull_due(shop.services.database, settings)}
+    assert (done["first"].error, done["second"].error) == ("a fault of ours: KeyError", None)
+    kept = await shop.owner.fetch("select outcome, error from public.network_pulls order by account_name")
+    assert [tuple(row) for row in kept] == [("failed", "KeyError"), ("done", None)]
 
 
 async def test_a_pull_that_was_killed_is_repeated_and_called_interrupted(shop: Shop, networks: Networks) -> None:

@@ -126,6 +126,8 @@ def test_rakuten_sends_the_fields_of_its_events_and_events_that_earn_nothing_are
         (message(query="transactionId=%00"), "NUL"),
         (message('{"transactionId": "\\ud800"}'), "not Unicode"),
         (message("[" * 50_000), "cut off"),
+        (message('{"commission": ' + "1" * 5000 + "}"), "limit"),
+        (message('{"commission": 1e99999999999999999999}'), "not JSON"),
         (message(json.dumps([{}] * 101)), "more than 100"),
         (message(query="&".join(f"a{n}=1" for n in range(300))), "more than 200"),
     ],

@@ -142,6 +142,6 @@ def parse_period(value: object) -> Period:
 def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
-    except ValueError:
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
+    except (ValueError, OverflowError):  # the first and the last day of all cannot be moved
         raise BadValue("not a time of ISO 8601") from None
-    return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)

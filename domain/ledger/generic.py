@@ -168,11 +168,12 @@ def _time(mapping: Mapping, values: Row, name: str) -> datetime | None:
             found = datetime.fromtimestamp(int(text), UTC)
         else:
             found = datetime.strptime(text, mapping.times.format)
-    except (ValueError, OverflowError, OSError):
+        if found.tzinfo is None:
+            found = found.replace(tzinfo=ZoneInfo(mapping.times.zone))
+        found = found.astimezone(UTC)
+    except (ValueError, OverflowError, OSError):  # the first and the last day of all cannot be moved
         raise BadRow(f"{name}: {text!r} is no time as the mapping says") from None
-    if found.tzinfo is None:
-        found = found.replace(tzinfo=ZoneInfo(mapping.times.zone))
-    return parse_time(found.astimezone(UTC).isoformat(), name)
+    return parse_time(found.isoformat(), name)
 
 
 def timeline(reports: Sequence[Report]) -> Timeline:

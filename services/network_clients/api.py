@@ -37,8 +37,8 @@ Sleep = Callable[[float], Awaitable[None]]
 
 
 class PullFailed(Exception):
-    """Nothing of the window was imported; the message says why, without secrets. `retry_after`: for how many seconds the
-    network asked us to wait."""
+    """Nothing of the window was imported; the message says why, without secrets. `retry_after`: for how many seconds
+    the network asked us to wait."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -63,8 +63,8 @@ class Pace:
 
 
 class Api:
-    """The API of a network for one account. `requests` counts what was sent; `patience` is for how many seconds in all it
-    waits for answers that failed, and before it asks again."""
+    """The API of a network for one account. `requests` counts what was sent; `patience` is for how many seconds in all
+    it waits for answers that failed, and before it asks again."""
 
     def __init__(
         self,

@@ -635,7 +635,8 @@ async def test_a_network_that_wants_us_to_wait_stops_no_other_and_is_due_when_it
     assert done["second"].error is None
     for minutes, expected in ((29, []), (2, ["first"])):
         await shop.owner.execute(
-            "update public.network_pulls set finished_at = finished_at - $1::interval, retry_at = retry_at - $1::interval",
+            "update public.network_pulls set finished_at = finished_at - $1::interval,"
+            " retry_at = retry_at - $1::interval",
             timedelta(minutes=minutes),
         )
         assert await due(shop) == expected

@@ -143,6 +143,16 @@ def test_a_bad_conversion_of_several_leaves_the_others() -> None:
     assert [reject.row for reject in reading.rejects] == [2]
 
 
+@pytest.mark.parametrize("at", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"])
+def test_a_time_that_no_zone_can_hold_costs_its_conversion_alone(at: str) -> None:
+    pushed_together = message(json.dumps([awin_push("A1"), awin_push("A2") | {"transactionDate": at}]))
+    reading = read("awin", None, pushed_together)
+    assert ([report.reference for report in reading.reports], [reject.row for reject in reading.rejects]) == (
+        ["A1"],
+        [2],
+    )
+
+
 @given(
     st.lists(
         st.tuples(st.sampled_from(["new", "ok", "no", "paid"]), st.integers(1, 28), st.integers(0, 10_000)), min_size=1

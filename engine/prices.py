@@ -13,6 +13,8 @@ LONG_LEAVES = {
     ("SystemLog", "context"): 5,
     ("ImportRun", "mapping"): 40,
     ("ImportRun", "counts"): 2,
+    ("ConversionReport", "raw"): 80,  # up to 100,000 bytes
+    ("ConversionReport", "facts"): 2,
     ("ExportMyDataPayload", "document"): 1000,  # up to 1 MB
 }
 

@@ -24,7 +24,7 @@ FULL = """
       pending { amount } approved { amount } declined { amount } reversed { amount } paid { amount } clawback { amount }
       retailer { slug } product { id }
       click { token personId clickedAt matchedBy rate }
-      reports(first: 10) { totalCount nodes { id state raw clickRefs source origin amount { amount } } }
+      reports(first: 5) { totalCount nodes { id state raw clickRefs source origin amount { amount } } }
       entries(first: 10) { nodes { account amount { amount } eventAt conversion { reference } } }
       explanation {
         steps { at status isPaid amount { amount } reportIds }

@@ -7,6 +7,7 @@ import contextlib
 import functools
 import gc
 import os
+import re
 import signal
 import socket
 import sys
@@ -155,8 +156,10 @@ class _App(Starlette):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "lifespan":
             self.proxies.resolve(scope)
+            path = self._inner(re.sub("/{2,}", "/", scope["path"]))
             scope["path"] = self._inner(scope["path"])
-            if scope["path"].startswith(postbacks.PREFIX):
+            if path.startswith(postbacks.PREFIX):  # however many slashes: what follows is secret
+                scope["path"] = path
                 postbacks.take_secret(scope)
         if scope["type"] == "http" and scope["path"] == "/graphql":
             await self.graphql(scope, receive, send)

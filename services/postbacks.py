@@ -25,7 +25,7 @@ from db.claims import ANONYMOUS, SERVICE
 from db.session import Session
 from domain.errors import TryAgain
 from domain.ledger import generic
-from domain.ledger.postbacks import Message, content_hash, is_recent, is_signed_by, read
+from domain.ledger.postbacks import Message, content_hash, count, is_recent, is_signed_by, read
 from domain.ledger.reports import BadFile, Report
 from domain.networks import parse_address
 from domain.sealing import Sealer
@@ -36,6 +36,8 @@ log = structlog.get_logger("aclue.postbacks")
 
 UNKNOWN_COST = 2_000  # charged to the address's rate limit for a wrong secret or signature, beside the visit
 BATCH = 100
+MAX_REPORTS = 500
+"""Of a batch, after the message that reaches it: others want the ledger, too."""
 MAX_ATTEMPTS = 6  # within an hour
 FIRST_RETRY_SECONDS = 60.0  # doubled for each further attempt
 TIMEOUT_MS = 60_000
@@ -83,6 +85,7 @@ async def receive(services: Services, address: str, credentials: Credentials, me
             content_type=message.content_type[:200],
             query_string=message.query,
             body=message.body,
+            conversions=count(credentials.network, _mapping(sender["mapping"]), message),
             quota=services.settings.max_postback_bytes_per_day,
         )
     if stored == "full":
@@ -125,10 +128,8 @@ async def process_due(services: Services) -> int:
     locked by the transaction that reads it, and free again if that ends halfway."""
     total = 0
     try:
-        while rows := await _process_batch(services):
-            total += rows
-            if rows < BATCH:
-                break
+        while messages := await _process_batch(services):
+            total += messages
     except TryAgain:
         log.info("postbacks wait: a long import holds the ledger, or Postgres is busy")
     return total
@@ -139,9 +140,9 @@ async def _process_batch(services: Services) -> int:
     try:
         async with _session(services) as session:
             rows = await session.fetch("postbacks.due", maximum=BATCH)
-            await _process(services, session, rows)
+            return await _process(services, session, rows)
     except Exception as error:
-        if isinstance(error, TryAgain) or not rows:
+        if not rows:
             raise
         log.warning("postbacks are processed one by one", exception=type(error).__name__)
         for row in rows:
@@ -154,12 +155,11 @@ def _session(services: Services) -> Any:
 
 
 async def _process_alone(services: Services, row: asyncpg.Record) -> None:
-    """So that one which cannot be stored keeps no other from it."""
+    """So that one which cannot be stored keeps no other from it. One that holds the ledger for too long, or waits for
+    it too long, is put off as well, but the others wait, too: raises TryAgain."""
     try:
         async with _session(services) as session:
             await _process(services, session, await session.fetch("postbacks.due_one", id=row["id"]))
-    except TryAgain:
-        raise
     except Exception as error:
         attempts = row["attempts"] + 1
         said = f"{type(error).__name__}: {error}"[:500]
@@ -167,11 +167,14 @@ async def _process_alone(services: Services, row: asyncpg.Record) -> None:
         wait = FIRST_RETRY_SECONDS * 2 ** (attempts - 1) if attempts < MAX_ATTEMPTS else None
         async with _session(services) as session:
             await session.fetch("postbacks.postpone", id=row["id"], error=said, retry_after_seconds=wait)
+        if isinstance(error, TryAgain):
+            raise
 
 
-async def _process(services: Services, session: Session, rows: Sequence[asyncpg.Record]) -> None:
+async def _process(services: Services, session: Session, rows: Sequence[asyncpg.Record]) -> int:
+    """Reads the first of these messages; returns how many."""
     if not rows:
-        return
+        return 0
     reports: dict[str, list[Report]] = defaultdict(list)
     counts: list[int] = []
     errors: list[str | None] = []
@@ -180,22 +183,32 @@ async def _process(services: Services, session: Session, rows: Sequence[asyncpg.
         reports[row["name"]] += found
         counts.append(len(found))
         errors.append(error)
+        if sum(counts) >= MAX_REPORTS:
+            break
     for origin, found in reports.items():
         if found:
             done = await ledger.import_reports(session, found, source="postback", origin=origin)
             await conversion_flags.update(session, services.settings.fraud_limits, {key.id for key in done.keys})
-    await session.fetch("postbacks.finish", ids=[row["id"] for row in rows], reports=counts, errors=errors)
+    await session.fetch(
+        "postbacks.finish", ids=[row["id"] for row in rows[: len(counts)]], reports=counts, errors=errors
+    )
+    return len(counts)
 
 
 def _read(row: asyncpg.Record) -> tuple[list[Report], str | None]:
     """The reports of a message, and what is wrong with the rest of it."""
-    mapping = msgspec.json.decode(row["mapping"], type=generic.Mapping) if row["mapping"] else None
     try:
-        reading = read(row["affiliate_network"], mapping, Message(row["content_type"], row["query"], row["body"]))
+        reading = read(
+            row["affiliate_network"], _mapping(row["mapping"]), Message(row["content_type"], row["query"], row["body"])
+        )
     except BadFile as error:
         return [], str(error)[:2000]
     faults = "; ".join(f"conversion {reject.row}: {reject.reason}" for reject in reading.rejects)
     return list(reading.reports), faults[:2000] or None
+
+
+def _mapping(stored: str | None) -> generic.Mapping | None:
+    return None if stored is None else msgspec.json.decode(stored, type=generic.Mapping)
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,6 +90,15 @@ def read(network: str, mapping: generic.Mapping | None, message: Message) -> Rea
     return read_rows(rows, lambda row: _as_postback(report(row), row))
 
 
+def count(network: str, mapping: generic.Mapping | None, message: Message) -> int:
+    """How many reports a message holds at most: what cannot be read at all holds none."""
+    try:
+        rows = len(_rows(network, mapping, message))
+    except BadFile:
+        return 0
+    return rows if rows <= MAX_ROWS else 0
+
+
 def _as_postback(report: Report | None, row: Row) -> Report | None:
     if report is None:
         return None

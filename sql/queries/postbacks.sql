@@ -1,16 +1,19 @@
 -- Postbacks, as service_role: received, then read into the ledger. docs/money.md#postbacks
 
 -- name: sender(network, secret_hash)
-select id, name, sealed_key, addresses::text[] from public.postback_senders
+select id, sealed_key, addresses::text[], mapping::text as mapping from public.postback_senders
 where secret_hash = :secret_hash::bytea and affiliate_network = :network::text and revoked_at is null
 
--- name: receive(sender_id, content_hash, content_type, query_string, body, quota)
--- new; repeat: it is there already; full: the sender's bytes of the day are used up.
+-- name: receive(sender_id, content_hash, content_type, query_string, body, conversions, quota)
+-- new; repeat: it is there already; full: the sender's bytes of the day are used up. What the ledger will store of it for
+-- ever counts at once, too.
 with counted as (
   update public.postback_senders s set
     received_on = (now() at time zone 'UTC')::date,
     received_bytes = case when s.received_on = (now() at time zone 'UTC')::date then s.received_bytes else 0 end + size.bytes
-  from (select 1000 + octet_length(:query_string::bytea) + octet_length(:body::bytea) as bytes) size
+  from (
+    select 1000 + octet_length(:query_string::bytea) + octet_length(:body::bytea) + 2000 * :conversions::int as bytes
+  ) size
   where s.id = :sender_id::uuid
     and not exists (
       select from public.postbacks p where p.sender_id = s.id and p.content_hash = :content_hash::bytea)
@@ -46,18 +49,7 @@ where p.id = :id::uuid and p.status = 'waiting'
 for update of p skip locked
 
 -- name: finish(ids, reports, errors)
--- An error keeps the message as it came, to be tried again by hand. What the ledger stores of it for ever counts, too,
--- towards the sender's bytes of the day. No two workers do this at once where there are reports: they hold ledger.lock.
-with charged as (
-  update public.postback_senders s set received_bytes = s.received_bytes + 2000 * c.reports
-  from (
-    select p.sender_id, sum(f.reports) as reports
-    from unnest(:ids::uuid[], :reports::int[]) f (id, reports) join public.postbacks p on p.id = f.id
-    where f.reports > 0
-    group by 1
-  ) c
-  where s.id = c.sender_id and s.received_on = (now() at time zone 'UTC')::date
-)
+-- An error keeps the message as it came, to be tried again by hand.
 update public.postbacks p set
   status = case when f.error is null then 'done' else 'failed' end, error = f.error, reports = f.reports,
   attempts = p.attempts + 1, next_attempt_at = null,

@@ -303,6 +303,40 @@ async def test_one_that_cannot_be_stored_keeps_no_other_from_it_and_is_given_up_
     assert waiting["body"]
 
 
+async def test_one_that_takes_too_long_is_put_off_and_not_tried_for_ever(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = (await sender(shop)).secret
+    await shop.owner.execute("""
+      create function public.dawdle() returns trigger language plpgsql
+      as $$ begin perform pg_sleep(60); return new; end $$;
+      create trigger slow before insert on public.conversion_reports for each row when (new.reference = 'SLOW')
+      execute function public.dawdle()
+    """)
+    monkeypatch.setattr(postbacks, "TIMEOUT_MS", 500)
+    for reference in ("A1", "SLOW", "A2"):
+        await push(shop, secret, reference)
+    assert [row[0] for row in await states(shop)] == ["A1"]  # the database may be busy: the others are asked later
+    assert [row[0] for row in await states(shop)] == ["A1", "A2"]
+    for attempts in range(1, postbacks.MAX_ATTEMPTS + 1):
+        waiting = await shop.owner.fetchrow("select * from public.postbacks where status <> 'done'")
+        assert waiting and waiting["attempts"] == attempts and waiting["error"].startswith("Timeout")
+        await shop.owner.execute("update public.postbacks set next_attempt_at = now() where status = 'waiting'")
+        await postbacks.process_due(shop.services)
+    assert waiting["status"] == "failed"
+
+
+async def test_the_ledger_is_free_between_batches_of_reports(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = (await sender(shop)).secret
+    monkeypatch.setattr(postbacks, "MAX_REPORTS", 4)
+    for message in range(5):
+        sent = [awin_push(f"A{message}{number}") for number in range(3)]
+        assert (await shop.http.post(f"/postbacks/awin/{secret}", json=sent)).status_code == 200
+    assert await postbacks.process_due(shop.services) == 5
+    transactions = "select count(*) from public.conversion_reports group by xmin::text order by min(recorded_at)"
+    assert [row["count"] for row in await shop.owner.fetch(transactions)] == [6, 6, 3]
+
+
 async def test_two_workers_read_a_message_once(shop: Shop) -> None:
     secret = (await sender(shop)).secret
     for number in range(12):
@@ -314,11 +348,19 @@ async def test_two_workers_read_a_message_once(shop: Shop) -> None:
 
 async def test_a_sender_stores_so_much_a_day_and_it_is_not_kept_for_ever(shop: Shop) -> None:
     secret = (await sender(shop)).secret
-    assert (await push(shop, secret, "A1")).status_code == 200
     used = "select received_bytes from public.postback_senders"
-    before: int = await shop.owner.fetchval(used)
+    for conversions in (1, 3):
+        before: int = await shop.owner.fetchval(used)
+        sent = json.dumps([awin_push(f"A{number}") for number in range(1, 1 + conversions)])
+        headers = {"content-type": "application/json"}
+        assert (await shop.http.post(f"/postbacks/awin/{secret}", content=sent, headers=headers)).status_code == 200
+        received: int = await shop.owner.fetchval(used) - before
+        assert received == 1000 + len(sent) + 2000 * conversions, "what the ledger will store for ever counts at once"
+    before = await shop.owner.fetchval(used)
     await postbacks.process_due(shop.services)
-    assert await shop.owner.fetchval(used) == before + 2000, "what the ledger stores for ever counts, too"
+    assert await shop.owner.fetchval(used) == before
+    await shop.owner.execute("delete from public.postbacks")
+    assert (await push(shop, secret, "A1")).status_code == 200
     limit = shop.services.settings.max_postback_bytes_per_day
     await shop.owner.execute("update public.postback_senders set received_bytes = $1", limit - 1000)
     full = await push(shop, secret, "A2")

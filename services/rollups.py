@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from datetime import date
 
+import structlog
+
 from db.claims import SERVICE
 from db.database import Database
 from services.services import Services
+
+log = structlog.get_logger("aclue.rollups")
 
 DAY_TIMEOUT_MS = 10 * 60 * 1000
 DAYS_PER_ROUND = 100  # so that a long rebuild is seen in the system log
@@ -25,10 +29,25 @@ async def refresh(services: Services) -> int:
 
 async def days(database: Database) -> AsyncIterator[date]:
     """Computes the days that have changed, each in a transaction of its own, until none is left or another process is
-    at it."""
+    at it. A day that fails waits for an hour, so that it keeps no other day from its turn; the first failure is raised
+    when the others are done."""
+    failure: Exception | None = None
     while True:
-        async with database.session(SERVICE, read_only=False, statement_timeout_ms=DAY_TIMEOUT_MS) as session:
-            day: date | None = await session.fetchval("rollups.refresh")
+        async with database.session(SERVICE, read_only=True) as session:
+            due: date | None = await session.fetchval("rollups.due")
+        try:
+            async with database.session(SERVICE, read_only=False, statement_timeout_ms=DAY_TIMEOUT_MS) as session:
+                day: date | None = await session.fetchval("rollups.refresh", day=due)
+        except Exception as error:
+            if due is None:
+                raise
+            log.exception("a day of the figures failed; it is tried again in an hour", day=f"{due}")
+            async with database.session(SERVICE, read_only=False) as session:
+                await session.fetch("rollups.postpone", day=due)
+            failure = failure or error
+            continue
         if day is None:
-            return
+            break
         yield day
+    if failure is not None:
+        raise failure

@@ -80,10 +80,13 @@ begin
   from acts a
   left join public.products p on p.id = a.product_id
   left join lateral (
-    select v.device_class, v.campaign from public.session_analytics v
-    where v.user_id = a.user_id
-      and (v.session_id = a.session_id or v.started_at > a.at - interval '24 hours' and v.started_at <= a.at)
-    order by (v.session_id = a.session_id) desc nulls last, v.started_at desc, v.id desc limit 1) v on true
+    (select v.device_class, v.campaign, 1 as place from public.session_analytics v
+    where v.user_id = a.user_id and v.session_id = a.session_id order by v.started_at desc, v.id desc limit 1)
+    union all
+    (select v.device_class, v.campaign, 2 from public.session_analytics v
+    where v.user_id = a.user_id and v.started_at > a.at - interval '24 hours' and v.started_at <= a.at
+    order by v.started_at desc, v.id desc limit 1)
+    order by place limit 1) v on true
   union all
   select c.user_id, k.step, private.source_of(m.recommendation_context, m.has_gift_link, m.source_page), m.device_class,
     m.campaign, c.affiliate_network, c.retailer_id::text, p.category_id::text
@@ -411,7 +414,27 @@ end
 $$;
 comment on function private.refresh_rollup_month() is 'Adds up the newest month that needs it, of those that are over; null without one.';
 
-create or replace function private.refresh_rollups() returns date
+create or replace function private.rollup_day_due() returns date
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select max(d.day) from private.rollup_days_due d
+  where d.due_at <= now() and not exists (
+    select from private.rollup_days_due p where p.day = d.day and p.is_postponed and p.due_at > now())
+$$;
+comment on function private.rollup_day_due() is 'The newest day that is due and not postponed.';
+
+-- A mark of its own, so that neither those that are there nor those that come let the day be tried before.
+create or replace function private.postpone_rollups(p_day date) returns void
+language sql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  insert into private.rollup_days_due (day, due_at, is_postponed) values (p_day, now() + interval '1 hour', true)
+$$;
+comment on function private.postpone_rollups(date) is 'Lets a day that could not be computed wait for an hour, so that others are.';
+
+drop function if exists private.refresh_rollups();  -- of earlier releases, which call the one with the argument, too
+create or replace function private.refresh_rollups(p_day date default null) returns date
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
@@ -421,7 +444,7 @@ begin
   if not pg_try_advisory_xact_lock(hashtext('aclue.refresh_rollups')) then
     return null;
   end if;
-  select d.day into found_day from private.rollup_days_due d where d.due_at <= now() order by d.day desc limit 1;
+  found_day := coalesce(p_day, private.rollup_day_due());
   if found_day is null then
     return private.refresh_rollup_month();
   end if;
@@ -448,8 +471,8 @@ begin
   return found_day;
 end
 $$;
-comment on function private.refresh_rollups() is
-  'Computes the newest day that is due, and the visits of that day, or else a month; null if nothing is due, or another process '
+comment on function private.refresh_rollups(date) is
+  'Computes a day, by default the newest that is due, and the visits of that day, or else a month; null if nothing is due, or another process '
   'is at it.';
 
 create or replace function private.rollups_differ(p_day date) returns boolean
@@ -481,7 +504,8 @@ revoke all on function private.uuid_v7_time(uuid), private.source_of(text, boole
   private.rollups_of(date), private.note_days(date[]), private.note_days_between(timestamptz, timestamptz),
   private.note_all_rollup_days(), private.day_of(text), private.note_changed_days(), private.note_visit_days(),
   private.note_matched_days(), private.note_category_days(), private.month_rollups_of(date),
-  private.refresh_rollup_month(), private.refresh_rollups(), private.rollups_differ(date), private.rollup_days()
+  private.refresh_rollup_month(), private.rollup_day_due(), private.postpone_rollups(date), private.refresh_rollups(date),
+  private.rollups_differ(date), private.rollup_days()
   from public, anon, authenticated;
-grant execute on function private.note_all_rollup_days(), private.refresh_rollups(), private.rollups_differ(date),
-  private.rollup_days() to service_role;
+grant execute on function private.note_all_rollup_days(), private.rollup_day_due(), private.postpone_rollups(date),
+  private.refresh_rollups(date), private.rollups_differ(date), private.rollup_days() to service_role;

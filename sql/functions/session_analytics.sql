@@ -13,62 +13,79 @@ declare
   until constant timestamptz := (p_day + 1)::timestamp at time zone 'UTC';
 begin
   return query
-  with active as materialized (
-    select t.user_id from public.product_views t
+  with found (user_id, session_id, at) as materialized (  -- acts of the day, and clicks that led to its orders
+    select t.user_id, t.session_id, private.uuid_v7_time(t.id) from public.product_views t
     where t.id >= private.uuid_v7_floor(since) and t.id < private.uuid_v7_floor(until)
     union
-    select t.user_id from public.analytics_events t
+    select t.user_id, t.session_id, private.uuid_v7_time(t.id) from public.analytics_events t
     where t.id >= private.uuid_v7_floor(since) and t.id < private.uuid_v7_floor(until)
     union
-    select t.user_id from public.impressions t where t.shown_at >= since and t.shown_at < until
+    select t.user_id, t.session_id, t.shown_at from public.impressions t where t.shown_at >= since and t.shown_at < until
       and t.id >= private.uuid_v7_floor(since - interval '1 day') and t.id < private.uuid_v7_floor(until + interval '1 day')
     union
-    select t.user_id from public.swipes t where t.created_at >= since and t.created_at < until
+    select t.user_id, t.session_id, t.created_at from public.swipes t where t.created_at >= since and t.created_at < until
     union
-    select t.user_id from public.affiliate_clicks t where t.click_timestamp >= since and t.click_timestamp < until
+    select t.user_id, t.session_id, t.click_timestamp from public.affiliate_clicks t
+    where t.click_timestamp >= since and t.click_timestamp < until
+    union
+    select t.user_id, t.session_id, t.click_timestamp from public.conversions c
+    join public.affiliate_clicks t on t.id = c.click_id where c.ordered_at >= since and c.ordered_at < until
   ),
-  chosen as materialized (
-    select v.user_id, v.id from public.session_analytics v
+  visits as materialized (  -- those that the day can change
+    select v.user_id, v.id, v.started_at, v.ended_at from public.session_analytics v
     where v.started_at < until and coalesce(v.ended_at, v.started_at) >= since
     union
-    select v.user_id, v.id from active a join public.session_analytics v on v.user_id = a.user_id where v.started_at < until
+    select a.user_id, v.id, v.started_at, v.ended_at
+    from found a
+    cross join lateral (
+      (select v.id, v.started_at, v.ended_at, 1 as place from public.session_analytics v
+      where v.user_id = a.user_id and v.session_id = a.session_id order by v.started_at desc, v.id desc limit 1)
+      union all
+      (select v.id, v.started_at, v.ended_at, 2 from public.session_analytics v
+      where v.user_id = a.user_id and v.started_at > a.at - interval '24 hours' and v.started_at <= a.at
+      order by v.started_at desc, v.id desc limit 1)
+      order by place limit 1) v
   ),
-  visits as materialized (
-    select v.user_id, v.id, v.session_id, v.started_at, private.uuid_v7_floor(v.started_at - interval '1 hour') as first_id,
+  people as materialized (  -- each act is read once, however many visits there are
+    select v.user_id, min(v.started_at) - interval '1 hour' as since,
       -- What is later belongs to a day that is computed after this one. So that no other partitions are read.
-      private.uuid_v7_floor(greatest(v.ended_at, until) + interval '1 day') as last_id
-    from chosen c join public.session_analytics v on v.user_id = c.user_id and v.id = c.id
+      max(greatest(v.started_at, v.ended_at, until)) + interval '1 day' as until
+    from visits v group by v.user_id
   ),
-  acts as (
-    select v.user_id, v.id, t.*
-    from visits v
+  acts as materialized (
+    select p.user_id, t.*
+    from people p
     cross join lateral (
       select 'page' as kind, t.session_id, private.uuid_v7_time(t.id) as at, t.source_page as page, null::uuid as click_id
       from public.product_views t
-      where t.user_id = v.user_id and t.id >= v.first_id and t.id < v.last_id
+      where t.user_id = p.user_id and t.id >= private.uuid_v7_floor(p.since) and t.id < private.uuid_v7_floor(p.until)
       union all
       select 'page', t.session_id, private.uuid_v7_time(t.id), t.page, null from public.analytics_events t
-      where t.user_id = v.user_id and t.id >= v.first_id and t.id < v.last_id
+      where t.user_id = p.user_id and t.id >= private.uuid_v7_floor(p.since) and t.id < private.uuid_v7_floor(p.until)
       union all
       select 'impression', t.session_id, t.shown_at, null, null from public.impressions t
-      where t.user_id = v.user_id and t.id >= v.first_id and t.id < v.last_id
+      where t.user_id = p.user_id and t.shown_at >= p.since and t.shown_at < p.until
+        and t.id >= private.uuid_v7_floor(p.since - interval '1 day') and t.id < private.uuid_v7_floor(p.until + interval '1 day')
       union all
       select 'swipe', t.session_id, t.created_at, null, null from public.swipes t
-      where t.user_id = v.user_id and t.created_at >= v.started_at - interval '1 hour' and t.undone_at is null
+      where t.user_id = p.user_id and t.created_at >= p.since and t.created_at < p.until and t.undone_at is null
       union all
       select 'click', t.session_id, t.click_timestamp, null, t.id from public.affiliate_clicks t
-      where t.user_id = v.user_id and t.click_timestamp >= v.started_at - interval '1 hour'
+      where t.user_id = p.user_id and t.click_timestamp >= p.since and t.click_timestamp < p.until
     ) t
-    where t.session_id = v.session_id or t.at > v.started_at and t.at <= v.started_at + interval '24 hours'
   ),
-  own as (  -- as private.funnel_facts() finds the visit of an event
-    select a.* from acts a
+  own as materialized (  -- as private.funnel_facts() finds the visit of an event
+    select a.*, v.id
+    from acts a
     cross join lateral (
-      select v.id from public.session_analytics v
-      where v.user_id = a.user_id
-        and (v.session_id = a.session_id or v.started_at > a.at - interval '24 hours' and v.started_at <= a.at)
-      order by (v.session_id = a.session_id) desc nulls last, v.started_at desc, v.id desc limit 1) p
-    where p.id = a.id
+      (select v.id, v.started_at, 1 as place from public.session_analytics v
+      where v.user_id = a.user_id and v.session_id = a.session_id order by v.started_at desc, v.id desc limit 1)
+      union all
+      (select v.id, v.started_at, 2 from public.session_analytics v
+      where v.user_id = a.user_id and v.started_at > a.at - interval '24 hours' and v.started_at <= a.at
+      order by v.started_at desc, v.id desc limit 1)
+      order by place limit 1) v
+    where a.at >= v.started_at - interval '1 hour'
   ),
   counted as materialized (  -- before it is joined: the planner takes visits for few, and would count once for each
     select o.user_id, o.id, count(distinct o.page)::integer as pages,
@@ -86,6 +103,6 @@ begin
 end
 $$;
 comment on function private.visits_of(date) is
-  'What session_analytics should say of each visit that a day (UTC) is part of, or whose person was active on it.';
+  'What session_analytics should say of each visit that a day (UTC) is part of, or that has acts or orders of it.';
 
 revoke all on function private.visits_of(date) from public, anon, authenticated;

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any
 
 import pytest
 
 from domain import ids
+from domain.errors import Timeout
 from services import rollups
 from tests.client import Client
 from tests.client_ids import uuid7
@@ -269,4 +271,79 @@ async def test_late_days_wait_so_that_many_late_rows_are_one_computation(shop: S
     assert len(rows) == 3
     assert all(0 < row[0] <= 1200 for row in rows)
     assert await refresh(shop) == 1
+    assert await differing(shop) == []
+
+
+async def test_a_person_with_many_visits_and_acts_is_counted_act_by_act(shop: Shop) -> None:
+    """Each act is read once and looks up its visit; nothing is done for each pair of the two."""
+    anna = await visitor(shop, landingPage="/")
+    await anna.ask(EVENT, events=[{"id": uuid7(), "name": "seen", "page": "/quiz"}])
+    person = ids.decode_as("Profile", await anna.my_id())
+    visits, acts = 300, 2000
+    await shop.owner.execute(
+        """
+        with sessions as (
+          insert into public.user_sessions (user_id, id, refresh_token_hash, expires_at, networks, amr)
+          select s.user_id, gen_random_uuid(), sha256(n::text::bytea), s.expires_at, s.networks, s.amr
+          from public.user_sessions s, generate_series(1, $2::int) n where s.user_id = $1 returning user_id, id)
+        insert into public.session_analytics (user_id, session_id) select user_id, id from sessions
+        """,
+        person,
+        visits,
+    )
+    await shop.owner.execute(
+        "insert into public.product_views (user_id, id, product_id) "
+        "select $1, private.uuid_v7(), (select id from public.products limit 1) from generate_series(1, $2::int)",
+        person,
+        acts,
+    )
+    await shop.owner.execute("analyze public.session_analytics, public.product_views")
+    today = await shop.owner.fetchval("select (now() at time zone 'UTC')::date")
+    async with shop.owner.transaction():
+        before = await _rows_read(shop)
+        await shop.owner.fetch("select * from private.visits_of($1)", today)
+        await shop.owner.fetch("select * from private.funnel_facts($1)", today)
+        assert await _rows_read(shop) - before < 20 * (visits + acts)
+    await refresh(shop)
+    assert await differing(shop) == []
+
+
+async def _rows_read(shop: Shop) -> int:
+    """Rows of visits and views that this transaction has read."""
+    read: int = await shop.owner.fetchval(
+        "select sum(seq_tup_read + idx_tup_fetch) from pg_stat_xact_user_tables "
+        "where relname = 'session_analytics' or relname like 'product_views%'"
+    )
+    return read
+
+
+async def test_a_day_that_fails_keeps_no_other_from_its_turn(shop: Shop) -> None:
+    anna = await shop.anonymous()
+    product = (await anna.products(first=1))[0]["id"]
+    await refresh(shop)
+    await shop.owner.execute(
+        """
+        create function private.fail_today() returns trigger language plpgsql
+        set search_path = pg_catalog, pg_temp
+        as $$ begin
+          if new.day = (now() at time zone 'UTC')::date then raise query_canceled; end if;
+          return new;
+        end $$;
+        create trigger fail_today before insert on private.rollups for each row execute function private.fail_today()
+        """
+    )
+    await anna.ask(VIEW, views=[{"id": uuid7(3 * DAY), "productId": product}])
+    await anna.ask(VIEW, views=[{"id": uuid7(), "productId": product}])
+    await shop.owner.execute("update private.rollup_days_due set due_at = now()")
+    with pytest.raises(Timeout):
+        await rollups.refresh(shop.services)
+    today: date = await shop.owner.fetchval("select (now() at time zone 'UTC')::date")
+    due = "select distinct day from private.rollup_days_due"
+    assert [row["day"] for row in await shop.owner.fetch(due)] == [today], "the older day had its turn"
+
+    await anna.ask(VIEW, views=[{"id": uuid7(), "productId": product}])
+    assert await rollups.refresh(shop.services) == 0, "not tried again at once, though more happens"
+
+    await shop.owner.execute("drop trigger fail_today on private.rollups; drop function private.fail_today()")
+    assert await refresh(shop) == 1, "an hour later"
     assert await differing(shop) == []

@@ -11,6 +11,7 @@ FUNNEL = ("landing", "view", "impression", "swipe", "like", "click", "redirect",
 PERFORMANCE = ("shown", "swiped", "liked", "clicked", "bought")
 FIGURES = ("expected", "tracked", "pending", "approved", "declined", "reversed", "paid", "clawback")
 FUNNEL_DIMENSIONS = ("source", "device", "campaign", "network", "retailer", "category")
+CLICK_DIMENSIONS = frozenset({"source", "device", "campaign"})  # of an order, known by the click behind it
 PERFORMANCE_DIMENSIONS = ("context", "model", "arm")
 MAX_FUNNEL_DIMENSIONS = 2  # rollups have each pair
 NORMAL_95 = 1.959963984540054

@@ -10,6 +10,7 @@ import asyncpg
 
 from db.session import Session
 from domain.analytics import (
+    CLICK_DIMENSIONS,
     FUNNEL,
     FUNNEL_DIMENSIONS,
     MAX_FUNNEL_DIMENSIONS,
@@ -86,8 +87,11 @@ async def revenue(
     session: Session, page: Page, *, as_of: datetime | None, known_at: datetime | None, reporting_currency: str
 ) -> list[asyncpg.Record]:
     """Figures by group and currency, sorted by the group: what had happened up to `as_of`, as known at `known_at`.
-    Analysts see no clicks of two dimensions at once. Raises Forbidden or Invalid."""
+    Analysts see no clicks of two dimensions at once, and nothing by what is known of the click behind an order. Raises
+    Forbidden or Invalid."""
     await _check(session, page, MAX_FUNNEL_DIMENSIONS)
+    if CLICK_DIMENSIONS & set(page.by) and not session.claims.may_keep_books:
+        raise Forbidden("Analysts group revenue by DAY, NETWORK, RETAILER and CATEGORY: the rest is known of people.")
     return await session.fetch(
         "analytics.revenue",
         by=list(page.by),

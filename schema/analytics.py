@@ -195,7 +195,8 @@ class AnalyticsQuery:
 
     @strawberry.field(
         description="Commissions of orders of these days, and clicks, sorted by the group and the currency. At most "
-        f"two dimensions beside DAY. Currencies are never added up. {_WHO}",
+        "two dimensions beside DAY. Currencies are never added up. For analysts by DAY, NETWORK, RETAILER and "
+        f"CATEGORY. {_WHO}",
         metadata=at_most(MAX_ROWS),
     )
     async def revenue(

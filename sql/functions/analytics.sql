@@ -38,7 +38,10 @@ begin
   if p_is_daily or p_since = p_until then  -- a row of the table is a group
     return query
       select case when p_is_daily then r.day end, r.keys, case when sees_all then r.events else r.published end,
-        r.people, case when sees_all then none else array(select e is null from unnest(r.published) e) end
+        case when sees_all then r.people
+          else array(select case when e is not null then n end from unnest(r.people, r.published) with ordinality u (n, e, i)
+            order by i) end,
+        case when sees_all then none else array(select e is null from unnest(r.published) e) end
       from private.rollups r
       where r.report = p_report and r.grouping_name = p_grouping and r.day between p_since and p_until;
     return;
@@ -72,7 +75,7 @@ end
 $$;
 comment on function private.rollup_counts(text, text, date, date, boolean) is
   'The counts of a report by group, and by day if wanted. Null where nothing may be shown, is_suppressed where something was left '
-  'out; people are given of single days, and are to be hidden where the count is suppressed.';
+  'out; people are given of single days.';
 
 -- The figures are balances of the accounts: domain/ledger/booking.py. In the reporting currency they are null where a rate is
 -- missing. Clicks are not a matter of currencies.
@@ -88,6 +91,10 @@ as $$
 begin
   if not private.may_read_figures() then
     raise insufficient_privilege using message = 'only analysts, finance and administrators may read figures';
+  end if;
+  -- What is known of the click behind an order is the person's.
+  if p_by && array['source', 'device', 'campaign'] and not private.may_read_small_counts() then
+    raise insufficient_privilege using message = 'analysts group revenue by day, network, retailer and category';
   end if;
   return query
   with sales as materialized (

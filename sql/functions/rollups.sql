@@ -103,15 +103,20 @@ comment on function private.funnel_facts(date) is 'A row per event of the funnel
 -- Which counts of a day analysts may add up. Each covers 5 people or more, and what is left of a larger count that they may
 -- see is at least 5 people, too: with a small group its smallest neighbour of 5 or more is withheld. Whatever is added
 -- up or subtracted, over days or dimensions, is a sum of published counts. Of a shop the network is the larger group.
--- Of pairs of dimensions nothing is published.
+-- Of pairs of dimensions nothing is published. Names of sources and campaigns, which anyone can make up or have a link of his
+-- own with, are kept if 5 people or more came with them on the day.
 create or replace function private.rollups_of(p_day date)
 returns table (report text, grouping_name text, keys text[], events bigint[], people integer[], published bigint[])
 language sql stable
 set search_path = pg_catalog, pg_temp
 as $$
   with raw as materialized (select * from private.funnel_facts(p_day)),
-  sources as (select r.source from raw r where r.source is not null group by 1 order by count(*) desc, 1 limit 100),
-  campaigns as (select r.campaign from raw r where r.campaign is not null group by 1 order by count(*) desc, 1 limit 100),
+  sources as (
+    select r.source from raw r where r.source is not null group by 1
+    having count(distinct r.user_id) >= 5 order by count(distinct r.user_id) desc, 1 limit 100),
+  campaigns as (
+    select r.campaign from raw r where r.campaign is not null group by 1
+    having count(distinct r.user_id) >= 5 order by count(distinct r.user_id) desc, 1 limit 100),
   facts as materialized (
     select r.user_id, r.step, r.device, r.network, r.retailer, r.category, count(*) as n,
       case when r.source is not null then coalesce(s.source, 'other') end as source,
@@ -169,8 +174,8 @@ as $$
     from grouped g
     window siblings as (partition by g.report, g.name, g.step, case when g.name = 'network,retailer' then g.keys[1] end)
   ),
-  judged as (
-    select s.*, not s.is_money and (s.name not in ('', 'source', 'device', 'campaign', 'network', 'network,retailer', 'category',
+  judged as (  -- money is shown by what the network reports of an order, not by what is known of the click
+    select s.*, not (s.is_money and s.name !~ 'source|device|campaign') and (s.name not in ('', 'source', 'device', 'campaign', 'network', 'network,retailer', 'category',
         'context', 'model', 'arm')
       or s.is_small or s.name <> '' and s.has_small and s.is_first) as is_withheld
     from sized s

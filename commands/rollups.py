@@ -12,6 +12,7 @@ import typer
 from commands.terminal import api_database, databases, fail, lacks_migrations, load_settings, progress
 from db.claims import SERVICE
 from db.database import Database
+from domain.errors import AclueError
 from services import rollups
 
 
@@ -40,7 +41,7 @@ def rebuild(
 
         try:
             differing = asyncio.run(work())
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, AclueError) as error:
             if lacks_migrations(error):
                 raise
             fail(f"days that were done stay done, the others are still due: {error}")

@@ -9,6 +9,7 @@ import structlog
 
 from db.claims import SERVICE
 from db.database import Database
+from domain.errors import WriteConflict
 from services.services import Services
 
 log = structlog.get_logger("aclue.rollups")
@@ -38,6 +39,8 @@ async def days(database: Database) -> AsyncIterator[date]:
         try:
             async with database.session(SERVICE, read_only=False, statement_timeout_ms=DAY_TIMEOUT_MS) as session:
                 day: date | None = await session.fetchval("rollups.refresh", day=due)
+        except WriteConflict:  # with a request of that moment
+            raise
         except Exception as error:
             if due is None:
                 raise

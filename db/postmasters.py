@@ -113,7 +113,9 @@ def _forget_crashed(data: Path) -> None:
     with contextlib.suppress(ValueError, psutil.Error):
         process = psutil.Process(int(number))
         if process.name() != "postgres" or process.status() == psutil.STATUS_ZOMBIE:
-            file.unlink()  # Postgres would take any process of its user with that number for its own server
+            # Postgres would take any process of its user with that number for its own server.
+            file.unlink()
+            (Path(folder) / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
 
 def _remove_socket_folder(data: Path, folder: Path, uid: int) -> None:

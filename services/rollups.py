@@ -29,21 +29,23 @@ async def refresh(services: Services) -> int:
 
 
 async def days(database: Database) -> AsyncIterator[date]:
-    """Computes the days that have changed, each in a transaction of its own, until none is left or another process is
-    at it. A day that fails waits for an hour, so that it keeps no other day from its turn; the first failure is raised
-    when the others are done."""
+    """Computes the days that have changed, each once and in a transaction of its own, and then the months that are
+    over. Ends early where another process is at it. A day that changes all the time, such as today, keeps no other from
+    its turn, and neither does one that fails: that one waits for an hour, and the first failure is raised in the
+    end."""
     failure: Exception | None = None
+    due: date | None = None
     while True:
         async with database.session(SERVICE, read_only=True) as session:
-            due: date | None = await session.fetchval("rollups.due")
+            due = await session.fetchval("rollups.due", before=due)
+        if due is None:
+            break
         try:
             async with database.session(SERVICE, read_only=False, statement_timeout_ms=DAY_TIMEOUT_MS) as session:
                 day: date | None = await session.fetchval("rollups.refresh", day=due)
         except WriteConflict:  # with a request of that moment
             raise
         except Exception as error:
-            if due is None:
-                raise
             log.exception("a day of the figures failed; it is tried again in an hour", day=f"{due}")
             async with database.session(SERVICE, read_only=False) as session:
                 await session.fetch("rollups.postpone", day=due)
@@ -52,5 +54,11 @@ async def days(database: Database) -> AsyncIterator[date]:
         if day is None:
             break
         yield day
+    while True:
+        async with database.session(SERVICE, read_only=False, statement_timeout_ms=DAY_TIMEOUT_MS) as session:
+            month: date | None = await session.fetchval("rollups.refresh_month")
+        if month is None:
+            break
+        yield month
     if failure is not None:
         raise failure

@@ -395,12 +395,15 @@ $$;
 comment on function private.month_rollups_of(date) is 'What private.rollup_months should have of the month that begins then.';
 
 create or replace function private.refresh_rollup_month() returns date
-language plpgsql
+language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
   found_month date;
 begin
+  if not pg_try_advisory_xact_lock(hashtext('aclue.refresh_rollups')) then
+    return null;
+  end if;
   select m.month into found_month
   from generate_series((select date_trunc('month', min(r.day)) from private.rollups r),
     date_trunc('month', now() at time zone 'UTC') - interval '1 month', '1 month') g (at)
@@ -417,17 +420,17 @@ begin
   return found_month;
 end
 $$;
-comment on function private.refresh_rollup_month() is 'Adds up the newest month that needs it, of those that are over; null without one.';
+comment on function private.refresh_rollup_month() is 'Adds up the newest month that needs it, of those that are over; null without one, or if another process is at it.';
 
-create or replace function private.rollup_day_due() returns date
+create or replace function private.rollup_day_due(p_before date) returns date
 language sql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
   select max(d.day) from private.rollup_days_due d
-  where d.due_at <= now() and not exists (
+  where d.due_at <= now() and d.day < coalesce(p_before, 'infinity') and not exists (
     select from private.rollup_days_due p where p.day = d.day and p.is_postponed and p.due_at > now())
 $$;
-comment on function private.rollup_day_due() is 'The newest day that is due and not postponed.';
+comment on function private.rollup_day_due(date) is 'The newest day before this one (null: of all) that is due and not postponed.';
 
 -- A mark of its own, so that neither those that are there nor those that come let the day be tried before.
 create or replace function private.postpone_rollups(p_day date) returns void
@@ -438,47 +441,39 @@ as $$
 $$;
 comment on function private.postpone_rollups(date) is 'Lets a day that could not be computed wait for an hour, so that others are.';
 
-drop function if exists private.refresh_rollups();  -- of earlier releases, which call the one with the argument, too
-create or replace function private.refresh_rollups(p_day date default null) returns date
+create or replace function private.refresh_rollups(p_day date) returns date
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-  found_day date;
 begin
   if not pg_try_advisory_xact_lock(hashtext('aclue.refresh_rollups')) then
     return null;
   end if;
-  found_day := coalesce(p_day, private.rollup_day_due());
-  if found_day is null then
-    return private.refresh_rollup_month();
-  end if;
-  delete from private.rollup_months_done m where m.month = date_trunc('month', found_day)::date;
+  delete from private.rollup_months_done m where m.month = date_trunc('month', p_day)::date;
   -- What commits from here on has a mark of its own left.
-  delete from private.rollup_days_due d where d.day = found_day and d.due_at <= now();
-  with fresh as materialized (select * from private.rollups_of(found_day)),
+  delete from private.rollup_days_due d where d.day = p_day and d.due_at <= now();
+  with fresh as materialized (select * from private.rollups_of(p_day)),
   gone as (
-    delete from private.rollups r where r.day = found_day and not exists (
+    delete from private.rollups r where r.day = p_day and not exists (
       select from fresh f where f.report = r.report and f.grouping_name = r.grouping_name and f.keys = r.keys)
   )
   insert into private.rollups as r (report, grouping_name, day, keys, events, people, published)
-  select f.report, f.grouping_name, found_day, f.keys, f.events, f.people, f.published from fresh f
+  select f.report, f.grouping_name, p_day, f.keys, f.events, f.people, f.published from fresh f
   on conflict on constraint rollups_pkey do update
   set events = excluded.events, people = excluded.people, published = excluded.published
   where (r.events, r.people, r.published) is distinct from (excluded.events, excluded.people, excluded.published);
   update public.session_analytics v set
     pages = n.pages, last_page = n.last_page, swipes = n.swipes, clicks = n.clicks, converted_at = n.converted_at,
     ended_at = n.ended_at
-  from private.visits_of(found_day) n
+  from private.visits_of(p_day) n
   where v.user_id = n.user_id and v.id = n.id
     and (v.pages, v.last_page, v.swipes, v.clicks, v.converted_at, v.ended_at)
       is distinct from (n.pages, n.last_page, n.swipes, n.clicks, n.converted_at, n.ended_at);
-  return found_day;
+  return p_day;
 end
 $$;
 comment on function private.refresh_rollups(date) is
-  'Computes a day, by default the newest that is due, and the visits of that day, or else a month; null if nothing is due, or another process '
-  'is at it.';
+  'Computes a day and its visits; null if another process is at it.';
 
 create or replace function private.rollups_differ(p_day date) returns boolean
 language sql stable security definer
@@ -509,8 +504,9 @@ revoke all on function private.uuid_v7_time(uuid), private.source_of(text, boole
   private.rollups_of(date), private.note_days(date[]), private.note_days_between(timestamptz, timestamptz),
   private.note_all_rollup_days(), private.day_of(text), private.note_changed_days(), private.note_visit_days(),
   private.note_matched_days(), private.note_category_days(), private.month_rollups_of(date),
-  private.refresh_rollup_month(), private.rollup_day_due(), private.postpone_rollups(date), private.refresh_rollups(date),
+  private.refresh_rollup_month(), private.rollup_day_due(date), private.postpone_rollups(date), private.refresh_rollups(date),
   private.rollups_differ(date), private.rollup_days()
   from public, anon, authenticated;
-grant execute on function private.note_all_rollup_days(), private.rollup_day_due(), private.postpone_rollups(date),
+grant execute on function private.note_all_rollup_days(), private.rollup_day_due(date), private.postpone_rollups(date),
+  private.refresh_rollup_month(),
   private.refresh_rollups(date), private.rollups_differ(date), private.rollup_days() to service_role;

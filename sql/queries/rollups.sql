@@ -1,12 +1,16 @@
 -- All blocks run as service_role.
 
--- name: due()
--- The day to compute next; null if none is due.
-select private.rollup_day_due()
+-- name: due(before)
+-- The newest day that is due, of those before this one (null: of all); null if there is none.
+select private.rollup_day_due(:before::date)
 
 -- name: refresh(day)
--- Computes the day, or without one what is due else; null if nothing is, or another process is at it.
+-- Computes the day; null if another process is at it.
 select private.refresh_rollups(:day::date)
+
+-- name: refresh_month()
+-- Adds up the newest month that needs it; null if none does, or another process is at it.
+select private.refresh_rollup_month()
 
 -- name: postpone(day)
 select private.postpone_rollups(:day::date)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Awaitable, Callable
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -228,12 +228,26 @@ async def test_what_happens_during_a_refresh_is_due_again(shop: Shop) -> None:
     product = (await anna.products(first=1))[0]["id"]
     await refresh(shop)
     async with shop.owner.transaction():
-        assert await shop.owner.fetchval("select private.refresh_rollups()") is None
+        assert await shop.owner.fetchval("select private.rollup_day_due(null)") is None
         await shop.owner.fetchval("select pg_advisory_xact_lock(hashtext('aclue.refresh_rollups'))")
         await anna.swipe(product)
         assert await refresh(shop) == 0, "another process is at it"
     assert await refresh(shop) == 1
     assert await differing(shop) == []
+
+
+async def test_a_day_that_changes_all_the_time_keeps_no_other_from_its_turn(shop: Shop) -> None:
+    await refresh(shop)
+    await shop.owner.execute(
+        "insert into private.rollup_days_due (day) select current_date - n from unnest('{0,3}'::int[]) n"
+    )
+    computed = []
+    async for day in rollups.days(shop.services.database):
+        computed.append(day)
+        await shop.owner.execute("insert into private.rollup_days_due (day) values (current_date)")
+        assert len(computed) < 5, "today again"
+    today = await shop.owner.fetchval("select current_date")
+    assert computed[:2] == [today, today - timedelta(days=3)]
 
 
 async def test_purged_partitions_leave_the_figures(shop: Shop) -> None:

@@ -116,6 +116,7 @@ MAY_CALL = {
         "may_read_small_counts",
         "note_all_rollup_days",
         "postpone_rollups",
+        "refresh_rollup_month",
         "refresh_rollups",
         "revenue",
         "rollup_counts",

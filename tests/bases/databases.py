@@ -25,7 +25,8 @@ _NEXT_TRANSACTION = "select pg_snapshot_xmax(pg_current_snapshot())::text::bigin
 
 # A backend reports what it has written before it disappears from pg_stat_activity.
 _WRITTEN = """
-select c.oid, n.nspname as schema, c.relname as name, c.relnamespace = 'pg_catalog'::regnamespace as is_catalog
+select c.oid, n.nspname as schema, c.relname as name, c.relnamespace = 'pg_catalog'::regnamespace as is_catalog,
+  pg_relation_size(c.oid) as bytes
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'r' and not c.relisshared
   and pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid) > 0
@@ -118,7 +119,9 @@ class Databases:
         connection = await asyncpg.connect(self._dsn_of(lent.name))
         try:
             written = await connection.fetch(_WRITTEN)
-            if any(table["is_catalog"] for table in written) or await connection.fetchval(_IS_CHANGED):
+            if any(table["is_catalog"] or table["bytes"] > _MAX_CONTENT_BYTES for table in written):
+                return False
+            if await connection.fetchval(_IS_CHANGED):
                 return False
             contents = await self._contents_of(lent.template, [table["oid"] for table in written])
             if any(content.rows is None for content in contents):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests import bases
 from tests.bases import Base, to_database
-from tests.bases.databases import Lent
+from tests.bases.databases import Databases, Lent
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
 
@@ -31,20 +31,34 @@ async def rows_of(connection: Connection) -> dict[str, str | None]:
     }
 
 
-@asynccontextmanager
-async def borrowed(base: Base) -> AsyncIterator[tuple[Lent, Connection]]:
-    assert base.dsns.superuser
-    lent = await base.databases.lend(bases.FILLED, base.owner)
-    connection = await asyncpg.connect(to_database(base.dsns.superuser, lent.name))
-    try:
-        yield lent, connection
-    finally:
-        await connection.close()
-        await base.databases.take_back(lent)
+class Lender:
+    """Lends copies that no other test has had."""
+
+    def __init__(self, base: Base) -> None:
+        assert base.dsns.superuser
+        self._dsn, self._owner = base.dsns.superuser, base.owner
+        self.databases = Databases(to_database(self._dsn, "postgres"))
+
+    @asynccontextmanager
+    async def borrowed(self) -> AsyncIterator[tuple[Lent, Connection]]:
+        lent = await self.databases.lend(bases.FILLED, self._owner)
+        connection = await asyncpg.connect(to_database(self._dsn, lent.name))
+        try:
+            yield lent, connection
+        finally:
+            await connection.close()
+            await self.databases.take_back(lent)
 
 
-async def test_rows_and_numbers_are_restored(base: Base) -> None:
-    async with borrowed(base) as (first, connection):
+@pytest.fixture
+def lender(base: Base) -> Iterator[Lender]:
+    lender = Lender(base)
+    yield lender
+    lender.databases.close()
+
+
+async def test_rows_and_numbers_are_restored(lender: Lender) -> None:
+    async with lender.borrowed() as (first, connection):
         fresh = await rows_of(connection)
         await connection.execute("set session_replication_role = replica")
         await connection.execute("update products set name = 'another', price_minor = price_minor + 1")
@@ -52,12 +66,12 @@ async def test_rows_and_numbers_are_restored(base: Base) -> None:
         await connection.execute("insert into profiles (id) select private.uuid_v7() from generate_series(1, 5)")
         await connection.execute("insert into import_runs (started_by, file_name) values ('a', 'a.csv')")
         assert await rows_of(connection) != fresh
-    async with borrowed(base) as (second, connection):
+    async with lender.borrowed() as (second, connection):
         assert second.name == first.name
         assert await rows_of(connection) == fresh
         assert await connection.fetchval("insert into profiles default values returning true")
         assert await connection.fetchval("select pg_sequence_last_value('import_runs_number_seq')") is None
-    async with borrowed(base) as (_, connection):
+    async with lender.borrowed() as (_, connection):
         assert await rows_of(connection) == fresh
 
 
@@ -72,8 +86,8 @@ async def test_rows_and_numbers_are_restored(base: Base) -> None:
         "do $$ begin execute format('grant create on database %I to anon', current_database()); end $$",
     ],
 )
-async def test_what_is_more_than_rows_costs_the_database(base: Base, change: str) -> None:
-    async with borrowed(base) as (first, connection):
+async def test_what_is_more_than_rows_costs_the_database(lender: Lender, change: str) -> None:
+    async with lender.borrowed() as (first, connection):
         await connection.execute(change)
-    async with borrowed(base) as (second, _):
+    async with lender.borrowed() as (second, _):
         assert second.name != first.name

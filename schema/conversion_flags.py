@@ -10,14 +10,14 @@ import strawberry
 
 from db.claims import Claims
 from db.rows import Order
-from db.sources import Reference
 from domain import ids
 from resolvers import conversion_flags
 from resolvers.conversion_flags import Filter
 from schema.connection import Connection, connect
 from schema.context import Info
-from schema.conversions import Conversion
-from schema.errors import UserError, outcome, user_errors
+from schema.conversions import Conversion, ConversionPayload
+from schema.errors import outcome
+from schema.finance import reason_field
 from schema.node import RowNode, column, load, row, to_one
 
 
@@ -82,7 +82,7 @@ class ConversionFlagFilter:
 @strawberry.input(description="A conversion to hold.")
 class HoldConversionInput:
     conversion_id: strawberry.ID = strawberry.field(description="The conversion.")
-    reason: str = strawberry.field(description="Why, in 1 to 1000 characters; it is kept.")
+    reason: str = reason_field()
 
 
 @strawberry.input(description="A conversion to release.")
@@ -90,21 +90,13 @@ class ReleaseConversionInput(HoldConversionInput):
     pass
 
 
-@strawberry.type
-class _Payload:
-    conversion: Reference[Conversion] | None = strawberry.field(
-        graphql_type=Conversion | None, default=None, description="As it is now."
-    )
-    user_errors: list[UserError] = user_errors()
-
-
 @strawberry.type(description="The outcome of holding a conversion.")
-class HoldConversionPayload(_Payload):
+class HoldConversionPayload(ConversionPayload):
     pass
 
 
 @strawberry.type(description="The outcome of releasing a conversion.")
-class ReleaseConversionPayload(_Payload):
+class ReleaseConversionPayload(ConversionPayload):
     pass
 
 

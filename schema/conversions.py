@@ -12,12 +12,14 @@ import strawberry
 
 from db.claims import Claims
 from db.rows import Order
+from db.sources import Reference
 from domain import ids
 from domain.affiliate import encode_token
 from resolvers import conversions
 from resolvers.conversions import Filter
 from schema.connection import Connection, connect, paged
 from schema.context import Info
+from schema.errors import UserError, user_errors
 from schema.finance import key_of, money
 from schema.node import Row, RowNode, column, row, to_one
 from schema.products import Money, Product
@@ -299,6 +301,16 @@ class ConversionFilter:
             is_matched=self.is_matched,
             is_held=self.is_held,
         )
+
+
+@strawberry.type
+class ConversionPayload:
+    """What payloads of mutations of a conversion have."""
+
+    conversion: Reference[Conversion] | None = strawberry.field(
+        graphql_type=Conversion | None, default=None, description="As it is now."
+    )
+    user_errors: list[UserError] = user_errors()
 
 
 @strawberry.type

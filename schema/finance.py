@@ -26,3 +26,9 @@ def key_of(type_name: str, id: strawberry.ID | None, name: str) -> UUID | None:
     if key is None:
         raise BadUserInput(f"`{name}` is not the id of a {type_name}.")
     return key
+
+
+def reason_field() -> str:
+    """The field of an input that says why something is decided."""
+    field: str = strawberry.field(description="Why, in 1 to 1000 characters; it is kept.")
+    return field

@@ -15,9 +15,10 @@ from domain import ids
 from domain.errors import NotFound
 from resolvers import ledger_decisions
 from schema.context import Info
-from schema.conversions import Conversion, ConversionReport
+from schema.conversions import Conversion, ConversionPayload, ConversionReport
 from schema.errors import UserError, outcome, user_errors
 from schema.exceptions import LedgerException
+from schema.finance import reason_field
 from schema.node import RowNode, column, load, row, to_one
 from schema.retailers import Retailer
 
@@ -53,15 +54,10 @@ class LedgerDecision(RowNode):
         return claims.may_keep_books
 
 
-def _reason() -> str:
-    reason: str = strawberry.field(description="Why, in 1 to 1000 characters; it is kept.")
-    return reason
-
-
 @strawberry.input(description="Where a conversion came from: give one of `clickToken`, `retailerId` and `trackingId`.")
 class MatchConversionInput:
     conversion_id: strawberry.ID = strawberry.field(description="The conversion.")
-    reason: str = _reason()
+    reason: str = reason_field()
     click_token: str | None = strawberry.field(
         default=None, description="The last part of the tracked link, or the whole link. It replaces any other click."
     )
@@ -80,7 +76,7 @@ class AdjustConversionInput:
         description="The commission that stands from then on, in the conversion's currency; zero or more. It stays "
         "pending or approved as it is; what was declined or reversed is approved again."
     )
-    reason: str = _reason()
+    reason: str = reason_field()
     at: datetime | None = strawberry.field(
         default=None,
         description="From when on; default: now. Not before what the network has said: that of a later time counts "
@@ -91,24 +87,16 @@ class AdjustConversionInput:
 @strawberry.input(description="An exception, and what to do about it.")
 class DecideExceptionInput:
     exception_id: strawberry.ID = strawberry.field(description="The exception.")
-    reason: str = _reason()
-
-
-@strawberry.type
-class _ConversionPayload:
-    conversion: Reference[Conversion] | None = strawberry.field(
-        graphql_type=Conversion | None, default=None, description="As it is now."
-    )
-    user_errors: list[UserError] = user_errors()
+    reason: str = reason_field()
 
 
 @strawberry.type(description="The outcome of matching a conversion.")
-class MatchConversionPayload(_ConversionPayload):
+class MatchConversionPayload(ConversionPayload):
     pass
 
 
 @strawberry.type(description="The outcome of adjusting a conversion.")
-class AdjustConversionPayload(_ConversionPayload):
+class AdjustConversionPayload(ConversionPayload):
     pass
 
 

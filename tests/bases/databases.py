@@ -123,7 +123,7 @@ class Databases:
                 return False
             if await connection.fetchval(_IS_CHANGED):
                 return False
-            contents = await self._contents_of(lent.template, [table["oid"] for table in written])
+            contents = await self._contents_of(lent.template, written)
             if any(content.rows is None for content in contents):
                 return False
             async with connection.transaction():
@@ -142,18 +142,18 @@ class Databases:
         finally:
             await connection.close()
 
-    async def _contents_of(self, template: str, tables: list[int]) -> list[Content]:
+    async def _contents_of(self, template: str, tables: list[asyncpg.Record]) -> list[Content]:
         """What these tables have in the template: the oid of a table is the same in copies."""
-        unknown = [table for table in tables if (template, table) not in self._contents]
+        unknown = [table for table in tables if (template, table["oid"]) not in self._contents]
         if unknown or template not in self._sequences:
             connection = await asyncpg.connect(self._dsn_of(template))
             for table in unknown:
-                self._contents[template, table] = await _read(connection, table)
+                self._contents[template, table["oid"]] = await _read(connection, table)
             self._sequences[template] = await connection.fetch(_SEQUENCES)
             await connection.close()
             assert self._connection is not None
             await self._connection.fetchval(_DISCONNECT, template)  # it has to be gone before the next copy
-        return [self._contents[template, table] for table in tables]
+        return [self._contents[template, table["oid"]] for table in tables]
 
     def _dsn_of(self, name: str) -> str:
         return urlunsplit(urlsplit(self._dsn)._replace(path=f"/{name}"))
@@ -179,15 +179,14 @@ async def _copy(connection: Connection, template: str, name: str, owner: str) ->
     await connection.execute(f"create database {name} template {template} strategy file_copy owner {owner}")
 
 
-async def _read(connection: Connection, table: int) -> Content:
-    columns = await connection.fetchval(_COLUMNS, table)
-    if await connection.fetchval("select pg_table_size($1::oid::regclass)", table) > _MAX_CONTENT_BYTES:
+async def _read(connection: Connection, table: asyncpg.Record) -> Content:
+    columns = await connection.fetchval(_COLUMNS, table["oid"])
+    if await connection.fetchval("select pg_table_size($1::oid::regclass)", table["oid"]) > _MAX_CONTENT_BYTES:
         return Content(columns, None)
-    schema, name = await connection.fetchrow(
-        "select relnamespace::regnamespace::text, relname from pg_class where oid = $1", table
-    )  # type: ignore[misc]
     buffer = io.BytesIO()
-    await connection.copy_from_table(name, schema_name=schema, columns=columns, output=buffer, format="binary")
+    await connection.copy_from_table(
+        table["name"], schema_name=table["schema"], columns=columns, output=buffer, format="binary"
+    )
     return Content(columns, buffer.getvalue())
 
 

@@ -12,7 +12,7 @@ alter table public.session_analytics
   add column converted_at timestamptz,
   add column ended_at timestamptz;
 comment on table public.session_analytics is
-  'Visits of anonymous sessions. What came after the start is counted by private.refresh_visits(), from the rows that say it.';
+  'Visits of anonymous sessions. What came after the start is counted by private.refresh_rollups(), from the rows that say it.';
 comment on column public.session_analytics.device_class is 'What the client says if it is a class, otherwise by the User-Agent.';
 comment on column public.session_analytics.campaign is 'What the client says, or utm_campaign of the landing page.';
 comment on column public.session_analytics.pages is 'How many different pages events and views of products name.';

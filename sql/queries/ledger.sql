@@ -146,7 +146,7 @@ cross join lateral (select private.last_followed(m.click_id, o.ordered_at) as at
 where k.affiliate_network = m.affiliate_network and k.reference = m.reference and k.followed_at > f.at
 
 -- name: shops_of(networks, advertisers, currencies)
--- The slug of the shop that each advertiser is known to be.
+-- The shop that each advertiser is known to be.
 select a.affiliate_network, a.advertiser_id, a.currency, v.retailer_id
 from unnest(:networks::text[], :advertisers::text[], :currencies::text[]) a (affiliate_network, advertiser_id, currency)
 cross join lateral (

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
-import re
 from collections.abc import Mapping
-from email.utils import parseaddr
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -16,8 +13,8 @@ from urllib.parse import urlsplit
 import msgspec
 from msgspec import Meta
 
+import settings_checks
 from db import dsn
-from domain.currencies import EXPONENTS
 from domain.fraud import Limits
 
 Positive = Annotated[int, Meta(ge=1)]
@@ -229,16 +226,6 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
         return not self.database_url
 
 
-_WIDEST_PROXY_NETWORK = {4: 8, 6: 7}  # prefix lengths: 10.0.0.0/8 and fc00::/7 are private networks
-_HOST = r"[^\s/?#@*:,]+"
-_ORIGIN = re.compile(
-    # https://host; https://*.domain with more than a top-level domain; both with a port, or :* for any. Or the origin
-    # of an app in a web view, such as capacitor://localhost.
-    rf"https?://({_HOST}|\*\.({_HOST}\.{_HOST}|localhost))(:(\d{{1,5}}|\*))?"
-    rf"|(?!(https?|wss?|ftp|file):)[a-z][a-z0-9+.-]*://{_HOST}(:\d{{1,5}})?"
-)
-_HEADER = re.compile(r"[!#$%&'+.^_`|~0-9a-z-]+")
-
 # Tight limits, and requests to shops, would only get in the way of development and tests.
 _DEVELOPMENT_DEFAULTS = {
     "SIGN_IN_ATTEMPTS": "1000",
@@ -278,40 +265,15 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         message, _, path = str(error).partition(" - at `$.")
         name = path.rstrip("`") or "the environment"
         raise SettingsError(f"{name}: {message[0].lower()}{message[1:]}") from None
-    if settings.is_production and len(settings.jwt_secret.encode()) < 32:
-        raise SettingsError("JWT_SECRET: production needs a secret of its own, 32 bytes or more")
-    if settings.is_production and settings.uses_embedded_server:
-        raise SettingsError("DATABASE_URL: production needs a Postgres of its own; the embedded one is for development")
-    if settings.jwt_secret and len(settings.jwt_secret.encode()) < 32:
-        raise SettingsError("JWT_SECRET: too short, HS256 needs 32 bytes or more")
-    if settings.encryption_secret and len(settings.encryption_secret.encode()) < 32:
-        raise SettingsError("ENCRYPTION_SECRET: too short, 32 bytes or more")
-    if settings.is_production and settings.allow_private_sources:
-        raise SettingsError("ALLOW_PRIVATE_SOURCES: for development only, it lets feeds come from private networks")
-    _check_urls(settings)
-    _check_cors(settings)
-    if settings.default_currency not in EXPONENTS:
-        raise SettingsError(
-            f"DEFAULT_CURRENCY: {settings.default_currency!r} is unknown; "
-            "write a code of ISO 4217 in capitals, such as GBP"
-        )
-    _check_proxies(settings)
-    _check_mail(settings)
-    if settings.erasure_secret and len(settings.erasure_secret.encode()) < 32:
-        raise SettingsError("ERASURE_SECRET: too short, 32 bytes or more")
-    if settings.backup_secret and len(settings.backup_secret.encode()) < 32:
-        raise SettingsError("BACKUP_SECRET: too short, 32 bytes or more")
     settings = _with_parameters(settings, given)
     if settings.claims_mode is ClaimsMode.PIPELINED and not settings.prepared_statements:
         if "CLAIMS_MODE" in given:
             raise SettingsError("CLAIMS_MODE: pipelined needs prepared statements; PREPARED_STATEMENTS says false")
         settings = msgspec.structs.replace(settings, claims_mode=ClaimsMode.TRANSACTION)
-    if settings.migration_database_url and not settings.database_url:
-        raise SettingsError("MIGRATION_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
-    if settings.listen_database_url and not settings.database_url:
-        raise SettingsError("LISTEN_DATABASE_URL: needs DATABASE_URL beside it")
-    if settings.trusted_documents_mode is not DocumentsMode.OPEN and not settings.trusted_documents:
-        raise SettingsError("TRUSTED_DOCUMENTS_MODE: needs a manifest in TRUSTED_DOCUMENTS beside it")
+    try:
+        settings_checks.check(settings)
+    except ValueError as error:
+        raise SettingsError(str(error)) from None
     return settings
 
 
@@ -341,38 +303,6 @@ def _with_parameters(settings: Settings, given: Mapping[str, str]) -> Settings:
     return settings
 
 
-def _check_urls(settings: Settings) -> None:
-    for name, url in (("PUBLIC_URL", settings.public_url), ("APP_URL", settings.app_url)):
-        if url and not _is_web_address(url, without=' ?#"<>'):
-            raise SettingsError(f"{name}: write https://host, with a port and a path where there are any")
-    if settings.redis_url and urlsplit(settings.redis_url).scheme not in ("redis", "rediss"):
-        raise SettingsError("REDIS_URL: write redis://host:port/database, or rediss:// for TLS")
-    if settings.redis_url and not all(importlib.util.find_spec(name) for name in ("limits", "redis")):
-        raise SettingsError("REDIS_URL: needs the extra `redis`: pip install -r requirements-redis.txt")
-    if settings.jwt_jwks_url and not _is_web_address(settings.jwt_jwks_url, without=' #"<>'):
-        raise SettingsError("JWT_JWKS_URL: write https://host/path")
-
-
-def _is_web_address(url: str, without: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and not set(url) & set(without)
-    except ValueError:
-        return False
-
-
-def _check_cors(settings: Settings) -> None:
-    for origin in settings.allowed_origins:
-        if not _ORIGIN.fullmatch(origin):
-            raise SettingsError(
-                "CORS_ORIGINS: write https://host, https://*.domain.example for its subdomains, both with a port or :* "
-                "for any, or capacitor://localhost for an app; separated by commas"
-            )
-    for name in settings.allowed_headers:
-        if not _HEADER.fullmatch(name):
-            raise SettingsError("CORS_HEADERS: write names of headers, such as x-shop-version, separated by commas")
-
-
 def _listed(text: str) -> list[str]:
     """Comma-separated items, in lower case."""
     return [each.strip().lower() for each in text.split(",") if each.strip()]
@@ -383,34 +313,3 @@ def _network(text: str) -> IPv4Network | IPv6Network:
     network = ip_network(text)
     mapped = getattr(network.network_address, "ipv4_mapped", None)  # ::ffff:10.0.0.0/104 is 10.0.0.0/8
     return network if mapped is None or network.prefixlen < 96 else ip_network((mapped, network.prefixlen - 96))
-
-
-def _check_proxies(settings: Settings) -> None:
-    advice = "name the addresses or networks of your proxies, such as 10.0.0.0/8, separated by commas"
-    if "*" in settings.trusted_proxies:
-        raise SettingsError(
-            f"TRUSTED_PROXIES: with * every client could choose the address that limits count; {advice}"
-        )
-    try:
-        trusted = settings.trusted_networks
-    except ValueError as error:
-        raise SettingsError(f"TRUSTED_PROXIES: {error}; {advice}") from None
-    for network in trusted:
-        if network.prefixlen < _WIDEST_PROXY_NETWORK[network.version]:
-            raise SettingsError(f"TRUSTED_PROXIES: {network} is too wide; {advice}")
-
-
-def _check_mail(settings: Settings) -> None:
-    if not settings.smtp_url:
-        return
-    try:
-        parts = urlsplit(settings.smtp_url)
-        is_usable = parts.scheme in ("smtp", "smtps") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable:
-        raise SettingsError("SMTP_URL: write smtp://host:port or smtps://user:password@host:port")
-    if "@" not in parseaddr(settings.mail_from)[1] or not settings.mail_from.isprintable():
-        raise SettingsError("MAIL_FROM: SMTP_URL needs an address beside it that mails come from")
-    if settings.is_production and not (settings.app_url or settings.public_url):
-        raise SettingsError("APP_URL: SMTP_URL needs it in production, or PUBLIC_URL: mails link there")

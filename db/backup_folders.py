@@ -7,7 +7,7 @@
     tombstones.jsonl          erasures, to be repeated on a restored backup
     secrets.sealed            secrets.json, encrypted with BACKUP_SECRET, if that is set
     drills.jsonl              outcomes of drills
-    lock                      locked by whoever writes or restores
+    lock                      locked while a backup is written or restored
 
 It belongs to the user that runs Postgres, and nobody else may enter it.
 """

@@ -104,7 +104,7 @@ def flags_of(sale: Sale, busy: Iterable[BusyHour], limits: Limits) -> list[Flag]
         if count > limit:
             found.append(Flag(kind, click, f"{count} {what}"))  # type: ignore[arg-type]
     if sale.is_by_maker:
-        found.append(Flag("own_gift_link", click, "whoever made the gift link seems to have followed it"))
+        found.append(Flag("own_gift_link", click, "the maker of the gift link seems to have followed it"))
     found += _spikes(sale, click, busy, limits)
     return found
 

@@ -113,7 +113,7 @@ class UpdateProductOfferInput:
     )
     in_stock: bool | None = strawberry.field(default=None, description="Whether it can be bought there now.")
     url: str | None = strawberry.field(
-        default=None, description="The retailer's page, or a link of its network, https. Checked anew for being found."
+        default=None, description="The retailer's page, or a link of its network, https. The link check starts over."
     )
     is_active: bool | None = strawberry.field(
         default=None, description="False: nobody is sent there, and imports do not bring it back. True: it is offered."

@@ -28,7 +28,7 @@ BATCH = 2_000
 
 
 async def update_recent(services: Services) -> int:
-    """Flags what has changed or was clicked within the last day, and notes in the system log what is held anew. Returns
+    """Flags what has changed or was clicked within the last day, and notes newly held sales in the system log. Returns
     how many flags are new."""
     try:
         async with services.database.session(SERVICE, read_only=False, statement_timeout_ms=TIMEOUT_MS) as session:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from db.queries import prefixed
 from db.rows import RowType, ToMany, ToOne
-from plan.errors import NotPlanned
+from plan.errors import NotPlanned, Reason
 from plan.fields import Page
 
 MAX_NESTED_OUTPUTS = 100  # Postgres' limit of arguments, for json_build_array
@@ -151,8 +151,12 @@ class Select:
         row_type = to_one.target()
         identity = (table.alias, to_one.key, to_one.by, row_type.name)
         if identity not in self._joined:
-            target = Table(self._new_alias("j"), row_type)
-            on = f"{target.column(to_one.by)} = {table.column(to_one.key)}{target.owner_condition}"
+            target, key = Table(self._new_alias("j"), row_type), table.column(to_one.key)
+            if row_type.aliases is not None and to_one.by == "id":
+                known = self._new_alias("a")
+                self._joins.append(f" left join ({row_type.aliases}) {known} on {known}.alias = {key}")
+                key = f"{known}.id"
+            on = f"{target.column(to_one.by)} = {key}{target.owner_condition}"
             self._joins.append(f" left join {row_type.table} {target.alias} on {on}")
             self._joined[identity] = target
         return self._joined[identity]
@@ -170,7 +174,7 @@ class Select:
         """Position of the total number of rows of that page's connection. Raises NotPlanned below a to-one relation,
         whose row many rows may share: a loader counts once for all of them."""
         if outer != self.root:
-            raise NotPlanned("count below a shared row")
+            raise NotPlanned(Reason.SHARED_COUNT)
         return self._output(f"total {select.root.alias}", _NestedPageTotal(outer.column(key), select.root))
 
     def text(self, source: Source, pages: Pages) -> str:
@@ -200,7 +204,7 @@ class Select:
 
     def _nest(self, name: str, expression: _Output, select: Select) -> int:
         if len(select._outputs) > MAX_NESTED_OUTPUTS:
-            raise NotPlanned("columns")
+            raise NotPlanned(Reason.COLUMNS)
         return self._output(name, expression)
 
     def _outputs_text(self, pages: Pages) -> str:

@@ -74,6 +74,7 @@ async def fill(shop: Shop) -> dict[str, tuple[UUID, UUID | None]]:
     await _live_much(people["anna"])
     await _report_money(shop)
     await _live_little(people["visitor"])
+    await _merge(shop.owner)
     await _withdraw(people["withdrawn"])
     await _age(shop.owner)
     await shop.owner.execute("select private.refresh_model()")
@@ -192,7 +193,8 @@ async def _live_much(anna: Client) -> None:
         await anna.ask(view, input={"views": [{"id": uuid7(), "productId": product["id"], "durationSeconds": number}]})
         event = "mutation ($input: RecordEventsInput!) { recordEvents(input: $input) { recorded } }"
         await anna.ask(event, input={"events": [{"id": uuid7(), "name": f"event_{number % 5}"}]})
-    for kind, key in (("PRODUCT", feed[0]["product"]["id"]), ("CATEGORY", "books"), ("TRAIT", "social")):
+    liked, same = (node["product"]["id"] for node in feed[:2])  # merged later: see _merge
+    for kind, key in (("PRODUCT", liked), ("PRODUCT", same), ("CATEGORY", "books"), ("TRAIT", "social")):
         await _dismiss(anna, kind, key)
     seen = "mutation ($input: RecordImpressionsInput!) { recordImpressions(input: $input) { recorded } }"
     now = datetime.now(UTC).isoformat()
@@ -211,6 +213,16 @@ async def _live_much(anna: Client) -> None:
     }
     await anna.do(profile, input={"displayName": 'Ánna "A" \\ 🎁', "statedPreferences": stated})
     await _consent(anna, "MARKETING", True)
+
+
+async def _merge(owner: asyncpg.Connection[Any]) -> None:
+    """Merges the products of rows that do not move: two conversions, and two dismissed reasons of one person."""
+    for products in (
+        "select o.product_id from public.conversions o where o.product_id is not null",
+        "select d.product_id from public.dismissed_reasons d where d.product_id is not null",
+    ):
+        winner, loser = sorted({row["product_id"] for row in await owner.fetch(products)})
+        await owner.execute("select private.merge_products(array[$1::uuid], array[$2::uuid], 'gtin')", winner, loser)
 
 
 async def _live_little(visitor: Client) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.differential.documents import queries
+from tests.differential.documents import Document, queries
 from tests.differential.mutations import mutations
 from tests.differential.runs import run, share_compiled
 from tests.differential.stage import Stage
@@ -29,6 +29,18 @@ async def test_queries_are_answered_the_same_with_plans_and_without(stage: Stage
     assert report.asked == DOCUMENTS
     assert report.share_with_data >= SHARE_WITH_DATA, str(report)
     assert share_compiled(stage.pair.planned) >= SHARE_COMPILED
+
+
+async def test_rows_that_a_merge_did_not_move_lead_to_the_product_that_stays(stage: Stage) -> None:
+    product = "product { id isActive }"
+    for caller, text in (
+        ("admin", f"{{ conversions {{ nodes {{ {product} click {{ {product} }} }} }} }}"),
+        ("anna", f"{{ me {{ dismissedReasons {{ nodes {{ {product} }} }} }} }}"),
+        ("anna", f"{{ me {{ affiliateClicks {{ nodes {{ {product} }} }} swipes {{ nodes {{ {product} }} }} }} }}"),
+    ):
+        report = await run(stage.pair, stage.world, [Document(text, caller)], stage.since)
+        assert report.is_sound, str(report)
+        assert report.with_data == 1, str(report)
 
 
 async def test_mutations_are_answered_the_same_with_plans_and_without(stage_of_copies: Stage) -> None:

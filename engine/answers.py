@@ -11,6 +11,7 @@ from graphql import GraphQLError
 from graphql.execution import ExecutionResult
 
 from engine.errors import rendered
+from plan.errors import Reason
 from plan.leaves import NULL
 from plan.operations import OperationPlan
 from schema.context import Context
@@ -30,7 +31,7 @@ class Answer:
     is_refused: bool = False
     is_null: bool = False
     server_timing: str | None = None
-    fallback: str | None = None
+    fallback: Reason | None = None
     subscribes_to: str | None = None
 
     @property

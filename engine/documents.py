@@ -56,6 +56,7 @@ class Operation:
         self.variables = Variables(schema, coercions, node)
         size = measure_size(node, fragments)[0]
         self.plans = OperationPlans(schema, fields, node, fragments, size)
+        self.has_failed_plan = False  # and a warning was logged
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())

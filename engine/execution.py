@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import structlog
 from graphql import (
     DocumentNode,
     GraphQLError,
@@ -24,16 +25,18 @@ from graphql.pyutils import Path
 
 from db.claims import SERVICE
 from db.usage import METER
-from domain.errors import TryAgain
+from domain.errors import AclueError, TryAgain
 from engine.answers import Answer, answered, planned, refused
 from engine.documents import Operation
 from engine.fields import PlannedInfo
 from engine.requests import Request
-from plan.errors import NotPlanned
+from plan.errors import NotPlanned, Reason
 from plan.operations import OperationPlan
 from plan.values import Run, await_if_awaitable
 from schema.context import Context
 from settings import Settings
+
+log = structlog.get_logger("aclue.engine")
 
 MAX_VARIABLE_ERRORS = 50
 CACHE_INTROSPECTIONS = 8
@@ -68,7 +71,7 @@ class _Executor(IncrementalExecutor):
 class Fallback:
     """No plan has answered, and nothing was written: the operation has no plan, or its plan failed in a query."""
 
-    reason: str
+    reason: Reason
 
 
 class Runtime:
@@ -135,10 +138,10 @@ class Execution:
 
     async def _by_plan(self) -> Answer | Fallback:
         if not self._runtime.settings.plans:
-            return Fallback("off")
+            return Fallback(Reason.OFF)
         variables = self._variables()
         if variables is None:
-            return Fallback("variables")
+            return Fallback(Reason.VARIABLES)
         try:
             plan = self._operation.plans.get(variables.coerced)
         except NotPlanned as error:
@@ -150,8 +153,13 @@ class Execution:
             rendered_roots = await plan.run(run)
         except TryAgain as error:  # falling back would add to the load
             return self._failed(plan, error)
-        except Exception:
-            return Fallback("error")
+        except (AclueError, GraphQLError):  # what a resolver refuses
+            return Fallback(Reason.ERROR)
+        except Exception:  # if graphql-core's execution succeeds, the plan itself is at fault
+            if not self._operation.has_failed_plan:
+                self._operation.has_failed_plan = True
+                log.warning("a plan failed", request_id=self._request_id, exc_info=True)
+            return Fallback(Reason.ERROR)
         self._runtime.counts["planned"] += 1
         return planned(plan, rendered_roots)
 
@@ -177,7 +185,7 @@ class Execution:
         try:
             waiting = root.get(run, None)
         except GraphQLError:  # invalid arguments: nothing has run
-            return Fallback("arguments")
+            return Fallback(Reason.ARGUMENTS)
         try:
             payload = [await await_if_awaitable(waiting)]
             try:
@@ -202,9 +210,9 @@ class Execution:
 
         result = await self._execute(middleware=[resolved])
         await self._context.commit()
-        self._runtime.counts["payload"] += 1
+        self._runtime.counts[Reason.PAYLOAD] += 1
         answer = answered(result, self._context, self._request_id)
-        answer.fallback = "payload"
+        answer.fallback = Reason.PAYLOAD
         return answer
 
     async def _without_plan(self, fallback: Fallback) -> Answer:

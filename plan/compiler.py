@@ -19,7 +19,7 @@ from graphql import (
 from graphql.execution.values import get_argument_values
 
 from db.rows import RowType
-from plan.errors import NotPlanned
+from plan.errors import NotPlanned, Reason
 from plan.fields import Attribute, Fields, Page, PageField, Resolver
 from plan.leaves import NULL, RenderValue, leaf
 from plan.objects import ObjectPlan
@@ -98,7 +98,7 @@ class Compiler:
         """The object type of this name. Raises NotPlanned for a type of another kind."""
         type_ = self.schema.get_type(name)
         if not isinstance(type_, GraphQLObjectType):
-            raise NotPlanned("abstract type")
+            raise NotPlanned(Reason.ABSTRACT_TYPE)
         return type_
 
     def getter(self, type_: GraphQLObjectType, field: Resolver | PageField, nodes: Sequence[FieldNode]) -> Get:

@@ -17,7 +17,7 @@ from graphql import (
 )
 
 from plan.compiler import Compiler
-from plan.errors import NotPlanned
+from plan.errors import NotPlanned, Reason
 from plan.fields import Fields, Resolver
 from plan.selections import Selections, condition_variables
 from plan.templates import Template, members
@@ -93,19 +93,19 @@ class OperationPlans:
         """The plan for these coerced variables. Raises NotPlanned."""
         decided: tuple[bool, ...] = tuple([variables.get(name, None) for name in self._conditions])
         if None in decided:
-            raise NotPlanned("condition without a value")
+            raise NotPlanned(Reason.CONDITION)
         found = self._known.get(decided)
         if found is None:
             if len(self._known) >= self._max_variants:
-                raise NotPlanned("too many variants")
+                raise NotPlanned(Reason.VARIANTS)
             try:
                 found = self._compile(dict(zip(self._conditions, decided, strict=True)))
             except NotPlanned as error:
                 found = error
             except GraphQLError:  # invalid arguments, which graphql-core's execution reports
-                found = NotPlanned("arguments")
+                found = NotPlanned(Reason.ARGUMENTS)
             except RecursionError:
-                found = NotPlanned("depth")
+                found = NotPlanned(Reason.DEPTH)
             self._known[decided] = found
         if isinstance(found, NotPlanned):
             raise NotPlanned(found.reason)
@@ -115,14 +115,14 @@ class OperationPlans:
         kind = self._operation.operation
         type_ = self._schema.get_root_type(kind)
         if type_ is None:
-            raise NotPlanned("kind of operation")
+            raise NotPlanned(Reason.KIND)
         selections = Selections(self._schema, self._fragments, conditions)
         compiler = Compiler(self._schema, self._fields, selections)
         fields = selections.fields(type_, [self._operation.selection_set])
 
         def root(name: str, nodes: Sequence[FieldNode]) -> Root:
             if name in INTROSPECTION:
-                raise NotPlanned("introspection")
+                raise NotPlanned(Reason.INTROSPECTION)
             resolver = self._fields.field(type_.name, name)
             assert isinstance(resolver, Resolver)
             get = compiler.getter(type_, resolver, nodes)
@@ -131,7 +131,7 @@ class OperationPlans:
         made = members(type_, fields, root)
         is_mutation = kind is OperationType.MUTATION
         if is_mutation and len(made.parts) != 1:
-            raise NotPlanned("several mutations")
+            raise NotPlanned(Reason.SEVERAL_MUTATIONS)
         is_nullable = not any(is_non_null_type(type_.fields[each.nodes[0].name.value].type) for each in made.parts)
         return OperationPlan(is_mutation, is_nullable, made)
 

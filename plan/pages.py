@@ -13,7 +13,7 @@ from db.pages import ROOT, PageRequest, count
 from db.rows import RowType
 from domain.pages import Cursor
 from plan.codegen import Render, Resolved, Row
-from plan.errors import NotPlanned
+from plan.errors import NotPlanned, Reason
 from plan.fields import Page
 from plan.leaves import NULL, boolean, integer, string
 from plan.renderers import RowRenderer, render_rows
@@ -51,7 +51,7 @@ class PagePlan:
         self._compiler = compiler
         row_type = compiler.fields.row_type(get_named_type(type_.fields["nodes"].type).name)
         if row_type is None:
-            raise NotPlanned("connection over no rows")
+            raise NotPlanned(Reason.CONNECTION)
         self.step = RowStep(row_type, compiler.new_alias)
         self._renderer = RowRenderer(compiler, self.step)
         self._template = template(compiler.selections, type_, nodes, lambda *field: self._part(type_, *field))
@@ -148,7 +148,7 @@ class PagePlan:
             case "totalCount":
                 self.has_total = True
                 return lambda page, run: integer(page.total)
-        raise NotPlanned("field of a connection")
+        raise NotPlanned(Reason.CONNECTION_FIELD)
 
     def _item(self, type_: GraphQLNamedType, nodes: Sequence[FieldNode]) -> Render:
         return self._renderer.compile(self.step.select.root, type_.name, nodes)
@@ -194,7 +194,7 @@ class PagePlan:
                 case "endCursor":
                     self._has_cursors = True
                     return lambda page: string(page.cursors[-1]) if page.cursors else NULL
-            raise NotPlanned("field of a page's info")
+            raise NotPlanned(Reason.PAGE_INFO_FIELD)
 
         info = template(self._compiler.selections, self._compiler.object_type(type_.name), nodes, field)
         return lambda page, run: info.text % tuple([part(page) for part in info.parts])

@@ -28,7 +28,7 @@ from plan.codegen import (
     resolved_field,
     unless_null,
 )
-from plan.errors import Mismatch, NotPlanned
+from plan.errors import Mismatch, NotPlanned, Reason
 from plan.fields import PageField, Resolver
 from plan.leaves import Memo
 from plan.select import Table
@@ -80,7 +80,7 @@ class RowRenderer:
         if isinstance(declared, ToMany):
             return self._to_many(function, table, declared, type_of_field, nodes)
         if not isinstance(declared, Resolver | PageField):
-            raise NotPlanned("attribute of a row")
+            raise NotPlanned(Reason.ATTRIBUTE)
         value = self._compiler.value(type_of_field, nodes)
         of = value.of if isinstance(value, NonNull) else value
         if (

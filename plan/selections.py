@@ -21,7 +21,7 @@ from graphql import (
     is_abstract_type,
 )
 
-from plan.errors import NotPlanned
+from plan.errors import NotPlanned, Reason
 from plan.walker import Fragments, selections_within
 
 CONDITIONS = ("skip", "include")
@@ -83,7 +83,7 @@ class Selections:
     def _is_included(self, selection: SelectionNode) -> bool:
         for directive in selection.directives or ():
             if directive.name.value not in CONDITIONS:
-                raise NotPlanned("directive")
+                raise NotPlanned(Reason.DIRECTIVE)
             (argument,) = directive.arguments or ()  # ensured by validation
             holds = self._holds(argument.value)
             if holds is not (directive.name.value == "include"):

@@ -1,1 +1,1 @@
-"""The GraphQL engine: parses, validates, prices and executes documents, and renders responses."""
+"""The GraphQL engine: parses, validates, counts the cost of and executes documents, and renders responses."""

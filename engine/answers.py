@@ -22,15 +22,14 @@ Errors = list[dict[str, Any]]
 @dataclass(slots=True)
 class Answer:
     """`data` is JSON already if a plan rendered it. `is_refused`: the document never ran, and there is no `data`.
-    `is_null`: every root field is null. `server_timing`: the header of that name. `fallback`: why no plan answered.
-    `subscribes_to`: the operation is a valid subscription to this field, and was refused only because it is one."""
+    `is_null`: every root field is null. `fallback`: why no plan answered. `subscribes_to`: the operation is a valid
+    subscription to this field, and was refused only because it is one."""
 
     data: dict[str, Any] | msgspec.Raw | None = None
     errors: Errors | None = None
     extensions: dict[str, Any] | None = None
     is_refused: bool = False
     is_null: bool = False
-    server_timing: str | None = None
     fallback: Reason | None = None
     subscribes_to: str | None = None
 

@@ -140,19 +140,19 @@ class _Counter:
             # Aliases repeat one long text many times.
             weight = ALIASED_LEAF if node.alias is not None else 1
             size = max(weight, times, LONG_LEAVES.get((parent.name, node.name.value), 1))
-            return self._leaf * size + self._beside(node, parent, times)
+            return self._leaf * size + self._surcharge_of(node, parent, times)
         is_one_type = state.is_one_type or field is TypeMetaFieldDef
         below = _State(get_named_type(field.type), DEFAULT_SIZE if size is None else size, is_one_type)
         each = self._composite + self._walker.fold(node.selection_set, below)
-        return times * each + self._beside(node, parent, times)
+        return times * each + self._surcharge_of(node, parent, times)
 
-    def _beside(self, node: FieldNode, parent: _Composite, times: int) -> int:
+    def _surcharge_of(self, node: FieldNode, parent: _Composite, times: int) -> int:
         if not self._surcharge:
             return 0
         field = parent.name, node.name.value
         searches = any(argument.name.value == SEARCH_ARGUMENT for argument in node.arguments or ())
-        beside = SURCHARGES.get(field, 0) + times * SURCHARGES_PER_ITEM.get(field, 0)
-        return beside + (SEARCH_SURCHARGE if searches else 0)
+        surcharge = SURCHARGES.get(field, 0) + times * SURCHARGES_PER_ITEM.get(field, 0)
+        return surcharge + (SEARCH_SURCHARGE if searches else 0)
 
     def _size(self, node: FieldNode, field: GraphQLField) -> int | None:
         """The list size from the field's arguments; None for a field without such arguments. A size over the maximum is

@@ -61,7 +61,7 @@ class Operation:
         self.root_fields = root_fields(node, fragments)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
         self.costs = CostCounter(schema, fragments, node)
-        self.price_of_counting = 1 + size // FIELDS_COUNTED_FOR_A_VALUE  # charged before the cost is counted
+        self.charge_for_counting = 1 + size // FIELDS_COUNTED_FOR_A_VALUE  # charged before the cost is counted
 
 
 @dataclass(slots=True)

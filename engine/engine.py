@@ -51,7 +51,7 @@ class Engine:
         """The cached document of a text, or None."""
         return self._documents.known(text)
 
-    def price_of_reading(self, text: str) -> int:
+    def charge_for_reading(self, text: str) -> int:
         """The charge for parsing and validating a text: none if it is cached."""
         return 0 if self.known(text) is not None else 1 + len(text) // 2
 
@@ -89,7 +89,7 @@ class Engine:
         if receipt is not None:
             path = "refused" if answer.is_refused else "fallback" if answer.fallback else "plan"
             is_known = prepared.document.requests > 1
-            extensions["receipt"], answer.server_timing = receipt.rendered(
+            extensions["receipt"] = receipt.rendered(
                 cost, context.claims.role, path, answer.fallback, is_known_document=is_known
             )
         answer.extensions = extensions

@@ -1,4 +1,4 @@
-"""Receipts: what a request took, for developers and operators. Requested with the header `X-Aclue-Receipt: 1`."""
+"""Receipts: what a request took, for developers and operators."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ class Receipt:
 
     def rendered(
         self, cost: Cost, role: str, path: str, reason: str | None, *, is_known_document: bool
-    ) -> tuple[dict[str, Any], str]:
-        """`extensions.receipt`, and a Server-Timing header: https://www.w3.org/TR/server-timing/. Times in
-        milliseconds. `path` is plan, fallback or refused; `reason` says why no plan answered."""
+    ) -> dict[str, Any]:
+        """`extensions.receipt`. Times in milliseconds. `path` is plan, fallback or refused; `reason` says why no plan
+        answered."""
         usage = self._usage
         total_ms, database_ms = (round(s * 1000, 3) for s in (time.perf_counter() - self._started, usage.seconds))
-        receipt = {
+        return {
             "cost": cost.values,
             "statements": usage.statements,
             "databaseMs": database_ms,
@@ -38,5 +38,3 @@ class Receipt:
                 "preparedStatements": usage.prepared,
             },
         }
-        statements = f"{usage.statements} statements"
-        return receipt, f'total;dur={total_ms}, db;dur={database_ms};desc="{statements}", path;desc="{path}"'

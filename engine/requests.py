@@ -50,19 +50,18 @@ class Prepared:
             self._cost = _NOTHING if operation is None else operation.costs.count(self.request.variables or {})
         return self._cost
 
-    @property
-    def price_of_counting(self) -> int:
-        """What is charged before the cost is counted: nothing for sizes that are known, as they are in most requests.
-        What is known is kept as the cost."""
+    def charge_for_counting(self) -> int:
+        """The charge for counting the cost: none if the sizes are known, as they are in most requests. A known cost is
+        kept."""
         operation = self.operation
         if operation is None:
             return 0
         if self._cost is None:
             self._cost = operation.costs.known(self.request.variables or {})
-        return operation.price_of_counting if self._cost is None else 0
+        return operation.charge_for_counting if self._cost is None else 0
 
     @property
-    def price(self) -> int:
+    def charge(self) -> int:
         """The charge for running it, against rate limits; 1 if it will not run."""
         cost = self._cost or self.cost
         return 1 + cost.values + cost.work

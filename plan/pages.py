@@ -90,8 +90,8 @@ class PagePlan:
         rendered = []
         for key, total in zip(keys, totals, strict=True):
             rows = [found[number] for number in of_key[key]]
-            beside = None if resolved is None else [resolved[number] for number in of_key[key]]
-            rendered.append(self.render_page(rows, total, request, run, beside))
+            resolved_in_window = None if resolved is None else [resolved[number] for number in of_key[key]]
+            rendered.append(self.render_page(rows, total, request, run, resolved_in_window))
         return rendered
 
     async def _fetch(self, run: Run, page: Page, keys: Sequence[Hashable], *, is_last: bool) -> list[asyncpg.Record]:
@@ -132,8 +132,8 @@ class PagePlan:
             signer, scope = run.context.services.cursors, request.scope
             sorts = self._sorts[: len(request.order.keys)]
             cursors = [Cursor(scope, tuple([row[at] for at in sorts])).sign(signer) for row in rows]
-        beside = None if resolved is None else request.window(resolved).rows
-        page = _PageInRun(rows, beside, window.has_next, window.has_previous, total, cursors)
+        resolved_in_window = None if resolved is None else request.window(resolved).rows
+        page = _PageInRun(rows, resolved_in_window, window.has_next, window.has_previous, total, cursors)
         return self._template.text % tuple([part(page, run) for part in self._template.parts])
 
     def _part(self, type_: GraphQLObjectType, name: str, nodes: Sequence[FieldNode]) -> Part:

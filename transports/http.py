@@ -28,7 +28,7 @@ from transports.bodies import Bodies
 from transports.media_types import LEGACY, MediaType, accepted, accepts_html, is_json, prefers_events, prefers_html
 from transports.origins import Headers, Origins
 from transports.request_ids import new_request_id
-from transports.requests import LARGE_BYTES, BadRequest, Reader, charge_bytes, prepare
+from transports.requests import LARGE_BYTES, BadRequest, Reader, charge_bytes, prepare_and_charge
 from transports.sse import EventStreams
 from transports.streams import Streams, address_of, caller_of, drop
 from transports.watching import Abort, Watch, Watches
@@ -145,7 +145,7 @@ class GraphQL:
             claims = await authenticate(self._services(), headers.get(b"authorization"))
             await self._events.answer(request, claims, caller_of(scope, headers.get(b"user-agent")), receive, out)
             return
-        prepared, context = await self._prepare(scope, headers, request)
+        prepared, context = await self._prepare_and_charge(scope, headers, request)
         answer = await self._engine.answer(prepared, context, out.request_id)
         watch.over()
         await out.answer(answer, answer.encode(), media_type, NO_STORE)
@@ -154,7 +154,7 @@ class GraphQL:
         shows_anything = bool(scope["query_string"]) and accepts_html(headers.get(b"accept"))  # a browser gets JSON too
         media_type = accepted(headers.get(b"accept")) or LEGACY if shows_anything else _media_type(headers)
         request = self._reader.from_query_string(scope["query_string"])
-        prepared, context = await self._prepare(scope, headers, request)
+        prepared, context = await self._prepare_and_charge(scope, headers, request)
         if prepared.kind is OperationType.MUTATION:
             raise BadRequest(405, "A mutation needs POST.", headers=[(b"allow", b"POST")])
         answer = await self._engine.answer(prepared, context, out.request_id)
@@ -214,7 +214,9 @@ class GraphQL:
         # transports/protocol.py discards the rest of the body, and closes.
         return BadRequest(413, f"The request is larger than {self._max_body_bytes} bytes.", headers=[CLOSE])
 
-    async def _prepare(self, scope: Scope, headers: dict[bytes, bytes], request: Request) -> tuple[Prepared, Context]:
+    async def _prepare_and_charge(
+        self, scope: Scope, headers: dict[bytes, bytes], request: Request
+    ) -> tuple[Prepared, Context]:
         """Parses the request and charges its caller. Raises Unauthenticated, RateLimited or Overloaded."""
         services = self._services()
         claims = await authenticate(services, headers.get(b"authorization"))
@@ -222,8 +224,8 @@ class GraphQL:
         request.wants_cost = b"x-aclue-cost" in headers
         if headers.get(b"x-aclue-receipt") == b"1":
             request.wants_receipt = not services.settings.is_production or claims.role == "service_role"
-        prepared = await prepare(self._engine, services, claims, caller.address, request)
-        return prepared, Context(services, claims, caller, paid=prepared.price)
+        prepared = await prepare_and_charge(self._engine, services, claims, caller.address, request)
+        return prepared, Context(services, claims, caller, paid=prepared.charge)
 
 
 def has_no_token(authorization: bytes) -> bool:
@@ -241,6 +243,12 @@ async def authenticate(services: Services, authorization: bytes | None) -> Claim
     if not token or scheme.lower() != "bearer":
         raise Unauthenticated("Send `Authorization: Bearer <access token>`.")
     return await services.tokens.verify(token)
+
+
+def _server_timing(receipt: dict[str, Any]) -> bytes:
+    """A header from `extensions.receipt`: https://www.w3.org/TR/server-timing/."""
+    database = f'db;dur={receipt["databaseMs"]};desc="{receipt["statements"]} statements"'
+    return f'total;dur={receipt["totalMs"]}, {database}, path;desc="{receipt["path"]}"'.encode()
 
 
 class _BodyReceiver:
@@ -284,8 +292,8 @@ class _Out:
         headers = [media_type.content_type, (b"content-length", str(len(body)).encode()), *more]
         if answer.errors and (seconds := answer.retry_after) is not None:
             headers.append((b"retry-after", str(seconds).encode()))
-        if answer.server_timing is not None:
-            headers.append((b"server-timing", answer.server_timing.encode()))
+        if answer.extensions and (receipt := answer.extensions.get("receipt")) is not None:
+            headers.append((b"server-timing", _server_timing(receipt)))
         await self.send(media_type.refused if answer.is_refused else 200, body if with_body else b"", headers)
 
     async def error(

@@ -20,7 +20,7 @@ from engine.trusted_documents import TrustedDocuments
 from services.services import Services
 from settings import Settings
 
-PLANNED_FIELD_PRICE = 2  # values charged for each field that a new document may have compiled
+PLANNED_FIELD_CHARGE = 2  # values charged for each field that a new document may have compiled
 MAX_PARAMETERS = 20
 LARGE_BYTES = 10_000  # of a body; parsing a smaller one takes no longer than charging for it
 BYTES_PER_COST_UNIT = 100
@@ -47,29 +47,30 @@ class BadRequest(Exception):
 
 async def charge_bytes(services: Services, address: str, size: int) -> None:
     """Charges an address for bytes whose sender is not authenticated. Raises RateLimited."""
-    await services.rate_limits.take_address(address, price_of_bytes(size))
+    await services.rate_limits.take_address(address, charge_for_bytes(size))
 
 
-def price_of_bytes(size: int) -> int:
+def charge_for_bytes(size: int) -> int:
     """The charge for reading so many bytes. Large inputs are charged before they are parsed; small ones only if they
-    are refused, as the price of a request that runs covers them."""
+    are refused, as the charge of a request that runs covers them."""
     return 1 + size // BYTES_PER_COST_UNIT
 
 
-async def prepare(engine: Engine, services: Services, claims: Claims, address: str, request: Request) -> Prepared:
+async def prepare_and_charge(
+    engine: Engine, services: Services, claims: Claims, address: str, request: Request
+) -> Prepared:
     """Parses a request, and charges its caller for parsing and running it. Raises RateLimited."""
     document = engine.known(request.query)
     is_new = document is None
     if is_new:
-        await services.rate_limits.take(claims, address, engine.price_of_reading(request.query))
+        await services.rate_limits.take(claims, address, engine.charge_for_reading(request.query))
     prepared = engine.prepare(request, document)
     if is_new:
         await asyncio.sleep(0)  # parsing and planning a long text take hundredths of a second each: yield in between
-    counting = prepared.price_of_counting
-    if counting:
+    if (counting := prepared.charge_for_counting()) > 0:
         await services.rate_limits.take(claims, address, counting)
-    planning = PLANNED_FIELD_PRICE * prepared.document.planned_fields if is_new else 0
-    await services.rate_limits.take(claims, address, prepared.price + planning)
+    planning = PLANNED_FIELD_CHARGE * prepared.document.planned_fields if is_new else 0
+    await services.rate_limits.take(claims, address, prepared.charge + planning)
     if request.on_accepted is not None and not prepared.errors:
         request.on_accepted()
     return prepared

@@ -32,7 +32,7 @@ from settings import Settings
 from transports.connections import max_connections
 from transports.problems import Broken, Refused
 from transports.request_ids import new_request_id
-from transports.requests import prepare
+from transports.requests import prepare_and_charge
 
 log = structlog.get_logger("aclue.transports")
 
@@ -276,18 +276,18 @@ class Stream:
         """Charges the caller. Raises RateLimited."""
         await self._services.rate_limits.take(self.claims, self._caller.address, cost)
 
-    async def _pay(self, price: int) -> None:
+    async def _pay(self, charge: int) -> None:
         """Charges for an event, waiting until the limits allow it. Meanwhile changes of a state are coalesced."""
         while True:
             try:
-                return await self.charge(price)
+                return await self.charge(charge)
             except RateLimited as error:
                 await asyncio.sleep(error.retry_after)
 
     async def begin(self, request: Request) -> Subscription | None:
         """Charges for a request, and opens the subscription if it is one. Raises Refused or RequestError."""
         engine = self._streams.engine
-        prepared = await prepare(engine, self._services, self.claims, self._caller.address, request)
+        prepared = await prepare_and_charge(engine, self._services, self.claims, self._caller.address, request)
         if prepared.kind is not OperationType.SUBSCRIPTION:
             return None
         answer = await self._answer(prepared, None, new_request_id())
@@ -303,7 +303,7 @@ class Stream:
                 return await self._timely(request, None, request_id)
             while True:
                 change = await subscription.next()
-                await self._pay(self._streams.engine.prepare(request).price)
+                await self._pay(self._streams.engine.prepare(request).charge)
                 # First a turn of the network's own, so that nobody waits for a slot with others' events behind them.
                 async with self._turn(), self._streams.event_slots:
                     answer = await self._timely(request, change, request_id, has_turn=True)
@@ -325,7 +325,8 @@ class Stream:
     ) -> Answer:
         try:
             async with asyncio.timeout(self._streams.settings.request_timeout):
-                # Prepared per event, so that an idle stream holds only the text of its request in memory.
+                # Prepared per event, and again after waiting for the limits and a turn, mostly from the cache: a stream
+                # that is idle or waits holds only the text of its request in memory.
                 prepared = self._streams.engine.prepare(request)
                 return await self._answer(prepared, change, request_id, has_turn=has_turn)
         except TimeoutError:
@@ -334,7 +335,7 @@ class Stream:
     async def _answer(
         self, prepared: Prepared, change: Change | None, request_id: str, *, has_turn: bool = False
     ) -> Answer:
-        context = Context(self._services, self.claims, self._caller, change, paid=prepared.price, has_turn=has_turn)
+        context = Context(self._services, self.claims, self._caller, change, paid=prepared.charge, has_turn=has_turn)
         return await self._streams.engine.answer(prepared, context, request_id)
 
 

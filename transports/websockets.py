@@ -26,7 +26,7 @@ from transports.media_types import LEGACY
 from transports.origins import Origins
 from transports.problems import PROBLEMS, Refused, problems
 from transports.request_ids import new_request_id
-from transports.requests import LARGE_BYTES, Reader, price_of_bytes
+from transports.requests import LARGE_BYTES, Reader, charge_for_bytes
 from transports.streams import End, Ended, Stream, Streams, caller_of, drop
 
 log = structlog.get_logger("aclue.transports")
@@ -172,13 +172,13 @@ class _Socket:
             if text is None:
                 raise Violation(4400, "Send text.")
             if len(text) >= LARGE_BYTES:
-                await self._charge(price_of_bytes(len(text)))
+                await self._charge(charge_for_bytes(len(text)))
             if len(text) > self._settings.max_body_bytes:
                 raise Violation(1009, f"The message is larger than {self._settings.max_body_bytes} bytes.")
             await self._take(_message(text, self._reader))
 
     async def _take(self, message: _Message) -> None:
-        if message.type != "subscribe":  # which has a price of its own
+        if message.type != "subscribe":  # which is charged for its operation
             await self._charge(MESSAGE_COST)
         if message.type == "connection_init":
             await self._initialise(_payload(message))
@@ -263,7 +263,7 @@ class _Socket:
             self._over(None)
             await self._finish(id, "error", problems(error))
             if not isinstance(error, Refused | RateLimited):  # both were charged before
-                await self._charge(price_of_bytes(len(payload) if len(payload) < LARGE_BYTES else 0))
+                await self._charge(charge_for_bytes(len(payload) if len(payload) < LARGE_BYTES else 0))
             return
         operation = asyncio.create_task(self._operate(id, request, subscription))
         operation.add_done_callback(lambda _: self._over(subscription))  # also if it is cancelled before it starts

@@ -14,7 +14,7 @@ from services.rate_limits import RateLimits
 from tests.conftest import Shop
 from tests.streams import HANGS, app_of
 from transports.bodies import SHARES, STEP_BYTES, Bodies
-from transports.requests import price_of_bytes
+from transports.requests import charge_for_bytes
 from transports.watching import Watches
 
 SIZE = 6 * STEP_BYTES
@@ -202,7 +202,7 @@ async def test_what_came_of_a_body_that_gave_way_is_charged(
 ) -> None:
     uploads = await begun(shop, "192.0.2.1", OF_A_NETWORK + 1)
     assert await refused(uploads[0])
-    assert charged == [("192.0.2.1", price_of_bytes(SIZE * 9 // 10))]
+    assert charged == [("192.0.2.1", charge_for_bytes(SIZE * 9 // 10))]
     await ended(uploads[1:])
 
 
@@ -212,7 +212,7 @@ async def test_what_came_of_a_body_that_took_too_long_is_charged(
     monkeypatch.setattr(app_of(shop).graphql, "_watches", Watches(0.2))
     (late,) = await begun(shop, "192.0.2.1", 1)
     assert (await late.answer())[0] == 408
-    assert charged == [("192.0.2.1", price_of_bytes(SIZE * 9 // 10))]
+    assert charged == [("192.0.2.1", charge_for_bytes(SIZE * 9 // 10))]
 
 
 async def test_who_has_nothing_left_is_told_so_instead(

@@ -102,7 +102,7 @@ async def test_events_are_charged_and_wait_for_the_limit(shop: Shop, monkeypatch
         for swipes, product in enumerate(products, start=1):
             await anna.swipe(product)
             assert (await events.event())["preferencesUpdated"]["totalSwipes"] == swipes
-    assert charged == [shop.engine.prepare(Request(PREFERENCES)).price] * 3
+    assert charged == [shop.engine.prepare(Request(PREFERENCES)).charge] * 3
 
 
 @pytest.mark.usefixtures("path")

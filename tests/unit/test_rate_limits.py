@@ -254,7 +254,7 @@ def engine() -> Engine:
     ],
 )
 def test_the_price_of_a_request(engine: Engine, query: str, price: int) -> None:
-    assert engine.prepare(Request(query)).price == price
+    assert engine.prepare(Request(query)).charge == price
 
 
 def test_surcharges_are_for_fields_there_are(engine: Engine) -> None:
@@ -274,9 +274,9 @@ def test_counting_is_charged_unless_the_sizes_are_known(engine: Engine) -> None:
     text = f"query ($first: Int) {{ products(first: $first) {{ nodes {{ {fields} }} }} }}"
     for size in (3, 4):
         prepared = engine.prepare(Request(text, {"first": size}))
-        assert prepared.price_of_counting == 1 + 22 // 10
+        assert prepared.charge_for_counting() == 1 + 22 // 10
         assert prepared.cost.objects == 1 + size + 10 * size * size
-        assert engine.prepare(Request(text, {"first": size})).price_of_counting == 0
+        assert engine.prepare(Request(text, {"first": size})).charge_for_counting() == 0
 
 
 def test_what_is_written_is_not_counted_to_the_end_once_it_is_too_much(engine: Engine) -> None:
@@ -298,9 +298,9 @@ def test_documents_of_json_cost_by_their_length(engine: Engine) -> None:
 
 def test_a_text_is_charged_before_it_is_read_unless_it_is_known(engine: Engine) -> None:
     for text in ("{ categories { parent { name } } }", "{ nothingMuch }", "{ { {"):
-        assert engine.price_of_reading(text) == 1 + len(text) // 2
+        assert engine.charge_for_reading(text) == 1 + len(text) // 2
         engine.prepare(Request(text))
-        assert engine.price_of_reading(text) == 0
+        assert engine.charge_for_reading(text) == 0
 
 
 @pytest.mark.parametrize("url", ["localhost:6379", "http://redis.example", "memory://"])

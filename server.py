@@ -37,6 +37,7 @@ from services import jobs
 from services.jobs import Job
 from services.services import Services
 from settings import Settings, SettingsError
+from settings_checks import LOG_LEVELS
 from transports import links, mail_links, postbacks
 from transports.connections import Connections
 from transports.exports import Exports
@@ -231,9 +232,8 @@ def _graphiql_routes(prefix: str) -> list[BaseRoute]:
 
 def configure_logging(settings: Settings) -> None:
     """JSON lines on stderr."""
-    level = {"debug": 10, "info": 20, "warning": 30, "error": 40}.get(settings.log_level.lower(), 20)
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVELS[settings.log_level.lower()]),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up per message: stderr may be replaced
         processors=[
             structlog.processors.add_log_level,

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from settings import Settings
 
 MIN_SECRET_BYTES = 32  # of an HS256 key
+LOG_LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 _WIDEST_PROXY_NETWORK = {4: 8, 6: 7}  # prefix lengths: 10.0.0.0/8 and fc00::/7 are private networks
 _HOST = r"[^\s/?#@*:,]+"
@@ -31,6 +32,8 @@ _HEADER = re.compile(r"[!#$%&'+.^_`|~0-9a-z-]+")
 
 def check(settings: Settings) -> None:
     """Raises ValueError for the first setting that is wrong."""
+    if settings.log_level.lower() not in LOG_LEVELS:
+        raise ValueError(f"LOG_LEVEL: {settings.log_level!r} is unknown; write one of {', '.join(LOG_LEVELS)}")
     _check_secrets(settings)
     _check_urls(settings)
     _check_cors(settings)

@@ -64,6 +64,7 @@ def test_a_number_is_read(name: str) -> None:
 
 CHECKED = (
     "DEFAULT_CURRENCY",
+    "LOG_LEVEL",
     "JWT_SECRET",
     "ENCRYPTION_SECRET",
     "ERASURE_SECRET",
@@ -91,6 +92,7 @@ def test_a_text_is_read_as_it_is(name: str) -> None:
     [
         ("ENVIRONMENT", "staging"),
         ("ENVIRONMENT", "Production"),
+        ("LOG_LEVEL", "verbose"),
         ("DATABASE_POOL_PRE_PING", "perhaps"),
         ("PORT", "65536"),
         ("ERASURE_SECRET", "short"),

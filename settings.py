@@ -1,4 +1,5 @@
-"""Settings: environment variables, parsed once into one frozen object. No other module reads the environment."""
+"""Settings: environment variables, parsed once into one frozen object. Other modules only pass the environment on to
+processes that they start."""
 
 from __future__ import annotations
 

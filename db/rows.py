@@ -99,8 +99,8 @@ class ToPage:
 @dataclass(frozen=True, slots=True)
 class RowType:
     """`columns` are all columns that are read; `owner` is the column with the person that a row belongs to, if any;
-    `fields` maps GraphQL fields to what they are read from; `aliases` is a query with the columns `alias` and `id`, which
-    leads from each id that a row has or had to the row: references by id and to-one relations follow it."""
+    `fields` maps GraphQL fields to what they are read from; `aliases` is a query with the columns `alias` and `id`,
+    which leads from each id that a row has or had to the row: references by id and to-one relations follow it."""
 
     name: str
     table: str

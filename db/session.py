@@ -281,8 +281,8 @@ class Session:
         connection.terminate()
 
     def cancel(self) -> None:
-        """Cancels the running statement in Postgres, as the client has disconnected, and lets no other begin. A commit
-        that has started is completed."""
+        """Cancels the running statement and fails all that follow, as the client has disconnected; `close` then rolls
+        back. No effect once `close` has begun: a commit that has started is completed."""
         if not self._closed:
             self.mark_rollback()
             self._stop()

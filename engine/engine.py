@@ -61,7 +61,8 @@ class Engine:
         return Prepared(request, self._documents.get(request.query) if document is None else document)
 
     async def answer(self, prepared: Prepared, context: Context, request_id: str) -> Answer:
-        """Runs a request; for a subscription one event, the context's change. Never raises for invalid input."""
+        """Runs a request; for a subscription one event, the context's change. Never raises for invalid input; raises
+        what `Execution.run` does."""
         request, document, operation = prepared.request, prepared.document, prepared.operation
         if operation is None or document.tree is None:
             return refused(prepared.errors, context, request_id)

@@ -1,5 +1,5 @@
-"""The traversal of selections, shared by everything that measures, prices or checks documents: callers provide the
-value of a field, this module follows nested selections and fragments."""
+"""The traversal of a whole document, by which engine/ measures and checks it: callers provide the value of a field,
+this module follows nested selections and fragments. Plans collect fields by type and condition: plan/selections.py."""
 
 from __future__ import annotations
 

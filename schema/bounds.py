@@ -1,5 +1,5 @@
-"""How many items a list without pages may hold. A field says so itself; who fills the list keeps to it (a constraint of
-the table, or a limit when it is read), and schema/cost.py counts it."""
+"""How many items a list without pages may hold. The field declares it, engine/cost.py counts with it, and a constraint
+of the table or a limit of the query ensures it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _AT_MOST = "at_most"
 
 
 def at_most(items: int) -> dict[str, Any]:
-    """The metadata of a list field; of one with `first`, the most that `first` may say."""
+    """The metadata of a list field; for a field with `first`, its maximum."""
     return {_AT_MOST: items}
 
 
 def declared(field: GraphQLField) -> int | None:
-    """What the field says; None where it says nothing."""
+    """The bound that the field declares, or None."""
     definition = field.extensions.get("strawberry-definition")
     items: int | None = definition.metadata.get(_AT_MOST) if definition is not None else None
     return items

@@ -70,7 +70,8 @@ class Context:
             raise failure
 
     def cancel(self) -> None:
-        """The client has disconnected: cancels the running statement, and with it pending DataLoader batches."""
+        """The client has disconnected: stops the session, so that its running statement is cancelled and those of
+        pending DataLoader batches fail. A session that resolvers opened themselves is not affected."""
         if self._session is not None:
             self._session.cancel()
 

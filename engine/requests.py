@@ -10,6 +10,7 @@ from graphql import GraphQLError, OperationType
 
 from engine.cost import Cost
 from engine.documents import Document, Operation
+from engine.errors import shortened
 
 _NOTHING = Cost(0, 0)
 
@@ -39,7 +40,7 @@ class Prepared:
         self.operation: Operation | None = None if document.errors else document.operation(request.operation_name)
         self._cost: Cost | None = None
         if self.operation is None and not document.errors:
-            problem = "Say which operation to run: operationName fits none of the document, or several."
+            problem = _no_operation(request.operation_name, len(document.operations))
             self.errors = (GraphQLError(problem, extensions={"code": "BAD_USER_INPUT"}),)
 
     @property
@@ -75,3 +76,9 @@ class Prepared:
     def is_public(self) -> bool:
         """Whether all callers without a token get the same answer."""
         return self.operation is not None and self.operation.is_public
+
+
+def _no_operation(name: str | None, count: int) -> str:
+    if name is None:
+        return f"`operationName` is required: the document has {count} operations."
+    return shortened(f"The document has no operation named {name!r}.")

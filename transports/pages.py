@@ -100,7 +100,7 @@ def limited(answer: Answer) -> Callable[[HttpRequest], Awaitable[Response]]:
             if isinstance(error, RateLimited):
                 answered = PlainTextResponse("Too many visits from here, try again later.", 429, headers=headers)
             else:
-                answered = PlainTextResponse("Try again in a moment.", 503, headers=headers)
+                answered = PlainTextResponse("Try again shortly.", 503, headers=headers)
         except BodyRefused as refused:
             headers = {**HEADERS, "connection": "close"}
             answered = PlainTextResponse(str(refused), refused.status, headers=headers)

@@ -31,7 +31,7 @@ _ANSWERS = {
     Outcome.REPLAY: (409, "This message was received before."),
     Outcome.FULL: (429, "This sender has sent too much today."),
     Outcome.UNKNOWN: (404, ""),
-    Outcome.UNSIGNED: (401, "The signature does not fit."),
+    Outcome.UNSIGNED: (401, "The signature is invalid."),
     Outcome.OUTDATED: (401, "The timestamp is more than five minutes off."),
 }
 

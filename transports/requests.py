@@ -22,9 +22,10 @@ from settings import Settings
 
 PLANNED_FIELD_CHARGE = 2  # values charged for each field that a new document may have compiled
 MAX_PARAMETERS = 20
+MAX_SHOWN = 100  # characters of a parameter's name in an error
 LARGE_BYTES = 10_000  # of a body; parsing a smaller one takes no longer than charging for it
 BYTES_PER_COST_UNIT = 100
-MAX_VALUES = 10_000  # of variables and of extensions, counted by commas; each value is visited several times
+MAX_COMMAS = 10_000  # of variables and of extensions: bounds their values, each of which is visited several times
 DOCUMENT_IDS = ("documentId", "doc_id", "id")  # in GraphQL over HTTP; in Relay; in either
 PARAMETERS = ("query", *DOCUMENT_IDS, "variables", "operationName", "extensions")
 
@@ -135,8 +136,8 @@ class Reader:
         )
 
     def _extensions(self, text: bytes) -> dict[str, Any] | None:
-        if text.count(b",") > MAX_VALUES:
-            raise BadRequest(400, f"`extensions` hold more than {MAX_VALUES} values.")
+        if text.count(b",") > MAX_COMMAS:
+            raise BadRequest(400, f"`extensions` hold more than {MAX_COMMAS} commas.")
         extensions = self._json(text, "extensions")
         if not isinstance(extensions, dict | None):
             raise BadRequest(400, "`extensions` must be an object.")
@@ -146,8 +147,8 @@ class Reader:
         text = bytes(raw)
         if len(text) > self._max_variables_bytes:
             raise BadRequest(400, f"`variables` are larger than {self._max_variables_bytes} bytes.")
-        if text.count(b",") > MAX_VALUES:
-            raise BadRequest(400, f"`variables` hold more than {MAX_VALUES} values.")
+        if text.count(b",") > MAX_COMMAS:
+            raise BadRequest(400, f"`variables` hold more than {MAX_COMMAS} commas: send fewer values.")
         variables = self._json(text, "variables")
         if variables is not None and not isinstance(variables, dict):
             raise BadRequest(400, "`variables` must be an object.")
@@ -160,7 +161,7 @@ class Reader:
     def may_explain(self, text: bytes) -> bool:
         """Whether invalid input may be parsed a second time to explain the error: not if it is larger than any request
         that could run."""
-        return len(text) <= self._max_explained_bytes and text.count(b",") <= MAX_VALUES
+        return len(text) <= self._max_explained_bytes and text.count(b",") <= MAX_COMMAS
 
     def _json(self, text: bytes, name: str) -> Any:
         try:
@@ -254,9 +255,10 @@ def _parameters(query_string: bytes) -> dict[str, str]:
             key = unquote_to_bytes(name.replace(b"+", b" ")).decode()
             text = unquote_to_bytes(value.replace(b"+", b" ")).decode()
         except UnicodeDecodeError:
-            raise BadRequest(400, "The parameters are not UTF-8.") from None
+            shown = name.decode("ascii", "replace")[:MAX_SHOWN]
+            raise BadRequest(400, f"The parameter `{shown}` is not UTF-8.") from None
         if key in found:
-            raise BadRequest(400, "A parameter is given twice.")
+            raise BadRequest(400, f"The parameter `{key[:MAX_SHOWN]}` is given twice.")
         if key in PARAMETERS:
             found[key] = text
     return found

@@ -34,7 +34,7 @@ log = structlog.get_logger("aclue.transports")
 PROTOCOL = "graphql-transport-ws"
 PATH = "/graphql"
 MAX_ID_LENGTH = 100
-MAX_REASON_BYTES = 123
+MAX_REASON_BYTES = 123  # of a close frame (RFC 6455, 5.5)
 MESSAGE_COST = 1  # charged for each message but `subscribe`
 CLOSE_TIMEOUT_SECONDS = 1.0  # for sending the close frame to a client that may not read
 _NOTHING = msgspec.Raw(b"null")
@@ -100,11 +100,16 @@ class WebSockets:
             code, reason = 1011, INTERNAL_MESSAGE
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
-                await send({"type": "websocket.close", "code": code, "reason": reason})
+                await send({"type": "websocket.close", "code": code, "reason": _cut(reason)})
         except TimeoutError:
             drop(send)
         except (OSError, RuntimeError):
             return  # already closed
+
+
+def _cut(reason: str) -> str:
+    """The reason within the size of a close frame; servers fail to send a longer one."""
+    return reason.encode("utf-8", "replace")[:MAX_REASON_BYTES].decode("utf-8", "ignore")
 
 
 async def _refuse(scope: Scope, send: Send) -> None:
@@ -170,7 +175,7 @@ class _Socket:
                 return
             text = frame.get("text")
             if text is None:
-                raise Violation(4400, "Send text.")
+                raise Violation(4400, "A message must be a text frame, not a binary one.")
             if len(text) >= LARGE_BYTES:
                 await self._charge(charge_for_bytes(len(text)))
             if len(text) > self._settings.max_body_bytes:
@@ -193,7 +198,7 @@ class _Socket:
             if operation is not None:
                 operation.cancel()
         else:
-            raise Violation(4400, "Invalid message")
+            raise Violation(4400, f"There is no message type {message.type[:MAX_ID_LENGTH]!r}.")
 
     async def _charge(self, cost: int) -> None:
         """Charges the sender of a message. Over the limit, no more messages are read until it allows them: running
@@ -252,7 +257,7 @@ class _Socket:
             raise Violation(4409, f"Subscriber for {id} already exists")
         payload = bytes(message.payload)
         if not payload.startswith(b"{"):
-            raise Violation(4400, "Invalid message")
+            raise Violation(4400, "`payload` of `subscribe` must be an object.")
         self._running += 1
         try:
             if len(self._operations) >= self._settings.max_stream_operations:
@@ -323,7 +328,7 @@ def _message(text: str, reader: Reader) -> _Message:
     with contextlib.suppress(*_UNREADABLE):
         return _decode_message(text)
     if not reader.may_explain(text.encode("utf-8", "surrogatepass")):
-        raise Violation(4400, "Invalid message")
+        raise Violation(4400, "The message is not JSON, or holds a lone surrogate.")
     with contextlib.suppress(*_UNREADABLE, ValueError):
         given = json.loads(text)
         if isinstance(given, dict):
@@ -331,12 +336,12 @@ def _message(text: str, reader: Reader) -> _Message:
             message = _decode_message(json.dumps(given))
             message.payload = msgspec.Raw(json.dumps(payload).encode())
             return message
-    raise Violation(4400, "Invalid message")
+    raise Violation(4400, "A message must be a JSON object with `type`, and `id` if there is one, as strings.")
 
 
 def _id(message: _Message) -> str:
     if not message.id or len(message.id) > MAX_ID_LENGTH:
-        raise Violation(4400, "Invalid message")
+        raise Violation(4400, f"`id` must be a string of 1 to {MAX_ID_LENGTH} characters.")
     return message.id
 
 
@@ -344,7 +349,7 @@ def _payload(message: _Message) -> dict[str, Any]:
     try:
         return _decode_payload(message.payload) or {}
     except _UNREADABLE:
-        raise Violation(4400, "Invalid message") from None
+        raise Violation(4400, f"`payload` of `{message.type}` must be an object.") from None
 
 
 def _authorization(payload: dict[str, Any]) -> bytes | None:
@@ -356,7 +361,7 @@ def _authorization(payload: dict[str, Any]) -> bytes | None:
         if found is None:
             continue
         if not isinstance(found, str):
-            raise Violation(4400, "Invalid message")
+            raise Violation(4400, "`authorization` and `token` must be strings.")
         authorization = (scheme + found).encode("latin-1", "replace")
         if not has_no_token(authorization):
             return authorization

@@ -250,7 +250,7 @@ async def test_a_large_body_is_not_parsed_again_to_say_what_is_wrong(
         "The body is not JSON.",
         "Send one request at a time: a JSON object, not an array.",
         "`query` must be a string.",
-        "`extensions` hold more than 10000 values.",
+        "`extensions` hold more than 10000 commas.",
         "The variable `z` holds a lone surrogate, \\ud800, which is no Unicode character.",
     ]
     assert max(parsed) < 1000

@@ -251,7 +251,7 @@ async def test_a_link_followed_while_the_database_is_gone_is_answered_in_form(sh
     assert (await shop.http.get(link)).status_code == 404
     await shop.services.database.close()
     answer = await shop.http.get(link)
-    assert (answer.status_code, answer.text) == (503, "Try again in a moment.")
+    assert (answer.status_code, answer.text) == (503, "Try again shortly.")
     assert int(answer.headers["retry-after"]) > 0
 
 

@@ -12,11 +12,11 @@ from db.claims import ANONYMOUS, SERVICE
 from db.session import Session
 from db.shop_links import shop_of
 from domain import affiliate, links
+from domain.bounds import require_text
 from domain.callers import Caller
 from domain.devices import DeviceClass, device_class
 from domain.errors import AclueError, Invalid, LimitReached, NotFound, Overloaded, ProductNotFound, RateLimited
 from domain.networks import networks, ranges
-from domain.texts import require_no_nul
 from domain.visits import Visit
 from resolvers import gift_links, recommendations
 from resolvers.idempotency_keys import once
@@ -30,6 +30,7 @@ log = structlog.get_logger("aclue.links")
 HIT_BYTES = 400  # of a row of affiliate_redirects and its indexes
 CLICK_BYTES = 1_000  # of a click, and an idempotency key
 RECORD_TIMEOUT_MS = 1_000  # visitors wait no longer for a hit to be recorded
+MAX_TEXT = 200  # of sourcePage and campaign
 MAX_VISITS_PER_HOUR = 20  # of a gift link, from a network
 HOUR_SECONDS = 3600
 
@@ -53,9 +54,7 @@ async def create(
     if product_id is None:
         raise ProductNotFound
     for name, value in (("sourcePage", source_page), ("campaign", campaign)):
-        require_no_nul(value, (name,))
-        if value is not None and len(value) > 200:
-            raise Invalid("At most 200 characters.", (name,))
+        require_text(value, (name,), MAX_TEXT)
     shown = None if recommendation is None else recommendations.open_id(session, services, recommendation)
     if shown is not None and not await recommendations.is_of(session, shown, product_id):
         raise Invalid("This recommendation is for another product.", ("recommendationId",))

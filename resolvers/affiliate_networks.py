@@ -52,7 +52,7 @@ def require_reader(session: Session) -> None:
 def check_code(code: str) -> None:
     """Raises Invalid unless it is in kebab-case."""
     if len(code) > MAX_CODE or not re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", code):
-        raise Invalid(f"Give lower-case words with hyphens, at most {MAX_CODE} characters.", ("code",))
+        raise Invalid(f"`code` takes lower-case words with hyphens, of at most {MAX_CODE} characters.", ("code",))
 
 
 async def create(session: Session, new: NewNetwork) -> str:
@@ -119,7 +119,7 @@ def _hosts(given: Sequence[str]) -> list[str]:
 
 def _rules(given: Sequence[Rule]) -> list[Rule]:
     if not 1 <= len(given) <= MAX_RULES:
-        raise Invalid(f"Give 1 to {MAX_RULES} rules.", ("rules",))
+        raise Invalid(f"`rules` holds {len(given)}: it takes 1 to {MAX_RULES}.", ("rules",))
     for position, rule in enumerate(given):
         require_no_nul(rule.path, ("rules", str(position)))
         for complaint in rule_complaints(rule):

@@ -50,13 +50,15 @@ async def _check(session: Session, page: Page, most: int) -> None:
             ("range",),
         )
     if len(set(page.by)) < len(page.by):
-        raise Invalid("Name each dimension once.", ("by",))
+        raise Invalid("`by` names a dimension twice.", ("by",))
     if count_dimensions(page.by) > most:
-        raise Invalid(f"Give at most {most} dimensions beside DAY; NETWORK with RETAILER counts as one.", ("by",))
+        raise Invalid(
+            f"`by` takes at most {most} dimensions besides DAY; NETWORK with RETAILER counts as one.", ("by",)
+        )
     if not 1 <= page.first <= MAX_ROWS:
-        raise Invalid(f"Give 1 to {MAX_ROWS} rows.", ("first",))
+        raise Invalid(f"`first` is {page.first}: it takes 1 to {MAX_ROWS} rows.", ("first",))
     if not 0 <= page.skip <= MAX_SKIP:
-        raise Invalid(f"Skip 0 to {MAX_SKIP} rows.", ("skip",))
+        raise Invalid(f"`skip` is {page.skip}: it takes 0 to {MAX_SKIP} rows.", ("skip",))
 
 
 def _may_count(session: Session, page: Page) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
@@ -12,8 +12,8 @@ from uuid import UUID
 import asyncpg
 
 from db.session import Session
+from domain.bounds import require_period, require_text
 from domain.errors import Invalid, UserError
-from domain.texts import require_no_nul
 from resolvers import client_ids
 from resolvers.profiles import as_jsonb, require_proven_role
 
@@ -21,7 +21,6 @@ MAX_PROPERTIES_BYTES = 4096  # jsonb adds spaces; the table's limit is 8192
 MAX_NAME = 100
 MAX_PAGE = 200
 MAX_COUNTS = 500  # as in private.count_events()
-MAX_PERIOD = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +49,8 @@ async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime
 
 def _check(event: NewEvent, field: tuple[str, ...], skew: int) -> tuple[UUID, _Checked]:
     id = client_ids.recent(event.id, (*field, "id"), skew)
-    require_no_nul(event.name, (*field, "name"))
-    require_no_nul(event.page, (*field, "page"))
-    if not 1 <= len(event.name) <= MAX_NAME:
-        raise Invalid(f"Give 1 to {MAX_NAME} characters.", (*field, "name"))
-    if event.page is not None and len(event.page) > MAX_PAGE:
-        raise Invalid(f"At most {MAX_PAGE} characters.", (*field, "page"))
+    require_text(event.name, (*field, "name"), MAX_NAME, minimum=1)
+    require_text(event.page, (*field, "page"), MAX_PAGE)
     return id, _Checked(event.name, _properties(event.properties, (*field, "properties")), event.page)
 
 
@@ -72,7 +67,7 @@ def _properties(value: Any, field: tuple[str, ...]) -> str:
     if value is None:
         return "{}"
     if not isinstance(value, dict):
-        raise Invalid("Give a JSON object.", field)
+        raise Invalid(f"`{field[-1]}` must be a JSON object.", field)
     try:
         return as_jsonb(value, field[-1], MAX_PROPERTIES_BYTES)
     except Invalid as error:
@@ -84,6 +79,5 @@ async def counts(session: Session, since: datetime, until: datetime | None) -> l
     not analysts or administrators, Invalid for a period that is empty or longer than a year."""
     await require_proven_role(session, session.claims.may_analyse, "Only analysts may count events.")
     until = until or datetime.now(UTC)
-    if not timedelta() <= until - since <= MAX_PERIOD:
-        raise Invalid(f"Give a period that ends after it starts, of at most {MAX_PERIOD.days} days.", ("since",))
+    require_period(since, until)
     return await session.fetch("analytics_events.count", since=since, until=until)

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from db.session import Session
+from domain.bounds import require_text
 from domain.errors import Conflict, Invalid
 from domain.feed_text import slugify, spare_slug
 from domain.feed_values import MAX_KEY
@@ -44,11 +45,9 @@ async def once_for_administrator(
 
 def name_of(text: str) -> str:
     """The name in one line. Raises Invalid for an empty or too long one, or one with a NUL."""
-    require_no_nul(text, ("name",))
-    tidy = " ".join(text.split())
-    if not 1 <= len(tidy) <= MAX_KEY:
-        raise Invalid(f"Give 1 to {MAX_KEY} characters.", ("name",))
-    return tidy
+    name = " ".join(text.split())
+    require_text(name, ("name",), MAX_KEY, minimum=1)
+    return name
 
 
 def rate_of(rate: Decimal | None) -> str | None:
@@ -56,7 +55,11 @@ def rate_of(rate: Decimal | None) -> str | None:
     if rate is None:
         return None
     if not rate.is_finite() or not 0 <= rate <= 1 or rate != round(rate, 4):
-        raise Invalid("Give a share from 0 to 1 with at most 4 decimals: 0.05 is five per cent.", ("commissionRate",))
+        raise Invalid(
+            f"`commissionRate` is {str(rate)[:20]}: it takes a share from 0 to 1 with at most 4 decimals; 0.05 is "
+            "five per cent.",
+            ("commissionRate",),
+        )
     return str(rate)
 
 
@@ -64,7 +67,7 @@ def check_slug(slug: str) -> None:
     """Raises Invalid unless it is in kebab-case."""
     require_no_nul(slug, ("slug",))
     if not 1 <= len(slug) <= MAX_KEY or slugify(slug) != slug:
-        raise Invalid(f"Give lower-case words with hyphens, at most {MAX_KEY} characters.", ("slug",))
+        raise Invalid(f"`slug` takes lower-case words with hyphens, of at most {MAX_KEY} characters.", ("slug",))
 
 
 async def create(session: Session, noun: str, slug: str | None, spare: str, values: dict[str, Any]) -> UUID:

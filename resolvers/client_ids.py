@@ -50,7 +50,7 @@ async def record(
     `record`; it raises UserError. Raises LimitReached for more than MAX_ITEMS."""
     user = require_subject(session)
     if len(items) > MAX_ITEMS:
-        raise LimitReached(f"At most {MAX_ITEMS} {field} at once.", (field,))
+        raise LimitReached(f"`{field}` holds {len(items)}: at most {MAX_ITEMS} at once.", (field,))
     skew = _skew_of(sent_at)
     ids: list[UUID] = []
     checked: list[Checked] = []
@@ -100,7 +100,7 @@ def recent(text: str, field: tuple[str, ...], skew: int) -> UUID:
     except ValueError:
         found = None
     if found is None or found.version != 7:
-        raise Invalid("Give a UUID of version 7 with the time of the event.", field)
+        raise Invalid(f"`{field[-1]}` must be a UUID of version 7 with the time of the event.", field)
     milliseconds = (found.int >> 80) - skew
     age = time.time() - milliseconds / 1000
     if not -CLOCK_SKEW_SECONDS <= age <= OLDEST_SECONDS:

@@ -24,7 +24,7 @@ async def update(session: Session, decisions: Sequence[tuple[str, bool]], policy
     user = require_subject(session)
     purposes = [purpose for purpose, _ in decisions]
     if not purposes or len(set(purposes)) != len(purposes):
-        raise Invalid("Give at least one purpose, and each only once.", ("consents",))
+        raise Invalid("`consents` takes at least one purpose, and each only once.", ("consents",))
     require_no_nul(policy_version, ("policyVersion",))
     if not 1 <= len(policy_version) <= MAX_VERSION:
         raise Invalid(f"Give the version of the policy shown, 1 to {MAX_VERSION} characters.", ("policyVersion",))

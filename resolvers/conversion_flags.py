@@ -10,7 +10,8 @@ from db.queries import QUERIES, Fragment
 from db.session import Session
 from domain.errors import NotFound
 from resolvers.catalogue import writing
-from resolvers.finance import require_bookkeeper, require_proven_bookkeeper, text_of
+from resolvers.filters import text_of
+from resolvers.finance import require_bookkeeper, require_proven_bookkeeper
 from services import conversion_flags
 
 

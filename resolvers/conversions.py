@@ -13,7 +13,8 @@ from db.session import Session
 from domain.ledger.booking import Movement, Payment, book
 from domain.ledger.reports import Report
 from domain.ledger.timelines import Step
-from resolvers.finance import currency_of, month_of, require_money_reader, start_of, text_of, texts_of
+from resolvers.filters import text_of, texts_of
+from resolvers.finance import currency_of, month_of, require_money_reader, start_of
 from services.ledger import conversion_of
 from services.ledger_rows import Key, decoded, payment_of
 

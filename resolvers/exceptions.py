@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from db.queries import QUERIES, Fragment
 from db.session import Session
-from resolvers.finance import require_bookkeeper, text_of
+from resolvers.filters import text_of
+from resolvers.finance import require_bookkeeper
 
 
 @dataclass(frozen=True, slots=True)

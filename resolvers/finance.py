@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from db.session import Session
 from domain.errors import Invalid
 from domain.money import exponent_of
-from domain.texts import require_no_nul
 from resolvers.profiles import require_proven_role, require_role
 
-MAX_LIST = 50
 _MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])", re.ASCII)
 
 
@@ -52,20 +49,7 @@ def start_of(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
-def text_of(text: str, name: str) -> str:
-    """A value of a filter. Raises Invalid for a NUL."""
-    require_no_nul(text, ("filter", name))
-    return text
-
-
 def currency_of(code: str) -> str:
     """The currency of a filter. Raises Invalid for an unknown one."""
     exponent_of(code, ("filter", "currencyCode"))
     return code
-
-
-def texts_of(texts: Sequence[str], name: str) -> list[str]:
-    """The values of a filter. Raises Invalid for too many, or a NUL."""
-    if len(texts) > MAX_LIST:
-        raise Invalid(f"`{name}` takes at most {MAX_LIST} values.", ("filter", name))
-    return [text_of(text, name) for text in texts]

@@ -20,6 +20,7 @@ from domain.texts import require_no_nul
 from domain.windows import Place
 from resolvers import feeds, products
 from resolvers.feeds import Feed, State, Variety
+from resolvers.filters import MAX_LIST
 from resolvers.recommendations import Recommended, context_text, no_model
 from services.services import Services
 
@@ -63,8 +64,8 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
         ("not_in_categories", "avoidCategorySlugs", wishes.avoid_category_slugs),
     ):
         if slugs:
-            if len(slugs) > products.MAX_LIST:
-                raise Invalid(f"At most {products.MAX_LIST} categories.", ("input", field))
+            if len(slugs) > MAX_LIST:
+                raise Invalid(f"`{field}` holds {len(slugs)} slugs: at most {MAX_LIST}.", ("input", field))
             for slug in slugs:
                 require_no_nul(slug, ("input", field))
             conditions.append(QUERIES[f"products.{name}"].bind(slugs=list(slugs)))

@@ -14,9 +14,9 @@ import asyncpg
 from db.claims import SERVICE
 from db.session import Session
 from domain import gift_links
+from domain.bounds import require_text
 from domain.devices import DeviceClass
 from domain.errors import Expired, Invalid, LimitReached, NotFound, ProductNotFound, UserError
-from domain.texts import require_no_nul
 from resolvers.idempotency_keys import once
 from resolvers.profiles import require_subject
 from services.services import Services
@@ -55,11 +55,9 @@ async def create(
         ("recipientName", recipient_name, MAX_NAME),
         ("occasion", occasion, MAX_NAME),
     ):
-        require_no_nul(text, (name,))
-        if text is not None and len(text) > limit:
-            raise Invalid(f"At most {limit} characters.", (name,))
+        require_text(text, (name,), limit)
     if max_uses is not None and max_uses < 1:
-        raise Invalid("A link needs at least one use.", ("maxUses",))
+        raise Invalid(f"`maxUses` is {max_uses}: a link needs at least one use.", ("maxUses",))
 
     async def store() -> UUID:
         # Checked only now: a repeated request gets the same answer, even after the expiry.

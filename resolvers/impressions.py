@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from db.session import Session
+from domain.bounds import require_period, require_range
 from domain.errors import Invalid, LimitReached, NotFound, UserError
 from domain.recommendations import Shown
 from resolvers import client_ids, experiments, recommendations
@@ -22,7 +23,6 @@ MAX_POSITION = 10_000
 MAX_DURATION_MS = 24 * 3600 * 1000
 MAX_PER_DAY = 5000  # of a person
 MAX_DRIFT = timedelta(days=1)  # private.impression_outcomes() finds impressions by their ids
-MAX_PERIOD = timedelta(days=366)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ async def record(
 
 
 def _beyond(item: _Checked) -> UserError:
-    return LimitReached(f"At most {MAX_PER_DAY} impressions a day.", ("impressions", str(item.index)))
+    return LimitReached(f"A person has at most {MAX_PER_DAY} impressions a day.", ("impressions", str(item.index)))
 
 
 async def _note(session: Session, user: UUID, stored: Sequence[_Checked]) -> None:
@@ -101,10 +101,8 @@ def _check(
     shown = recommendations.find_shown(session, services, new.recommendation)
     if shown is None:
         raise NotFound("There is no such recommendation.", (*field, "recommendationId"))
-    if not 1 <= new.position <= MAX_POSITION:
-        raise Invalid(f"Give 1 to {MAX_POSITION}.", (*field, "position"))
-    if new.duration_ms is not None and not 0 <= new.duration_ms <= MAX_DURATION_MS:
-        raise Invalid(f"Give 0 to {MAX_DURATION_MS} milliseconds.", (*field, "durationMs"))
+    require_range(new.position, (*field, "position"), 1, MAX_POSITION)
+    require_range(new.duration_ms, (*field, "durationMs"), 0, MAX_DURATION_MS, "milliseconds")
     shown_at = new.shown_at
     at = datetime.fromtimestamp((id.int >> 80) / 1000, UTC) + timedelta(milliseconds=skew)  # as the client says it
     if not -MAX_DRIFT < shown_at - at < timedelta(seconds=client_ids.CLOCK_SKEW_SECONDS):
@@ -134,6 +132,5 @@ async def counts(session: Session, since: datetime, until: datetime | None) -> l
     or administrators, Invalid for a period that is empty or longer than a year."""
     await require_proven_role(session, session.claims.may_analyse, "Only analysts may count impressions.")
     until = until or datetime.now(UTC)
-    if not timedelta() <= until - since <= MAX_PERIOD:
-        raise Invalid(f"Give a period that ends after it starts, of at most {MAX_PERIOD.days} days.", ("since",))
+    require_period(since, until)
     return await session.fetch("impressions.count", since=since, until=until)

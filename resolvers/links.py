@@ -25,5 +25,5 @@ async def require_link(session: Session, retailer: UUID, url: str, name: str) ->
     except BadAddress as reason:
         raise Invalid(f"This link is refused: {reason}.", (name,)) from None
     if len(link) > MAX_URL:
-        raise Invalid(f"Give an address of at most {MAX_URL} characters.", (name,))
+        raise Invalid(f"`{name}` has {len(link)} characters: at most {MAX_URL}.", (name,))
     return link

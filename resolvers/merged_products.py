@@ -32,7 +32,7 @@ async def merge(session: Session, one: UUID | None, other: UUID | None, *, into:
     Raises Forbidden, ProductNotFound, or Invalid for one product given twice."""
     await require_administrator(session)
     if one is not None and one == other:
-        raise Invalid("Give two products.", ("intoId",))
+        raise Invalid("`productId` and `intoId` are the same product: a merge needs two.", ("intoId",))
     await session.fetch("product_offers.lock")
     for field, product in (("productId", one), ("intoId", other)):
         if await session.fetchrow("product_offers.find", id=product) is None:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from db.queries import QUERIES, Fragment
 from db.session import Session
-from resolvers.finance import month_of, require_bookkeeper, text_of, texts_of
+from resolvers.filters import text_of, texts_of
+from resolvers.finance import month_of, require_bookkeeper
 
 
 @dataclass(frozen=True, slots=True)

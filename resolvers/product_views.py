@@ -10,11 +10,12 @@ from typing import Any
 from uuid import UUID
 
 from db.session import Session
-from domain.errors import Invalid, UserError
-from domain.texts import require_no_nul
+from domain.bounds import require_range, require_text
+from domain.errors import UserError
 from resolvers import client_ids
 
 MAX_DURATION_SECONDS = 24 * 3600
+MAX_SOURCE_PAGE = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +37,8 @@ async def record(session: Session, views: Sequence[NewView], sent_at: datetime |
 
 def _check(view: NewView, field: tuple[str, ...], skew: int) -> tuple[UUID, NewView]:
     id = client_ids.recent(view.id, (*field, "id"), skew)
-    require_no_nul(view.source_page, (*field, "sourcePage"))
-    if view.source_page is not None and len(view.source_page) > 200:
-        raise Invalid("At most 200 characters.", (*field, "sourcePage"))
-    if view.duration_seconds is not None and not 0 <= view.duration_seconds <= MAX_DURATION_SECONDS:
-        raise Invalid("Give 0 to 86400 seconds.", (*field, "durationSeconds"))
+    require_text(view.source_page, (*field, "sourcePage"), MAX_SOURCE_PAGE)
+    require_range(view.duration_seconds, (*field, "durationSeconds"), 0, MAX_DURATION_SECONDS, "seconds")
     return id, view
 
 

@@ -15,10 +15,12 @@ from db.queries import QUERIES, Fragment, all_of
 from db.rows import Order, SortKey
 from db.session import Session
 from domain import ids, money
+from domain.bounds import require_text
 from domain.errors import Conflict, Invalid, ProductNotFound
 from domain.feed_text import tag_of
 from domain.texts import require_no_nul
 from resolvers.catalogue import once_for_administrator, require_administrator, writing
+from resolvers.filters import texts_of
 from resolvers.links import require_link
 
 
@@ -58,11 +60,11 @@ ORDERS = {
 # are the shop's to say.
 EDITABLE = ("name", "description", "category", "brand", "tags", "image", "unpublished")
 MAX_SEARCH_LENGTH = 200
-MAX_LIST = 50
 MAX_VARIANTS = 50
 MAX_DESCRIPTION = 50_000
 MAX_URL = 2048
 MAX_TAGS = 40  # as the table says
+MAX_TAG = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +111,15 @@ def conditions(wanted: Filter | None, also: Sequence[Fragment] = ()) -> list[Fra
     if wanted.category_ids is not None:
         found.append(QUERIES["products.below_categories"].bind(ids=list(wanted.category_ids)))
     if wanted.brand_slugs is not None:
-        found.append(QUERIES["products.of_brands"].bind(slugs=_bounded(wanted.brand_slugs, "brandSlugs")))
+        found.append(QUERIES["products.of_brands"].bind(slugs=texts_of(wanted.brand_slugs, "brandSlugs")))
     if wanted.brand_ids is not None:
         found.append(QUERIES["products.of_brand_ids"].bind(ids=list(wanted.brand_ids)))
     if wanted.retailer_ids is not None:
         found.append(QUERIES["products.of_retailers"].bind(ids=list(wanted.retailer_ids)))
     if wanted.tags:
-        found.append(QUERIES["products.has_tags"].bind(tags=_bounded(wanted.tags, "tags")))
+        found.append(QUERIES["products.has_tags"].bind(tags=texts_of(wanted.tags, "tags")))
     if wanted.any_tags is not None:
-        found.append(QUERIES["products.has_any_tag"].bind(tags=_bounded(wanted.any_tags, "anyTags")))
+        found.append(QUERIES["products.has_any_tag"].bind(tags=texts_of(wanted.any_tags, "anyTags")))
     if wanted.in_stock is not None:
         found.append(QUERIES["products.in_stock"].bind(in_stock=wanted.in_stock))
     if wanted.currency is not None:
@@ -139,19 +141,11 @@ def keys_of(type_name: str, given: Sequence[str] | None, name: str) -> list[UUID
     """The keys of the ids that a filter lists. Raises Invalid for too many of them, or one of another type."""
     if given is None:
         return None
-    keys = [ids.decode_as(type_name, text) for text in _bounded(given, name)]
+    keys = [ids.decode_as(type_name, text) for text in texts_of(given, name)]
     for text, key in zip(given, keys, strict=True):
         if key is None:
             raise Invalid(f"`{name}`: {text[:100]!r} is not the id of a {type_name.lower()}.", ("filter", name))
     return [key for key in keys if key is not None]
-
-
-def _bounded(values: Sequence[str], name: str) -> list[str]:
-    if len(values) > MAX_LIST:
-        raise Invalid(f"`{name}` takes at most {MAX_LIST} values.", ("filter", name))
-    for value in values:
-        require_no_nul(value, ("filter", name))
-    return list(values)
 
 
 async def variants(session: Session, product_ids: Sequence[UUID]) -> list[list[UUID]]:
@@ -194,16 +188,12 @@ class NewProduct:
 def text_of(value: str, name: str, maximum: int) -> str:
     """The text without spaces around it. Raises Invalid, of the field `name`, for an empty or too long one."""
     value = value.strip()
-    require_no_nul(value, (name,))
-    if not 1 <= len(value) <= maximum:
-        raise Invalid(f"Give 1 to {maximum} characters.", (name,))
+    require_text(value, (name,), maximum, minimum=1)
     return value
 
 
 def _description(text: str | None) -> str | None:
-    require_no_nul(text, ("description",))
-    if text is not None and len(text) > MAX_DESCRIPTION:
-        raise Invalid(f"At most {MAX_DESCRIPTION} characters.", ("description",))
+    require_text(text, ("description",), MAX_DESCRIPTION)
     return text
 
 
@@ -218,15 +208,21 @@ def price_in(amount: Decimal, currency: str) -> int:
 def _tags(tags: Sequence[str]) -> list[str]:
     for tag in tags:
         require_no_nul(tag, ("tags",))
-    if len(tags) > MAX_TAGS or not all(0 < len(tag) <= 60 and tag_of(tag) == tag for tag in tags):
-        raise Invalid(f"At most {MAX_TAGS} tags, each in lower case with hyphens, such as game-night.", ("tags",))
+    if len(tags) > MAX_TAGS or not all(0 < len(tag) <= MAX_TAG and tag_of(tag) == tag for tag in tags):
+        raise Invalid(
+            f"`tags` takes at most {MAX_TAGS}, each of at most {MAX_TAG} characters in lower case with hyphens, such "
+            "as game-night.",
+            ("tags",),
+        )
     return list(dict.fromkeys(tags))
 
 
 def _https(url: str, name: str) -> str:
     require_no_nul(url, (name,))
     if len(url) > MAX_URL or not re.fullmatch(r"https://[^\s/@\\]+\.[^\s@\\]{1,2000}", url):
-        raise Invalid(f"Give an address that starts with https://, of at most {MAX_URL} characters.", (name,))
+        raise Invalid(
+            f"`{name}` must be an address that starts with https://, of at most {MAX_URL} characters.", (name,)
+        )
     return url
 
 
@@ -266,7 +262,7 @@ async def _create(session: Session, new: NewProduct) -> UUID:
     assert known is not None
     for column, given, name in references:
         if given is not None and known[column] is None:
-            raise Invalid(f"There is none with the slug {given[:100]!r}.", (name,))
+            raise Invalid(f"There is no {name.removesuffix('Slug')} with the slug {given[:100]!r}.", (name,))
     values["url"] = await require_link(session, known["retailer_id"], new.url, "url")
     product: UUID | None = await session.fetchval("products.create", **values, **dict(known))
     if product is None:

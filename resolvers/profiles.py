@@ -63,7 +63,7 @@ async def update(
     encoded = None
     if stated_preferences is not None:
         if not isinstance(stated_preferences, dict):
-            raise Invalid("Give a JSON object.", ("statedPreferences",))
+            raise Invalid("`statedPreferences` must be a JSON object.", ("statedPreferences",))
         encoded = as_jsonb(stated_preferences, "statedPreferences", MAX_PREFERENCES_BYTES)
         await _check_stated(session, stated_preferences, default_currency)
     updated = await session.fetchval(
@@ -101,9 +101,11 @@ def as_jsonb(value: Any, name: str, max_bytes: int) -> str:
     try:
         encoded = msgspec.json.encode(value)
     except (UnicodeEncodeError, OverflowError, RecursionError):
-        raise Invalid("This JSON cannot be stored.", (name,)) from None
+        raise Invalid(
+            f"`{name}` cannot be stored: it is nested too deep, or holds a number that is too large.", (name,)
+        ) from None
     if len(encoded) > max_bytes:
-        raise Invalid(f"At most {max_bytes} bytes of JSON.", (name,))
+        raise Invalid(f"`{name}` has {len(encoded)} bytes of JSON: at most {max_bytes}.", (name,))
     if has_escaped_nul(encoded):
         raise nul_error((name,))
     return encoded.decode()

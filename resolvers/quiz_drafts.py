@@ -20,7 +20,7 @@ async def save(session: Session, version: str, answers: Sequence[tuple[str, int]
     found = await quiz.current(session)
     given = personality.check_answers(found.instrument, version, answers)
     if not given:
-        raise Invalid("Send one answer or more.", ("answers",))
+        raise Invalid("`answers` is empty: send one answer or more.", ("answers",))
     async with session.as_service():
         await session.fetch(
             "quiz_drafts.save",

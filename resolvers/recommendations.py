@@ -23,6 +23,7 @@ from resolvers.explanations import Shared, calibration_of, confidence_of, terms_
 from resolvers.profiles import require_subject
 from services.services import Services
 
+MAX_ID_LENGTH = 400  # of a signed id; a longer one was not signed here
 MAX_COMMENT = 2000
 
 
@@ -137,7 +138,7 @@ def _terms_of_similar(row: Any) -> list[Reason]:
 
 def find_shown(session: Session, services: Services, text: str) -> Shown | None:
     """Decodes a recommendation's id; None if it was not signed here, or shown to another person."""
-    shown = Shown.open(text, services.recommendation_ids) if len(text) <= 400 else None
+    shown = Shown.open(text, services.recommendation_ids) if len(text) <= MAX_ID_LENGTH else None
     if shown is None or shown.viewer not in (NOBODY, viewer_of(session.claims.subject)):
         return None
     return shown

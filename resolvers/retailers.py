@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from db.session import Session
+from domain.bounds import require_range
 from domain.errors import Conflict, Invalid, NotFound
 from domain.hosts import BadAddress
 from domain.links import MAX_CLICK_WINDOW_HOURS, normal_domain
@@ -102,7 +103,9 @@ def _domain(text: str | None) -> str | None:
     try:
         return normal_domain(text)
     except BadAddress:
-        raise Invalid("Give the host name of the shop, such as shop.example.", ("domain",)) from None
+        raise Invalid(
+            f"`domain` is {text[:100]!r}: it takes the host name of the shop, such as shop.example.", ("domain",)
+        ) from None
 
 
 async def _network(session: Session, code: str | None) -> str | None:
@@ -113,8 +116,7 @@ async def _network(session: Session, code: str | None) -> str | None:
 
 
 def _window(hours: int | None) -> int | None:
-    if hours is not None and not 1 <= hours <= MAX_CLICK_WINDOW_HOURS:
-        raise Invalid(f"Give 1 to {MAX_CLICK_WINDOW_HOURS} hours: 720 is a month of 30 days.", ("clickWindowHours",))
+    require_range(hours, ("clickWindowHours",), 1, MAX_CLICK_WINDOW_HOURS, "hours; 720 is a month of 30 days")
     return hours
 
 

@@ -78,7 +78,7 @@ async def enrol(
             "second_factors.enrol", user_id=account, name=tidy, secret=sealed, maximum=MAX_FACTORS
         )
     if factor_id is None:
-        raise LimitReached(f"At most {MAX_FACTORS} second factors.")
+        raise LimitReached(f"An account has at most {MAX_FACTORS} second factors; remove one first.")
     return Enrolment(factor_id, secret, pyotp.TOTP(secret).provisioning_uri(name=email, issuer_name=ISSUER))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from db.session import Session
+from domain.bounds import require_text
 from domain.errors import (
     IdempotencyKeyReused,
     Invalid,
@@ -18,11 +19,11 @@ from domain.errors import (
     WriteConflict,
 )
 from domain.recommendations import Shown
-from domain.texts import require_no_nul
 from resolvers import preferences, recommendations
 from resolvers.profiles import as_jsonb, require_subject
 from services.services import Services
 
+MAX_CLIENT_SWIPE_ID = 200
 MAX_SWIPES = 100
 MAX_CONTEXT_BYTES = 4096
 
@@ -56,9 +57,7 @@ class _Checked:
 
 
 async def _check(session: Session, services: Services, position: int, new: NewSwipe) -> _Checked:
-    require_no_nul(new.client_swipe_id, ("clientSwipeId",))
-    if not 1 <= len(new.client_swipe_id) <= 200:
-        raise Invalid("Give 1 to 200 characters, chosen once per swipe.", ("clientSwipeId",))
+    require_text(new.client_swipe_id, ("clientSwipeId",), MAX_CLIENT_SWIPE_ID, minimum=1)
     if new.product_id is None:
         raise ProductNotFound
     shown = None
@@ -74,7 +73,7 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
     """Records swipes; returns one outcome per swipe, in order. Raises LimitReached for more than MAX_SWIPES."""
     user = require_subject(session)
     if len(swipes) > MAX_SWIPES:
-        raise LimitReached(f"At most {MAX_SWIPES} swipes at once.", ("swipes",))
+        raise LimitReached(f"`swipes` holds {len(swipes)}: at most {MAX_SWIPES} at once.", ("swipes",))
     outcomes: list[Outcome] = [Outcome(None, None)] * len(swipes)
     checked: list[_Checked] = []
     for position, new in enumerate(swipes):

@@ -8,14 +8,15 @@ from db.queries import QUERIES
 from db.rows import BY_NAME
 from db.sources import Reference
 from domain import ids
-from domain.errors import Invalid
-from domain.texts import require_no_nul
+from domain.bounds import require_text
 from resolvers import brands
 from resolvers.brands import BrandChanges
 from schema.connection import Connection, connect
 from schema.context import Info
 from schema.errors import UserError, outcome, user_errors
 from schema.node import RowNode, column, load, row
+
+MAX_SEARCH_LENGTH = 100
 
 
 @row("public.brands", orders={"NAME": BY_NAME})
@@ -34,9 +35,7 @@ class BrandQuery:
     ) -> Connection[Brand]:
         where = [QUERIES["brands.is_active"].bind()]
         text = (search or "").strip()
-        require_no_nul(text, ("search",))
-        if len(text) > 100:
-            raise Invalid("A search has at most 100 characters.", ("search",))
+        require_text(text, ("search",), MAX_SEARCH_LENGTH)
         if text:
             where.append(QUERIES["brands.has_in_name"].bind(part=text))
         return connect(info, Brand.ROW, BY_NAME, first=first, after=after, where=where)
@@ -46,7 +45,8 @@ class BrandQuery:
 class BrandInput:
     name: str = strawberry.field(description="1 to 255 characters; no other brand has it, whatever case and accents.")
     slug: str | None = strawberry.field(
-        default=None, description="Lower-case words with hyphens, for good; made of the name if it is not given."
+        default=None,
+        description="Lower-case words with hyphens, which cannot be changed; derived from the name by default.",
     )
     idempotency_key: str | None = strawberry.field(
         default=None, description="Repeating the request with the same key creates nothing new."

@@ -20,7 +20,8 @@ from domain.feed_values import MAX_IMAGES
 from domain.feeds import MAX_OPTIONS
 from domain.pages import length_of
 from resolvers import product_matches, product_offers, products, recommendations
-from resolvers.products import MAX_LIST, MAX_TAGS, MAX_VARIANTS, Filter
+from resolvers.filters import MAX_LIST
+from resolvers.products import MAX_TAGS, MAX_VARIANTS, Filter
 from schema.bounds import at_most
 from schema.brands import Brand
 from schema.connection import Connection, connect

@@ -136,7 +136,7 @@ class Query(
     @strawberry.field(description="Nodes by their global ids, in that order; at most 100.")
     def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
         if len(ids) > MAX_NODES:
-            raise BadUserInput(f"At most {MAX_NODES} ids.")
+            raise BadUserInput(f"`ids` holds {len(ids)}: at most {MAX_NODES}.")
         return [_node(info, id) for id in ids]
 
 

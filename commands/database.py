@@ -16,6 +16,7 @@ from db import embedded, instruments, migrations, programs, reference, rollbacks
 from db.dsn import for_libpq
 from db.embedded import Dsns
 from db.migrations import MigrationError, MigrationPlan
+from db.verification import distribution, distribution_report
 from db.verification import report as verification_report
 from db.verification.check import Result
 from db.verification.run import CHECKS
@@ -90,6 +91,10 @@ def migrate(
 def verify(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document instead of a table.")] = False,
     list_only: Annotated[bool, typer.Option("--list", help="List the checks; run none.")] = False,
+    distributable: Annotated[
+        bool,
+        typer.Option("--distributable", help="Check instead whether people's tables can be distributed by person."),
+    ] = False,
 ) -> None:
     """Check a deployed database: tables, policies, grants, what each role can do, speed. Changes nothing.
 
@@ -99,6 +104,11 @@ def verify(
         print(verification_report.as_list(CHECKS))
         return
     settings = load_settings()
+    if distributable:
+        with databases(settings) as dsns:
+            found = asyncio.run(_examine_distribution(settings, dsns))
+        print(distribution_report.as_json(found)) if as_json else distribution_report.print_report(found)
+        raise typer.Exit(verification_report.exit_code(found.results))
     with databases(settings) as dsns:
         results = asyncio.run(run_verification(settings, dsns))
     if as_json:
@@ -121,6 +131,15 @@ async def run_verification(settings: Settings, dsns: Dsns) -> list[Result]:
                 advance(result.check.name)
                 results.append(result)
         return results
+
+
+async def _examine_distribution(settings: Settings, dsns: Dsns) -> distribution.Distribution:
+    from schema.schema import row_types  # takes a second to import
+
+    async with contextlib.AsyncExitStack() as stack:
+        api = await stack.enter_async_context(connected(dsns.api, "DATABASE_URL"))
+        owner = await stack.enter_async_context(connected_as_owner(dsns)) if dsns.owner else None
+        return await distribution.examine(api, owner, settings, row_types())
 
 
 def dsn(

@@ -128,6 +128,12 @@ async def statements(connection: asyncpg.Connection[Any], row_types: Iterable[Ro
     ]
     for row in await connection.fetch(_FUNCTIONS):
         found += [LabelledSql(f"`{row['name']}()`", sql) for sql in _bodies(row)]
+    return found + statements_of_rows(row_types)
+
+
+def statements_of_rows(row_types: Iterable[RowType]) -> list[LabelledSql]:
+    """The lookups and pages of declared rows, of which loaders and compiled plans consist."""
+    found = []
     for row_type in row_types:
         own = f" and r.{row_type.owner} = $2::uuid" if row_type.owner else ""
         look_up = f"select 1 from {row_type.table} r where r.id = any($1::uuid[]){own}"

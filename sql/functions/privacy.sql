@@ -1,6 +1,19 @@
 -- Erasure, export of log-ins, retention. docs/privacy.md
 
 -- plpgsql throughout: auth.users may be another service's, lack columns, or not exist.
+create or replace function private.delete_profile(p_user uuid) returns void
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  -- The foreign keys would do the same; where tables are distributed by person, these two are not there.
+  update public.affiliate_clicks set gift_link_user_id = null, gift_link_id = null where gift_link_user_id = p_user;
+  update public.conversions set user_id = null where user_id = p_user;
+  delete from public.profiles where id = p_user;
+end
+$$;
+comment on function private.delete_profile(uuid) is 'Deletes a profile with all its person''s rows, by cascade.';
+
 create or replace function private.delete_person(p_user uuid) returns boolean
 language plpgsql security definer
 set search_path = pg_catalog, pg_temp
@@ -13,7 +26,7 @@ begin
   exception when insufficient_privilege or undefined_table then
     may_delete_log_in := false;
   end;
-  delete from public.profiles where id = p_user;
+  perform private.delete_profile(p_user);
   return may_delete_log_in;
 end
 $$;
@@ -144,7 +157,7 @@ $$;
 comment on function private.purge_anonymous(integer, integer) is
   'Deletes anonymous sessions that were idle for so many days, with all their data, at most so many; returns how many.';
 
-revoke all on function private.delete_person(uuid), private.erase_person(uuid, bytea[]), private.export_log_in(uuid),
+revoke all on function private.delete_profile(uuid), private.delete_person(uuid), private.erase_person(uuid, bytea[]), private.export_log_in(uuid),
   private.purge_partitioned(text, integer, integer), private.purge_anonymous(integer, integer)
   from public, anon, authenticated, service_role;
 grant execute on function private.erase_person(uuid, bytea[]), private.export_log_in(uuid) to service_role;

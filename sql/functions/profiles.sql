@@ -7,7 +7,7 @@ as $$
 begin
   -- Supabase may keep the row of a deleted account, with deleted_at and a hash for an e-mail; our table has no such column.
   if tg_op = 'DELETE' or pg_catalog.to_jsonb(new) ->> 'deleted_at' is not null then
-    delete from public.profiles where id = old.id;
+    perform private.delete_profile(old.id);
     return null;
   end if;
   -- Accounts of single sign-on may share an e-mail. Here it stays with the first: a sign-up must not fail for it.

@@ -24,16 +24,12 @@ join pg_attribute a on a.attrelid = t.oid and a.attname = 'user_id' and not a.at
 where t.name not like 'auth.%'
 """
 
-# On purpose: a name of the reference documents; the ledger, which outlives people; a queue; and what is looked up by
-# itself, or must be nobody else's.
+# On purpose: a name of the reference documents; and the ledger, which outlives people.
 NAMED_BY_THE_DOCUMENTS = ["valid_confidence"]
-NOT_BY_PERSON = ["conversions", "private.outbox"]
+NOT_BY_PERSON = ["conversions"]
 UNIQUE_FOR_ALL = [
     "conversions_pkey",
     "conversions_reference_key",
-    "private.one_time_tokens_token_hash_key",
-    "private.outbox_pkey",
-    "session_merges_session_profile_id_key",
 ]
 
 

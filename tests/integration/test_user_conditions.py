@@ -6,9 +6,7 @@ table of people without its user_id in the condition of an index would read ever
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import asyncpg
@@ -16,6 +14,7 @@ import msgspec
 import pytest
 
 import server  # noqa: F401  declares every row type
+from db.distribution import EVERYBODY, OWNERS, nodes, plan_of
 from db.documentation import is_statement, statement_of
 from db.queries import QUERIES, Query
 from db.session import Session
@@ -25,41 +24,7 @@ from tests.conftest import Shop
 from tests.integration.test_queries import with_staging
 from tests.security.canaries import PERSONAL
 
-# Statements that are about more than one person, or find a person by a secret.
-SERVICE = {
-    "affiliate_clicks.exists": "anybody with a link may follow it: the click's id finds it",
-    "exports.claim": "who fetches an export has its signed address: the id of the request in it, and the person",
-    "exports.is_open": "likewise",
-    "experiments.list": "a command of the owner counts all people of each experiment",
-    "experiments.outcomes": "a command of the owner reports what all people of an experiment did",
-    "experiments.running_units": "a job counts all people of each arm",
-    "experiments.units": "a command of the owner counts all people of each arm",
-    "gift_links.maker": "who has a link may use it: its id finds the maker, in whose name the click is",
-    "gift_links.show": "who has a link may see its page: its id finds it",
-    "idempotency_keys.purge": "a job forgets everybody's keys of the day before",
-    "instruments.full_assessments": "a command of the owner makes norms of everybody's quizzes",
-    "conversion_flags.around": "a job and imports flag sales of everybody: the click's id finds it",
-    "conversion_flags.busy_hours": "a job and imports count everybody's hits of hours",
-    "conversion_flags.sales": "a job and imports flag sales of everybody: the click's id finds it",
-    "ledger.add_reports": "an import asks whether the click of a report was erased",
-    "ledger.clicks_of": "an import derives conversions of everybody: the click's id finds it",
-    "ledger.match_by_click": "likewise",
-    "ledger_decisions.click": "finance names the click that a sale came from: its id finds it",
-    "ledger_decisions.conversion": "finance decides about a sale: its id finds it, and its click by the click's",
-    "ledger.match_by_time": "an import finds the click at a shop and a time",
-    "personality.mark_everybody_due": "a command of the owner marks all personality profiles for a rebuild",
-    "privacy.people": "a command of the owner compares everybody with the tombstones of a backup",
-    "privacy.purge_keys": "retention: a command of the owner, up to so many rows at once",
-    "privacy.purge_redirects": "retention, likewise",
-    "privacy.purge_sessions": "retention, likewise",
-    "privacy.purge_visits": "retention, likewise",
-    "retests.first_and_last": "a command of the owner correlates the quizzes of all who took one twice",
-    "session_merges.of_session": "who merges has a refresh token of the other session: the session's id finds it",
-    "sessions.of_token": "who refreshes a session has no token: the session's id, which it was given, finds it",
-}
 PLANNED = ("select", "insert", "update", "delete", "with")
-# Commands of the owner, or of the superuser, over the whole database.
-OWNERS = ("backups.", "seeds.", "demo.", "bulk.", "product_imports.", "verify_")
 FUNCTIONS = {
     "avoided_categories": "the profile of this id",
     "audit": "a trigger: the row that changed, and the token's person",
@@ -67,7 +32,6 @@ FUNCTIONS = {
     "match_conversion": "an import: the click's id finds it, and the click its person's others",
     "keep_report": "a trigger on the ledger: whether the report's click is gone",
     "count_events": "an analyst counts everybody's",
-    "delete_person": "deletes the profile of this id",
     "dismiss_reason": "the caller's own; their profile is found by its id, which locks it",
     "everybodys_feedback": "an analyst reads everybody's",
     "follow_affiliate_click": "anybody with a link may follow it: its click finds the person",
@@ -109,12 +73,6 @@ FUNCTIONS = {
 }
 
 
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
 def unbound(plan: dict[str, Any]) -> list[str]:
     """Tables of people that the plan reads without their person."""
     found = []
@@ -127,18 +85,6 @@ def unbound(plan: dict[str, Any]) -> list[str]:
         if reads_people and not re.search(rf"\b{PERSONAL[table]} = ", condition):
             found.append(table)
     return sorted(set(found))
-
-
-async def plan_of(owner: asyncpg.Connection[Any], sql: str) -> dict[str, Any]:
-    prepared = await owner.prepare(sql)
-    nulls = ", ".join("null" for _ in prepared.get_parameters())
-    await owner.execute(f"prepare candidate as {sql}")
-    try:
-        [row] = await owner.fetch(f"explain (format json) execute candidate{f'({nulls})' if nulls else ''}")
-    finally:
-        await owner.execute("deallocate candidate")
-    plan: dict[str, Any] = json.loads(row[0])[0]["Plan"]
-    return plan
 
 
 async def for_everybody(owner: asyncpg.Connection[Any], queries: list[Query]) -> dict[str, list[str]]:
@@ -162,7 +108,7 @@ def plannable(query: Query) -> bool:
 async def test_every_statement_on_rows_of_people_names_the_person(owner: asyncpg.Connection[Any]) -> None:
     queries = [query for query in QUERIES.values() if plannable(query) and not query.name.startswith(OWNERS)]
     assert len(queries) > 40
-    assert set(await for_everybody(owner, queries)) == set(SERVICE)
+    assert set(await for_everybody(owner, queries)) == set(EVERYBODY)
 
 
 async def test_a_statement_that_forgot_the_person_would_be_found(owner: asyncpg.Connection[Any]) -> None:

@@ -165,7 +165,7 @@ def test_what_is_expected_is_read_from_the_files() -> None:
     expected = Expected.read(["public", "private", "auth"])
     assert {"public.swipes", "private.auth_attempts", "auth.users"} <= expected.tables
     assert "public.swipes.swipes_user_id_client_swipe_id_key" in expected.constraints
-    assert {"public.products_search_idx", "public.profiles_email_key"} <= expected.indexes
+    assert {"public.products_search_idx", "public.profiles_email_idx"} <= expected.indexes
     assert {"auth.users.aclue_profile_deleted", "public.products.products_search_names"} <= expected.triggers
     assert {"private.uuid_v7", "auth.uid", "public.update_updated_at_column"} <= expected.functions
     assert expected.policies["public.products", "products_admin_update"].roles == {"authenticated"}

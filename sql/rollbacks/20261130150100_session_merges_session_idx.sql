@@ -1,0 +1,1 @@
+drop index public.session_merges_session_idx;

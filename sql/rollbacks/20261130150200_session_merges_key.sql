@@ -1,0 +1,2 @@
+alter table public.session_merges
+  add constraint session_merges_session_profile_id_key unique (session_profile_id);

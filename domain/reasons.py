@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -13,6 +14,7 @@ from domain.personality import TRAITS
 BASE = 0.5  # the score of something about which nothing is known
 MAX_REASONS = 5
 MIN_WEIGHT = 0.0005  # a smaller term is no reason
+MAX_SHARED_TAGS = 3  # in the text of a reason
 MAX_TERMS = 40  # of an explanation; the smallest beyond are one
 
 
@@ -91,6 +93,11 @@ _TRAIT_NOUNS = {
 }
 
 
+def base() -> Reason:
+    """The term that every score begins with."""
+    return Reason("BASE", "Where every product starts", BASE)
+
+
 def popular(weight: float) -> Reason:
     """The reason that every product has."""
     return Reason("POPULAR", "Popular with other people", weight)
@@ -98,7 +105,7 @@ def popular(weight: float) -> Reason:
 
 def explain(terms: Terms) -> list[Reason]:
     """All terms that are not 0, with BASE; their weights add up to the score. At most MAX_TERMS."""
-    found = [Reason("BASE", "Where every product starts", BASE)]
+    found = [base()]
     whose = "their" if terms.for_somebody_else else "your"
     for trait, leaning, feature in zip(TRAITS, terms.leanings, terms.traits, strict=True):
         noun = _TRAIT_NOUNS[trait]
@@ -153,6 +160,34 @@ def _content(terms: Terms) -> list[Reason]:
             code, text = f"LIKED_{kind}", f"You like {name}{like}"
         found.append(Reason(code, text, share * opinion.score, source))
     return found
+
+
+def context_fit(kind: str, value: str) -> tuple[str, str]:
+    """The code and the text of a reason from a rule of the gift finder: an occasion, a relationship or an age."""
+    value = value.replace("-", " ")
+    match kind:
+        case "occasion":
+            text = f"Right for the occasion: {value}"
+        case "relationship":
+            text = f"Suits a {value}"
+        case _:
+            text = f"Suits the age: {value}"
+    return f"{kind.upper()}_FIT", text
+
+
+def explain_similar(row: Mapping[str, Any]) -> list[Reason]:
+    """All terms that are not 0, with BASE, of a row of recommendations.similar."""
+    tags = ", ".join(tag.replace("-", " ") for tag in row["shared_tags"][:MAX_SHARED_TAGS])
+    terms = [
+        base(),
+        Reason("LIKED_TOGETHER", "People who like the one like the other", row["together_term"]),
+        Reason("SAME_CATEGORY", "The same kind of gift", row["category_term"]),
+        Reason("SAME_BRAND", "By the same maker", row["brand_term"]),
+        Reason("SHARED_TAGS", f"Also: {tags}", row["tags_term"]),
+        Reason("SIMILAR_PRICE", "About the same price", row["price_term"]),
+        popular(row["popularity_term"]),
+    ]
+    return [term for term in terms if term.weight]
 
 
 def reasons_of(explanation: Sequence[Reason]) -> list[Reason]:

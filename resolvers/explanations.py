@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from db.session import Session
@@ -19,6 +20,8 @@ from domain.reasons import Liked, Named, Opinion, Terms
 from services.services import Services
 
 MAX_CALIBRATIONS = 8  # in memory
+SPAN = 0.5  # a score is BASE and SPAN times its parts, as in recommendations.ranked
+TRAIT_SPAN = SPAN / 2  # as a product's traits add up to 2 at most
 
 
 class Shared(msgspec.Struct, frozen=True, dict=True, rename="camel"):
@@ -79,25 +82,25 @@ class Shared(msgspec.Struct, frozen=True, dict=True, rename="camel"):
         return found
 
 
-def terms_of(shared: Shared, row: Any) -> Terms:
+def terms_of(shared: Shared, row: asyncpg.Record) -> Terms:
     """The terms of a row of recommendations.ranked."""
     added = row["added"] or 0.0
     per_point = shared.per_point
-    content = 0.5 * shared.content
+    content = SPAN * shared.content
     return Terms(
         leanings=shared.leanings,
         traits=[row[trait] for trait in TRAITS],
-        trait_weight=0.25 * shared.personality,
+        trait_weight=TRAIT_SPAN * shared.personality,
         popularity=row["liking"] if per_point is None else row["liking"] - added * per_point,
-        popularity_weight=0.5 * shared.crowd,
+        popularity_weight=SPAN * shared.crowd,
         liked=shared.liked_by_number.get(row["number"], []),
-        liked_weight=0.5 * shared.crowd * (per_point or 0.0),
+        liked_weight=SPAN * shared.crowd * (per_point or 0.0),
         category=shared.categories[row["category_id"]],
         brand=(shared.brands or {}).get(row["brand_id"]),
         tag_count=len(row["facets"]) - 2,
         opinions=shared.opinions_of(row["facets"]),
         content_weights=(content * shared.category, content * shared.brand, content * shared.tags),
-        boosted=0.5 * shared.boost * row["boosted"],
+        boosted=SPAN * shared.boost * row["boosted"],
     )
 
 
@@ -114,7 +117,7 @@ async def calibration_of(session: Session, services: Services, trained: int | No
     return known[trained]
 
 
-def confidence_of(shared: Shared, row: Any, calibration: Calibration | None) -> float:
+def confidence_of(shared: Shared, row: asyncpg.Record, calibration: Calibration | None) -> float:
     """Of a row of recommendations.ranked."""
     if calibration is None:
         return domain.confidence_of(row["score"], shared.events, shared.has_quiz)

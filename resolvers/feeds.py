@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any, TypeAlias
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from db.queries import QUERIES, Fragment, all_of
@@ -181,7 +182,7 @@ async def chunk_of(session: Session, conditions: Sequence[Fragment], below: int)
     return low
 
 
-def _key(row: Any) -> Key:
+def _key(row: asyncpg.Record) -> Key:
     return row["score"], row["number"]
 
 
@@ -190,7 +191,7 @@ def _after(one: Key, other: Key) -> bool:
     return (-one[0], one[1]) > (-other[0], other[1])
 
 
-def _arranged(rows: Sequence[Any], state: State, variety: Variety) -> list[Place]:
+def _arranged(rows: Sequence[asyncpg.Record], state: State, variety: Variety) -> list[Place]:
     candidates = [Candidate(row["number"], row["group_key"], row["category_id"], row["score"]) for row in rows]
     seed = state.seed() if variety.explores else None
     bottom = state.end[0] if state.end else 0.0
@@ -262,7 +263,7 @@ async def discover(
     async def chunk(below: int) -> int | None:
         return await chunk_of(session, conditions, below)
 
-    async def begin(rows: list[Any]) -> tuple[Shared, Calibration | None]:
+    async def begin(rows: list[asyncpg.Record]) -> tuple[Shared, Calibration | None]:
         shared = Shared.of(rows)
         state.model, state.until, state.is_personal = shared.model, shared.until, shared.is_personal
         state.is_whole = shared.is_whole
@@ -270,7 +271,9 @@ async def discover(
             state.arm = 0
         return shared, await calibration_of(session, services, shared.trained)
 
-    def recommend(found: tuple[Shared, Calibration | None], row: Any, place: Place, state: State) -> Recommended:
+    def recommend(
+        found: tuple[Shared, Calibration | None], row: asyncpg.Record, place: Place, state: State
+    ) -> Recommended:
         shared, calibration = found
         confidence = confidence_of(shared, row, calibration)
         return recommended(
@@ -289,7 +292,7 @@ def recommended(
     services: Services,
     context: str,
     viewer: bytes,
-    row: Any,
+    row: asyncpg.Record,
     place: Place,
     state: State,
     confidence: float,

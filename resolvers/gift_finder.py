@@ -14,14 +14,14 @@ from db.session import Session
 from domain import recommendations as domain
 from domain.errors import Invalid
 from domain.personality import BALANCED, TRAITS
-from domain.reasons import Terms, explain
+from domain.reasons import Terms, context_fit, explain
 from domain.recommendations import NOBODY
 from domain.texts import require_no_nul
 from domain.windows import Place
 from resolvers import feeds, products
 from resolvers.feeds import Feed, State, Variety
 from resolvers.filters import MAX_LIST
-from resolvers.recommendations import Recommended, context_text, no_model
+from resolvers.recommendations import Recommended, no_model
 from services.services import Services
 
 
@@ -123,7 +123,7 @@ def _gift_terms(row: Mapping[str, Any]) -> Terms:
         trait_weight=row["trait_weight"],
         popularity=1.0,
         popularity_weight=row["popularity_term"],
-        contexts=[(f"{term['kind'].upper()}_FIT", context_text(term), term["weight"]) for term in contexts],
+        contexts=[(*context_fit(term["kind"], term["value"]), term["weight"]) for term in contexts],
         for_somebody_else=True,
     )
 

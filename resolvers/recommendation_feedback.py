@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from db.pages import Window
 from db.session import Session
 from domain.pages import Cursor, open_cursor
@@ -40,6 +42,6 @@ async def page(session: Session, services: Services, wanted: Filter, *, size: in
     return Window(rows[:size], len(rows) > size, before is not None)
 
 
-def cursor_of(services: Services, row: Any) -> str:
+def cursor_of(services: Services, row: asyncpg.Record) -> str:
     """The cursor after a row."""
     return Cursor(_SCOPE, (str(row["id"]),)).sign(services.cursors)

@@ -6,17 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import msgspec
 
 from db.queries import QUERIES
 from db.session import Session
 from domain import recommendations as domain
 from domain.errors import Invalid, NotFound, Unavailable
-from domain.reasons import BASE, Reason, explain, popular, reasons_of
+from domain.reasons import Reason, explain, explain_similar, reasons_of
 from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.texts import require_no_nul
 from resolvers.explanations import Shared, calibration_of, confidence_of, terms_of
@@ -74,18 +74,6 @@ class Recommended:
         return None if self.cursor_of is None else self.cursor_of()
 
 
-def context_text(term: dict[str, Any]) -> str:
-    """A rule of the gift finder, for people."""
-    value = term["value"].replace("-", " ")
-    match term["kind"]:
-        case "occasion":
-            return f"Right for the occasion: {value}"
-        case "relationship":
-            return f"Suits a {value}"
-        case _:
-            return f"Suits the age: {value}"
-
-
 async def similar(
     session: Session, services: Services, product_ids: Sequence[UUID], size: int
 ) -> list[list[Recommended]]:
@@ -105,7 +93,7 @@ def no_model() -> Unavailable:
     return Unavailable("No model has been built yet: try again shortly.")
 
 
-def _similar(services: Services, position: int, row: Any) -> Recommended:
+def _similar(services: Services, position: int, row: asyncpg.Record) -> Recommended:
     return Recommended(
         shown=Shown(
             product_id=row["product_id"],
@@ -116,24 +104,10 @@ def _similar(services: Services, position: int, row: Any) -> Recommended:
         score=row["score"],
         confidence=domain.confidence_of(row["score"], 0, False),
         services=services,
-        explain=partial(_terms_of_similar, row),
+        explain=lambda: explain_similar(dict(row)),
         generated_at=row["until"],
         rank=position,
     )
-
-
-def _terms_of_similar(row: Any) -> list[Reason]:
-    tags = ", ".join(tag.replace("-", " ") for tag in row["shared_tags"][:3])
-    terms = [
-        Reason("BASE", "Where every product starts", BASE),
-        Reason("LIKED_TOGETHER", "People who like the one like the other", row["together_term"]),
-        Reason("SAME_CATEGORY", "The same kind of gift", row["category_term"]),
-        Reason("SAME_BRAND", "By the same maker", row["brand_term"]),
-        Reason("SHARED_TAGS", f"Also: {tags}", row["tags_term"]),
-        Reason("SIMILAR_PRICE", "About the same price", row["price_term"]),
-        popular(row["popularity_term"]),
-    ]
-    return [term for term in terms if term.weight]
 
 
 def find_shown(session: Session, services: Services, text: str) -> Shown | None:

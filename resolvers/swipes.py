@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from db.session import Session
 from domain.bounds import require_text
 from domain.errors import (
@@ -122,12 +124,12 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
     return outcomes
 
 
-def _is_of(row: Any, item: _Checked) -> bool:
+def _is_of(row: asyncpg.Record, item: _Checked) -> bool:
     """Whether the row is the requested swipe."""
     return (row["product_id"], row["direction"]) == (item.product_id, item.new.direction)
 
 
-def _outcome(row: Any, item: _Checked) -> Outcome:
+def _outcome(row: asyncpg.Record, item: _Checked) -> Outcome:
     """The outcome of a swipe that this request did not store, from a row of swipes.known."""
     if row["id"] is not None and _is_of(row, item):
         return Outcome(row["id"], None)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import strawberry
 
 from db.sources import Reference
@@ -37,7 +38,7 @@ class RecommendationFeedback:
         return load(info, Product, self.record["product_id"])
 
     @classmethod
-    def of(cls, row: Any) -> RecommendationFeedback:
+    def of(cls, row: asyncpg.Record) -> RecommendationFeedback:
         return cls(
             record=row,
             kind=FeedbackKind(row["kind"]),

@@ -17,13 +17,21 @@ class Attribute:
     name: str
 
 
+class Info(Protocol):
+    """What resolvers get in place of graphql-core's info."""
+
+    @property
+    def context(self) -> object:
+        """The request's context."""
+
+
 @dataclass(frozen=True, slots=True)
 class Resolver:
     """A field computed by a function, which returns a value, a source (db/sources.py), a Page, or an awaitable of one
     of these. `call(object, info, arguments)` takes the arguments that `convert` returns for coerced ones. Objects and
     values are Any: they are typed by GraphQL only."""
 
-    call: Callable[[Any, Any, Mapping[str, Any]], Any]
+    call: Callable[[Any, Info, Mapping[str, Any]], Any]
     convert: Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
@@ -43,7 +51,7 @@ class PageField:
     returns the page without its parent; the arguments are as for a Resolver."""
 
     key: str
-    describe: Callable[[Any, Mapping[str, Any]], Page]
+    describe: Callable[[Info, Mapping[str, Any]], Page]
     convert: Callable[[dict[str, Any]], Mapping[str, Any]]
 
 

@@ -18,7 +18,7 @@ from db.rows import RowType
 from db.sources import Listing, Reference
 from domain.signing import Signer
 from plan.errors import Mismatch
-from plan.fields import Page
+from plan.fields import Info, Page
 from plan.leaves import NULL, RenderValue
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Run:
     those being rendered, by alias of the select that reads them."""
 
     context: Context
-    info: object
+    info: Info
     variables: VariableValues
     pages: dict[str, Page] = field(default_factory=dict)
 

@@ -166,15 +166,15 @@ def row(
 
 
 def load(info: Info, cls: type[T], key: Any, by: str = "id") -> Reference[T]:
-    """The row with this key."""
+    """A reference to the row with this key, which is not fetched yet: see db/sources.py."""
     return Reference(info.context.session, cls.ROW, key, by)
 
 
 def listed(info: Info, cls: type[T], *, where: str, order_by: str, size: int) -> Listing[T]:
-    """The first rows that meet a condition (SQL over alias `r`)."""
+    """A listing of the first rows that meet a condition (SQL over alias `r`), which are not fetched yet."""
     return Listing(info.context.session, cls.ROW, where, order_by, size)
 
 
 def load_own(info: Info, cls: type[T]) -> Reference[T]:
-    """The caller's only row of a type that each person has one of."""
+    """A reference to the caller's only row of a type that each person has one of."""
     return load(info, cls, info.context.session.claims.subject, "user_id")

@@ -174,7 +174,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
     @property
     def fraud_limits(self) -> Limits:
-        """Beyond what sales are suspicious."""
+        """Thresholds above which sales are flagged."""
         return Limits(**{name: getattr(self, f"fraud_{name}") for name in Limits.__dataclass_fields__})
 
     @property

@@ -77,13 +77,13 @@ def running(home: Path = HOME, seed: Mapping[str, int] = SEED) -> Iterator[tuple
     if done.returncode:
         sys.exit(f"the database of the benchmark cannot be used; remove {home} to seed it again")
     (home / "seeded").touch()
-    kept = secrets.load_or_create(home)
-    attached = embedded.running_dsns(home, kept)
+    home_secrets = secrets.load_or_create(home)
+    attached = embedded.running_dsns(home, home_secrets)
     if attached:
-        yield attached, kept.jwt
+        yield attached, home_secrets.jwt
         return
-    with EmbeddedServer(home, kept) as dsns:
-        yield dsns, kept.jwt
+    with EmbeddedServer(home, home_secrets) as dsns:
+        yield dsns, home_secrets.jwt
 
 
 async def prepare(dsns: Dsns, secret: str, home: Path = HOME) -> Prepared:

@@ -291,9 +291,9 @@ def seeded() -> Iterator[Dsns]:
             Path(folder).chmod(0o755)
             command = [sys.executable, "-m", "cli", "seed", *(os.environ.get("SEED") or SEED).split()]
             subprocess.run(command, cwd=ROOT, env={**os.environ, "ACLUE_HOME": folder}, check=True)
-        kept = secrets.load_or_create(Path(folder))
-        running = embedded.running_dsns(Path(folder), kept)
-        with nullcontext(running) if running else EmbeddedServer(Path(folder), kept) as dsns:
+        home_secrets = secrets.load_or_create(Path(folder))
+        running = embedded.running_dsns(Path(folder), home_secrets)
+        with nullcontext(running) if running else EmbeddedServer(Path(folder), home_secrets) as dsns:
             yield dsns
 
 

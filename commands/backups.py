@@ -81,10 +81,10 @@ def take(
     started = time.monotonic()
     to = opened(settings, folder, create=True)
     with databases(settings) as dsns, reported():
-        kept = secrets.load_or_create(settings.home)
+        home_secrets = secrets.load_or_create(settings.home)
         taken = asyncio.run(
             backups.take(
-                *(dsns, data_folder.data_of(settings.home), to, kept),
+                *(dsns, data_folder.data_of(settings.home), to, home_secrets),
                 backup_secret=settings.backup_secret,
                 full=full,
                 keep=period,

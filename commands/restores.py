@@ -107,16 +107,16 @@ def restore(
         fail(f"{place} exists: --force moves it aside; or set ACLUE_HOME to a new folder")
     with reported():
         os.close(data_folder.lock(settings.home))  # fails if `aclue serve` is running
-        kept = _secrets_for(settings, source)
+        home_secrets = _secrets_for(settings, source)
         if os.path.lexists(place):
-            more += _finish(settings, kept, source)
+            more += _finish(settings, home_secrets, source)
         lock = data_folder.lock(settings.home)
         try:
             with source.locked():
-                choice = _chosen(source, kept, wanted)
+                choice = _chosen(source, home_secrets, wanted)
                 more += backups.tombstones_in(source)
-                with restores.restored(settings.home, source, choice, kept) as restored:
-                    findings = asyncio.run(_examine(settings, restored.dsns, kept, more))
+                with restores.restored(settings.home, source, choice, home_secrets) as restored:
+                    findings = asyncio.run(_examine(settings, restored.dsns, home_secrets, more))
                     former = restored.place(now())
         finally:
             os.close(lock)
@@ -149,9 +149,9 @@ def _secrets_for(settings: Settings, source: BackupFolder) -> Secrets:
     return secrets.load_or_create(settings.home)
 
 
-def _chosen(source: BackupFolder, kept: Secrets, to: datetime | str | None) -> Choice:
+def _chosen(source: BackupFolder, home_secrets: Secrets, to: datetime | str | None) -> Choice:
     choice = restores.choose(source, to, now())
-    if choice.chain[-1].secrets_sha256 != backups.fingerprint(kept):
+    if choice.chain[-1].secrets_sha256 != backups.fingerprint(home_secrets):
         raise BackupError(
             f"secrets.json is not the one that belongs to {choice.chain[-1].name}; restore that file first"
         )
@@ -160,10 +160,10 @@ def _chosen(source: BackupFolder, kept: Secrets, to: datetime | str | None) -> C
     return choice
 
 
-def _finish(settings: Settings, kept: Secrets, source: BackupFolder) -> list[Tombstone]:
+def _finish(settings: Settings, home_secrets: Secrets, source: BackupFolder) -> list[Tombstone]:
     """Opens the data that will be moved aside once more: archives the rest of their WAL, and returns the tombstones."""
     try:
-        with EmbeddedServer(settings.home, kept) as dsns:
+        with EmbeddedServer(settings.home, home_secrets) as dsns:
             return asyncio.run(_finished(dsns, source))
     except (SettingsError, BackupError, OSError, asyncpg.PostgresError) as error:
         note(
@@ -182,11 +182,11 @@ async def _finished(dsns: Dsns, source: BackupFolder) -> list[Tombstone]:
         return await privacy.tombstones(superuser)
 
 
-async def _examine(settings: Settings, dsns: Dsns, kept: Secrets, more: Sequence[Tombstone]) -> Findings:
+async def _examine(settings: Settings, dsns: Dsns, home_secrets: Secrets, more: Sequence[Tombstone]) -> Findings:
     async with backups.connected_as_superuser(dsns) as superuser:
         newest = await restores.newest_transaction(superuser)
     migrated = await bring_up_to_date(dsns)
-    secret = settings.erasure_secret or settings.jwt_secret or kept.jwt
+    secret = settings.erasure_secret or settings.jwt_secret or home_secrets.jwt
     async with connected_as_owner(dsns) as owner:
         erased = await privacy.reapply(owner, Tombstones(secret.encode()).of, more)
         contents = await restores.contents(owner)
@@ -242,13 +242,13 @@ def drill(folder: Folder = None) -> None:
     settings = load_settings()
     source = opened(settings, folder)
     with databases(settings) as dsns, reported():
-        kept = secrets.load_or_create(settings.home)
+        home_secrets = secrets.load_or_create(settings.home)
         before, to, live = asyncio.run(_mark(dsns, source))
         started = time.monotonic()
         with source.locked(), _scratch(source) as home:
-            choice = _chosen(source, kept, to)
-            with restores.restored(home, source, choice, kept) as restored:
-                findings = asyncio.run(_examine(settings, restored.dsns, kept, backups.tombstones_in(source)))
+            choice = _chosen(source, home_secrets, to)
+            with restores.restored(home, source, choice, home_secrets) as restored:
+                findings = asyncio.run(_examine(settings, restored.dsns, home_secrets, backups.tombstones_in(source)))
         seconds = time.monotonic() - started
         done = Drill(
             at=now(),

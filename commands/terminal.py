@@ -78,12 +78,12 @@ def _databases(settings: Settings, owning: bool) -> Iterator[Dsns]:
         yield Dsns(api=settings.database_url, owner=settings.migration_database_url or None)
         return
     try:
-        kept = secrets.load_or_create(settings.home)
-        running = None if owning else embedded.running_dsns(settings.home, kept)
+        home_secrets = secrets.load_or_create(settings.home)
+        running = None if owning else embedded.running_dsns(settings.home, home_secrets)
         if running:
             yield running
             return
-        server = EmbeddedServer(settings.home, kept)
+        server = EmbeddedServer(settings.home, home_secrets)
         with server as dsns:
             if not server.data.is_relative_to(settings.home):
                 note(

@@ -30,17 +30,17 @@ async def change_shop(connection: asyncpg.Connection[Any], retailer: Retailer) -
     """Stores what the mapping says of its shop's links; returns what changed, in words. Raises ImportFailed."""
     if retailer.slug is None:
         return []
-    said: list[str] = []
+    changes: list[str] = []
     hosts = list(retailer.tracking_hosts) or None
     values = (retailer.slug, retailer.domain, hosts, retailer.click_parameter, retailer.click_window_hours)
     for row in await connection.fetch(_query("change_shop_links"), *values):
         for name in ("domain", "tracking_hosts", "click_parameter", "click_window_hours"):
             old, new = row[f"old_{name}"], row[f"new_{name}"]
             if old and old != new:
-                said.append(f"{name} of {retailer.slug} was {_words(old)} and is {_words(new)}")
+                changes.append(f"{name} of {retailer.slug} was {_words(old)} and is {_words(new)}")
     if retailer.tracking_ids:
         await _put_placements(connection, retailer)
-    return said
+    return changes
 
 
 def _words(value: object) -> str:
@@ -69,7 +69,7 @@ async def check_links(connection: asyncpg.Connection[Any], feed: FeedRows) -> tu
     rows = await connection.fetch(_query("shops_of_links"))
     slugs = {row["id"]: row["slug"] for row in rows}
     shops = {row["id"]: shop_of(row) for row in rows}
-    said = [
+    changes = [
         f"{row['slug']} has no tracking_ids: its links keep the ones of the feed, and its sales name no placement"
         for row in rows
         if row["lacks_placements"]
@@ -79,7 +79,7 @@ async def check_links(connection: asyncpg.Connection[Any], feed: FeedRows) -> tu
         changed = await connection.fetchrow(_query("set_domain"), id, domain)
         assert changed is not None
         shops[id] = shop_of(changed)
-        said.append(f"the domain of {slugs[id]} is now {domain}, as most of its links lead there")
+        changes.append(f"the domain of {slugs[id]} is now {domain}, as most of its links lead there")
     untracked = 0
     refused: list[int] = []
     async for row in connection.cursor(_query("links"), prefetch=_BATCH_ROWS):
@@ -95,7 +95,7 @@ async def check_links(connection: asyncpg.Connection[Any], feed: FeedRows) -> tu
         untracked += link.rule is None and bool(shop.rules)
     if refused:
         await connection.execute(_query("reject_links"), refused)
-    return untracked, said
+    return untracked, changes
 
 
 async def _common_domains(connection: asyncpg.Connection[Any], shops: dict[UUID, Shop], links: str) -> dict[UUID, str]:

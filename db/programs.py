@@ -57,19 +57,19 @@ class Programs:
         options = self._options()
         if password:
             options["env"]["PGPASSWORD"] = password
-        with tempfile.TemporaryFile("w+") as said:
+        with tempfile.TemporaryFile("w+") as stderr:
             done = subprocess.run(  # noqa: S603  of ours or of the wheel
                 [self.folder / program, *arguments],
                 input=text,
                 text=True,
                 stdout=subprocess.DEVNULL,
-                stderr=said,
+                stderr=stderr,
                 check=False,
                 **options,
             )
             if done.returncode:
-                said.seek(0)
-                raise ProgramError(f"{program}: {said.read().strip() or f'exit code {done.returncode}'}")
+                stderr.seek(0)
+                raise ProgramError(f"{program}: {stderr.read().strip() or f'exit code {done.returncode}'}")
 
     def start(self, program: str, *arguments: str, log: Path) -> subprocess.Popen[bytes]:
         """Starts a program that outlives us, even on Ctrl-C, which signals every process of a terminal's session."""

@@ -79,12 +79,6 @@ class Query:
             raise UnknownParameter(f"{self.name} takes {self.params}, got {tuple(values)}")
         return Fragment(self.text, values)
 
-    def over(self, **expressions: str) -> str:
-        """The block as a part of another statement, with SQL, such as columns of that, in place of its parameters."""
-        if set(expressions) != set(self.params):
-            raise UnknownParameter(f"{self.name} takes {self.params}, got {tuple(expressions)}")
-        return _PARAM.sub(lambda match: expressions[match.group(1)], self.text)
-
     def fill(self, **slots: Fragment | str) -> Composed:
         """The statement with its `{slots}` filled: a Fragment brings its values, a str is trusted SQL text."""
         return compose(self.text, slots)

@@ -26,7 +26,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "policy_version": "the text that the person was shown",
     },
     "public.dismissed_reasons": {
-        "restored_at": "counting a dismissed reason again: now, and for good",
+        "restored_at": "restoring a dismissed reason: at the current time, and it cannot be changed again",
     },
     "public.gift_links": {
         "product_id": "what the person gives",

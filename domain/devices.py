@@ -69,9 +69,9 @@ def device_class(user_agent: str | None) -> DeviceClass:
     return next((name for name, signs in _SIGNS if signs.search(text)), "other")
 
 
-def class_of(said: str | None, user_agent: str | None) -> DeviceClass:
+def class_of(reported: str | None, user_agent: str | None) -> DeviceClass:
     """What a client says of its device, if that is a class (or `phone`); otherwise that of its User-Agent header."""
-    match (said or "").strip().lower():
+    match (reported or "").strip().lower():
         case "mobile" | "phone":
             return "mobile"
         case "tablet":

@@ -26,27 +26,27 @@ class Slugs:
     brands: Sequence[str]
 
 
-def check(said: Mapping[str, Any], default_currency: str) -> Slugs:
+def check(preferences: Mapping[str, Any], default_currency: str) -> Slugs:
     """Checks the members that have a meaning; null is as good as none, and others may hold anything. Raises Invalid.
 
     {"favouriteCategories": [slug], "avoidCategories": [slug], "brands": [slug], "tags": [tag],
     "priceRange": {"min": amount, "max": amount}, "currency": code}
     """
-    favourites = _texts(said, "favouriteCategories")
-    avoided = _texts(said, "avoidCategories")
-    brands = _texts(said, "brands")
-    _texts(said, "tags")
-    _check_prices(said, default_currency)
+    favourites = _texts(preferences, "favouriteCategories")
+    avoided = _texts(preferences, "avoidCategories")
+    brands = _texts(preferences, "brands")
+    _texts(preferences, "tags")
+    _check_prices(preferences, default_currency)
     return Slugs([*favourites, *avoided], brands)
 
 
-def field_of(said: Mapping[str, Any], slug: str, *members: str) -> tuple[str, ...]:
+def field_of(preferences: Mapping[str, Any], slug: str, *members: str) -> tuple[str, ...]:
     """The path of a slug in the first of these members that holds it."""
-    return next(((NAME, member) for member in members if slug in _texts(said, member)), (NAME,))
+    return next(((NAME, member) for member in members if slug in _texts(preferences, member)), (NAME,))
 
 
-def _texts(said: Mapping[str, Any], member: str) -> Sequence[str]:
-    found = said.get(member)
+def _texts(preferences: Mapping[str, Any], member: str) -> Sequence[str]:
+    found = preferences.get(member)
     if found is None:
         return []
     if not isinstance(found, list) or not all(isinstance(item, str) and 0 < len(item) <= MAX_TEXT for item in found):
@@ -56,13 +56,13 @@ def _texts(said: Mapping[str, Any], member: str) -> Sequence[str]:
     return found
 
 
-def _check_prices(said: Mapping[str, Any], default_currency: str) -> None:
-    currency = said.get("currency")
+def _check_prices(preferences: Mapping[str, Any], default_currency: str) -> None:
+    currency = preferences.get("currency")
     if currency is None:
         currency = default_currency
     elif not isinstance(currency, str) or currency not in EXPONENTS:
         raise Invalid("`currency` is a code of ISO 4217 such as GBP.", (NAME, "currency"))
-    prices = said.get("priceRange")
+    prices = preferences.get("priceRange")
     if prices is None:
         return
     if not isinstance(prices, dict) or not prices.keys() <= {"min", "max"}:

@@ -68,25 +68,25 @@ class Engine:
             return refused(prepared.errors, context, request_id)
         document.requests += 1
         receipt = Receipt() if request.wants_receipt else None
-        cost, most = prepared.cost, self._most(operation)
-        if cost.values > most.values or cost.objects > most.objects:
-            answer = refused((_cost_error(cost, most),), context, request_id)
+        cost, limits = prepared.cost, self._limits(operation)
+        if cost.values > limits.values or cost.objects > limits.objects:
+            answer = refused((_cost_error(cost, limits),), context, request_id)
         elif context.change is None and operation.node.operation is OperationType.SUBSCRIPTION:
             answer = refused((_NO_STREAM,), context, request_id)
             answer.subscribes_to = next(iter(operation.root_fields.values()))  # validation allows only one
         else:
             answer = await Execution(self._runtime, request, document.tree, operation, context, request_id).run()
         if request.wants_cost or receipt is not None:
-            self._annotate(answer, prepared, most, receipt, context)
+            self._annotate(answer, prepared, limits, receipt, context)
         return answer
 
     def _annotate(
-        self, answer: Answer, prepared: Prepared, most: Cost, receipt: Receipt | None, context: Context
+        self, answer: Answer, prepared: Prepared, limits: Cost, receipt: Receipt | None, context: Context
     ) -> None:
         extensions: dict[str, Any] = {}
         cost = prepared.cost
         if prepared.request.wants_cost:
-            extensions["cost"] = {"requested": cost.values, "maximum": most.values, "objects": cost.objects}
+            extensions["cost"] = {"requested": cost.values, "maximum": limits.values, "objects": cost.objects}
         if receipt is not None:
             path = "refused" if answer.is_refused else "fallback" if answer.fallback else "plan"
             is_known = prepared.document.requests > 1
@@ -95,15 +95,15 @@ class Engine:
             )
         answer.extensions = extensions
 
-    def _most(self, operation: Operation) -> Cost:
-        return self._most_of_introspection if operation.is_introspection else self._most_of_others
+    def _limits(self, operation: Operation) -> Cost:
+        return self._limits_of_introspection if operation.is_introspection else self._limits_of_others
 
     @functools.cached_property
-    def _most_of_others(self) -> Cost:
+    def _limits_of_others(self) -> Cost:
         return Cost(self._settings.max_cost, self._settings.max_result_objects, 0)
 
     @functools.cached_property
-    def _most_of_introspection(self) -> Cost:
+    def _limits_of_introspection(self) -> Cost:
         """The whole schema has to fit, however large it is: introspection is answered from memory."""
         everything = get_introspection_query(
             specified_by_url=True, directive_is_repeatable=True, schema_description=True, input_value_deprecation=True
@@ -116,10 +116,10 @@ class Engine:
         )
 
 
-def _cost_error(cost: Cost, most: Cost) -> GraphQLError:
-    if cost.objects > most.objects:
-        what, maximum = f"{cost.objects} objects", most.objects
+def _cost_error(cost: Cost, limits: Cost) -> GraphQLError:
+    if cost.objects > limits.objects:
+        what, maximum = f"{cost.objects} objects", limits.objects
     else:
-        what, maximum = f"{cost.values} values", most.values
+        what, maximum = f"{cost.values} values", limits.values
     problem = f"The answer may hold {what}, more than {maximum}: ask for less."
     return GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"})

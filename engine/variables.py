@@ -26,7 +26,7 @@ from graphql.utilities.coerce_input_value import coerce_default_value
 Coerce = Callable[[Any], Any]
 
 
-class Unfit(Exception):
+class CoercionError(Exception):
     """The value is not of its type, or coercing it is left to graphql-core."""
 
 
@@ -38,7 +38,7 @@ class Coercions:
         self._types: list[Any] = []  # keeps them alive, so that their ids stay unique
 
     def of(self, type_: Any) -> Coerce:
-        """The function that coerces values of this type. It raises Unfit, or what a scalar raises."""
+        """The function that coerces values of this type. It raises CoercionError, or what a scalar raises."""
         if is_non_null_type(type_):
             coerce = self._nullable(type_.of_type)
             return lambda value: _refused() if value is None else coerce(value)
@@ -61,13 +61,13 @@ class Coercions:
 
         def coerce(value: Any) -> Any:
             if type(value) is not dict or type_.is_one_of or not type_.fields.keys() >= value.keys():
-                raise Unfit
+                raise CoercionError
             found: dict[str, Any] = {}
             for name, out_name, field, is_required, coerce_field in parts:
                 if name in value:
                     found[out_name] = coerce_field(value[name])
                 elif is_required:
-                    raise Unfit
+                    raise CoercionError
                 elif (default := coerce_default_value(field)) is not Undefined:
                     found[out_name] = default
             return type_.out_type(found)
@@ -80,7 +80,7 @@ class Coercions:
 
 
 def _refused() -> Any:
-    raise Unfit
+    raise CoercionError
 
 
 class Variables:
@@ -113,6 +113,6 @@ class Variables:
                     sources[name] = VariableValueSource(signature)
                 else:
                     return None
-        except Exception:  # Unfit, or what scalars raise: graphql-core reports the error
+        except Exception:  # CoercionError, or what scalars raise: graphql-core reports the error
             return None
         return VariableValues(sources, coerced)

@@ -22,25 +22,27 @@ class BrandChanges:
 async def create(session: Session, name: str, slug: str | None = None, idempotency_key: str | None = None) -> UUID:
     """Creates a brand. Raises Forbidden, Invalid, or Conflict if there is one with this name or slug."""
     await require_administrator(session)
-    tidy = name_of(name)
+    normalised_name = name_of(name)
 
     async def store() -> UUID:
-        await _require_new(session, tidy, None)
-        return await create_row(session, "brands", slug, tidy, {"name": tidy})
+        await _require_new(session, normalised_name, None)
+        return await create_row(session, "brands", slug, normalised_name, {"name": normalised_name})
 
-    return await once_for_administrator(session, "createBrand", idempotency_key, [tidy, slug], store)
+    return await once_for_administrator(session, "createBrand", idempotency_key, [normalised_name, slug], store)
 
 
 async def update(session: Session, brand: UUID | None, changes: BrandChanges) -> UUID:
     """Raises Forbidden, Invalid, NotFound, or Conflict if another brand has the name."""
     await require_administrator(session)
-    tidy = None if changes.name is None else name_of(changes.name)
+    normalised_name = None if changes.name is None else name_of(changes.name)
     if await session.fetchrow("brands.find", id=brand, slug=None) is None:
         raise NotFound("There is no such brand.", ("id",))
-    if tidy is not None:
-        await _require_new(session, tidy, brand)
+    if normalised_name is not None:
+        await _require_new(session, normalised_name, brand)
     async with writing(session):
-        updated: UUID | None = await session.fetchval("brands.update", id=brand, name=tidy, is_active=changes.is_active)
+        updated: UUID | None = await session.fetchval(
+            "brands.update", id=brand, name=normalised_name, is_active=changes.is_active
+        )
     if updated is None:
         raise NotFound("There is no such brand.", ("id",))
     return updated

@@ -27,14 +27,16 @@ async def create(
     """Creates a category below another one, or at the top. Raises Forbidden, Invalid, NotFound for an unknown
     parent, or Conflict if the parent has one of this name, or the slug is taken."""
     await require_administrator(session)
-    tidy = name_of(name)
+    normalised_name = name_of(name)
 
     async def store() -> UUID:
         above = "" if parent is None else f"{await _slug_of(session, parent, 'parentId')}-"
-        await _require_new(session, parent, tidy, None)
-        return await create_row(session, "categories", slug, above + tidy, {"name": tidy, "parent_id": parent})
+        await _require_new(session, parent, normalised_name, None)
+        return await create_row(
+            session, "categories", slug, above + normalised_name, {"name": normalised_name, "parent_id": parent}
+        )
 
-    request = [tidy, None if parent is None else str(parent), slug]
+    request = [normalised_name, None if parent is None else str(parent), slug]
     return await once_for_administrator(session, "createCategory", idempotency_key, request, store)
 
 
@@ -42,7 +44,7 @@ async def update(session: Session, category: UUID | None, changes: CategoryChang
     """Raises Forbidden, NotFound, Conflict if the parent has another one of the name, or Invalid, also for a
     parent that is the category itself or below it."""
     await require_administrator(session)
-    tidy = None if changes.name is None else name_of(changes.name)
+    normalised_name = None if changes.name is None else name_of(changes.name)
     known = await session.fetchrow("categories.find", id=category, slug=None)
     if known is None:
         raise NotFound("There is no such category.", ("id",))
@@ -54,12 +56,12 @@ async def update(session: Session, category: UUID | None, changes: CategoryChang
             # The same error comes from a trigger for two moves at once.
             if await session.fetchval("categories.is_below", id=parent, ancestor=category):
                 raise Invalid("A category cannot be below itself.", ("parentId",))
-    await _require_new(session, parent, tidy or known["name"], category)
+    await _require_new(session, parent, normalised_name or known["name"], category)
     async with writing(session):
         updated: UUID | None = await session.fetchval(
             "categories.update",
             id=category,
-            name=tidy,
+            name=normalised_name,
             set_parent=changes.set_parent,
             parent_id=parent,
             is_active=changes.is_active,

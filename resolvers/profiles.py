@@ -49,10 +49,10 @@ async def require_proven_role(session: Session, may: bool, refusal: str) -> None
 def display_name(name: str | None) -> str | None:
     """The trimmed name; None for an empty one. Raises Invalid if it is too long or holds a NUL."""
     require_no_nul(name, ("displayName",))
-    tidy = " ".join((name or "").split())
-    if len(tidy) > MAX_NAME:
+    normalised_name = " ".join((name or "").split())
+    if len(normalised_name) > MAX_NAME:
         raise Invalid(f"A name has at most {MAX_NAME} characters.", ("displayName",))
-    return tidy or None
+    return normalised_name or None
 
 
 async def update(
@@ -80,9 +80,9 @@ async def update(
     return subject
 
 
-async def _check_stated(session: Session, said: dict[str, Any], default_currency: str) -> None:
+async def _check_stated(session: Session, preferences: dict[str, Any], default_currency: str) -> None:
     """Checks what recommendations follow. Raises Invalid."""
-    slugs = stated.check(said, default_currency)
+    slugs = stated.check(preferences, default_currency)
     if not slugs.categories and not slugs.brands:
         return
     unknown = await session.fetchrow(
@@ -90,7 +90,7 @@ async def _check_stated(session: Session, said: dict[str, Any], default_currency
     )
     assert unknown is not None
     if unknown["category"] is not None:
-        field = stated.field_of(said, unknown["category"], "favouriteCategories", "avoidCategories")
+        field = stated.field_of(preferences, unknown["category"], "favouriteCategories", "avoidCategories")
         raise Invalid(f"There is no category with the slug “{unknown['category']}”.", field)
     if unknown["brand"] is not None:
         raise Invalid(f"There is no brand with the slug “{unknown['brand']}”.", (stated.NAME, "brands"))

@@ -67,15 +67,15 @@ async def enrol(
     # An attacker's factor would lock the person out, and verifying it would turn an access token into a refresh token.
     await accounts.require_recent_sign_in(services, caller, claims, account, password)
     require_no_nul(name, ("name",))
-    tidy = " ".join((name or "").split()) or None
-    if tidy and len(tidy) > MAX_NAME:
+    normalised_name = " ".join((name or "").split()) or None
+    if normalised_name and len(normalised_name) > MAX_NAME:
         raise Invalid(f"A name has at most {MAX_NAME} characters.", ("name",))
     secret = pyotp.random_base32()
     sealed = base64.b64encode(services.factor_sealer.seal(secret, str(account))).decode()
     async with services.database.session(SERVICE, read_only=False) as session:
         email = await _verified_email(session, account)
         factor_id: UUID | None = await session.fetchval(
-            "second_factors.enrol", user_id=account, name=tidy, secret=sealed, maximum=MAX_FACTORS
+            "second_factors.enrol", user_id=account, name=normalised_name, secret=sealed, maximum=MAX_FACTORS
         )
     if factor_id is None:
         raise LimitReached(f"An account has at most {MAX_FACTORS} second factors; remove one first.")
@@ -155,11 +155,11 @@ def _step_of(services: Services, subject: str, sealed: str | None, code: str) ->
     if secret is None:
         log.error("a second factor was encrypted with another secret: see ENCRYPTION_SECRET", user_id=subject)
         return None
-    tidy = code.replace(" ", "")
-    if not re.fullmatch("[0-9]{6}", tidy):
+    digits = code.replace(" ", "")
+    if not re.fullmatch("[0-9]{6}", digits):
         return None
     try:
-        return pyotp.TOTP(secret).verify_and_get_timecode(tidy, valid_window=WINDOW)
+        return pyotp.TOTP(secret).verify_and_get_timecode(digits, valid_window=WINDOW)
     except OTPVerificationError:
         return None
 
@@ -201,8 +201,8 @@ def _new_recovery_code() -> str:
 
 
 def _hash_of_recovery_code(account: UUID, code: str) -> bytes:
-    tidy = code.lower().replace("-", "").replace(" ", "")
-    return hashlib.sha256(account.bytes + tidy.encode("utf-8", "surrogatepass")).digest()
+    normalised_code = code.lower().replace("-", "").replace(" ", "")
+    return hashlib.sha256(account.bytes + normalised_code.encode("utf-8", "surrogatepass")).digest()
 
 
 async def recover(services: Services, caller: Caller, claims: Claims, code: str) -> SignedIn:

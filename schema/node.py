@@ -140,18 +140,19 @@ def row(
             columns["id"] = None
             declared["id"] = Column(("id",), read=ids.encoder(definition.name), is_plain=True)
         for field in definition.fields:
-            says = field.metadata.get("row")
-            if isinstance(says, Column):
-                says = replace(says, columns=says.columns or (field.python_name,))
-                columns.update(dict.fromkeys(says.columns))
-            elif says is not None:
-                columns[says.key] = None
-            if says is not None:
-                declared[to_camel_case(field.python_name)] = says
+            declaration = field.metadata.get("row")
+            if isinstance(declaration, Column):
+                declaration = replace(declaration, columns=declaration.columns or (field.python_name,))
+                columns.update(dict.fromkeys(declaration.columns))
+            elif declaration is not None:
+                columns[declaration.key] = None
+            if declaration is not None:
+                declared[to_camel_case(field.python_name)] = declaration
         stored = {
-            field.python_name: says
+            field.python_name: declaration
             for field in definition.fields
-            if isinstance(says := declared.get(to_camel_case(field.python_name)), Column) and not field.base_resolver
+            if isinstance(declaration := declared.get(to_camel_case(field.python_name)), Column)
+            and not field.base_resolver
         }
 
         def make(record: Mapping[str, Any]) -> T:

@@ -1,4 +1,4 @@
-"""What the swipes say."""
+"""Preferences derived from swipes."""
 
 from __future__ import annotations
 

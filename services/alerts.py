@@ -11,7 +11,7 @@ from services.services import Services
 log = structlog.get_logger("aclue.alerts")
 
 TIMEOUT_MS = 60_000
-_SAYS = {
+_MESSAGES = {
     "overdue": "commissions are pending for longer than their network usually takes",
     "variance": "payments do not meet what they pay for",
 }
@@ -22,13 +22,13 @@ async def update(services: Services) -> int:
     async with services.database.session(SERVICE, read_only=False, statement_timeout_ms=TIMEOUT_MS) as session:
         new = [row for row in await session.fetch("alerts.update") if row["is_new"]]
     for row in new:
-        says = {
+        details = {
             "network": row["affiliate_network"],
             "advertiser": row["advertiser_id"],
             "month": row["month"],
             "amount": f"{to_decimal(row['amount_minor'], row['currency'])} {row['currency']}",
             "conversions": row["conversions"],
         }
-        log.warning(_SAYS[row["kind"]], **says)
-        services.system_log.note("warning", "ledger", _SAYS[row["kind"]], **says)
+        log.warning(_MESSAGES[row["kind"]], **details)
+        services.system_log.note("warning", "ledger", _MESSAGES[row["kind"]], **details)
     return len(new)

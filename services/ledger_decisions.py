@@ -128,10 +128,10 @@ async def decline(session: Session, exception: UUID, reason: str) -> None:
 def tidy_reason(text: str) -> str:
     """A reason that can be kept. Raises Invalid."""
     require_no_nul(text, ("reason",))
-    tidy = text.strip()
-    if not 1 <= len(tidy) <= MAX_REASON:
+    reason = text.strip()
+    if not 1 <= len(reason) <= MAX_REASON:
         raise Invalid(f"Say why, in 1 to {MAX_REASON} characters.", ("reason",))
-    return tidy
+    return reason
 
 
 async def _begin(session: Session, conversion: UUID, reason: str) -> tuple[str, asyncpg.Record]:

@@ -123,7 +123,7 @@ class GraphQL:
                 raise
             await out.internal_error()
         finally:
-            watch.over()
+            watch.stop()
 
     async def _charge(self, scope: Scope, body: _BodyReceiver | None) -> None:
         size = body.uncharged if body is not None else len(scope["query_string"])
@@ -141,13 +141,13 @@ class GraphQL:
             return
         watch.body_is_read()
         if is_stream:
-            watch.over()  # a stream has no time limit
+            watch.stop()  # a stream has no time limit
             claims = await authenticate(self._services(), headers.get(b"authorization"))
             await self._events.answer(request, claims, caller_of(scope, headers.get(b"user-agent")), receive, out)
             return
         prepared, context = await self._prepare_and_charge(scope, headers, request)
         answer = await self._engine.answer(prepared, context, out.request_id)
-        watch.over()
+        watch.stop()
         await out.answer(answer, answer.encode(), media_type, NO_STORE)
 
     async def _get(self, scope: Scope, headers: dict[bytes, bytes], watch: Watch, out: _Out) -> None:
@@ -158,7 +158,7 @@ class GraphQL:
         if prepared.kind is OperationType.MUTATION:
             raise BadRequest(405, "A mutation needs POST.", headers=[(b"allow", b"POST")])
         answer = await self._engine.answer(prepared, context, out.request_id)
-        watch.over()
+        watch.stop()
         body = answer.encode()
         if answer.errors:
             await out.answer(answer, body, media_type, NO_STORE)

@@ -71,7 +71,7 @@ async def _gift_link(http: HttpRequest, services: Services, visitor: Caller) -> 
 def _page(services: Services, token: str, shown: gift_links.Shown, *, is_late: bool) -> Response:
     price = f"{money.to_decimal(shown.price_minor, shown.currency)} {shown.currency}"
     image_url, image_origin = _image(shown.image_url)
-    says = disclosure(shown.network)
+    notice = disclosure(shown.network)
     summary = " · ".join(filter(None, (f"{price} at {shown.retailer}", shown.description)))
     url = f"{services.settings.base_url}/g/{token}"
     picture = {"name": shown.name, "image_url": image_url}
@@ -91,7 +91,7 @@ def _page(services: Services, token: str, shown: gift_links.Shown, *, is_late: b
         picture=fill("gift_link_picture", **picture) if image_url else "",
         message=fill("gift_link_message", message=shown.message) if shown.message else "",
         alert=fill("alert", text="Please press the button once more.") if is_late else "",
-        disclosure=fill("gift_link_disclosure", disclosure=says) if says else "",
+        disclosure=fill("gift_link_disclosure", disclosure=notice) if notice else "",
         action=urlsplit(url).path,
         visit=gift_links.new_visit(services, token),
     )

@@ -81,7 +81,7 @@ class BoundedProtocol(HttpToolsProtocol):
         self._start_head_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.transport.over()  # type: ignore[attr-defined]
+        self.transport.connection_ended()  # type: ignore[attr-defined]
         self._stop_head_timer()
         if self._lingering is not None:
             self._lingering.cancel()

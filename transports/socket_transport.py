@@ -39,7 +39,7 @@ class SocketTransport:
         self._leave = functools.partial(connections.leave, connection)
         return True
 
-    def over(self) -> None:
+    def connection_ended(self) -> None:
         """Called when the connection is lost."""
         if self._progress is not None:
             self._progress.cancel()

@@ -47,7 +47,7 @@ class Watch:
         if self._is_slow:
             self._listen()
 
-    def over(self) -> None:
+    def stop(self) -> None:
         """The answer is ready: stop watching."""
         self._watches.end(self)
         if self._listener is not None:

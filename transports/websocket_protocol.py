@@ -38,7 +38,7 @@ class BoundedWebSocketProtocol(WebSocketsSansIOProtocol):
         self._deadline = self.loop.call_later(HANDSHAKE_SECONDS, self._end_handshake)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self.transport.over()  # type: ignore[attr-defined]  # SocketTransport's
+        self.transport.connection_ended()  # type: ignore[attr-defined]  # SocketTransport's
         if self._deadline is not None:
             self._deadline.cancel()
         self._rest = b""

@@ -265,16 +265,17 @@ class _Socket:
             request = self._reader.from_body(payload)
             subscription = await self._stream.begin(request)
         except PROBLEMS as error:
-            self._over(None)
+            self._operation_ended(None)
             await self._finish(id, "error", problems(error))
             if not isinstance(error, Refused | RateLimited):  # both were charged before
                 await self._charge(charge_for_bytes(len(payload) if len(payload) < LARGE_BYTES else 0))
             return
         operation = asyncio.create_task(self._operate(id, request, subscription))
-        operation.add_done_callback(lambda _: self._over(subscription))  # also if it is cancelled before it starts
+        # Also if it is cancelled before it starts.
+        operation.add_done_callback(lambda _: self._operation_ended(subscription))
         self._operations[id] = operation
 
-    def _over(self, subscription: Subscription | None) -> None:
+    def _operation_ended(self, subscription: Subscription | None) -> None:
         if subscription is not None:
             subscription.close()
         self._running -= 1

@@ -48,10 +48,10 @@ def _report(row: Row) -> Report:
     if not commission:
         raise BadRow("commissionAmount is missing")
     currency = currency_of(commission, "currency")
-    said = text_of(row, "commissionStatus").lower()
-    if said not in _STATES:
-        raise BadRow(f"commissionStatus: {said!r} is unknown")
-    state = _STATES[said]
+    status = text_of(row, "commissionStatus").lower()
+    if status not in _STATES:
+        raise BadRow(f"commissionStatus: {status!r} is unknown")
+    state = _STATES[status]
     stated_at = time_of(row, "validationDate", required=state == "approved")
     amount = minor_of(commission, "amount", currency)
     sold = minor_of(sale, "amount", currency, default=0)

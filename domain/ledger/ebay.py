@@ -42,9 +42,9 @@ def read(text: str) -> Reading:
 
 def _row(row: Row) -> Report:
     currency = currency_of(row, "Currency")
-    said = text_of(row, "Status").lower()
-    if said not in _STATES:
-        raise BadRow(f"Status: {said!r} is unknown")
+    status = text_of(row, "Status").lower()
+    if status not in _STATES:
+        raise BadRow(f"Status: {status!r} is unknown")
     amount = minor_of(row, "Earnings", currency)
     change = minor_of(row, "Delta Earnings", currency, default=0)
     sold, sold_change = minor_of(row, "Sales", currency, default=0), minor_of(row, "Delta Sales", currency, default=0)
@@ -52,9 +52,9 @@ def _row(row: Row) -> Report:
     return Report(
         network="ebay",
         reference=text_of(row, "EPN Transaction ID"),
-        identity=identity(updated_at, _STATES[said], amount, change, sold, sold_change, currency),
+        identity=identity(updated_at, _STATES[status], amount, change, sold, sold_change, currency),
         kind="update",
-        state=_STATES[said],
+        state=_STATES[status],
         advertiser_id=text_of(row, "Campaign ID"),
         currency=currency,
         amount_minor=amount,

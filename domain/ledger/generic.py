@@ -118,11 +118,11 @@ def read_row(network: str, mapping: Mapping, row: Row) -> Report:
     values = {
         name: _value(row, column) for name in fields.__struct_fields__ if (column := getattr(fields, name)) is not None
     }
-    said = text_of(values, "state")
+    state_text = text_of(values, "state")
     states = {word.lower(): state for word, state in mapping.states.items()}
-    if said.lower() not in states:
-        raise BadRow(f"state: {said!r} is not in the mapping")
-    state = states[said.lower()]
+    if state_text.lower() not in states:
+        raise BadRow(f"state: {state_text!r} is not in the mapping")
+    state = states[state_text.lower()]
     currency = currency_of(values, "currency")
     if mapping.decimals:
         values |= {name: _with_point(values, name, mapping.decimals) for name in ("amount", "sale")}

@@ -54,10 +54,10 @@ def _reference(advertiser: str, order: str, sku: str) -> str:
 
 def read_event(row: Row) -> Report | None:
     """An event; None for one that earns nothing. Raises BadRow."""
-    said = str(row.get("is_event") or "N").strip().upper()
-    if said not in ("Y", "N"):
-        raise BadRow(f"is_event: {said!r} is neither Y nor N")
-    if said == "Y":
+    is_event = str(row.get("is_event") or "N").strip().upper()
+    if is_event not in ("Y", "N"):
+        raise BadRow(f"is_event: {is_event!r} is neither Y nor N")
+    if is_event == "Y":
         return None
     currency = currency_of(row, "currency")
     number = text_of(row, "etransaction_id")

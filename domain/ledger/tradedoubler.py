@@ -43,12 +43,12 @@ def read(text: str) -> Reading:
 
 def _report(row: Row) -> Report:
     currency = currency_of(row, "currency")
-    said = text_of(row, "status").upper()
-    if said not in _STATES:
-        raise BadRow(f"status: {said!r} is unknown")
+    status = text_of(row, "status").upper()
+    if status not in _STATES:
+        raise BadRow(f"status: {status!r} is unknown")
     ordered_at = require_time(row, "timeOfTransaction")
-    is_paid = said == "A" and row.get("paid") is True
-    state = "paid" if is_paid else _STATES[said]
+    is_paid = status == "A" and row.get("paid") is True
+    state = "paid" if is_paid else _STATES[status]
     changed_at = time_of(row, "timeOfLastModified", required=False)
     stated_at = None if state == "pending" else changed_at or ordered_at
     amount, sold = minor_of(row, "commission", currency), minor_of(row, "orderValue", currency, default=0)

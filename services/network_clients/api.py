@@ -170,8 +170,10 @@ class Api:
             wait = max(asked, random.uniform(0.5, 1.0) * 2.0**attempt)  # noqa: S311  jitter
             self._patience -= time.monotonic() - began
             if wait > min(self._patience, MAX_WAIT_SECONDS):
-                said = f", and asked us to wait for {asked:.0f} seconds" if asked else ", and others wait for this pull"
-                raise PullFailed(f"{problem}{said}", asked)
+                advice = (
+                    f", and asked us to wait for {asked:.0f} seconds" if asked else ", and others wait for this pull"
+                )
+                raise PullFailed(f"{problem}{advice}", asked)
             self._patience -= wait
             await self._pause(wait)
         raise PullFailed(f"{problem}, {MAX_ATTEMPTS} times", asked)
@@ -209,9 +211,9 @@ class Api:
             raise PullFailed(f"the network refused our credentials ({status}): check {names}")
         if 300 <= status < 400:
             raise PullFailed(f"the network answered {status}: redirects are not followed with credentials; check --url")
-        said = answer.body[: 50 * MAX_EXCERPT_CHARACTERS].decode(errors="replace")
+        body = answer.body[: 50 * MAX_EXCERPT_CHARACTERS].decode(errors="replace")
         sent = headers.get("authorization", "").rpartition(" ")[2]
-        raise PullFailed(f"the network answered {status}{self.excerpt(said, sent)}")
+        raise PullFailed(f"the network answered {status}{self.excerpt(body, sent)}")
 
     def excerpt(self, text: str, *hidden: str) -> str:
         """The beginning of a message of the network, in quotes, without our secrets and what else is hidden."""

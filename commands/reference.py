@@ -11,7 +11,7 @@ import typer
 from commands.terminal import connected_as_owner, databases, fail, load_settings
 from db import google_taxonomy, instruments, reference
 from db.embedded import Dsns
-from db.reference import BadReference, Changes
+from db.reference import BadReference, ReferenceChanges
 from domain.feed_mappings import ImportFailed
 from domain.instruments import BadInstrument
 
@@ -56,7 +56,7 @@ async def _taxonomy(dsns: Dsns, file: Path) -> int:
         return await google_taxonomy.load(owner, file)
 
 
-async def _load(dsns: Dsns, diff: bool) -> list[Changes]:
+async def _load(dsns: Dsns, diff: bool) -> list[ReferenceChanges]:
     async with connected_as_owner(dsns) as owner:
         if diff:
             return [*await reference.changes(owner), await instruments.reference_changes(owner)]

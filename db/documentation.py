@@ -82,7 +82,7 @@ class Index:
 
 
 @dataclass
-class Table:
+class TableDocs:
     name: str
     comment: str
     columns: list[tuple[str, str, str]]
@@ -100,7 +100,7 @@ class LabelledSql:
     sql: str
 
 
-async def tables(connection: asyncpg.Connection[Any], row_types: Iterable[RowType]) -> list[Table]:
+async def tables(connection: asyncpg.Connection[Any], row_types: Iterable[RowType]) -> list[TableDocs]:
     """All tables with their writers and readers; their indexes do not have users yet."""
     found = await _tables(connection)
     by_name = {table.name: table for table in found}
@@ -177,7 +177,7 @@ async def fill(owner: asyncpg.Connection[Any]) -> None:
     await owner.execute(_EVENTS)
 
 
-async def examine(connection: asyncpg.Connection[Any], row_types: list[RowType]) -> list[Table]:
+async def examine(connection: asyncpg.Connection[Any], row_types: list[RowType]) -> list[TableDocs]:
     """All tables, with everything that is known of them. Plans are asked for without sequential scans and sorts: of a
     table of a few rows the question is which index a statement takes once there are more."""
     found = await tables(connection, row_types)
@@ -281,7 +281,7 @@ def _pages(row_type: RowType) -> Iterator[tuple[str, str]]:
             yield f"pages of `{row_type.name}` by {name}", pages.page_statement(request, [])[0]
 
 
-async def _tables(connection: asyncpg.Connection[Any]) -> list[Table]:
+async def _tables(connection: asyncpg.Connection[Any]) -> list[TableDocs]:
     columns, indexes = defaultdict(list), defaultdict(list)
     granted: dict[str, dict[str, list[str]]] = defaultdict(dict)
     for row in await connection.fetch(_COLUMNS):
@@ -291,7 +291,7 @@ async def _tables(connection: asyncpg.Connection[Any]) -> list[Table]:
     for row in await connection.fetch(_GRANTS):
         granted[row["relation"]][row["role"]] = row["verbs"]
     return [
-        Table(
+        TableDocs(
             row["relation"],
             row["comment"] or "",
             columns[row["relation"]],

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 from db.verification.expected import DOCUMENTS, RENAMED
 
 if TYPE_CHECKING:
-    from db.documentation import Table
+    from db.documentation import TableDocs
 
 
-def of_tables(found: list[Table]) -> Iterator[str]:
+def of_tables(found: list[TableDocs]) -> Iterator[str]:
     """The tables with their columns and indexes."""
     indexes = sum(len(table.indexes) for table in found)
     yield "# Tables, columns, indexes"
@@ -70,7 +70,7 @@ def _list(labels: set[str]) -> str:
     return ", ".join(sorted(labels))
 
 
-def _nobody(table: Table, verb: str) -> str:
+def _nobody(table: TableDocs, verb: str) -> str:
     wanted = {"read": {"select"}, "write": {"insert", "update", "delete"}}[verb]
     roles = [role for role, verbs in table.granted.items() if wanted & set(verbs)]
     return f"{', '.join(roles)} through SQL; no query yet" if roles else "nobody but the owner"

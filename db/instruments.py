@@ -13,7 +13,7 @@ import msgspec
 
 from db import instrument_files
 from db.queries import QUERIES
-from db.reference import Changes
+from db.reference import ReferenceChanges
 from domain.instruments import (
     BadInstrument,
     Document,
@@ -249,28 +249,28 @@ async def store_norms(owner: asyncpg.Connection[Any], instrument: Instrument, *,
                 )
 
 
-async def reference_changes(owner: asyncpg.Connection[Any]) -> Changes:
+async def reference_changes(owner: asyncpg.Connection[Any]) -> ReferenceChanges:
     """What `load_reference` would change: the shipped version if it is missing, or its texts and norms. `kept`: they
     differ, but were loaded by hand. Norms of people's answers are no difference."""
     return await _difference(owner, instrument_files.load(SHIPPED))
 
 
-async def _difference(owner: asyncpg.Connection[Any], document: Document) -> Changes:
+async def _difference(owner: asyncpg.Connection[Any], document: Document) -> ReferenceChanges:
     shipped = document.instrument
     name = (f"{shipped.code} {shipped.version}",)
     row = await owner.fetchrow(QUERIES["instruments.read"].sql, shipped.code, shipped.version)
     if row is None:
-        return Changes("quiz", added=name)
+        return ReferenceChanges("quiz", added=name)
     stored = read_row(row)
     differs = not _has_texts(stored, document.texts) or (
         stored.instrument.norms != shipped.norms and not _is_measured(row)
     )
     if not differs:
-        return Changes("quiz")
-    return Changes("quiz", kept=name) if row["source"] == "admin" else Changes("quiz", changed=name)
+        return ReferenceChanges("quiz")
+    return ReferenceChanges("quiz", kept=name) if row["source"] == "admin" else ReferenceChanges("quiz", changed=name)
 
 
-async def load_reference(owner: asyncpg.Connection[Any]) -> Changes:
+async def load_reference(owner: asyncpg.Connection[Any]) -> ReferenceChanges:
     """Stores the shipped instrument if its version is missing, and makes it the current one unless an administrator
     chose another; or updates its texts and norms."""
     document = instrument_files.load(SHIPPED)

@@ -174,7 +174,7 @@ class Pool:
                 self._hand_over(None)
             return
         if connection.owner is not owner:
-            _end_faulty(connection, "it was given back by another than its owner")  # the owner breaks it on its next use
+            _end_faulty(connection, "it was given back by another than its owner")  # whose next use fails
             return
         connection.owner = None
         fault = connection.fault

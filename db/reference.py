@@ -32,7 +32,7 @@ class BadReference(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class ReferenceTable:
     """A file and the blocks `reference.<name>_stored`, `_put` and `_remove`. `read`: a line to its key and value."""
 
     name: str
@@ -40,7 +40,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ReferenceChanges:
     """Keys of one table. `kept`: an administrator's rows that differ from the file, or that the file no longer has."""
 
     table: str
@@ -95,22 +95,24 @@ def _link_rule(row: Row) -> tuple[str, Value]:
     return f"{row['network']} {row['position']}", value | lists | {"max_length": int(row["max_length"])}
 
 
-NETWORK_TABLES = (Table("networks", _network), Table("link_rules", _link_rule))
+NETWORK_TABLES = (ReferenceTable("networks", _network), ReferenceTable("link_rules", _link_rule))
 TABLES = (
     *NETWORK_TABLES,
-    Table("taxonomy", _taxonomy),
-    Table(
+    ReferenceTable("taxonomy", _taxonomy),
+    ReferenceTable(
         "category_rules", lambda row: (row["pattern"], {"category": row["category"], "priority": int(row["priority"])})
     ),
-    Table("mappings", _mapping),
-    Table("tags", _weighted("trait", "tag")),
-    Table("context_rules", _weighted("kind", "value", "tag")),
-    Table("context_categories", _weighted("kind", "value", "category")),
-    Table("variant_words", lambda row: (f"{row['kind']} {row['language']}", {"words": row["words"].split("|")})),
+    ReferenceTable("mappings", _mapping),
+    ReferenceTable("tags", _weighted("trait", "tag")),
+    ReferenceTable("context_rules", _weighted("kind", "value", "tag")),
+    ReferenceTable("context_categories", _weighted("kind", "value", "category")),
+    ReferenceTable(
+        "variant_words", lambda row: (f"{row['kind']} {row['language']}", {"words": row["words"].split("|")})
+    ),
 )
 
 
-def read(table: Table, folder: Path = FOLDER) -> dict[str, Value]:
+def read(table: ReferenceTable, folder: Path = FOLDER) -> dict[str, Value]:
     """The rows of a file by key. Raises BadReference."""
     path = folder / f"{table.name}.csv"
     rows: dict[str, Value] = {}
@@ -134,12 +136,12 @@ def checksum(folder: Path = FOLDER) -> str:
     return whole.hexdigest()
 
 
-async def changes(owner: asyncpg.Connection[Any], folder: Path = FOLDER) -> list[Changes]:
+async def changes(owner: asyncpg.Connection[Any], folder: Path = FOLDER) -> list[ReferenceChanges]:
     """What a load would change, in the order of TABLES. Raises BadReference."""
     return [await _compare(owner, table, read(table, folder)) for table in TABLES]
 
 
-async def _compare(owner: asyncpg.Connection[Any], table: Table, wanted: dict[str, Value]) -> Changes:
+async def _compare(owner: asyncpg.Connection[Any], table: ReferenceTable, wanted: dict[str, Value]) -> ReferenceChanges:
     stored = {
         record["key"]: (msgspec.json.decode(record["value"]), record["source"])
         for record in await owner.fetch(QUERIES[f"reference.{table.name}_stored"].sql)
@@ -156,7 +158,7 @@ async def _compare(owner: asyncpg.Connection[Any], table: Table, wanted: dict[st
         in_use = {row["slug"] for row in await owner.fetch(QUERIES["reference.taxonomy_in_use"].sql, removed)}
         ours -= in_use
         removed = [key for key in removed if key in ours]
-    return Changes(
+    return ReferenceChanges(
         table.name,
         added=tuple(key for key in wanted if key not in stored),
         changed=tuple(key for key in differing if key in ours),
@@ -166,7 +168,7 @@ async def _compare(owner: asyncpg.Connection[Any], table: Table, wanted: dict[st
     )
 
 
-async def load(owner: asyncpg.Connection[Any], folder: Path = FOLDER) -> list[Changes]:
+async def load(owner: asyncpg.Connection[Any], folder: Path = FOLDER) -> list[ReferenceChanges]:
     """Brings the tables to the state of the files, in one transaction; categories of shops are matched again, and
     products get features by the new mappings. Returns what changed. Raises BadReference."""
     async with owner.transaction():
@@ -203,7 +205,7 @@ async def load_missing(owner: asyncpg.Connection[Any]) -> bool:
     return True
 
 
-async def _put(owner: asyncpg.Connection[Any], found: Changes) -> None:
+async def _put(owner: asyncpg.Connection[Any], found: ReferenceChanges) -> None:
     keys = (*found.added, *found.changed)
     # Parents are rows of an earlier statement than those below them.
     for batch in (
@@ -215,7 +217,7 @@ async def _put(owner: asyncpg.Connection[Any], found: Changes) -> None:
             await owner.execute(QUERIES[f"reference.{found.table}_put"].sql, msgspec.json.encode(rows).decode())
 
 
-async def _remove(owner: asyncpg.Connection[Any], found: Changes) -> None:
+async def _remove(owner: asyncpg.Connection[Any], found: ReferenceChanges) -> None:
     if found.removed:
         removed = await owner.execute(QUERIES[f"reference.{found.table}_remove"].sql, list(found.removed))
         if found.table == "taxonomy" and not removed.endswith(f" {len(found.removed)}"):

@@ -19,7 +19,7 @@ MAX_TERMS = 40  # of an explanation; the smallest beyond are one
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class ReasonSource:
     """What a term comes from. `key`: the id of a product, the name of a trait or tag, the slug of a category or
     brand."""
 
@@ -34,7 +34,7 @@ class Reason:
     code: str
     text: str
     weight: float
-    source: Source | None = None
+    source: ReasonSource | None = None
 
 
 class Named(msgspec.Struct, frozen=True, array_like=True):
@@ -114,12 +114,14 @@ def explain(terms: Terms) -> list[Reason]:
             text = f"Does not suit {whose} {noun} side" if leaning > 0 else f"Is rather for the {noun} type"
         else:
             text = f"Suits {whose} {noun} side" if leaning > 0 else f"Suits somebody who is less the {noun} type"
-        found.append(Reason(f"TRAIT_{trait.upper()}", text, weight, Source("trait", trait)))
+        found.append(Reason(f"TRAIT_{trait.upper()}", text, weight, ReasonSource("trait", trait)))
     for liked in terms.liked:
         verb = "loved" if liked.direction == "up" else "liked"
         weight = terms.liked_weight * liked.added
         found.append(
-            Reason("LIKED_PRODUCT", f"You {verb} “{liked.name}”", weight, Source("product", str(liked.product_id)))
+            Reason(
+                "LIKED_PRODUCT", f"You {verb} “{liked.name}”", weight, ReasonSource("product", str(liked.product_id))
+            )
         )
     found += _content(terms)
     found += [Reason(code, text, weight) for code, text, weight in terms.contexts]
@@ -152,7 +154,7 @@ def _content(terms: Terms) -> list[Reason]:
                 kind, share = "TAG", of_tags / terms.tag_count
                 thing = Named(tag, tag.replace("-", " ")) if tag is not None else None
         name = thing.name if thing is not None else "what it was before"
-        source = Source(kind.lower(), thing.slug) if thing is not None else None
+        source = ReasonSource(kind.lower(), thing.slug) if thing is not None else None
         if opinion.score < 0:
             code, text = f"DISLIKED_{kind}", f"You passed over {name}"
         else:

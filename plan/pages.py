@@ -17,7 +17,7 @@ from plan.errors import NotPlanned, Reason
 from plan.fields import Page
 from plan.leaves import NULL, boolean, integer, string
 from plan.renderers import RowRenderer, render_rows
-from plan.select import Source
+from plan.select import FromClause
 from plan.steps import RowStep
 from plan.templates import template
 from plan.values import Run
@@ -105,7 +105,7 @@ class PagePlan:
             values["page_keys"] = list(dict.fromkeys(keys))
         return await self.step.fetch(run, request.shape, lambda: self._source(request), values, is_last=is_last)
 
-    def _source(self, request: PageRequest) -> Source:
+    def _source(self, request: PageRequest) -> FromClause:
         select = self.step.select
         rows = select.numbered(request.pages_text())
         number = select.root.column("row_number")
@@ -113,7 +113,7 @@ class PagePlan:
         if self.has_total and not request.parent:
             rows = f"(select) one left join {rows} on true"
             outputs |= {"page_row": number, "page_total": f"({request.count_text()})"}
-        return Source(rows, f" order by {number}", outputs)
+        return FromClause(rows, f" order by {number}", outputs)
 
     def render_page(
         self,

@@ -9,7 +9,7 @@ from db.rows import RowType
 from db.sources import Listing, Reference
 from plan import leaves
 from plan.renderers import RowRenderer, render_rows
-from plan.select import Source
+from plan.select import FromClause
 from plan.steps import RowStep
 from plan.values import Run
 
@@ -36,13 +36,13 @@ class RowPlan:
 
         aliases = root.row_type.aliases if by == "id" else None
 
-        def source() -> Source:
+        def source() -> FromClause:
             condition = f"= :key::{kind}" if is_one else f"= any(:keys::{kind}[])"
             if aliases is not None:
                 tables = f"({aliases}) known join {root.row_type.table} {root.alias} on {root.column('id')} = known.id"
-                return Source(tables, f" where known.alias {condition}", {"alias_of_row": "known.alias"})
+                return FromClause(tables, f" where known.alias {condition}", {"alias_of_row": "known.alias"})
             where = f" where {root.column(by)} {condition}{root.owner_condition}"
-            return Source(f"{root.row_type.table} {root.alias}", where)
+            return FromClause(f"{root.row_type.table} {root.alias}", where)
 
         values = {"key": first} if is_one else {"keys": list({each.key: None for each in references})}
         rows = await self._step.fetch(run, (by, kind, is_one), source, values, is_last=is_last)
@@ -57,12 +57,12 @@ class RowPlan:
         """A text per row of a listing. Raises as Value.render does."""
         select, row_type = self._step.select, self._step.row_type
 
-        def source() -> Source:
+        def source() -> FromClause:
             inner = (
                 f"select {row_type.select_list('r')} from {row_type.table} r"
                 f" where {listing.where} order by {listing.order_by} limit :size::int"
             )
-            return Source(select.numbered(inner), f" order by {select.root.column('row_number')}")
+            return FromClause(select.numbered(inner), f" order by {select.root.column('row_number')}")
 
         identity = (listing.where, listing.order_by)
         rows = await self._step.fetch(run, identity, source, {"size": listing.size}, is_last=is_last)

@@ -42,7 +42,7 @@ Pages = Mapping[str, Page]  # by alias of the root of the select that reads them
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class FromClause:
     """The rows that a statement reads. `tables` follows `from` and names the root; `rest` follows the joins; `outputs`
     are additional columns by name, which come last."""
 
@@ -177,7 +177,7 @@ class Select:
             raise NotPlanned(Reason.SHARED_COUNT)
         return self._output(f"total {select.root.alias}", _NestedPageTotal(outer.column(key), select.root))
 
-    def text(self, source: Source, pages: Pages) -> str:
+    def text(self, source: FromClause, pages: Pages) -> str:
         """The statement, with `:names`; those of a nested page start with `prefix_of` its alias."""
         columns = [self._outputs_text(pages)]
         columns += [f"{expression} as {name}" for name, expression in source.outputs.items()]

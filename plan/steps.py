@@ -17,7 +17,7 @@ from db.rows import Column, RowType, ToMany
 from plan import leaves
 from plan.codegen import Row
 from plan.fields import Page
-from plan.select import Select, Source, Table, prefix_of
+from plan.select import FromClause, Select, Table, prefix_of
 from plan.values import Get, Run, Value, gather_awaitables
 
 MAX_STATEMENTS = 8  # of one step: one per shape of its pages
@@ -98,7 +98,7 @@ class RowStep:
         self,
         run: Run,
         identity: Hashable,
-        source: Callable[[], Source],
+        source: Callable[[], FromClause],
         values: Mapping[str, object],
         *,
         is_last: bool = False,

@@ -14,7 +14,7 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.hosts import BadAddress
 from domain.links import Rule, normal_domain, rule_complaints
 from domain.texts import require_no_nul
-from resolvers.catalogue import name_of, rate_of, require_administrator, writing
+from resolvers.catalogue import name_of, rate_of, require_proven_administrator, writing
 from resolvers.profiles import require_role
 
 MAX_HOSTS = 200
@@ -57,7 +57,7 @@ def check_code(code: str) -> None:
 
 async def create(session: Session, new: NewNetwork) -> str:
     """Creates a network; returns its code. Raises Forbidden, Invalid, or Conflict if there is one with this code."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     check_code(new.code)
     hosts, rules = _hosts(new.tracking_hosts), _rules(new.rules)
     if not hosts and any(rule.host != "shop" for rule in rules):
@@ -78,7 +78,7 @@ async def create(session: Session, new: NewNetwork) -> str:
 
 async def update(session: Session, code: str, changes: NetworkChanges) -> str:
     """Raises Forbidden, Invalid or NotFound."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     require_no_nul(code, ("code",))
     name = None if changes.name is None else name_of(changes.name)
     hosts = None if changes.tracking_hosts is None else _hosts(changes.tracking_hosts)

@@ -18,7 +18,7 @@ from resolvers import client_ids
 from resolvers.profiles import as_jsonb, require_proven_role
 
 MAX_PROPERTIES_BYTES = 4096  # jsonb adds spaces; the table's limit is 8192
-MAX_NAME = 100
+MAX_EVENT_NAME = 100
 MAX_PAGE = 200
 MAX_COUNTS = 500  # as in private.count_events()
 
@@ -49,7 +49,7 @@ async def record(session: Session, events: Sequence[NewEvent], sent_at: datetime
 
 def _check(event: NewEvent, field: tuple[str, ...], skew: int) -> tuple[UUID, _Checked]:
     id = client_ids.recent(event.id, (*field, "id"), skew)
-    require_text(event.name, (*field, "name"), MAX_NAME, minimum=1)
+    require_text(event.name, (*field, "name"), MAX_EVENT_NAME, minimum=1)
     require_text(event.page, (*field, "page"), MAX_PAGE)
     return id, _Checked(event.name, _properties(event.properties, (*field, "properties")), event.page)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from db.session import Session
 from domain.errors import Conflict, NotFound
 from resolvers.catalogue import create as create_row
-from resolvers.catalogue import name_of, once_for_administrator, require_administrator, writing
+from resolvers.catalogue import name_of, once_for_administrator, require_proven_administrator, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class BrandChanges:
 
 async def create(session: Session, name: str, slug: str | None = None, idempotency_key: str | None = None) -> UUID:
     """Creates a brand. Raises Forbidden, Invalid, or Conflict if there is one with this name or slug."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     normalised_name = name_of(name)
 
     async def store() -> UUID:
@@ -33,7 +33,7 @@ async def create(session: Session, name: str, slug: str | None = None, idempoten
 
 async def update(session: Session, brand: UUID | None, changes: BrandChanges) -> UUID:
     """Raises Forbidden, Invalid, NotFound, or Conflict if another brand has the name."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     normalised_name = None if changes.name is None else name_of(changes.name)
     if await session.fetchrow("brands.find", id=brand, slug=None) is None:
         raise NotFound("There is no such brand.", ("id",))

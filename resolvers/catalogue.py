@@ -19,7 +19,7 @@ from resolvers.idempotency_keys import once
 from resolvers.profiles import require_proven_role
 
 
-async def require_administrator(session: Session) -> None:
+async def require_proven_administrator(session: Session) -> None:
     """Raises Forbidden or Unauthenticated."""
     await require_proven_role(session, session.claims.may_administer, "Only administrators may change the catalogue.")
 

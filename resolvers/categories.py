@@ -8,7 +8,7 @@ from uuid import UUID
 from db.session import Session
 from domain.errors import Conflict, Invalid, NotFound
 from resolvers.catalogue import create as create_row
-from resolvers.catalogue import name_of, once_for_administrator, require_administrator, writing
+from resolvers.catalogue import name_of, once_for_administrator, require_proven_administrator, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ async def create(
 ) -> UUID:
     """Creates a category below another one, or at the top. Raises Forbidden, Invalid, NotFound for an unknown
     parent, or Conflict if the parent has one of this name, or the slug is taken."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     normalised_name = name_of(name)
 
     async def store() -> UUID:
@@ -43,7 +43,7 @@ async def create(
 async def update(session: Session, category: UUID | None, changes: CategoryChanges) -> UUID:
     """Raises Forbidden, NotFound, Conflict if the parent has another one of the name, or Invalid, also for a
     parent that is the category itself or below it."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     normalised_name = None if changes.name is None else name_of(changes.name)
     known = await session.fetchrow("categories.find", id=category, slug=None)
     if known is None:

@@ -33,7 +33,7 @@ MAX_WINDOWS = 20  # of a page: those of which nothing can be shown are passed ov
 MAX_NUMBER = 2**31 - 1  # of a product
 GROUP_MASK = 2**32 - 1  # what cursors remember of a group of variants
 
-Key: TypeAlias = tuple[float, int]
+ScoreKey: TypeAlias = tuple[float, int]
 """A place in the order of scores: score and product number."""
 Rank: TypeAlias = Callable[["State", int], Coroutine[Any, Any, list[Any]]]
 """The best products after the start of the window, at most so many."""
@@ -60,8 +60,8 @@ class State(msgspec.Struct, array_like=True):
     is_personal: bool = True
     arm: int = 0
     position: int = 0
-    start: Key | None = None
-    end: Key | None = None
+    start: ScoreKey | None = None
+    end: ScoreKey | None = None
     top: float = 1.0
     shown: list[int] = []
     chunk: tuple[int, int] | None = None
@@ -72,7 +72,7 @@ class State(msgspec.Struct, array_like=True):
         """What the explored places of the window are drawn by: alike for each request."""
         return msgspec.msgpack.encode((self.request, self.model, self.arm, self.start, self.chunk))
 
-    def leave_window(self, start: Key | None) -> None:
+    def leave_window(self, start: ScoreKey | None) -> None:
         self.start, self.end, self.shown = start, None, []
 
 
@@ -182,11 +182,11 @@ async def chunk_of(session: Session, conditions: Sequence[Fragment], below: int)
     return low
 
 
-def _key(row: asyncpg.Record) -> Key:
+def _key(row: asyncpg.Record) -> ScoreKey:
     return row["score"], row["number"]
 
 
-def _after(one: Key, other: Key) -> bool:
+def _after(one: ScoreKey, other: ScoreKey) -> bool:
     """Whether a product comes after another in the order of scores."""
     return (-one[0], one[1]) > (-other[0], other[1])
 

@@ -22,7 +22,7 @@ from resolvers.profiles import require_subject
 from services.services import Services
 
 MAX_MESSAGE = 1000
-MAX_NAME = 100
+MAX_RECIPIENT_NAME = 100
 _VISIT = "visitGiftLink"
 
 _TOKEN = ("giftLinkToken",)
@@ -52,8 +52,8 @@ async def create(
         raise ProductNotFound
     for name, text, limit in (
         ("message", message, MAX_MESSAGE),
-        ("recipientName", recipient_name, MAX_NAME),
-        ("occasion", occasion, MAX_NAME),
+        ("recipientName", recipient_name, MAX_RECIPIENT_NAME),
+        ("occasion", occasion, MAX_RECIPIENT_NAME),
     ):
         require_text(text, (name,), limit)
     if max_uses is not None and max_uses < 1:
@@ -89,7 +89,7 @@ async def revoke(session: Session, link: UUID | None) -> UUID:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownGift:
     """The content of a link's page, without its maker and recipient."""
 
     message: str | None
@@ -102,14 +102,14 @@ class Shown:
     network: str | None
 
 
-async def show(services: Services, token: str) -> Shown:
+async def show(services: Services, token: str) -> ShownGift:
     """Reads a link for its page; does not count as a use. Raises NotFound, also for a link that is used up."""
     link = open_token(services, token)
     async with services.database.session(SERVICE, read_only=True) as session:
         found = await session.fetchrow("gift_links.show", id=link)
     if found is None:
         raise _REFUSALS["unknown"]()
-    return Shown(**found)
+    return ShownGift(**found)
 
 
 def new_visit(services: Services, token: str) -> str:

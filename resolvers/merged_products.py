@@ -8,7 +8,7 @@ from uuid import UUID
 from db.changes import EVERYBODY
 from db.session import Session
 from domain.errors import Invalid, NotFound, ProductNotFound
-from resolvers.catalogue import require_administrator, writing
+from resolvers.catalogue import require_proven_administrator, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Split:
 async def merge(session: Session, one: UUID | None, other: UUID | None, *, into: bool = False) -> Merged:
     """Merges two products, with their offers and what people did with them. The older stays, or with `into` the other.
     Raises Forbidden, ProductNotFound, or Invalid for one product given twice."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     if one is not None and one == other:
         raise Invalid("`productId` and `intoId` are the same product: a merge needs two.", ("intoId",))
     await session.fetch("product_offers.lock")
@@ -51,7 +51,7 @@ async def split(session: Session, product: UUID | None, offer: UUID | None = Non
     """Splits off a merged listing, or all that were merged into a product, or the listing of this `offer` of the
     product; equal GTINs do not merge these again. Raises Forbidden, ProductNotFound, or, of an offer, NotFound and
     Invalid."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     await session.fetch("product_offers.lock")
     known = await session.fetchrow("product_offers.find", id=product)
     if known is None:

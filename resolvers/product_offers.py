@@ -13,7 +13,7 @@ from db.session import Session
 from domain import money
 from domain.errors import Conflict, Invalid, NotFound, ProductNotFound
 from domain.texts import require_no_nul
-from resolvers.catalogue import once_for_administrator, require_administrator, writing
+from resolvers.catalogue import once_for_administrator, require_proven_administrator, writing
 from resolvers.links import require_link
 from resolvers.products import price_in, text_of
 
@@ -92,7 +92,7 @@ class OfferChanges:
 async def create(session: Session, new: NewOffer, idempotency_key: str | None = None) -> UUID:
     """Adds an offer to a product. Raises Forbidden, Invalid, ProductNotFound, or Conflict if the shop already has a
     listing with this external id."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     request = {name: str(getattr(new, name)) for name in new.__dataclass_fields__}
     return await once_for_administrator(session, "createOffer", idempotency_key, request, lambda: _create(session, new))
 
@@ -127,7 +127,7 @@ async def _create(session: Session, new: NewOffer) -> UUID:
 
 async def update(session: Session, offer: UUID | None, changes: OfferChanges) -> UUID:
     """Raises Forbidden, Invalid or NotFound."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     await session.fetch("product_offers.lock")
     was = await session.fetchrow("product_offers.find", id=offer)
     if was is None:

@@ -19,7 +19,7 @@ from domain.bounds import require_text
 from domain.errors import Conflict, Invalid, ProductNotFound
 from domain.feed_text import tag_of
 from domain.texts import require_no_nul
-from resolvers.catalogue import once_for_administrator, require_administrator, writing
+from resolvers.catalogue import once_for_administrator, require_proven_administrator, writing
 from resolvers.filters import texts_of
 from resolvers.links import require_link
 
@@ -228,7 +228,7 @@ def _https(url: str, name: str) -> str:
 
 async def create(session: Session, new: NewProduct, idempotency_key: str | None = None) -> UUID:
     """Creates a product. Raises Forbidden, Invalid, or Conflict if the retailer already has this external id."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     request = {name: str(getattr(new, name)) for name in new.__dataclass_fields__}
     return await once_for_administrator(
         session, "createProduct", idempotency_key, request, lambda: _create(session, new)
@@ -315,7 +315,7 @@ class ProductChanges:
 
 async def update(session: Session, product: UUID | None, changes: ProductChanges) -> UUID:
     """Raises Forbidden, Invalid or ProductNotFound."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     currency = await session.fetchval("products.currency_of", id=product)
     if currency is None:
         raise ProductNotFound(("id",))

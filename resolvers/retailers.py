@@ -13,7 +13,7 @@ from domain.hosts import BadAddress
 from domain.links import MAX_CLICK_WINDOW_HOURS, normal_domain
 from domain.texts import require_no_nul
 from resolvers.catalogue import create as create_row
-from resolvers.catalogue import name_of, once_for_administrator, rate_of, require_administrator, writing
+from resolvers.catalogue import name_of, once_for_administrator, rate_of, require_proven_administrator, writing
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class RetailerChanges:
 
 async def create(session: Session, new: NewRetailer, idempotency_key: str | None = None) -> UUID:
     """Creates a retailer. Raises Forbidden, Invalid, or Conflict if there is one with this name or slug."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     name = name_of(new.name)
     values = {
         "name": name,
@@ -67,7 +67,7 @@ async def create(session: Session, new: NewRetailer, idempotency_key: str | None
 
 async def update(session: Session, retailer: UUID | None, changes: RetailerChanges) -> UUID:
     """Raises Forbidden, Invalid, NotFound, or Conflict if another retailer has the name."""
-    await require_administrator(session)
+    await require_proven_administrator(session)
     name = None if changes.name is None else name_of(changes.name)
     domain, rate = _domain(changes.domain), rate_of(changes.commission_rate)
     network = await _network(session, changes.network)

@@ -38,7 +38,7 @@ log = structlog.get_logger("aclue.accounts")
 
 ISSUER = "Aclue"
 MAX_FACTORS = 10
-MAX_NAME = 100
+MAX_FACTOR_NAME = 100
 RECOVERY_CODES = 10
 WINDOW = 1  # steps of 30 seconds that a clock may be off, in either direction
 
@@ -68,8 +68,8 @@ async def enrol(
     await accounts.require_recent_sign_in(services, caller, claims, account, password)
     require_no_nul(name, ("name",))
     normalised_name = " ".join((name or "").split()) or None
-    if normalised_name and len(normalised_name) > MAX_NAME:
-        raise Invalid(f"A name has at most {MAX_NAME} characters.", ("name",))
+    if normalised_name and len(normalised_name) > MAX_FACTOR_NAME:
+        raise Invalid(f"A name has at most {MAX_FACTOR_NAME} characters.", ("name",))
     secret = pyotp.random_base32()
     sealed = base64.b64encode(services.factor_sealer.seal(secret, str(account))).decode()
     async with services.database.session(SERVICE, read_only=False) as session:

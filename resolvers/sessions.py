@@ -35,7 +35,7 @@ SECOND_FACTORS = ("totp", "recovery_code")
 
 
 @dataclass(frozen=True, slots=True)
-class Visit:
+class Landing:
     """Where a visitor came from; each text is truncated to 500 characters."""
 
     landing_page: str | None = None
@@ -155,7 +155,7 @@ async def exchange(
     return _signed_in(access_token, claims, new_token)
 
 
-async def start(services: Services, caller: Caller, visit: Visit) -> SignedIn:
+async def start(services: Services, caller: Caller, visit: Landing) -> SignedIn:
     """Creates an anonymous profile with a session. Raises Invalid for a NUL, or RateLimited."""
     noted = (
         ("landing_page", "landingPage", visit.landing_page),

@@ -10,7 +10,7 @@ from db.sources import Reference
 from domain import ids
 from resolvers import accounts, sessions
 from resolvers.profiles import require_subject
-from resolvers.sessions import SignedIn, Visit
+from resolvers.sessions import Landing, SignedIn
 from schema.context import Info
 from schema.errors import NOTHING, Stores, UserError, outcome, user_errors
 from schema.node import load
@@ -107,7 +107,7 @@ class AccountMutation:
     @outcome(StartSessionPayload, stores=Stores(row=800, is_essential=True))
     async def start_session(self, info: Info, input: StartSessionInput) -> StartSessionPayload:
         context = info.context
-        visit = Visit(input.landing_page, input.referrer, input.device_type, input.campaign)
+        visit = Landing(input.landing_page, input.referrer, input.device_type, input.campaign)
         signed_in = await sessions.start(context.services, context.caller, visit)
         assert signed_in.claims.session_id is not None
         return StartSessionPayload(

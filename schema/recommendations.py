@@ -62,7 +62,7 @@ class RecommendationReason:
         return cls(code=reason.code, text=reason.text, weight=reason.weight, source=source)
 
 
-def _key(source: reasons.Source) -> str:
+def _key(source: reasons.ReasonSource) -> str:
     return ids.encode("Product", source.key) if source.kind == "product" else source.key
 
 

@@ -43,7 +43,7 @@ class Unusable(ValueError):
 
 
 @dataclass(frozen=True)
-class Key:
+class JwksKey:
     """A public key and its algorithm. `members` are the JWK members it was read from; equal keys have equal ones."""
 
     kid: str | None
@@ -52,7 +52,7 @@ class Key:
     public: Any = field(repr=False, compare=False)
 
 
-def read_key(jwk: Any) -> Key:
+def read_key(jwk: Any) -> JwksKey:
     """Parses a key of a JWKS. Raises Unusable for a key that is symmetric, not for signatures, of an unsupported type
     or strength, or malformed."""
     if not isinstance(jwk, dict):
@@ -76,13 +76,13 @@ def read_key(jwk: Any) -> Key:
         raise Unusable("malformed") from None
     if isinstance(public, RSAPublicKey) and public.key_size not in RSA_BITS:
         raise Unusable(f"RSA of {public.key_size} bits")
-    return Key(kid, algorithm, members, public)
+    return JwksKey(kid, algorithm, members, public)
 
 
 class KeySet:
     """The usable keys of a JWKS. `unusable` lists the others by `kid`, with the reason."""
 
-    def __init__(self, keys: Sequence[Key], unusable: Sequence[tuple[str, str]] = ()) -> None:
+    def __init__(self, keys: Sequence[JwksKey], unusable: Sequence[tuple[str, str]] = ()) -> None:
         self.keys = tuple(keys)
         self.unusable = tuple(unusable)
 
@@ -103,7 +103,7 @@ class KeySet:
                 unusable.append((str(jwk.get("kid"))[:100] if isinstance(jwk, dict) else "", str(error)))
         return cls(keys, unusable)
 
-    def find(self, kid: str | None, algorithm: str) -> Key | None:
+    def find(self, kid: str | None, algorithm: str) -> JwksKey | None:
         """The key that a token names. A token without `kid` is accepted if exactly one key fits; of two keys with the
         same `kid`, neither is used."""
         fits = [key for key in self.keys if key.algorithm == algorithm and kid in (None, key.kid)]
@@ -184,7 +184,7 @@ class PublishedKeys:
         assert self._keys is not None
         return self._keys
 
-    async def find(self, kid: str | None, algorithm: str) -> tuple[Key | None, KeySet]:
+    async def find(self, kid: str | None, algorithm: str) -> tuple[JwksKey | None, KeySet]:
         """The key that a token names, if any, and the set that was searched. Raises what `current` raises."""
         keys = await self.current()
         key = keys.find(kid, algorithm)

@@ -30,7 +30,7 @@ PAUSE_SECONDS = 1.0
 """Between two requests to a shop."""
 LEASE_SECONDS = 400
 """More than a run with its last requests takes."""
-MAX_AT_ONCE = 4
+MAX_CHECKS_AT_ONCE = 4
 """Requests, to different shops; each takes one of the threads that the server has for everything that blocks."""
 MAX_SILENT = 3
 """So many failures in a row end the checks of a shop for this run."""
@@ -103,7 +103,7 @@ def _domain(offer: _Offer) -> str:
 
 async def _check(settings: Settings, offers: Sequence[_Offer], checks: _Run) -> None:
     deadline = time.monotonic() + RUN_SECONDS
-    at_once = asyncio.Semaphore(MAX_AT_ONCE)
+    at_once = asyncio.Semaphore(MAX_CHECKS_AT_ONCE)
     by_domain = sorted((offer for offer in offers if offer.page), key=_domain)
     async with asyncio.TaskGroup() as group:
         for _, of_shop in itertools.groupby(by_domain, key=_domain):

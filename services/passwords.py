@@ -19,7 +19,7 @@ from domain.passwords import fits, normalise, spellings
 from services.turns import Turns
 
 PARAMETERS = argon2.profiles.RFC_9106_LOW_MEMORY
-MAX_AT_ONCE = 2
+MAX_HASHES_AT_ONCE = 2
 T = TypeVar("T")
 
 
@@ -30,7 +30,7 @@ def _hasher() -> argon2.PasswordHasher:
 @cache
 def _threads() -> ThreadPoolExecutor:
     """The thread pool of the whole process."""
-    return ThreadPoolExecutor(MAX_AT_ONCE, thread_name_prefix="passwords")
+    return ThreadPoolExecutor(MAX_HASHES_AT_ONCE, thread_name_prefix="passwords")
 
 
 @cache
@@ -43,7 +43,7 @@ class Passwords:
     def __init__(self) -> None:
         self._hasher = _hasher()
         self._nobodys_hash = _nobodys_hash()
-        self._turns = Turns(MAX_AT_ONCE)
+        self._turns = Turns(MAX_HASHES_AT_ONCE)
 
     async def hash(self, password: str, address: str) -> str:
         """Hashes an acceptable password (domain/passwords.py) for a caller at this address."""

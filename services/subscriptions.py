@@ -18,7 +18,7 @@ TOPICS = {
     "affiliateConversion": ("conversions",),
 }
 SKIP_NULL_EVENTS = frozenset({"recommendationsUpdated", "affiliateConversion"})  # null: nothing has happened
-MAX_WAITING = 100  # ids queued for a slow subscriber
+MAX_QUEUED_IDS = 100  # ids queued for a slow subscriber
 OVERLAP = timedelta(minutes=1)  # when catching up: clocks differ, and transactions take time to commit
 
 
@@ -65,7 +65,7 @@ class Subscription:
             if not self._waiting:
                 self._oldest_at = datetime.now(UTC)
             self._waiting[change] = None
-            if len(self._waiting) > MAX_WAITING:  # they may be forged: what really happened is read from the table
+            if len(self._waiting) > MAX_QUEUED_IDS:  # they may be forged: what really happened is read from the table
                 self._waiting.clear()
                 self._missed_since = self._missed_since or self._oldest_at
         self._heard_at = datetime.now(UTC)
@@ -88,9 +88,12 @@ class Subscription:
         """Reads the ids of what happened while no notifications arrived."""
         async with self._services.database.session(SERVICE, read_only=True) as session:
             rows = await session.fetch(
-                "affiliate_clicks.converted_since", user_id=self._person, since=since - OVERLAP, maximum=MAX_WAITING + 1
+                "affiliate_clicks.converted_since",
+                user_id=self._person,
+                since=since - OVERLAP,
+                maximum=MAX_QUEUED_IDS + 1,
             )
-        if len(rows) > MAX_WAITING:
+        if len(rows) > MAX_QUEUED_IDS:
             raise Overloaded("Events came faster than they were read: subscribe again.")
         self._waiting.update({Change(row["click_id"]): None for row in rows})
 

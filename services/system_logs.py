@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger("aclue.system_logs")
 
-MAX_WAITING = 1000
+MAX_WAITING_ENTRIES = 1000
 MAX_BATCH = 200
 SHUTDOWN_SECONDS = 2.0
 
@@ -55,7 +55,7 @@ class SystemLog:
         self, level: str, component: str, message: str, *, request_id: str | None = None, **context: str | int | None
     ) -> None:
         """Queues an entry. It must hold no personal data: types and counts, no values."""
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._waiting) >= MAX_WAITING_ENTRIES:
             self._dropped += 1
             return
         self._waiting.append(Entry(level, component[:100], message[:2000], context, request_id))

@@ -68,7 +68,7 @@ async def _gift_link(http: HttpRequest, services: Services, visitor: Caller) -> 
         )
 
 
-def _page(services: Services, token: str, shown: gift_links.Shown, *, is_late: bool) -> Response:
+def _page(services: Services, token: str, shown: gift_links.ShownGift, *, is_late: bool) -> Response:
     price = f"{money.to_decimal(shown.price_minor, shown.currency)} {shown.currency}"
     image_url, image_origin = _image(shown.image_url)
     notice = disclosure(shown.network)

@@ -13,7 +13,7 @@ from domain import ids
 from domain.errors import RateLimited
 from engine.requests import Prepared, Request
 from services import housekeeping
-from services.subscriptions import MAX_WAITING
+from services.subscriptions import MAX_QUEUED_IDS
 from tests.client import Client
 from tests.conftest import Shop
 from tests.streams import (
@@ -230,7 +230,7 @@ async def test_a_slow_subscriber_to_conversions_has_to_subscribe_again(shop: Sho
             await streams.event_slots.acquire()  # nothing is read meanwhile
         person = await shop.owner.fetchval("select id from public.profiles")
         _, first = await click_of(anna)
-        clicks = [first, *(str(row["id"]) for row in await shop.owner.fetch(MORE_CLICKS, MAX_WAITING + 1))]
+        clicks = [first, *(str(row["id"]) for row in await shop.owner.fetch(MORE_CLICKS, MAX_QUEUED_IDS + 1))]
         for click in clicks:
             await convert(shop, click)
         subscription = shop.services.database.changes._listeners["conversions"][str(person)][0].__self__  # type: ignore[attr-defined]

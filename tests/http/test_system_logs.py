@@ -110,7 +110,7 @@ async def test_noting_neither_waits_nor_fails_while_nothing_can_be_written(shop:
     holder = shop.owner.transaction()
     await holder.start()
     await shop.owner.execute("lock table public.system_logs in access exclusive mode")
-    for number in range(system_logs.MAX_WAITING * 2):
+    for number in range(system_logs.MAX_WAITING_ENTRIES * 2):
         shop.services.system_log.note("info", "tests", f"note {number}")
     answer = await asyncio.wait_for(shop.client().ask("{ quiz { version } }"), timeout=5)
     assert answer["quiz"]["version"] == "2.0"

@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from db import documentation
-from db.documentation import LabelledSql, Table
+from db.documentation import LabelledSql, TableDocs
 from schema.schema import row_types
 from tests.bases import TEMPLATE, Base, ensure_template
 from tests.conftest import cloned
@@ -34,19 +34,19 @@ async def owner(base: Base) -> AsyncIterator[asyncpg.Connection[Any]]:
 
 
 @pytest.fixture(scope="module")
-def known() -> list[Table]:
+def known() -> list[TableDocs]:
     """What was found in a copy of that database, for the tests after the first."""
     return []
 
 
 @pytest.fixture
-async def examined(owner: asyncpg.Connection[Any], known: list[Table]) -> list[Table]:
+async def examined(owner: asyncpg.Connection[Any], known: list[TableDocs]) -> list[TableDocs]:
     if not known:
         known += await documentation.examine(owner, row_types())
     return known
 
 
-def unused(tables: list[Table]) -> list[str]:
+def unused(tables: list[TableDocs]) -> list[str]:
     return [index.name for table in tables for index in table.indexes if not index.constraint and not index.users]
 
 
@@ -61,30 +61,32 @@ def without_uses(page: str) -> str:
     return re.sub(r"^(\| \w+_(?:idx|key|pkey|profile|personality) \| .*?) \| .* \|$", r"\1 |", page, flags=re.MULTILINE)
 
 
-async def test_the_page_is_what_the_database_says(examined: list[Table], owner: asyncpg.Connection[Any]) -> None:
+async def test_the_page_is_what_the_database_says(examined: list[TableDocs], owner: asyncpg.Connection[Any]) -> None:
     written, found = PAGE.read_text(), await documentation.describe(owner, row_types())
     assert without_uses(written) == without_uses(found), "stale: run `make schema`"
     assert [name for name, used in uses(written).items() if not used & uses(found)[name]] == []
     assert len(uses(written)) > 60
 
 
-async def test_every_index_serves_a_statement(examined: list[Table]) -> None:
+async def test_every_index_serves_a_statement(examined: list[TableDocs]) -> None:
     assert unused(examined) == []
     assert sum(len(table.indexes) for table in examined) > 45
 
 
-async def test_an_index_without_a_use_is_found(examined: list[Table], owner: asyncpg.Connection[Any]) -> None:
+async def test_an_index_without_a_use_is_found(examined: list[TableDocs], owner: asyncpg.Connection[Any]) -> None:
     await owner.execute("create index useless_idx on public.profiles (display_name)")
     assert unused(await documentation.examine(owner, row_types())) == ["useless_idx"]
 
 
-async def test_the_plans_are_those_of_the_statements(owner: asyncpg.Connection[Any], examined: list[Table]) -> None:
+async def test_the_plans_are_those_of_the_statements(owner: asyncpg.Connection[Any], examined: list[TableDocs]) -> None:
     asked = [LabelledSql("one", "select 1 from public.product_signals where user_id = $1 and product_id = $2")]
     await owner.execute("set enable_seqscan = off")
     assert await documentation.explain(owner, asked) == {"product_signals_pkey": ["one"]}
 
 
-async def test_every_table_has_somebody_who_writes_it_and_somebody_who_reads_it(examined: list[Table]) -> None:
+async def test_every_table_has_somebody_who_writes_it_and_somebody_who_reads_it(
+    examined: list[TableDocs],
+) -> None:
     assert len(examined) > 27
     for kind, verbs in (("writers", {"insert", "update"}), ("readers", {"select"})):
         orphans = [
@@ -103,7 +105,7 @@ async def test_every_table_has_somebody_who_writes_it_and_somebody_who_reads_it(
         }, kind
 
 
-async def test_who_writes_and_reads_is_found_in_the_statements(examined: list[Table]) -> None:
+async def test_who_writes_and_reads_is_found_in_the_statements(examined: list[TableDocs]) -> None:
     by_name = {table.name: table for table in examined}
     swipes = by_name["public.swipes"]
     assert {"`swipes.record`", "`swipes.undo`", "`private.merge_session()`"} <= swipes.writers

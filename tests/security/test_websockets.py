@@ -15,7 +15,7 @@ import pytest
 import settings as settings_module
 from domain import ids
 from domain.errors import RateLimited
-from services.subscriptions import MAX_WAITING
+from services.subscriptions import MAX_QUEUED_IDS
 from tests.client import ME
 from tests.conftest import SECRET, Shop
 from tests.http.test_one_time_tokens import CHANGE, NEW
@@ -238,7 +238,7 @@ async def test_a_forged_notification_ends_nobodys_socket(shop: Shop) -> None:
     person, session = await shop.owner.fetchrow("select user_id, id from public.user_sessions") or (None, None)
     async with socket(shop, anna.token) as client:
         await client.subscribe(CONVERSIONS)
-        forged = [f"conversions {person} 00000000-0000-7000-8000-{number:012}" for number in range(2 * MAX_WAITING)]
+        forged = [f"conversions {person} 00000000-0000-7000-8000-{number:012}" for number in range(2 * MAX_QUEUED_IDS)]
         parts = ["\n".join(forged[start : start + 50]) for start in range(0, len(forged), 50)]
         for payload in (f"sessions {session}", "sessions *", "* *", *parts):
             await shop.owner.execute("select pg_notify('aclue_changes', $1)", payload)

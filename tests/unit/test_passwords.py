@@ -11,7 +11,7 @@ import argon2
 import pytest
 
 from domain.passwords import MAX_LENGTH, fits, normalise, spellings
-from services.passwords import MAX_AT_ONCE, Passwords
+from services.passwords import MAX_HASHES_AT_ONCE, Passwords
 
 HOME = "192.0.2.1"
 PASSWORD = "Schl\u00fcssel-\u00e7\u00e9dille-\u00c5"
@@ -113,7 +113,7 @@ async def test_who_hangs_up_makes_no_room_for_another_hash(monkeypatch: pytest.M
 
     monkeypatch.setattr(Passwords, "_hash", hash_slowly)
     hashes = [asyncio.create_task(Passwords().hash("correct horse", HOME)) for _ in range(20)]
-    for _ in range(MAX_AT_ONCE):
+    for _ in range(MAX_HASHES_AT_ONCE):
         await asyncio.to_thread(started.acquire)
     for hashing in hashes[:10]:
         hashing.cancel()
@@ -121,7 +121,7 @@ async def test_who_hangs_up_makes_no_room_for_another_hash(monkeypatch: pytest.M
     go_on.set()
     found = await asyncio.gather(*hashes, return_exceptions=True)
     assert found[10:] == ["correct horse"] * 10
-    assert most == MAX_AT_ONCE
+    assert most == MAX_HASHES_AT_ONCE
 
 
 async def test_a_network_waits_for_its_own_hashes_and_nobody_for_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.personality import TRAITS
-from domain.reasons import BASE, MAX_REASONS, MAX_TERMS, Liked, Named, Opinion, Source, Terms, explain, reasons_of
+from domain.reasons import BASE, MAX_REASONS, MAX_TERMS, Liked, Named, Opinion, ReasonSource, Terms, explain, reasons_of
 
 factors = st.floats(-1, 1, width=16)
 five = st.lists(factors, min_size=5, max_size=5)
@@ -97,7 +97,7 @@ def test_a_trait_is_named_by_its_own_code_and_by_the_way_it_leans(position: int)
         terms = of(leanings=[leaning * x for x in one], traits=[trait * x for x in one])
         (term,) = [term for term in explain(terms) if term.code == f"TRAIT_{TRAITS[position].upper()}"]
         assert term.text.startswith(text)
-        assert term.source == Source("trait", TRAITS[position])
+        assert term.source == ReasonSource("trait", TRAITS[position])
 
 
 def test_a_gift_suits_somebody_else() -> None:
@@ -110,7 +110,7 @@ def test_a_liked_product_is_named() -> None:
     terms = of(liked=[Liked(tent, "Tent", "up", 0.5), Liked(UUID(int=2), "Kayak", "right", 0.2)], liked_weight=0.2)
     reasons = reasons_of(explain(terms))
     assert [reason.text for reason in reasons] == ["You loved “Tent”", "You liked “Kayak”"]
-    assert reasons[0].source == Source("product", str(tent))
+    assert reasons[0].source == ReasonSource("product", str(tent))
 
 
 def test_what_somebody_thinks_of_a_category_a_brand_and_a_tag_is_told_with_what_they_liked() -> None:

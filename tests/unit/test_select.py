@@ -10,7 +10,7 @@ from db.pages import PageRequest
 from db.queries import Fragment
 from db.rows import BY_NAME, Order, RowType, ToMany, ToOne
 from plan.errors import NotPlanned
-from plan.select import MAX_NESTED_OUTPUTS, Select, Source
+from plan.select import MAX_NESTED_OUTPUTS, FromClause, Select
 from tests.unit.plans import Aliases, Connection
 
 BRANDS = RowType("Brand", "public.brands", ("id", "name"), dict)
@@ -20,7 +20,7 @@ PRODUCTS = RowType("Product", "public.products", ("id", "brand_id"), dict)
 BRAND_OF_PRODUCT = ToOne(lambda: BRANDS, "brand_id")
 NOTE_OF_PRODUCT = ToOne(lambda: NOTES, "id", by="product_id")
 NOTES_OF_PRODUCT = ToMany(lambda: NOTES, "id", "product_id", "r.text", limit=30, where="r.text <> ''")
-SOURCE = Source("public.products p0", " where p0.id = :key::uuid")
+SOURCE = FromClause("public.products p0", " where p0.id = :key::uuid")
 
 
 @pytest.fixture
@@ -55,7 +55,7 @@ def test_rows_of_which_nothing_is_read_are_rows_still(products: Select) -> None:
 
 def test_outputs_of_a_source_stand_at_the_end_by_name(products: Select) -> None:
     products.column(products.root, "id")
-    source = Source("public.products p0", "", {"page_key": "p0.key", "page_total": "(select 3)"})
+    source = FromClause("public.products p0", "", {"page_key": "p0.key", "page_total": "(select 3)"})
     assert products.text(source, {}) == "select p0.id, p0.key as page_key, (select 3) as page_total from " + (
         "public.products p0"
     )

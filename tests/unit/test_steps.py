@@ -11,7 +11,7 @@ from db.pages import PageRequest
 from db.queries import Fragment
 from db.rows import Order, RowType
 from plan import leaves, steps
-from plan.select import Source
+from plan.select import FromClause
 from plan.steps import RowStep
 from plan.values import Leaf
 from tests.unit.plans import Aliases, Connection
@@ -69,7 +69,7 @@ def step_with_page(request: list[PageRequest]) -> RowStep:
 
 
 async def fetched(step: RowStep, run: Any, identity: str = "all", *, is_last: bool = False) -> None:
-    source = Source("public.products p0", " where p0.name <> :name")
+    source = FromClause("public.products p0", " where p0.name <> :name")
     await step.fetch(run, identity, lambda: source, {"name": "x"}, is_last=is_last)
 
 

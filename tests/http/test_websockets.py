@@ -161,6 +161,15 @@ async def test_later_protocol_violations_close_it_too(shop: Shop, text: str, cod
         assert await client.close_code() == code
 
 
+async def test_a_reason_names_the_fault_within_the_123_bytes_of_a_close_frame(shop: Shop) -> None:
+    async with socket(shop, init=False) as client:
+        client.frame(text=msgspec.json.encode({"type": "ü" * 100}).decode())
+        with pytest.raises(Closed) as closed:
+            await client.hear()
+    assert closed.value.reason.startswith("There is no message type 'üü")
+    assert 121 < len(closed.value.reason.encode()) <= 123
+
+
 async def test_binary_frames_are_not_spoken_here(shop: Shop) -> None:
     async with socket(shop, init=False) as client:
         client.frame(bytes=b'{"type":"connection_init"}')

@@ -28,6 +28,7 @@ from db.usage import METER
 from domain.errors import AclueError, TryAgain
 from engine.answers import Answer, answered, planned, refused
 from engine.documents import Operation
+from engine.errors import INTERNAL
 from engine.fields import PlannedInfo
 from engine.requests import Request
 from plan.errors import NotPlanned, Reason
@@ -72,6 +73,7 @@ class Fallback:
     """No plan has answered, and nothing was written: the operation has no plan, or its plan failed in a query."""
 
     reason: Reason
+    error: Exception | None = None  # what the plan raised, unless a resolver refused the request
 
 
 class Runtime:
@@ -124,7 +126,10 @@ class Execution:
                 return answer
             self._runtime.counts[answer.reason] += 1
             await context.end(failed=True)
-            return await self._without_plan(answer)
+            completed = await self._without_plan(answer)
+            if answer.error is not None:
+                self._report(answer.error, completed)
+            return completed
         except asyncio.CancelledError:
             context.cancel()
             raise
@@ -155,13 +160,17 @@ class Execution:
             return self._failed(plan, error)
         except (AclueError, GraphQLError):  # what a resolver refuses
             return Fallback(Reason.ERROR)
-        except Exception:  # if graphql-core's execution succeeds, the plan itself is at fault
-            if not self._operation.has_failed_plan:
-                self._operation.has_failed_plan = True
-                log.warning("a plan failed", request_id=self._request_id, exc_info=True)
-            return Fallback(Reason.ERROR)
+        except Exception as error:
+            return Fallback(Reason.ERROR, error)
         self._runtime.counts["planned"] += 1
         return planned(plan, rendered_roots)
+
+    def _report(self, error: Exception, answer: Answer) -> None:
+        """Logs, once per operation, that a plan failed where graphql-core's execution did not: the plan is at fault."""
+        codes = {each["extensions"]["code"] for each in answer.errors or ()}
+        if INTERNAL not in codes and not self._operation.has_failed_plan:
+            self._operation.has_failed_plan = True
+            log.warning("a plan failed", request_id=self._request_id, exc_info=error)
 
     def _variables(self) -> VariableValues | None:
         """The coerced variables; None if they are invalid, which graphql-core's execution then reports."""

@@ -67,11 +67,13 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class ToOne:
-    """The row of another type whose column `by` is this row's `key`."""
+    """The row of another type whose column `by` is this row's `key`. `keeps_old_ids`: the key may be an id that the row
+    had before it was merged into another one; then the target's aliases are followed."""
 
     target: Callable[[], RowType]
     key: str
     by: str = "id"
+    keeps_old_ids: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,8 @@ class ToPage:
 class RowType:
     """`columns` are all columns that are read; `owner` is the column with the person that a row belongs to, if any;
     `fields` maps GraphQL fields to what they are read from; `aliases` is a query with the columns `alias` and `id`,
-    which leads from each id that a row has or had to the row: references by id and to-one relations follow it."""
+    which leads from each id that a row has or had to the row: references by id follow it, and to-one relations that
+    keep old ids."""
 
     name: str
     table: str

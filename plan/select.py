@@ -152,7 +152,7 @@ class Select:
         identity = (table.alias, to_one.key, to_one.by, row_type.name)
         if identity not in self._joined:
             target, key = Table(self._new_alias("j"), row_type), table.column(to_one.key)
-            if row_type.aliases is not None and to_one.by == "id":
+            if row_type.aliases is not None and to_one.keeps_old_ids:
                 known = self._new_alias("a")
                 self._joins.append(f" left join ({row_type.aliases}) {known} on {known}.alias = {key}")
                 key = f"{known}.id"

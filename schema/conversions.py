@@ -117,7 +117,7 @@ class ConversionClick(Row):
     model_version: int | None = column("The model that recommended it.")
     arm: int | None = column("The arm of the experiment that recommended it.")
     has_gift_link: bool = column("Whether a gift link led to it.")
-    product: Product | None = to_one("The product.", "product_id")
+    product: Product | None = to_one("The product.", "product_id", keeps_old_ids=True)
 
 
 CHRONOLOGICAL = Order.by("CHRONOLOGICAL", "coalesce(r.stated_at, r.ordered_at)", "timestamptz", descending=False)
@@ -190,7 +190,7 @@ class Conversion(RowNode):
     approved_at: datetime | None = column("When it was approved.")
     updated_at: datetime = column("When its row last changed.")
     retailer: Retailer | None = to_one("The shop of its click, or that the advertiser is known to be.", "retailer_id")
-    product: Product | None = to_one("The product that its click led to.", "product_id")
+    product: Product | None = to_one("The product that its click led to.", "product_id", keeps_old_ids=True)
     click: ConversionClick | None = to_one(
         "Its click. For finance and administrators, who show it to the network when a sale is disputed; null for "
         "others.",

@@ -36,7 +36,7 @@ class ReasonSourceKind(Enum):
 class DismissedReason(RowNode):
     kind: ReasonSourceKind = column("What it is.", read=ReasonSourceKind)
     label: str = column("For people: the name of the product, category or brand, the tag, or the trait.")
-    product: Product | None = to_one("The product, if it is one.", "product_id")
+    product: Product | None = to_one("The product, if it is one.", "product_id", keeps_old_ids=True)
     dismissed_at: datetime = column("When it was dismissed.")
     restored_at: datetime | None = column("When it was restored; null while it is dismissed.")
 

@@ -91,13 +91,13 @@ def column(
     )
 
 
-def to_one(description: str, key: str, by: str = "id") -> Any:
+def to_one(description: str, key: str, by: str = "id", *, keeps_old_ids: bool = False) -> Any:
     """A field with the row of another type whose column `by` equals this row's `key`. See db.rows.ToOne."""
 
     def resolve(self: Row, info: Info) -> Any:
         return Reference(info.context.session, declared.target(), self.record[key], by)
 
-    declared = ToOne(lambda: _target(field), key, by)
+    declared = ToOne(lambda: _target(field), key, by, keeps_old_ids)
     field = strawberry.field(description=description, resolver=resolve, metadata={"row": declared})
     return field
 

@@ -45,14 +45,15 @@ class SameOrder:
 
 @dataclass(frozen=True, slots=True)
 class BusyHour:
-    """Counted hits of a product, campaign or network (`kind`, `subject`) in an hour, and in the week before it; of a
-    product also how often it was shown."""
+    """Visitors of a product, campaign or network (`kind`, `subject`) in an hour, each once however many links they
+    followed, so that nobody alone makes a spike; and the sum of those of each hour of the week before it. Of a product
+    also how often it was shown."""
 
     hour: datetime
     kind: str
     subject: str
-    hits: int
-    hits_before: int
+    visitors: int
+    visitors_before: int
     shown: int = 0
     shown_before: int = 0
 
@@ -142,19 +143,19 @@ def _spikes(sale: Sale, click: str, busy: Iterable[BusyHour], limits: Limits) ->
     }
     for each in sorted(busy, key=lambda each: (each.kind, each.subject)):
         if each.hour == sale.hour and (each.kind, each.subject) in subjects and is_spike(each, limits):
-            usual = each.hits_before / BASELINE_HOURS
+            usual = each.visitors_before / BASELINE_HOURS
             when = f"{each.hour:%Y-%m-%d %H:%M} UTC"
-            text = f"{each.hits} hits of the {each.kind} in the hour from {when}, and {usual:.1f} an hour before"
+            text = f"{each.visitors} visitors of the {each.kind} in the hour from {when}, and {usual:.1f} an hour before"
             yield Flag("click_spike", f"{click} {each.kind}", text)
 
 
 def is_spike(each: BusyHour, limits: Limits) -> bool:
     """Whether an hour has `spike_hits`, and `spike_factor` times as many as the hours of the week before it (at least
     one an hour); or, of a product, that many for each time it was shown."""
-    if each.hits < limits.spike_hits:
+    if each.visitors < limits.spike_hits:
         return False
-    if each.hits > limits.spike_factor * max(each.hits_before / BASELINE_HOURS, 1):
+    if each.visitors > limits.spike_factor * max(each.visitors_before / BASELINE_HOURS, 1):
         return True
-    if min(each.shown, each.shown_before, each.hits_before) == 0:
+    if min(each.shown, each.shown_before, each.visitors_before) == 0:
         return False
-    return each.hits * each.shown_before > limits.spike_factor * each.hits_before * each.shown
+    return each.visitors * each.shown_before > limits.spike_factor * each.visitors_before * each.shown

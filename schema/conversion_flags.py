@@ -41,7 +41,8 @@ class ConversionFlagKind(Enum):
     )
     OWN_GIFT_LINK = strawberry.enum_value("own_gift_link", description="The maker of the gift link followed it.")
     CLICK_SPIKE = strawberry.enum_value(
-        "click_spike", description="It was clicked when its product, campaign or network had many more hits than usual."
+        "click_spike",
+        description="It was clicked when its product, campaign or network had many more visitors than usual.",
     )
     MANUAL = strawberry.enum_value("manual", description="A person holds it.")
 

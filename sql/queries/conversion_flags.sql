@@ -114,22 +114,26 @@ join public.conversions o on o.affiliate_network = p.affiliate_network and o.ref
 where v.id = any (:conversions::uuid[])
 
 -- name: busy_hours(hours, minimum)
--- Of products, campaigns and networks with so many counted hits in one of these hours: the hits of that hour and of the
--- week before it, and how often products were shown then.
+-- Of products, campaigns and networks with so many visitors in one of these hours: those of that hour and of each hour of the
+-- week before it, and how often products were shown then. Of one visitor all hits of an hour are one, and of those of whom
+-- nothing is known, too: one network could make any number of hits, and so hold the sales of others.
 with hits as materialized (
-  select h.visited_hour as hour, c.product_id::text as product, c.campaign, c.affiliate_network as network, count(*) as number
+  select distinct h.visited_hour as hour, h.visitor_hash, c.product_id::text as product, c.campaign,
+    c.affiliate_network as network
   from public.affiliate_redirects h
   join public.affiliate_clicks c on c.user_id = h.user_id and c.id = h.click_id
   where h.is_counted
     and h.visited_hour >= (select min(a.hour) from unnest(:hours::timestamptz[]) a (hour)) - interval '7 days'
     and h.visited_hour <= (select max(a.hour) from unnest(:hours::timestamptz[]) a (hour))
-  group by 1, 2, 3, 4
 ),
 hourly as (
-  select h.hour, s.kind, s.subject, sum(h.number) as number
-  from hits h
-  cross join lateral (values ('product', h.product), ('campaign', h.campaign), ('network', h.network)) s (kind, subject)
-  where s.subject is not null
+  select v.hour, v.kind, v.subject, count(*) as number
+  from (
+    select distinct h.hour, h.visitor_hash, s.kind, s.subject
+    from hits h
+    cross join lateral (values ('product', h.product), ('campaign', h.campaign), ('network', h.network)) s (kind, subject)
+    where s.subject is not null
+  ) v
   group by 1, 2, 3
 ),
 compared as (
@@ -138,7 +142,7 @@ compared as (
     range between interval '7 days' preceding and interval '1 hour' preceding), 0) as number_before
   from hourly
 )
-select b.hour, b.kind, b.subject, b.number::int as hits, b.number_before::int as hits_before,
+select b.hour, b.kind, b.subject, b.number::int as visitors, b.number_before::int as visitors_before,
   coalesce(i.shown, 0)::int as shown, coalesce(i.shown_before, 0)::int as shown_before
 from compared b
 left join lateral (

@@ -87,7 +87,7 @@ def test_a_gift_link_that_its_maker_followed_is_suspicious() -> None:
 
 
 @pytest.mark.parametrize(
-    ("hits", "before", "shown", "shown_before", "found"),
+    ("visitors", "before", "shown", "shown_before", "found"),
     [
         (100, 0, 0, 0, True),
         (99, 0, 0, 0, False),  # too few to say
@@ -101,10 +101,10 @@ def test_a_gift_link_that_its_maker_followed_is_suspicious() -> None:
         (150, 168 * 20, 0, 168 * 200, False),
     ],
 )
-def test_many_more_hits_than_usual_are_a_spike(
-    hits: int, before: int, shown: int, shown_before: int, found: bool
+def test_many_more_visitors_than_usual_are_a_spike(
+    visitors: int, before: int, shown: int, shown_before: int, found: bool
 ) -> None:
-    hour = BusyHour(HOUR, "product", str(PRODUCT), hits, before, shown, shown_before)
+    hour = BusyHour(HOUR, "product", str(PRODUCT), visitors, before, shown, shown_before)
     assert is_spike(hour, LIMITS) is found
     assert kinds(SALE, hour) == ["click_spike"] * found
 

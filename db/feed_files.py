@@ -31,6 +31,7 @@ _MARKS = (
 )
 # The only methods of which zipfile unpacks a bounded piece at a time: 1 kB of bzip2 may hold gigabytes.
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MAX_DIRECTORY_BYTES = 1 << 20  # of a zip archive: an entry of 50 bytes takes ten times as much memory
 _UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError, NotImplementedError)
 
 
@@ -80,9 +81,23 @@ class _Bounded(io.RawIOBase):
         return len(data)
 
 
+class _SmallReads:
+    """A file for zipfile, which reads the directory of an archive at once, and the rest in small pieces."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, size: int = -1) -> bytes:
+        found = self._file.read(min(size, _MAX_DIRECTORY_BYTES + 1) if size >= 0 else _MAX_DIRECTORY_BYTES + 1)
+        if len(found) > _MAX_DIRECTORY_BYTES:
+            raise zipfile.BadZipFile(f"its directory is larger than {_MAX_DIRECTORY_BYTES} bytes")
+        return found
+
+
 def _only_file(stack: contextlib.ExitStack, file: IO[bytes], path: Path) -> IO[bytes]:
     try:
-        archive = stack.enter_context(zipfile.ZipFile(file))
+        archive = stack.enter_context(zipfile.ZipFile(cast(IO[bytes], _SmallReads(file))))
         names = [n for n in archive.namelist() if not n.endswith("/") and not n.startswith("__MACOSX/")]
         if len(names) == 1:
             if archive.getinfo(names[0]).compress_type not in _ZIP_METHODS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 from collections.abc import Iterable, Iterator
@@ -11,6 +12,7 @@ from typing import TextIO
 
 from db.feed_readers import Row
 from domain.feed_mappings import Mapping
+from domain.feed_values import BadValue
 from domain.feed_variants import expanded, with_variants
 from domain.feeds import Product, Reader, Reject, shown
 
@@ -64,11 +66,16 @@ class FeedRows:
             if is_structural and self.fault_line is None:
                 self.fault_line = line
             if record is not None and fault is None:
-                variants = expanded(record, self.mapping)
-                self.read += len(variants) - 1
-                for variant in variants:
-                    yield line, variant
-                continue
+                try:
+                    variants = expanded(record, self.mapping)
+                except BadValue as reason:
+                    fault = Reject("variants", str(reason))
+                    self.fault_line = self.fault_line or line  # which products it has is not known
+                else:
+                    self.read += len(variants) - 1
+                    for variant in variants:
+                        yield line, variant
+                    continue
             retailer, id = self._reader.key_of(record) if record else (None, None)
             self.reject(line, id, [fault or Reject("line", "unreadable")])
             keys.extend(self._key(line, retailer, id))
@@ -91,5 +98,12 @@ class FeedRows:
 
 def records_of(rows: Iterator[Row], mapping: Mapping) -> Iterator[tuple[int, dict[str, object] | None]]:
     """The products among the rows without faults; None for a line that continues one."""
-    readable = ((row.line, row.record) for row in rows if row.record is not None and row.fault is None)
-    return with_variants(((line, made) for line, record in readable for made in expanded(record, mapping)), mapping)
+    return with_variants(_expanded(rows, mapping), mapping)
+
+
+def _expanded(rows: Iterator[Row], mapping: Mapping) -> Iterator[tuple[int, dict[str, object]]]:
+    for row in rows:
+        if row.record is not None and row.fault is None:
+            with contextlib.suppress(BadValue):
+                for made in expanded(row.record, mapping):
+                    yield row.line, made

@@ -1,8 +1,9 @@
 """Reads product feeds of XML, element by element.
 
-Expat, hardened: a declaration of an entity refuses the file, so that nothing is expanded or fetched; depth and the size
-of an item are bounded. What an item holds becomes a flat record: `offer.price`, an attribute `link.@href`. Repeated
-elements become a list.
+Expat, hardened: declarations refuse the file, so that no entity is expanded or fetched, and no attribute has a default,
+which each element would copy. Depth, the size of an item and the number of names are bounded: expat keeps every name to
+the end of the file. What an item holds becomes a flat record: `offer.price`, an attribute `link.@href`. Repeated elements
+become a list.
 """
 
 from __future__ import annotations
@@ -18,9 +19,10 @@ from domain.feeds import Reject
 
 MAX_DEPTH = 100
 MAX_NAME_CHARACTERS = 256
+MAX_NAMES = 10_000  # of elements and attributes
 _CHUNK = 1 << 16
 _MAX_TOKEN_BYTES = 1 << 22
-_NO_ENTITIES = "the file declares entities, which are not read"
+_NO_DECLARATIONS = "the file declares entities, elements or attributes, which is not read"
 
 
 def xml_items(stream: Stream, mapping: Mapping) -> Generator[Row, None, None]:
@@ -60,6 +62,7 @@ class _Items:
         self._pending = ""
         parser = expat.ParserCreate()
         parser.buffer_text = True
+        parser.StartDoctypeDeclHandler = self._open_doctype
         parser.EntityDeclHandler = self._refuse
         parser.SkippedEntityHandler = self._refuse
         parser.ExternalEntityRefHandler = self._refuse
@@ -96,11 +99,17 @@ class _Items:
         return done
 
     def _refuse(self, *_: object) -> int:
-        raise ImportFailed(f"line {self.line}: {_NO_ENTITIES}")
+        raise ImportFailed(f"line {self.line}: {_NO_DECLARATIONS}")
+
+    def _open_doctype(self, _name: str, _system: str | None, _public: str | None, has_declarations: int) -> None:
+        if has_declarations:
+            self._refuse()
 
     def _open(self, name: str, attributes: dict[str, str]) -> None:
-        if len(name) > MAX_NAME_CHARACTERS:
-            raise ImportFailed(f"line {self.line}: an element's name longer than {MAX_NAME_CHARACTERS} characters")
+        if len(name) > MAX_NAME_CHARACTERS or any(len(key) > MAX_NAME_CHARACTERS for key in attributes):
+            raise ImportFailed(f"line {self.line}: a name longer than {MAX_NAME_CHARACTERS} characters")
+        if len(self._parser.intern) > MAX_NAMES:
+            raise ImportFailed(f"line {self.line}: more than {MAX_NAMES} different names of elements and attributes")
         self._stack.append(_local(name))
         if len(self._stack) > MAX_DEPTH:
             raise ImportFailed(f"line {self.line}: elements more than {MAX_DEPTH} deep")

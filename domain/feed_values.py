@@ -19,6 +19,7 @@ MAX_URL = 2048
 MAX_TAGS = 40
 MAX_LEVELS = 8
 MAX_IMAGES = 20
+MAX_CACHED_CHARACTERS = 500  # of a text whose value is cached; a hostile feed has a hundred thousand long ones
 
 
 class BadValue(ValueError):
@@ -104,7 +105,8 @@ def parse_description(value: object, *, decoded: bool = False) -> str:
 
 def parse_named(value: object, *, decoded: bool = False) -> str:
     """The name, or the slug, of a brand, a shop or a category level."""
-    return _name_of(as_text(value), decoded)
+    text = as_text(value)
+    return _name_of(text, decoded) if len(text) <= MAX_CACHED_CHARACTERS else parse_text(text, 200, decoded=decoded)
 
 
 @lru_cache(maxsize=16384)  # the names and tags of a feed repeat
@@ -113,8 +115,13 @@ def _name_of(text: str, decoded: bool) -> str:
 
 
 @lru_cache(maxsize=65536)
-def _tag_in(text: str, decoded: bool) -> str:
+def _short_tag_in(text: str, decoded: bool) -> str:
     return tag_of(parse_text(text, 100, decoded=decoded))
+
+
+def _tag_in(text: str, decoded: bool) -> str:
+    is_short = len(text) <= MAX_CACHED_CHARACTERS
+    return _short_tag_in(text, decoded) if is_short else tag_of(parse_text(text, 100, decoded=decoded))
 
 
 def parse_category(
@@ -156,7 +163,10 @@ def parse_google_category(value: object) -> str | None:
     levels = [level.strip() for level in as_text(value).split(">")]
     if len(levels) == 1 and levels[0].isascii() and levels[0].isdecimal():
         return levels[0].lstrip("0")[:9] or None
-    return ">".join(slug for level in levels[:MAX_LEVELS] if (slug := slugify(level)))[:MAX_KEY] or None
+    return (
+        ">".join(slug for level in levels[:MAX_LEVELS] if (slug := slugify(level[:MAX_CACHED_CHARACTERS])))[:MAX_KEY]
+        or None
+    )
 
 
 def parse_tags(values: object, separator: str, *, decoded: bool = False) -> list[str]:

@@ -6,10 +6,14 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Lookup
 
 from domain.feed_mappings import Column, Mapping
-from domain.feed_values import MAX_IMAGES, is_blank
+from domain.feed_values import MAX_IMAGES, BadValue, is_blank
 from domain.feeds import VARIANT_ID, value_at
 
 MAX_PARENTS = 10_000
+MAX_PARENTS_CHARACTERS = 50_000_000
+"""Of all parents that are kept for their variants; those that came first are forgotten."""
+MAX_VARIANTS_CHARACTERS = 10_000_000
+"""Of all variants of one record, each of which inherits what its product says."""
 # What describes all variants. Prices, numbers and options are each variant's own.
 _INHERITED: tuple[Column, ...] = (
     "name", "description", "currency", "image_url", "affiliate_url", "tags", "in_stock", "brand", "category",
@@ -31,11 +35,13 @@ def with_variants(records: Iterable[tuple[int, Record]], mapping: Mapping) -> It
 
 def expanded(record: Record, mapping: Mapping) -> list[Record]:
     """The variants that a record of JSON holds in its list `variants`, each with the record as its `parent`; the record
-    itself if it holds none."""
+    itself if it holds none. Raises BadValue for more than can be kept."""
     found = record.get(mapping.variants) if mapping.variants else None
     if not isinstance(found, list) or not found:
         return [record]
     parent = {name: value for name, value in record.items() if name != mapping.variants}
+    if len(found) > 1 and len(found) * len(str(parent)) > MAX_VARIANTS_CHARACTERS:
+        raise BadValue(f"{len(found)} variants, each of which would repeat {len(str(parent))} characters")
     return [{**variant, "parent": parent} if isinstance(variant, dict) else {"parent": parent} for variant in found]
 
 
@@ -102,16 +108,20 @@ def _with_parents(records: Iterable[tuple[int, Record]], mapping: Mapping) -> It
     kept = {path for column in _INHERITED for path in mapping.fields.get(column, ())} | {
         name for name, _ in mapping.options
     }
-    known: dict[str, Record] = {}
+    known: dict[str, tuple[Record, int]] = {}
+    total = 0
     for line, record in records:
         if str(value_at(record, rule.field) or "").strip().lower() == rule.value.lower():
             parent = {path: value_at(record, path) for path in kept}
+            size = len(str(parent))
             for path in rule.key:
                 if not is_blank(key := value_at(record, path)):
-                    known[str(key).strip()] = parent
-            while len(known) > MAX_PARENTS:
-                del known[next(iter(known))]
+                    total -= known.pop(str(key).strip(), (parent, 0))[1]
+                    known[str(key).strip()] = parent, size
+                    total += size
+            while len(known) > MAX_PARENTS or total > MAX_PARENTS_CHARACTERS:
+                total -= known.pop(next(iter(known)))[1]
             yield line, None
             continue
         child = str(value_at(record, rule.child) or "").strip().removeprefix("id:")
-        yield line, _inherited(record, known[child], mapping) if child in known else record
+        yield line, _inherited(record, known[child][0], mapping) if child in known else record

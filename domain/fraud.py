@@ -145,7 +145,9 @@ def _spikes(sale: Sale, click: str, busy: Iterable[BusyHour], limits: Limits) ->
         if each.hour == sale.hour and (each.kind, each.subject) in subjects and is_spike(each, limits):
             usual = each.visitors_before / BASELINE_HOURS
             when = f"{each.hour:%Y-%m-%d %H:%M} UTC"
-            text = f"{each.visitors} visitors of the {each.kind} in the hour from {when}, and {usual:.1f} an hour before"
+            text = (
+                f"{each.visitors} visitors of the {each.kind} in the hour from {when}, and {usual:.1f} an hour before"
+            )
             yield Flag("click_spike", f"{click} {each.kind}", text)
 
 

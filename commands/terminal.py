@@ -6,6 +6,7 @@ import contextlib
 import getpass
 import importlib.util
 import os
+import re
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from db.database import Database
 
 console = Console(stderr=True)
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tabs and ends of lines
 
 
 def fail(message: str) -> NoReturn:
@@ -34,8 +36,8 @@ def fail(message: str) -> NoReturn:
 
 
 def note(message: str, style: str) -> None:
-    """Prints a line to standard error."""
-    console.print(message, style=style, markup=False, highlight=False, soft_wrap=True)
+    """Prints a message to standard error; what it quotes of a file or a server may have control characters."""
+    console.print(_CONTROL.sub("�", message), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
 def load_settings() -> Settings:

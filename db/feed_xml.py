@@ -2,8 +2,8 @@
 
 Expat, hardened: declarations refuse the file, so that no entity is expanded or fetched, and no attribute has a default,
 which each element would copy. Depth, the size of an item and the number of names are bounded: expat keeps every name to
-the end of the file. What an item holds becomes a flat record: `offer.price`, an attribute `link.@href`. Repeated elements
-become a list.
+the end of the file. What an item holds becomes a flat record: `offer.price`, an attribute `link.@href`. Repeated
+elements become a list.
 """
 
 from __future__ import annotations

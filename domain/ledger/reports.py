@@ -20,6 +20,7 @@ Row: TypeAlias = Mapping[str, Any]
 MAX_MINOR = 10**14
 MAX_ID_CHARACTERS = 200
 MAX_ROW_BYTES = 90_000
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SURPLUS = re.compile(r"[\s$£€]")
 _FORMATS = (
     "%m/%d/%y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%m/%d/%y", "%m/%d/%Y", "%m-%d-%Y", "%Y%m%d", "%Y%m%d%H%M%S",
@@ -181,22 +182,24 @@ def _missing(header: list[str], wanted: Iterable[str]) -> list[str]:
 
 
 def text_of(row: Row, name: str, *, required: bool = True) -> str:
-    """A value as text; numbers are ids. Raises BadRow if it is missing or longer than an id can be."""
+    """A value as text; numbers are ids. Raises BadRow if it is missing, longer than an id can be, or has control
+    characters: commands print it to terminals, which would obey them."""
     value = row.get(name)
     if value is None or isinstance(value, bool | dict | list):
         value = ""
     text = str(value).strip()
     if required and not text:
         raise BadRow(f"{name} is missing")
-    if len(text) > MAX_ID_CHARACTERS or "\x00" in text:
-        raise BadRow(f"{name} has more than {MAX_ID_CHARACTERS} characters, or NUL")
+    if len(text) > MAX_ID_CHARACTERS or _CONTROL.search(text):
+        raise BadRow(f"{name} has more than {MAX_ID_CHARACTERS} characters, or control characters")
     return text
 
 
 def order_of(row: Row, name: str) -> str | None:
-    """The shop's number of an order, if there is one. A text that is longer than an id is ignored."""
+    """The shop's number of an order, if there is one. A text that is longer than an id, or has control characters, is
+    ignored."""
     text = str(row.get(name) or "").strip()
-    return text if 0 < len(text) <= MAX_ID_CHARACTERS else None
+    return text if 0 < len(text) <= MAX_ID_CHARACTERS and not _CONTROL.search(text) else None
 
 
 def refs_of(row: Row, *names: str) -> tuple[str, ...]:

@@ -68,7 +68,7 @@ def taken(path: Path, mapping: Mapping) -> tuple[FeedRows, int, float]:
 def test_names_in_xml_are_few_and_short(tmp_path: Path, content: str) -> None:
     """Expat keeps each to the end of the file, in twenty times the memory that it takes there."""
     (tmp_path / "feed").write_text(f"<rss><channel>{content}<item><id>1</id></item></channel></rss>")
-    with pytest.raises(ImportFailed, match="names? "):
+    with pytest.raises(ImportFailed, match=r"different names|a name longer"):
         taken(tmp_path / "feed", XML)
 
 

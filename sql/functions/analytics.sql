@@ -111,7 +111,9 @@ begin
     join public.currencies f on f.code = c.currency
     join public.currencies t on t.code = p_reporting
     left join public.conversion_clicks m on m.affiliate_network = c.affiliate_network and m.reference = c.reference
-    left join public.products p on p.id = c.product_id
+    left join public.product_offers sold on sold.id = m.offer_id  -- as private.funnel_facts()
+    left join public.product_offers named on named.id = c.product_id
+    left join public.products p on p.id = coalesce(sold.product_id, named.product_id)
     left join lateral (  -- as private.reported_entries()
       select r.rate from public.exchange_rates r
       where r.currency = c.currency and r.reporting_currency = p_reporting

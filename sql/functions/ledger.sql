@@ -155,6 +155,17 @@ $$;
 comment on function private.device_of_click(uuid, uuid, text) is
   'The class of device that a click was made on (the argument), else that of its first hit.';
 
+create or replace function private.clicked_listing(p_user uuid, p_click uuid) returns uuid
+language sql stable security definer
+set search_path = pg_catalog, pg_temp
+as $$
+  select m.product_id from private.merged_rows m join public.products l on l.id = m.product_id
+  where m.user_id = p_user and m.table_name = 'public.affiliate_clicks' and m.row_id = p_click
+  order by l.merged_at limit 1
+$$;
+comment on function private.clicked_listing(uuid, uuid) is
+  'The listing that a click was made on, if it was merged into another product since.';
+
 create or replace function private.match_conversion(p_network text, p_reference text, p_click uuid, p_by text) returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -164,14 +175,13 @@ as $$
     commission_rate, commission_flat_minor, commission_cap_minor, currency, clicked_at, campaign, source_page,
     device_class, recommendation_context, model_version, arm, has_gift_link, matched_by, click_window_hours,
     followed_at, first_clicked_at, first_campaign, first_source_page, first_device_class)
-  select p_network, p_reference, c.id, first.id, c.retailer_id, c.product_id, c.offer_id, c.commission_rule_id,
+  select p_network, p_reference, c.id, first.id, c.retailer_id, c.product_id,
+    coalesce(c.offer_id, private.clicked_listing(c.user_id, c.id), c.product_id), c.commission_rule_id,
     c.commission_rate, c.commission_flat_minor, c.commission_cap_minor, c.currency, c.click_timestamp,
     coalesce(c.campaign, visit.campaign), c.source_page,
     coalesce(private.device_of_click(c.user_id, c.id, c.device_class), visit.device_class),
     r.recommendation_context, r.model_version, r.arm, c.gift_link_id is not null, p_by, w.hours,
-    private.last_followed(c.id, (
-      select min(o.ordered_at) from public.conversion_reports o
-      where o.affiliate_network = p_network and o.reference = p_reference)),
+    null,  -- ledger.refresh_matches sets it
     first.click_timestamp, first.campaign, first.source_page,
     private.device_of_click(first.user_id, first.id, first.device_class)
   from public.affiliate_clicks c
@@ -333,9 +343,9 @@ revoke all on function private.refuse_change(), private.keep_report(), private.f
   private.require_balance(), private.check_balances(), private.click_earnings(uuid, text), private.note_conversion(),
   private.is_placement(text, text), private.match_conversion(text, text, uuid, text), private.note_purchase(),
   private.click_window_hours(uuid), private.last_followed(uuid, timestamptz),
-  private.device_of_click(uuid, uuid, text), private.attributed_conversions(text)
+  private.device_of_click(uuid, uuid, text), private.attributed_conversions(text), private.clicked_listing(uuid, uuid)
   from public, anon, authenticated;
 grant execute on function private.check_balances(), private.click_earnings(uuid, text), private.is_placement(text, text),
   private.match_conversion(text, text, uuid, text), private.click_window_hours(uuid),
   private.last_followed(uuid, timestamptz), private.device_of_click(uuid, uuid, text),
-  private.attributed_conversions(text) to service_role;
+  private.attributed_conversions(text), private.clicked_listing(uuid, uuid) to service_role;

@@ -1,5 +1,5 @@
 -- Figures of behaviour by day: docs/analytics.md. A day is computed from its rows as a whole, so that late rows, undone
--- swipes, merges and erasures need no arithmetic of their own; triggers note which days have changed.
+-- swipes, merges and erasures need no arithmetic of their own; triggers note which days have changed (rollup_days.sql).
 
 create or replace function private.uuid_v7_time(p_id uuid) returns timestamptz
 language sql immutable strict parallel safe
@@ -94,7 +94,10 @@ begin
   join (values (8), (9), (10)) k (step) on k.step = 8 or k.step = 9 and c.approved_at is not null
     or k.step = 10 and c.paid_minor + c.clawback_minor <> 0
   left join public.conversion_clicks m on m.affiliate_network = c.affiliate_network and m.reference = c.reference
-  left join public.products p on p.id = c.product_id
+  -- The offer leads to the product that it is of now, whether the report came before or after a merge or a split.
+  left join public.product_offers sold on sold.id = m.offer_id
+  left join public.product_offers named on named.id = c.product_id
+  left join public.products p on p.id = coalesce(sold.product_id, named.product_id)
   where c.ordered_at >= since and c.ordered_at < until and c.status not in ('void', 'unknown');
 end
 $$;
@@ -196,186 +199,6 @@ as $$
 $$;
 comment on function private.rollups_of(date) is 'What private.rollups should have of a day (UTC).';
 
--- Days that are over wait until all that is said of them in ten minutes is known, and ten minutes more: however many late
--- rows come, a day is computed once in that time. And a late impression and an act on it that are written at once, and do not
--- see each other, are then both seen.
-create or replace function private.note_days(p_days date[]) returns void
-language sql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  insert into private.rollup_days_due (day, due_at)
-  select d.day, case when d.day < (now() at time zone 'UTC')::date
-    then date_bin('10 minutes', now(), 'epoch') + interval '20 minutes' else now() end
-  from unnest(p_days) d (day)
-$$;
-comment on function private.note_days(date[]) is 'Lets the rollups of these days be computed again.';
-
-create or replace function private.note_days_between(p_since timestamptz, p_until timestamptz) returns void
-language sql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  select private.note_days(array(
-    select g.at::date
-    from generate_series((p_since at time zone 'UTC')::date::timestamp, (p_until at time zone 'UTC')::date, '1 day') g (at)))
-$$;
-comment on function private.note_days_between(timestamptz, timestamptz) is 'The same of all days from one to another, UTC.';
-
-create or replace function private.rollup_days() returns setof date
-language sql stable security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  select generate_series(least(
-      (select min(p.created_at) from public.profiles p) - interval '32 days',  -- as old as ids of clients may be
-      (select min(c.ordered_at) from public.conversions c), (select min(r.day) from private.rollups r)::timestamptz, now())
-      at time zone 'UTC', (now() + interval '1 day') at time zone 'UTC', '1 day')::date
-$$;
-comment on function private.rollup_days() is 'All days that may have rollups.';
-
-create or replace function private.note_all_rollup_days() returns void
-language sql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-  insert into private.rollup_days_due (day) select * from private.rollup_days()
-$$;
-comment on function private.note_all_rollup_days() is 'Lets all rollups be computed again.';
-
-create or replace function private.day_of(p_time text) returns date
-language sql stable
-set search_path = pg_catalog, pg_temp
-as $$
-  select (case when p_time ~ '^[0-9a-f]{8}-' then private.uuid_v7_time(p_time::uuid) else p_time::timestamptz end
-    at time zone 'UTC')::date
-$$;
-comment on function private.day_of(text) is 'The day (UTC) of a timestamp, or of the time in a UUIDv7.';
-
--- After each statement. The first argument is the column with the time; of `id` it is the time in it. With a second one,
--- rows may change what came of impressions of other days: those of the person and the product.
-create or replace function private.note_changed_days() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if tg_op <> 'INSERT' then
-    perform private.note_days(array(select distinct private.day_of(to_jsonb(t) ->> tg_argv[0]) from before t));
-    if tg_nargs > 1 then
-      perform private.note_days(array(
-        select distinct (i.shown_at at time zone 'UTC')::date from (select distinct t.user_id, t.product_id from before t) t
-        join public.impressions i on i.user_id = t.user_id and i.product_id = t.product_id
-        where exists (
-          select from public.recommendations r where r.user_id = i.user_id and r.product_id = i.product_id)));
-    end if;
-  end if;
-  if tg_op <> 'DELETE' then
-    perform private.note_days(array(select distinct private.day_of(to_jsonb(t) ->> tg_argv[0]) from after t));
-    if tg_nargs > 1 then
-      perform private.note_days(array(
-        select distinct (i.shown_at at time zone 'UTC')::date from (select distinct t.user_id, t.product_id from after t) t
-        join public.impressions i on i.user_id = t.user_id and i.product_id = t.product_id
-        where exists (
-          select from public.recommendations r where r.user_id = i.user_id and r.product_id = i.product_id)));
-    end if;
-  end if;
-  return null;
-end
-$$;
-
--- What was counted of a visit says nothing of other rows. The join is planned for the rows of this statement: a plan for few
--- takes quadratic time for many.
-create or replace function private.note_visit_days() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  if tg_op = 'INSERT' then
-    perform private.note_days_between(t.started_at, t.started_at + interval '1 day') from after t;
-  elsif tg_op = 'DELETE' then
-    perform private.note_days_between(t.started_at, coalesce(t.ended_at, t.started_at) + interval '1 day') from before t;
-  else
-    execute $sql$
-      select count(private.note_days_between(t.started_at, coalesce(t.ended_at, t.started_at) + interval '1 day'))
-      from before b join after t on t.id = b.id
-      where (b.user_id, b.session_id, b.landing_page, b.device_class, b.campaign, b.started_at)
-        is distinct from (t.user_id, t.session_id, t.landing_page, t.device_class, t.campaign, t.started_at)
-    $sql$;
-  end if;
-  return null;
-end
-$$;
-
-create or replace function private.note_matched_days() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-as $$
-begin
-  perform private.note_days_between(c.ordered_at, c.ordered_at)
-  from after t join public.conversions c on c.affiliate_network = t.affiliate_network and c.reference = t.reference;
-  return null;
-end
-$$;
-
--- Figures have the category that a product has now. Of many products their days are not looked up. The join is planned for
--- the rows of this statement, as above.
-create or replace function private.note_category_days() returns trigger
-language plpgsql security definer
-set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
-as $$
-declare
-  moved uuid[];
-begin
-  execute $sql$
-    select array(
-      select t.id from before b join after t on t.id = b.id where t.category_id is distinct from b.category_id limit 1001)
-  $sql$ into moved;
-  if cardinality(moved) > 1000 then
-    perform private.note_all_rollup_days();
-  elsif cardinality(moved) > 0 then
-    perform private.note_days(array(select distinct (a.at at time zone 'UTC')::date from (
-      select private.uuid_v7_time(t.id) as at from public.product_views t where t.product_id = any (moved)
-      union all select t.shown_at from public.impressions t where t.product_id = any (moved)
-      union all select t.created_at from public.swipes t where t.product_id = any (moved)
-      union all select t.click_timestamp from public.affiliate_clicks t where t.product_id = any (moved)
-      union all
-      select f.redirected_at from public.affiliate_clicks t
-      join public.affiliate_redirects f on f.user_id = t.user_id and f.click_id = t.id where t.product_id = any (moved)
-      union all select t.ordered_at from public.conversions t where t.product_id = any (moved)) a));
-  end if;
-  return null;
-end
-$$;
-
-do $$
-declare
-  t record;
-begin
-  for t in
-    select * from (values
-      ('public.product_views', 'private.note_changed_days(''id'')'),
-      ('public.analytics_events', 'private.note_changed_days(''id'')'),
-      ('public.impressions', 'private.note_changed_days(''shown_at'', ''acts'')'),
-      ('public.swipes', 'private.note_changed_days(''created_at'', ''acts'')'),
-      ('public.recommendation_feedback', 'private.note_changed_days(''created_at'', ''acts'')'),
-      ('public.affiliate_clicks', 'private.note_changed_days(''click_timestamp'', ''acts'')'),
-      ('public.affiliate_redirects', 'private.note_changed_days(''redirected_at'')'),
-      ('public.conversions', 'private.note_changed_days(''ordered_at'')'),
-      ('public.session_analytics', 'private.note_visit_days()')) tables (name, call)
-  loop
-    execute format('create or replace trigger rollups_added after insert on %s referencing new table as after
-      for each statement execute function %s', t.name, t.call);
-    execute format('create or replace trigger rollups_changed after update on %s
-      referencing old table as before new table as after for each statement execute function %s', t.name, t.call);
-    execute format('create or replace trigger rollups_removed after delete on %s referencing old table as before
-      for each statement execute function %s', t.name, t.call);
-  end loop;
-end
-$$;
-create or replace trigger rollups_added after insert on public.conversion_clicks referencing new table as after
-  for each statement execute function private.note_matched_days();
-create or replace trigger rollups_changed after update on public.conversion_clicks referencing new table as after
-  for each statement execute function private.note_matched_days();
-create or replace trigger rollups_changed after update on public.products referencing old table as before new table as after
-  for each statement execute function private.note_category_days();
-
 create or replace function private.month_rollups_of(p_month date)
 returns table (
   report text, grouping_name text, keys text[], events bigint[], published bigint[], is_suppressed boolean[])
@@ -409,6 +232,7 @@ begin
     date_trunc('month', now() at time zone 'UTC') - interval '1 month', '1 month') g (at)
   cross join lateral (select g.at::date as month) m
   where not exists (select from private.rollup_months_done d where d.month = m.month)
+    and exists (select from private.rollups r where r.day >= m.month and r.day < m.month + interval '1 month')
   order by m.month desc limit 1;
   if found_month is not null then
     delete from private.rollup_months m where m.month = found_month;
@@ -501,12 +325,8 @@ comment on function private.rollups_differ(date) is
   'not due.';
 
 revoke all on function private.uuid_v7_time(uuid), private.source_of(text, boolean, text), private.funnel_facts(date),
-  private.rollups_of(date), private.note_days(date[]), private.note_days_between(timestamptz, timestamptz),
-  private.note_all_rollup_days(), private.day_of(text), private.note_changed_days(), private.note_visit_days(),
-  private.note_matched_days(), private.note_category_days(), private.month_rollups_of(date),
-  private.refresh_rollup_month(), private.rollup_day_due(date), private.postpone_rollups(date), private.refresh_rollups(date),
-  private.rollups_differ(date), private.rollup_days()
+  private.rollups_of(date), private.month_rollups_of(date), private.refresh_rollup_month(), private.rollup_day_due(date),
+  private.postpone_rollups(date), private.refresh_rollups(date), private.rollups_differ(date)
   from public, anon, authenticated;
-grant execute on function private.note_all_rollup_days(), private.rollup_day_due(date), private.postpone_rollups(date),
-  private.refresh_rollup_month(),
-  private.refresh_rollups(date), private.rollups_differ(date), private.rollup_days() to service_role;
+grant execute on function private.rollup_day_due(date), private.postpone_rollups(date), private.refresh_rollup_month(),
+  private.refresh_rollups(date), private.rollups_differ(date) to service_role;

@@ -73,6 +73,7 @@ async def _update(session: Session, limits: Limits, conversions: list[UUID]) -> 
         for sale in sales
         for flag in flags_of(sale, busy.get(sale.hour, ()) if sale.hour else (), limits)
     ]  # fmt: skip
+    await session.fetch("conversion_flags.lock_people", conversions=conversions)
     written = await session.fetch("conversion_flags.write", flags=encode(rows), conversions=conversions)
     return Counter(row["kind"] for row in written if row["is_new"])
 
@@ -126,6 +127,7 @@ async def release(session: Session, conversion: UUID, reason: str) -> None:
 
 async def _begin(session: Session, conversion: UUID) -> dict[str, object]:
     await session.fetch("ledger.lock")
+    await session.fetch("conversion_flags.lock_people", conversions=[conversion])
     row = await session.fetchrow("conversion_flags.conversion", id=conversion)
     if row is None:
         raise NotFound("There is no such conversion.", ("conversionId",))

@@ -7,10 +7,12 @@ derives again only what it touches: its conversions, the payments that cover the
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
+
+import asyncpg
 
 from db.session import Session
 from domain.affiliate import decode_token
@@ -40,6 +42,7 @@ from services.ledger_rows import (
 )
 
 _BATCH_REPORTS = 2_000
+_Wanted: TypeAlias = MutableMapping[Group, tuple[set[Key], set[UUID]]]  # conversions and payments to derive
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +78,10 @@ async def import_payments(session: Session, rows: Sequence[PaymentRow], *, origi
     added = await session.fetch(
         "ledger.add_payments", payments=encode([payment_row(row) for row in rows]), origin=origin
     )
-    groups: dict[Group, set[UUID]] = defaultdict(set)
+    wanted: _Wanted = defaultdict(lambda: (set(), set()))
     for row in added:
-        groups[Group(row["affiliate_network"], row["advertiser_id"], row["currency"])].add(row["id"])
-    for group, payments in groups.items():
-        await _derive_group(session, group, set(), payments)
+        wanted[Group(row["affiliate_network"], row["advertiser_id"], row["currency"])][1].add(row["id"])
+    await _derive_groups(session, wanted)
     return Imported(len(added), len(rows) - len(added))
 
 
@@ -132,12 +134,10 @@ async def rebuild(session: Session) -> int:
     """Derives every conversion and every payment again; returns how many conversions there are."""
     await session.fetch("ledger.lock")
     keys = {Key(*row) for row in await session.fetch("ledger.conversions_of_reports")}
-    groups = await _grouped(session, keys)
-    payments: dict[Group, set[UUID]] = defaultdict(set)
+    wanted = await _grouped(session, keys)
     for network, advertiser, currency, payment in await session.fetch("ledger.groups_of_payments"):
-        payments[Group(network, advertiser, currency)].add(payment)
-    for group in groups.keys() | payments.keys():
-        await _derive_group(session, group, groups.get(group, set()), payments.get(group, set()))
+        wanted[Group(network, advertiser, currency)][1].add(payment)
+    await _derive_groups(session, wanted)
     return len(keys)
 
 
@@ -162,41 +162,61 @@ async def load_conversion(session: Session, key: Key) -> Conversion | None:
 
 async def derive_payment(session: Session, group: Group, payment: UUID) -> None:
     """Derives a payment of a group, and what hangs together with it."""
-    await _derive_group(session, group, set(), {payment})
+    await _derive_groups(session, {group: (set(), {payment})})
 
 
 async def derive(session: Session, keys: set[Key]) -> None:
     """Derives these conversions, and what else the payments that cover them pay for. Where a report moves a
     conversion to another advertiser or currency, it also derives the payments that covered it."""
-    groups = await _grouped(session, keys)
-    left = [
-        (group, row["approved_from"], row["approved_until"])
-        for row in await session.fetch("ledger.settled_ranges", **arrays(keys))
-        for group in [Group(row["affiliate_network"], row["advertiser_id"], row["currency"])]
-        if key_of(row) not in groups.get(group, ())
-    ]
-    for group, members in groups.items():
-        await _derive_group(session, group, members, set())
-    for group, first, last in left:
+    wanted = await _grouped(session, keys)
+    for row in await session.fetch("ledger.settled_ranges", **arrays(keys)):
+        group = Group(row["affiliate_network"], row["advertiser_id"], row["currency"])
+        if group in wanted and key_of(row) in wanted[group][0]:
+            continue
+        first, last = row["approved_from"], row["approved_until"]
         payments = await session.fetch("ledger.payments_of", **_named(group))
-        touched = {row["id"] for row in payments if first <= row["period_end"] and last >= row["period_start"]}
-        await _derive_group(session, group, set(), touched)
+        wanted[group][1].update(p["id"] for p in payments if first <= p["period_end"] and last >= p["period_start"])
+    await _derive_groups(session, wanted)
 
 
 def _named(group: Group) -> dict[str, str]:
     return {"affiliate_network": group.network, "advertiser_id": group.advertiser_id, "currency": group.currency}
 
 
-async def _grouped(session: Session, keys: set[Key]) -> dict[Group, set[Key]]:
-    groups: dict[Group, set[Key]] = defaultdict(set)
+async def _grouped(session: Session, keys: set[Key]) -> _Wanted:
+    wanted: _Wanted = defaultdict(lambda: (set(), set()))
     for conversion in (await _load(session, keys)).values():
-        groups[conversion.group].add(conversion.key)
-    return groups
+        wanted[conversion.group][0].add(conversion.key)
+    return wanted
 
 
-async def _derive_group(session: Session, group: Group, keys: set[Key], payments: set[UUID]) -> None:
-    """Derives conversions and payments of a group with all that hangs together with them: payments whose periods hold a
-    day on which one of the conversions was approved, and conversions that were approved in these periods."""
+async def _derive_groups(session: Session, wanted: _Wanted) -> None:
+    """Derives conversions and payments of groups. All is read, and their people are locked, before a row of a person is
+    written: to erase a person or to merge a session locks the profile first and these rows afterwards, too."""
+    gathered = [(group, *await _gather(session, group, *wanted[group])) for group in sorted(wanted)]
+    await _lock_people(session, [each for _, conversions, _ in gathered for each in conversions.values()])
+    for group, conversions, payments in gathered:
+        await _write(session, group, conversions, payments)
+
+
+async def _lock_people(session: Session, conversions: Collection[Conversion]) -> None:
+    """Keeps the people of these conversions' clicks from going until the end of the transaction, in the order of their
+    ids, and finds out who has gone meanwhile, or become another account."""
+    while people := {each.click["user_id"] for each in conversions if each.click is not None} - {None}:
+        there = {row["id"] for row in await session.fetch("ledger.lock_people", people=sorted(people))}
+        if there == people:
+            break
+        rows = await session.fetch("ledger.clicks_of", **arrays(each.key for each in conversions))
+        clicks = {key_of(row): row for row in rows}
+        for each in conversions:
+            each.click = clicks.get(each.key)
+
+
+async def _gather(
+    session: Session, group: Group, keys: set[Key], payments: set[UUID]
+) -> tuple[dict[Key, Conversion], dict[UUID, asyncpg.Record]]:
+    """Conversions and payments of a group with all that hangs together with them: payments whose periods hold a day on
+    which one of the conversions was approved, and conversions that were approved in these periods."""
     by_name = _named(group)
     known = await session.fetch("ledger.payments_of", **by_name)
     touched = {row["id"]: row for row in known if row["id"] in payments}
@@ -223,7 +243,7 @@ async def _derive_group(session: Session, group: Group, keys: set[Key], payments
         searched = set(touched)
         loaded = await _load(session, found - conversions.keys())
         conversions |= {key: each for key, each in loaded.items() if each.group == group}
-    await _write(session, group, conversions, touched)
+    return conversions, touched
 
 
 async def _load(session: Session, keys: set[Key]) -> dict[Key, Conversion]:
@@ -297,7 +317,9 @@ async def _match(session: Session, conversions: Mapping[Key, Conversion]) -> Non
             currencies=[currency for _, _, currency, _ in timed],
             times=[at for *_, at in timed],
         )
-    await session.fetch("ledger.refresh_matches", **arrays(conversions))
+    await session.fetch(
+        "ledger.refresh_matches", **arrays(conversions), times=[each.ordered_at for each in conversions.values()]
+    )
     found = await session.fetch("ledger.clicks_of", **arrays(conversions))
     for row in found:
         conversions[key_of(row)].click = row

@@ -153,6 +153,12 @@ left join lateral (
     and i.shown_at >= b.hour - interval '7 days' and i.shown_at < b.hour + interval '1 hour') i on true
 where b.hour = any (:hours::timestamptz[]) and b.number >= :minimum::int
 
+-- name: lock_people(conversions)
+-- Holds write feedback of the people of these sales: as ledger.lock_people.
+select p.id from public.profiles p
+where p.id in (select v.user_id from public.conversions v where v.id = any (:conversions::uuid[]))
+order by p.id for key share
+
 -- name: write(flags, conversions)
 -- Of these sales, adds the flags that are new; clears those that no longer hold. What hits say of a sale stands while it has
 -- the same click: nobody frees a sale by erasing themselves. Returns what is held anew.

@@ -4,6 +4,10 @@
 -- name: lock()
 select pg_advisory_xact_lock(hashtextextended('aclue ledger', 0))
 
+-- name: lock_people(people)
+-- Those of these people who are there, in the order in which private.merge_session() locks them, too.
+select id from public.profiles where id = any (:people::uuid[]) order by id for key share
+
 -- name: unknown_networks(codes)
 select c.code from unnest(:codes::text[]) c (code)
 where not exists (select from public.affiliate_networks n where n.code = c.code)
@@ -133,17 +137,17 @@ left join public.conversion_clicks k using (affiliate_network, reference)
 where k.click_id is null or (k.click_id <> f.click_id and k.matched_by = 'click_time'
   and exists (select from public.affiliate_clicks c where c.id = k.click_id))
 
--- name: refresh_matches(networks, conversions)
--- What was followed before the order, where a report has since named an earlier time of the order.
+-- name: refresh_matches(networks, conversions, times)
+-- When each click was last followed before the order (times). What was known stays unless the order is earlier by now: the hits
+-- that said it may have been purged.
 update public.conversion_clicks k set followed_at = f.at
-from unnest(:networks::text[], :conversions::text[]) a (affiliate_network, reference)
+from unnest(:networks::text[], :conversions::text[], :times::timestamptz[]) a (affiliate_network, reference, ordered_at)
+join public.conversion_clicks m using (affiliate_network, reference)
 cross join lateral (
-  select min(r.ordered_at) as ordered_at from public.conversion_reports r
-  where r.affiliate_network = a.affiliate_network and r.reference = a.reference) o
-join public.conversion_clicks m on m.affiliate_network = a.affiliate_network and m.reference = a.reference
-  and m.followed_at > o.ordered_at
-cross join lateral (select private.last_followed(m.click_id, o.ordered_at) as at) f
-where k.affiliate_network = m.affiliate_network and k.reference = m.reference and k.followed_at > f.at
+  select greatest(
+    private.last_followed(m.click_id, a.ordered_at), case when m.followed_at <= a.ordered_at then m.followed_at end) as at) f
+where k.affiliate_network = m.affiliate_network and k.reference = m.reference
+  and f.at is not null and f.at is distinct from k.followed_at
 
 -- name: shops_of(networks, advertisers, currencies)
 -- The shop that each advertiser is known to be.

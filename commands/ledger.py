@@ -54,14 +54,15 @@ def _text(file: Path) -> str:
 def in_one_transaction(
     settings: Settings, work: Callable[[Session], Awaitable[Result]], *, read_only: bool = False
 ) -> Result:
-    """What the work returns, done as service_role; the command fails if the transaction does."""
+    """What the work returns, done as service_role; it is repeated after a conflict, and the command fails if the
+    transaction does."""
 
     async def run(dsns: Dsns) -> Result:
-        async with (
-            api_database(settings, dsns) as database,
-            database.session(SERVICE, read_only=read_only, statement_timeout_ms=IMPORT_TIMEOUT_MS) as session,
-        ):
-            return await work(session)
+        async with api_database(settings, dsns) as database:
+            if not read_only:
+                return await database.transaction(SERVICE, work, statement_timeout_ms=IMPORT_TIMEOUT_MS)
+            async with database.session(SERVICE, read_only=True, statement_timeout_ms=IMPORT_TIMEOUT_MS) as session:
+                return await work(session)
 
     with databases(settings) as dsns:
         try:

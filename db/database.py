@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import cast
+from collections.abc import Awaitable, Callable
+from typing import TypeVar, cast
 
 import structlog
 
@@ -15,9 +16,13 @@ from db.dsn import parse as parse_dsn
 from db.pipeline import MAX_STATEMENTS, Pipeline, WiredLoop
 from db.pool import ApiConnection, Pool
 from db.session import Session
+from domain.errors import WriteConflict
 from settings import ClaimsMode, Settings
 
 log = structlog.get_logger("aclue.db")
+
+MAX_CONFLICTS = 3
+Result = TypeVar("Result")
 
 
 class Database:
@@ -58,6 +63,23 @@ class Database:
             slow_ms=settings.database_slow_query_threshold,
             changes=self.changes,
         )
+
+    async def transaction(
+        self, claims: Claims, work: Callable[[Session], Awaitable[Result]], *, statement_timeout_ms: int | None = None
+    ) -> Result:
+        """What `work` returns, in a writing session. It is repeated where Postgres rolled it back because of another
+        transaction, such as a deadlock, and must not keep anything of an attempt. Raises WriteConflict the third
+        time."""
+        attempt = 1
+        while True:
+            try:
+                async with self.session(claims, read_only=False, statement_timeout_ms=statement_timeout_ms) as session:
+                    return await work(session)
+            except WriteConflict:
+                if attempt == MAX_CONFLICTS:
+                    raise
+                log.info("a transaction is repeated: it met another one", attempt=attempt)
+                attempt += 1
 
 
 async def _connect(dsn: str, settings: Settings) -> ApiConnection:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -34,7 +34,9 @@ from settings import Settings, source_secret
 
 SCHEDULE = "schedule"
 SCHEDULE_PATIENCE_SECONDS = 120.0
-"""For how long a network that fails may hold up the scheduled pulls of others."""
+"""For how long a network may fail and be waited for in a scheduled pull."""
+MAX_NETWORKS_AT_ONCE = 4
+DUE_INTERVAL_SECONDS = 60.0
 IMPORT_TIMEOUT_MS = 10 * 60 * 1000
 MAX_RETRY_SECONDS = 24 * 3600.0
 MAX_REASON_CHARACTERS = 300
@@ -267,7 +269,8 @@ class _Pull:
         if rejects and not self.accept_rejects:
             self.pulled.held.add(stream.name)
         named = {"affiliate_network": self.account.network, "account_name": self.account.name}
-        async with self.database.session(SERVICE, read_only=False, statement_timeout_ms=IMPORT_TIMEOUT_MS) as session:
+
+        async def write(session: Session) -> ledger.Imported:
             done = await ledger.import_reports(session, reports, source="pull", origin=self.account.title[:200])
             await conversion_flags.update(session, self.limits, {key.id for key in done.keys})
             if stream.name not in self.pulled.held:
@@ -283,6 +286,9 @@ class _Pull:
                 rejected_rows=len(rejects),
                 rejects=rejects[:MAX_REJECTS_KEPT],
             )
+            return done
+
+        done = await self.database.transaction(SERVICE, write, statement_timeout_ms=IMPORT_TIMEOUT_MS)
         self.pulled.windows += 1
         self.pulled.new += done.new
         self.pulled.repeated += done.repeated
@@ -291,21 +297,49 @@ class _Pull:
         self.pulled.rejects = (self.pulled.rejects + rejects)[:MAX_REJECTS_KEPT]
 
 
-async def pull_due(database: Database, settings: Settings) -> AsyncIterator[Done]:
-    """Pulls the accounts that are due, one after another; the failure of one stops no other."""
-    async with database.session(SERVICE, read_only=True) as session:
-        due = sorted(await _due(session))
-    for network, name in due:
+async def pull_due(
+    database: Database, settings: Settings, *, interval: float = DUE_INTERVAL_SECONDS
+) -> AsyncIterator[Done]:
+    """Pulls the accounts that are due, and those that become due meanwhile: networks beside each other, the accounts of
+    one in turn. So a network that is slow holds up no other. The failure of one stops no other, and it is not tried
+    again here."""
+    running: dict[str, asyncio.Task[list[Done]]] = {}
+    failed: set[tuple[str, str]] = set()
+    try:
+        while True:
+            async with database.session(SERVICE, read_only=True) as session:
+                due = sorted(await _due(session) - failed)
+            for network in dict.fromkeys(network for network, _ in due):
+                if network not in running and len(running) < MAX_NETWORKS_AT_ONCE:
+                    names = [name for of, name in due if of == network]
+                    running[network] = asyncio.create_task(_pull_network(database, settings, network, names))
+            if not running:
+                return
+            await asyncio.wait(running.values(), timeout=interval, return_when=asyncio.FIRST_COMPLETED)
+            for network in [network for network, task in running.items() if task.done()]:
+                for done in running.pop(network).result():
+                    if done.error is not None:
+                        failed.add((done.account.network, done.account.name))
+                    yield done
+    finally:
+        for task in running.values():
+            task.cancel()
+        await asyncio.gather(*running.values(), return_exceptions=True)
+
+
+async def _pull_network(database: Database, settings: Settings, network: str, names: Sequence[str]) -> list[Done]:
+    found = []
+    for name in names:
         for account in await accounts(database, network, name):
             try:
-                done = Done(account, await pull(database, settings, account, started_by=SCHEDULE))
+                found.append(Done(account, await pull(database, settings, account, started_by=SCHEDULE)))
             except NotDue:
                 continue
             except PullFailed as error:
-                done = Done(account, error=str(error))
+                found.append(Done(account, error=str(error)))
             except Exception as error:
-                done = Done(account, error=f"a fault of ours: {type(error).__name__}")
-            yield done
+                found.append(Done(account, error=f"a fault of ours: {type(error).__name__}"))
+    return found
 
 
 async def run_due(services: Services) -> int:

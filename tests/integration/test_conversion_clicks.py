@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -13,10 +14,11 @@ import pytest
 from db.claims import SERVICE
 from domain import ids
 from domain.affiliate import encode_token
+from domain.ledger import postbacks
 from services import ledger
 from tests.client import Client
 from tests.conftest import Shop
-from tests.ledger import ORDERED_AT, awin, report
+from tests.ledger import ORDERED_AT, awin, awin_push, report
 
 CLICK = """
 mutation ($input: AffiliateClickInput!) { createAffiliateClick(input: $input) { click { id } userErrors { code } } }
@@ -253,3 +255,31 @@ async def test_a_token_counts_more_than_a_time_whichever_comes_first(shop: Shop,
     for place in order:
         await report(shop.services, reports[place])
     assert ((await kept(shop))["click_id"], (await kept(shop))["matched_by"]) == (click, "click_id")
+
+
+async def test_a_link_was_followed_before_the_order_as_the_file_tells_it(shop: Shop) -> None:
+    """A postback names an earlier time of the order, which counts for nothing once a file has reported."""
+    click = await clicked(shop, await shop.anonymous(), 1000 * HOUR)
+    await followed(shop, click, ORDERED_AT - HOUR)
+    early = (ORDERED_AT - 5 * HOUR).strftime("%Y-%m-%d %H:%M:%S")
+    push = {**awin_push("A1", click=click), "transactionDate": early}
+    found = postbacks.read("awin", None, postbacks.Message("application/json", b"", json.dumps(push).encode()))
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.import_reports(session, found.reports, source="postback")
+    assert await is_outside(shop), "by the time of the postback"
+    await report(shop.services, awin("A1", click=click))
+    assert not await is_outside(shop)
+    assert (await kept(shop))["followed_at"] == ORDERED_AT - HOUR
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        assert await ledger.rebuild_and_compare(session) == (1, False)
+
+
+async def test_what_is_known_of_a_followed_link_stays_when_its_hits_are_purged(shop: Shop) -> None:
+    click = await clicked(shop, await shop.anonymous(), 1000 * HOUR)
+    await followed(shop, click, ORDERED_AT - HOUR)
+    await report(shop.services, awin("A1", click=click))
+    await shop.owner.execute("delete from public.affiliate_redirects")
+    await report(shop.services, awin("A1", "approved", click=click))
+    assert not await is_outside(shop)
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        assert await ledger.rebuild_and_compare(session) == (1, False)

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-analytics bench-exports bench-feeds bench-finding bench-growth bench-plans bench-rankings bench-redirects bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-analytics bench-devices bench-exports bench-feeds bench-finding bench-growth bench-plans bench-rankings bench-redirects bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -96,6 +96,9 @@ bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; ben
 
 bench-analytics: .venv/dev ## Measure figures at 10 million events (EVENTS), and a refresh; fail over 300 ms
 	@$(BIN)/python bench/analytics.py --events $(or $(EVENTS),10000000)
+
+bench-devices: .venv/dev ## Tell what User-Agent headers say; fail if one, hostile or not, takes over a millisecond
+	@$(BIN)/python bench/devices.py
 
 bench-exports: .venv/dev ## Export 1000 MB of one person (SIZE_MB); fail over 80 MB of memory, or over 100 ms for a concurrent request
 	@$(BIN)/python bench/exports.py --size-mb $(or $(SIZE_MB),1000)

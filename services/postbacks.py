@@ -38,10 +38,12 @@ UNKNOWN_COST = 2_000  # charged to the address's rate limit for a wrong secret o
 BATCH = 100
 MAX_REPORTS = 500
 """Of a batch, after the message that reaches it: others want the ledger, too."""
-MAX_ATTEMPTS = 6  # within an hour
+MAX_ATTEMPTS = 6  # within an hour; waiting for the ledger is none
 FIRST_RETRY_SECONDS = 60.0  # doubled for each further attempt
 TIMEOUT_MS = 60_000
 MAX_SIGNATURE_CHARACTERS = 200
+DELAYED = "postbacks wait: the ledger is held by something else"
+DELAYED_MINUTES = 15
 
 
 class Outcome(Enum):
@@ -123,6 +125,10 @@ def _hash_of(secret: str) -> bytes:
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
+class LedgerBusy(Exception):
+    """Something else has held the ledger for as long as a message waits; none of them is at fault."""
+
+
 async def process_due(services: Services) -> int:
     """Reads what waits into the ledger; returns how many messages. Safe to run in several workers at once: a message is
     locked by the transaction that reads it, and free again if that ends halfway."""
@@ -131,8 +137,20 @@ async def process_due(services: Services) -> int:
         while messages := await _process_batch(services):
             total += messages
     except TryAgain:
-        log.info("postbacks wait: a long import holds the ledger, or Postgres is busy")
+        log.info("postbacks wait: Postgres is busy")
+    except LedgerBusy:
+        log.info("postbacks wait: a long import holds the ledger")
+        await _note_delay(services)
     return total
+
+
+async def _note_delay(services: Services) -> None:
+    """An entry of the system log when messages have waited for long, once an hour, however many servers there are."""
+    async with _session(services) as session:
+        delayed = await session.fetchrow("postbacks.delayed", message=DELAYED, minutes=DELAYED_MINUTES)
+    if delayed is not None:
+        log.warning(DELAYED, **delayed)
+        services.system_log.note("warning", "ledger", DELAYED, **delayed)
 
 
 async def _process_batch(services: Services) -> int:
@@ -142,7 +160,7 @@ async def _process_batch(services: Services) -> int:
             rows = await session.fetch("postbacks.due", maximum=BATCH)
             return await _process(services, session, rows)
     except Exception as error:
-        if not rows:
+        if not rows or isinstance(error, LedgerBusy):
             raise
         log.warning("postbacks are processed one by one", exception=type(error).__name__)
         for row in rows:
@@ -155,11 +173,13 @@ def _session(services: Services) -> Any:
 
 
 async def _process_alone(services: Services, row: asyncpg.Record) -> None:
-    """So that one which cannot be stored keeps no other from it. One that holds the ledger for too long, or waits for
-    it too long, is put off as well, but the others wait, too: raises TryAgain."""
+    """So that one which cannot be stored keeps no other from it. One that holds the ledger for too long is put off as
+    well, but the others wait, too: raises TryAgain. Raises LedgerBusy."""
     try:
         async with _session(services) as session:
             await _process(services, session, await session.fetch("postbacks.due_one", id=row["id"]))
+    except LedgerBusy:
+        raise
     except Exception as error:
         attempts = row["attempts"] + 1
         said = f"{type(error).__name__}: {error}"[:500]
@@ -175,6 +195,10 @@ async def _process(services: Services, session: Session, rows: Sequence[asyncpg.
     """Reads the first of these messages; returns how many."""
     if not rows:
         return 0
+    try:
+        await session.fetch("ledger.lock")
+    except TryAgain as error:
+        raise LedgerBusy from error
     reports: dict[str, list[Report]] = defaultdict(list)
     counts: list[int] = []
     errors: list[str | None] = []

@@ -48,6 +48,15 @@ from public.postbacks p join public.postback_senders s on s.id = p.sender_id
 where p.id = :id::uuid and p.status = 'waiting'
 for update of p skip locked
 
+-- name: delayed(message, minutes)
+-- How many have waited for so long, and since when the oldest, unless the system log has said so within the hour.
+select count(*)::int as messages, to_char(min(received_at) at time zone 'UTC', 'YYYY-MM-DD HH24:MI') as since
+from public.postbacks
+where status = 'waiting' and received_at < now() - make_interval(mins => :minutes::int)
+having count(*) > 0 and not exists (
+  select from public.system_logs l
+  where l.component = 'ledger' and l.message = :message::text and l.created_at > now() - interval '1 hour')
+
 -- name: finish(ids, reports, errors)
 -- An error keeps the message as it came, to be tried again by hand.
 update public.postbacks p set

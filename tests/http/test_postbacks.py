@@ -326,6 +326,29 @@ async def test_one_that_takes_too_long_is_put_off_and_not_tried_for_ever(
     assert waiting["status"] == "failed"
 
 
+async def test_a_ledger_that_is_busy_for_long_costs_no_message_its_attempts(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = (await sender(shop)).secret
+    monkeypatch.setattr(postbacks, "TIMEOUT_MS", 200)
+    for reference in ("A1", "A2"):
+        await push(shop, secret, reference)
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await session.fetch("ledger.lock")
+        for _ in range(postbacks.MAX_ATTEMPTS + 2):
+            assert await postbacks.process_due(shop.services) == 0
+            await shop.services.system_log.flush()
+        assert [row[0] for row in await shop.owner.fetch("select attempts from public.postbacks")] == [0, 0]
+        said = "select count(*) from public.system_logs where message = $1"
+        assert await shop.owner.fetchval(said, postbacks.DELAYED) == 0, "not for long yet"
+        await shop.owner.execute("update public.postbacks set received_at = now() - interval '20 minutes'")
+        for _ in range(2):
+            await postbacks.process_due(shop.services)
+            await shop.services.system_log.flush()
+        assert await shop.owner.fetchval(said, postbacks.DELAYED) == 1, "once an hour"
+    assert [row[0] for row in await states(shop)] == ["A1", "A2"]
+
+
 async def test_the_ledger_is_free_between_batches_of_reports(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     secret = (await sender(shop)).secret
     monkeypatch.setattr(postbacks, "MAX_REPORTS", 4)

@@ -693,3 +693,30 @@ async def test_a_server_pulls_what_is_due_in_a_process_of_its_own(
         "select account_name, outcome, started_by from public.network_pulls order by account_name"
     )
     assert [tuple(row) for row in pulls] == [("bad", "failed", "schedule"), ("main", "done", "schedule")]
+
+
+async def test_a_slow_network_holds_up_no_other_not_even_its_next_turn(
+    shop: Shop, networks: Networks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = msgspec.structs.replace(shop.services.settings, allow_private_sources=True)
+    for network in ("awin", "ebay"):
+        await network_pulls.put_account(shop.owner, account(networks, network, every_seconds=3600))
+    others_are_done = asyncio.Event()
+    turns: list[str] = []
+    real_pull = network_pulls.pull
+
+    async def pull_slowly(database: Any, settings: Any, account: Any, **more: Any) -> Any:
+        if account.network == "awin":
+            await asyncio.wait_for(others_are_done.wait(), 30)
+        done = await real_pull(database, settings, account, **more)
+        turns.append(account.network)
+        if turns == ["ebay"]:
+            await shop.owner.execute("update public.network_pulls set started_at = started_at - interval '2 hours'")
+        if turns == ["ebay", "ebay"]:
+            others_are_done.set()
+        return done
+
+    monkeypatch.setattr(network_pulls, "pull", pull_slowly)
+    pulled = network_pulls.pull_due(shop.services.database, settings, interval=0.1)
+    assert [done.error async for done in pulled] == [None] * 3
+    assert turns == ["ebay", "ebay", "awin"]

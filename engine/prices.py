@@ -46,6 +46,14 @@ SURCHARGES = {
     ("Suggestions", "categories"): 10,
     ("Suggestions", "tags"): 10,
     ("Query", "node"): 10,
+    # Sums over days and groups, or over sales and their postings.
+    ("Query", "funnel"): 500,
+    ("Query", "recommendationPerformance"): 300,
+    ("Query", "revenue"): 1000,
+    ("Query", "ledgerBalances"): 1000,
+    ("Query", "reconciliation"): 1000,
+    ("Query", "eventCounts"): 1000,
+    ("Query", "impressionCounts"): 2000,
 }
 # The same for each item of a list: a recommendation is ranked again when it is read by its id.
 SURCHARGES_PER_ITEM = {("Query", "nodes"): 10}

@@ -16,6 +16,32 @@ as $$
 $$;
 comment on function private.may_read_small_counts() is 'Whether the caller may read counts of fewer than 5 people.';
 
+-- Somebody who asks again and again would see what one person does. So counts of behaviour are published once their day is over,
+-- and late changes of a few people are lost in rounding.
+create or replace function private.first_unpublished_day() returns date
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select (now() at time zone 'UTC')::date
+$$;
+comment on function private.first_unpublished_day() is 'From this day (UTC) on analysts see no counts of behaviour.';
+
+create or replace function private.start_of_day(p_at timestamptz) returns timestamptz
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select date_trunc('day', p_at, 'UTC')
+$$;
+comment on function private.start_of_day(timestamptz) is 'The start of the day (UTC) of a timestamp.';
+
+create or replace function private.rounded_count(p_count bigint) returns bigint
+language sql immutable strict parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+  select (p_count + 2) / 5 * 5
+$$;
+comment on function private.rounded_count(bigint) is 'A count as analysts see it: the nearest multiple of 5.';
+
 create or replace function private.rollup_counts(
   p_report text, p_grouping text, p_since date, p_until date, p_is_daily boolean)
 returns table (day date, keys text[], counts bigint[], people integer[], is_suppressed boolean[])
@@ -39,11 +65,13 @@ begin
     return query
       select case when p_is_daily then r.day end, r.keys, case when sees_all then r.events else r.published end,
         case when sees_all then r.people
-          else array(select case when e is not null then n end from unnest(r.people, r.published) with ordinality u (n, e, i)
-            order by i) end,
+          else array(select case when e is null then null when r.report = 'funnel' and i >= 8 then n else private.rounded_count(n)::integer end
+            from unnest(r.people, r.published) with ordinality u (n, e, i) order by i) end,
         case when sees_all then none else array(select e is null from unnest(r.published) e) end
       from private.rollups r
-      where r.report = p_report and r.grouping_name = p_grouping and r.day between p_since and p_until;
+      where r.report = p_report and r.grouping_name = p_grouping and r.day between p_since and p_until
+        -- That there is a group at all tells of somebody, too.
+        and (sees_all or r.day < private.first_unpublished_day() or exists (select from unnest(r.published) e where e <> 0));
     return;
   end if;
   months := array(
@@ -69,6 +97,7 @@ begin
         case when not sees_all then array(select p is null from unnest(r.published) p) end
       from private.rollups r
       where r.report = p_report and r.grouping_name = p_grouping and r.day = any (days)
+        and (sees_all or r.day < private.first_unpublished_day() or exists (select from unnest(r.published) e where e <> 0))
     ) r
     group by r.keys;
 end
@@ -77,8 +106,9 @@ comment on function private.rollup_counts(text, text, date, date, boolean) is
   'The counts of a report by group, and by day if wanted. Null where nothing may be shown, is_suppressed where something was left '
   'out; people are given of single days.';
 
--- The figures are balances of the accounts: domain/ledger/booking.py. In the reporting currency they are null where a rate is
--- missing. Clicks are not a matter of currencies.
+-- The figures are balances of the accounts, which conversions has as they are now: domain/ledger/booking.py. Of other times, and
+-- in the reporting currency, which rounds each posting, the postings are added up. In the reporting currency a figure is null
+-- where a rate is missing. Clicks are not a matter of currencies.
 create or replace function private.revenue(
   p_by text[], p_since date, p_until date, p_as_of timestamptz, p_known_at timestamptz, p_reporting text)
 returns table (
@@ -88,6 +118,8 @@ language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan  -- planned for these days and dimensions
 as $$
+declare
+  is_now constant boolean := p_as_of is null and p_known_at is null;
 begin
   if not private.may_read_figures() then
     raise insufficient_privilege using message = 'only analysts, finance and administrators may read figures';
@@ -99,6 +131,8 @@ begin
   return query
   with sales as materialized (
     select c.id, c.currency::text as currency, case when c.click_id is not null then c.tracked_minor else 0 end as tracked,
+      c.expected_minor as expected, c.pending_minor as pending, c.approved_minor as approved, c.declined_minor as declined,
+      c.reversed_minor as reversed, c.paid_minor as paid, c.clawback_minor as clawback,
       case when 'day' = any (p_by) then (c.ordered_at at time zone 'UTC')::date end as day,
       case when 'source' = any (p_by) then private.source_of(m.recommendation_context, m.has_gift_link, m.source_page) end as source,
       case when 'device' = any (p_by) then m.device_class end as device,
@@ -116,42 +150,55 @@ begin
     left join public.products p on p.id = coalesce(sold.product_id, named.product_id)
     left join lateral (  -- as private.reported_entries()
       select r.rate from public.exchange_rates r
-      where r.currency = c.currency and r.reporting_currency = p_reporting
+      where c.currency <> p_reporting and r.currency = c.currency and r.reporting_currency = p_reporting
         and r.rate_on <= (c.ordered_at at time zone 'UTC')::date
       order by r.rate_on desc, r.recorded_at desc limit 1) x on true
     where c.ordered_at >= p_since::timestamp at time zone 'UTC'
       and c.ordered_at < (p_until + 1)::timestamp at time zone 'UTC'
       and c.ordered_at <= coalesce(p_as_of, 'infinity') and c.created_at <= coalesce(p_known_at, 'infinity')
   ),
-  sums as (
-    select s.day, s.source, s.device, s.campaign, s.network, s.retailer_id, s.category_id, s.currency, b.figure,
-      sum(e.amount_minor) as own,
-      sum(case when s.currency = p_reporting then e.amount_minor else round(e.amount_minor * s.factor) end) as reported,
-      0 as orders, true as is_rated
+  parts as (  -- a row per group: orders and their figures, and what their postings add to them
+    select s.day, s.source, s.device, s.campaign, s.network, s.retailer_id, s.category_id, s.currency, count(*) as orders, bool_and(s.factor is not null) as is_rated,
+      case when is_now
+        then array[sum(s.expected), sum(s.tracked), sum(s.pending), sum(s.approved), sum(s.declined), sum(s.reversed), sum(s.paid),
+          sum(s.clawback)]
+        else array[0, sum(s.tracked), 0, 0, 0, 0, 0, 0] end as own,
+      case when is_now and s.currency = p_reporting
+        then array[sum(s.expected), sum(s.tracked), sum(s.pending), sum(s.approved), sum(s.declined), sum(s.reversed), sum(s.paid),
+          sum(s.clawback)]
+        else array[0, sum(round(s.tracked * s.factor)), 0, 0, 0, 0, 0, 0] end as reported
+    from sales s
+    group by s.day, s.source, s.device, s.campaign, s.network, s.retailer_id, s.category_id, s.currency
+    union all
+    select s.day, s.source, s.device, s.campaign, s.network, s.retailer_id, s.category_id, s.currency, 0, true,
+      case when is_now then array[0, 0, 0, 0, 0, 0, 0, 0] else array[sum(e.amount_minor) filter (where e.account = 'expected'), 0,
+        sum(e.amount_minor) filter (where e.account = 'tracked'),
+        sum(e.amount_minor) filter (where e.account = 'approved'),
+        sum(e.amount_minor) filter (where e.account = 'declined'),
+        sum(e.amount_minor) filter (where e.account = 'reversed'),
+        sum(e.amount_minor) filter (where e.account = 'receivable'),
+        sum(e.amount_minor) filter (where e.account = 'clawed_back')] end,
+      array[sum(round(e.amount_minor * s.factor)) filter (where e.account = 'expected'), 0,
+        sum(round(e.amount_minor * s.factor)) filter (where e.account = 'tracked'),
+        sum(round(e.amount_minor * s.factor)) filter (where e.account = 'approved'),
+        sum(round(e.amount_minor * s.factor)) filter (where e.account = 'declined'),
+        sum(round(e.amount_minor * s.factor)) filter (where e.account = 'reversed'),
+        sum(round(e.amount_minor * s.factor)) filter (where e.account = 'receivable'),
+        sum(round(e.amount_minor * s.factor)) filter (where e.account = 'clawed_back')]
     from sales s
     join public.ledger_entries e on e.conversion_id = s.id
       and e.event_at <= coalesce(p_as_of, 'infinity') and e.recorded_at <= coalesce(p_known_at, 'infinity')
-    join (values ('expected', 1), ('tracked', 3), ('approved', 4), ('declined', 5), ('reversed', 6), ('receivable', 7),
-      ('clawed_back', 8)) b (account, figure) on b.account = e.account
-    group by s.day, s.source, s.device, s.campaign, s.network, s.retailer_id, s.category_id, s.currency, b.figure
-    union all
-    select s.day, s.source, s.device, s.campaign, s.network, s.retailer_id, s.category_id, s.currency, 2,
-      sum(s.tracked), sum(round(s.tracked * s.factor)), count(*), bool_and(s.factor is not null)
-    from sales s
+    where not is_now or s.currency <> p_reporting
     group by s.day, s.source, s.device, s.campaign, s.network, s.retailer_id, s.category_id, s.currency
   )
   select a.day, a.source, a.device, a.campaign, a.network, a.retailer_id, a.category_id, a.currency, sum(a.orders)::bigint,
-    array[
-      coalesce(sum(a.own) filter (where a.figure = 1), 0), coalesce(sum(a.own) filter (where a.figure = 2), 0),
-      coalesce(sum(a.own) filter (where a.figure = 3), 0), coalesce(sum(a.own) filter (where a.figure = 4), 0),
-      coalesce(sum(a.own) filter (where a.figure = 5), 0), coalesce(sum(a.own) filter (where a.figure = 6), 0),
-      coalesce(sum(a.own) filter (where a.figure = 7), 0), coalesce(sum(a.own) filter (where a.figure = 8), 0)]::bigint[],
-    case when bool_and(a.is_rated) then array[
-      coalesce(sum(a.reported) filter (where a.figure = 1), 0), coalesce(sum(a.reported) filter (where a.figure = 2), 0),
-      coalesce(sum(a.reported) filter (where a.figure = 3), 0), coalesce(sum(a.reported) filter (where a.figure = 4), 0),
-      coalesce(sum(a.reported) filter (where a.figure = 5), 0), coalesce(sum(a.reported) filter (where a.figure = 6), 0),
-      coalesce(sum(a.reported) filter (where a.figure = 7), 0), coalesce(sum(a.reported) filter (where a.figure = 8), 0)]::bigint[] end
-  from sums a
+    array[coalesce(sum(a.own[1]), 0), coalesce(sum(a.own[2]), 0), coalesce(sum(a.own[3]), 0),
+      coalesce(sum(a.own[4]), 0), coalesce(sum(a.own[5]), 0), coalesce(sum(a.own[6]), 0),
+      coalesce(sum(a.own[7]), 0), coalesce(sum(a.own[8]), 0)]::bigint[],
+    case when bool_and(a.is_rated) then array[coalesce(sum(a.reported[1]), 0), coalesce(sum(a.reported[2]), 0), coalesce(sum(a.reported[3]), 0),
+      coalesce(sum(a.reported[4]), 0), coalesce(sum(a.reported[5]), 0), coalesce(sum(a.reported[6]), 0),
+      coalesce(sum(a.reported[7]), 0), coalesce(sum(a.reported[8]), 0)]::bigint[] end
+  from parts a
   group by a.day, a.source, a.device, a.campaign, a.network, a.retailer_id, a.category_id, a.currency;
 end
 $$;
@@ -159,7 +206,8 @@ comment on function private.revenue(text[], date, date, timestamptz, timestamptz
   'Orders and figures in minor units (expected, tracked, pending, approved, declined, reversed, paid, clawback) of orders of these '
   'days (UTC), by group and currency, as of a time and as known at a time; reported: in the reporting currency, at the rates known now.';
 
-revoke all on function private.may_read_figures(), private.may_read_small_counts(),
+revoke all on function private.may_read_figures(), private.may_read_small_counts(), private.first_unpublished_day(),
+  private.start_of_day(timestamptz), private.rounded_count(bigint),
   private.rollup_counts(text, text, date, date, boolean),
   private.revenue(text[], date, date, timestamptz, timestamptz, text) from public, anon, authenticated;
 grant execute on function private.may_read_figures(), private.may_read_small_counts(),

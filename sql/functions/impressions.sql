@@ -57,9 +57,34 @@ returns table (
 language plpgsql stable security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+  -- What analysts see of: the whole days (UTC) of the time that are over.
+  first_at constant timestamptz := private.start_of_day(p_since + interval '1 day' - interval '1 microsecond');
+  end_at constant timestamptz := least(private.start_of_day(p_until), private.first_unpublished_day()::timestamp at time zone 'UTC');
 begin
   if not coalesce(private.app_role() in ('analyst', 'admin') or auth.role() = 'service_role', false) then
     raise insufficient_privilege using message = 'only analysts may count impressions';
+  end if;
+  if not private.may_read_small_counts() then  -- as private.count_events()
+    return query
+      with outcomes as materialized (
+        select o.*, (o.shown_at at time zone 'UTC')::date as day from private.impression_outcomes(first_at, end_at, null) o
+      ),
+      published as (
+        select o.recommendation_context, o.day, private.rounded_count(count(*)) as shown,
+          private.rounded_count(count(*) filter (where o.is_swiped)) as swiped,
+          private.rounded_count(count(*) filter (where o.is_liked)) as liked,
+          private.rounded_count(count(*) filter (where o.is_clicked)) as clicked,
+          private.rounded_count(count(*) filter (where o.is_bought)) as bought
+        from outcomes o group by 1, 2 having count(distinct o.user_id) >= 5
+      )
+      select p.recommendation_context, sum(p.shown)::bigint, (
+          select private.rounded_count(count(distinct o.user_id)) from outcomes o
+          where o.recommendation_context = p.recommendation_context and exists (
+            select from published k where k.recommendation_context = o.recommendation_context and k.day = o.day)),
+        sum(p.swiped)::bigint, sum(p.liked)::bigint, sum(p.clicked)::bigint, sum(p.bought)::bigint
+      from published p group by 1 order by 1;
+    return;
   end if;
   return query
     select o.recommendation_context, count(*), count(distinct o.user_id), count(*) filter (where o.is_swiped),
@@ -69,7 +94,8 @@ begin
 end
 $$;
 comment on function private.count_impressions(timestamptz, timestamptz) is
-  'Of all people, per context: impressions of this time, and how many were followed by a swipe, a like, a click, a purchase.';
+  'Of all people, per context: impressions of this time, and how many were followed by a swipe, a like, a click, a purchase. For '
+  'analysts as private.count_events().';
 
 revoke all on function private.impression_outcomes(timestamptz, timestamptz, integer[]),
   private.count_impressions(timestamptz, timestamptz) from public, anon, authenticated;

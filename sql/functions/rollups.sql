@@ -103,7 +103,7 @@ end
 $$;
 comment on function private.funnel_facts(date) is 'A row per event of the funnel on a day (UTC), with what it may be grouped by.';
 
--- Which counts of a day analysts may add up. Each covers 5 people or more, and what is left of a larger count that they may
+-- Which counts of a day analysts may add up, once it is over, each rounded. Each covers 5 people or more, and what is left of a larger count that they may
 -- see is at least 5 people, too: with a small group its smallest neighbour of 5 or more is withheld. Whatever is added
 -- up or subtracted, over days or dimensions, is a sum of published counts. Of a shop the network is the larger group.
 -- Of pairs of dimensions nothing is published. Names of sources and campaigns, which anyone can make up or have a link of his
@@ -178,20 +178,23 @@ as $$
     window siblings as (partition by g.report, g.name, g.step, case when g.name = 'network,retailer' then g.keys[1] end)
   ),
   judged as (  -- money is shown by what the network reports of an order, not by what is known of the click
-    select s.*, not (s.is_money and s.name !~ 'source|device|campaign') and (s.name not in ('', 'source', 'device', 'campaign', 'network', 'network,retailer', 'category',
-        'context', 'model', 'arm')
+    select s.*, k.is_network_money, not k.is_network_money and (
+      s.name not in ('', 'source', 'device', 'campaign', 'network', 'network,retailer', 'category', 'context', 'model', 'arm')
       or s.is_small or s.name <> '' and s.has_small and s.is_first) as is_withheld
-    from sized s
+    from sized s cross join lateral (select s.is_money and s.name !~ 'source|device|campaign' as is_network_money) k
   ),
   published as (
-    select j.*, case when not j.is_withheld and not coalesce(n.is_withheld, false) then j.events end as public_events
+    select j.*, case when j.is_withheld or coalesce(n.is_withheld, false) then null when j.is_network_money then j.events
+      when p_day < private.first_unpublished_day() then private.rounded_count(j.events) end as public_events
     from judged j
     left join judged n on j.name = 'network,retailer' and n.name = 'network' and n.report = j.report and n.step = j.step
       and n.keys[1] is not distinct from j.keys[1]
   )
   select c.report, c.name, c.keys, array_agg(coalesce(p.events, 0) order by i.step),
     array_agg(coalesce(p.people, 0) order by i.step),
-    array_agg(case when p.step is null then 0 else p.public_events end order by i.step)
+    array_agg(case when p.step is not null then p.public_events
+      when p_day < private.first_unpublished_day() or c.report = 'funnel' and i.step >= 8 and c.name !~ 'source|device|campaign' then 0 end
+      order by i.step)
   from (select distinct p.report, p.name, p.keys from published p) c
   cross join generate_series(1, 10) i (step)
   left join published p on p.report = c.report and p.name = c.name and p.keys = c.keys and p.step = i.step
@@ -293,6 +296,10 @@ begin
   where v.user_id = n.user_id and v.id = n.id
     and (v.pages, v.last_page, v.swipes, v.clicks, v.converted_at, v.ended_at)
       is distinct from (n.pages, n.last_page, n.swipes, n.clicks, n.converted_at, n.ended_at);
+  insert into private.rollup_days_due (day, due_at)  -- what analysts may see is decided once the day is over
+  select p_day, (p_day + 1)::timestamp at time zone 'UTC' + interval '20 minutes'
+  where p_day >= private.first_unpublished_day()
+    and not exists (select from private.rollup_days_due d where d.day = p_day and d.due_at > now() and not d.is_postponed);
   return p_day;
 end
 $$;
@@ -306,7 +313,9 @@ as $$
   with fresh as materialized (select * from private.rollups_of(p_day)),
   stored as materialized (
     select r.report, r.grouping_name, r.keys, r.events, r.people, r.published from private.rollups r where r.day = p_day)
-  select not exists (select from private.rollup_days_due d where d.day = p_day) and (
+  select not exists (  -- that a day will be over is no change of it
+    select from private.rollup_days_due d
+    where d.day = p_day and (d.due_at < (p_day + 1)::timestamp at time zone 'UTC' or p_day < private.first_unpublished_day())) and (
     exists (select * from fresh except select * from stored) or exists (select * from stored except select * from fresh)
     or exists (
       select from private.visits_of(p_day) n join public.session_analytics v on v.user_id = n.user_id and v.id = n.id

@@ -130,5 +130,6 @@ async def test_an_import_marks_each_day_once(shop: Shop) -> None:
     async with shop.services.database.session(SERVICE, read_only=False) as session:
         for row in rows:
             await ledger.import_reports(session, SOURCE.read(json.dumps([row])).reports, source="import")
-    marks = await shop.owner.fetch("select day, count(*) from private.rollup_days_due group by 1")
+    counted = "select day, count(*) from private.rollup_days_due where day < current_date group by 1"
+    marks = await shop.owner.fetch(counted)
     assert [tuple(row) for row in marks] == [(ORDERED_AT.date(), 1)]

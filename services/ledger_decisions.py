@@ -95,7 +95,7 @@ async def adjust(session: Session, conversion: UUID, amount: Decimal, reason: st
     if at < latest:
         raise Invalid(f"What stands is of {latest:%Y-%m-%d %H:%M:%S} UTC: an adjustment cannot be earlier.", ("at",))
     minor = to_minor(amount, found.group.currency, ("amount",))
-    report = adjustments.report(found.reports[0], minor, at)
+    report = adjustments.report(found.reports[0], minor, at, found.timeline)
     await session.fetch("ledger.add_reports", reports=encode([encoded(report)]), source="manual", origin=None)
     kept = await session.fetchval("ledger_decisions.report", **key._asdict(), identity=report.identity)
     await _add(session, "adjust", text, conversion=conversion, report=kept)

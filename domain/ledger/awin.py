@@ -119,6 +119,7 @@ def timeline(reports: Sequence[Report]) -> Timeline:
             report.amount_minor,
             bool(report.facts["paid"]),
             (report.identity,),
+            is_dated=report.stated_at is not None and report.state != "pending",
         )
         for report in ordered
     ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -184,12 +185,11 @@ def timeline(reports: Sequence[Report]) -> Timeline:
     )
     steps: list[Step] = []
     for report in ordered:
-        at, state, amount = report.stated_at or report.ordered_at, _STEPS[report.state], report.amount_minor
-        if report.state == "paid" and not any(step.paid for step in steps):
-            steps.append(
-                Step(at, state, amount, reports=(report.identity,))
-            )  # what changed until the first payment changed before it
-        steps.append(Step(at, state, amount, report.state == "paid", (report.identity,)))
+        at, is_dated = report.stated_at or report.ordered_at, report.stated_at is not None
+        step = Step(at, _STEPS[report.state], report.amount_minor, False, (report.identity,), is_dated)
+        if report.state == "paid" and not any(earlier.paid for earlier in steps):
+            steps.append(step)  # what changed until the first payment changed before it
+        steps.append(replace(step, paid=report.state == "paid"))
     return Timeline(tuple(steps), ordered[0].sale_minor, ordered[0].amount_minor)
 
 

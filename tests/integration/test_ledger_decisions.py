@@ -98,6 +98,32 @@ async def test_random_business_keeps_the_books_balanced_and_rebuilds_to_the_same
         assert await ledger.fingerprint(session) == before
 
 
+async def test_a_word_without_a_time_that_an_adjustment_did_not_know_is_an_exception(shop: Shop) -> None:
+    """Awin gives pending transactions no time, and may give none to a decline: nobody can tell which word is the later."""
+    await report(shop.services, awin("A1", commission="1.00"))
+    sale = await shop.owner.fetchval("select id from public.conversions")
+    opened = "select detail from public.exceptions where closed_at is null order by detail"
+
+    async def adjusted(amount: int) -> None:
+        async with shop.services.database.session(SERVICE, read_only=False) as session:
+            await ledger_decisions.adjust(session, sale, Decimal(amount), "agreed by phone")
+        assert await shop.owner.fetch(opened) == [], "it knows what was said before"
+
+    await adjusted(3)
+    await report(shop.services, awin("A1", commission="1.00"))
+    assert await shop.owner.fetch(opened) == [], "a repeat says nothing new"
+    await report(shop.services, awin("A1", commission="2.00", old="1.00"))
+    ((detail,),) = await shop.owner.fetch(opened)
+    assert detail.startswith("pending with 2.00 GBP was said without a time, and the adjustment of ")
+    assert await shop.owner.fetchval("select pending_minor from public.conversions") == 300, "it moves no money"
+    await adjusted(2)
+    await report(shop.services, {**awin("A1", "declined", commission="2.00"), "validationDate": None})
+    details = [row["detail"] for row in await shop.owner.fetch(opened)]
+    assert any(detail.startswith("declined with 2.00 GBP was said without a time") for detail in details)
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        assert await ledger.rebuild_and_compare(session) == (1, False)
+
+
 async def test_decisions_are_only_added(shop: Shop) -> None:
     await report(shop.services, awin("A1"))
     sale = await shop.owner.fetchval("select id from public.conversions")

@@ -6,10 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from domain.ledger import booking
+
 # In the order of private.rollups.events.
 FUNNEL = ("landing", "view", "impression", "swipe", "like", "click", "redirect", "order", "approved", "paid")
 PERFORMANCE = ("shown", "swiped", "liked", "clicked", "bought")
-FIGURES = ("expected", "tracked", "pending", "approved", "declined", "reversed", "paid", "clawback")
+FIGURES = ("expected", "tracked", *booking.FIGURES)
 FUNNEL_DIMENSIONS = ("source", "device", "campaign", "network", "retailer", "category")
 CLICK_DIMENSIONS = frozenset({"source", "device", "campaign"})  # of an order, known by the click behind it
 PERFORMANCE_DIMENSIONS = ("context", "model", "arm")

@@ -19,7 +19,7 @@ from domain.analytics import (
     grouping_of,
 )
 from domain.errors import Forbidden, Invalid
-from resolvers.profiles import require_proven_role
+from resolvers.finance import require_proven_money_reader
 
 MAX_DAYS = 400
 MAX_ROWS = 500
@@ -40,9 +40,7 @@ class Page:
 
 async def _check(session: Session, page: Page, most: int) -> None:
     """Raises Forbidden for callers who may read no figures, Invalid for a page that cannot be."""
-    await require_proven_role(
-        session, session.claims.may_read_money, "Only analysts, finance and administrators may read figures."
-    )
+    await require_proven_money_reader(session)
     days = (page.last_day - page.first_day).days + 1
     if not 1 <= days <= MAX_DAYS:
         raise Invalid(

@@ -10,11 +10,12 @@ from typing import Any
 import asyncpg
 
 from db.session import Session
-from domain.ledger.booking import FIGURES
+from domain.analytics import FIGURES
+from domain.ledger import booking
 from domain.money import to_decimal
 from resolvers.finance import month_of, require_proven_money_reader
 
-SUMS = ("expected", "tracked", *FIGURES, "variance")
+SUMS = (*FIGURES, "variance")
 
 
 async def of_month(session: Session, month: str | None, reporting_currency: str) -> dict[str, Any]:
@@ -65,7 +66,7 @@ async def report(session: Session, month: date | None, reporting_currency: str |
 async def _reporting(session: Session, month: date | None, currency: str) -> dict[str, str | None]:
     rows = await session.fetch("ledger.reported", currency=currency, month=month)
     balances = {row["account"]: row["amount_minor"] for row in rows}
-    accounts = {"expected": "expected", **FIGURES, "rounding": "rounding"}
+    accounts = {"expected": "expected", **booking.FIGURES, "rounding": "rounding"}
     amounts = {name: balances.get(account, 0) for name, account in accounts.items()}
     decimals = {name: None if minor is None else f"{to_decimal(minor, currency):f}" for name, minor in amounts.items()}
     return {"currency": currency, **decimals}

@@ -14,6 +14,7 @@ from resolvers import analytics
 from resolvers.analytics import MAX_DAYS, MAX_ROWS, Page
 from schema.bounds import at_most
 from schema.context import Info
+from schema.finance import figure
 from schema.products import Money
 from schema.recommendations import RecommendationContext
 
@@ -112,14 +113,14 @@ class PerformanceRow:
 
 @strawberry.type(description="Commissions of orders.")
 class RevenueFigures:
-    expected: Money = strawberry.field(description="By the terms that held at the click.")
-    tracked: Money = strawberry.field(description="First reported, of orders that came of a click.")
-    pending: Money = strawberry.field(description="Reported, and not yet decided on.")
-    approved: Money = strawberry.field(description="Approved, and not yet paid.")
-    declined: Money = strawberry.field(description="Never approved.")
-    reversed: Money = strawberry.field(description="Taken back after approval, before payment.")
-    paid: Money = strawberry.field(description="Paid, and not taken back.")
-    clawback: Money = strawberry.field(description="Taken back after payment.")
+    expected: Money = figure("expected")
+    tracked: Money = figure("tracked")
+    pending: Money = figure("pending")
+    approved: Money = figure("approved")
+    declined: Money = figure("declined")
+    reversed: Money = figure("reversed")
+    paid: Money = figure("paid")
+    clawback: Money = figure("clawback")
 
 
 @strawberry.type(

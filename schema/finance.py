@@ -18,6 +18,23 @@ def money(description: str, name: str) -> Any:
     return column(description, name, "currency", read=Money.of)
 
 
+_FIGURES = {
+    "expected": "What the terms of the clicks give for the sales first reported.",
+    "tracked": "The commission first reported of conversions with a click.",
+    "pending": "Reported, not decided.",
+    "approved": "Approved, not paid.",
+    "declined": "What was pending when it was declined or voided.",
+    "reversed": "Taken back after approval, before payment.",
+    "paid": "Paid, and not taken back.",
+    "clawback": "Taken back after payment.",
+}
+
+
+def figure(name: str) -> Any:
+    """A field with a figure of the ledger: docs/money.md#figures."""
+    return strawberry.field(description=_FIGURES[name])
+
+
 def key_of(type_name: str, id: strawberry.ID | None, name: str) -> UUID | None:
     """The key of an id in a filter. Raises BadUserInput for one of another type."""
     if id is None:

@@ -14,6 +14,7 @@ from resolvers import reconciliation
 from resolvers.reconciliation import SUMS
 from schema.bounds import at_most
 from schema.context import Info
+from schema.finance import figure
 from schema.node import load
 from schema.retailers import Retailer
 
@@ -22,14 +23,14 @@ MAX_CURRENCIES, MAX_ROWS, MAX_OVERDUE = 200, 500, 200
 
 @strawberry.type
 class _Sums:
-    expected: Decimal = strawberry.field(description="What the terms of the clicks give for the sales first reported.")
-    tracked: Decimal = strawberry.field(description="The commission first reported of conversions with a click.")
-    pending: Decimal = strawberry.field(description="Reported, not decided.")
-    approved: Decimal = strawberry.field(description="Approved, not paid.")
-    declined: Decimal = strawberry.field(description="What was pending when it was declined or voided.")
-    reversed: Decimal = strawberry.field(description="Taken back after approval, before payment.")
-    paid: Decimal = strawberry.field(description="Paid, and not taken back.")
-    clawback: Decimal = strawberry.field(description="Taken back after payment.")
+    expected: Decimal = figure("expected")
+    tracked: Decimal = figure("tracked")
+    pending: Decimal = figure("pending")
+    approved: Decimal = figure("approved")
+    declined: Decimal = figure("declined")
+    reversed: Decimal = figure("reversed")
+    paid: Decimal = figure("paid")
+    clawback: Decimal = figure("clawback")
     variance: Decimal = strawberry.field(description="What payments should have paid and do not meet, below zero.")
 
     currency_code: str = strawberry.field(description="Of the amounts, ISO 4217.")
@@ -74,13 +75,13 @@ class OverdueCommission:
 @strawberry.type(description="Figures in the reporting currency, null where an exchange rate is missing.")
 class ReportingSums:
     currency_code: str = strawberry.field(description="Of the amounts, ISO 4217.")
-    expected: Decimal | None = strawberry.field(description="As in the other sums.")
-    pending: Decimal | None = strawberry.field(description="As in the other sums.")
-    approved: Decimal | None = strawberry.field(description="As in the other sums.")
-    declined: Decimal | None = strawberry.field(description="As in the other sums.")
-    reversed: Decimal | None = strawberry.field(description="As in the other sums.")
-    paid: Decimal | None = strawberry.field(description="As in the other sums.")
-    clawback: Decimal | None = strawberry.field(description="As in the other sums.")
+    expected: Decimal | None = figure("expected")
+    pending: Decimal | None = figure("pending")
+    approved: Decimal | None = figure("approved")
+    declined: Decimal | None = figure("declined")
+    reversed: Decimal | None = figure("reversed")
+    paid: Decimal | None = figure("paid")
+    clawback: Decimal | None = figure("clawback")
     rounding: Decimal | None = strawberry.field(description="What rounding leaves.")
 
 

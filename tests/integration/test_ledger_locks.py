@@ -56,9 +56,7 @@ async def person_of(client: Client) -> UUID:
 
 
 @pytest.mark.drill
-async def test_people_are_erased_while_their_sales_are_imported(
-    shop: Shop, superuser: asyncpg.Connection[Any]
-) -> None:
+async def test_people_are_erased_while_their_sales_are_imported(shop: Shop, superuser: asyncpg.Connection[Any]) -> None:
     """No import is repeated here: there is one order of locks, and no deadlock."""
     people = [await shop.anonymous() for _ in range(6)]
     clicks = [click for person in people for click in await clicks_of(person, 8)]

@@ -1,4 +1,4 @@
-"""Which days of the figures are computed again: those of orders when products merge or split, and no more than needed."""
+"""Which days of the figures are computed again: those of orders when products merge or split, and no others."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def click_on(shop: Shop, client: Client, product: UUID) -> UUID:
 async def test_a_sale_is_of_the_product_that_its_offer_is_of_whenever_it_is_reported(
     shop: Shop, has_offer: bool
 ) -> None:
-    """One click is reported before the merge, one between merge and split, one after: all three figures move together."""
+    """One click is reported before the merge, one between merge and split, one after: all move together."""
     anna = await shop.anonymous()
     stays, goes = [ids.decode_as("Product", (await anna.product(name))["id"]) for name in ("Books 1", "Camping 3")]
     assert stays

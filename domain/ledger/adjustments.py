@@ -20,8 +20,8 @@ STATE: Final = "adjusted"
 
 
 def report(first: Report, amount_minor: int, at: datetime, timeline: Timeline) -> Report:
-    """The report of an adjustment of the conversion that `first` is of. It keeps what of the timeline has no time, so that
-    what comes later can be told from it."""
+    """The report of an adjustment of the conversion that `first` is of. It keeps what of the timeline has no time, so
+    that what comes later can be told from it."""
     return Report(
         network=first.network,
         reference=first.reference,

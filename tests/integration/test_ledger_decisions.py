@@ -99,7 +99,7 @@ async def test_random_business_keeps_the_books_balanced_and_rebuilds_to_the_same
 
 
 async def test_a_word_without_a_time_that_an_adjustment_did_not_know_is_an_exception(shop: Shop) -> None:
-    """Awin gives pending transactions no time, and may give none to a decline: nobody can tell which word is the later."""
+    """Awin gives pending transactions no time, and may give a decline none: nobody can tell which word is later."""
     await report(shop.services, awin("A1", commission="1.00"))
     sale = await shop.owner.fetchval("select id from public.conversions")
     opened = "select detail from public.exceptions where closed_at is null order by detail"

@@ -1,5 +1,5 @@
-"""A made-up month with the awkward cases together: currencies of no and of three decimals or without a rate, equal ids at
-two networks, corrections, partial reversals, clawbacks with and without a payment, and postbacks, in any order.
+"""A made-up month with the awkward cases together: currencies of no and of three decimals or without a rate, equal ids
+at two networks, corrections, partial reversals, clawbacks with and without a payment, and postbacks, in any order.
 
 The figures of each sale are counted from its life before a report of it is written.
 """

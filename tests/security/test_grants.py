@@ -102,6 +102,7 @@ MAY_CALL = {
         "device_of_click",
         "expected_commission",
         "last_followed",
+        "clicked_listing",
         "match_conversion",
         "ledger_balances",
         "open_questions",

@@ -197,8 +197,8 @@ async def _process(services: Services, session: Session, rows: Sequence[asyncpg.
         return 0
     try:
         await session.fetch("ledger.lock")
-    except TryAgain as error:
-        raise LedgerBusy from error
+    except TryAgain as busy:
+        raise LedgerBusy from busy
     reports: dict[str, list[Report]] = defaultdict(list)
     counts: list[int] = []
     errors: list[str | None] = []

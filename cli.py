@@ -23,6 +23,7 @@ from commands import (
     experiments,
     import_runs,
     import_sources,
+    jobs,
     ledger,
     ledger_decisions,
     network_pulls,
@@ -113,7 +114,7 @@ def serve() -> None:
             token = asyncio.run(_prepare(settings, dsns, secret))
         except MigrationError as error:
             fail(str(error))
-        if not run(settings, dsns.api, secret, _banner(settings, token)):
+        if not run(settings, dsns.api, secret, _banner(settings, token), dsns.worker or ""):
             fail("the server did not start; see the lines above")
 
 
@@ -126,6 +127,7 @@ imports = _group("Import data.")
 rebuild = _group("Rebuild derived data.")
 books = _group("The ledger of commissions.")
 reports = _group("Reports.")
+queue = _group("The queue of background jobs.")
 figures = _group("What figures of behaviour are read from.")
 reference_data = _group("Gift categories, mappings and rules.")
 erasures = _group("Exports, erasures and retention.")
@@ -159,6 +161,7 @@ for command in (
     app.command()(command)
 app.command()(database.dsn)
 app.command()(restores.restore)
+app.command()(jobs.worker)
 backup.command()(backups.take)
 backup.command("list")(backups.list_backups)
 backup.command()(restores.drill)
@@ -241,6 +244,10 @@ offers.command()(product_offers.create)
 offers.command()(product_offers.update)
 app.add_typer(offers, name="offers")
 app.add_typer(backup, name="backup")
+queue.command("list")(jobs.list_jobs)
+queue.command()(jobs.retry)
+queue.command()(jobs.drain)
+app.add_typer(queue, name="jobs")
 app.add_typer(app_roles, name="roles")
 app.add_typer(models, name="model")
 app.add_typer(quizzes, name="quiz")

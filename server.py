@@ -63,9 +63,11 @@ _PAGE_HEADERS = {"content-security-policy": CSP, "cache-control": "no-cache", "v
 
 
 def create_app(
-    settings: Settings, database_url: str, secret: str, *, background: Sequence[Job] = jobs.JOBS
+    settings: Settings, database_url: str, secret: str, *, worker_url: str = "", background: Sequence[Job] = jobs.JOBS
 ) -> Starlette:
-    """The service on one database. `secret` signs tokens, cursors and links; `background` are the jobs to run."""
+    """The service on one database. `secret` signs tokens, cursors and links; `background` are the jobs to run, unless
+    JOBS is off, with the log-in of `worker_url` (default: the API's)."""
+    background = background if settings.jobs else ()
     engine = Engine(settings)
     trusted = trusted_documents.load(settings, engine)
 
@@ -79,14 +81,13 @@ def create_app(
         database.changes.start()
         if services.sender is None:
             log.warning("mails wait in the outbox: SMTP_URL is not set")
-        working = asyncio.create_task(jobs.run_forever(services, background))
         try:
-            with _stopped_by_signals(streams):
-                yield
+            async with _working(services, worker_url or database_url, background):
+                with _stopped_by_signals(streams):
+                    yield
+                streams.stop()
         finally:
             streams.stop()
-            working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
             await services.system_log.stop()
             await services.storage_use.stop()
             await services.rate_limits.close()
@@ -116,6 +117,24 @@ def create_app(
     app.websockets = WebSockets(streams, trusted, settings)
     app.exports = Exports(streams)
     return app
+
+
+@contextlib.asynccontextmanager
+async def _working(services: Services, dsn: str, background: Sequence[Job]) -> AsyncIterator[None]:
+    """Runs the jobs during the block. At its end, jobs at work are cancelled, and queued again."""
+    if not background:
+        yield
+        return
+    async with jobs.connected(services, dsn) as own:
+        stopping = asyncio.Event()
+        working = asyncio.create_task(jobs.work(own, background, stopping))
+        try:
+            yield
+        finally:
+            stopping.set()
+            await asyncio.wait({working}, timeout=services.settings.shutdown_timeout)
+            working.cancel()
+            await asyncio.gather(working, return_exceptions=True)
 
 
 @contextlib.contextmanager
@@ -262,7 +281,7 @@ def app_from_environment() -> Starlette:
     configure_logging(loaded)
     if not loaded.database_url or not loaded.jwt_secret:
         raise SettingsError("DATABASE_URL, JWT_SECRET: needed to serve without `aclue serve`")
-    app = create_app(loaded, loaded.database_url, loaded.jwt_secret)
+    app = create_app(loaded, loaded.database_url, loaded.jwt_secret, worker_url=loaded.worker_database_url)
     tune_gc()
     return app
 
@@ -280,7 +299,7 @@ class _Server(uvicorn.Server):
             print(self._banner, flush=True)
 
 
-def run(settings: Settings, database_url: str, secret: str, banner: str) -> bool:
+def run(settings: Settings, database_url: str, secret: str, banner: str, worker_url: str = "") -> bool:
     """Serves until a signal arrives, with WORKERS processes. `banner` is printed once it accepts requests. False if it
     did not start."""
     options: dict[str, Any] = {
@@ -300,12 +319,12 @@ def run(settings: Settings, database_url: str, secret: str, banner: str) -> bool
         "proxy_headers": False,  # transports/proxies.py reads them
     }
     if settings.workers == 1:
-        served = create_app(settings, database_url, secret)
+        served = create_app(settings, database_url, secret, worker_url=worker_url)
         tune_gc()
         server = _Server(uvicorn.Config(served, lifespan="on", **options), banner)
         server.run()
         return server.started
-    os.environ.update(DATABASE_URL=database_url, JWT_SECRET=secret)
+    os.environ.update(DATABASE_URL=database_url, WORKER_DATABASE_URL=worker_url, JWT_SECRET=secret)
     print(banner, flush=True)
     options["timeout_worker_healthcheck"] = 60  # workers that are still importing are not hung
     uvicorn.run("server:app_from_environment", factory=True, workers=settings.workers, **options)

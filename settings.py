@@ -59,6 +59,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
     database_url: str = ""
     migration_database_url: str = ""
+    worker_database_url: str = ""
     database_pool_size: Positive = 20
     database_max_overflow: Annotated[int, Meta(ge=0)] = 15
     database_pool_timeout: Annotated[float, Meta(gt=0)] = 30
@@ -88,7 +89,10 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
     smtp_url: str = ""
     mail_from: str = ""
-    mail_interval: Positive = 3
+    mail_interval: Positive = 60
+
+    jobs: bool = True
+    backup_interval: Annotated[int, Meta(ge=0)] = 0
 
     attempt_window: Annotated[int, Meta(ge=1, le=24 * 3600)] = 15 * 60  # counts are kept for a day
     sign_in_attempts: Positive = 10
@@ -288,7 +292,7 @@ def _switches(given: Mapping[str, str]) -> dict[str, str]:
 def _with_parameters(settings: Settings, given: Mapping[str, str]) -> Settings:
     """Applies parameters of DATABASE_URL where the corresponding variable is not set."""
     parsed = {}
-    for name in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "LISTEN_DATABASE_URL"):
+    for name in ("DATABASE_URL", "MIGRATION_DATABASE_URL", "WORKER_DATABASE_URL", "LISTEN_DATABASE_URL"):
         try:
             parsed[name] = dsn.parse(given.get(name, ""))
         except ValueError as error:

@@ -50,6 +50,8 @@ def check(settings: Settings) -> None:
         )
     if settings.migration_database_url and not settings.database_url:
         raise ValueError("MIGRATION_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
+    if settings.worker_database_url and not settings.database_url:
+        raise ValueError("WORKER_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
     if settings.listen_database_url and not settings.database_url:
         raise ValueError("LISTEN_DATABASE_URL: needs DATABASE_URL beside it")
     if settings.trusted_documents_mode.value != "open" and not settings.trusted_documents:

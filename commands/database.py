@@ -31,6 +31,7 @@ async def bring_up_to_date(dsns: Dsns, to: str = "") -> MigrationPlan:
             done = await migrations.migrate(owner, to=to, on_applied=lambda name: advance(name))
         if not done.stops_short:
             await migrations.ensure_api_login(owner, dsns.api)
+            await migrations.ensure_worker_login(owner, dsns.api, dsns.worker)
             with progress("Loading the reference data"):
                 await reference.load_missing(owner)
                 await instruments.load_missing(owner)

@@ -124,7 +124,7 @@ async def _reapply(dsns: Dsns, secret: str, more: list[privacy.Tombstone]) -> in
 
 
 def purge() -> None:
-    """Delete data that is older than the periods in the settings (RETENTION_*). Run it once a day."""
+    """Delete data that is older than the periods in the settings (RETENTION_*). The server does so once a day."""
     settings = load_settings()
     with databases(settings) as dsns:
         removed = asyncio.run(_purge(settings, dsns))
@@ -134,4 +134,4 @@ def purge() -> None:
 
 async def _purge(settings: Settings, dsns: Dsns) -> dict[str, int]:
     async with connected_as_owner(dsns) as owner:
-        return await privacy.purge(owner, settings)
+        return await privacy.purge(privacy.as_owner(owner), settings)

@@ -77,7 +77,11 @@ def lacks_migrations(error: Exception) -> bool:
 @contextlib.contextmanager
 def _databases(settings: Settings, owning: bool) -> Iterator[Dsns]:
     if not settings.uses_embedded_server:
-        yield Dsns(api=settings.database_url, owner=settings.migration_database_url or None)
+        yield Dsns(
+            api=settings.database_url,
+            owner=settings.migration_database_url or None,
+            worker=settings.worker_database_url or None,
+        )
         return
     try:
         home_secrets = secrets.load_or_create(settings.home)

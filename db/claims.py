@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 
 ROLES = frozenset({"anon", "authenticated", "service_role"})
+WORKER_ROLE = "job_worker"  # of the queue of jobs and of retention; never a token's
 APP_ROLES = ("admin", "analyst", "finance")  # app_metadata.role of an account
 
 # The id of the current HTTP request, for the audit log; empty in background jobs.
@@ -63,7 +64,7 @@ class Claims:
     parameters: bytes = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.role not in ROLES:
+        if self.role not in ROLES and self.role != WORKER_ROLE:
             raise ValueError(f"role {self.role!r} is not one of {sorted(ROLES)}")
         object.__setattr__(self, "subject_text", str(self.subject) if self.subject else "")
         object.__setattr__(self, "parameters", text_parameters(self.role, self.raw, self.subject_text))
@@ -78,6 +79,8 @@ class Claims:
         role = payload["role"]
         if not isinstance(role, str):
             raise ValueError("role is not a string")
+        if role not in ROLES:
+            raise ValueError(f"role {role!r} is not one of {sorted(ROLES)}")
         if str(UUID(payload["sub"])) != payload["sub"].lower():
             raise ValueError("sub is not a UUID in canonical form")
         return cls(
@@ -124,6 +127,7 @@ def _newest(amr: Any) -> int | None:
 
 ANONYMOUS = Claims()
 SERVICE = Claims(role="service_role", raw='{"role":"service_role"}')
+WORKER = Claims(role=WORKER_ROLE, raw='{"role":"job_worker"}')
 
 
 def service_for(subject: UUID, caller: Claims = ANONYMOUS) -> Claims:

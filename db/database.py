@@ -35,8 +35,9 @@ class Database:
         self._settings = settings
 
     @classmethod
-    async def connect(cls, dsn: str, settings: Settings) -> Database:
-        """Opens the first connection. Raises OSError or asyncpg.PostgresError if the server is unavailable."""
+    async def connect(cls, dsn: str, settings: Settings, changes: Changes | None = None) -> Database:
+        """Opens the first connection. `changes`: those of another log-in to the same database. Raises OSError or
+        asyncpg.PostgresError if the server is unavailable."""
 
         async def connect() -> ApiConnection:
             return await _connect(dsn, settings)
@@ -46,7 +47,7 @@ class Database:
         pool.lag.start()
         for warning in {parse_dsn(url).warning for url in (dsn, settings.listen_database_url)} - {None}:
             log.warning(warning)
-        return cls(dsn, pool, settings, Changes(settings.listen_database_url or dsn))
+        return cls(dsn, pool, settings, changes or Changes(settings.listen_database_url or dsn))
 
     async def close(self) -> None:
         await self.pool.close()

@@ -28,16 +28,19 @@ from settings import SettingsError
 DATABASE = "aclue"
 OWNER = "aclue_owner"
 API = "aclue_api"
+WORKER = "aclue_worker"
 LARGE_OBJECTS = "functions/large_objects.sql"
 
 
 @dataclass(frozen=True, slots=True)
 class Dsns:
-    """DSNs of the API, of the schema's owner (None: unknown), and of the superuser (embedded only)."""
+    """DSNs of the API, of the schema's owner (None: unknown), of the superuser (embedded only), and of the process that
+    runs jobs (None: the API's)."""
 
     api: str
     owner: str | None
     superuser: str | None = None
+    worker: str | None = None
 
 
 class EmbeddedServer:
@@ -112,6 +115,7 @@ class EmbeddedServer:
             for role, options, password in (
                 (OWNER, "login createrole", self._secrets.owner_password),
                 (API, "login noinherit", self._secrets.api_password),
+                (WORKER, "login noinherit", self._secrets.worker_password),
             ):
                 known = await connection.fetchval(
                     "select rolpassword is not null from pg_authid where rolname = $1", role
@@ -160,4 +164,5 @@ def dsns_of(socket_folder: Path, secrets: Secrets) -> Dsns:
         api=dsn(API, secrets.api_password),
         owner=dsn(OWNER, secrets.owner_password),
         superuser=dsn("postgres", secrets.superuser_password),
+        worker=dsn(WORKER, secrets.worker_password),
     )

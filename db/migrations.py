@@ -21,6 +21,8 @@ SQL_FOLDER = Path(__file__).resolve().parent.parent / "sql"
 REPEATABLE_FOLDERS = ("functions", "views", "policies")
 OLDEST_POSTGRES = 15
 NO_TRANSACTION = "-- aclue: no transaction"
+API_ROLES = ("anon", "authenticated", "service_role")
+WORKER_ROLES = ("job_worker", "service_role")
 
 _LOCK = 0x61636C7565  # "aclue": one runner at a time
 _FILE_NAME = re.compile(r"^(\d{14})_\w+\.sql$")
@@ -280,21 +282,47 @@ async def ensure_api_login(owner: asyncpg.Connection[Any], api_dsn: str) -> None
     await owner.execute("insert into private.api_log_ins (name) values ($1) on conflict do nothing", name)
     if name == await owner.fetchval("select session_user"):
         return
-    try:
-        await _let_log_in(owner, name, password)
-    except asyncpg.InsufficientPrivilegeError as error:
-        raise MigrationError(
-            f"the owner may not let {name} become anon, authenticated, service_role: {error}"
-        ) from error
+    await _let_log_in(owner, name, password, API_ROLES, "DATABASE_URL")
 
 
-async def _let_log_in(owner: asyncpg.Connection[Any], name: str, password: str) -> None:
+async def ensure_worker_login(owner: asyncpg.Connection[Any], api_dsn: str, worker_dsn: str | None) -> None:
+    """Grants job_worker and service_role to the log-in that runs jobs; creates it if it is missing. Without one, the
+    API's log-in runs them."""
+    name = unquote(urlsplit(api_dsn).username or "")
+    if worker_dsn is None:
+        if name and name != await owner.fetchval("select session_user"):
+            await _grant(owner, name, WORKER_ROLES)
+        return
+    parts = urlsplit(worker_dsn)
+    worker, password = unquote(parts.username or ""), unquote(parts.password or "")
+    if worker == name:
+        raise MigrationError(f"WORKER_DATABASE_URL has the log-in of DATABASE_URL, {name}: name another, or none")
+    await owner.execute("insert into private.api_log_ins (name) values ($1) on conflict do nothing", worker)
+    await _let_log_in(owner, worker, password, WORKER_ROLES, "WORKER_DATABASE_URL")
+    if await owner.fetchval(
+        "select true from pg_auth_members where roleid = to_regrole('job_worker') and member = to_regrole($1)",
+        await owner.fetchval("select quote_ident($1)", name),
+    ):
+        await owner.execute(f"revoke job_worker from {await owner.fetchval('select quote_ident($1)', name)}")
+
+
+async def _let_log_in(
+    owner: asyncpg.Connection[Any], name: str, password: str, roles: tuple[str, ...], variable: str
+) -> None:
     quoted = await owner.fetchval("select quote_ident($1)", name)
     if not await owner.fetchval("select true from pg_roles where rolname = $1", name):
         if not password:
-            raise MigrationError(f"the role {name} of DATABASE_URL does not exist, and the URL has no password for it")
+            raise MigrationError(f"the role {name} of {variable} does not exist, and the URL has no password for it")
         secret = await owner.fetchval("select quote_literal($1)", password)
         await owner.execute(f"create role {quoted} login noinherit password {secret}")
-    for role in ("anon", "authenticated", "service_role"):
-        if not await owner.fetchval("select pg_has_role($1, $2, 'member')", name, role):
-            await owner.execute(f"grant {role} to {quoted}")
+    await _grant(owner, name, roles)
+
+
+async def _grant(owner: asyncpg.Connection[Any], name: str, roles: tuple[str, ...]) -> None:
+    quoted = await owner.fetchval("select quote_ident($1)", name)
+    try:
+        for role in roles:
+            if not await owner.fetchval("select pg_has_role($1, $2, 'member')", name, role):
+                await owner.execute(f"grant {role} to {quoted}")
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise MigrationError(f"the owner may not let {name} become {', '.join(roles)}: {error}") from error

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import UUID
 
 import asyncpg
@@ -83,11 +83,25 @@ def periods(settings: Settings) -> Mapping[str, int]:
     }
 
 
-async def purge(owner: asyncpg.Connection[Any], settings: Settings) -> dict[str, int]:
+Purge: TypeAlias = Callable[[str, int, int], Awaitable[int]]
+"""Runs a block of queries for (days, maximum number of rows) in a transaction; returns how many rows it deleted."""
+
+
+async def purge(run: Purge, settings: Settings) -> dict[str, int]:
     """Deletes rows older than their period, in batches that each commit; returns the number of rows per kind."""
     removed = {}
     for kind, days in periods(settings).items():
         removed[kind] = 0
-        while batch := await owner.fetchval(QUERIES[f"privacy.purge_{kind}"].sql, days, BATCH_ROWS):
+        while batch := await run(f"privacy.purge_{kind}", days, BATCH_ROWS):
             removed[kind] += batch
     return removed
+
+
+def as_owner(owner: asyncpg.Connection[Any]) -> Purge:
+    """Purges as the owner of the schema."""
+
+    async def run(query: str, days: int, maximum: int) -> int:
+        gone: int = await owner.fetchval(QUERIES[query].sql, days, maximum)
+        return gone
+
+    return run

@@ -3,6 +3,7 @@ only."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -17,6 +18,11 @@ class Secrets(msgspec.Struct, frozen=True):
     superuser_password: str
     owner_password: str
     api_password: str
+
+    @property
+    def worker_password(self) -> str:
+        """Derived, so that files of earlier releases have it."""
+        return hashlib.sha256(f"worker {self.api_password}".encode()).hexdigest()
 
 
 def file_of(home: Path) -> Path:

@@ -8,7 +8,8 @@ import itertools
 import structlog
 
 from db.changes import EVERYBODY
-from db.claims import SERVICE
+from db import privacy
+from db.claims import SERVICE, WORKER, Claims
 from domain.experiments import sample_ratio
 from services import outbox, personality
 from services.services import Services
@@ -17,6 +18,8 @@ log = structlog.get_logger("aclue.housekeeping")
 
 MODEL_TIMEOUT_MS = 10 * 60 * 1000
 PERSONALITIES_PER_ROUND = 10_000
+RETENTION_TIMEOUT_MS = 10 * 60 * 1000  # rows of a month are counted before their partition is dropped
+JOB_LOG_DAYS = 3
 PURGE_BATCH = 5_000  # rows per transaction, so that each ends within the statement timeout however many there are
 
 
@@ -55,11 +58,31 @@ async def purge_postbacks(services: Services) -> int:
     return await _purge(services, "postbacks.purge", keep_seconds=services.settings.retention_postbacks * 24 * 3600.0)
 
 
-async def _purge(services: Services, query: str, **values: float) -> int:
+async def purge_job_log(services: Services) -> int:
+    """Deletes what the queue of jobs has noted of runs, after some days. Returns how many rows."""
+    return await _purge(services, "jobs.purge", claims=WORKER, keep_days=JOB_LOG_DAYS)
+
+
+async def purge_expired(services: Services) -> int:
+    """Deletes data that is older than the periods in the settings (RETENTION_*). Returns how many rows."""
+
+    async def run(query: str, days: int, maximum: int) -> int:
+        async with services.database.session(
+            WORKER, read_only=False, statement_timeout_ms=RETENTION_TIMEOUT_MS
+        ) as session:
+            gone: int = await session.fetchval(query, days=days, maximum=maximum)
+            return gone
+
+    removed = await privacy.purge(run, services.settings)
+    log.info("expired data deleted", **removed)
+    return sum(removed.values())
+
+
+async def _purge(services: Services, query: str, *, claims: Claims = SERVICE, **values: float) -> int:
     """Runs a query that deletes at most `maximum` rows, until it finds fewer."""
     total = 0
     while True:
-        async with services.database.session(SERVICE, read_only=False) as session:
+        async with services.database.session(claims, read_only=False) as session:
             gone: int = await session.fetchval(query, maximum=PURGE_BATCH, **values)
         total += gone
         if gone < PURGE_BATCH:

@@ -58,7 +58,7 @@ async def issue_token(session: Session, services: Services, kind: str, email: st
 async def _answer_reset_requests(services: Services) -> None:
     """Queues the mail of each reset request whose address has an account. Done in the background, so that response
     times do not reveal whether it has one."""
-    for _ in range(MAILS_PER_ROUND):
+    while True:
         async with services.database.session(SERVICE, read_only=False) as session:
             asked = await session.fetchrow("one_time_tokens.take_reset_request")
             if asked is None:
@@ -82,8 +82,14 @@ def _about(template: str, recipient: str) -> str:
 
 
 async def deliver_due(services: Services) -> int:
-    """Delivers through the configured sender; returns 0 without one."""
-    return 0 if services.sender is None else await deliver(services, services.sender)
+    """Sends all mails that are due through the configured sender; returns how many, 0 without one."""
+    if services.sender is None:
+        return 0
+    sent = done = await deliver(services, services.sender)
+    while done == MAILS_PER_ROUND:
+        done = await deliver(services, services.sender)
+        sent += done
+    return sent
 
 
 async def deliver(services: Services, sender: Sender) -> int:

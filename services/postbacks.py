@@ -6,6 +6,7 @@ what is in their URL is an id, and the key of their signatures is stored encrypt
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import ipaddress
 import secrets
@@ -39,6 +40,7 @@ BATCH = 100
 MAX_REPORTS = 500
 """Of a batch, after the message that reaches it: others want the ledger, too."""
 MAX_ATTEMPTS = 6  # within an hour; waiting for the ledger is none
+BUSY_SECONDS = 2.0  # until the next run where the ledger is held
 FIRST_RETRY_SECONDS = 60.0  # doubled for each further attempt
 TIMEOUT_MS = 60_000
 MAX_SIGNATURE_CHARACTERS = 200
@@ -138,10 +140,18 @@ async def process_due(services: Services) -> int:
             total += messages
     except TryAgain:
         log.info("postbacks wait: Postgres is busy")
+        await _run_again(services)
     except LedgerBusy:
         log.info("postbacks wait: a long import holds the ledger")
         await _note_delay(services)
+        await _run_again(services)
     return total
+
+
+async def _run_again(services: Services) -> None:
+    with contextlib.suppress(TryAgain):  # the next minute's run does it otherwise
+        async with services.database.session(SERVICE, read_only=False) as session:
+            await session.fetch("jobs.enqueue", name="process_postbacks", after_seconds=BUSY_SECONDS)
 
 
 async def _note_delay(services: Services) -> None:

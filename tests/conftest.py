@@ -137,9 +137,9 @@ async def dsns(base: Base, database_template: str) -> AsyncIterator[Dsns]:
 async def cloned(base: Base, template: str) -> AsyncIterator[Dsns]:
     """Log-ins to a copy of this database for the duration of the block."""
     server = base.dsns
-    assert server.superuser and server.owner
+    assert server.superuser and server.owner and server.worker
     lent = await base.databases.lend(template, base.owner)
-    yield Dsns(*(to_database(dsn, lent.name) for dsn in (server.api, server.owner, server.superuser)))
+    yield Dsns(*(to_database(dsn, lent.name) for dsn in (server.api, server.owner, server.superuser, server.worker)))
     await base.databases.take_back(lent)
 
 

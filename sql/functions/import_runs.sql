@@ -161,7 +161,7 @@ declare
 begin
   -- First, so that a run with half of its changes is never taken back.
   update public.import_runs set is_forgotten = true
-  where not is_forgotten and finished_at < now() - make_interval(days => p_days);
+  where not is_forgotten and finished_at < now() - make_interval(days => greatest(p_days, 1));
   delete from private.import_changes where (run_id, number) in (
     select c.run_id, c.number from private.import_changes c
     join public.import_runs r on r.id = c.run_id where r.is_forgotten limit p_maximum);

@@ -121,7 +121,7 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-  cutoff timestamptz := now() - pg_catalog.make_interval(days => p_days);
+  cutoff timestamptz := now() - pg_catalog.make_interval(days => greatest(p_days, 1));
   since uuid := private.uuid_v7_floor(cutoff);
   person uuid;
   removed integer := 0;

@@ -104,6 +104,7 @@ async def make_templates(base: Base) -> None:
     await reference.load(owner)
     await instruments.load_missing(owner)
     await migrations.ensure_api_login(owner, base.dsns.api)
+    await migrations.ensure_worker_login(owner, base.dsns.api, base.dsns.worker)
     await owner.close()
     superuser = await asyncpg.connect(to_database(base.dsns.superuser, "postgres"))
     await _shorten_log_ins(superuser, base.dsns)
@@ -141,7 +142,7 @@ async def _shorten_log_ins(superuser: asyncpg.Connection[Any], dsns: Dsns) -> No
     if await superuser.fetchval("select current_setting('scram_iterations', true)") is None:
         return
     await superuser.execute("set scram_iterations = 1")
-    for dsn in (dsns.api, dsns.owner, dsns.superuser):
+    for dsn in (dsns.api, dsns.owner, dsns.superuser, dsns.worker):
         parts = urlsplit(dsn or "")
         statement = await superuser.fetchval(
             "select format('alter role %I password %L', $1::text, $2::text)",

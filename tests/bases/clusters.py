@@ -60,7 +60,7 @@ class Cluster:
     def dsns(self, owner: str) -> Dsns:
         """Every log-in has the same password here."""
         return Dsns(
-            *(self.dsn(role, embedded.DATABASE) for role in (embedded.API, owner, self._superuser)),
+            *(self.dsn(role, embedded.DATABASE) for role in (embedded.API, owner, self._superuser, embedded.WORKER)),
         )
 
     def run(self, sql: str) -> None:

@@ -140,10 +140,10 @@ async def test_views_go_with_their_whole_month_and_then_one_by_one(
     await owner.execute(view, person, datetime(2023, 1, 15, tzinfo=UTC), 7)
     await owner.execute(view, person, datetime(2024, 1, 15, tzinfo=UTC), 5)  # in the default partition
     await owner.execute(view, person, now, 3)
-    assert (await privacy.purge(owner, settings))["views"] == 12
+    assert (await privacy.purge(privacy.as_owner(owner), settings))["views"] == 12
     assert await owner.fetchval("select to_regclass('public.product_views_202301') is null")
     assert await owner.fetchval("select count(*) from public.product_views") == 3
-    assert (await privacy.purge(owner, settings))["views"] == 0
+    assert (await privacy.purge(privacy.as_owner(owner), settings))["views"] == 0
 
 
 async def test_nobody_who_looks_at_a_product_waits_for_old_views_to_go(
@@ -153,7 +153,7 @@ async def test_nobody_who_looks_at_a_product_waits_for_old_views_to_go(
     other = await asyncpg.connect(dsns.owner)
     async with other.transaction():
         await other.execute(f"lock table public.{now} in share mode")
-        assert (await privacy.purge(owner, settings))["views"] == 0
+        assert (await privacy.purge(privacy.as_owner(owner), settings))["views"] == 0
     await other.close()
 
 
@@ -165,7 +165,7 @@ async def test_anonymous_sessions_go_when_idle_and_accounts_do_not(
     session = await a_session(owner, idle, used=100)
     await owner.execute("insert into public.session_analytics (user_id, session_id) values ($1, $2)", idle, session)
     await a_session(owner, active, used=10)
-    removed = await privacy.purge(owner, settings)
+    removed = await privacy.purge(privacy.as_owner(owner), settings)
     assert (removed["anonymous"], removed["visits"]) == (1, 0)
     left = {row["id"] for row in await owner.fetch("select id from public.profiles")}
     assert left == {active, account, new}
@@ -210,7 +210,7 @@ async def test_people_with_external_sessions_are_active_by_their_actions(
     active = await a_person(owner, 200, is_anonymous=True)
     await a_person(owner, 200, is_anonymous=True)
     await owner.execute(SIGNS_OF_LIFE[table], active)
-    assert (await privacy.purge(owner, settings))["anonymous"] == 1
+    assert (await privacy.purge(privacy.as_owner(owner), settings))["anonymous"] == 1
     assert await owner.fetchval("select array_agg(id) from public.profiles") == [active]
 
 
@@ -286,7 +286,7 @@ async def test_each_kind_has_its_period(owner: asyncpg.Connection[Any], settings
         " select $1, 'old', id, 'right', now() - interval '5 years' from public.products limit 1",
         person,
     )
-    assert await privacy.purge(owner, settings) == {
+    assert await privacy.purge(privacy.as_owner(owner), settings) == {
         "views": 0,
         "impressions": 1,
         "events": 0,
@@ -302,7 +302,7 @@ async def test_each_kind_has_its_period(owner: asyncpg.Connection[Any], settings
     }
     assert await owner.fetchval(swipes) == 1, "what somebody said is theirs until they go"
     assert await owner.fetchval("select count(*) from public.user_sessions where id = $1", current) == 1
-    assert set((await privacy.purge(owner, settings)).values()) == {0}
+    assert set((await privacy.purge(privacy.as_owner(owner), settings)).values()) == {0}
 
 
 async def test_what_is_more_than_a_batch_goes_too(
@@ -311,4 +311,4 @@ async def test_what_is_more_than_a_batch_goes_too(
     monkeypatch.setattr(privacy, "BATCH_ROWS", 3)
     for _ in range(10):
         await a_person(owner, 200, is_anonymous=True)
-    assert (await privacy.purge(owner, settings))["anonymous"] == 10
+    assert (await privacy.purge(privacy.as_owner(owner), settings))["anonymous"] == 10

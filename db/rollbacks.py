@@ -23,6 +23,8 @@ from db.migrations import (
     plan,
 )
 
+_MISSING = "rollbacks/missing.txt"
+_REASON = re.compile(r"\A(?:--[^\n]*\n)*?-- no rollback: (\S[^\n]*)\n")
 _COMMENTS = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
 _OPENS = re.compile(r"\b(disable|no\s+force)\s+row\s+level\s+security\b", re.IGNORECASE)
 
@@ -54,13 +56,26 @@ def _file_of(migration: str, folder: Path) -> SqlFile:
     try:
         text = (folder / name).read_text()
     except FileNotFoundError:
+        reason = why_not(Path(migration).name, folder) or f"there is no sql/{name}"
         raise MigrationError(
-            f"{migration} cannot be rolled back: there is no sql/{name}; write a migration that goes forward, or"
-            " restore a backup"
+            f"{migration} cannot be rolled back: {reason}; write a migration that goes forward, or restore a backup"
         ) from None
     if _OPENS.search(_COMMENTS.sub(" ", text)):
         raise MigrationError(f"{name} would turn row level security off; it never goes for a rollback")
     return SqlFile(name, text)
+
+
+def why_not(migration: str, folder: Path = SQL_FOLDER) -> str | None:
+    """Why a migration has no rollback, as a comment at its beginning says (`-- no rollback: reason`), or for those of
+    before the first release a list; None if nothing does."""
+    if found := _REASON.match((folder / "migrations" / migration).read_text()):
+        return found[1]
+    listed = folder / _MISSING
+    for line in listed.read_text().splitlines() if listed.exists() else ():
+        name, _, reason = line.partition(": ")
+        if name == migration:
+            return reason
+    return None
 
 
 async def rollback(

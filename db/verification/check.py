@@ -128,5 +128,5 @@ async def make_bench(api: Connection, owner: Connection | None, settings: Settin
         "select coalesce(obj_description(oid, 'pg_namespace') = 'aclue', false)"
         " from pg_namespace where nspname = 'auth'"
     )
-    schemas = ["public", "private", "auth"] if is_ours else ["public", "private"]
+    schemas = ["public", "private", "jobs", *(["auth"] if is_ours else [])]
     return Bench(api, owner, settings, Expected.read(schemas), schemas)

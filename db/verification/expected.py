@@ -70,7 +70,7 @@ DOCUMENT_FUNCTIONS = ("update_updated_at_column", "get_user_analytics_summary", 
 LEAST_TABLES, LEAST_INDEXES = 27, 45
 
 _COMMENT = re.compile(r"--[^\n]*|/\*.*?\*/", re.DOTALL)
-_NAME = r"((?:public|private|auth)\.\w+)"
+_NAME = r"((?:public|private|auth|jobs)\.\w+)"
 _POLICY = re.compile(
     rf"create\s+policy\s+(\w+)\s+on\s+{_NAME}\s*(?:as\s+(permissive|restrictive)\s+)?(?:for\s+(\w+)\s+)?to\s+([\w,\s]+?)"
     r"\s+(?:using|with)\b"

@@ -35,7 +35,8 @@ cross join lateral (
 ) t
 cross join lateral aclexplode(t.acl) a
 where n.nspname = any (:schemas::text[]) and c.relkind in ('r', 'p', 'v', 'm', 'f')
-  and (a.grantee = 0 or pg_get_userbyid(a.grantee) = any (array['anon', 'authenticated', 'service_role', session_user::text]))
+  and (a.grantee = 0 or pg_get_userbyid(a.grantee) = any (
+    array['anon', 'authenticated', 'service_role', 'job_worker', session_user::text]))
   and a.grantee <> c.relowner
   and not exists (select from pg_depend d where d.objid = c.oid and d.deptype = 'e');
 
@@ -111,21 +112,22 @@ from pg_roles r cross join lateral (values
   (r.rolcreatedb, 'may create databases'), (r.rolreplication, 'may replicate'),
   -- Supabase's service_role bypasses row level security; the policies let it through anyway.
   (r.rolbypassrls and (:is_ours::boolean or r.rolname <> 'service_role'), 'bypasses row level security')) p (has, power)
-where r.rolname in ('anon', 'authenticated', 'service_role') and p.has
+where r.rolname in ('anon', 'authenticated', 'service_role', 'job_worker') and p.has
 union all
-select format('the role %s is missing', wanted) from unnest(array['anon', 'authenticated', 'service_role']) wanted
+select format('the role %s is missing', wanted)
+from unnest(array['anon', 'authenticated', 'service_role', 'job_worker']) wanted
 where not exists (select from pg_roles where rolname = wanted);
 
 -- name: role_disguises()
 select format('%s has the rights of %s', r.rolname, other.rolname) as fault
 from pg_roles r join pg_roles other on other.oid <> r.oid and pg_has_role(r.oid, other.oid, 'member')
-where r.rolname in ('anon', 'authenticated', 'service_role');
+where r.rolname in ('anon', 'authenticated', 'service_role', 'job_worker');
 
 -- name: functions(schemas)
 select n.nspname as schema, p.proname as name, p.oid::regprocedure::text as signature, p.prosecdef as is_definer,
   coalesce('search_path=pg_catalog, pg_temp' = any (p.proconfig), false) as is_pinned,
   has_function_privilege('public', p.oid, 'execute') as is_public,
-  array(select role from unnest(array['anon', 'authenticated', 'service_role']) role
+  array(select role from unnest(array['anon', 'authenticated', 'service_role', 'job_worker']) role
     where has_function_privilege(role, p.oid, 'execute')) as callers
 from pg_proc p join pg_namespace n on n.oid = p.pronamespace
 where n.nspname = any (:schemas::text[]) and not exists (select from pg_depend d where d.objid = p.oid and d.deptype = 'e');

@@ -10,8 +10,9 @@ import pytest
 
 from db import migrations, releases
 from db.embedded import Dsns
-from db.migrations import MigrationError, migrate
-from db.rollbacks import plan_rollback, rollback
+
+from db.migrations import SQL_FOLDER, MigrationError, migrate
+from db.rollbacks import plan_rollback, rollback, why_not
 from tests.security.canaries import ANNA, BEN, PERSONAL, ROWS, become, plant
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -253,3 +254,84 @@ async def test_second_factors_go_and_come_again(blank: str) -> None:
     assert await owner.fetchval("select to_regclass('auth.mfa_factors') is not null")
     assert await tables_without_row_level_security(owner) == []
     await owner.close()
+
+
+CATALOG = """
+    with ours as (
+      select oid from pg_namespace where nspname in ('public', 'private', 'jobs')
+        or (nspname = 'auth' and obj_description(oid, 'pg_namespace') = 'aclue'))
+    select format('column %s.%s %s %s %s', c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
+      pg_get_expr(d.adbin, d.adrelid)) as what
+    from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
+    where c.relnamespace in (select oid from ours) and c.relkind in ('r', 'p', 'v')
+    union all select pg_get_indexdef(c.oid) from pg_class c
+    where c.relnamespace in (select oid from ours) and c.relkind in ('i', 'I')
+    union all select format('%s on %s: %s', conname, conrelid::regclass, pg_get_constraintdef(oid)) from pg_constraint
+    where connamespace in (select oid from ours)
+    union all select pg_get_triggerdef(t.oid) from pg_trigger t join pg_class c on c.oid = t.tgrelid
+    where not t.tgisinternal and c.relnamespace in (select oid from ours)
+    union all select format('function %s', p.oid::regprocedure) from pg_proc p
+    where p.pronamespace in (select oid from ours)
+    union all select format('schema %s', nspname) from pg_namespace where oid in (select oid from ours)
+    union all select format('type %s', t.oid::regtype) from pg_type t
+    where t.typnamespace in (select oid from ours) and t.typtype in ('e', 'd')
+"""
+
+
+async def catalog(owner: Connection) -> set[str]:
+    return {row["what"] for row in await owner.fetch(CATALOG)}
+
+
+async def test_each_rollback_undoes_its_migration_which_can_then_be_applied_again(blank: str) -> None:
+    owner = await asyncpg.connect(blank)
+    await owner.execute("set check_function_bodies = off")
+    for file in migrations.migration_files():
+        rollback_file = SQL_FOLDER / "rollbacks" / Path(file.name).name
+        before = await catalog(owner) if rollback_file.exists() else set()
+        await migrations.execute(owner, file)
+        if rollback_file.exists():
+            after = await catalog(owner)
+            await owner.execute(rollback_file.read_text())
+            assert await catalog(owner) == before, file.name
+            await migrations.execute(owner, file)
+            assert await catalog(owner) == after, file.name
+    await owner.close()
+
+
+def test_each_migration_has_a_rollback_or_says_why_not() -> None:
+    """As a comment at its beginning: `-- no rollback: reason`. Those of before the first release are listed, and no
+    other may be."""
+    names = [Path(file.name).name for file in migrations.migration_files()]
+    listed = [
+        line.partition(": ")[0]
+        for line in (SQL_FOLDER / "rollbacks" / "missing.txt").read_text().splitlines()
+        if line and not line.startswith("#")
+    ]
+    has_file = {path.name for path in (SQL_FOLDER / "rollbacks").glob("*.sql")}
+    assert [name for name in names if name not in has_file and not why_not(name)] == []
+    assert has_file <= set(names)
+    assert [name for name in listed if name in has_file or name not in names or name > "20261130075900_postponed"] == []
+    assert [name for name in names if name in has_file and name not in listed and why_not(name)] == []
+
+
+async def test_a_reason_is_said_where_there_is_no_rollback(owner: Connection, release: Path) -> None:
+    path = release / "migrations" / NOTES
+    path.write_text(path.read_text().replace("-- Notes.", "-- Notes.\n-- no rollback: they are for ever"))
+    (release / "rollbacks" / NOTES).unlink()
+    await migrate(owner, folder=release)
+    with pytest.raises(MigrationError, match=rf"^migrations/{NOTES} cannot be rolled back: they are for ever; write a"):
+        await rollback(owner, folder=release)
+
+
+async def test_the_queue_of_jobs_goes_and_comes_again(owner: Connection) -> None:
+    before = await catalog(owner)
+    last = "update private.applied_files set release = 2 where name like 'migrations/2026113013%'"
+    await owner.execute(last)
+    undone = await rollback(owner)
+    assert "migrations/20261130130000_jobs.sql" in undone
+    assert await owner.fetchval("select to_regnamespace('jobs') is null")
+    await owner.execute("insert into private.reset_requests (canonical_email, spellings, expires_at)"
+                        " values ('a@b.example', '{a@b.example}', now())")  # fmt: skip
+    await migrate(owner)
+    assert await catalog(owner) == before

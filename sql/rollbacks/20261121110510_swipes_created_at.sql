@@ -1,0 +1,1 @@
+drop index public.swipes_created_at_idx;

@@ -1,0 +1,1 @@
+drop index public.products_updated_at_idx;

@@ -1,0 +1,1 @@
+drop index private.search_words_stem_idx;

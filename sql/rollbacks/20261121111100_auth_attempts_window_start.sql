@@ -1,0 +1,1 @@
+drop index private.auth_attempts_window_start_idx;

@@ -1,0 +1,1 @@
+alter table public.session_merges drop column session_id;

@@ -1,0 +1,1 @@
+alter table public.user_sessions drop column networks;

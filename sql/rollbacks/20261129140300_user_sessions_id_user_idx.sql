@@ -1,0 +1,1 @@
+drop index public.user_sessions_id_user_idx;

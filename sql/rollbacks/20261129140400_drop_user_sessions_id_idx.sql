@@ -1,0 +1,1 @@
+create index user_sessions_id_idx on public.user_sessions (id);

@@ -1,0 +1,1 @@
+drop index public.brands_name_key_idx;

@@ -1,0 +1,1 @@
+create index products_name_idx on public.products (name, id) where is_active;

@@ -1,0 +1,1 @@
+create index brands_name_idx on public.brands (name, id);

@@ -1,0 +1,1 @@
+drop table private.api_log_ins;

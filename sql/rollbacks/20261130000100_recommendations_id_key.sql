@@ -1,0 +1,1 @@
+drop index public.recommendations_id_key;

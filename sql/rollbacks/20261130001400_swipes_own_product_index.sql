@@ -1,0 +1,1 @@
+drop index public.swipes_own_product_idx;

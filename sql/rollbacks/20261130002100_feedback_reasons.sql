@@ -1,0 +1,1 @@
+alter table public.recommendation_feedback drop column reason;

@@ -1,0 +1,1 @@
+drop index public.recommendation_feedback_id_idx;

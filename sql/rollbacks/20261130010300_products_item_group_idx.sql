@@ -1,0 +1,1 @@
+drop index public.products_item_group_idx;

@@ -1,0 +1,1 @@
+drop index public.product_offers_product_id_idx;

@@ -1,0 +1,1 @@
+drop index public.product_offers_sale_idx;

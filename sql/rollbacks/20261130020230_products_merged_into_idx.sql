@@ -1,0 +1,1 @@
+drop index public.products_merged_into_idx;

@@ -1,0 +1,1 @@
+drop index public.affiliate_clicks_offer_id_idx;

@@ -1,0 +1,1 @@
+create index products_sale_idx on public.products (id) where sale_price_minor is not null;

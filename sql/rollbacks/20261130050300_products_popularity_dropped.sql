@@ -1,0 +1,1 @@
+create index products_popularity_idx on public.products (popularity desc, id desc) where is_active;

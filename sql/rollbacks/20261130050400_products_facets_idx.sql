@@ -1,0 +1,1 @@
+drop index public.products_facets_idx;

@@ -1,0 +1,1 @@
+drop index public.recommendation_feedback_conversion_key;

@@ -1,0 +1,1 @@
+drop index public.affiliate_clicks_substitute_key;

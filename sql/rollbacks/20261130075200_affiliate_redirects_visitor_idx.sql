@@ -1,0 +1,1 @@
+drop index public.affiliate_redirects_visitor_idx;

@@ -1,0 +1,1 @@
+drop index public.session_analytics_user_time_idx;

@@ -1,0 +1,1 @@
+alter table public.network_pulls drop column retry_at;

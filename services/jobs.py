@@ -11,12 +11,14 @@ import dataclasses
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
 
+import asyncpg
 import msgspec
 import structlog
 
 from db.changes import Changes
-from db.claims import SERVICE
+from db.claims import SERVICE, WORKER
 from db.database import Database
 from domain.schedules import DAILY, every
 from services import (
@@ -33,7 +35,7 @@ from services import (
     training_runs,
 )
 from services.services import Services
-from settings import Settings
+from settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from services.queue import Queue
@@ -150,10 +152,19 @@ async def counts(reader: Database) -> list[JobCount]:
 @contextlib.asynccontextmanager
 async def database(settings: Settings, dsn: str, changes: Changes | None = None) -> AsyncIterator[Database]:
     """Connections for jobs. `dsn`: of a log-in that may become job_worker and service_role; `changes`: of the process,
-    if it has another log-in. Raises OSError or asyncpg.PostgresError."""
+    if it has another log-in. Raises OSError, asyncpg.PostgresError, or SettingsError if it may not."""
     few = msgspec.structs.replace(settings, database_pool_size=MAX_CONNECTIONS, database_max_overflow=0)
     opened = await Database.connect(dsn, few, changes)
     try:
+        try:
+            async with opened.session(WORKER, read_only=True) as session:
+                await session.fetch("jobs.counts")
+        except asyncpg.InsufficientPrivilegeError:
+            name = unquote(urlsplit(dsn).username or "this log-in")
+            raise SettingsError(
+                f"WORKER_DATABASE_URL: {name} may not run jobs; name the log-in that `aclue migrate` was given for them, "
+                "or set JOBS=off"
+            ) from None
         yield opened
     finally:
         await opened.close()

@@ -50,7 +50,7 @@ async def posting(shop: Shop, settings: Settings, mailbox: Mailbox) -> AsyncIter
     with_mail = msgspec.structs.replace(
         settings, smtp_url=mailbox.url, mail_from=SENDER, mail_interval=1, app_url="https://app.example/"
     )
-    app = create_app(with_mail, shop.dsns.api, SECRET)
+    app = create_app(with_mail, shop.dsns.api, SECRET, worker_url=shop.dsns.worker or "")
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http,

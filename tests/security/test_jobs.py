@@ -13,6 +13,8 @@ import pytest
 from db.claims import Claims
 from db.embedded import API, WORKER, Dsns
 from db.migrations import MigrationError, ensure_worker_login
+from services import jobs
+from settings import SettingsError
 from tests.conftest import Shop
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
@@ -93,17 +95,18 @@ async def test_the_role_may_call_no_function_but_retention_and_the_queue(owner: 
 
 
 @pytest.mark.parametrize("role", ["anon", "authenticated", "service_role"])
-async def test_other_roles_reach_nothing_of_the_queue(shop: Shop, role: str) -> None:
+async def test_other_roles_reach_nothing_of_the_queue(dsns: Dsns, role: str) -> None:
+    api = await asyncpg.connect(dsns.api)
+    await api.execute(f"set role {role}")
     for table in RIGHTS:
-        async with shop.owner.transaction():
-            await shop.owner.execute("select set_config('role', $1, true)", role)
-            for statement in (f"select from {table}", f"delete from {table}", f"insert into {table} default values"):
-                with pytest.raises(asyncpg.InsufficientPrivilegeError):
-                    async with shop.owner.transaction():
-                        await shop.owner.execute(statement)
+        for statement in (f"select from {table}", f"delete from {table}", f"insert into {table} default values"):
+            with pytest.raises(asyncpg.InsufficientPrivilegeError):
+                await api.execute(statement)
+    await api.close()
 
 
 async def test_the_servers_log_in_does_not_run_jobs_where_another_does(owner: Connection, dsns: Dsns) -> None:
+    await ensure_worker_login(owner, dsns.api, dsns.worker)
     assert "job_worker" not in await members(owner, API)
     api = await asyncpg.connect(dsns.api)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
@@ -139,7 +142,7 @@ async def test_a_missing_log_in_is_created_harmless(owner: Connection, dsns: Dsn
         await owner.execute(f"drop role {name}")
 
 
-async def test_no_retention_reaches_what_is_not_a_day_old(shop: Shop) -> None:
+async def test_no_retention_reaches_what_is_not_a_day_old(shop: Shop, login: Connection) -> None:
     """Whatever period is asked for: the settings are the server's, the bound is the database's."""
     person = await shop.owner.fetchval("insert into public.profiles (is_anonymous) values (true) returning id")
     for age in ("1 hour", "2 days"):
@@ -158,16 +161,14 @@ async def test_no_retention_reaches_what_is_not_a_day_old(shop: Shop) -> None:
             "insert into private.auth_attempts (bucket, window_start) values ($1::text::bytea, now() - $1::text::interval)",
             age,
         )
-    async with shop.owner.transaction():
-        await shop.owner.execute("select set_config('role', 'job_worker', true)")
-        for days in (0, -1000):
-            for kind in ("keys", "system_logs", "attempts", "visits", "sessions", "redirects", "anonymous"):
-                await shop.owner.execute(f"select private.purge_{kind}($1, 1000)", days)
-            for parent in ("product_views", "impressions", "analytics_events"):
-                assert await shop.owner.fetchval("select private.purge_partitioned($1, $2, 1000)", parent, days) == 0
-            with pytest.raises(asyncpg.InvalidParameterValueError):
-                async with shop.owner.transaction():
-                    await shop.owner.execute("select private.purge_audit_log($1, 1000)", days)
+    await login.execute("set role job_worker")
+    for days in (0, -1000):
+        for kind in ("keys", "system_logs", "attempts", "visits", "sessions", "redirects", "anonymous"):
+            await login.execute(f"select private.purge_{kind}($1, 1000)", days)
+        for parent in ("product_views", "impressions", "analytics_events"):
+            assert await login.fetchval("select private.purge_partitioned($1, $2, 1000)", parent, days) == 0
+        with pytest.raises(asyncpg.InvalidParameterValueError):
+            await login.execute("select private.purge_audit_log($1, 1000)", days)
     left = await shop.owner.fetch(
         "select key as age from public.idempotency_keys where user_id = $1"
         " union all select message from public.system_logs where component = 'test'"
@@ -179,12 +180,13 @@ async def test_no_retention_reaches_what_is_not_a_day_old(shop: Shop) -> None:
     assert await shop.owner.fetchval("select count(*) from public.profiles where id = $1", person) == 1
 
 
-async def test_no_token_names_the_role(shop: Shop) -> None:
+def test_no_token_names_the_role() -> None:
     with pytest.raises(ValueError, match="job_worker"):
         Claims.from_payload({"sub": str(uuid4()), "role": "job_worker", "exp": 0})
-    answer = await shop.http.post(
-        "/graphql",
-        json={"query": "{ __typename }"},
-        headers={"authorization": f"Bearer {shop.token(uuid4(), role='job_worker')}"},
-    )
-    assert answer.status_code == 401
+
+
+async def test_a_server_whose_log_in_may_not_run_jobs_says_so(shop: Shop) -> None:
+    await ensure_worker_login(shop.owner, shop.dsns.api, shop.dsns.worker)
+    with pytest.raises(SettingsError, match="WORKER_DATABASE_URL: aclue_api may not run jobs"):
+        async with jobs.connected(shop.services, shop.dsns.api):
+            pass

@@ -44,6 +44,7 @@ def test_a_number_that_cannot_be_used_is_named(name: str, text: str) -> None:
 
 
 ZERO_IS_FINE = {
+    "BACKUP_INTERVAL",
     "DATABASE_MAX_OVERFLOW",
     "MAX_CONNECTIONS",
     "MAX_CONNECTIONS_PER_ADDRESS",
@@ -75,6 +76,7 @@ CHECKED = (
     "PUBLIC_URL",
     "APP_URL",
     "MIGRATION_DATABASE_URL",
+    "WORKER_DATABASE_URL",
     "LISTEN_DATABASE_URL",
     "CORS_ORIGINS",
     "CORS_HEADERS",

@@ -118,6 +118,14 @@ def serve() -> None:
             fail("the server did not start; see the lines above")
 
 
+def worker() -> None:
+    """Run background jobs in a process of their own, until it is stopped; servers then run with JOBS=off."""
+    from server import configure_logging
+
+    configure_logging(load_settings())
+    jobs.work()
+
+
 def _group(explanation: str) -> typer.Typer:
     return typer.Typer(help=explanation, no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -161,7 +169,7 @@ for command in (
     app.command()(command)
 app.command()(database.dsn)
 app.command()(restores.restore)
-app.command()(jobs.worker)
+app.command()(worker)
 backup.command()(backups.take)
 backup.command("list")(backups.list_backups)
 backup.command()(restores.drill)

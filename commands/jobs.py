@@ -25,12 +25,9 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(help="Of the job; all by default.")]
 
 
-def worker() -> None:
-    """Run background jobs in a process of their own, until it is stopped; servers then run with JOBS=off."""
-    from server import configure_logging
-
+def work() -> None:
+    """Runs jobs until the process is stopped."""
     settings = load_settings()
-    configure_logging(settings)
     with contextlib.suppress(KeyboardInterrupt), databases(settings) as dsns:
         _run(_work(settings, dsns, secret_of(settings), is_drain=False))
 

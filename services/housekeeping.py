@@ -7,8 +7,8 @@ import itertools
 
 import structlog
 
-from db.changes import EVERYBODY
 from db import privacy
+from db.changes import EVERYBODY
 from db.claims import SERVICE, WORKER, Claims
 from domain.experiments import sample_ratio
 from services import outbox, personality

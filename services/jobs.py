@@ -162,8 +162,8 @@ async def database(settings: Settings, dsn: str, changes: Changes | None = None)
         except asyncpg.InsufficientPrivilegeError:
             name = unquote(urlsplit(dsn).username or "this log-in")
             raise SettingsError(
-                f"WORKER_DATABASE_URL: {name} may not run jobs; name the log-in that `aclue migrate` was given for them, "
-                "or set JOBS=off"
+                f"WORKER_DATABASE_URL: {name} may not run jobs; name the log-in that `aclue migrate` was given for "
+                "them, or set JOBS=off"
             ) from None
         yield opened
     finally:

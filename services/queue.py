@@ -25,6 +25,7 @@ from pgqueuer.domain.errors import RetryRequested
 from pgqueuer.domain.models import Job as QueuedJob
 from pgqueuer.domain.models import Schedule
 from pgqueuer.domain.settings import DBSettings
+from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import NotifyCallback
 
 from db.changes import EVERYBODY
@@ -45,7 +46,7 @@ RECONNECT_SECONDS = 1.0
 NAMES = DBSettings(
     prefix="",
     db_schema="jobs",
-    channel="aclue_jobs",
+    channel=Channel("aclue_jobs"),
     function="none",
     trigger="none",
     queue_table="pgqueuer",
@@ -149,7 +150,7 @@ class Queue:
         _quiet_library()
         driver = _Driver(self._database, self._stopping)
         queries = Queries(
-            driver,  # type: ignore[arg-type]  it has all that is used
+            driver,
             qb.QueryBuilderEnvironment(NAMES),
             qb.QueryQueueBuilder(NAMES),
             qb.QuerySchedulerBuilder(NAMES),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -36,14 +37,14 @@ def worker(**variables: str) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 async def until(owner: asyncpg.Connection[Any], condition: str, seconds: float = HANGS) -> None:
     deadline = time.monotonic() + seconds
     while not await owner.fetchval(f"select {condition}"):
         assert time.monotonic() < deadline, f"never: {condition}"
-        time.sleep(0.05)
+        await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -59,7 +60,7 @@ def variables(shop: Shop) -> dict[str, str]:
 
 @pytest.mark.drill
 async def test_jobs_of_a_killed_worker_are_taken_over(shop: Shop, variables: dict[str, str]) -> None:
-    """The lock of the ledger holds the job up until its process is dead."""
+    """A lock holds the job up until its process is dead."""
     assert shop.dsns.owner
     locker = await asyncpg.connect(shop.dsns.owner)
     await shop.owner.execute("delete from public.recommendation_models")
@@ -67,7 +68,9 @@ async def test_jobs_of_a_killed_worker_are_taken_over(shop: Shop, variables: dic
     await transaction.start()
     await locker.execute("lock table public.recommendation_models in access exclusive mode")
     with worker(**variables) as first:
-        await until(shop.owner, "exists (select from jobs.pgqueuer where entrypoint = 'refresh_model' and status = 'picked')")
+        await until(
+            shop.owner, "exists (select from jobs.pgqueuer where entrypoint = 'refresh_model' and status = 'picked')"
+        )
         first.send_signal(signal.SIGKILL)
         first.wait()
     await transaction.rollback()

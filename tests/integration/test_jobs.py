@@ -22,7 +22,10 @@ from settings import Settings
 from tests.conftest import Shop
 
 Connection: TypeAlias = "asyncpg.Connection[Any]"
-NEVER: Callable[[Settings], str] = lambda settings: ""
+
+
+def never(settings: Settings) -> str:
+    return ""
 
 
 @dataclass
@@ -78,7 +81,7 @@ async def state(owner: Connection, name: str) -> list[str]:
 
 async def test_a_job_that_is_queued_runs_at_once_and_is_gone(shop: Shop) -> None:
     counted = Counted()
-    async with working(shop, Job("counted", NEVER, counted.run, is_first_at_start=False)):
+    async with working(shop, Job("counted", never, counted.run, is_first_at_start=False)):
         await asyncio.sleep(0.5)
         assert counted.runs == 0
         await enqueue(shop.owner, "counted")
@@ -105,7 +108,7 @@ async def test_a_run_does_the_work_of_all_that_wait(shop: Shop) -> None:
     counted = Counted()
     for _ in range(5):
         await enqueue(shop.owner, "counted")
-    async with working(shop, Job("counted", NEVER, counted.run, is_first_at_start=False)):
+    async with working(shop, Job("counted", never, counted.run, is_first_at_start=False)):
         await until(lambda: counted.runs)
         await until(lambda: nothing_of(shop.owner, "counted"))
     assert counted.runs == 1
@@ -117,7 +120,7 @@ async def nothing_of(owner: Connection, name: str) -> bool:
 
 async def test_what_is_queued_during_a_run_runs_after_it(shop: Shop) -> None:
     counted = Counted()
-    async with working(shop, Job("counted", NEVER, counted.wait)):
+    async with working(shop, Job("counted", never, counted.wait)):
         await until(lambda: counted.runs == 1)
         await enqueue(shop.owner, "counted")
         await asyncio.sleep(0.3)
@@ -128,7 +131,7 @@ async def test_what_is_queued_during_a_run_runs_after_it(shop: Shop) -> None:
 
 async def test_a_failure_is_held_and_says_nothing_of_people_until_a_run_succeeds(shop: Shop) -> None:
     counted = Counted(fails=True)
-    async with working(shop, Job("counted", NEVER, counted.run)):
+    async with working(shop, Job("counted", never, counted.run)):
         await until(lambda: is_held(shop.owner, "counted"))
         await enqueue(shop.owner, "counted")
         await until(lambda: counted.runs == 2)
@@ -150,18 +153,18 @@ async def is_held(owner: Connection, name: str) -> bool:
 
 async def test_a_job_that_runs_seldom_is_tried_again_before_it_is_held(shop: Shop) -> None:
     counted = Counted(fails=True)
-    async with working(shop, Job("counted", NEVER, counted.run, retry_seconds=(0.2, 0.4))):
+    async with working(shop, Job("counted", never, counted.run, retry_seconds=(0.2, 0.4))):
         await until(lambda: is_held(shop.owner, "counted"))
     assert counted.runs == 3
 
 
 async def test_a_job_that_is_cut_off_by_a_stop_is_queued_again(shop: Shop) -> None:
     counted = Counted()
-    async with working(shop, Job("counted", NEVER, counted.wait)):
+    async with working(shop, Job("counted", never, counted.wait)):
         await until(lambda: counted.runs)
     assert await state(shop.owner, "counted") == ["queued"]
     counted.gate.set()
-    async with working(shop, Job("counted", NEVER, counted.wait, is_first_at_start=False)):
+    async with working(shop, Job("counted", never, counted.wait, is_first_at_start=False)):
         await until(lambda: nothing_of(shop.owner, "counted"))
     assert counted.runs == 2
 
@@ -195,7 +198,7 @@ async def test_a_retry_is_queued_for_its_time(shop: Shop) -> None:
 
 async def test_the_queue_survives_a_lost_connection(shop: Shop, superuser: Connection) -> None:
     counted = Counted()
-    async with working(shop, Job("counted", NEVER, counted.run, is_first_at_start=False)):
+    async with working(shop, Job("counted", never, counted.run, is_first_at_start=False)):
         await enqueue(shop.owner, "counted")
         await until(lambda: counted.runs == 1)
         await superuser.execute(
@@ -209,7 +212,7 @@ async def test_the_queue_survives_a_lost_connection(shop: Shop, superuser: Conne
 async def test_without_notifications_the_queue_is_polled(shop: Shop) -> None:
     await shop.services.database.changes.stop()
     counted = Counted()
-    async with working(shop, Job("counted", NEVER, counted.run, is_first_at_start=False)):
+    async with working(shop, Job("counted", never, counted.run, is_first_at_start=False)):
         await asyncio.sleep(0.5)
         await enqueue(shop.owner, "counted")
         await until(lambda: counted.runs == 1, 4)

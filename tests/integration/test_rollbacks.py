@@ -10,7 +10,6 @@ import pytest
 
 from db import migrations, releases
 from db.embedded import Dsns
-
 from db.migrations import SQL_FOLDER, MigrationError, migrate
 from db.rollbacks import plan_rollback, rollback, why_not
 from tests.security.canaries import ANNA, BEN, PERSONAL, ROWS, become, plant
@@ -260,8 +259,8 @@ CATALOG = """
     with ours as (
       select oid from pg_namespace where nspname in ('public', 'private', 'jobs')
         or (nspname = 'auth' and obj_description(oid, 'pg_namespace') = 'aclue'))
-    select format('column %s.%s %s %s %s', c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
-      pg_get_expr(d.adbin, d.adrelid)) as what
+    select format('column %s.%s %s %s %s', c.oid::regclass, a.attname, format_type(a.atttypid, a.atttypmod),
+      a.attnotnull, pg_get_expr(d.adbin, d.adrelid)) as what
     from pg_class c join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     left join pg_attrdef d on d.adrelid = c.oid and d.adnum = a.attnum
     where c.relnamespace in (select oid from ours) and c.relkind in ('r', 'p', 'v')

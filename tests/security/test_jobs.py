@@ -158,7 +158,8 @@ async def test_no_retention_reaches_what_is_not_a_day_old(shop: Shop, login: Con
             age,
         )
         await shop.owner.execute(
-            "insert into private.auth_attempts (bucket, window_start) values ($1::text::bytea, now() - $1::text::interval)",
+            "insert into private.auth_attempts (bucket, window_start)"
+            " values ($1::text::bytea, now() - $1::text::interval)",
             age,
         )
     await login.execute("set role job_worker")

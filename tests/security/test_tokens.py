@@ -123,7 +123,17 @@ CLAIMS = {
     **{f"{name} is null": claims(**{name: None}) for name in ("sub", "role", "aud", "iss")},
     **{
         f"role {role!r}": claims(role=role)
-        for role in ("postgres", "admin", "", "aclue_api", "aclue_owner", "job_worker", "Authenticated", "authenticated ", "anon\0")
+        for role in (
+            "postgres",
+            "admin",
+            "",
+            "aclue_api",
+            "aclue_owner",
+            "job_worker",
+            "Authenticated",
+            "authenticated ",
+            "anon\0",
+        )
     },
     **{f"role is {role!r}": claims(role=role) for role in (1, True, ["authenticated"], {"role": "anon"}, [])},
     **{f"sub {sub!r}": claims(sub=sub) for sub in ("", "anna", "1", "' or true --", "00000000", "\0")},

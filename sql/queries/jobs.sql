@@ -17,9 +17,9 @@ where entrypoint = :name::text and id <> :id::bigint
   and (status = 'failed' or (status = 'queued' and execute_after <= now()))
 
 -- name: forget_schedules(names, expressions)
--- Of jobs that are gone, or have another schedule now.
+-- Of jobs that are gone, or have another schedule now: no process has queued them for days. Others may still do so.
 delete from jobs.pgqueuer_schedules s
-where not exists (
+where s.next_run < now() - interval '2 days' and not exists (
   select from unnest(:names::text[], :expressions::text[]) known (name, expression)
   where known.name = s.entrypoint and known.expression = s.expression)
 
@@ -28,10 +28,11 @@ where not exists (
 select name, queued, running, failed, oldest_seconds from private.job_counts()
 
 -- name: schedules()
-select s.entrypoint as name, s.next_run, s.last_run,
+-- The next run of each job, though processes with other settings may have other schedules.
+select distinct on (s.entrypoint) s.entrypoint as name, s.next_run,
   (select l.created from jobs.pgqueuer_log l
    where l.entrypoint = s.entrypoint and l.status = 'successful' order by l.id desc limit 1) as last_success
-from jobs.pgqueuer_schedules s order by s.entrypoint
+from jobs.pgqueuer_schedules s order by s.entrypoint, s.next_run < now(), s.next_run
 
 -- name: failed()
 select q.id, q.entrypoint as name, q.updated as failed_at,

@@ -416,14 +416,14 @@ from pg_temp.product_import_changes c join pg_temp.product_import_rows n on n.nu
 where p.id = c.id and c.says;
 
 -- name: insert_products()
--- Their offers come by a trigger. With the popularity that refresh_model would give a product nobody has swiped, so that it
--- need not write them again.
+-- Their offers come by a trigger. With the popularity that private.product_popularity() gives a product nobody has swiped, so
+-- that refresh_model need not write them again; inline, as calls of it took as long as the rest of the statement.
 insert into public.products (name, description, price_minor, currency, image_url, affiliate_url, tags, in_stock, brand_id,
   category_id, retailer_id, external_id, gtin, feed_popularity, popularity, images, regular_price_minor,
   sale_price_minor, sale_starts_at, sale_ends_at, shipping_minor, item_group, options)
 select n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliate_url, n.tags, n.in_stock, n.brand_id,
   n.category_id, n.retailer_id, n.external_id, n.gtin, n.feed_popularity,
-  private.product_popularity(null, n.feed_popularity), n.images, n.regular_price_minor, n.sale_price_minor,
+  coalesce(n.feed_popularity, 0.5), n.images, n.regular_price_minor, n.sale_price_minor,
   n.sale_starts_at, n.sale_ends_at, n.shipping_minor, n.item_group, n.options
 from pg_temp.product_import_rows n
 where not exists (

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import re
 import sys
 import unicodedata
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -13,6 +15,7 @@ import pytest
 from tests.client import Client
 from tests.conftest import Shop
 
+ROOT = Path(__file__).resolve().parents[2]
 SEARCH = """
 query ($search: String, $first: Int, $after: String, $last: Int, $before: String, $orderBy: ProductOrder!) {
   products(search: $search, first: $first, after: $after, last: $last, before: $before, orderBy: $orderBy) {
@@ -310,3 +313,53 @@ async def test_a_search_is_bounded_after_its_characters_are_decomposed(
         (error,) = body["errors"]
         assert error["extensions"]["code"] == "BAD_USER_INPUT", error
         assert error["message"] == "A search has at most 200 characters."
+
+
+def _functions(path: Path) -> dict[str, str]:
+    """The functions of a migration, by name."""
+    text = path.read_text()
+    return {
+        match[1]: match[0]
+        for match in re.finditer(
+            r"^create or replace function private\.(\w+)\(.*?(?:^\$\$;\n|^return .*?;\n|^end;\n)",
+            text,
+            re.DOTALL | re.MULTILINE,
+        )
+    }
+
+
+async def test_faster_search_columns_are_those_that_are_stored(owner: asyncpg.Connection[Any]) -> None:
+    """As functions of the schema `earlier`, computed by the migration that stored them."""
+    migrations = ROOT / "sql" / "migrations"
+    replaced = _functions(migrations / "20261130100000_search_speed.sql").keys()
+    assert replaced == {"search_normal", "search_unmarked", "search_vector"}
+    await owner.execute("create schema earlier")
+    for name, function in _functions(migrations / "20261129170000_search.sql").items():
+        if name == "add_search_words":  # which stores words, and computes nothing
+            continue
+        await owner.execute(function.replace("private.", "earlier."))
+    chance = random.Random(16)
+    signs = " ,;.'’&/+-_()!?%\"\t\n:*|<>=#@^~`[]{}$\\"
+    words = [
+        *("the", "running", "1e5", "12e3x", "0x1f", "1e", "e5", "3d", "2x4", "x", "mugs", "wi-fi", "AC/DC", "a.b.c", "o'neill"),
+        *("www.shop.example", "ada@mail.example", "http://a.example/b?c=d", "&amp;", "<b>", "-7", "1.5", "1,000", "v1.2.3"),
+        *("größe", "ørsted", "чай", "お茶", "½", "a" * 260, "b" * 2100, "no", "NOT", "C++", "--", "''", "\\'", "i", "€5"),
+    ]  # fmt: skip
+    texts = [
+        "".join(
+            chance.choice(words) if chance.random() < 0.6 else chance.choice(signs) * chance.randint(1, 3)
+            for _ in range(chance.randint(0, 30))
+        )
+        for _ in range(1500)
+    ]
+    texts += ["".join(chr(chance.randint(1, 127)) for _ in range(chance.randint(0, 60))) for _ in range(1500)]
+    differing = await owner.fetch(
+        """
+        select t from unnest($1::text[]) t
+        where private.search_normal(t) <> earlier.search_normal(t)
+          or private.search_name(t) <> earlier.search_name(t)
+          or private.product_search(t, t, t) <> earlier.product_search(t, t, t)
+        """,
+        texts,
+    )
+    assert [row["t"] for row in differing] == []

@@ -3,18 +3,15 @@ many rows it makes a second.
 
     make bench-feeds                    20 MB of CSV, TSV, XML and JSON each; fails over 300 MB of memory
     make bench-feeds SIZE_MB=1000
-    .venv/bin/python bench/feeds.py --import 20000      also imports so many rows, three times, and again
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import csv
 import json
 import random
 import resource
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -24,18 +21,13 @@ from contextlib import closing
 from html import escape
 from pathlib import Path
 
-import asyncpg
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from db.feed_files import opened  # noqa: E402
 from db.feed_rows import FeedRows  # noqa: E402
-from db.product_imports import READERS, import_products  # noqa: E402
-from domain.feed_mappings import Mapping, parse_mapping  # noqa: E402
-from tests import bases  # noqa: E402
-from tests.bases import Base  # noqa: E402
-from tests.conftest import cloned  # noqa: E402
+from db.product_imports import READERS  # noqa: E402
+from domain.feed_mappings import parse_mapping  # noqa: E402
 
 MAX_MB = 300.0
 FORMATS = ("csv", "tsv", "xml", "json")
@@ -45,10 +37,10 @@ FIELDS = {
 }  # fmt: skip
 
 
-def mapping_of(format: str) -> Mapping:
+def mapping_text(format: str) -> str:
     fields = "\n".join(f'{column} = "{name}"' for column, name in FIELDS.items())
     xml = '[xml]\nitem = "rss/channel/item"\n' if format == "xml" else ""
-    return parse_mapping(
+    return (
         f'format = "{format}"\ncategory_separator = ">"\n[fields]\n{fields}\n{xml}'
         '[retailer]\nslug = "bench"\nnetwork = "direct"\n'
     )
@@ -71,8 +63,10 @@ def rows(seed: int = 1) -> Iterator[dict[str, str]]:
         }  # fmt: skip
 
 
-def write(path: Path, format: str, size: int, count: int = sys.maxsize) -> None:
-    """A file of this format with about `size` bytes, or `count` rows if these are fewer."""
+def write(path: Path, format: str, size: int, count: int = sys.maxsize, edited: int = 0) -> int:
+    """A file of this format with about `size` bytes, or `count` rows if these are fewer; returns how many it has.
+    `edited`: one price in so many differs."""
+    written = 0
     with path.open("w", newline="", encoding="utf-8") as file:
         names = list(FIELDS.values())
         separator = "\t" if format == "tsv" else ","
@@ -82,6 +76,9 @@ def write(path: Path, format: str, size: int, count: int = sys.maxsize) -> None:
         for number, row in enumerate(rows()):
             if number >= count or (number % 100 == 0 and file.tell() >= size):
                 break
+            if edited and number % edited == edited - 1:
+                row["price"] = "999" + row["price"]
+            written += 1
             if format == "xml":
                 file.write("<item>" + "".join(f"<{k}>{escape(v)}</{k}>" for k, v in row.items()) + "</item>\n")
             elif format == "json":
@@ -89,11 +86,12 @@ def write(path: Path, format: str, size: int, count: int = sys.maxsize) -> None:
             else:
                 writer.writerow(row.values())
         file.write({"xml": "</channel></rss>", "json": "]"}.get(format, ""))
+    return written
 
 
 def read(path: Path, format: str) -> None:
     """In a process of its own: prints the rows, the seconds of CPU and the peak of memory."""
-    mapping = mapping_of(format)
+    mapping = parse_mapping(mapping_text(format))
     with opened(path) as stream, closing(READERS[format](stream, mapping)) as records:
         feed = FeedRows(mapping, None)
         count = sum(1 for _ in feed.rows(records))
@@ -102,28 +100,9 @@ def read(path: Path, format: str) -> None:
     print(count, time.process_time(), peak)
 
 
-async def imported(base: Base, count: int, folder: Path) -> None:
-    feed = folder / "import.csv"
-    write(feed, "csv", sys.maxsize, count)
-    await bases.make_templates(base)
-    first: list[float] = []
-    again: list[float] = []
-    for _ in range(3):
-        async with cloned(base, bases.TEMPLATE) as dsns:
-            owner = await asyncpg.connect(dsns.owner)
-            for times in (first, again):
-                started = time.perf_counter()
-                await import_products(owner, feed, mapping_of("csv"))
-                times.append(time.perf_counter() - started)
-            await owner.close()
-    for name, times in (("first import", first), ("without changes", again)):
-        print(f"{name:16}{count:>9} rows {statistics.median(times):>8.1f} s")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size-mb", type=int, default=20)
-    parser.add_argument("--import", dest="rows", type=int, default=0)
     parser.add_argument("--read", nargs=2, metavar=("FILE", "FORMAT"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.read:
@@ -141,9 +120,6 @@ def main() -> int:
                 f"{format:6}{options.size_mb:>6} MB {count:>10.0f} rows {count / seconds:>8.0f} rows/s {peak:>6.0f} MB"
             )
             failed = failed or peak > MAX_MB
-        if options.rows:
-            with bases.started() as base:  # which runs a loop of its own
-                asyncio.run(imported(base, options.rows, Path(folder)))
     if failed:
         print(f"more than {MAX_MB:.0f} MB of memory", file=sys.stderr)
     return int(failed)

@@ -12,8 +12,14 @@ with busy as materialized (
     where o.retailer_id = r.id and (o.is_active or o.link_failures = 3)
       and coalesce(o.link_checked_at, '-infinity') > now() - make_interval(secs => :lease_seconds::int))
 ),
+-- Shops in turn, the one whose last check is the longest ago first: by the age of their offers, a few shops with more offers
+-- than can be checked in a week would keep out all others.
 due as (
   select d.* from public.retailers r
+  cross join lateral (
+    select max(coalesce(o.link_checked_at, '-infinity')) as checked_at from public.product_offers o
+    where o.retailer_id = r.id and (o.is_active or o.link_failures = 3)
+  ) last
   cross join lateral (
     select o.id, o.retailer_id, o.link_checked_at from public.product_offers o
     where o.retailer_id = r.id and (o.is_active or o.link_failures = 3)
@@ -22,7 +28,7 @@ due as (
     for no key update skip locked
   ) d
   where r.domain is not null and r.domain not in (select domain from busy)
-  order by d.link_checked_at nulls first limit :size::int
+  order by last.checked_at, r.id limit :size::int
 )
 update public.product_offers o set link_checked_at = now()
 from due d where o.id = d.id

@@ -407,3 +407,21 @@ def test_the_check_is_on_in_production_and_off_in_development() -> None:
     assert load({"CHECK_LINKS": "on"}).check_links is True
     given = {"ENVIRONMENT": "production", "JWT_SECRET": "x" * 32, "DATABASE_URL": "postgresql://a:b@c/d"}
     assert load(given).check_links is True
+
+
+async def test_shops_with_more_offers_than_can_be_checked_keep_out_no_other(
+    checks: Checks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two offers a round: those of the large shop were all there first, and none was ever checked."""
+    monkeypatch.setattr(link_checks, "MAX_OF_SHOP", 2)
+    monkeypatch.setattr(link_checks, "MAX_OFFERS", 2)
+    monkeypatch.setattr(link_checks, "LEASE_SECONDS", 0)
+    await checks.load(*(link(f"large-{number}") for number in range(9)))
+    for shop in ("rival", "elsewhere"):
+        await checks.load({"id": shop, "url": f"https://{shop}.example/{shop}"}, shop=shop)
+    for _ in range(3):
+        await link_checks.run(checks.shop.services)
+    assert await checks.shop.owner.fetchval(
+        "select array_agg(distinct r.slug::text order by r.slug::text) from product_offers o"
+        " join retailers r on r.id = o.retailer_id where o.link_checked_at is not null"
+    ) == ["elsewhere", "links", "rival"]

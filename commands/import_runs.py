@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import sys
 from typing import Annotated
 
 import asyncpg
@@ -12,6 +14,7 @@ import typer
 from commands.terminal import connected_as_owner, databases, fail, load_settings, note, user_name
 from db import import_runs
 from db.embedded import Dsns
+from db.feed_rows import REJECT_COLUMNS
 from db.import_runs import Undone, UndoRefused
 
 COUNTED = ("inserted", "updated", "deactivated", "reactivated", "rejected")
@@ -51,6 +54,20 @@ def undo(
     print(f"import {run} was taken back by import {done.number}, which can be taken back too")
 
 
+def rejects(
+    run: Annotated[int, typer.Argument(help="Its number: aclue import list.", min=1)],
+) -> None:
+    """List what one import refused or dropped, tab-separated: line, id, field, value, reason and kind. The first ten
+    thousand are kept, for RETENTION_IMPORTS days."""
+    with databases(load_settings()) as dsns:
+        rows = asyncio.run(_rejects(dsns, run))
+    if rows is None:
+        fail(f"there is no import {run}")
+    writer = csv.writer(sys.stdout, delimiter="\t", lineterminator="\n")
+    writer.writerow(REJECT_COLUMNS)
+    writer.writerows(rows)
+
+
 def _line(run: asyncpg.Record) -> str:
     counts = msgspec.json.decode(run["counts"] or "{}")
     parts = [
@@ -76,6 +93,11 @@ def _file(run: asyncpg.Record) -> str:
 async def _newest(dsns: Dsns, last: int) -> list[asyncpg.Record]:
     async with connected_as_owner(dsns) as owner:
         return await import_runs.newest(owner, last)
+
+
+async def _rejects(dsns: Dsns, number: int) -> list[asyncpg.Record] | None:
+    async with connected_as_owner(dsns) as owner:
+        return await import_runs.rejects(owner, number)
 
 
 async def _undo(dsns: Dsns, number: int) -> Undone:

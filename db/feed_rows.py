@@ -17,11 +17,16 @@ from domain.feed_variants import expanded, with_variants
 from domain.feeds import Product, Reader, Reject, shown
 
 STAGING_COLUMNS = ("number", "line", "rejected", *Product._fields)
+REJECT_COLUMNS = ("line", "id", "field", "value", "reason", "kind")
+MAX_KEPT_REJECTS = 10_000
 _NOTHING = [None] * (len(Product._fields) - 2)
 
 
 class FeedRows:
-    """Counts the records of a feed, and writes what was refused to the file: line, id, field, value, reason, kind."""
+    """Counts the records of a feed, and writes what was refused to the file: line, id, field, value, reason, kind.
+
+    `kept`: the first MAX_KEPT_REJECTS of these rows.
+    """
 
     def __init__(
         self, mapping: Mapping, rejects_file: TextIO | None, taxonomy: Lookup[int, list[str] | None] | None = None
@@ -29,11 +34,12 @@ class FeedRows:
         self.mapping = mapping
         self.read = self.continuations = self.rejected = self.warnings = 0
         self.fault_line: int | None = None  # of the first structural fault
+        self.kept: list[tuple[int, str, str, str, str, str]] = []
         self._numbers = itertools.count()
         self._reader = Reader(mapping, datetime.now(UTC), taxonomy)
         self._writer = csv.writer(rejects_file, delimiter="\t", lineterminator="\n") if rejects_file else None
         if self._writer:
-            self._writer.writerow(("line", "id", "field", "value", "reason", "kind"))
+            self._writer.writerow(REJECT_COLUMNS)
 
     def reject(self, line: int, id: str | None, rejects: Iterable[Reject]) -> None:
         """Counts a record as rejected, for these reasons."""
@@ -41,9 +47,12 @@ class FeedRows:
         self._list(line, id, rejects, "rejected")
 
     def _list(self, line: int, id: str | None, found: Iterable[Reject], kind: str) -> None:
-        if self._writer:
-            for reject in found:
-                self._writer.writerow((line, shown(id or ""), reject.field, reject.value, reject.reason, kind))
+        for reject in found:
+            row = (line, shown(id or ""), reject.field, reject.value, reject.reason, kind)
+            if self._writer:
+                self._writer.writerow(row)
+            if len(self.kept) < MAX_KEPT_REJECTS:
+                self.kept.append(row)
 
     def rows(self, records: Iterator[Row]) -> Iterator[tuple[object, ...]]:
         """The rows of the valid records, and the keys of the others if they could be read."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -88,6 +88,15 @@ class Run:
     async def stop_recording(self) -> None:
         await self._connection.execute(QUERIES["import_runs.stop_recording"].sql)
 
+    async def keep_rejects(self, rejects: Iterable[tuple[int, str, str, str, str, str]]) -> None:
+        """Stores what the import refused or dropped: line, id, field, value, reason, kind."""
+        await self._connection.copy_records_to_table(
+            "import_rejects",
+            schema_name="private",
+            columns=("run_id", "number", "line", "external_id", "field", "value", "reason", "kind"),
+            records=[(self.id, number, *row) for number, row in enumerate(rejects, start=1)],
+        )
+
     async def finish(self, outcome: str, counts: Mapping[str, object] | None = None, error: str | None = None) -> None:
         await self._connection.execute(
             QUERIES["import_runs.finish"].sql,
@@ -133,6 +142,13 @@ async def newest(connection: asyncpg.Connection[Any], size: int) -> list[asyncpg
     """The latest runs, newest first; those whose process was killed are marked first."""
     await connection.execute(QUERIES["import_runs.mark_interrupted"].sql)
     return await connection.fetch(QUERIES["import_runs.newest"].sql, size)
+
+
+async def rejects(connection: asyncpg.Connection[Any], number: int) -> list[asyncpg.Record] | None:
+    """What a run refused or dropped, in the order of its file; None: there is no such run."""
+    if await connection.fetchrow(QUERIES["import_runs.find"].sql, number) is None:
+        return None
+    return await connection.fetch(QUERIES["import_runs.rejects"].sql, number)
 
 
 async def undo(connection: asyncpg.Connection[Any], number: int, *, started_by: str = OWNER) -> Undone:

@@ -174,6 +174,7 @@ async def import_file(
                 )
                 if run:
                     report = replace(report, run=run.number)
+                    await run.keep_rejects(feed.kept)
                     await _finish(connection, path.name, report, run)
             except BaseException:
                 await transaction.rollback()

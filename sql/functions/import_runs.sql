@@ -47,6 +47,15 @@ comment on function private.import_columns(regclass) is
   'Columns of a table that imports write: its key; what is recorded; what of it can be updated; what counts as a change; '
   'what nobody may have written since.';
 
+create or replace function private.recorded_columns() returns jsonb
+language sql stable
+set search_path = pg_catalog, pg_temp
+as $$
+  select jsonb_object_agg(i.name, jsonb_build_object('columns', c.columns, 'checked', c.checked))
+  from private.import_tables() i cross join lateral private.import_columns(i.name::regclass) c
+$$;
+comment on function private.recorded_columns() is 'By table, the columns that a run records now: import_runs.table_columns.';
+
 create or replace function private.import_object(p_columns text[], p_alias text) returns text
 language sql immutable
 set search_path = pg_catalog, pg_temp
@@ -158,6 +167,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
   gone integer;
+  more integer;
 begin
   -- First, so that a run with half of its changes is never taken back.
   update public.import_runs set is_forgotten = true
@@ -166,11 +176,15 @@ begin
     select c.run_id, c.number from private.import_changes c
     join public.import_runs r on r.id = c.run_id where r.is_forgotten limit p_maximum);
   get diagnostics gone = row_count;
-  return gone;
+  delete from private.import_rejects where (run_id, number) in (
+    select e.run_id, e.number from private.import_rejects e
+    join public.import_runs r on r.id = e.run_id where r.is_forgotten limit p_maximum - gone);
+  get diagnostics more = row_count;
+  return gone + more;
 end
 $$;
 comment on function private.purge_import_changes(integer, integer) is
-  'Deletes at most so many changes of runs that ended more than so many days ago; returns how many.';
+  'Deletes at most so many changes and rejects of runs that ended more than so many days ago; returns how many.';
 
 create or replace function private.import_merged(p_images jsonb[]) returns jsonb
 language sql immutable
@@ -217,10 +231,23 @@ begin
   ) net where operation is not null;
   create temporary table import_conflicts (
     table_name text, row_key jsonb, label text, column_name text, was_set jsonb, is_now jsonb, reason text) on commit drop;
+  -- A column that is younger than the run is neither compared nor restored.
+  create temporary table import_undo_tables on commit drop as
+  select i.name, i.place, i.parent, c.key,
+    array(select n from unnest(c.columns) n where r.known is null or r.known -> 'columns' ? n) as columns,
+    array(select n from unnest(c.written) n where r.known is null or r.known -> 'columns' ? n) as written,
+    coalesce(
+      (select array_agg(k.n order by k.at) from jsonb_array_elements_text(r.known -> 'checked') with ordinality k (n, at)
+       where k.n = any (c.columns)),
+      c.checked) as checked
+  from private.import_tables() i
+  cross join lateral private.import_columns(i.name::regclass) c
+  cross join lateral (select n.table_columns -> i.name as known from public.import_runs n where n.id = p_run) r;
   analyze import_undo;
 end
 $$;
-comment on function private.prepare_undo(uuid) is 'The net changes of a run as a temporary table.';
+comment on function private.prepare_undo(uuid) is
+  'The net changes of a run, and the tables with the columns that it knew, as temporary tables.';
 
 create or replace function private.find_undo_conflicts() returns void
 language plpgsql
@@ -236,8 +263,7 @@ declare
   at text;
 begin
   for t in
-    select i.name, c.* from private.import_tables() i cross join lateral private.import_columns(i.name::regclass) c
-    order by i.place
+    select * from pg_temp.import_undo_tables order by place
   loop
     at := private.undo_match(t.key, t.name);
     execute format($q$
@@ -328,9 +354,8 @@ begin
     where u.table_name = 'public.products' and u.operation = 'insert' %s
     $q$, private.undo_match('{id}', 'public.products'), private.undo_is_unneeded('public.products'));
   for t in
-    select i.name, i.parent, private.undo_match(c.key, i.name) as match
-    from private.import_tables() i cross join lateral private.import_columns(i.name::regclass) c
-    where i.parent is not null order by i.place desc
+    select i.name, i.parent, private.undo_match(i.key, i.name) as match
+    from pg_temp.import_undo_tables i where i.parent is not null order by i.place desc
   loop
     -- By cascade it would be one statement per product.
     execute format('delete from %s t using pg_temp.import_gone g where t.%I = g.id', t.name, t.parent);
@@ -349,11 +374,10 @@ begin
 
   operation := 'restored';
   for t in
-    select i.name, i.parent, private.undo_match(c.key, i.name) as match,
-      (select string_agg(quote_ident(n), ', ') from unnest(c.columns) n) as columns,
-      (select string_agg(quote_ident(n), ', ') from unnest(c.written) n where n <> all (c.key)) as written
-    from private.import_tables() i cross join lateral private.import_columns(i.name::regclass) c
-    order by i.place
+    select i.name, i.parent, private.undo_match(i.key, i.name) as match,
+      (select string_agg(quote_ident(n), ', ') from unnest(i.columns) n) as columns,
+      (select string_agg(quote_ident(n), ', ') from unnest(i.written) n where n <> all (i.key)) as written
+    from pg_temp.import_undo_tables i order by i.place
   loop
     table_name := t.name;
     execute format($q$
@@ -381,8 +405,8 @@ begin
 
   operation := 'removed';
   for t in
-    select i.name, private.undo_match(c.key, i.name) as match, private.undo_is_unneeded(i.name) as is_unneeded
-    from private.import_tables() i cross join lateral private.import_columns(i.name::regclass) c
+    select i.name, private.undo_match(i.key, i.name) as match, private.undo_is_unneeded(i.name) as is_unneeded
+    from pg_temp.import_undo_tables i
     where i.parent is null and i.name <> 'public.products' order by i.place desc
   loop
     table_name := t.name;
@@ -425,7 +449,7 @@ $$;
 comment on function private.apply_undo() is
   'Takes back the changes of private.prepare_undo(); returns how many rows were removed, restored, or kept off sale.';
 
-revoke all on function private.import_tables(), private.import_columns(regclass),
+revoke all on function private.import_tables(), private.import_columns(regclass), private.recorded_columns(),
   private.import_object(text[], text), private.import_fingerprint(text[], text), private.import_match(text[], text, text),
   private.record_import(), private.interrupted_imports(), private.purge_import_changes(integer, integer),
   private.import_merged(jsonb[]), private.undo_match(text[], text), private.undo_is_unneeded(text),

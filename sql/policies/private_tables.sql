@@ -85,6 +85,11 @@ revoke all on table private.import_changes from public, anon, authenticated, ser
 drop policy if exists nobody on private.import_changes;
 create policy nobody on private.import_changes for all to service_role using (false) with check (false);
 
+alter table private.import_rejects enable row level security;
+revoke all on table private.import_rejects from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.import_rejects;
+create policy nobody on private.import_rejects for all to service_role using (false) with check (false);
+
 alter table private.import_sources enable row level security;
 revoke all on table private.import_sources from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.import_sources;

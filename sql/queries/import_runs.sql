@@ -13,6 +13,7 @@ returning id, number, pg_advisory_lock(hashtext('aclue.import_run'), number::int
 
 -- name: record(run)
 -- From here to the end of the transaction, or to stop_recording, triggers record what is written.
+with noted as (update public.import_runs set table_columns = private.recorded_columns() where id = :run::uuid)
 select set_config('aclue.import_run', :run::uuid::text, true);
 
 -- name: stop_recording()
@@ -25,6 +26,11 @@ update public.import_runs set file_bytes = :bytes, file_hash = :hash where id = 
 update public.import_runs
 set outcome = :outcome, finished_at = clock_timestamp(), counts = :counts::jsonb, error = :error
 where id = :run;
+
+-- name: rejects(number)
+select e.line, e.external_id, e.field, e.value, e.reason, e.kind
+from private.import_rejects e join public.import_runs r on r.id = e.run_id
+where r.number = :number order by e.number;
 
 -- name: release(number)
 select pg_advisory_unlock(hashtext('aclue.import_run'), :number::integer);

@@ -13,7 +13,7 @@ import asyncpg
 import msgspec
 import pytest
 
-from db import import_runs
+from db import feed_rows, import_runs
 from db.embedded import Dsns
 from db.import_runs import Undone, UndoRefused
 from db.product_imports import ImportReport, import_products
@@ -383,3 +383,61 @@ async def test_changes_of_old_runs_are_forgotten(importer: Importer) -> None:
         pass
     assert await importer.changes(old) == []
     assert await importer.changes(new) != []
+
+
+async def test_runs_of_before_a_migration_added_columns_are_taken_back(importer: Importer) -> None:
+    before = await importer.state()
+    first = await importer.load(record(1), record(2))
+    between = await importer.state()
+    second = await importer.load(record(1, price="5.00", brand="Other"), record(3))
+    for table in ("products", "product_offers", "brands", "product_prices"):
+        await importer.owner.execute(f"alter table public.{table} add column extra text not null default 'x'")
+
+    async def state() -> dict[str, list[str]]:
+        for table in ("products", "product_offers", "brands", "product_prices"):
+            await importer.owner.execute(f"alter table public.{table} drop column extra")
+        return await importer.state()
+
+    await importer.undo(second)
+    await importer.owner.execute("begin")
+    assert await state() == between
+    await importer.owner.execute("rollback")
+    undone = await importer.undo(first)
+    assert undone.removed["products"] == 2
+    assert await state() == before
+
+
+async def test_what_was_written_since_is_found_though_columns_were_added(importer: Importer) -> None:
+    report = await importer.load(record(1), record(2))
+    await importer.owner.execute("alter table public.products add column extra text not null default 'x'")
+    await importer.owner.execute("update products set name = 'Another' where external_id = 'S2'")
+    with pytest.raises(UndoRefused) as refused:
+        await importer.undo(report)
+    assert [(c.table, c.label) for c in refused.value.conflicts] == [("public.products", "S2")]
+
+
+async def test_what_a_run_refused_is_kept_with_it(importer: Importer) -> None:
+    report = await importer.load(record(1), record(2, price="none"), record(3, picture="no address"), record(1))
+    assert report.run is not None
+    rows = await import_runs.rejects(importer.owner, report.run)
+    assert rows is not None
+    assert [(r["line"], r["external_id"], r["field"], r["value"], r["kind"]) for r in rows] == [
+        (2, "S2", "price", "none", "rejected"),
+        (3, "S3", "image_url", "no address", "warning"),
+        (4, "S1", "external_id", "S1", "rejected"),
+    ]
+    await importer.load(record(1), record(2, price="none"), dry_run=True)
+    assert await importer.owner.fetchval("select count(*) from private.import_rejects") == 3
+    assert await import_runs.rejects(importer.owner, report.run + 1) is None
+    await importer.owner.execute("update import_runs set finished_at = now() - interval '91 days'")
+    while await importer.owner.fetchval("select private.purge_import_changes(90, 2)"):
+        pass
+    assert await import_runs.rejects(importer.owner, report.run) == []
+
+
+async def test_of_many_rejects_the_first_are_kept(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feed_rows, "MAX_KEPT_REJECTS", 2)
+    report = await importer.load(*(record(number, price="none") for number in range(1, 6)))
+    assert report.run is not None
+    assert report.rejected == 5
+    assert len(await import_runs.rejects(importer.owner, report.run) or []) == 2

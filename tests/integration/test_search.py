@@ -341,9 +341,10 @@ async def test_faster_search_columns_are_those_that_are_stored(owner: asyncpg.Co
     chance = random.Random(16)
     signs = " ,;.'’&/+-_()!?%\"\t\n:*|<>=#@^~`[]{}$\\"
     words = [
-        *("the", "running", "1e5", "12e3x", "0x1f", "1e", "e5", "3d", "2x4", "x", "mugs", "wi-fi", "AC/DC", "a.b.c", "o'neill"),
-        *("www.shop.example", "ada@mail.example", "http://a.example/b?c=d", "&amp;", "<b>", "-7", "1.5", "1,000", "v1.2.3"),
-        *("größe", "ørsted", "чай", "お茶", "½", "a" * 260, "b" * 2100, "no", "NOT", "C++", "--", "''", "\\'", "i", "€5"),
+        *("the", "running", "1e5", "12e3x", "0x1f", "1e", "e5", "3d", "2x4", "x", "mugs", "wi-fi", "AC/DC", "a.b.c"),
+        *("www.shop.example", "ada@mail.example", "http://a.example/b?c=d", "&amp;", "<b>", "-7", "1.5", "1,000"),
+        *("größe", "ørsted", "чай", "お茶", "½", "a" * 260, "b" * 2100, "no", "NOT", "C++", "--", "''", "\\'", "i"),
+        *("o'neill", "v1.2.3", "€5"),
     ]  # fmt: skip
     texts = [
         "".join(

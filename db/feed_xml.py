@@ -32,7 +32,13 @@ def xml_items(stream: Stream, mapping: Mapping) -> Generator[Row, None, None]:
     stated = encoding_of(stream, mapping.encoding)
     decoder = codecs.getincrementaldecoder(stated)() if mapping.encoding else None
     fed = 0
+    is_first = True
     while chunk := read_bytes(stream, _CHUNK, items.line):
+        if is_first and chunk.lstrip().startswith(b"<?xml"):
+            # Templates leave blank lines above the declaration, which no parser allows.
+            items.skip(chunk[: -len(chunk.lstrip())])
+            chunk = chunk.lstrip()
+        is_first = False
         # Text, and not bytes, overrules what the declaration says of the encoding.
         fed += items.feed(chunk, decoder)
         yield from items.take()
@@ -58,7 +64,7 @@ class _Items:
         self._record: dict[str, object] | None = None
         self._names: list[str] = []  # from the item inwards
         self._texts: list[list[str]] = []
-        self._size = self._start = 0
+        self._size = self._start = self._skipped = 0
         self._pending = ""
         parser = expat.ParserCreate()
         parser.buffer_text = True
@@ -73,7 +79,11 @@ class _Items:
 
     @property
     def line(self) -> int:
-        return self._parser.CurrentLineNumber
+        return self._parser.CurrentLineNumber + self._skipped
+
+    def skip(self, blank: bytes) -> None:
+        """Counts lines that the parser does not get."""
+        self._skipped = blank.count(b"\n")
 
     @property
     def position(self) -> int:
@@ -86,7 +96,7 @@ class _Items:
             self._parser.Parse(chunk if text is None else text, is_last)
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code)
-            raise ImportFailed(f"line {error.lineno}: not well-formed XML: {reason}") from None
+            raise ImportFailed(f"line {error.lineno + self._skipped}: not well-formed XML: {reason}") from None
         except ImportFailed:
             raise
         except (LookupError, ValueError) as error:

@@ -56,7 +56,8 @@ def _pattern(notation: Notation) -> re.Pattern[str]:
     unit = "[A-Za-z]{3}" + (f"|{_SIGN}" if notation.symbols else "")
     # ASCII digits only: \d would also read those of other scripts.
     number = rf"{digits}(?:{point}\d{{1,12}})?".replace(r"\d", "[0-9]")
-    return re.compile(rf"(?:({unit})\s*)?({number})(?:(?(1)$|\s*({unit})))?")
+    after = rf"(?:\s*({unit}))?" if notation.symbols else rf"(?:(?(1)$|\s*({unit})))?"
+    return re.compile(rf"(?:({unit})\s*)?({number}){after}")
 
 
 def parse_currency(value: object) -> str:
@@ -81,7 +82,8 @@ def _currency_of(unit: str, currency: str | None, symbols: bool) -> str:
 def parse_price(
     value: object, currency: str | None, notation: Notation = Notation(), *, fixed_currency: bool = False
 ) -> tuple[int, str]:
-    """Minor units and currency of 19.99, "19.99", "19.99 GBP" or "GBP 19.99", in the notation of the feed.
+    """Minor units and currency of 19.99, "19.99", "19.99 GBP" or "GBP 19.99", in the notation of the feed; with symbols
+    also of "$19.99 USD".
 
     `currency` applies if the price names none; with `fixed_currency` a price in another one is refused.
     """
@@ -89,6 +91,10 @@ def parse_price(
     if isinstance(value, str) and match is None:
         raise BadValue("not a price in the notation of the mapping")
     unit = match and (match[1] or match[3])
+    if match and match[1] and match[3]:  # $19.99 USD
+        if match[3] not in _SYMBOLS.get(match[1], ()):
+            raise BadValue("not a price in the notation of the mapping")
+        unit = match[3]
     amount = as_number(_plain(match[2], notation) if match else value)
     code = currency
     if notation.minor_units and type(value) is int and code:

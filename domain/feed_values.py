@@ -7,8 +7,9 @@ BadValue. Prices are in feed_prices.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from domain.feed_text import decode_entities, remove_markup, slugify, tag_of
 from domain.hosts import BadAddress, clean_https
@@ -20,6 +21,7 @@ MAX_TAGS = 40
 MAX_LEVELS = 8
 MAX_IMAGES = 20
 MAX_CACHED_CHARACTERS = 500  # of a text whose value is cached; a hostile feed has a hundred thousand long ones
+MISSING = "missing"
 
 
 class BadValue(ValueError):
@@ -62,9 +64,11 @@ def clean_text(value: object, limit: int) -> str:
     """One line of text: control characters are dropped, runs of space become one."""
     # Split first, as some separators are control characters.
     text = " ".join(as_text(value).split())
-    text = text if text.isprintable() else _CONTROL.sub("", text).strip()
+    if not text.isprintable():
+        text = _CONTROL.sub("", text).strip()
+        text = text if any(map(str.isprintable, text)) else ""  # of invisible signs only
     if not text:
-        raise BadValue("missing")
+        raise BadValue(MISSING)
     if len(text) > limit:
         raise BadValue(f"longer than {limit} characters")
     return text
@@ -95,10 +99,19 @@ def parse_description(value: object, *, decoded: bool = False) -> str:
     """The text of a description, which may be HTML; "" if there is only mark-up."""
     if len(as_text(value)) > MAX_DESCRIPTION:
         raise BadValue(f"longer than {MAX_DESCRIPTION} characters")
+    return _or_empty(partial(parse_text, value, MAX_DESCRIPTION, decoded=decoded))
+
+
+def parse_brand(value: object, *, decoded: bool = False) -> str:
+    """Its name or slug; "" if there are only spaces and mark-up (`&nbsp;`)."""
+    return _or_empty(partial(parse_named, value, decoded=decoded))
+
+
+def _or_empty(parse: Callable[[], str]) -> str:
     try:
-        return parse_text(value, MAX_DESCRIPTION, decoded=decoded)
+        return parse()
     except BadValue as reason:
-        if str(reason) == "missing":
+        if str(reason) == MISSING:
             return ""
         raise
 
@@ -257,7 +270,7 @@ def _is_available(value: object) -> bool:
     if isinstance(value, bool):
         return value
     word = as_text(value).strip().lower() if isinstance(value, str) else ""
-    word = re.sub(r"[\s_-]+", "_", _SCHEMA_ORG.sub("", word)).strip("_")
+    word = re.sub(r"[\s_-]+", "_", _SCHEMA_ORG.sub("", word)).strip("_/")
     if word in _IN_STOCK or word in _OUT_OF_STOCK:
         return word in _IN_STOCK
     try:

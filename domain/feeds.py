@@ -23,6 +23,7 @@ from domain.feed_values import (
     BadValue,
     as_text,
     is_blank,
+    parse_brand,
     parse_category,
     parse_description,
     parse_google_category,
@@ -154,7 +155,6 @@ class Reader:
         decoded = mapping.has_decoded_text
         values = _Values(record, mapping, self._used)
         read = values.read
-        named = partial(parse_named, decoded=decoded)
 
         retailer = self._retailer(values)
         external_id = read("external_id", parse_key, required=True)
@@ -174,7 +174,7 @@ class Reader:
         images = self._images(values)
         tags = read("tags", lambda value: parse_tags(value, mapping.tag_separator, decoded=decoded), whole=True) or []
         in_stock = read("in_stock", parse_in_stock, whole=True)
-        brand = read("brand", named)
+        brand = read("brand", partial(parse_brand, decoded=decoded))
         google = read("google_category", parse_google_category)
         category = read("category", partial(self._category, values))
         if category is not None and category[1] is not None and google is None:
@@ -210,7 +210,7 @@ class Reader:
             shipping_minor=shipping,
             item_group=item_group,
             options=options,
-            brand=brand,
+            brand=brand or None,
             category=category[0] if category else None,
             gtin=gtin,
             feed_popularity=popularity,

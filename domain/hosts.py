@@ -72,6 +72,8 @@ def clean_https(url: str, *, upgrade: bool = False) -> str:
         raise BadAddress("control characters")
     if upgrade and text[:7].lower() == "http://":
         text = "https://" + text[7:]
+        end = _end_of_authority(text)
+        text = text[:end].removesuffix(":80") + text[end:]
     if text[:8].lower() != "https://":
         raise BadAddress("not an https address")
     end = _end_of_authority(text)

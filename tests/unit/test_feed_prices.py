@@ -49,7 +49,7 @@ def test_what_the_notation_says_is_read(
     [
         ("3.49", COMMA), ("1.23,00", COMMA), (".123,00", COMMA), ("1,234.50", COMMA), ("1234,5.6", COMMA),
         ("12,34.50", POINTS), ("1,2345", POINTS), ("$5", POINTS), ("5 lei", SWISS), ("€5", SWISS), ("١٢", COMMA),
-        ("5 €€", COMMA), ("€ 5 EUR", COMMA), ("1 2345,00", SPACES),
+        ("5 €€", COMMA), ("€ 5 USD", COMMA), ("EUR 5 €", COMMA), ("1 2345,00", SPACES),
     ],
 )  # fmt: skip
 def test_the_rest_is_refused(text: str, notation: Notation) -> None:

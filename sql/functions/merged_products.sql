@@ -186,13 +186,18 @@ declare
   t record;
   people uuid[];
 begin
+  -- Listings before the products that they are merged into: in this order a request that wrote about a listing follows the
+  -- merge (private.follow_merges), and neither then waits for the other.
+  perform from public.products p where p.id = any (p_listings) and p.merged_into is not null order by p.id for update;
+  perform from public.products p
+  where p.id in (select o.product_id from public.product_offers o where o.id = any (p_listings))
+  order by p.id for update;
   -- The last merge first.
   for listing in
     select p.id from public.products p where p.id = any (p_listings) and p.merged_into is not null
     order by p.merged_at desc, p.id desc
   loop
     was_of := (select o.product_id from public.product_offers o where o.id = listing);
-    perform from public.products p where p.id in (was_of, listing) order by p.id for update;
     update public.products p set
       merged_into = null, merged_at = null, merged_by = null,
       is_kept_apart = p.is_kept_apart or p_by = 'administrator'

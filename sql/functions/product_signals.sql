@@ -14,12 +14,19 @@ begin
   if person is null then
     raise insufficient_privilege using message = 'signals are of a person';
   end if;
-  perform private.mark_personality_due();
   if p_products is null then
     p_products := array(
       select product_id from public.swipes where user_id = person
       union select product_id from public.product_signals where user_id = person);
+  else
+    -- As the foreign keys would at the end, but before anything that a merge wants that has locked a product: neither waits
+    -- for the other. A merge that this waited for has moved the product; private.follow_merges() writes about that one.
+    perform from public.products p where p.id = any (p_products) order by p.id for key share;
+    perform from public.products p
+    where p.id in (select o.product_id from public.product_offers o where o.id = any (p_products))
+    order by p.id for key share;
   end if;
+  perform private.mark_personality_due();
   with newest as materialized (
     select n.*
     from (select distinct product_id from pg_catalog.unnest(p_products) product_id) wanted

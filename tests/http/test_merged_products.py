@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import random
+import secrets
+from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -10,9 +14,11 @@ import asyncpg
 import pytest
 
 from db.embedded import Dsns
+from db.product_imports import import_products
 from db.queries import QUERIES
 from domain import ids
-from tests.client import Client
+from domain.feed_mappings import Mapping, parse_mapping
+from tests.client import SWIPE, Client
 from tests.conftest import Shop
 from tests.http.test_impressions import impression, record
 from tests.http.test_recommendation_feedback import READ, SAY
@@ -261,3 +267,122 @@ async def test_a_merge_waits_for_an_import_and_an_offer_for_both(shop: Shop) -> 
     await changing
     found = await shop.owner.fetchval("select price_minor from products where id = $1", ids.decode_as("Product", one))
     assert found == 100
+
+
+FEED_SHOPS = ("one", "two", "three")
+FEED_PRODUCTS = 12
+FEED_ROUNDS = 6
+
+
+def feed_mapping(shop: str) -> Mapping:
+    return parse_mapping(f"""
+format = "jsonl"
+[fields]
+external_id = "id"
+name = "name"
+price = "price"
+affiliate_url = "url"
+gtin = "gtin"
+[constants]
+currency = "GBP"
+[retailer]
+slug = "{shop}"
+network = "direct"
+domain = "{shop}.example"
+""")
+
+
+def gtin(number: int) -> str:
+    digits = f"952000{number:06}"
+    return digits + str(-sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits)) % 10)
+
+
+def write_feed(file: Path, shop: str, chance: random.Random) -> None:
+    """Some products have another price, some a number that other shops have not, some are missing."""
+    lines = [
+        json.dumps(
+            {
+                "id": f"{shop}-{number}",
+                "name": f"Thing {number}",
+                "price": f"{chance.randint(5, 50)}.00",
+                "url": f"https://{shop}.example/{number}",
+                "gtin": gtin(number + (100 * FEED_SHOPS.index(shop) if chance.random() < 0.2 else 0)),
+            }
+        )
+        for number in range(FEED_PRODUCTS)
+        if chance.random() < 0.9
+    ]
+    file.write_text("\n".join(lines))
+
+
+@pytest.mark.drill
+async def test_imports_merges_splits_and_people_at_a_time_lose_nothing(shop: Shop, dsns: Dsns, tmp_path: Path) -> None:
+    """No deadlock either: it would fail an import, a merge or a swipe."""
+    chance = random.Random()
+    for name in FEED_SHOPS:
+        write_feed(tmp_path / "feed.jsonl", name, random.Random(1))
+        await import_products(shop.owner, tmp_path / "feed.jsonl", feed_mapping(name))
+    anna = await shop.account()
+    by = admin(shop)
+    is_over = asyncio.Event()
+    swiped_ids: list[str] = []
+
+    async def imports(name: str) -> None:
+        owner = await asyncpg.connect(dsns.owner)
+        for _ in range(FEED_ROUNDS):
+            write_feed(tmp_path / f"{name}.jsonl", name, chance)
+            await import_products(owner, tmp_path / f"{name}.jsonl", feed_mapping(name), force=True)
+        await owner.close()
+
+    async def choose(size: int) -> list[str]:
+        async with reading:
+            rows = await reader.fetch("select id from public.products order by random() limit $1", size)
+        return [ids.encode("Product", row["id"]) for row in rows]
+
+    async def merges() -> None:
+        while not is_over.is_set():
+            product, into = await choose(2)
+            for mutation, values in (
+                (MERGE_PRODUCTS, {"productId": product, "intoId": into}),
+                (SPLIT_PRODUCT, {"productId": product}),
+            ):
+                # What cannot be merged or split is said as a user error.
+                await by.ask(mutation, input=values)
+
+    async def swipes() -> None:
+        while not is_over.is_set():
+            [product] = await choose(1)
+            given = {"productId": product, "direction": "RIGHT", "clientSwipeId": secrets.token_hex(8)}
+            payload = (await anna.ask(SWIPE, input=given))["recordSwipe"]
+            # Of a product that is off sale by then it is refused, and says so.
+            swiped_ids.extend([payload["swipe"]["id"]] if payload["swipe"] else [])
+
+    reader, reading = await asyncpg.connect(dsns.owner), asyncio.Lock()
+    async with asyncio.TaskGroup() as others:
+        others.create_task(merges())
+        others.create_task(swipes())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for name in FEED_SHOPS:
+                    group.create_task(imports(name))
+        finally:
+            is_over.set()
+    await reader.close()
+    assert await shop.owner.fetchval("select count(*) from public.swipes") == len(set(swiped_ids))
+    wrong = {
+        "an offer of a product that was merged": "select o.id from public.product_offers o"
+        " join public.products p on p.id = o.product_id where p.merged_into is not null",
+        "a listing without its offer": "select p.id from public.products p"
+        " where not exists (select from public.product_offers o where o.id = p.id)",
+        "a product that does not show its leading offer": "select p.id from public.products p"
+        " join public.product_offers o on o.id = coalesce(p.offer_id, p.id) where p.merged_into is null"
+        " and (o.product_id, o.price_minor, o.retailer_id, o.is_active)"
+        " is distinct from (p.id, p.price_minor, p.seller_id, p.is_active)",
+        "a swipe of a product that was merged": "select s.id from public.swipes s"
+        " join public.products p on p.id = s.product_id where p.merged_into is not null",
+        "a swipe without its signal": "select s.id from public.swipes s where not exists ("
+        " select from public.product_signals g where g.user_id = s.user_id and g.product_id = s.product_id)",
+        "a signal without its swipe": "select g.swipe_id from public.product_signals g left join public.swipes s"
+        " on s.user_id = g.user_id and s.id = g.swipe_id where s.product_id is distinct from g.product_id",
+    }
+    assert {what: rows for what, sql in wrong.items() if (rows := await shop.owner.fetch(sql))} == {}

@@ -1,6 +1,5 @@
 -- What an import refused or dropped stays readable, also of imports that nobody watches; and a run can be taken back after a
 -- migration has added columns.
-set local lock_timeout = '2s';
 
 create table private.import_rejects (
   run_id uuid not null constraint import_rejects_run_id_fkey references public.import_runs (id) on delete cascade,

@@ -87,14 +87,14 @@ def _banner(settings: Settings, token: str | None) -> str:
     return "\n".join([*lines, "", "  Ctrl-C stops everything.", ""])
 
 
-def _require_free_port(settings: Settings) -> None:
+def _require_free_port(host: str, port: int, variables: str) -> None:
     try:
-        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         with socket.socket(family, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((settings.host, settings.port))
+            probe.bind((host, port))
     except OSError as error:
-        fail(f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; set HOST or PORT")
+        fail(f"cannot listen on {host} port {port}: {error.strerror}; set {variables}")
 
 
 def serve() -> None:
@@ -104,7 +104,9 @@ def serve() -> None:
 
     settings = load_settings()
     configure_logging(settings)
-    _require_free_port(settings)
+    _require_free_port(settings.host, settings.port, "HOST or PORT")
+    if settings.metrics_port:
+        _require_free_port(settings.metrics_host, settings.metrics_port, "METRICS_HOST or METRICS_PORT")
     secret = secret_of(settings)
     if settings.trusted_documents:
         documents.require_manifest(settings)

@@ -29,6 +29,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from db.database import Database
+from db.metrics import count_response, shared_folder
 from domain.errors import INTERNAL_MESSAGE
 from engine import trusted_documents
 from engine.engine import Engine
@@ -38,11 +39,12 @@ from services.jobs import Job
 from services.services import Services
 from settings import Settings, SettingsError
 from settings_checks import LOG_LEVELS
-from transports import links, mail_links, postbacks
+from transports import links, mail_links, metrics, postbacks
 from transports.connections import Connections
 from transports.exports import Exports
 from transports.health import Health
 from transports.http import SECURITY_HEADERS, GraphQL
+from transports.metrics import MetricsPage
 from transports.protocol import BoundedProtocol
 from transports.proxies import Proxies
 from transports.request_ids import new_request_id
@@ -78,11 +80,15 @@ def create_app(
         services = app.state.services
         services.system_log.start()
         services.storage_use.start()
+        services.metrics.start()
         database.changes.start()
         if services.sender is None:
             log.warning("mails wait in the outbox: SMTP_URL is not set")
         try:
-            async with _working(services, worker_url or database_url, background):
+            async with (
+                metrics.served(settings, lambda: services),
+                _working(services, worker_url or database_url, background),
+            ):
                 with _stopped_by_signals(streams):
                     yield
                 streams.stop()
@@ -90,6 +96,7 @@ def create_app(
             streams.stop()
             await services.system_log.stop()
             await services.storage_use.stop()
+            await services.metrics.stop()
             await services.rate_limits.close()
             await database.changes.stop()
             await database.close()
@@ -103,6 +110,11 @@ def create_app(
             *mail_links.routes(),
             *postbacks.routes(),
             *Health(lambda: app.state.services).routes(),
+            *(
+                ()
+                if settings.metrics_port
+                else MetricsPage(settings, lambda: app.state.services, has_own_port=False).routes()
+            ),
         ],
         middleware=[Middleware(_Headers)],
         lifespan=lifespan,
@@ -220,6 +232,8 @@ class _Headers:
             nonlocal is_begun
             if message["type"] == "http.response.start":
                 is_begun = True
+                if (route := _route_of(scope["path"])) is not None:
+                    count_response(route, message["status"])
                 message["headers"] = [*message["headers"], *fixed]
             await send(message)
 
@@ -231,6 +245,13 @@ class _Headers:
                 raise
             answer = PlainTextResponse(INTERNAL_MESSAGE, 500, headers={"cache-control": "no-store"})
             await answer(scope, receive, send_with_headers)
+
+
+def _route_of(path: str) -> str | None:
+    """What metrics call a path; None for those that only operators ask."""
+    if path in ("/livez", "/readyz", metrics.PATH):
+        return None
+    return "link" if path.startswith(("/r/", "/g/")) else "postback" if path.startswith(postbacks.PREFIX) else "page"
 
 
 def _graphiql_routes(prefix: str) -> list[BaseRoute]:
@@ -327,5 +348,7 @@ def run(settings: Settings, database_url: str, secret: str, banner: str, worker_
     os.environ.update(DATABASE_URL=database_url, WORKER_DATABASE_URL=worker_url, JWT_SECRET=secret)
     print(banner, flush=True)
     options["timeout_worker_healthcheck"] = 60  # workers that are still importing are not hung
-    uvicorn.run("server:app_from_environment", factory=True, workers=settings.workers, **options)
+    with shared_folder() as folder:
+        os.environ.update(PROMETHEUS_MULTIPROC_DIR=str(folder))
+        uvicorn.run("server:app_from_environment", factory=True, workers=settings.workers, **options)
     return True

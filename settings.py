@@ -170,6 +170,10 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     stream_keepalive: Positive = 15
     export_timeout: Positive = 1800
 
+    metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
+    metrics_host: str = "127.0.0.1"
+    metrics_token: str = ""
+
     cors_origins: str = ""
     cors_headers: str = ""
     trusted_proxies: str = ""
@@ -253,6 +257,13 @@ def source_secret(name: str) -> str | None:
     """A secret for fetching feeds, by the name of its variable, which a mapping gives. Only those that begin with
     SOURCE_: a mapping must not send another secret to a shop."""
     return os.environ.get(name) if name.startswith("SOURCE_") else None
+
+
+def metrics_folder() -> Path | None:
+    """The folder through which workers share their metrics; None in a single process. prometheus_client reads the
+    variable when it is imported, so it is set before a worker starts."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:

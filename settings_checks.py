@@ -43,6 +43,8 @@ def check(settings: Settings) -> None:
         raise ValueError("DATABASE_URL: production needs a Postgres of its own; the embedded one is for development")
     if settings.is_production and settings.allow_private_sources:
         raise ValueError("ALLOW_PRIVATE_SOURCES: for development only, it lets feeds come from private networks")
+    if settings.metrics_port and settings.metrics_port == settings.port:
+        raise ValueError("METRICS_PORT: must be another port than PORT")
     if settings.default_currency not in EXPONENTS:
         raise ValueError(
             f"DEFAULT_CURRENCY: {settings.default_currency!r} is unknown; "
@@ -61,7 +63,7 @@ def check(settings: Settings) -> None:
 def _check_secrets(settings: Settings) -> None:
     if settings.is_production and len(settings.jwt_secret.encode()) < MIN_SECRET_BYTES:
         raise ValueError("JWT_SECRET: production needs a secret of its own, 32 bytes or more")
-    for name in ("JWT_SECRET", "ENCRYPTION_SECRET", "ERASURE_SECRET", "BACKUP_SECRET"):
+    for name in ("JWT_SECRET", "ENCRYPTION_SECRET", "ERASURE_SECRET", "BACKUP_SECRET", "METRICS_TOKEN"):
         if 0 < len(getattr(settings, name.lower()).encode()) < MIN_SECRET_BYTES:
             raise ValueError(f"{name}: too short, {MIN_SECRET_BYTES} bytes or more")
 

@@ -19,6 +19,7 @@ from typing import Any
 import asyncpg
 import structlog
 
+from db import metrics
 from db.loop_lag import LoopLag
 from db.pipeline import Pipeline
 from domain.errors import Overloaded
@@ -100,6 +101,11 @@ class Pool:
         return len(self._idle) + len(self._lent) + self._opening
 
     @property
+    def max_size(self) -> int:
+        """The number of connections that it may have."""
+        return self._max_size
+
+    @property
     def idle(self) -> int:
         return len(self._idle)
 
@@ -130,6 +136,7 @@ class Pool:
                     async with asyncio.timeout_at(deadline):
                         connection = await (self._wait() if is_full else self._opened())
                 except TimeoutError:
+                    metrics.LIMITS.labels("pool").inc()
                     raise _busy() from None
             if connection is not None and await self._is_healthy(connection):
                 connection.owner = owner
@@ -248,7 +255,9 @@ class Pool:
     async def _wait(self) -> ApiConnection | None:
         """Waits for a returned connection; None means that a new one may be opened."""
         if len(self._waiting) >= self._settings.database_pool_queue:
+            metrics.LIMITS.labels("pool").inc()
             raise _busy()
+        started = time.perf_counter()
         waiter: asyncio.Future[ApiConnection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
@@ -262,6 +271,8 @@ class Pool:
             else:
                 self._hand_over(None)
             raise
+        finally:
+            metrics.POOL_WAIT_SECONDS.observe(time.perf_counter() - started)
 
     def _hand_over(self, connection: ApiConnection | None) -> bool:
         """Gives a connection, or with None a free slot, to the task that has waited longest."""

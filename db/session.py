@@ -18,6 +18,7 @@ import asyncpg
 import structlog
 
 from db import claims as claims_module
+from db import metrics
 from db.claims import Claims, service_for
 from db.failures import is_lost, lost, translated
 from db.loaders import Loaders, consume_exception
@@ -164,6 +165,7 @@ class Session:
             self.failure = lost() if is_lost(error) else error
             raise self.failure from error
         except asyncpg.PostgresError as error:
+            metrics.DATABASE_ERRORS.labels(error.sqlstate or "").inc()
             if isinstance(error, asyncpg.InvalidCachedStatementError):
                 self._pool.renew()
             self._failed = True
@@ -183,6 +185,7 @@ class Session:
         finally:
             ended = time.perf_counter()
             elapsed = ended - started
+            metrics.STATEMENT_SECONDS.observe(elapsed)
             if self._meter is not None:
                 self._meter.add(elapsed - (self._pool.lag.seconds(ended) - lag))
         elapsed_ms = elapsed * 1000
@@ -221,9 +224,12 @@ class Session:
             self._switched = False
             before = applied(self.claims, self._statement_timeout_ms)
         if statement is None:
+            metrics.STATEMENT_MISS.inc()
             statement = await pipeline.prepare(self.claims.role, sql)
-        elif self.usage is not None:
-            self.usage.prepared += 1
+        else:
+            metrics.STATEMENT_HIT.inc()
+            if self.usage is not None:
+                self.usage.prepared += 1
         if is_last and self._begun:
             after = END
         rows = await pipeline.fetch(statement, arguments, before, after)

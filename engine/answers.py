@@ -44,6 +44,11 @@ class Answer:
         return members
 
     @property
+    def codes(self) -> Sequence[str]:
+        """`extensions.code` of its errors."""
+        return [error["extensions"]["code"] for error in self.errors] if self.errors else ()
+
+    @property
     def retry_after(self) -> int | None:
         """The seconds after which the caller may retry, if an error says so."""
         if not self.errors:

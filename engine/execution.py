@@ -23,6 +23,7 @@ from graphql.execution.incremental import IncrementalExecutor
 from graphql.execution.values import VariableValues, get_variable_values
 from graphql.pyutils import Path
 
+from db import metrics
 from db.claims import SERVICE
 from db.usage import METER
 from domain.errors import AclueError, TryAgain
@@ -85,6 +86,16 @@ class Runtime:
         self.counts: Counter[str] = Counter()
         self.introspections: OrderedDict[tuple[str, str | None], Answer] = OrderedDict()
 
+    def count_plan(self) -> None:
+        """Counts an execution by plan."""
+        self.counts["planned"] += 1
+        metrics.PLANNED.inc()
+
+    def count_fallback(self, reason: str) -> None:
+        """Counts an execution that no plan answered, or not alone."""
+        self.counts[reason] += 1
+        metrics.EXECUTIONS.labels("fallback", reason).inc()
+
 
 class Execution:
     """A single run of an operation, for one caller."""
@@ -115,7 +126,8 @@ class Execution:
         address, person = context.caller.address, context.claims.subject_text or None
         has_waited = False
         if turns is not None and (turn := turns.take(address, person)) is not None:
-            await turn
+            with metrics.TURN_WAIT_SECONDS.time():
+                await turn
             has_waited = True
         metering = METER.set(context.meter)
         try:
@@ -124,7 +136,7 @@ class Execution:
             answer = await self._by_plan()
             if isinstance(answer, Answer):
                 return answer
-            self._runtime.counts[answer.reason] += 1
+            self._runtime.count_fallback(answer.reason)
             await context.end(failed=True)
             completed = await self._without_plan(answer)
             if answer.error is not None:
@@ -162,7 +174,7 @@ class Execution:
             return Fallback(Reason.ERROR)
         except Exception as error:
             return Fallback(Reason.ERROR, error)
-        self._runtime.counts["planned"] += 1
+        self._runtime.count_plan()
         return planned(plan, rendered_roots)
 
     def _report(self, error: Exception, answer: Answer) -> None:
@@ -207,7 +219,7 @@ class Execution:
         except Exception as error:
             await context.end(failed=True)
             return self._failed(plan, error)
-        self._runtime.counts["planned"] += 1
+        self._runtime.count_plan()
         return answer
 
     async def _complete(self, payload: Any) -> Answer:
@@ -219,7 +231,7 @@ class Execution:
 
         result = await self._execute(middleware=[resolved])
         await self._context.commit()
-        self._runtime.counts[Reason.PAYLOAD] += 1
+        self._runtime.count_fallback(Reason.PAYLOAD)
         answer = answered(result, self._context, self._request_id)
         answer.fallback = Reason.PAYLOAD
         return answer
@@ -229,6 +241,8 @@ class Execution:
         key = (self._request.query, self._request.operation_name)
         is_introspection = self._operation.is_introspection and not self._request.variables
         known = self._runtime.introspections.get(key) if is_introspection else None
+        if is_introspection:
+            (metrics.INTROSPECTION_MISS if known is None else metrics.INTROSPECTION_HIT).inc()
         if known is not None:
             return Answer(known.data, fallback=fallback.reason)
         try:

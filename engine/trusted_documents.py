@@ -130,6 +130,7 @@ def load(settings: Settings, engine: Engine) -> TrustedDocuments:
     if not settings.trusted_documents:
         return TrustedDocuments()
     documents = read(Path(settings.trusted_documents))
+    engine.trust(document.text for document in documents)
     for document in documents:
         if errors := engine.document(document.text).errors:
             raise SettingsError(f"TRUSTED_DOCUMENTS: {document.label}: {errors[0].message}")

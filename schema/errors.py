@@ -10,6 +10,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar
 
 import strawberry
 
+from db import metrics
 from domain import errors
 from domain.sizes import size_of
 from schema.bounds import at_most
@@ -120,6 +121,7 @@ def outcome(
                     )
                 result = await resolve(*args, **kwargs)
             except errors.UserError as error:
+                metrics.USER_ERRORS.labels(error.code).inc()
                 if taken is not None:
                     taken.give_back()
                 context.session.mark_rollback()

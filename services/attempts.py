@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+from db import metrics
 from db.claims import ANONYMOUS, SERVICE, Claims
 from db.session import Session
 from domain.callers import Caller
@@ -140,6 +141,7 @@ async def _count(session: Session, limits: Iterable[_Limit]) -> None:
             "accounts.count_attempt", bucket=limit.bucket, window_seconds=float(limit.window_seconds)
         )
         if attempts > limit.maximum:
+            metrics.LIMITS.labels("attempts").inc()
             raise RateLimited("Too many attempts, try again later.", retry_after=limit.window_seconds)
 
 

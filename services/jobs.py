@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ import asyncpg
 import msgspec
 import structlog
 
+from db import metrics
 from db.changes import Changes
 from db.claims import SERVICE, WORKER
 from db.database import Database
@@ -132,14 +134,24 @@ async def run_all(services: Services, jobs: Sequence[Job] = JOBS) -> None:
 
 async def run(services: Services, job: Job) -> None:
     """Runs a job. Failures, which are raised, and runs that did something are recorded in the system log."""
+    started = time.perf_counter()
+    failed, ended = (metrics.JOB_RUNS.labels(job.name, outcome) for outcome in ("failed", "done"))
+    metrics.JOBS_RUNNING.labels(job.name).inc()
     try:
         done = await job.run(services)
     except Exception as error:
         log.exception("job failed", job=job.name)
+        failed.inc()
         services.system_log.note("error", "jobs", "a job failed", job=job.name, exception=type(error).__name__)
         raise
-    if done and job.is_noted:
-        services.system_log.note("info", "jobs", "a job was done", job=job.name, count=done)
+    else:
+        ended.inc()
+        metrics.JOB_SUCCESS.labels(job.name).set_to_current_time()
+        if done and job.is_noted:
+            services.system_log.note("info", "jobs", "a job was done", job=job.name, count=done)
+    finally:
+        metrics.JOBS_RUNNING.labels(job.name).dec()
+        metrics.JOB_SECONDS.labels(job.name).inc(time.perf_counter() - started)
 
 
 async def counts(reader: Database) -> list[JobCount]:

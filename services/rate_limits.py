@@ -17,6 +17,7 @@ from typing import Any
 
 import structlog
 
+from db import metrics
 from db.claims import Claims
 from db.usage import METER, Meter
 from domain.errors import RateLimited
@@ -247,4 +248,5 @@ class RateLimits:
 
 
 def _exceeded(wait: float) -> RateLimited:
+    metrics.LIMITS.labels("rate").inc()
     return RateLimited("The rate limit per minute is used up: try again later.", retry_after=math.ceil(wait))

@@ -14,6 +14,7 @@ from domain.tombstones import Tombstones
 from services import senders
 from services.experiments import Experiments
 from services.lost_hits import LostHits
+from services.metrics import Metrics
 from services.passwords import Passwords
 from services.rate_limits import RateLimits
 from services.senders import Sender
@@ -33,6 +34,7 @@ class Services:
     rate_limits: RateLimits
     storage_use: StorageUse
     system_log: SystemLog
+    metrics: Metrics
     lost_hits: LostHits
     turns: Turns
     sender: Sender | None  # None: mails wait in the outbox
@@ -66,6 +68,7 @@ class Services:
             rate_limits=RateLimits(settings),
             storage_use=StorageUse(settings, database, Pseudonyms(key, "storage")),
             system_log=system_log,
+            metrics=Metrics(settings, database),
             lost_hits=LostHits(system_log),
             turns=Turns(settings.database_pool_size + settings.database_max_overflow),
             sender=senders.from_settings(settings),

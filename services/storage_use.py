@@ -18,6 +18,7 @@ from uuid import UUID
 
 import structlog
 
+from db import metrics
 from db.claims import SERVICE, Claims
 from domain.errors import LimitReached
 from domain.networks import networks
@@ -96,6 +97,7 @@ class StorageUse:
         for use, limit in uses:
             maximum = limit + limit // RESERVE if is_essential else limit
             if use.shared + use.own + amount > maximum:
+                metrics.LIMITS.labels("storage").inc()
                 raise LimitReached("The storage limit of the day is used up: try again after midnight, UTC.")
         for use, _ in uses:
             use.own += amount
@@ -109,6 +111,7 @@ class StorageUse:
         await self.share([of_session, own])
         amount = of_session.shared + of_session.own
         if own.shared + own.own + amount > self._limit(claims):
+            metrics.LIMITS.labels("storage").inc()
             raise LimitReached("Both together exceed the storage limit of the day: merge them after midnight, UTC.")
 
         def move(bytes_: int) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from starlette.types import Receive, Scope, Send
 
+from db import metrics
 from db.claims import ANONYMOUS
 from domain.errors import INTERNAL_MESSAGE, Expired, NotFound, Overloaded, RateLimited, Timeout, TryAgain
 from domain.networks import networks
@@ -180,4 +181,5 @@ class _Download:
 
     async def _start(self, status: int, headers: Sequence[tuple[bytes, Any]]) -> None:
         self._is_begun = True
+        metrics.count_response("export", status)
         await self._send({"type": "http.response.start", "status": status, "headers": [*headers, *self._fixed]})

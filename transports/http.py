@@ -15,6 +15,7 @@ import structlog
 from graphql import OperationType
 from starlette.types import Message, Receive, Scope, Send
 
+from db import metrics
 from db.claims import ANONYMOUS, Claims
 from domain.errors import INTERNAL_MESSAGE, DocumentRefused, Overloaded, RateLimited, Timeout, TryAgain, Unauthenticated
 from engine.answers import Answer
@@ -168,6 +169,7 @@ class GraphQL:
         tag = b'"' + hashlib.sha256(media_type.content_type[1] + body).hexdigest()[:32].encode() + b'"'
         validators = [self._public if is_public else PRIVATE, (b"etag", tag)]
         if _matches(headers.get(b"if-none-match"), tag):
+            metrics.count_answer("graphql")
             await out.send(304, b"", validators)
             return
         await out.answer(answer, body, media_type, *validators, with_body=scope["method"] == "GET")
@@ -294,12 +296,14 @@ class _Out:
             headers.append((b"retry-after", str(seconds).encode()))
         if answer.extensions and (receipt := answer.extensions.get("receipt")) is not None:
             headers.append((b"server-timing", _server_timing(receipt)))
+        metrics.count_answer("graphql", answer.codes)
         await self.send(media_type.refused if answer.is_refused else 200, body if with_body else b"", headers)
 
     async def error(
         self, status: int, message: str, code: str, headers: Sequence[tuple[bytes, bytes]] = (), **extensions: Any
     ) -> None:
         """Sends an error for a request that did not run."""
+        metrics.count_answer("graphql", (code,))
         body = msgspec.json.encode({"errors": [{"message": message, "extensions": {"code": code, **extensions}}]})
         length = (b"content-length", str(len(body)).encode())
         await self.send(status, body, [self._media_type.content_type, length, NO_STORE, *headers])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from db import metrics
 from domain.errors import INTERNAL_MESSAGE, AclueError, RequestError, TryAgain
 from engine.answers import Answer, Errors
 from transports.requests import BadRequest
@@ -29,7 +30,9 @@ PROBLEMS = (BadRequest, AclueError, Refused)
 
 
 def problems(error: BadRequest | AclueError | Refused) -> Errors:
-    """The `errors` of a response without `data`."""
+    """The `errors` of a response without `data`, which it counts."""
+    codes = error.answer.codes if isinstance(error, Refused) else (error.code,)
+    metrics.count_answer("stream", codes)
     if isinstance(error, Refused):
         return error.answer.errors or []
     extensions: dict[str, Any] = {"code": error.code}

@@ -17,6 +17,7 @@ import structlog
 from graphql import OperationType
 from starlette.types import Send
 
+from db import metrics
 from db.claims import ANONYMOUS, SERVICE, Claims
 from domain.callers import Caller
 from domain.errors import RateLimited, RequestError, Timeout
@@ -120,7 +121,7 @@ class Streams:
     def take_place(self, name: str, limit: int) -> None:
         """Raises Ended if all places are taken."""
         if self._places[name] >= limit:
-            raise Ended(End.TOO_MANY)
+            raise _too_many()
         self._places[name] += 1
 
     def leave_place(self, name: str) -> None:
@@ -135,13 +136,14 @@ class Streams:
     def _enter(self, stream: Stream) -> None:
         for network in stream.networks:
             if self._places[network.name] >= self.settings.max_streams_per_address * network.factor:
-                raise Ended(End.TOO_MANY)
+                raise _too_many()
         limit = min(self.settings.max_streams, self._max_streams)
         if len(self._unknown) >= max(1, limit // UNKNOWN_SHARE):
             self._make_room(self._unknown, stream, is_contested=True)
         elif len(self._open) >= limit:
             self._make_room(self._open, stream, is_contested=False)
         self._open[stream] = self._unknown[stream] = None
+        metrics.STREAMS.set(len(self._open))
         for network in stream.networks:
             self._places[network.name] += 1
 
@@ -149,6 +151,7 @@ class Streams:
         if stream not in self._open:
             return  # it was displaced
         del self._open[stream]
+        metrics.STREAMS.set(len(self._open))
         self._unknown.pop(stream, None)
         for network in stream.networks:
             self.leave_place(network.name)
@@ -165,7 +168,7 @@ class Streams:
         largest = max(pool, key=share)
         would_hold = share(newcomer, 1)
         if would_hold > share(largest) or (would_hold == share(largest) and not is_contested):
-            raise Ended(End.TOO_MANY)
+            raise _too_many()
         self._leave(largest)
         largest.end(End.DISPLACED)
 
@@ -300,15 +303,16 @@ class Stream:
         request_id = new_request_id()
         try:
             if subscription is None:
-                return await self._timely(request, None, request_id)
+                return _counted(await self._timely(request, None, request_id))
             while True:
                 change = await subscription.next()
                 await self._pay(self._streams.engine.prepare(request).charge)
                 # First a turn of the network's own, so that nobody waits for a slot with others' events behind them.
                 async with self._turn(), self._streams.event_slots:
                     answer = await self._timely(request, change, request_id, has_turn=True)
+                metrics.EVENTS.inc()
                 if not (subscription.skips_null_events and answer.is_null):
-                    return answer
+                    return _counted(answer)
         except RequestError:
             raise
         except Exception as error:
@@ -337,6 +341,16 @@ class Stream:
     ) -> Answer:
         context = Context(self._services, self.claims, self._caller, change, paid=prepared.charge, has_turn=has_turn)
         return await self._streams.engine.answer(prepared, context, request_id)
+
+
+def _counted(answer: Answer) -> Answer:
+    metrics.count_answer("stream", answer.codes)
+    return answer
+
+
+def _too_many() -> Ended:
+    metrics.LIMITS.labels("streams").inc()
+    return Ended(End.TOO_MANY)
 
 
 def drop(send: Send) -> None:

@@ -130,3 +130,8 @@ alter table private.rollup_months_done enable row level security;
 revoke all on table private.rollup_months_done from public, anon, authenticated, service_role;
 drop policy if exists nobody on private.rollup_months_done;
 create policy nobody on private.rollup_months_done for all to service_role using (false) with check (false);
+
+alter table private.backup_runs enable row level security;
+revoke all on table private.backup_runs from public, anon, authenticated, service_role;
+drop policy if exists nobody on private.backup_runs;
+create policy nobody on private.backup_runs for all to service_role using (false) with check (false);

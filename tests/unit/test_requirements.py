@@ -14,8 +14,15 @@ EXTRAS = PROJECT["optional-dependencies"]
 ROOTS = {
     "requirements.txt": PROJECT["dependencies"],
     "requirements-redis.txt": EXTRAS["redis"],
+    "requirements-tracing.txt": EXTRAS["tracing"],
     "requirements-training.txt": EXTRAS["training"],
-    "requirements-dev.txt": [*PROJECT["dependencies"], *EXTRAS["redis"], *EXTRAS["training"], *EXTRAS["dev"]],
+    "requirements-dev.txt": [
+        *PROJECT["dependencies"],
+        *EXTRAS["redis"],
+        *EXTRAS["tracing"],
+        *EXTRAS["training"],
+        *EXTRAS["dev"],
+    ],
 }
 PYTHONS = ("3.11.0", "3.11.2", "3.11.3", "3.12.0", "3.13.0", "3.14.0")
 TARGETS = [Target(python, machine) for python in PYTHONS for machine in ("x86_64", "aarch64")]
@@ -60,7 +67,7 @@ def test_every_line_is_an_exact_version_with_hashes(name: str) -> None:
     assert [str(pin) for pin in pins(name) if not is_exact(pin)] == []
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-redis.txt"])
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-redis.txt", "requirements-tracing.txt"])
 def test_the_tests_run_with_the_versions_of_the_product(name: str) -> None:
     tested = {(str(pin.requirement), pin.hashes) for pin in pins("requirements-dev.txt")}
     assert {(str(pin.requirement), pin.hashes) for pin in pins(name)} <= tested

@@ -1,0 +1,3 @@
+-- name: figures()
+-- As service_role.
+select figure, label, value from private.metrics()

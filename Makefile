@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-analytics bench-devices bench-exports bench-feeds bench-finding bench-growth bench-imports bench-plans bench-rankings bench-redirects bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-analytics bench-devices bench-exports bench-feeds bench-finding bench-growth bench-imports bench-metrics bench-plans bench-rankings bench-redirects bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -114,6 +114,9 @@ bench-growth: .venv/dev ## Measure from 10,000 to a million swipes; fail if time
 
 bench-imports: .venv/dev ## Import ROWS (20000) products, again, and with edits, beside another checkout (BEFORE=../before); fail over 300 MB
 	@$(BIN)/python bench/imports.py --rows $(or $(ROWS),20000) -- $(BEFORE)
+
+bench-metrics: .venv/dev ## Measure CPU per request, beside another checkout with a .venv (BEFORE=../before); fail if it is 3 % more
+	@$(BIN)/python bench/metrics.py $(BEFORE)
 
 bench-plans: .venv/dev ## Fail if an operation scans a large table (ACLUE_HOME=a seeded folder, or SEED="--users ...")
 	@$(BIN)/python bench/plans.py

@@ -32,7 +32,7 @@ from db.embedded import running_dsns
 from server import create_app, tune_gc
 import settings as settings_module
 
-QUERY = "{ products(first: 20) { nodes { id name price { formatted } brand { name } category { slug } } } }"
+QUERY = "{ products(first: 20) { nodes { id name price { amount currencyCode } brand { name } category { slug } } } }"
 REQUESTS = int(sys.argv[2])
 home = Path(sys.argv[1])
 

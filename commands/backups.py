@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from datetime import UTC, datetime, timedelta
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,10 +16,10 @@ import asyncpg
 import typer
 from typer.core import TyperGroup
 
-from commands.terminal import databases, fail, load_settings, note
-from db import backups, data_folder, programs, secrets
-from db.backup_folders import Backup, BackupError, BackupFolder
-from db.backups import Archiving
+from commands.terminal import connected_as_owner, databases, fail, load_settings, note
+from db import backup_runs, backups, data_folder, programs, secrets
+from db.backup_folders import Backup, BackupError, BackupFolder, Kind
+from db.backups import Archiving, Taken
 from db.embedded import Dsns, running_dsns
 from db.migrations import MigrationError
 from db.programs import ProgramError
@@ -82,14 +83,13 @@ def take(
     to = opened(settings, folder, create=True)
     with databases(settings) as dsns, reported():
         home_secrets = secrets.load_or_create(settings.home)
-        taken = asyncio.run(
-            backups.take(
-                *(dsns, data_folder.data_of(settings.home), to, home_secrets),
-                backup_secret=settings.backup_secret,
-                full=full,
-                keep=period,
-            )
+        work = backups.take(
+            *(dsns, data_folder.data_of(settings.home), to, home_secrets),
+            backup_secret=settings.backup_secret,
+            full=full,
+            keep=period,
         )
+        taken = asyncio.run(_recorded(dsns, work, Kind.FULL if full else Kind.INCREMENTAL))
     for name in taken.interrupted:
         note(f"{name} was interrupted and has been removed", "yellow")
     for message in taken.notes:
@@ -102,6 +102,45 @@ def take(
             f"not in the backup: {secrets.file_of(settings.home)}; keep a copy elsewhere, or set BACKUP_SECRET",
             "yellow",
         )
+
+
+async def _recorded(dsns: Dsns, work: Awaitable[Taken], wanted: Kind) -> Taken:
+    """Makes the backup, and records in the database how that ended."""
+    try:
+        taken = await work
+    except Exception as error:
+        with contextlib.suppress(asyncpg.PostgresError, OSError):  # the first error says more
+            async with backups.connected_as_superuser(dsns) as superuser:
+                await backup_runs.record(superuser, wanted.value, f"{type(error).__name__}: {error}")
+        raise
+    async with backups.connected_as_superuser(dsns) as superuser:
+        await backup_runs.record(superuser, taken.backup.kind.value)
+    return taken
+
+
+class RunKind(Enum):
+    """What pgBackRest calls kinds of backups."""
+
+    FULL = "full"
+    DIFF = "diff"
+    INCR = "incr"
+
+
+_RECORDED_AS = {RunKind.FULL: "full", RunKind.DIFF: "differential", RunKind.INCR: "incremental"}
+
+
+def record(
+    kind: Annotated[RunKind, typer.Argument(help="What was made, or should have been.")],
+    failed: Annotated[str, typer.Option(help="Why there is no backup.")] = "",
+) -> None:
+    """Record a backup that another tool made of your own Postgres, so that /metrics and its alerts know of it."""
+    with databases(load_settings()) as dsns:
+        asyncio.run(_record(dsns, _RECORDED_AS[kind], failed))
+
+
+async def _record(dsns: Dsns, kind: str, failure: str) -> None:
+    async with connected_as_owner(dsns) as owner:
+        await backup_runs.record(owner, kind, failure)
 
 
 def _size(number: int) -> str:

@@ -2,7 +2,7 @@
 
     .venv/bin/python bench/metrics.py                this checkout
     .venv/bin/python bench/metrics.py ../before      beside another one, which has a .venv of its own; fails over 3 %
-    ROUNDS=15 REQUESTS=2000 .venv/bin/python bench/metrics.py ../before
+    ROUNDS=200 REQUESTS=100 .venv/bin/python bench/metrics.py ../before
 
 A page of products by a compiled plan, on one connection, in the process that measures: no HTTP server and no client add
 to it, so a share of the whole is smaller still. CPU time is that of the process; other work on the machine changes it
@@ -19,8 +19,8 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-ROUNDS = int(os.environ.get("ROUNDS") or 9)
-REQUESTS = int(os.environ.get("REQUESTS") or 1_500)
+ROUNDS = int(os.environ.get("ROUNDS") or 60)
+REQUESTS = int(os.environ.get("REQUESTS") or 100)
 MAX_SHARE = 0.03
 
 MEASURE = """
@@ -66,29 +66,49 @@ async def main() -> None:
         assert b'"errors"' not in sent[-1]["body"], sent[-1]
         tune_gc()
         sent.clear()
-        started = time.process_time()
-        for _ in range(REQUESTS):
-            await ask()
-            sent.clear()
-        print((time.process_time() - started) / REQUESTS * 1e6)
+        print("ready", flush=True)
+        for _ in sys.stdin:  # nothing else happens meanwhile
+            started = time.process_time()
+            for _ in range(REQUESTS):
+                await ask()
+                sent.clear()
+            print((time.process_time() - started) / REQUESTS * 1e6, flush=True)
 
 
 asyncio.run(main())
 """
 
 
-def measure(checkout: Path, home: Path) -> float:
-    """Microseconds of CPU per request."""
-    done = subprocess.run(
-        [checkout / ".venv/bin/python", "-c", MEASURE, str(home), str(REQUESTS)],
-        cwd=checkout,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        sys.exit(done.stderr)
-    return float(done.stdout.split()[-1])
+class Measured:
+    """The app of a checkout, in a process that measures when it is asked."""
+
+    def __init__(self, checkout: Path, home: Path) -> None:
+        self._process = subprocess.Popen(
+            [checkout / ".venv/bin/python", "-c", MEASURE, str(home), str(REQUESTS)],
+            cwd=checkout,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self._until("ready")
+
+    def _until(self, start: str = "") -> str:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if line.startswith(start) and not line.startswith("{"):
+                return line
+        sys.exit("the app ended")
+
+    def measure(self) -> float:
+        """Microseconds of CPU per request."""
+        assert self._process.stdin is not None
+        print(file=self._process.stdin, flush=True)
+        return float(self._until())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
 
 
 def main() -> None:
@@ -109,10 +129,13 @@ def main() -> None:
                 assert server.stdout is not None
                 while b"Ctrl-C" not in server.stdout.readline():
                     assert server.poll() is None, "the server ended"
+                apps = {each: Measured(checkout, home) for each, checkout in checkouts.items()}
                 taken: dict[str, list[float]] = {each: [] for each in checkouts}
                 for _ in range(ROUNDS):
-                    for each, checkout in checkouts.items():
-                        taken[each].append(measure(checkout, home))
+                    for each, app in apps.items():
+                        taken[each].append(app.measure())
+                for app in apps.values():
+                    app.close()
             finally:
                 server.terminate()
     medians = {each: statistics.median(values) for each, values in taken.items()}

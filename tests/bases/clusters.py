@@ -28,11 +28,12 @@ log_timezone = 'UTC'
 class Cluster:
     """`with Cluster(programs, folder, superuser="postgres") as cluster:` — it runs inside the block."""
 
-    def __init__(self, programs: Programs, folder: Path, *, superuser: str) -> None:
+    def __init__(self, programs: Programs, folder: Path, *, superuser: str, configuration: str = "") -> None:
         self.password = secrets.token_hex(16)
         self._programs = programs
         self._folder = folder / "cluster"
         self._superuser = superuser
+        self._configuration = _CONFIGURATION + configuration
 
     def __enter__(self) -> Cluster:
         self._folder.mkdir(0o700)
@@ -45,7 +46,7 @@ class Cluster:
             *("--locale=C.UTF-8", "-U", self._superuser, "-D", str(data)),
         )
         with (data / "postgresql.conf").open("a") as configuration:
-            configuration.write(_CONFIGURATION.format(folder=self._folder))
+            configuration.write(self._configuration.format(folder=self._folder))
         self._programs.run("pg_ctl", "--wait", f"--pgdata={data}", f"--log={data / 'log'}", "start")
         return self
 

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ import prometheus_client
 import psutil
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, multiprocess
 
+from db import tallies
+from db.tallies import DurationTally, Tally
 from settings import metrics_folder
 
 if TYPE_CHECKING:
@@ -35,7 +38,7 @@ REGISTRY = CollectorRegistry(auto_describe=True)
 INTERNAL = "INTERNAL_SERVER_ERROR"
 # Codes of answers that count against availability.
 _FAULTS = frozenset({INTERNAL, "OVERLOADED", "TIMEOUT"})
-_DURATIONS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_DURATIONS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _STATEMENT_DURATIONS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 REQUESTS = Counter(
@@ -66,7 +69,9 @@ EXECUTIONS = Counter(
     ("path", "reason"),
     registry=REGISTRY,
 )
-COST = Counter("aclue_graphql_cost", "Values that executed operations could have at most, added up.", registry=REGISTRY)
+_COST = Counter(
+    "aclue_graphql_cost", "Values that executed operations could have at most, added up.", registry=REGISTRY
+)
 CACHES = Counter("aclue_cache_requests", "Look-ups in caches.", ("cache", "outcome"), registry=REGISTRY)
 LIMITS = Counter("aclue_limit_refusals", "What was refused because a limit was reached.", ("limit",), registry=REGISTRY)
 STREAMS = Gauge(
@@ -143,13 +148,14 @@ WORKER_CPU = Counter("aclue_workers_cpu_seconds", "CPU time of the server proces
 _FOLDER_PREFIX = "aclue-metrics-"
 ROUTES = ("graphql", "stream", "export", "link", "postback", "page")
 
-# Children that requests need; looking one up takes a lock.
-PLANNED = EXECUTIONS.labels("plan", "")
-DOCUMENT_HIT, DOCUMENT_MISS = (CACHES.labels("document", outcome) for outcome in ("hit", "miss"))
-STATEMENT_HIT, STATEMENT_MISS = (CACHES.labels("prepared_statement", outcome) for outcome in ("hit", "miss"))
-INTROSPECTION_HIT, INTROSPECTION_MISS = (CACHES.labels("introspection", outcome) for outcome in ("hit", "miss"))
+PLANNED = Tally(EXECUTIONS.labels("plan", ""))
+COST = Tally(_COST)
+STATEMENTS = DurationTally(STATEMENT_SECONDS, _STATEMENT_DURATIONS)
+DOCUMENT_HIT, DOCUMENT_MISS = (Tally(CACHES.labels("document", outcome)) for outcome in ("hit", "miss"))
+STATEMENT_HIT, STATEMENT_MISS = (Tally(CACHES.labels("prepared_statement", outcome)) for outcome in ("hit", "miss"))
+INTROSPECTION_HIT, INTROSPECTION_MISS = (Tally(CACHES.labels("introspection", outcome)) for outcome in ("hit", "miss"))
 _ANSWERED = {
-    (route, result): REQUESTS.labels(route, result)
+    (route, result): Tally(REQUESTS.labels(route, result))
     for route in ROUTES
     for result in ("ok", "refused", "limited", "failed")
 }
@@ -161,10 +167,16 @@ for _limit in ("rate", "attempts", "storage", "cost", "pool", "streams"):
 DATABASE_ERRORS.labels("42501")
 
 
-def count_answer(route: str, codes: Iterable[str] = ()) -> None:
+@functools.cache
+def duration_of(operation: str) -> DurationTally:
+    """The durations of operations of this name, of which there must be few."""
+    return DurationTally(OPERATION_SECONDS.labels(operation), _DURATIONS)
+
+
+def count_answer(route: str, codes: Collection[str] = ()) -> None:
     """Counts a GraphQL answer with errors of these codes, each code once."""
     result = "ok"
-    for code in set(codes):
+    for code in set(codes) if codes else ():
         GRAPHQL_ERRORS.labels(code).inc()
         if code in _FAULTS:
             result = "failed"
@@ -179,8 +191,8 @@ def count_response(route: str, status: int) -> None:
     _ANSWERED[route, result].inc()
 
 
-class ProcessGauges:
-    """Gauges of this process, which somebody has to read regularly: a scrape of another worker cannot."""
+class ProcessValues:
+    """Values of this process, which it has to pass on regularly: a scrape of another worker cannot."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -190,7 +202,8 @@ class ProcessGauges:
         WORKERS.set(1)
 
     def read(self) -> None:
-        """Sets them to what is the case now."""
+        """Brings them up to date."""
+        tallies.flush()
         pool = self._pool
         POOL_CONNECTIONS.labels("idle").set(pool.idle)
         POOL_CONNECTIONS.labels("used").set(pool.size - pool.idle)
@@ -247,4 +260,5 @@ def _forget_dead_workers(folder: Path) -> None:
         except psutil.Error:
             is_alive = False
         if not is_alive:
-            multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]
+            with contextlib.suppress(FileNotFoundError):  # another worker does the same
+                multiprocess.mark_process_dead(pid, str(folder))  # type: ignore[no-untyped-call]

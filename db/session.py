@@ -185,7 +185,7 @@ class Session:
         finally:
             ended = time.perf_counter()
             elapsed = ended - started
-            metrics.STATEMENT_SECONDS.observe(elapsed)
+            metrics.STATEMENTS.observe(elapsed)
             if self._meter is not None:
                 self._meter.add(elapsed - (self._pool.lag.seconds(ended) - lag))
         elapsed_ms = elapsed * 1000

@@ -66,7 +66,7 @@ class Operation:
         self.is_public = is_public(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.label = label or _label(self.root_fields)
-        self.duration = metrics.OPERATION_SECONDS.labels(self.label)
+        self.duration = metrics.duration_of(self.label)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
         self.costs = CostCounter(schema, fragments, node)
         self.charge_for_counting = 1 + size // FIELDS_COUNTED_FOR_A_VALUE  # charged before the cost is counted

@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from db.claims import SERVICE
 from db.database import Database
-from db.metrics import ProcessGauges, collected
+from db.metrics import ProcessValues, collected
 from settings import Settings
 
 log = structlog.get_logger("aclue.metrics")
@@ -79,11 +79,11 @@ FIGURES = {
 
 
 class Metrics:
-    """What /metrics shows. `start` keeps the gauges of this process up to date."""
+    """What /metrics shows. `start` keeps those of this process up to date."""
 
     def __init__(self, settings: Settings, database: Database, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
-        self._gauges = ProcessGauges(database.pool)
+        self._values = ProcessValues(database.pool)
         self._home = settings.home if settings.uses_embedded_server else Path.cwd()
         self._clock = clock
         self._figures: list[Metric] = []
@@ -101,13 +101,13 @@ class Metrics:
 
     async def _sample_for_ever(self) -> None:
         while True:
-            self._gauges.read()
+            self._values.read()
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def registry(self) -> Collector:
         """Everything, as of now; figures of the database may be CACHE_SECONDS old. Without the database it is what the
         processes know, and aclue_database_up is 0."""
-        self._gauges.read()
+        self._values.read()
         async with self._reading:
             if self._clock() - self._read_at >= CACHE_SECONDS:
                 self._figures = await self._read()

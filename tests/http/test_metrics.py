@@ -18,7 +18,7 @@ from prometheus_client import generate_latest
 from db import metrics
 from db.claims import ANONYMOUS
 from db.database import Database
-from db.metrics import ProcessGauges
+from db.metrics import ProcessValues
 from domain import ids
 from server import create_app
 from services import jobs
@@ -175,7 +175,7 @@ async def test_who_waits_for_a_connection_is_counted(database: Database) -> None
     held = [await database.pool.acquire() for _ in range(database.pool.max_size)]
     waiting = asyncio.create_task(database.pool.acquire())
     await asyncio.sleep(0.05)
-    ProcessGauges(database.pool).read()
+    ProcessValues(database.pool).read()
     after = risen(before, parse(generate_latest(metrics.REGISTRY).decode()))
     assert after["aclue_db_pool_waiting_requests"] == 1
     assert after['aclue_db_pool_connections{state="used"}'] == len(held)

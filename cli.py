@@ -104,11 +104,11 @@ def serve() -> None:
     from server import configure_logging, run  # no other command needs the whole of it
 
     settings = load_settings()
-    configure_logging(settings)
+    secret = secret_of(settings)
+    configure_logging(settings, secret)
     _require_free_port(settings.host, settings.port, "HOST or PORT")
     if settings.metrics_port:
         _require_free_port(settings.metrics_host, settings.metrics_port, "METRICS_HOST or METRICS_PORT")
-    secret = secret_of(settings)
     if settings.trusted_documents:
         documents.require_manifest(settings)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -34,7 +34,7 @@ from domain.errors import INTERNAL_MESSAGE
 from engine import trusted_documents
 from engine.engine import Engine
 from resolvers import exports
-from services import jobs
+from services import jobs, logs
 from services.jobs import Job
 from services.services import Services
 from settings import Settings, SettingsError
@@ -270,14 +270,16 @@ def _graphiql_routes(prefix: str) -> list[BaseRoute]:
     return [Route("/", home, methods=["GET"]), Route("/graphql", page, methods=["GET"]), *files]
 
 
-def configure_logging(settings: Settings) -> None:
-    """JSON lines on stderr."""
+def configure_logging(settings: Settings, secret: str) -> None:
+    """JSON lines on stderr. `secret` keys the hashes of callers in them."""
     structlog.configure(
         wrapper_class=structlog.make_filtering_bound_logger(LOG_LEVELS[settings.log_level.lower()]),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # looked up per message: stderr may be replaced
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
+            logs.CallerProcessor(secret),
+            logs.without_details,
             structlog.processors.format_exc_info,
             structlog.processors.StackInfoRenderer(),
             structlog.processors.JSONRenderer(),
@@ -299,7 +301,7 @@ def app_from_environment() -> Starlette:
     import settings as settings_module
 
     loaded = settings_module.load()
-    configure_logging(loaded)
+    configure_logging(loaded, loaded.jwt_secret)
     if not loaded.database_url or not loaded.jwt_secret:
         raise SettingsError("DATABASE_URL, JWT_SECRET: needed to serve without `aclue serve`")
     app = create_app(loaded, loaded.database_url, loaded.jwt_secret, worker_url=loaded.worker_database_url)

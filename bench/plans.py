@@ -167,7 +167,7 @@ async def tour(dsns: Dsns, say: Callable[[str], None]) -> Watch:
             "MAIL_INTERVAL": "86400",
         }
     )
-    configure_logging(settings)
+    configure_logging(settings, "a secret of the benchmark")
     owner = await asyncpg.connect(dsns.owner or dsns.api)
     filler = await asyncpg.connect(dsns.superuser or dsns.owner or dsns.api)
     await fill(filler)

@@ -43,7 +43,7 @@ Asked = dict[tuple[str, str], tuple[Claims, tuple[Any, ...]]]  # (operation, sta
 async def collect(dsns: Dsns, owner: asyncpg.Connection[Any]) -> list[Asked]:
     """What is read for each of a few people: the statements of all their operations."""
     settings = settings_module.load({"DATABASE_URL": dsns.api, "LOG_LEVEL": "error"})
-    configure_logging(settings)
+    configure_logging(settings, "a secret of the benchmark")
     app = create_app(settings, dsns.api, SECRET)
     run, run_last = Session.run, Session.run_last
     asked: Asked = {}

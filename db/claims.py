@@ -19,6 +19,9 @@ APP_ROLES = ("admin", "analyst", "finance")  # app_metadata.role of an account
 # The id of the current HTTP request, for the audit log; empty in background jobs.
 REQUEST_ID: ContextVar[str] = ContextVar("request_id", default="")
 
+# The caller's id during a request, for a keyed hash in the log; empty without one.
+SUBJECT: ContextVar[str] = ContextVar("subject", default="")
+
 # Both spellings are set: policies read request.jwt.claims, but Supabase prefers the old request.jwt.claim and
 # .claim.sub. The role comes last: everything before it runs as the log-in role.
 _SETTINGS = """

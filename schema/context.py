@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import strawberry
 import structlog
 
-from db.claims import ANONYMOUS, Claims
+from db.claims import ANONYMOUS, SUBJECT, Claims
 from db.session import Session
 from db.usage import Meter
 from domain.callers import Caller
@@ -33,6 +33,9 @@ class Context:
     meter: Meter = field(default_factory=Meter)  # of all its sessions, also those that resolvers open themselves
     _session: Session | None = None
     _finished: bool = False
+
+    def __post_init__(self) -> None:
+        SUBJECT.set(self.claims.subject_text)
 
     @property
     def session(self) -> Session:

@@ -118,9 +118,10 @@ async def _send(services: Services, sender: Sender, mail: asyncpg.Record) -> tup
     except Exception as error:
         is_last = isinstance(error, Undeliverable) or attempts >= MAX_ATTEMPTS
         said = f"{type(error).__name__}: {error}"[:500]
+        logged = said.replace(recipient, "(the recipient)")  # servers quote the address that they refuse
         if is_last:
-            log.error("mail given up", id=str(mail["id"]), template=template, attempts=attempts, error=said)
+            log.error("mail given up", id=str(mail["id"]), template=template, attempts=attempts, error=logged)
             return said, None
-        log.warning("mail not sent, will be tried again", id=str(mail["id"]), attempts=attempts, error=said)
+        log.warning("mail not sent, will be tried again", id=str(mail["id"]), attempts=attempts, error=logged)
         return said, FIRST_RETRY_SECONDS * 2 ** (attempts - 1)
     return None, None

@@ -23,7 +23,7 @@ needs_promtool = pytest.mark.skipif(
 )
 
 DAY = 86400
-LATE = 20 * DAY
+LATE = 10 * DAY
 """The time at which ages are judged, in seconds from the first sample."""
 
 
@@ -57,7 +57,7 @@ def steady(alert: str, name: str, fires: dict[float, bool], at: str = "10m") -> 
 def aged(alert: str, name: str, fires: dict[int, bool], **others: str) -> list[Case]:
     """A timestamp that is so many seconds old."""
     return [
-        Case(alert, {name: f"{LATE - age}x500", **others}, f"{LATE}s", expected, "1h")
+        Case(alert, {name: f"{LATE - age}x250", **others}, f"{LATE}s", expected, "1h")
         for age, expected in fires.items()
     ]
 
@@ -110,9 +110,9 @@ CASES = [
     Case("AclueErrorBudgetBurns", requests(6, 994, 120), "500m", fires=False, interval="5m"),
     Case("AclueErrorBudgetBurns", requests(5, 995, 120), "500m", fires=False, interval="5m"),
     Case("AclueErrorBudgetBurns", requests(7, 993, 120), "500m", fires=True, interval="5m"),
-    Case("AclueErrorBudgetBurnsSlowly", requests(1, 999, 180), "5000m", fires=False, interval="30m"),
-    Case("AclueErrorBudgetBurnsSlowly", requests(0.9, 999.1, 180), "5000m", fires=False, interval="30m"),
-    Case("AclueErrorBudgetBurnsSlowly", requests(1.1, 998.9, 180), "5000m", fires=True, interval="30m"),
+    Case("AclueErrorBudgetBurnsSlowly", requests(1, 999, 180), "4980m", fires=False, interval="30m"),
+    Case("AclueErrorBudgetBurnsSlowly", requests(0.9, 999.1, 180), "4980m", fires=False, interval="30m"),
+    Case("AclueErrorBudgetBurnsSlowly", requests(1.1, 998.9, 180), "4980m", fires=True, interval="30m"),
     Case("AclueSlow", operations(95, 100), "40m", fires=False),
     Case("AclueSlow", operations(96, 100), "40m", fires=False),
     Case("AclueSlow", operations(94, 100), "40m", fires=True),
@@ -135,8 +135,8 @@ CASES = [
     Case("AclueNoBackup", {"aclue_database_up": "1x400"}, "23h", fires=False, interval="5m"),
     Case("AclueNoBackup", {"aclue_database_up": "1x400"}, "25h", fires=True, interval="5m"),
     Case("AclueNoBackup", {"aclue_database_up": "1x400", BACKUP % "full": "5x400"}, "25h", fires=False, interval="5m"),
-    *aged("AclueWalNotArchived", ARCHIVED, {599: False, 600: False, 601: True}, **{UNARCHIVED: "16385x500"}),
-    *aged("AclueWalNotArchived", ARCHIVED, {DAY: False}, **{UNARCHIVED: "16384x500"}),  # nothing was written
+    *aged("AclueWalNotArchived", ARCHIVED, {599: False, 600: False, 601: True}, **{UNARCHIVED: "16385x250"}),
+    *aged("AclueWalNotArchived", ARCHIVED, {DAY: False}, **{UNARCHIVED: "16384x250"}),  # nothing was written
     *steady("AclueReplicationLag", 'aclue_replication_lag_seconds{standby="b"}', {29: False, 30: False, 31: True}),
     Case("AclueJobFailed", {'aclue_job_runs_total{job="a",outcome="failed"}': "3x60"}, "30m", fires=False),
     Case("AclueJobFailed", {'aclue_job_runs_total{job="a",outcome="failed"}': "3x25 4x30"}, "30m", fires=True),
@@ -146,9 +146,9 @@ CASES = [
         "AclueModelOld",
         "aclue_model_created_timestamp_seconds",
         {DAY: False, 2 * DAY: False, 2 * DAY + 1: True},
-        aclue_swipes_total="0+1x500",
+        aclue_swipes_total="0+1x250",
     ),
-    *aged("AclueModelOld", "aclue_model_created_timestamp_seconds", {9 * DAY: False}, aclue_swipes_total="5x500"),
+    *aged("AclueModelOld", "aclue_model_created_timestamp_seconds", {9 * DAY: False}, aclue_swipes_total="5x250"),
 ]
 
 

@@ -125,7 +125,8 @@ def worker() -> None:
     """Run background jobs in a process of their own, until it is stopped; servers then run with JOBS=off."""
     from server import configure_logging
 
-    configure_logging(load_settings())
+    settings = load_settings()
+    configure_logging(settings, secret_of(settings))
     jobs.work()
 
 

@@ -6,10 +6,13 @@ from __future__ import annotations
 import socket
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlencode, urlsplit
 
 import asyncpg
 
+from db.failures import LOST
+
+HOST_SECONDS = 5.0  # to connect to one of several hosts; connect_timeout replaces it
 CHANNEL_BINDING = "channel_binding=require is ignored: no channel binding here; set sslmode=verify-full"
 _NUMBERS = (
     "connect_timeout",
@@ -43,10 +46,12 @@ _TCP_OPTIONS = {  # not all are available on every system
 
 @dataclass(frozen=True, slots=True)
 class Dsn:
-    """A parsed URL. `url` is the part for asyncpg; `connect_timeout`, `connection_limit` and `pool_timeout` (seconds)
-    are None if not given; `socket_options` are arguments of setsockopt."""
+    """A parsed URL. `url` is the part for asyncpg, and `hosts` the same for each of several hosts alone, in their
+    order; `connect_timeout`, `connection_limit` and `pool_timeout` (seconds) are None if not given; `socket_options`
+    are arguments of setsockopt."""
 
     url: str
+    hosts: tuple[str, ...]
     application_name: str | None
     connect_timeout: int | None
     connection_limit: int | None
@@ -65,6 +70,7 @@ def parse(url: str) -> Dsn:
             raise ValueError(f"{name}={given[name]} cannot be used, only {', '.join(words)}")
     return Dsn(
         url=rest,
+        hosts=_hosts(rest),
         application_name=given.get("application_name") or given.get("fallback_application_name"),
         connect_timeout=numbers.get("connect_timeout") or None,  # 0: no limit
         connection_limit=numbers.get("connection_limit") or None,
@@ -83,21 +89,62 @@ def for_libpq(url: str) -> str:
 async def connect(
     url: str, *, seconds: float, application_name: str = "aclue", settings: dict[str, str] | None = None, **options: Any
 ) -> Any:
-    """asyncpg.connect for a libpq URL, whose own timeout and application name take precedence."""
+    """asyncpg.connect for a libpq URL, whose own timeout and application name take precedence. Of several hosts, the
+    first is taken that answers and has its target_session_attrs, beginning with the one that was taken last. Raises
+    ConnectionError if there is none."""
     dsn = parse(url)
     if not dsn.prepared_statements:
         options["statement_cache_size"] = 0
-    connection = await asyncpg.connect(
-        dsn.url,
-        timeout=dsn.connect_timeout or seconds,
-        server_settings={**(settings or {}), "application_name": dsn.application_name or application_name},
-        **options,
-    )
+    options["server_settings"] = {**(settings or {}), "application_name": dsn.application_name or application_name}
+    if len(dsn.hosts) > 1:
+        timeout = dsn.connect_timeout or min(seconds, HOST_SECONDS)
+        connection = await _connect_to_one_of(dsn.hosts, timeout=timeout, **options)
+    else:
+        connection = await asyncpg.connect(dsn.url, timeout=dsn.connect_timeout or seconds, **options)
     its_socket = connection._transport.get_extra_info("socket")  # noqa: SLF001  asyncpg has no public name for it
     if its_socket is not None and its_socket.family in (socket.AF_INET, socket.AF_INET6):
         for option in dsn.socket_options:
             its_socket.setsockopt(*option)
     return connection
+
+
+_taken: dict[tuple[str, ...], str] = {}  # which of several hosts was, so that nobody waits for a dead one again
+
+
+async def _connect_to_one_of(hosts: tuple[str, ...], **options: Any) -> Any:
+    """asyncpg has one timeout for all hosts, which the first would use up if it does not answer."""
+    problem: BaseException | None = None
+    for host in sorted(hosts, key=lambda host: host != _taken.get(hosts)):
+        try:
+            connection = await asyncpg.connect(host, **options)
+        except (*LOST, asyncpg.TargetServerAttributeNotMatched) as error:
+            problem = error
+        else:
+            _taken[hosts] = host
+            return connection
+    raise ConnectionError("none of the hosts can be used") from problem
+
+
+def _hosts(url: str) -> tuple[str, ...]:
+    """The URL for each of its hosts alone; none if it has only one, or if they are to be compared with each other, as
+    target_session_attrs=prefer-standby says."""
+    rest, given = _split(url, ("host", "port"))
+    if _split(url, ("target_session_attrs",))[1].get("target_session_attrs") == "prefer-standby":
+        return ()
+    parts = urlsplit(url)
+    people, at, hosts = parts.netloc.rpartition("@")
+    if "," in hosts:
+        return tuple(parts._replace(netloc=f"{people}{at}{host}").geturl() for host in hosts.split(","))
+    names = given.get("host", "").split(",")
+    if hosts or len(names) == 1:
+        return ()
+    ports = given.get("port", "").split(",")
+    ports = ports if len(ports) == len(names) else ports[:1] * len(names)
+    mark = "&" if "?" in rest else "?"
+    return tuple(
+        f"{rest}{mark}{urlencode({'host': name, **({'port': port} if port else {})}, safe='/')}"
+        for name, port in zip(names, ports, strict=True)
+    )
 
 
 def _split(url: str, names: tuple[str, ...]) -> tuple[str, dict[str, str]]:

@@ -6,13 +6,42 @@ import asyncpg
 
 from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
 
+LOST = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.DatabaseDroppedError,
+    asyncpg.IdleSessionTimeoutError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+)
+"""What a statement raises when its connection ends, and connecting while Postgres is down, starting or stopping."""
+# What asyncpg says where Postgres has said that it ends the connection, but has not closed it yet. Nothing was sent.
+_SAID_GOODBYE = "another operation (2) is in progress"
+UNREACHABLE = (*LOST, asyncpg.InsufficientResourcesError)
+"""What connecting raises: also while Postgres has no connection left."""
+
 
 def lost() -> Overloaded:
     return Overloaded("The connection to the database was lost, try again.")
 
 
+def closed() -> RuntimeError:
+    return RuntimeError("the session is closed")
+
+
+def not_writable() -> Overloaded:
+    return Overloaded("The database accepts no changes now, try again shortly.", retry_after=2)
+
+
 def is_lost(error: Exception) -> bool:
-    return isinstance(error, asyncpg.PostgresConnectionError | OSError) or "connection" in str(error)
+    """Whether the connection has ended, other than by a mistake in its use, which asyncpg reports likewise."""
+    if isinstance(error, asyncpg.InternalClientError):
+        return _SAID_GOODBYE in str(error)
+    return isinstance(error, LOST) and (not isinstance(error, asyncpg.InterfaceError) or "connection" in str(error))
 
 
 # A token may outlive its person: the first write then breaks a foreign key to profiles.
@@ -23,6 +52,8 @@ def translated(error: asyncpg.PostgresError) -> AclueError | asyncpg.PostgresErr
     """The error to show to the caller; the database error itself if it must not be shown."""
     if isinstance(error, asyncpg.QueryCanceledError):
         return Timeout("The request took too long.")
+    if isinstance(error, asyncpg.InsufficientResourcesError):  # the disk is full, or memory is short
+        return Overloaded("The database is short of space or memory, try again later.", retry_after=5)
     if isinstance(error, asyncpg.SerializationError | asyncpg.DeadlockDetectedError):
         return WriteConflict("Another request changed the same data, try again.")
     if isinstance(error, asyncpg.CharacterNotInRepertoireError | asyncpg.UntranslatableCharacterError):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import socket
+import tempfile
+
 import pytest
 
 import settings as settings_module
 from commands.terminal import connected
+from db import dsn
 from db.claims import ANONYMOUS
 from db.database import Database
 from db.embedded import Dsns
@@ -66,3 +70,25 @@ async def test_the_listener_connects(dsns: Dsns) -> None:
     finally:
         await database.changes.stop()
         await database.close()
+
+
+async def test_of_several_hosts_one_that_answers_is_taken(dsns: Dsns) -> None:
+    """Neither the one that nobody listens at, nor the one that takes connections and says nothing."""
+    folder = dsns.api.partition("?host=")[2]
+    with tempfile.TemporaryDirectory() as mute, socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(f"{mute}/.s.PGSQL.5432")
+        listening.listen()
+        url = f"{dsns.api.partition('?')[0]}?host=/nowhere,{mute},{folder}&connect_timeout=1"
+        url += "&target_session_attrs=read-write"
+        for _ in range(2):
+            connection = await dsn.connect(url, seconds=1)
+            assert await connection.fetchval(NAME) == "aclue"
+            await connection.close()
+            listening.close()  # the second time nobody waits for it: the last one is tried first
+
+
+async def test_where_no_host_will_do_connecting_fails(dsns: Dsns) -> None:
+    folder = dsns.api.partition("?host=")[2]
+    url = f"{dsns.api.partition('?')[0]}?host=/nowhere,{folder}&target_session_attrs=standby"
+    with pytest.raises(ConnectionError, match="none of the hosts"):
+        await dsn.connect(url, seconds=1)

@@ -111,3 +111,24 @@ def test_psql_is_given_what_libpq_knows() -> None:
         for_libpq(f"{URL}?pgbouncer=true&connect_timeout=10&connection_limit=5&schema=public")
         == f"{URL}?connect_timeout=10"
     )
+
+
+def test_each_of_several_hosts_is_tried_alone() -> None:
+    assert parse(f"{URL}?target_session_attrs=read-write").hosts == (
+        "postgresql://anna:p%40ss@db.example:5432/shop?target_session_attrs=read-write",
+        "postgresql://anna:p%40ss@other.example/shop?target_session_attrs=read-write",
+    )
+    assert parse("postgresql://anna@/shop?host=/one,/two&port=1,2&sslmode=disable").hosts == (
+        "postgresql://anna@/shop?sslmode=disable&host=/one&port=1",
+        "postgresql://anna@/shop?sslmode=disable&host=/two&port=2",
+    )
+    assert parse("postgresql://anna@/shop?host=/one,/two").hosts == (
+        "postgresql://anna@/shop?host=/one",
+        "postgresql://anna@/shop?host=/two",
+    )
+
+
+def test_hosts_that_are_compared_are_left_to_asyncpg() -> None:
+    assert parse(f"{URL}?target_session_attrs=prefer-standby").hosts == ()
+    assert parse("postgresql://anna@db.example/shop").hosts == ()
+    assert parse("postgresql://anna@/shop?host=/one").hosts == ()

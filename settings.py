@@ -65,6 +65,9 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     database_pool_timeout: Annotated[float, Meta(gt=0)] = 30
     database_pool_recycle: Positive = 3600
     database_pool_pre_ping: bool = True
+    database_health_check_interval: Positive = 300
+    database_retries: Annotated[int, Meta(ge=0)] = 3
+    database_retry_delay: Annotated[float, Meta(gt=0)] = 1
     database_slow_query_threshold: Positive = 1000
     database_statement_timeout: Positive = 10_000
     database_pool_queue: Positive = 1000

@@ -23,6 +23,7 @@ import asyncpg
 import structlog
 
 from db.dsn import connect as connect_to
+from db.failures import LOST
 
 log = structlog.get_logger("aclue.changes")
 
@@ -32,11 +33,11 @@ BATCH_INTERVAL_SECONDS = 0.1
 HEARTBEAT_SECONDS = 20.0  # after which an idle connection is checked
 ANSWER_TIMEOUT_SECONDS = 5.0
 GREETING_TIMEOUT_SECONDS = 5.0  # for a notification that was sent to arrive
-RECONNECT_SECONDS = (0.2, 30.0)  # before reconnecting: initial and maximum
+RECONNECT_SECONDS = (0.2, 4.0)  # before reconnecting: initial and maximum
 MAX_WAITING = 10_000  # lines; beyond that they become a single one, which makes all listeners look again
 MAX_PAYLOAD_BYTES = 7_900  # Postgres' limit is a little below 8,000
 _EVERYTHING = f"{EVERYBODY} {EVERYBODY}"
-_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAILURES = (*LOST, asyncpg.PostgresError)
 
 Listener: TypeAlias = Callable[[str | None], None]
 """Called with the detail of a change ("" without one), or with None if changes may have been missed."""

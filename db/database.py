@@ -19,6 +19,8 @@ from db.session import Session
 from domain.errors import WriteConflict
 from settings import ClaimsMode, Settings
 
+CONNECT_SECONDS = 5.0  # to open a connection: a network that swallows packets would fill the pool with attempts
+
 log = structlog.get_logger("aclue.db")
 
 MAX_CONFLICTS = 3
@@ -44,7 +46,7 @@ class Database:
 
         pool = Pool(connect, settings)
         pool.release(await pool.open())
-        pool.lag.start()
+        pool.start()
         for warning in {parse_dsn(url).warning for url in (dsn, settings.listen_database_url)} - {None}:
             log.warning(warning)
         return cls(dsn, pool, settings, changes or Changes(settings.listen_database_url or dsn))
@@ -96,7 +98,7 @@ async def _connect(dsn: str, settings: Settings) -> ApiConnection:
         max_cached_statement_lifetime=0,
         connection_class=ApiConnection,
         settings=server_settings,
-        seconds=settings.database_pool_timeout,
+        seconds=min(CONNECT_SECONDS, settings.database_pool_timeout),
     )
     if is_pipelined:
         try:

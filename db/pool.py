@@ -1,5 +1,5 @@
-"""The connection pool of the API's log-in: bounded in connections and in waiting tasks, with recycling by age and
-health checks after idling.
+"""The connection pool of the API's log-in: bounded in connections and in waiting tasks, with recycling by age, health
+checks after idling and in the background, and retries while Postgres cannot be reached.
 
 There is no reset round trip: claims are local to their transaction, so there is nothing to reset when a connection is
 returned. In exchange, a connection has one owner at a time and is idle when returned: a violation is a bug by which two
@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import random
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
@@ -20,6 +21,7 @@ import asyncpg
 import structlog
 
 from db import metrics
+from db.failures import LOST, UNREACHABLE
 from db.loop_lag import LoopLag
 from db.pipeline import Pipeline
 from domain.errors import Overloaded
@@ -28,7 +30,7 @@ from settings import Settings
 log = structlog.get_logger("aclue.db")
 
 CHECK_IDLE_SECONDS = 30.0
-CHECK_TIMEOUT_SECONDS = 5.0
+CHECK_TIMEOUT_SECONDS = 3.0
 CLOSE_TIMEOUT_SECONDS = 5.0
 MAX_CUT_OFFS = 100  # per connection: a statement that is cancelled while it is prepared leaves its name in Postgres
 
@@ -89,8 +91,11 @@ class Pool:
         self._lent: set[ApiConnection] = set()
         self._opening = 0
         self._openings: set[asyncio.Task[ApiConnection]] = set()  # of `acquire`
-        self._waiting: deque[asyncio.Future[ApiConnection | None]] = deque()
+        self._waiting: deque[asyncio.Future[ApiConnection | None]] = deque()  # for a connection, or a free slot
+        self._paused: deque[asyncio.Future[ApiConnection | None]] = deque()  # for a connection, as none can be opened
         self._outdated_before = 0.0
+        self._distrusted_before = 0.0
+        self._checking: asyncio.Task[None] | None = None
         self._closing = False
         self._all_back = asyncio.Event()
         self.lag = LoopLag()
@@ -112,13 +117,23 @@ class Pool:
     @property
     def waiting(self) -> int:
         """The number of tasks that are waiting for a connection."""
-        return len(self._waiting)
+        return len(self._waiting) + len(self._paused)
+
+    @property
+    def retries(self) -> int:
+        return self._settings.database_retries
+
+    def start(self) -> None:
+        """Starts checking idle connections in the background, and measuring the lag of the event loop."""
+        self.lag.start()
+        self._checking = asyncio.create_task(self._check_forever())
 
     async def acquire(self, owner: object = None) -> ApiConnection:
         """Acquires a healthy connection for `owner`, who alone can release it. Raises Overloaded if none is free within
         DATABASE_POOL_TIMEOUT, or at once if DATABASE_POOL_QUEUE tasks are waiting already; and what connecting raises
-        if a new one cannot be opened."""
+        if a new one cannot be opened, nor one is returned, in DATABASE_RETRIES further attempts."""
         deadline = 0.0
+        failures = 0
         while True:
             if self._closing:
                 raise Overloaded("The server is shutting down.", retry_after=2)
@@ -133,11 +148,16 @@ class Pool:
                 deadline = deadline or asyncio.get_running_loop().time() + self._settings.database_pool_timeout
                 is_full = self.size >= self._max_size
                 try:
-                    async with asyncio.timeout_at(deadline):
-                        connection = await (self._wait() if is_full else self._opened())
-                except TimeoutError:
-                    metrics.LIMITS.labels("pool").inc()
-                    raise _busy() from None
+                    async with asyncio.timeout_at(deadline) as patience:
+                        connection = await (self._wait(self._waiting) if is_full else self._opened())
+                except UNREACHABLE:
+                    if patience.expired():
+                        metrics.LIMITS.labels("pool").inc()
+                        raise _busy() from None
+                    if failures == self.retries:
+                        raise
+                    failures += 1
+                    connection = await self._pause(failures)
             if connection is not None and await self._is_healthy(connection):
                 connection.owner = owner
                 return connection
@@ -156,6 +176,16 @@ class Pool:
     def _keep(self, opening: asyncio.Task[ApiConnection]) -> None:
         if not opening.cancelled() and opening.exception() is None:
             self.release(opening.result())
+
+    async def _pause(self, failures: int) -> ApiConnection | None:
+        """Waits before the next attempt to open a connection, or until one is returned: while others take all
+        connections of Postgres, this pool still has its own."""
+        delay = self._settings.database_retry_delay * 2 ** (failures - 1) * random.uniform(0.5, 1)  # noqa: S311  jitter
+        try:
+            async with asyncio.timeout(delay):
+                return await self._wait(self._paused)
+        except TimeoutError:
+            return None
 
     async def open(self) -> ApiConnection:
         """Opens a connection, which counts as acquired. Raises OSError or asyncpg.PostgresError if that fails."""
@@ -198,15 +228,23 @@ class Pool:
                 self._idle.pop(0).terminate()
 
     def renew(self) -> None:
-        """Retires all current connections, because their prepared statements no longer match the schema."""
+        """Retires all current connections: their prepared statements no longer match the schema, or their server has
+        become a standby."""
         self._outdated_before = time.monotonic()
+
+    def distrust(self) -> None:
+        """Has all idle connections checked before they are handed out, because another one was lost."""
+        self._distrusted_before = time.monotonic()
 
     async def close(self) -> None:
         """Waits for acquired connections for a few seconds, then closes all."""
         self._closing = True
         self.lag.stop()
-        while self._hand_over(None):
-            pass
+        if self._checking is not None:
+            self._checking.cancel()
+        for waiter in (*self._waiting, *self._paused):
+            if not waiter.done():
+                waiter.set_result(None)
         for connection in self._idle:
             connection.terminate()
         self._idle.clear()
@@ -233,17 +271,46 @@ class Pool:
         if connection.is_closed() or self._is_old(connection, now):
             self._drop(connection)
             return False
-        if not self._settings.database_pool_pre_ping or now - connection.used_at < CHECK_IDLE_SECONDS:
+        is_fresh = now - connection.used_at < CHECK_IDLE_SECONDS and connection.used_at > self._distrusted_before
+        if not self._settings.database_pool_pre_ping or is_fresh:
             return True
+        return await self._answers(connection)
+
+    async def _answers(self, connection: ApiConnection) -> bool:
+        """Sends a connection a statement, and closes it if it fails."""
         try:
             await connection.execute("select 1", timeout=CHECK_TIMEOUT_SECONDS)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (*LOST, asyncpg.PostgresError) as error:
             self._drop(connection)
+            if isinstance(error, TimeoutError):  # the network: the others will not answer either, one after the other
+                self._drop_idle()
             return False
         except BaseException:  # cancelled
             self._drop(connection)
             raise
         return True
+
+    async def _check_forever(self) -> None:
+        """Checks connections that have been idle, every DATABASE_HEALTH_CHECK_INTERVAL seconds: so dead and old ones
+        are closed before a request would meet them."""
+        while True:
+            await asyncio.sleep(self._settings.database_health_check_interval)
+            before = self.size
+            for connection in tuple(self._idle):
+                if connection in self._idle and time.monotonic() - connection.used_at > CHECK_IDLE_SECONDS:
+                    self._idle.remove(connection)
+                    self._lent.add(connection)
+                    if connection.is_closed() or self._is_old(connection, time.monotonic()):
+                        self._drop(connection)
+                    elif await self._answers(connection):
+                        self.release(connection)
+            if self.size < before:
+                log.info("the pool closed idle connections", closed=before - self.size, left=self.size)
+
+    def _drop_idle(self) -> None:
+        while self._idle:
+            self._idle.pop().terminate()
+            self._hand_over(None)
 
     def _drop(self, connection: ApiConnection) -> None:
         connection.terminate()
@@ -252,20 +319,20 @@ class Pool:
         if self._closing and not self._lent:
             self._all_back.set()
 
-    async def _wait(self) -> ApiConnection | None:
+    async def _wait(self, queue: deque[asyncio.Future[ApiConnection | None]]) -> ApiConnection | None:
         """Waits for a returned connection; None means that a new one may be opened."""
-        if len(self._waiting) >= self._settings.database_pool_queue:
+        if self.waiting >= self._settings.database_pool_queue:
             metrics.LIMITS.labels("pool").inc()
             raise _busy()
         started = time.perf_counter()
         waiter: asyncio.Future[ApiConnection | None] = asyncio.get_running_loop().create_future()
-        self._waiting.append(waiter)
+        queue.append(waiter)
         try:
             return await waiter
         except BaseException:
             if waiter.cancelled():
                 with contextlib.suppress(ValueError):  # already removed
-                    self._waiting.remove(waiter)
+                    queue.remove(waiter)
             elif (connection := waiter.result()) is not None:  # handed over just before the cancellation
                 self.release(connection)
             else:
@@ -276,11 +343,12 @@ class Pool:
 
     def _hand_over(self, connection: ApiConnection | None) -> bool:
         """Gives a connection, or with None a free slot, to the task that has waited longest."""
-        while self._waiting:
-            waiter = self._waiting.popleft()
-            if not waiter.done():
-                waiter.set_result(connection)
-                return True
+        for queue in (self._waiting,) if connection is None else (self._waiting, self._paused):
+            while queue:
+                waiter = queue.popleft()
+                if not waiter.done():
+                    waiter.set_result(connection)
+                    return True
         return False
 
 

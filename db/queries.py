@@ -169,3 +169,11 @@ class Queries(Mapping[str, Query]):
 
 
 QUERIES = Queries.load()
+
+
+def statement_of(query: str | Composed, values: Mapping[str, object]) -> tuple[str, list[object]]:
+    """SQL and arguments of a named query (`noun.block`) or of a composed one."""
+    if isinstance(query, Composed):
+        return query.statement(**values)
+    named = QUERIES[query]
+    return named.sql, [values[name] for name in named.params]

@@ -20,7 +20,7 @@ import structlog
 from db import claims as claims_module
 from db import metrics
 from db.claims import Claims, service_for
-from db.failures import is_lost, lost, translated
+from db.failures import LOST, UNREACHABLE, closed, is_lost, lost, not_writable, translated
 from db.loaders import Loaders, consume_exception
 from db.pipeline import (
     BEGIN_READING,
@@ -32,7 +32,7 @@ from db.pipeline import (
     cancellation_ended,
     single_statement_prefix,
 )
-from db.queries import QUERIES, Composed
+from db.queries import Composed, statement_of
 from db.usage import METER, USAGE
 
 if TYPE_CHECKING:
@@ -40,14 +40,6 @@ if TYPE_CHECKING:
     from db.pool import ApiConnection, Pool
 
 log = structlog.get_logger("aclue.db")
-
-# What connecting raises while Postgres is down, starting, stopping or full.
-_UNREACHABLE = (
-    OSError,
-    asyncpg.PostgresConnectionError,
-    asyncpg.OperatorInterventionError,
-    asyncpg.InsufficientResourcesError,
-)
 
 COMMIT_TIMEOUT_SECONDS = 15  # after which a connection counts as lost
 CANCEL_TIMEOUT_SECONDS = 1  # after which a connection is closed to cancel its statement
@@ -82,6 +74,7 @@ class Session:
         self.failure: Exception | None = None
         self.stored_part = 1.0  # the share of a mutation's input that was new; repeated events are not
         self._begun = False
+        self._has_read = False  # something of a snapshot, which another connection would not have
         self._switched = False  # the next statement has to set the claims first
         self._failed = False
         self._broken = False
@@ -91,7 +84,7 @@ class Session:
 
     async def fetch(self, query: str | Composed, **values: Any) -> list[asyncpg.Record]:
         """Rows of a named query (`noun.block`) or of a composed one."""
-        sql, arguments = self._statement(query, values)
+        sql, arguments = statement_of(query, values)
         return await self.run(sql, arguments)
 
     async def fetchrow(self, query: str | Composed, **values: Any) -> asyncpg.Record | None:
@@ -101,13 +94,6 @@ class Session:
     async def fetchval(self, query: str | Composed, **values: Any) -> Any:
         row = await self.fetchrow(query, **values)
         return row[0] if row else None
-
-    @staticmethod
-    def _statement(query: str | Composed, values: dict[str, Any]) -> tuple[str, Sequence[Any]]:
-        if isinstance(query, Composed):
-            return query.statement(**values)
-        named = QUERIES[query]
-        return named.sql, [values[name] for name in named.params]
 
     async def run(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         """Rows of one statement. Raises an AclueError for errors that callers may see, else what asyncpg raised; after
@@ -125,14 +111,14 @@ class Session:
         except asyncio.CancelledError:
             task = asyncio.current_task()
             if statement.cancelled() and task is not None and not task.cancelling():
-                raise _closed() from None  # cancelled by `close`: without an error the caller would wait for ever
+                raise closed() from None  # cancelled by `close`: without an error the caller would wait for ever
             raise
 
     async def _next(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         if self.failure is not None:
             raise self.failure
-        connection = self._connection or await self._take()
-        return await self._watched(connection, sql, arguments)
+        self._require_open()
+        return await self._watched(sql, arguments)
 
     async def run_last(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         """Rows of the last statement of a read-only session, which it closes: with CLAIMS_MODE=pipelined the
@@ -143,15 +129,37 @@ class Session:
                 raise RuntimeError("the last statement of a session that writes is its commit")
             if self.failure is not None:
                 raise self.failure
-            connection = self._connection or await self._take()
+            self._require_open()
             self._closed = True
             try:
-                return await self._watched(connection, sql, arguments, is_last=True)
+                return await self._watched(sql, arguments, is_last=True)
             finally:
                 await self._end()
 
-    async def _watched(
-        self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, is_last: bool = False
+    async def _watched(self, sql: str, arguments: Sequence[Any], *, is_last: bool = False) -> list[asyncpg.Record]:
+        """Runs a statement. A read whose connection is lost is repeated, unless something else was read before. A write
+        never is: its commit may have arrived."""
+        repeats = 0
+        while True:
+            connection = self._connection or await self._take()
+            try:
+                rows = await self._attempt(connection, sql, arguments, is_last=is_last)
+            except LOST as error:
+                self._break(connection)
+                may_repeat = self.read_only and not self._has_read and self.failure is None and is_lost(error)
+                if not may_repeat or repeats == self._pool.retries:
+                    self.failure = lost() if is_lost(error) else error
+                    raise self.failure from error
+                repeats += 1
+                self._connection = None
+                self._pool.release(connection, self)
+                self._begun = self._switched = self._failed = self._broken = False
+            else:
+                self._has_read = True
+                return rows
+
+    async def _attempt(
+        self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, is_last: bool
     ) -> list[asyncpg.Record]:
         started = time.perf_counter()
         lag = self._pool.lag.seconds(started)
@@ -160,16 +168,16 @@ class Session:
                 rows = await self._plain(connection, sql, arguments)
             else:
                 rows = await self._pipelined(connection, connection.pipeline, sql, arguments, is_last=is_last)
-        except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
-            self._break(connection)
-            self.failure = lost() if is_lost(error) else error
-            raise self.failure from error
+        except LOST:
+            raise
         except asyncpg.PostgresError as error:
             metrics.DATABASE_ERRORS.labels(error.sqlstate or "").inc()
-            if isinstance(error, asyncpg.InvalidCachedStatementError):
+            is_standby = not self.read_only and isinstance(error, asyncpg.ReadOnlySQLTransactionError)
+            is_old = time.monotonic() - connection.opened_at > 1  # else another one would be no better
+            if (is_standby and is_old) or isinstance(error, asyncpg.InvalidCachedStatementError):
                 self._pool.renew()
             self._failed = True
-            self.failure = translated(error)
+            self.failure = not_writable() if is_standby else translated(error)
             raise self.failure from error
         except asyncio.CancelledError:
             self._failed = self._cut_off = True
@@ -237,12 +245,14 @@ class Session:
             self._begun = False
         return rows
 
+    def _require_open(self) -> None:
+        if self._closed and self._connection is None:
+            raise closed()
+
     async def _take(self) -> ApiConnection:
-        if self._closed:
-            raise _closed()
         try:
             self._connection = await self._pool.acquire(self)
-        except _UNREACHABLE as error:
+        except UNREACHABLE as error:
             raise lost() from error
         return self._connection
 
@@ -285,6 +295,7 @@ class Session:
         if self._meter is not None:
             self._meter.closed += 1
         connection.terminate()
+        self._pool.distrust()
 
     def cancel(self) -> None:
         """Cancels the running statement and fails all that follow, as the client has disconnected; `close` then rolls
@@ -295,7 +306,7 @@ class Session:
 
     def _stop(self) -> None:
         if self.failure is None:
-            self.failure = _closed()
+            self.failure = closed()
         if self._statement_at_work is not None:
             self._statement_at_work.cancel()  # its result is no longer needed
 
@@ -352,7 +363,7 @@ class Session:
                 await self._await_cancellation(connection)
             if not self._cut_off or connection.is_in_transaction():
                 await connection.execute("commit" if is_commit else "rollback", timeout=COMMIT_TIMEOUT_SECONDS)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (*LOST, asyncpg.PostgresError) as error:
             self._break(connection)
             if is_commit and isinstance(error, asyncpg.PostgresError) and not is_lost(error):
                 raise translated(error) from error
@@ -390,7 +401,3 @@ class Session:
         if error is not None:
             self.mark_rollback()
         await self.close()
-
-
-def _closed() -> RuntimeError:
-    return RuntimeError("the session is closed")

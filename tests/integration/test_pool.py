@@ -18,6 +18,7 @@ from db.pool import ApiConnection, Pool
 from domain.errors import Overloaded
 from settings import Settings
 from tests.integration.waiting import until
+from tests.streams import until as soon
 
 PID = "select pg_backend_pid()"
 COUNT = "(select count(*) from pg_stat_activity where usename = 'aclue_api' and datname = current_database())"
@@ -352,3 +353,66 @@ async def test_closing_does_not_wait_for_ever(dsns: Dsns, settings: Settings, mo
     connection = await database.pool.acquire()
     await database.close()
     assert connection.is_closed()
+
+
+@pytest.mark.drill
+async def test_where_none_can_be_opened_one_that_is_returned_is_lent(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others have taken all connections of Postgres."""
+
+    async def refuse() -> ApiConnection:
+        raise asyncpg.TooManyConnectionsError
+
+    first = await pool.acquire()
+    monkeypatch.setattr(pool, "_connect", refuse)
+    monkeypatch.setattr(pool, "_settings", msgspec.structs.replace(pool._settings, database_retry_delay=60))
+    (task,) = await waiting(pool, 1)
+    await asyncio.sleep(0.01)
+    assert (pool.size, pool.waiting) == (1, 1)
+    pool.release(first)
+    assert await task is first
+    pool.release(first)
+
+
+@pytest.mark.drill
+async def test_a_server_that_comes_back_is_found_by_those_who_wait(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = 0
+    connect = pool._connect
+
+    async def later() -> ApiConnection:
+        nonlocal attempts
+        attempts += 1
+        if attempts < 3:
+            raise ConnectionRefusedError
+        return await connect()
+
+    pool.release(await pool.acquire())
+    pool.renew()
+    monkeypatch.setattr(pool, "_connect", later)
+    connection = await pool.acquire()
+    assert attempts == 3
+    pool.release(connection)
+
+
+@pytest.mark.drill
+async def test_connections_that_died_while_idle_are_closed_without_a_request(
+    dsns: Dsns, settings: Settings, superuser: asyncpg.Connection[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two are idle; one no longer answers, of which this end was not told."""
+    monkeypatch.setattr(db.pool, "CHECK_IDLE_SECONDS", 0)
+    often = msgspec.structs.replace(settings, database_health_check_interval=0.05)
+    database = await Database.connect(dsns.api, often)
+    pool = database.pool
+    dead, alive = await pool.acquire(), await pool.acquire()
+
+    async def unanswered(*_: Any, **__: Any) -> str:
+        raise ConnectionResetError
+
+    monkeypatch.setattr(dead, "execute", unanswered)
+    pool.release(dead)
+    pool.release(alive)
+    await soon(dead.is_closed)
+    assert await pool.acquire() is alive
+    pool.release(alive)
+    await database.close()

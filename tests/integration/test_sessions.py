@@ -290,6 +290,63 @@ async def test_a_connection_that_was_lost_is_replaced(narrow: Database, superuse
         assert (await session.run(PID, []))[0][0] != pid
 
 
+SLEEP = "select pg_sleep(60)"
+
+
+async def end_once_asleep(superuser: Connection, pid: int) -> None:
+    await until(superuser, ASLEEP, pid)
+    await superuser.execute("select pg_terminate_backend($1, 5000)", pid)
+
+
+@pytest.mark.drill
+@pytest.mark.parametrize("is_last", [False, True])
+async def test_a_read_whose_connection_is_lost_is_repeated(
+    database: Database, superuser: Connection, is_last: bool
+) -> None:
+    """And only that: asleep on the first connection, awake on the next."""
+    pid = await pid_of(database)
+    sql = f"select pg_backend_pid(), pg_sleep(case pg_backend_pid() when {pid} then 60 else 0 end)"
+    async with reading(database) as session:
+        asking = asyncio.create_task(session.run_last(sql, []) if is_last else session.run(sql, []))
+        await end_once_asleep(superuser, pid)
+        assert (await asking)[0][0] != pid
+
+
+@pytest.mark.drill
+async def test_what_followed_another_read_is_not_repeated(database: Database, superuser: Connection) -> None:
+    """It would be of another snapshot."""
+    async with reading(database) as session:
+        pid = (await session.run(PID, []))[0][0]
+        asking = asyncio.create_task(session.run(SLEEP, []))
+        await end_once_asleep(superuser, pid)
+        with pytest.raises(Overloaded):
+            await asking
+
+
+@pytest.mark.drill
+async def test_a_write_whose_connection_is_lost_is_not_repeated(
+    database: Database, superuser: Connection, owner: Connection
+) -> None:
+    pid = await pid_of(database)
+    session = writing(database)
+    slow = f"insert into public.brands (slug, name) select 'x', pg_sleep(60) || 'x' where pg_backend_pid() = {pid}"
+    asking = asyncio.create_task(session.run(slow, []))
+    await end_once_asleep(superuser, pid)
+    with pytest.raises(Overloaded):
+        await asking
+    with pytest.raises(Overloaded):
+        await session.run(ADD_BRAND, ["alder"])
+    await session.close()
+    assert await brands(owner) == []
+
+
+async def pid_of(database: Database) -> int:
+    """Of the connection that the next session gets."""
+    async with reading(database) as session:
+        pid: int = (await session.run(PID, []))[0][0]
+    return pid
+
+
 @pytest.mark.drill
 async def test_after_a_deadlock_one_transaction_may_be_retried(database: Database, owner: Connection) -> None:
     await owner.execute("insert into public.brands (slug, name) values ('alder', 'Alder'), ('birch', 'Birch')")

@@ -46,6 +46,7 @@ def test_a_number_that_cannot_be_used_is_named(name: str, text: str) -> None:
 ZERO_IS_FINE = {
     "BACKUP_INTERVAL",
     "DATABASE_MAX_OVERFLOW",
+    "DATABASE_RETRIES",
     "MAX_CONNECTIONS",
     "MAX_CONNECTIONS_PER_ADDRESS",
     "METRICS_PORT",

@@ -22,6 +22,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import argon2.profiles
 import asyncpg
@@ -53,10 +54,17 @@ SLOW = (
     "tests/integration/test_search.py",
     "tests/integration/test_product_imports.py",
     "tests/differential/",
+    "tests/drills/",
 )
 # Their fixtures take longer than their tests, so one worker runs the whole file. (With pytest 9.2, pytest-xdist 3.8
 # ignores the mark `xdist_group`.)
-TOGETHER = {"tests/e2e/test_backups.py", "tests/integration/test_documentation.py"}
+TOGETHER = {
+    "tests/e2e/test_backups.py",
+    "tests/integration/test_documentation.py",
+    "tests/drills/test_network.py",
+    "tests/drills/test_postgres.py",
+    "tests/drills/test_processes.py",
+}
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -100,6 +108,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FilesTogethe
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """One more than there are cores, as tests spend about a third of their time waiting for Postgres and processes."""
     return (os.cpu_count() or 1) + 1
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """How long the service took to recover, of the drills that say so."""
+    passed = terminalreporter.stats.get("passed", [])
+    lines = [(report.nodeid, name, value) for report in passed for name, value in report.user_properties]
+    for nodeid, name, value in sorted(lines):
+        terminalreporter.write_line(f"{name} in {value}: {nodeid}")
 
 
 def pytest_report_header() -> str:
@@ -178,9 +194,14 @@ def claims_mode() -> ClaimsMode:
 
 
 @pytest.fixture
-def settings(tmp_path: Path, claims_mode: ClaimsMode) -> Settings:
+def settings(tmp_path: Path, claims_mode: ClaimsMode, request: pytest.FixtureRequest) -> Settings:
     given = {"ACLUE_HOME": str(tmp_path), "DATABASE_POOL_SIZE": "8", "DATABASE_MAX_OVERFLOW": "24"}
-    given |= {"CLAIMS_MODE": claims_mode.value, "EXPLORATION": "off"}
+    given |= {"CLAIMS_MODE": claims_mode.value, "EXPLORATION": "off", "DATABASE_RETRY_DELAY": "0.02"}
+    if bases.chosen() == "pgbouncer":
+        direct = request.getfixturevalue("base").direct
+        name = urlsplit(request.getfixturevalue("dsns").api).path[1:]
+        given |= {"CLAIMS_MODE": "transaction", "PREPARED_STATEMENTS": "false"}
+        given |= {"LISTEN_DATABASE_URL": to_database(direct, name)}
     return settings_module.load({**given, "MAIL_INTERVAL": "3600"})  # tests send mails themselves
 
 

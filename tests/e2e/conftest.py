@@ -110,7 +110,7 @@ def is_alive(pid: int) -> bool:
 @contextmanager
 def served(home: Path, **more: str) -> Iterator[Service]:
     """A server on this data folder; nothing of it is left behind, whatever happens inside."""
-    port = free_port()
+    port = int(more.pop("PORT", 0)) or free_port()
     output, errors = home / f"out-{port}", home / f"err-{port}"
     with output.open("wb") as out, errors.open("wb") as err:
         process = subprocess.Popen(

@@ -1,0 +1,1 @@
+"""What the service does while something beneath it fails, and after."""

@@ -36,6 +36,7 @@ from engine.engine import Engine
 from resolvers import exports
 from services import jobs, logs
 from services.jobs import Job
+from services.last_writes import LastWrites
 from services.services import Services
 from settings import Settings, SettingsError
 from settings_checks import LOG_LEVELS
@@ -75,7 +76,8 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        database = await Database.connect(database_url, settings)
+        last_writes = LastWrites.of(settings)
+        database = await Database.connect(database_url, settings, last_writes=last_writes)
         app.state.services = Services.make(settings, database, secret)
         services = app.state.services
         services.system_log.start()
@@ -100,6 +102,8 @@ def create_app(
             await services.rate_limits.close()
             await database.changes.stop()
             await database.close()
+            if last_writes is not None:
+                await last_writes.close()
             if engine.counts:
                 log.info("requests answered", **engine.counts)
 

@@ -163,6 +163,8 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_connections: Annotated[int, Meta(ge=0)] = 0
     max_connections_per_address: Annotated[int, Meta(ge=0)] = 0
     listen_database_url: str = ""
+    read_database_urls: str = ""
+    read_max_lag: Annotated[float, Meta(gt=0)] = 5
     max_streams: Positive = 1_000
     max_streams_per_address: Positive = 100
     max_streams_per_person: Positive = 10
@@ -232,6 +234,11 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     def trusted_networks(self) -> list[IPv4Network | IPv6Network]:
         """Networks of the proxies whose X-Forwarded-For is trusted. Raises ValueError."""
         return [_network(each.strip()) for each in self.trusted_proxies.split(",") if each.strip()]
+
+    @property
+    def read_urls(self) -> list[str]:
+        """The URLs of the read replicas."""
+        return self.read_database_urls.split()
 
     @property
     def uses_embedded_server(self) -> bool:
@@ -311,6 +318,11 @@ def _with_parameters(settings: Settings, given: Mapping[str, str]) -> Settings:
             parsed[name] = dsn.parse(given.get(name, ""))
         except ValueError as error:
             raise SettingsError(f"{name}: {error}") from None
+    for url in given.get("READ_DATABASE_URLS", "").split():
+        try:
+            dsn.parse(url)
+        except ValueError as error:
+            raise SettingsError(f"READ_DATABASE_URLS: {error}") from None
     api = parsed["DATABASE_URL"]
     if not api.prepared_statements and "PREPARED_STATEMENTS" not in given:
         settings = msgspec.structs.replace(settings, prepared_statements=False)

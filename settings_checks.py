@@ -56,6 +56,12 @@ def check(settings: Settings) -> None:
         raise ValueError("WORKER_DATABASE_URL: needs DATABASE_URL, the API's own log-in, beside it")
     if settings.listen_database_url and not settings.database_url:
         raise ValueError("LISTEN_DATABASE_URL: needs DATABASE_URL beside it")
+    if settings.read_urls and not settings.database_url:
+        raise ValueError("READ_DATABASE_URLS: needs DATABASE_URL, the primary, beside it")
+    if settings.read_urls and settings.workers > 1 and not settings.redis_url:
+        raise ValueError(
+            "READ_DATABASE_URLS: with several WORKERS it needs REDIS_URL, where they share who has just written"
+        )
     if settings.trusted_documents_mode.value != "open" and not settings.trusted_documents:
         raise ValueError("TRUSTED_DOCUMENTS_MODE: needs a manifest in TRUSTED_DOCUMENTS beside it")
 

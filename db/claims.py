@@ -50,7 +50,7 @@ def text_parameters(*texts: str) -> bytes:
 class Claims:
     """The claims of a verified token; anonymous ones by default. `raw` is what policies read as auth.jwt(). `aal` is
     aal2 after a second factor; `signed_in_at` is the last sign-in, which neither a refresh nor a second factor alone
-    is."""
+    is; `issued_at` is when the token was issued."""
 
     role: str = "anon"
     subject: UUID | None = None
@@ -60,6 +60,7 @@ class Claims:
     expires_at: int | None = None
     aal: str = "aal1"
     signed_in_at: int | None = None
+    issued_at: int | None = None
     raw: str = field(default='{"role":"anon"}', repr=False)
     # The person's id as text, empty without one: rendered once, as each request needs it several times.
     subject_text: str = field(init=False, repr=False, compare=False)
@@ -96,6 +97,7 @@ class Claims:
             expires_at=int(payload["exp"]),
             aal="aal2" if payload.get("aal") == "aal2" else "aal1",
             signed_in_at=_newest(payload.get("amr")),
+            issued_at=int(payload["iat"]) if "iat" in payload else None,
             raw=msgspec.json.encode(payload).decode(),
         )
 

@@ -21,6 +21,13 @@ LOST = (
 """What a statement raises when its connection ends, and connecting while Postgres is down, starting or stopping."""
 # What asyncpg says where Postgres has said that it ends the connection, but has not closed it yet. Nothing was sent.
 _SAID_GOODBYE = "another operation (2) is in progress"
+OF_A_STANDBY = (
+    asyncpg.SerializationError,  # replayed changes removed rows that the statement reads
+    asyncpg.UndefinedTableError,  # a migration has not arrived there yet
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+)
+"""What a read may raise only because it ran on a standby."""
 UNREACHABLE = (*LOST, asyncpg.InsufficientResourcesError)
 """What connecting raises: also while Postgres has no connection left."""
 

@@ -8,6 +8,23 @@ import time
 INTERVAL_SECONDS = 0.05
 
 
+class Watch:
+    """Measures from its creation on."""
+
+    __slots__ = ("_lag", "_lag_before", "_started")
+
+    def __init__(self, lag: LoopLag) -> None:
+        self._lag = lag
+        self._started = time.perf_counter()
+        self._lag_before = lag.seconds(self._started)
+
+    def read(self) -> tuple[float, float]:
+        """Seconds until now, and the part of them that was not the lag of the event loop."""
+        now = time.perf_counter()
+        elapsed = now - self._started
+        return elapsed, elapsed - (self._lag.seconds(now) - self._lag_before)
+
+
 class LoopLag:
     """A timer that notices by how much it is late. Zero until it is started."""
 
@@ -24,6 +41,10 @@ class LoopLag:
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
+
+    def watch(self) -> Watch:
+        """A measurement that begins now."""
+        return Watch(self)
 
     def seconds(self, now: float) -> float:
         """The sum of all lag until `now`, as time.perf_counter() has just returned it. The difference of two readings

@@ -20,7 +20,7 @@ import structlog
 from db import claims as claims_module
 from db import metrics
 from db.claims import Claims, service_for
-from db.failures import LOST, UNREACHABLE, closed, is_lost, lost, not_writable, translated
+from db.failures import LOST, OF_A_STANDBY, UNREACHABLE, closed, is_lost, lost, not_writable, translated
 from db.loaders import Loaders, consume_exception
 from db.pipeline import (
     BEGIN_READING,
@@ -33,11 +33,13 @@ from db.pipeline import (
     single_statement_prefix,
 )
 from db.queries import Composed, statement_of
+from db.routes import Route
 from db.usage import METER, USAGE
 
 if TYPE_CHECKING:
     from db.changes import Changes
     from db.pool import ApiConnection, Pool
+    from db.replicas import Replicas
 
 log = structlog.get_logger("aclue.db")
 
@@ -57,14 +59,16 @@ class Session:
         statement_timeout_ms: int,
         slow_ms: int,
         changes: Changes,
+        replicas: Replicas | None = None,
     ) -> None:
         self.claims = claims
         self.read_only = read_only
         self.loaders = Loaders(self)
-        self._pool = pool
+        self._route = Route(pool, replicas if read_only else None)
         self._statement_timeout_ms = statement_timeout_ms
         self._slow_ms = slow_ms
         self._changes = changes
+        self._replicas = replicas
         self._connection: ApiConnection | None = None
         self._lock = asyncio.Lock()
         self._statement_at_work: asyncio.Future[Any] | None = None
@@ -115,8 +119,6 @@ class Session:
             raise
 
     async def _next(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
-        if self.failure is not None:
-            raise self.failure
         self._require_open()
         return await self._watched(sql, arguments)
 
@@ -127,8 +129,6 @@ class Session:
         async with self._lock:
             if not self.read_only:
                 raise RuntimeError("the last statement of a session that writes is its commit")
-            if self.failure is not None:
-                raise self.failure
             self._require_open()
             self._closed = True
             try:
@@ -144,15 +144,17 @@ class Session:
             connection = self._connection or await self._take()
             try:
                 rows = await self._attempt(connection, sql, arguments, is_last=is_last)
-            except LOST as error:
+            except (*LOST, *OF_A_STANDBY) as error:
                 self._break(connection)
-                may_repeat = self.read_only and not self._has_read and self.failure is None and is_lost(error)
-                if not may_repeat or repeats == self._pool.retries:
-                    self.failure = lost() if is_lost(error) else error
+                is_over = is_lost(error) or isinstance(error, OF_A_STANDBY)
+                may_repeat = self.read_only and not self._has_read and self.failure is None and is_over
+                if not may_repeat or (repeats == self._route.pool.retries and not self._route.is_replica):
+                    self.failure = lost() if is_over else error
                     raise self.failure from error
                 repeats += 1
                 self._connection = None
-                self._pool.release(connection, self)
+                self._route.pool.release(connection, self)
+                self._route.leave_replica(is_dead=is_lost(error))
                 self._begun = self._switched = self._failed = self._broken = False
             else:
                 self._has_read = True
@@ -161,8 +163,7 @@ class Session:
     async def _attempt(
         self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, is_last: bool
     ) -> list[asyncpg.Record]:
-        started = time.perf_counter()
-        lag = self._pool.lag.seconds(started)
+        watch = self._route.pool.lag.watch()
         try:
             if connection.pipeline is None:
                 rows = await self._plain(connection, sql, arguments)
@@ -172,10 +173,12 @@ class Session:
             raise
         except asyncpg.PostgresError as error:
             metrics.DATABASE_ERRORS.labels(error.sqlstate or "").inc()
+            if self._route.is_replica and isinstance(error, OF_A_STANDBY):
+                raise
             is_standby = not self.read_only and isinstance(error, asyncpg.ReadOnlySQLTransactionError)
             is_old = time.monotonic() - connection.opened_at > 1  # else another one would be no better
             if (is_standby and is_old) or isinstance(error, asyncpg.InvalidCachedStatementError):
-                self._pool.renew()
+                self._route.pool.renew()
             self._failed = True
             self.failure = not_writable() if is_standby else translated(error)
             raise self.failure from error
@@ -187,15 +190,14 @@ class Session:
             raise
         except BaseException as error:
             if isinstance(error, asyncpg.OutdatedSchemaCacheError):
-                self._pool.renew()
+                self._route.pool.renew()
             self._break(connection)
             raise
         finally:
-            ended = time.perf_counter()
-            elapsed = ended - started
+            elapsed, own = watch.read()
             metrics.STATEMENTS.observe(elapsed)
             if self._meter is not None:
-                self._meter.add(elapsed - (self._pool.lag.seconds(ended) - lag))
+                self._meter.add(own)
         elapsed_ms = elapsed * 1000
         if self.usage is not None:
             self.usage.statements += 1
@@ -246,12 +248,14 @@ class Session:
         return rows
 
     def _require_open(self) -> None:
+        if self.failure is not None:
+            raise self.failure
         if self._closed and self._connection is None:
             raise closed()
 
     async def _take(self) -> ApiConnection:
         try:
-            self._connection = await self._pool.acquire(self)
+            self._connection = await self._route.acquire(self, self.claims)
         except UNREACHABLE as error:
             raise lost() from error
         return self._connection
@@ -295,7 +299,7 @@ class Session:
         if self._meter is not None:
             self._meter.closed += 1
         connection.terminate()
-        self._pool.distrust()
+        self._route.pool.distrust()
 
     def cancel(self) -> None:
         """Cancels the running statement and fails all that follow, as the client has disconnected; `close` then rolls
@@ -340,9 +344,8 @@ class Session:
             await self._end()
 
     async def _end(self) -> None:
-        """Ends the transaction and returns the connection to the pool, once: a second call waits for the first. The
-        session drops the connection before the first await, so that nothing can use or return it again. The caller
-        holds the lock."""
+        """Ends the transaction and returns the connection, once: a second call waits for the first. The session drops
+        the connection before the first await, so that nothing can use it again. The caller holds the lock."""
         if self._ending is not None:
             await asyncio.wait([self._ending])
             return
@@ -350,7 +353,7 @@ class Session:
         if connection is None:
             return
         if self._broken or not (self._begun or self._cut_off):
-            self._pool.release(connection, self)
+            self._route.pool.release(connection, self)
             return
         self._ending = asyncio.ensure_future(self._finish(connection))
         self._ending.add_done_callback(consume_exception)  # the awaiting task may be cancelled
@@ -374,8 +377,10 @@ class Session:
             self._break(connection)
             raise
         finally:
-            self._pool.release(connection, self)
+            self._route.pool.release(connection, self)
         if is_commit:
+            if self._replicas is not None and not self.read_only:
+                await self._replicas.note_write(self.claims)
             for do in self._after_commit:
                 do()
 
@@ -383,14 +388,12 @@ class Session:
         """Waits until Postgres has ended the statement that was cut off, so that the connection can be used again:
         opening another and preparing its statements costs more than most requests. The caller is charged for this time,
         too. Raises TimeoutError."""
-        started = time.perf_counter()
-        lag = self._pool.lag.seconds(started)
+        watch = self._route.pool.lag.watch()
         try:
             await cancellation_ended(connection, CANCEL_TIMEOUT_SECONDS)
         finally:
             if self._meter is not None:
-                ended = time.perf_counter()
-                self._meter.add(ended - started - (self._pool.lag.seconds(ended) - lag))
+                self._meter.add(watch.read()[1])
 
     async def __aenter__(self) -> Session:
         return self

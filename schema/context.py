@@ -32,6 +32,7 @@ class Context:
     has_turn: bool = False  # of its network and person, before it ran
     meter: Meter = field(default_factory=Meter)  # of all its sessions, also those that resolvers open themselves
     _session: Session | None = None
+    _has_written: bool = False
     _finished: bool = False
 
     def __post_init__(self) -> None:
@@ -43,7 +44,8 @@ class Context:
         if self._finished:  # a sibling of a failed field is still running
             raise RuntimeError("the request has finished")
         if self._session is None:
-            self._session = self.services.database.session(self.claims, read_only=True)
+            may_lag = self.change is None and not self._has_written  # an event follows a commit at once
+            self._session = self.services.database.session(self.claims, read_only=True, may_lag=may_lag)
         return self._session
 
     @property
@@ -53,6 +55,7 @@ class Context:
 
     def begin_write(self) -> Session:
         """Opens the session of a root mutation field."""
+        self._has_written = True
         self._session = self.services.database.session(self.claims, read_only=False)
         return self._session
 

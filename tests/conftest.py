@@ -64,6 +64,7 @@ TOGETHER = {
     "tests/drills/test_network.py",
     "tests/drills/test_postgres.py",
     "tests/drills/test_processes.py",
+    "tests/drills/test_replicas.py",
 }
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

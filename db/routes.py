@@ -1,0 +1,49 @@
+"""Where a session reads: from a replica, where one will do, and from the primary if that fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from db.failures import UNREACHABLE
+
+if TYPE_CHECKING:
+    from db.claims import Claims
+    from db.pool import ApiConnection, Pool
+    from db.replicas import Replica, Replicas
+
+
+class Route:
+    """Of one session. Without replicas everything is the primary's. `pool` is the one in use."""
+
+    __slots__ = ("_primary", "_replica", "_replicas", "pool")
+
+    def __init__(self, primary: Pool, replicas: Replicas | None) -> None:
+        self.pool = self._primary = primary
+        self._replicas = replicas
+        self._replica: Replica | None = None
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether it leads to a replica."""
+        return self._replica is not None
+
+    async def acquire(self, owner: object, claims: Claims) -> ApiConnection:
+        """A connection to a replica, chosen the first time, or to the primary. Raises what Pool.acquire raises."""
+        if self._replicas is not None:
+            replicas, self._replicas = self._replicas, None
+            self._replica = await replicas.choose(claims)
+        if self._replica is not None:
+            self.pool = self._replica.pool
+            try:
+                return await self.pool.acquire(owner)
+            except UNREACHABLE:
+                self.leave_replica(is_dead=True)
+        return await self.pool.acquire(owner)
+
+    def leave_replica(self, *, is_dead: bool) -> None:
+        """Leads to the primary from now on."""
+        if self._replica is not None:
+            if is_dead:
+                self._replica.failed()
+            self._replica = None
+            self.pool = self._primary

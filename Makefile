@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-analytics bench-devices bench-exports bench-feeds bench-finding bench-growth bench-imports bench-metrics bench-plans bench-rankings bench-redirects bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-analytics bench-devices bench-exports bench-feeds bench-finding bench-growth bench-imports bench-metrics bench-plans bench-rankings bench-redirects bench-replicas bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,13 +42,19 @@ ON_BASES = tests/security tests/integration/test_migrations.py tests/integration
   tests/http/test_subscriptions.py tests/http/test_sse.py tests/http/test_cancelling.py tests/http/test_exports.py \
   tests/integration/test_changes.py \
   tests/integration/test_verify.py::test_a_sound_database_passes_every_check
+# Through PgBouncer everything runs in tests/http and tests/security; POOLED="tests/http tests/security" runs all of it.
+POOLED ?= tests/http/test_cancelling.py tests/http/test_recommendations.py tests/http/test_sessions.py \
+  tests/http/test_subscriptions.py tests/http/test_swipes.py tests/security/test_pipeline.py
 POSTGRES15 ?= /usr/lib/postgresql/15/bin
 
-test-bases: .venv/dev ## Run the tests that depend on the base on a Supabase-like base and on PostgreSQL 15 (POSTGRES15=folder of its programs)
+test-bases: .venv/dev ## Run the tests that depend on the base on a Supabase-like base, on PostgreSQL 15 (POSTGRES15=folder of its programs) and through PgBouncer
 	@ACLUE_TEST_BASE=supabase $(BIN)/pytest -n auto -rs -m "not long" $(ON_BASES)
 	@if [ -x $(POSTGRES15)/initdb ]; then \
 	  ACLUE_TEST_BASE=postgres15 ACLUE_TEST_POSTGRES15=$(POSTGRES15) $(BIN)/pytest -n auto -rs -m "not long" $(ON_BASES); \
 	else echo "NOT RUN on PostgreSQL 15: not found in $(POSTGRES15) (Debian: apt-get install postgresql-15)"; test -z "$$CI"; fi
+	@if command -v pgbouncer > /dev/null || [ -x /usr/sbin/pgbouncer ]; then \
+	  ACLUE_TEST_BASE=pgbouncer $(BIN)/pytest -n auto -rs -m "not long" $(POOLED); \
+	else echo "NOT RUN through PgBouncer: not found (Debian: apt-get install pgbouncer)"; test -z "$$CI"; fi
 
 fuzz: .venv/dev ## Compare responses with and without compiled plans to DOCUMENTS (50000) random documents of a SEED (any)
 	@DOCUMENTS=$(DOCUMENTS) SEED=$(SEED) $(BIN)/python -m tests.differential
@@ -126,6 +132,9 @@ bench-rankings: .venv/dev ## Measure ranking feeds, beside another checkout with
 
 bench-redirects: .venv/dev ## Follow links at RATE (200) a second; fail if the 99th percentile takes over 20 ms (SECONDS=10)
 	@$(BIN)/python bench/redirects.py
+
+bench-replicas: .venv/dev ## What a read replica takes off the primary (REQUESTS=2000); fail at less than half of its CPU
+	@REQUESTS=$(REQUESTS) $(BIN)/python bench/replicas.py
 
 bench-rls: .venv/dev ## Measure the cost of row level security per statement (ACLUE_HOME or SEED, as above)
 	@$(BIN)/python bench/rls.py

@@ -37,13 +37,12 @@ class Route:
             try:
                 return await self.pool.acquire(owner)
             except UNREACHABLE:
-                self.leave_replica(is_dead=True)
+                self.leave_replica()
         return await self.pool.acquire(owner)
 
-    def leave_replica(self, *, is_dead: bool) -> None:
-        """Leads to the primary from now on."""
+    def leave_replica(self) -> None:
+        """Leads to the primary from now on; others use the replica when it has answered a question again."""
         if self._replica is not None:
-            if is_dead:
-                self._replica.failed()
+            self._replica.failed()
             self._replica = None
             self.pool = self._primary

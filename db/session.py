@@ -144,17 +144,16 @@ class Session:
             connection = self._connection or await self._take()
             try:
                 rows = await self._attempt(connection, sql, arguments, is_last=is_last)
-            except (*LOST, *OF_A_STANDBY) as error:
+            except LOST as error:
                 self._break(connection)
-                is_over = is_lost(error) or isinstance(error, OF_A_STANDBY)
-                may_repeat = self.read_only and not self._has_read and self.failure is None and is_over
+                may_repeat = self.read_only and not self._has_read and self.failure is None and is_lost(error)
                 if not may_repeat or (repeats == self._route.pool.retries and not self._route.is_replica):
-                    self.failure = lost() if is_over else error
+                    self.failure = lost() if is_lost(error) else error
                     raise self.failure from error
                 repeats += 1
                 self._connection = None
                 self._route.pool.release(connection, self)
-                self._route.leave_replica(is_dead=is_lost(error))
+                self._route.leave_replica()
                 self._begun = self._switched = self._failed = self._broken = False
             else:
                 self._has_read = True
@@ -174,7 +173,7 @@ class Session:
         except asyncpg.PostgresError as error:
             metrics.DATABASE_ERRORS.labels(error.sqlstate or "").inc()
             if self._route.is_replica and isinstance(error, OF_A_STANDBY):
-                raise
+                raise ConnectionError("the replica cannot answer now") from error
             is_standby = not self.read_only and isinstance(error, asyncpg.ReadOnlySQLTransactionError)
             is_old = time.monotonic() - connection.opened_at > 1  # else another one would be no better
             if (is_standby and is_old) or isinstance(error, asyncpg.InvalidCachedStatementError):

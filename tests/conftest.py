@@ -199,10 +199,10 @@ def settings(tmp_path: Path, claims_mode: ClaimsMode, request: pytest.FixtureReq
     given = {"ACLUE_HOME": str(tmp_path), "DATABASE_POOL_SIZE": "8", "DATABASE_MAX_OVERFLOW": "24"}
     given |= {"CLAIMS_MODE": claims_mode.value, "EXPLORATION": "off", "DATABASE_RETRY_DELAY": "0.02"}
     if bases.chosen() == "pgbouncer":
-        direct = request.getfixturevalue("base").direct
-        name = urlsplit(request.getfixturevalue("dsns").api).path[1:]
+        pooled = request.getfixturevalue("dsns").api
+        direct = to_database(request.getfixturevalue("base").direct, urlsplit(pooled).path[1:])
         given |= {"CLAIMS_MODE": "transaction", "PREPARED_STATEMENTS": "false"}
-        given |= {"LISTEN_DATABASE_URL": to_database(direct, name)}
+        given |= {"DATABASE_URL": pooled, "LISTEN_DATABASE_URL": direct}
     return settings_module.load({**given, "MAIL_INTERVAL": "3600"})  # tests send mails themselves
 
 

@@ -1,18 +1,20 @@
-"""What the tests run on: ACLUE_TEST_BASE=embedded (default), postgres15 or supabase.
+"""What the tests run on: ACLUE_TEST_BASE=embedded (default), postgres15, supabase or pgbouncer.
 
 embedded    the Postgres 18 of the wheel, as `make run` starts it
 postgres15  Debian's PostgreSQL 15 (another folder of programs: ACLUE_TEST_POSTGRES15), the oldest that is supported
 supabase    roles, grants and auth schema as a Supabase project has them (supabase.sql), on the Postgres of the wheel
+pgbouncer   embedded, with the API's log-in through PgBouncer in transaction mode
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import os
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -24,6 +26,7 @@ from db.embedded import Dsns, EmbeddedServer
 from db.programs import Programs
 from tests.bases.clusters import Cluster
 from tests.bases.databases import Databases
+from tests.bases.poolers import PROGRAM, Pooler
 from tests.catalogue import fill_catalogue
 
 TEMPLATE = "aclue"  # migrated
@@ -40,6 +43,7 @@ class Base:
     dsns: Dsns
     owner: str = embedded.OWNER
     is_supabase: bool = False
+    direct: str = ""  # the API's log-in past the pooler, where there is one
     templates: set[str] = field(default_factory=set, compare=False)  # those made by ensure_template
 
     @property
@@ -71,6 +75,8 @@ def chosen() -> str:
         raise ValueError(
             f"ACLUE_TEST_BASE: there is no PostgreSQL 15 in {_postgres15()} (apt-get install postgresql-15)"
         )
+    if name == "pgbouncer" and not PROGRAM:
+        raise ValueError("ACLUE_TEST_BASE: there is no pgbouncer (apt-get install pgbouncer)")
     return name
 
 
@@ -152,10 +158,25 @@ async def _shorten_log_ins(superuser: asyncpg.Connection[Any], dsns: Dsns) -> No
         await superuser.execute(statement)
 
 
+async def _notice_lost_clients(dsns: Dsns) -> None:
+    """As docs/claims.md says for poolers."""
+    superuser = await asyncpg.connect(dsns.superuser)
+    await superuser.execute("alter role aclue_api set client_connection_check_interval = '500ms'")
+    await superuser.close()
+
+
 @contextlib.contextmanager
 def _embedded(folder: Path) -> Iterator[Base]:
     with EmbeddedServer(folder, secrets.load_or_create(folder), is_temporary=True) as dsns:
         yield Base(dsns)
+
+
+@contextlib.contextmanager
+def _pgbouncer(folder: Path) -> Iterator[Base]:
+    (folder / "pooler").mkdir()
+    with _embedded(folder) as base, Pooler(base.dsns.api, folder / "pooler") as pooler:
+        asyncio.run(_notice_lost_clients(base.dsns))
+        yield replace(base, dsns=replace(base.dsns, api=pooler.dsn), direct=base.dsns.api)
 
 
 @contextlib.contextmanager
@@ -176,4 +197,4 @@ def _postgres15() -> Path:
     return Path(os.environ.get("ACLUE_TEST_POSTGRES15") or _POSTGRES15)
 
 
-_STARTS = {"embedded": _embedded, "postgres15": _postgres_15, "supabase": _supabase}
+_STARTS = {"embedded": _embedded, "postgres15": _postgres_15, "supabase": _supabase, "pgbouncer": _pgbouncer}

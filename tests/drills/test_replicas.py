@@ -191,6 +191,20 @@ async def test_a_read_that_is_in_the_way_of_replay_is_repeated_on_the_primary(
         await superuser.close()
 
 
+async def test_a_table_that_has_not_arrived_is_read_on_the_primary(dsns: Dsns, standby: Cluster, folder: Path) -> None:
+    """As of a migration, while the code that needs it runs already."""
+    async with replicated(dsns, standby, folder, READ_MAX_LAG="600") as (_, services):
+        await pause(standby)
+        owner = await asyncpg.connect(dsns.owner)
+        await owner.execute(
+            "create table public.later as select 7 as id; grant select on public.later to authenticated"
+        )
+        await owner.close()
+        async with services.database.session(somebody(ANNA), read_only=True, may_lag=True) as session:
+            assert [row["id"] for row in await session.run_last("select id from public.later", [])] == [7]
+        await until_standby(services, somebody(ANNA))  # it is asked again
+
+
 async def test_the_primary_that_dies_takes_writes_with_it_and_no_replica_does(
     cluster: Cluster, dsns: Dsns, standby: Cluster, folder: Path
 ) -> None:

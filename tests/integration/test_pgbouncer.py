@@ -4,15 +4,10 @@ server connection."""
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import socket
-import subprocess
-import time
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -24,73 +19,20 @@ from db.database import Database
 from db.embedded import Dsns
 from domain.errors import Timeout
 from settings import ClaimsMode, Settings
+from tests.bases.poolers import PROGRAM, Pooler
 from tests.security.endings import BARE, STATE
 
-PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 pytestmark = pytest.mark.skipif(not PROGRAM, reason="there is no pgbouncer here (Debian: apt-get install pgbouncer)")
-
-CONFIGURATION = """
-[databases]
-{database} = host={host} port={port} dbname={database} user={user} password={password}
-[pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {listen}
-unix_socket_dir =
-auth_type = any
-pool_mode = transaction
-default_pool_size = 2
-logfile = {folder}/log
-pidfile = {folder}/pid
-"""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
-def pooled(dsns: Dsns, tmp_path: Path) -> Iterator[str]:
+def pooled(dsns: Dsns) -> Iterator[str]:
     """The API's log-in through PgBouncer, which has two connections to Postgres."""
-    assert PROGRAM
-    parts, listen = urlsplit(dsns.api), free_port()
-    (socket_folder,) = parse_qs(parts.query)["host"]
-    configuration = tmp_path / "pgbouncer.ini"
-    configuration.write_text(
-        CONFIGURATION.format(
-            database=parts.path[1:],
-            host=socket_folder,
-            port=parts.port or 5432,
-            user=parts.username,
-            password=parts.password,
-            listen=listen,
-            folder=tmp_path,
-        )
-    )
-    user = None
-    if os.geteuid() == 0:  # it refuses to run as root; the server's own user may open the server's socket
-        user = Path(socket_folder).owner()
-        for path in (tmp_path, configuration):
-            shutil.chown(path, user)
-        for folder in tmp_path.parents:
-            if folder.owner() == "root" and folder.name:
-                folder.chmod(folder.stat().st_mode | 0o011)
-    bouncer = subprocess.Popen(
-        [PROGRAM, str(configuration)], user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        for _ in range(500):
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", listen)) == 0:
-                    break
-            assert bouncer.poll() is None, (tmp_path / "log").read_text()
-            time.sleep(0.01)
-        yield f"postgresql://{parts.username}:x@127.0.0.1:{listen}{parts.path}"
-    finally:
-        bouncer.terminate()
-        bouncer.wait(10)
+    with (
+        tempfile.TemporaryDirectory(prefix="aclue-pooler-") as folder,
+        Pooler(dsns.api, Path(folder), pool_size=2) as it,
+    ):
+        yield it.dsn
 
 
 @pytest.fixture

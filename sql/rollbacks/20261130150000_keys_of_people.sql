@@ -1,3 +1,4 @@
+-- Back to keys that do not name the person.
 drop index private.one_time_tokens_token_hash_idx;
 alter table private.one_time_tokens add constraint one_time_tokens_token_hash_key unique (token_hash);
 

@@ -1,1 +1,2 @@
+-- The index of e-mails goes.
 drop index public.profiles_email_idx;

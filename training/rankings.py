@@ -21,7 +21,7 @@ Floats = NDArray[np.float64]
 Scorer = Callable[[Signals], Floats]
 """Scores of all products for people of whom these signals are known: a row per person."""
 BATCH = 256  # people whose scores are in memory at a time
-REACHES, LAST_REACH = ((10, 100), (50, 50)), 25  # up to so many likes, so many weights
+REACHES, LAST_REACH = ((10, 100), (30, 40), (100, 30)), 20  # up to so many likes, so many weights
 PERSONALITY_PRIOR = 5.0  # as many signals outweigh the personality
 
 

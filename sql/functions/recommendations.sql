@@ -89,6 +89,7 @@ begin
     where m.version = p_model;
   delete from public.model_lists where model_version = p_model;
   delete from public.model_kinds where model_version = p_model;
+  delete from public.model_cells where model_version = p_model;
   with shown as materialized (
     select f.number, f.facets, p.created_at, f.adventurous, f.intellectual, f.practical, f.creative, f.social,
       coalesce(f.like_share / nullif(max(f.like_share) over (), 0), f.popularity) as liked
@@ -96,13 +97,34 @@ begin
     join public.products p on p.id = f.product_id
     where f.model_version = p_model and p.is_active and p.in_stock
   ),
+  grouped as (
+    select array[k.adventurous, k.intellectual, k.practical, k.creative, k.social] as traits,
+      (array_agg(k.number order by k.liked desc, k.number))[1:20] as numbers,
+      (array_agg(k.liked order by k.liked desc, k.number))[1:20] as likes
+    from shown k
+    group by 1
+  ),
+  -- Thirds by one trait after the other: at most 243 cells, whatever the traits are.
+  placed as materialized (
+    select *, row_number() over (order by cell, traits)::integer as kind
+    from (select *, 3 * cell4 + ntile(3) over (partition by cell4 order by traits[5], traits) - 1 as cell
+    from (select *, 3 * cell3 + ntile(3) over (partition by cell3 order by traits[4], traits) - 1 as cell4
+    from (select *, 3 * cell2 + ntile(3) over (partition by cell2 order by traits[3], traits) - 1 as cell3
+    from (select *, 3 * cell1 + ntile(3) over (partition by cell1 order by traits[2], traits) - 1 as cell2
+    from (select *, ntile(3) over (order by traits[1], traits) - 1 as cell1 from grouped) a) b) c) d) e
+  ),
   kinds as (
     insert into public.model_kinds (
       model_version, kind, adventurous, intellectual, practical, creative, social, numbers, likes)
-    select p_model, row_number() over (), k.adventurous, k.intellectual, k.practical, k.creative, k.social,
-      (array_agg(k.number order by k.liked desc, k.number))[1:20], (array_agg(k.liked order by k.liked desc, k.number))[1:20]
-    from shown k
-    group by k.adventurous, k.intellectual, k.practical, k.creative, k.social
+    select p_model, kind, traits[1], traits[2], traits[3], traits[4], traits[5], numbers, likes
+    from placed
+  ),
+  cells as (
+    insert into public.model_cells (model_version, cell, first_kind, last_kind, lowest, highest, liked)
+    select p_model, cell, min(kind), max(kind),
+      array[min(traits[1]), min(traits[2]), min(traits[3]), min(traits[4]), min(traits[5])],
+      array[max(traits[1]), max(traits[2]), max(traits[3]), max(traits[4]), max(traits[5])], max(likes[1])
+    from placed group by cell
   )
   insert into public.model_lists (model_version, list, rank, number)
   select p_model, ranked.list, ranked.place - 1, ranked.number
@@ -186,7 +208,7 @@ begin
     left join public.model_products k on k.trained_version = trained and k.number = p.number;
   perform private.fill_lists(model);
   -- A version that the statistics have never seen is taken for one row, and joined to accordingly.
-  analyze public.product_features, public.model_lists, public.model_kinds;
+  analyze public.product_features, public.model_lists, public.model_kinds, public.model_cells;
   delete from public.recommendation_models
     where version not in (select version from public.recommendation_models order by version desc limit 3);
   delete from public.trained_models t

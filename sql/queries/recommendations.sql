@@ -17,7 +17,7 @@ from public.recommendation_models where version = :version::int
 -- they have. The first row has `shared`. Small steps, lookups by arrays and sums by joins keep it fast: docs/decisions/0011.
 with model as materialized (
   select m.version, t.version as trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
-    t.serving, e.parameters, m.product_count <= 2000 as is_whole,
+    :until::timestamptz is not null as is_continued, t.serving, e.parameters, m.product_count <= 2000 as is_whole,
     case when t.version is null then (e.parameters ->> 'half_life_days')::double precision
       else (t.serving ->> 'half_life')::double precision end as half_life,  -- null: signals do not age
     coalesce((t.serving ->> 'super_like')::double precision, 1) as super_like,
@@ -66,7 +66,7 @@ person as materialized (
   from (
     select n, likes, case when n <= 3 then 'first' when n <= 10 then 'few' else 'many' end::public.table_kind as kind,
       -- The weights of a like, largest first, that are read: fewer where there are many likes.
-      case when likes <= 10 then 100 when likes <= 50 then 50 else 25 end as reach
+      case when likes <= 10 then 100 when likes <= 30 then 40 when likes <= 100 then 30 else 20 end as reach
     from (
       select count(*) filter (where strength is not null)::int as n, count(*) filter (where strength >= 0.5)::int as likes
       from latest) c
@@ -155,11 +155,10 @@ candidates as materialized (
 {candidates}
 ),
 features as materialized (
-  select f.number, f.product_id, f.facets, f.group_key, coalesce(f.like_rate, f.popularity) as like_rate,
-    f.adventurous, f.intellectual, f.practical, f.creative, f.social,
+  select f.number, f.facets, f.group_key, f.popularity,
     (f.adventurous * p.adventurous + f.intellectual * p.intellectual + f.practical * p.practical
       + f.creative * p.creative + f.social * p.social) / 2 as match,
-    f.popularity, case when p.likes = 0 then f.like_share
+    case when p.likes = 0 then f.like_share
       else case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end end as bias
   from person p cross join public.product_features f
   where f.model_version = (select version from model) and f.number = any (array(select number from candidates))
@@ -177,12 +176,14 @@ contents as materialized (
   group by f.number
 ),
 page as materialized (
-  select f.*, r.category_id, r.brand_id, r.tags, r.is_new
+  select f.*, d.product_id, d.like_rate, d.adventurous, d.intellectual, d.practical, d.creative, d.social,
+    r.category_id, r.brand_id, r.tags, r.is_new
   from (
     select s.*, round((0.5 + 0.5 * (
       p.personality * s.match + p.crowd * s.liking + p.content * s.content + p.boost * s.boosted)) * 1e9) / 1e9 as score
     from (
-      select f.*, l.added, coalesce((f.bias + coalesce(l.added, 0)) * x.per_point, f.popularity) as liking,
+      select f.number, f.facets, f.group_key, f.match, l.added,
+        coalesce((f.bias + coalesce(l.added, 0)) * x.per_point, f.popularity) as liking,
         coalesce(c.term + c.tag_term / greatest(cardinality(f.facets) - 2, 1), 0) as content,
         greatest(-1, least(1, coalesce(c.boost, 0))) as boosted
       from features f
@@ -193,8 +194,11 @@ page as materialized (
     cross join person p
     order by score desc, s.number) f
   cross join lateral (
+    select product_id, coalesce(like_rate, popularity) as like_rate, adventurous, intellectual, practical, creative, social
+    from public.product_features where model_version = (select version from model) and number = f.number offset 0) d
+  cross join lateral (
     select r.category_id, r.brand_id, r.tags, {is_new} as is_new
-    from public.products r where r.id = f.product_id and ({filters}) offset 0) r
+    from public.products r where r.id = d.product_id and ({filters}) offset 0) r
   where (r.is_new or (select is_personal from model))
     and (:after_score::double precision is null or f.score < :after_score::double precision
       or f.score = :after_score::double precision and f.number > :after_number::int)
@@ -246,7 +250,7 @@ select g.number, g.product_id, g.group_key, g.score, g.adventurous, g.intellectu
         select json_object_agg(id, json_build_array(slug, name)) from public.brands
         where id = any (array(select brand_id from page))),
       'tagNames', (
-        select json_object_agg(private.facet('tag', tag), tag) from (select distinct unnest(tags) as tag from page) t)
+        select json_object_agg(hashtextextended('tag:' || tag, 0), tag) from (select distinct unnest(tags) as tag from page) t)
     )::text
     from model m cross join person p) end as shared
 from page g
@@ -255,38 +259,46 @@ order by g.score desc, g.number
 -- name: listed(filter_facets)
 -- Numbers of candidates, a part of `ranked`: those that the person's likes lead to, those that suit the personality, and the
 -- best of the lists of what is popular and new, of what they like best, and of a filter.
-select number from (
-  (select target as number from learned order by added desc, target limit 100)
-  union
-  -- What suits the personality, while it counts.
-  (select n.number
-  from person p
-  cross join scale x
-  cross join lateral (
-    select k.numbers, k.likes, p.personality / 2 * (k.adventurous * p.adventurous + k.intellectual * p.intellectual
-      + k.practical * p.practical + k.creative * p.creative + k.social * p.social) + x.crowd * k.likes[1] as best
-    from public.model_kinds k
-    where k.model_version = (select version from model)
-    order by best desc nulls last, k.kind limit 60) k
-  cross join unnest(k.numbers, k.likes) n (number, liked)
-  where p.share > 0.1
-  order by k.best + x.crowd * (n.liked - k.likes[1]) desc, n.number limit 100)
-  union
-  -- Few products are all candidates.
-  select f.number from public.product_features f
-  where (select is_whole from model) and f.model_version = (select version from model)
-  union
-  select c.number
+(select target as number from learned order by added desc, target limit 100)
+union all
+-- What suits the personality, while it counts: of the cells whose kinds may suit it best, the best kinds.
+(select n.number
+from person p
+cross join scale x
+cross join lateral (
+  select k.numbers, k.likes, p.personality / 2 * (k.adventurous * p.adventurous + k.intellectual * p.intellectual
+    + k.practical * p.practical + k.creative * p.creative + k.social * p.social) + x.crowd * k.likes[1] as best
   from (
-    select private.facet('list', 'popular') as list, 50 as size
-    union all select private.facet('list', 'new'), 10
-    union all (select facet, 12 from affinities where score > 0 order by score desc, facet limit 8)
-    union all select facet, 200 from unnest(:filter_facets::bigint[]) facet
-  ) l
-  cross join lateral (
-    select number from public.model_lists
-    where model_version = (select version from model) and list = l.list and rank < l.size) c
-) c
+    select first_kind, last_kind
+    from public.model_cells
+    where model_version = (select version from model)
+    order by p.personality / 2 * (greatest(p.adventurous * lowest[1], p.adventurous * highest[1])
+      + greatest(p.intellectual * lowest[2], p.intellectual * highest[2])
+      + greatest(p.practical * lowest[3], p.practical * highest[3])
+      + greatest(p.creative * lowest[4], p.creative * highest[4])
+      + greatest(p.social * lowest[5], p.social * highest[5])) + x.crowd * liked desc, cell
+    limit 50) c
+  join public.model_kinds k on k.model_version = (select version from model) and k.kind between c.first_kind and c.last_kind
+  order by best desc nulls last, k.kind limit 60) k
+cross join unnest(k.numbers, k.likes) n (number, liked)
+where p.share > 0.1
+order by k.best + x.crowd * (n.liked - k.likes[1]) desc, n.number limit 100)
+union all
+-- Few products are all candidates.
+(select f.number from public.product_features f
+where (select is_whole from model) and f.model_version = (select version from model)
+limit 2000)
+union all
+(select c.number
+from (
+  select private.facet('list', 'popular') as list, 50 as size
+  union all select private.facet('list', 'new'), 10
+  union all (select facet, 12 from affinities where score > 0 order by score desc, facet limit 8)
+  union all select facet, 200 from unnest(:filter_facets::bigint[]) facet
+) l
+cross join lateral (
+  select number from public.model_lists
+  where model_version = (select version from model) and list = l.list and rank < l.size) c)
 
 -- name: others()
 -- Numbers of the products of {chunk} that pass {filters} and are not {listed}: after the candidates.
@@ -382,7 +394,8 @@ cross join lateral (
 coalesce(r.item_group_key, r.number) not in (
   select coalesce(v.item_group_key, v.number)
   from public.product_signals s join public.products v on v.id = s.product_id
-  where s.user_id = :user_id::uuid and ((select not is_personal from model) or s.swiped_at > (select until from model)))
+  where s.user_id = :user_id::uuid and (select is_continued or not is_personal from model)
+    and ((select not is_personal from model) or s.swiped_at > (select until from model)))
 and r.id not in (
   select b.product_id from public.recommendation_feedback b
   where b.user_id = :user_id::uuid and not b.is_for_somebody_else

@@ -177,6 +177,15 @@ ROWS: dict[str, dict[str, str]] = {
         **dict.fromkeys(("adventurous", "intellectual", "practical", "creative", "social"), "0"),
     },
     "erasure_tombstones": {"subject_hash": "sha256('{key}')"},
+    "model_cells": {
+        "model_version": "(select max(version) from public.recommendation_models)",
+        "cell": "{number}",
+        "first_kind": "1",
+        "last_kind": "1",
+        "lowest": "'{{0,0,0,0,0}}'",
+        "highest": "'{{0,0,0,0,0}}'",
+        "liked": "0",
+    },
     "model_kinds": {
         "model_version": "(select max(version) from public.recommendation_models)",
         "kind": "{number}",
@@ -474,6 +483,7 @@ CHANGES = {
     "recommendation_models": "parameters = '{}'",
     "product_features": "popularity = 0.1",
     "erasure_tombstones": "erased_at = now()",
+    "model_cells": "liked = 0.9",
     "model_kinds": "creative = 0.9",
     "model_lists": "rank = 9",
     "gift_categories": "name = 'changed'",

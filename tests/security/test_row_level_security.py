@@ -78,6 +78,7 @@ EXPECTED = {
     "import_runs": "                    admin  -      -      -",
     "ledger_decisions": "               books  -      -      -",
     "ledger_entries": "                 books  -      -      -",
+    "model_cells": "                    all    -      -      -",
     "model_kinds": "                    all    -      -      -",
     "model_lists": "                    all    -      -      -",
     "model_products": "                 all    -      -      -",

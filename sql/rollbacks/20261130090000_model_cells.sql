@@ -1,0 +1,2 @@
+-- Kinds are compared one by one.
+drop table public.model_cells;

@@ -24,8 +24,12 @@ GRID = {
 }
 """Share, l1 and l2 of each table."""
 WALKS = {"first": (0.0, 0.03, 1.0, 3.0), "few": (0.0,), "many": (0.0,)}
-CONTRASTS = {"first": ((1.0, 0.0),), "few": ((1.0, 0.0),), "many": ((1.0, 0.0), (1.1, 0.05))}
-"""Power and rarity."""
+CONTRASTS = {
+    "first": ((1.0, 0.0, 1.0),),
+    "few": ((1.0, 0.0, 1.0),),
+    "many": ((1.0, 0.0, 1.0), (1.1, 0.05, 1.0), (1.1, 0.05, 2.0)),
+}
+"""Power, rarity and bias."""
 SUPER_LIKES = (1.0, 1.25, 1.5, 2.0)
 HALF_LIVES = (None, 365.0, 180.0, 90.0)
 BLENDS = (1.0, 0.9, 0.8, 0.7, 0.6)
@@ -101,10 +105,10 @@ def choose(
     for kind, grid in GRID.items():
         for share, l1, l2 in grid:
             fitted = slim.fit(co_likes, Strength(share, l1, l2), jobs)
-            for walk, (power, rarity) in product(WALKS[kind], CONTRASTS[kind]):
-                strength = Strength(share, l1, l2, walk, power, rarity)
+            for walk, (power, rarity, bias) in product(WALKS[kind], CONTRASTS[kind]):
+                strength = Strength(share, l1, l2, walk, power, rarity, bias)
                 weights = slim.finished(fitted.weights, co_likes.likes, strength, steps)
-                table = Table(top(weights, slim.PER_SOURCE), fitted.biases)
+                table = Table(top(weights, slim.PER_SOURCE), bias * fitted.biases)
                 quality = held_out.ndcg10(kind, table, learned_alone)
                 if quality > found.get(kind, -1.0):
                     found[kind], tables[kind], strengths[kind] = quality, table, strength

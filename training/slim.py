@@ -27,7 +27,7 @@ ACTIVITY_EXPONENT = 0.25  # of a person's number of likes, by which each of them
 class Strength:
     """Of a table. `share`: of a history that is kept (q). `l1`, `l2`: the elastic net. `walk`: how much the random walk
     adds. `power`: of the weights; above 1, the larger ones count for more. `rarity`: how much less a like of an often
-    liked product says."""
+    liked product says. `bias`: how much the biases count beside the weights."""
 
     share: float
     l1: float
@@ -35,6 +35,7 @@ class Strength:
     walk: float = 0.0
     power: float = 1.0
     rarity: float = 0.0
+    bias: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +98,7 @@ def train(
         start = 0.4 + 0.6 * index / len(strengths)
         table = fit(co_likes, strength, jobs, _part(on_progress, start, start + 0.6 / len(strengths)))
         weights = top(finished(table.weights, co_likes.likes, strength, steps), PER_SOURCE)
-        tables[kind] = Table(weights, table.biases, shares.astype(np.float64))
+        tables[kind] = Table(weights, strength.bias * table.biases, shares.astype(np.float64))
     return tables
 
 

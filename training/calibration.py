@@ -18,7 +18,7 @@ from training import slim
 from training.choosing import people_of
 from training.co_likes import MIN_PEOPLE, Progress, ignore
 from training.events import LIKED, Events
-from training.rankings import Serving
+from training.rankings import Serving, reach_of
 from training.signals import Signals, known
 from training.slim import Strength, Table, kind_of
 
@@ -31,7 +31,7 @@ HELD_OUT_SHARE, MAX_HELD_OUT = 0.2, 5000
 TARGET_SHARE = 0.2
 MIN_EVENTS = 5  # of a person who is held out
 MIN_PAIRS = 200  # of a person and a target, to fit a model for a kind
-PERSON_EXPONENT = 0.5  # of a person's number of targets, by which each of them counts less
+MAX_TARGETS = 50  # of a person; of more, each counts less
 RIDGE = 1.0
 BINS = 15
 
@@ -99,7 +99,7 @@ def fit(
     counts = [np.bincount(which, minlength=len(both.names)) for which in (history.people, targets.people)]
     likes = np.bincount(targets.people, liked, minlength=len(both.names))
     is_judged = (counts[0] >= population.min_known) & (likes >= population.min_liked_targets)
-    importance = np.maximum(counts[1], 1.0) ** -PERSON_EXPONENT
+    importance = MAX_TARGETS / np.maximum(counts[1], MAX_TARGETS)
     models = {}
     for kind, levels in LEVELS.items():
         parts = []
@@ -136,17 +136,20 @@ def _features(calibration: Calibration, table: Table, signals: Signals, people: 
     serving, mean = calibration.serving, calibration.stored.mean_rate
     strengths, is_like = signals.strengths(serving.super_like, serving.half_life), signals.values >= LIKED
     likes, dislikes = signals.matrix(strengths, is_like), signals.matrix(strengths, ~is_like)
-    columns_of = table.weights.tocsc()
     events = signals.counts().astype(np.float64)
     liked = np.bincount(signals.people[is_like], minlength=signals.people_count)
     own = _log_odds((liked + RATE_PRIOR * mean) / (events + RATE_PRIOR))
     product, person, count = _log_odds(calibration.rates)[products], own[people], np.log1p(events)[people]
     added, taken = (np.zeros(len(people)) for _ in range(2))
-    for start in range(0, len(people), 4096):
-        part = slice(start, start + 4096)
-        columns = columns_of[:, products[part]].T.tocsr()
-        added[part] = np.asarray(likes[people[part]].multiply(columns).sum(axis=1)).ravel()
-        taken[part] = np.asarray(dislikes[people[part]].multiply(columns).sum(axis=1)).ravel()
+    reaches = np.array([reach_of(int(number)) for number in liked])[people]
+    for reach in np.unique(reaches):
+        columns_of = table.within(int(reach)).weights.tocsc()
+        rows = np.flatnonzero(reaches == reach)
+        for start in range(0, len(rows), 4096):
+            part = rows[start : start + 4096]
+            columns = columns_of[:, products[part]].T.tocsr()
+            added[part] = np.asarray(likes[people[part]].multiply(columns).sum(axis=1)).ravel()
+            taken[part] = np.asarray(dislikes[people[part]].multiply(columns).sum(axis=1)).ravel()
     share = (added + CONTRAST_PRIOR * mean) / (added + taken + CONTRAST_PRIOR)
     contrast = _log_odds(np.clip(share, *CONTRAST_BOUNDS))
     return np.column_stack(

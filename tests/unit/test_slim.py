@@ -91,6 +91,25 @@ def test_rarity_lets_often_liked_products_say_less() -> None:
     assert moved[often].sum() / plain[often].sum() < moved[seldom].sum() / plain[seldom].sum()
 
 
+def test_biases_count_as_much_as_the_strength_says() -> None:
+    likes = two_tastes().likes()
+    once, twice = (slim.train(likes, {"many": slim.Strength(0.5, 0.1, 1.0, bias=bias)})["many"] for bias in (1.0, 2.0))
+    assert np.array_equal(2 * once.biases, twice.biases)
+    assert np.array_equal(once.weights.toarray(), twice.weights.toarray())
+
+
+def test_probabilities_use_the_weights_that_feeds_read() -> None:
+    weights = sparse.csr_matrix(np.triu(np.linspace(1, 2, 150 * 150, dtype=np.float32).reshape(150, 150), 1))
+    whole, cut = (slim.Table(table, np.zeros(150)) for table in (weights, slim.top(weights, rankings.LAST_REACH)))
+    many = events.make([("a", place, 0.8, 1.0, 0) for place in range(110)], 150)
+    fitted = calibration.fit(two_tastes(products=150), choosing.DEFAULTS, choosing.DEFAULT_SERVING, 1)
+    pairs = np.zeros(40, np.int64), np.arange(110, 150)
+    chances = [
+        fitted.probabilities(dict.fromkeys(slim.KINDS, table), known(many, None), *pairs) for table in (whole, cut)
+    ]
+    assert chances[0].tolist() == chances[1].tolist()
+
+
 def test_a_seed_chooses_the_same_strengths() -> None:
     people = two_tastes(people=600)
     assert choosing.choose(people, 1) == choosing.choose(people, 1)
@@ -302,6 +321,17 @@ def test_days_come_from_ts_and_are_equal_where_it_is_unknown(tmp_path: Path) -> 
 def test_baskets_of_a_day_are_not_split() -> None:
     found = events.make([("a", 0, 1, 1, 7), ("a", 1, 1, 1, 7), ("a", 2, 1, 1, 8), ("b", 0, 1, 1, 8)], 3)
     assert found.day_starts().tolist() == [0, 0, 2, 0]
+
+
+def test_ranks_are_mixed_by_category_as_a_window_is() -> None:
+    history = events.make([("a", 0, 0.8, 1.0, 0)], 6)
+    categories = np.array([0, 0, 0, 0, 1, 1])
+
+    def score(_: object) -> np.ndarray:
+        return np.array([[1.0, 0.9, 0.899, 0.898, 0.897, 0.8]])
+
+    assert rankings.rank(score, history, None, 5).tolist() == [[1, 2, 3, 4, 5]]
+    assert rankings.rank(score, history, None, 5, categories=categories).tolist() == [[1, 4, 2, 3, 5]]
 
 
 @pytest.mark.skipif(not RECSYS.is_dir(), reason=f"the data sets are not in {RECSYS}")

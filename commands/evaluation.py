@@ -7,7 +7,7 @@ import gzip
 import importlib.util
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,7 +52,8 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Holds out other people when strengths are chosen.", min=0)] = 1,
     jobs: Annotated[int, typer.Option(help="Threads.", min=1, max=256)] = 1,
 ) -> None:
-    """Train on a file of events, in memory, rank for people of another one, and judge the ranks."""
+    """Train on a file of events, in memory, rank for people of another one, and judge the ranks; with --category, also
+    as feeds mix categories ("aclue, mixed")."""
     require_training()
     from training import cold_starts, contents, models, rankings
     from training.calibration import EVERYBODY, Population
@@ -80,8 +81,16 @@ def evaluate(
             methods: dict[str, Scorer] = {"aclue": scorer}
             if compare:
                 methods |= _others(learned)
-            for name, score in methods.items():
-                found = {n: rankings.judge(rankings.rank(score, known_events, n), known_events, targets) for n in known}
+            judged: list[tuple[str, Scorer, Any]] = [(name, score, None) for name, score in methods.items()]
+            if content.categories.nnz:
+                judged.insert(1, ("aclue, mixed", scorer, content.category_of()))
+            for name, score, categories in judged:
+                found = {
+                    n: rankings.judge(
+                        rankings.rank(score, known_events, n, categories=categories), known_events, targets
+                    )
+                    for n in known
+                }
                 for line in rankings.lines(name, found):
                     print(line)
         if targets is not None and cold:

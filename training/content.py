@@ -32,6 +32,13 @@ class Content:
         """These products only, in this order."""
         return Content(self.categories[products], self.brands[products], self.tags[products])
 
+    def category_of(self) -> NDArray[np.int64]:
+        """Of each product the place of its category, -1 for none."""
+        found = np.full(self.categories.shape[0], -1)
+        products, categories = self.categories.nonzero()
+        found[products] = categories
+        return found
+
 
 def make(
     categories: Sequence[Hashable | None], brands: Sequence[Hashable | None], tags: Sequence[Iterable[Hashable]]

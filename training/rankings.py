@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from domain.windows import WINDOW, Candidate, arrange
 from training.content import Content, preferences
 from training.events import LIKED, Events
 from training.signals import Signals, known
@@ -106,9 +107,11 @@ def rank(
     level: int | None,
     size: int = 100,
     candidates: NDArray[np.bool_] | None = None,
+    categories: NDArray[np.int64] | None = None,
 ) -> NDArray[np.int64]:
     """The best products of every person by their first `level` events, of the candidates (None: of all) without any of
-    their whole history: a row per person; of equals the first product."""
+    their whole history: a row per person; of equals the first product. `categories`: of each product; the first window
+    of each person is mixed by them, as feeds are, and has that of a feed if `size` is WINDOW or more."""
     signals = known(history, level)
     seen = history.matrix(np.ones(len(history.people), bool))
     size = min(size, history.product_count)
@@ -119,7 +122,10 @@ def rank(
         found[rows, columns] = -np.inf
         if candidates is not None:
             found[:, ~candidates] = -np.inf
-        batches.append(np.array([_best(row, size) for row in found]))
+        best = np.array([_best(row, size) for row in found])
+        if categories is not None:
+            best = np.array([_mixed(places, row, categories) for places, row in zip(best, found, strict=True)])
+        batches.append(best)
     return np.concatenate(batches) if batches else np.zeros((0, size), np.int64)
 
 
@@ -129,6 +135,15 @@ def _best(values: Floats, size: int) -> NDArray[np.int64]:
     places = np.flatnonzero(values >= least)
     best: NDArray[np.int64] = places[np.argsort(-values[places], kind="stable")[:size]]
     return best
+
+
+def _mixed(best: NDArray[np.int64], values: Floats, categories: NDArray[np.int64]) -> NDArray[np.int64]:
+    """These places, the first window in the order of a feed that does not explore; none of them is a variant."""
+    window = [
+        Candidate(int(place), int(place), int(categories[place]), float(values[place])) for place in best[:WINDOW]
+    ]
+    order = [place.index for place in arrange(window, window[0].score, window[-1].score)]
+    return np.concatenate([best[order], best[WINDOW:]])
 
 
 def judge(ranks: NDArray[np.int64], history: Events, targets: Events) -> Quality:

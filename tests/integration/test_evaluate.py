@@ -65,6 +65,9 @@ def test_it_ranks_and_judges_beside_simpler_methods(folder: Path, tmp_path: Path
     for method in ("aclue", "popularity", "item kNN", "EASE"):
         quality(result, method, "3")
     assert quality(result, "aclue", "all") > 1.5 * quality(result, "popularity", "all")
+    assert (
+        0 < quality(result, "aclue, mixed", "all") <= quality(result, "aclue", "all")
+    )  # people like one category each
     assert ("ALS is not compared" in result.stderr) == (importlib.util.find_spec("implicit") is None)
     rows = list(csv.DictReader(ranks.read_text().splitlines()))
     assert {row["n"] for row in rows} == {"0", "3", "all"}

@@ -28,6 +28,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from db import tracing
 from db.database import Database
 from db.metrics import count_response, shared_folder
 from domain.errors import INTERNAL_MESSAGE
@@ -76,6 +77,8 @@ def create_app(
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        if settings.tracing:
+            tracing.start()
         last_writes = LastWrites.of(settings)
         database = await Database.connect(database_url, settings, last_writes=last_writes)
         app.state.services = Services.make(settings, database, secret)
@@ -104,6 +107,7 @@ def create_app(
             await database.close()
             if last_writes is not None:
                 await last_writes.close()
+            await asyncio.to_thread(tracing.stop)
             if engine.counts:
                 log.info("requests answered", **engine.counts)
 

@@ -178,6 +178,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     metrics_port: Annotated[int, Meta(ge=0, le=65535)] = 0
     metrics_host: str = "127.0.0.1"
     metrics_token: str = ""
+    tracing: bool = False
 
     cors_origins: str = ""
     cors_headers: str = ""

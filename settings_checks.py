@@ -82,6 +82,8 @@ def _check_urls(settings: Settings) -> None:
         raise ValueError("REDIS_URL: write redis://host:port/database, or rediss:// for TLS")
     if settings.redis_url and not all(importlib.util.find_spec(name) for name in ("limits", "redis")):
         raise ValueError("REDIS_URL: needs the extra `redis`: pip install -r requirements-redis.txt")
+    if settings.tracing and importlib.util.find_spec("opentelemetry") is None:
+        raise ValueError("TRACING: needs the extra `tracing`: pip install -r requirements-tracing.txt")
     if settings.jwt_jwks_url and not _is_web_address(settings.jwt_jwks_url, without=' #"<>'):
         raise ValueError("JWT_JWKS_URL: write https://host/path")
 

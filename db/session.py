@@ -18,7 +18,7 @@ import asyncpg
 import structlog
 
 from db import claims as claims_module
-from db import metrics
+from db import metrics, tracing
 from db.claims import Claims, service_for
 from db.failures import LOST, OF_A_STANDBY, UNREACHABLE, closed, is_lost, lost, not_writable, translated
 from db.loaders import Loaders, consume_exception
@@ -112,7 +112,7 @@ class Session:
 
     async def _next(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         self._require_open()
-        return await self._watched(sql, arguments)
+        return await tracing.statement(sql, self._watched(sql, arguments))
 
     async def run_last(self, sql: str, arguments: Sequence[Any]) -> list[asyncpg.Record]:
         """Rows of the last statement of a read-only session, which it closes: with CLAIMS_MODE=pipelined the
@@ -124,7 +124,7 @@ class Session:
             self._require_open()
             self._closed = True
             try:
-                return await self._watched(sql, arguments, is_last=True)
+                return await tracing.statement(sql, self._watched(sql, arguments, is_last=True))
             finally:
                 await self._end()
 

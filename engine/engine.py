@@ -11,7 +11,7 @@ from typing import Any
 import strawberry
 from graphql import GraphQLError, GraphQLSchema, OperationType, get_introspection_query
 
-from db import metrics
+from db import metrics, tracing
 from engine.answers import Answer, refused
 from engine.cost import Cost
 from engine.documents import Document, Documents, Operation
@@ -87,7 +87,12 @@ class Engine:
             metrics.COST.inc(cost.values)
             started = time.perf_counter()
             try:
-                answer = await Execution(self._runtime, request, document.tree, operation, context, request_id).run()
+                execution = Execution(self._runtime, request, document.tree, operation, context, request_id)
+                if tracing.current is None:
+                    answer = await execution.run()
+                else:
+                    name = f"{operation.node.operation.value} {operation.label}"
+                    answer = await tracing.current.traced(name, execution.run(), _described)
             finally:
                 operation.duration.observe(time.perf_counter() - started)
         if request.wants_cost or receipt is not None:
@@ -137,3 +142,13 @@ def _cost_error(cost: Cost, limits: Cost) -> GraphQLError:
         what, maximum = f"{cost.values} values", limits.values
     problem = f"The answer may hold {what}, more than {maximum}: ask for less."
     return GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"})
+
+
+def _described(answer: Answer) -> dict[str, str]:
+    """What a trace says of an answer."""
+    found = {"aclue.path": "fallback" if answer.fallback else "plan"}
+    if answer.fallback:
+        found["aclue.fallback.reason"] = str(answer.fallback)
+    if answer.codes:
+        found["error.type"] = answer.codes[0]
+    return found

@@ -21,6 +21,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit, urlunsplit
 
 import idna
 
+from db import tracing
+
 MAX_REDIRECTS = 5
 CONNECT_SECONDS = 15.0
 READ_SECONDS = 60.0  # without a single byte
@@ -230,7 +232,7 @@ class _Exchange:
         self._socket.settimeout(READ_SECONDS)
         self._connection.sock = self._socket
         target = urlunsplit(("", "", parts.path or "/", parts.query, ""))
-        self._connection.request(method, target, body=body, headers=headers)
+        self._connection.request(method, target, body=body, headers=tracing.outgoing(headers))
         return self._connection.getresponse()
 
     def _make_response(self, sock: socket.socket, **options: Any) -> http.client.HTTPResponse:

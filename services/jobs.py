@@ -18,7 +18,7 @@ import asyncpg
 import msgspec
 import structlog
 
-from db import metrics
+from db import metrics, tracing
 from db.changes import Changes
 from db.claims import SERVICE, WORKER
 from db.database import Database
@@ -138,7 +138,8 @@ async def run(services: Services, job: Job) -> None:
     failed, ended = (metrics.JOB_RUNS.labels(job.name, outcome) for outcome in ("failed", "done"))
     metrics.JOBS_RUNNING.labels(job.name).inc()
     try:
-        done = await job.run(services)
+        with tracing.current.span(f"job {job.name}") if tracing.current else contextlib.nullcontext():
+            done = await job.run(services)
     except Exception as error:
         log.exception("job failed", job=job.name)
         failed.inc()

@@ -15,7 +15,7 @@ import structlog
 from graphql import OperationType
 from starlette.types import Message, Receive, Scope, Send
 
-from db import metrics
+from db import metrics, tracing
 from db.claims import ANONYMOUS, Claims
 from domain.errors import INTERNAL_MESSAGE, DocumentRefused, Overloaded, RateLimited, Timeout, TryAgain, Unauthenticated
 from engine.answers import Answer
@@ -69,6 +69,14 @@ class GraphQL:
         self._public = (b"cache-control", f"public, max-age={settings.public_max_age}".encode())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if tracing.current is None:
+            await self._serve(scope, receive, send)
+            return
+        attributes = {"http.request.method": scope["method"]}
+        with tracing.current.span(f"{scope['method']} /graphql", "server", attributes, dict(scope["headers"])):
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = new_request_id()
         headers = headers_of(scope["headers"])
         method = scope["method"]
@@ -332,6 +340,7 @@ class _Out:
 
     async def begin(self, content_type: tuple[bytes, bytes]) -> None:
         """Starts a streamed response."""
+        tracing.annotate({"http.response.status_code": 200, "aclue.request_id": self.request_id})
         self.is_begun = True
         request_id = (b"x-request-id", self.request_id.encode())
         headers = [content_type, NO_STORE, (b"x-accel-buffering", b"no"), request_id, *self._fixed]
@@ -346,6 +355,8 @@ class _Out:
         drop(self._send)
 
     async def send(self, status: int, body: bytes, headers: Headers) -> None:
+        if tracing.current is not None:
+            tracing.annotate({"http.response.status_code": status, "aclue.request_id": self.request_id})
         self.is_begun = True
         headers += self._fixed
         headers.append((b"x-request-id", self.request_id.encode()))

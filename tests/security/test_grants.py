@@ -144,6 +144,7 @@ MAY_CALL = {
         "link_of_affiliate_click",
         "issue_one_time_token",
         "merge_session",
+        "metrics",
         "postpone_personality",
         "purge_mail",
         "queue_mail",

@@ -74,6 +74,9 @@ FIGURES = {
     "database_size": Figure("aclue_postgres_database_size_bytes", "What the database takes on disk."),
     "mails_waiting": Figure("aclue_mails_waiting", "Mails that are due; no more than 10,000 are counted."),
     "mails_due_seconds": Figure("aclue_mails_oldest_due_seconds", "For how long the oldest of them has been due."),
+    "jobs_queued": Figure("aclue_jobs_queued", "Background jobs that are due and wait."),
+    "jobs_failed": Figure("aclue_jobs_failed", "Background jobs that are held because they failed."),
+    "jobs_due_seconds": Figure("aclue_jobs_oldest_due_seconds", "For how long the oldest due one has waited."),
     "postponed_rollup_days": Figure("aclue_rollup_days_due", "Notes of days whose figures are out of date."),
 }
 

@@ -63,6 +63,10 @@ as $$
     order by o.next_attempt_at limit 10000
   ) w
   union all
+  select unnest(array['jobs_queued', 'jobs_failed', 'jobs_due_seconds']), '', unnest(array[coalesce(sum(j.queued), 0),
+    coalesce(sum(j.failed), 0), coalesce(max(j.oldest_seconds), 0)]::double precision[])
+  from private.job_counts() j
+  union all
   select 'postponed_rollup_days', '', count(*) from (select from private.rollup_days_due d limit 10000) d
 $$;
 

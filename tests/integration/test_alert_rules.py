@@ -140,7 +140,8 @@ CASES = [
     *steady("AclueReplicationLag", 'aclue_replication_lag_seconds{standby="b"}', {29: False, 30: False, 31: True}),
     Case("AclueJobFailed", {'aclue_job_runs_total{job="a",outcome="failed"}': "3x60"}, "30m", fires=False),
     Case("AclueJobFailed", {'aclue_job_runs_total{job="a",outcome="failed"}': "3x25 4x30"}, "30m", fires=True),
-    *aged("AclueJobOld", 'aclue_job_last_success_timestamp_seconds{job="a"}', {3599: False, 3600: False, 3601: True}),
+    *steady("AclueJobsHeld", "aclue_jobs_failed", {0: False, 1: True}, at="20m"),
+    *steady("AclueJobsWait", "aclue_jobs_oldest_due_seconds", {599: False, 600: False, 601: True}),
     *steady("AclueMailsWait", "aclue_mails_oldest_due_seconds", {899: False, 900: False, 901: True}),
     *aged(
         "AclueModelOld",

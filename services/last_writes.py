@@ -22,15 +22,14 @@ class LastWrites:
     def __init__(self, url: str, max_lag: float) -> None:
         from redis.asyncio import BlockingConnectionPool, Redis
 
-        self._redis = Redis(
-            connection_pool=BlockingConnectionPool.from_url(
-                url,
-                max_connections=REDIS_CONNECTIONS,
-                timeout=REDIS_TIMEOUT_SECONDS,
-                socket_timeout=REDIS_TIMEOUT_SECONDS,
-                socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-            )
+        self._pool = BlockingConnectionPool.from_url(
+            url,
+            max_connections=REDIS_CONNECTIONS,
+            timeout=REDIS_TIMEOUT_SECONDS,
+            socket_timeout=REDIS_TIMEOUT_SECONDS,
+            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
         )
+        self._redis = Redis(connection_pool=self._pool)
         self._keep_ms = math.ceil(1000 * (max_lag + 2 * CLOCK_SKEW_SECONDS))
 
     @classmethod
@@ -58,7 +57,7 @@ class LastWrites:
         return -math.inf if at is None else float(at)
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        await self._pool.aclose()
 
 
 def _key(person: str) -> str:

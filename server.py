@@ -87,6 +87,7 @@ def create_app(
         services.storage_use.start()
         services.metrics.start()
         database.changes.start()
+        database.replicas.start()
         if services.sender is None:
             log.warning("mails wait in the outbox: SMTP_URL is not set")
         try:

@@ -44,9 +44,9 @@ class Database:
     async def connect(
         cls, dsn: str, settings: Settings, changes: Changes | None = None, last_writes: SharedWrites | None = None
     ) -> Database:
-        """Opens the first connection. Raises OSError or asyncpg.PostgresError if the server is unavailable; replicas
-        (READ_DATABASE_URLS) may be, until they are there. `changes`: those of another log-in to the same database.
-        `last_writes` are shared with other processes."""
+        """Opens the first connection. Raises OSError or asyncpg.PostgresError if the server is unavailable. Replicas
+        (READ_DATABASE_URLS) are used once `replicas.start()` was called and they answer. `changes`: those of another
+        log-in to the same database. `last_writes` are shared with other processes."""
         pool = Pool(partial(_connect, dsn, settings), settings)
         pool.release(await pool.open())
         pool.start()
@@ -58,7 +58,6 @@ class Database:
             settings.read_max_lag,
             last_writes,
         )
-        replicas.start()
         return cls(dsn, pool, settings, changes or Changes(settings.listen_database_url or dsn), replicas)
 
     async def close(self) -> None:

@@ -67,6 +67,7 @@ def test_a_number_is_read(name: str) -> None:
 
 CHECKED = (
     "DEFAULT_CURRENCY",
+    "READ_DATABASE_URLS",
     "LOG_LEVEL",
     "JWT_SECRET",
     "ENCRYPTION_SECRET",
@@ -332,3 +333,16 @@ def test_nothing_else_reads_the_environment() -> None:
         or (isinstance(node, ast.Subscript | ast.Compare) and "os.environ" in ast.unparse(node))
     ]
     assert found == []
+
+
+def test_replicas_need_a_primary_and_several_workers_a_redis() -> None:
+    urls = {"READ_DATABASE_URLS": "postgresql://a@one/b  postgresql://a@two/b"}
+    with pytest.raises(SettingsError, match="READ_DATABASE_URLS: needs DATABASE_URL"):
+        load(urls)
+    given = {**urls, "DATABASE_URL": "postgresql://a@primary/b"}
+    assert load(given).read_urls == ["postgresql://a@one/b", "postgresql://a@two/b"]
+    with pytest.raises(SettingsError, match="READ_DATABASE_URLS: with several WORKERS it needs REDIS_URL"):
+        load({**given, "WORKERS": "2"})
+    assert load({**given, "WORKERS": "2", "REDIS_URL": "redis://localhost/0"}).workers == 2
+    with pytest.raises(SettingsError, match="READ_DATABASE_URLS: connect_timeout=soon"):
+        load({**given, "READ_DATABASE_URLS": "postgresql://a@one/b?connect_timeout=soon"})

@@ -59,7 +59,8 @@ def _unnamed_role(policy: Any) -> str | None:
 
 
 def _all_verbs(policy: Any) -> str | None:
-    return " is for all verbs" if policy["verb"] == "ALL" and set(policy["roles"]) != {"service_role"} else None
+    is_servers = set(policy["roles"]) in ({"service_role"}, {"job_worker"})
+    return " is for all verbs" if policy["verb"] == "ALL" and not is_servers else None
 
 
 def _unchecked(policy: Any) -> str | None:
@@ -139,7 +140,10 @@ CHECKS = (
     Check("policies.known", "there are no policies other than those of the files", "drop policy …", _unknown_policies),
     Check("policies.roles", "policies name their roles", "create policy … to …", policies(_unnamed_role)),
     Check(
-        "policies.verbs", "only service_role has a policy for all verbs", "one policy per verb", policies(_all_verbs)
+        "policies.verbs",
+        "only service_role and job_worker have policies for all verbs",
+        "one policy per verb",
+        policies(_all_verbs),
     ),
     Check("policies.new_rows", "policies that write check the new row", "with check (…)", policies(_unchecked)),
     Check(
@@ -201,7 +205,7 @@ CHECKS = (
         "grants.private",
         "nobody has grants on private tables and log-ins",
         _REVOKE,
-        grants(lambda row: not row["table"].startswith("public.")),
+        grants(lambda row: not row["table"].startswith(("public.", "jobs."))),
     ),
     Check("grants.there", "every grant of the files exists", _MIGRATE, _missing_grants),
     Check("grants.known", "there are no grants other than those of the files", _REVOKE, _unknown_grants),

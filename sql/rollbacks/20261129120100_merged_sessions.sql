@@ -1,1 +1,2 @@
+-- The column goes, with what it holds.
 alter table public.session_merges drop column session_id;

@@ -1,1 +1,2 @@
+-- The index user_sessions_id_user_idx goes.
 drop index public.user_sessions_id_user_idx;

@@ -1,1 +1,2 @@
+-- The table goes, with what it holds.
 drop table private.storage_use;

@@ -1,1 +1,2 @@
+-- The index brands_name_key_idx goes.
 drop index public.brands_name_key_idx;

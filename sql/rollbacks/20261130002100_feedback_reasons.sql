@@ -1,1 +1,2 @@
+-- The column goes, with what it holds.
 alter table public.recommendation_feedback drop column reason;

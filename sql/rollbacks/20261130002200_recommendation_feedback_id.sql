@@ -1,1 +1,2 @@
+-- The index recommendation_feedback_id_idx goes.
 drop index public.recommendation_feedback_id_idx;

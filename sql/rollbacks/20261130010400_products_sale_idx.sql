@@ -1,1 +1,2 @@
+-- The index products_sale_idx goes.
 drop index public.products_sale_idx;

@@ -1,1 +1,2 @@
+-- The index products_suggest_idx goes.
 drop index public.products_suggest_idx;

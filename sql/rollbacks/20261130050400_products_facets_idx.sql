@@ -1,1 +1,2 @@
+-- The index products_facets_idx goes.
 drop index public.products_facets_idx;

@@ -1,1 +1,2 @@
+-- The index product_offers_link_idx goes.
 drop index public.product_offers_link_idx;

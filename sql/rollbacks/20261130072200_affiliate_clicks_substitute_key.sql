@@ -1,1 +1,2 @@
+-- The index affiliate_clicks_substitute_key goes.
 drop index public.affiliate_clicks_substitute_key;

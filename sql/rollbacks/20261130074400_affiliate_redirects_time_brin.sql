@@ -1,1 +1,2 @@
+-- The index affiliate_redirects_time_brin goes.
 drop index public.affiliate_redirects_time_brin;

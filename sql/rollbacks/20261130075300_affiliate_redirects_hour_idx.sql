@@ -1,1 +1,2 @@
+-- The index affiliate_redirects_hour_idx goes.
 drop index public.affiliate_redirects_hour_idx;

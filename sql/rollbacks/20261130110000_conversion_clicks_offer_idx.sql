@@ -1,0 +1,2 @@
+-- The index of offers in clicks of sales goes.
+drop index public.conversion_clicks_offer_id_idx;

@@ -200,7 +200,8 @@ async def test_jobs_are_counted_also_those_that_fail(shop: Shop) -> None:
         raise RuntimeError("a test")
 
     before = await scrape(shop.http)
-    await jobs.run(shop.services, Job("failing", lambda _: 1.0, fail))
+    with pytest.raises(RuntimeError):
+        await jobs.run(shop.services, Job("failing", lambda _: "", fail))
     after = risen(before, await scrape(shop.http))
     assert after['aclue_job_runs_total{job="failing",outcome="failed"}'] == 1
     assert 'aclue_job_last_success_timestamp_seconds{job="failing"}' not in after

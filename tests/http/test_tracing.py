@@ -76,7 +76,7 @@ async def test_what_a_job_asks_of_others_carries_the_trace(shop: Shop, exported:
         sent.update(tracing.outgoing({"accept": "*/*"}))
         return 0
 
-    await jobs.run(shop.services, Job("asking", lambda _: 1.0, ask))
+    await jobs.run(shop.services, Job("asking", lambda _: "", ask))
     span = spans(exported)["job asking"]
     assert span.context
     assert sent["traceparent"].startswith(f"00-{span.context.trace_id:032x}-{span.context.span_id:016x}-")

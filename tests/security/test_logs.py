@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -94,7 +95,8 @@ async def test_a_journey_leaves_nothing_of_anybody_in_the_log(talkative: Shop, m
             await session.run("update public.profiles set display_name = $1", [f"{NAME} once more"])
         return 0
 
-    await jobs.run(shop.services, Job("failing", lambda _: 1.0, fail))
+    with pytest.raises(asyncpg.CheckViolationError):
+        await jobs.run(shop.services, Job("failing", lambda _: "", fail))
 
     told = log.text
     subject = str(ids.decode_as("Profile", await anna.my_id()))

@@ -203,6 +203,7 @@ def settings(tmp_path: Path, claims_mode: ClaimsMode, request: pytest.FixtureReq
         direct = to_database(request.getfixturevalue("base").direct, urlsplit(pooled).path[1:])
         given |= {"CLAIMS_MODE": "transaction", "PREPARED_STATEMENTS": "false"}
         given |= {"DATABASE_URL": pooled, "LISTEN_DATABASE_URL": direct}
+        given |= {"DATABASE_RETRY_DELAY": "0.5"}  # PgBouncer itself tries again once a second
     return settings_module.load({**given, "MAIL_INTERVAL": "3600"})  # tests send mails themselves
 
 

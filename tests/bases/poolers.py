@@ -25,6 +25,8 @@ auth_type = any
 pool_mode = transaction
 default_pool_size = {pool_size}
 max_client_conn = 1000
+query_wait_timeout = 5
+server_login_retry = 1
 logfile = {folder}/log
 pidfile = {folder}/pid
 """

@@ -26,5 +26,5 @@ def require_range(number: int | None, field: tuple[str, ...], minimum: int, maxi
 def require_period(since: datetime, until: datetime) -> None:
     """Raises Invalid, of the field `since`, unless the period has at most MAX_PERIOD."""
     if not timedelta() <= until - since <= MAX_PERIOD:
-        problem = f"`since` must be before `until`, by at most {MAX_PERIOD.days} days: they are {since} and {until}."
-        raise Invalid(problem, ("since",))
+        days = (until - since) // timedelta(days=1)
+        raise Invalid(f"`since` must be before `until`, by at most {MAX_PERIOD.days} days: it is {days}.", ("since",))

@@ -170,6 +170,8 @@ class Execution:
             rendered_roots = await plan.run(run)
         except TryAgain as error:  # falling back would add to the load
             return self._failed(plan, error)
+        except NotPlanned as error:  # of an object whose plan is made once its source is known
+            return Fallback(error.reason)
         except (AclueError, GraphQLError):  # what a resolver refuses
             return Fallback(Reason.ERROR)
         except Exception as error:

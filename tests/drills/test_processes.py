@@ -30,6 +30,7 @@ ROUNDS = 3
 @contextlib.contextmanager
 def production(folder: Path, dsns: Dsns, port: int, **variables: str) -> Iterator[Service]:
     given = {"ENVIRONMENT": "production", "JWT_SECRET": SECRET, "DATABASE_URL": dsns.api, "PORT": str(port)}
+    given["WORKER_DATABASE_URL"] = dsns.worker or ""
     with running(folder, **given, **variables) as service:
         yield service
 
@@ -37,7 +38,8 @@ def production(folder: Path, dsns: Dsns, port: int, **variables: str) -> Iterato
 def workers(service: Service) -> list[psutil.Process]:
     """The processes that serve: the children of the one that watches over them."""
     children = psutil.Process(service.process.pid).children()
-    return [each for each in children if "resource_tracker" not in " ".join(each.cmdline())]
+    alive = [each for each in children if each.status() != psutil.STATUS_ZOMBIE]
+    return [each for each in alive if "resource_tracker" not in " ".join(each.cmdline())]
 
 
 async def test_a_worker_that_is_killed_is_replaced(dsns: Dsns, folder: Path, tell: Tell) -> None:

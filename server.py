@@ -43,6 +43,7 @@ from settings import Settings, SettingsError
 from settings_checks import LOG_LEVELS
 from transports import links, mail_links, metrics, postbacks
 from transports.connections import Connections
+from transports.draining import Draining, closing
 from transports.exports import Exports
 from transports.health import Health
 from transports.http import SECURITY_HEADERS, GraphQL
@@ -95,7 +96,7 @@ def create_app(
                 metrics.served(settings, lambda: services),
                 _working(services, worker_url or database_url, background),
             ):
-                with _stopped_by_signals(streams):
+                with _stopped_by_signals(streams, draining, settings.shutdown_delay):
                     yield
                 streams.stop()
         finally:
@@ -112,13 +113,14 @@ def create_app(
             if engine.counts:
                 log.info("requests answered", **engine.counts)
 
+    draining = Draining()
     app = _App(
         routes=[
             *(_graphiql_routes(settings.base_path) if settings.serves_graphiql else ()),
             *links.routes(),
             *mail_links.routes(),
             *postbacks.routes(),
-            *Health(lambda: app.state.services).routes(),
+            *Health(lambda: app.state.services, draining).routes(),
             *(
                 ()
                 if settings.metrics_port
@@ -131,6 +133,7 @@ def create_app(
     app.router.redirect_slashes = False  # such a redirect would trust the Host header
     app.state.engine = engine
     streams = Streams(engine, settings, lambda: app.state.services)
+    app.draining = draining
     app.proxies = Proxies(settings.trusted_networks)
     app.prefix = unquote(settings.base_path)
     page = app.routed if settings.serves_graphiql else None
@@ -159,9 +162,9 @@ async def _working(services: Services, dsn: str, background: Sequence[Job]) -> A
 
 
 @contextlib.contextmanager
-def _stopped_by_signals(streams: Streams) -> Iterator[None]:
+def _stopped_by_signals(streams: Streams, draining: Draining, delay: float) -> Iterator[None]:
     """Stops streams on SIGINT and SIGTERM: servers run an app's shutdown only after all connections are closed, which
-    open streams would delay."""
+    open streams would delay. After a first SIGTERM the server drains for `delay` seconds before it hears of it."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -171,8 +174,15 @@ def _stopped_by_signals(streams: Streams) -> Iterator[None]:
     def stop(number: int, frame: Any) -> None:
         loop.call_soon_threadsafe(streams.stop)
         handler = before[signal.Signals(number)]
+        if number == signal.SIGTERM and delay and not draining.is_on:
+            draining.is_on = True
+            loop.call_soon_threadsafe(loop.call_later, delay, end, handler, number)
+        else:
+            end(handler, number)
+
+    def end(handler: Any, number: int) -> None:
         if callable(handler):
-            handler(number, frame)
+            handler(number, None)
 
     for number, handler in before.items():
         if callable(handler):  # SIG_DFL and SIG_IGN stay
@@ -193,8 +203,11 @@ class _App(Starlette):
     proxies: Proxies
     prefix: str
     exports: Exports
+    draining: Draining
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self.draining.is_on and scope["type"] == "http":
+            send = closing(send)
         if scope["type"] != "lifespan":
             self.proxies.resolve(scope)
             path = self._inner(re.sub("/{2,}", "/", scope["path"]))

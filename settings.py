@@ -159,6 +159,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_cost: Positive = 15_000
     request_timeout: Annotated[float, Meta(gt=0)] = 30
     shutdown_timeout: Positive = 10
+    shutdown_delay: Annotated[float, Meta(ge=0)] = 2
     keep_alive: Positive = 75
     max_connections: Annotated[int, Meta(ge=0)] = 0
     max_connections_per_address: Annotated[int, Meta(ge=0)] = 0
@@ -255,6 +256,7 @@ _DEVELOPMENT_DEFAULTS = {
     "RATE_LIMIT_ADDRESS_COST": "1000000000",
     "INTROSPECTION": "true",
     "CHECK_LINKS": "false",
+    "SHUTDOWN_DELAY": "0",
     "CORS_ORIGINS": "http://localhost:*,http://127.0.0.1:*",
 }
 

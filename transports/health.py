@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from db.claims import ANONYMOUS
 from services.services import Services
+from transports.draining import Draining
 
 log = structlog.get_logger("aclue.transports")
 
@@ -23,8 +24,14 @@ CHECK_SECONDS = 1.0  # how long a positive check is cached, as anybody may ask a
 class Health:
     """`/livez` and `/readyz`."""
 
-    def __init__(self, services: Callable[[], Services], clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        services: Callable[[], Services],
+        draining: Draining | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._services = services
+        self._draining = draining or Draining()
         self._clock = clock
         self._checking = asyncio.Lock()
         self._was_ready_at = float("-inf")
@@ -36,6 +43,8 @@ class Health:
         return PlainTextResponse("alive")
 
     async def _ready(self, http: HttpRequest) -> Response:
+        if self._draining.is_on:
+            return PlainTextResponse("draining", 503)
         async with self._checking:
             is_ready = self._clock() - self._was_ready_at < CHECK_SECONDS or await self._check()
         return PlainTextResponse("ready" if is_ready else "not ready", 200 if is_ready else 503)

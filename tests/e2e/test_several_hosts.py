@@ -27,6 +27,7 @@ FAIL_SECONDS = 2.5  # more than fail_timeout: nginx takes the server for dead un
 VARIABLES = {
     "JWT_SECRET": "of the tests alone, long enough for HS256",
     "TRUSTED_PROXIES": "127.0.0.0/8",
+    "SHUTDOWN_DELAY": "2",  # as in production
 }
 
 

@@ -166,9 +166,7 @@ async def counts(reader: Database) -> list[JobCount]:
 async def database(settings: Settings, dsn: str, changes: Changes | None = None) -> AsyncIterator[Database]:
     """Connections for jobs. `dsn`: of a log-in that may become job_worker and service_role; `changes`: of the process,
     if it has another log-in. Raises OSError, asyncpg.PostgresError, or SettingsError if it may not."""
-    few = msgspec.structs.replace(
-        settings, database_pool_size=MAX_CONNECTIONS, database_max_overflow=0, read_database_urls=""
-    )
+    few = msgspec.structs.replace(settings, database_pool_size=MAX_CONNECTIONS, database_max_overflow=0)
     opened = await Database.connect(dsn, few, changes)
     try:
         try:

@@ -48,7 +48,7 @@ EMAIL = "anna@people.example"
 async def strict(shop: Shop, settings: Settings) -> AsyncIterator[Client]:
     """A caller without a token of the same service with three attempts of each kind."""
     limited = msgspec.structs.replace(settings, sign_in_attempts=3, sign_up_attempts=3, start_session_attempts=3)
-    app = create_app(limited, shop.dsns.api, SECRET)
+    app = create_app(limited, shop.dsns.api, SECRET, background=())
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http,

@@ -33,7 +33,7 @@ REFUSED = {"code": "INVALID_CREDENTIALS", "field": ["token"]}
 async def strict(shop: Shop, settings: Settings) -> AsyncIterator[Client]:
     """A caller without a token of the same service with three attempts of each kind."""
     limited = msgspec.structs.replace(settings, sign_in_attempts=3, mail_attempts=3)
-    app = create_app(limited, shop.dsns.api, SECRET)
+    app = create_app(limited, shop.dsns.api, SECRET, background=())
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http,

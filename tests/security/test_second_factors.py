@@ -199,7 +199,7 @@ async def test_an_encryption_secret_of_its_own_outlives_a_new_jwt_secret(shop: S
     stored = await shop.owner.fetchrow("select user_id::text, secret from auth.mfa_factors")
     assert stored is not None
     with_own = msgspec.structs.replace(settings, encryption_secret=SECRET)
-    moved = create_app(with_own, shop.dsns.api, "a new secret of the tests, long enough for HS256")
+    moved = create_app(with_own, shop.dsns.api, "a new secret of the tests, long enough for HS256", background=())
     async with moved.router.lifespan_context(moved):
         sealed = base64.b64decode(stored["secret"])
         assert moved.state.services.factor_sealer.open(sealed, stored["user_id"]) == app.secret

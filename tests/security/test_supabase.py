@@ -73,7 +73,7 @@ async def project(
 ) -> AsyncIterator[Project]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     configured = msgspec.structs.replace(settings, jwt_jwks_url=issuer.url, jwt_issuer=ISSUER)
-    app = create_app(configured, shop.dsns.api, SECRET)
+    app = create_app(configured, shop.dsns.api, SECRET, background=())
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://shop") as http,

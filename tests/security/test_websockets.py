@@ -39,7 +39,7 @@ from transports.origins import Origins
 from transports.streams import Stream
 
 SIGN_OUT = "mutation { signOut { userErrors { code } } }"
-TOLD = re.compile(r"((preferences|feeds|sessions|tests|conversions [0-9a-f-]{36}) ([0-9a-f-]{36}|\*|marker))?")
+TOLD = re.compile(r"((preferences|feeds|sessions|tests|jobs|conversions [0-9a-f-]{36}) ([0-9a-f-]{36}|\*|marker))?")
 
 
 async def test_two_subscribers_hear_of_themselves_alone(shop: Shop) -> None:

@@ -25,7 +25,7 @@ def test_idle_connections_stay_open_for_keep_alive(
             pass
 
     monkeypatch.setattr(server, "_Server", Server)
-    monkeypatch.setattr(server, "create_app", lambda *_: None)
+    monkeypatch.setattr(server, "create_app", lambda *_, **__: None)
     monkeypatch.setattr(server, "tune_gc", lambda: None)
     server.run(settings_module.load(given), "", "secret", "")
     assert [config.timeout_keep_alive for config in configs] == [seconds]

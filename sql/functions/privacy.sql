@@ -6,6 +6,8 @@ language plpgsql security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+  -- First, as imports do: services/ledger.py.
+  perform from public.profiles p where p.id = p_user for update;
   -- The foreign keys would do the same; where tables are distributed by person, these two are not there.
   update public.affiliate_clicks set gift_link_user_id = null, gift_link_id = null where gift_link_user_id = p_user;
   update public.conversions set user_id = null where user_id = p_user;

@@ -8,10 +8,8 @@ import math
 import structlog
 
 from db.replicas import CLOCK_SKEW_SECONDS
+from services import redis_pools
 from settings import Settings
-
-REDIS_TIMEOUT_SECONDS = 0.25  # a request waits no longer for Redis
-REDIS_CONNECTIONS = 10  # per process; a burst of requests waits for one of them
 
 log = structlog.get_logger("aclue.services")
 
@@ -20,15 +18,9 @@ class LastWrites:
     """Implements db.replicas.SharedWrites. A time is kept for as long as a replica that is used may lack the write."""
 
     def __init__(self, url: str, max_lag: float) -> None:
-        from redis.asyncio import BlockingConnectionPool, Redis
+        from redis.asyncio import Redis
 
-        self._pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=REDIS_CONNECTIONS,
-            timeout=REDIS_TIMEOUT_SECONDS,
-            socket_timeout=REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        )
+        self._pool = redis_pools.opened(url)
         self._redis = Redis(connection_pool=self._pool)
         self._keep_ms = math.ceil(1000 * (max_lag + 2 * CLOCK_SKEW_SECONDS))
 
@@ -42,7 +34,7 @@ class LastWrites:
     async def note(self, person: str, at: float) -> None:
         """Keeps the time of a write. If Redis fails, other processes may not show it at first."""
         try:
-            async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
+            async with asyncio.timeout(redis_pools.TIMEOUT_SECONDS):
                 await self._redis.set(_key(person), repr(at), px=self._keep_ms)
         except Exception as error:
             log.warning("Redis failed: a write is not known to other processes", error=f"{type(error).__name__}")
@@ -50,7 +42,7 @@ class LastWrites:
     async def last(self, person: str) -> float:
         """The time of the last write; minus infinity if there was none lately, infinity if Redis does not say."""
         try:
-            async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
+            async with asyncio.timeout(redis_pools.TIMEOUT_SECONDS):
                 at = await self._redis.get(_key(person))
         except Exception:
             return math.inf

@@ -22,6 +22,7 @@ from db.claims import Claims
 from db.usage import METER, Meter
 from domain.errors import RateLimited
 from domain.networks import networks
+from services import redis_pools
 from settings import Settings
 
 log = structlog.get_logger("aclue.rate_limits")
@@ -29,9 +30,7 @@ log = structlog.get_logger("aclue.rate_limits")
 PERIOD_SECONDS = 60  # in which an empty bucket refills
 CACHE_ADDRESSES = 10_000
 MAX_BUCKETS = 100_000  # per process; the least recently used are evicted, and count as full
-REDIS_TIMEOUT_SECONDS = 0.25  # a request waits no longer for Redis
 REDIS_PAUSE_SECONDS = 5  # without Redis after it failed
-REDIS_CONNECTIONS = 10  # per process; a burst of requests waits for one of them
 
 # The price of a request is estimated before it runs; its time in Postgres is known afterwards. One value: 20 us.
 VALUES_PER_SECOND = 50_000
@@ -98,15 +97,8 @@ class RedisBuckets:
     def __init__(self, url: str) -> None:
         from limits.aio.storage import RedisStorage
         from limits.aio.strategies import SlidingWindowCounterRateLimiter
-        from redis.asyncio import BlockingConnectionPool
 
-        self._pool = BlockingConnectionPool.from_url(
-            url,
-            max_connections=REDIS_CONNECTIONS,
-            timeout=REDIS_TIMEOUT_SECONDS,
-            socket_timeout=REDIS_TIMEOUT_SECONDS,
-            socket_connect_timeout=REDIS_TIMEOUT_SECONDS,
-        )
+        self._pool = redis_pools.opened(url)
         options: dict[str, Any] = {"implementation": "redispy", "connection_pool": self._pool}
         self._storage = RedisStorage(f"async+{url}", **options)
         self._limiter = SlidingWindowCounterRateLimiter(self._storage)
@@ -116,7 +108,7 @@ class RedisBuckets:
         raises."""
         from limits import RateLimitItemPerMinute
 
-        async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
+        async with asyncio.timeout(redis_pools.TIMEOUT_SECONDS):
             for name, size in charges:
                 item = RateLimitItemPerMinute(size, namespace="aclue")
                 taken = min(cost, size)
@@ -129,7 +121,7 @@ class RedisBuckets:
         """Like Buckets.owe, but charges no more than the buckets hold."""
         from limits import RateLimitItemPerMinute
 
-        async with asyncio.timeout(REDIS_TIMEOUT_SECONDS):
+        async with asyncio.timeout(redis_pools.TIMEOUT_SECONDS):
             for name, size in charges:
                 item = RateLimitItemPerMinute(size, namespace="aclue")
                 left = (await self._limiter.get_window_stats(item, str(name))).remaining
@@ -163,7 +155,7 @@ class RateLimits:
         if settings.redis_url:
             self._redis = RedisBuckets(settings.redis_url)
         self._redis_from = float("-inf")
-        self._redis_turns = asyncio.Semaphore(REDIS_CONNECTIONS)
+        self._redis_turns = asyncio.Semaphore(redis_pools.MAX_CONNECTIONS)
 
     async def take(self, claims: Claims, address: str, cost: int) -> None:
         """Takes a request's cost from its caller's bucket and from those of its networks. Raises RateLimited, with the

@@ -25,7 +25,7 @@ from domain.errors import RateLimited
 from engine.engine import Engine
 from engine.prices import LONG_LEAVES, SURCHARGES, SURCHARGES_PER_ITEM
 from engine.requests import Request
-from services import rate_limits
+from services import rate_limits, redis_pools
 from services.rate_limits import CLOSED_VALUES, CUT_OFF_VALUES, MAX_DEBT_SECONDS, Buckets, RateLimits, seconds_until
 from settings import SettingsError, load
 
@@ -376,7 +376,7 @@ async def test_a_burst_is_no_failure_of_redis(
     redis: tuple[str, subprocess.Popen[bytes]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It takes longer than a request waits for Redis. Neither is a debt, which takes what the shared bucket holds."""
-    monkeypatch.setattr(rate_limits, "REDIS_TIMEOUT_SECONDS", 1.0)  # a busy machine takes long for anything
+    monkeypatch.setattr(redis_pools, "TIMEOUT_SECONDS", 1.0)  # a busy machine takes long for anything
     limited = limits(Clock(), REDIS_URL=redis[0], RATE_LIMIT_COST="6000", RATE_LIMIT_ADDRESS_COST="60000")
     with structlog.testing.capture_logs() as logged:
         await asyncio.gather(*(limited.take(Claims("anon", uuid4()), f"192.0.2.{n % 250}", 1) for n in range(300)))

@@ -23,15 +23,17 @@ MAX_STATEMENTS = 512  # prepared per connection
 MAX_SQL_LENGTH = 400_000  # characters of all of them; Postgres needs about a hundred times as much memory
 MAX_CACHED_SQL_LENGTH = 20_000
 
-BEGIN_READING = "begin isolation level repeatable read read only"
-BEGIN_WRITING = "begin isolation level read committed"
+BEGIN = {  # by whether the transaction only reads
+    True: "begin isolation level repeatable read read only",
+    False: "begin isolation level read committed",
+}
 
 Statement: TypeAlias = "asyncpg.prepared_stmt.PreparedStatement[Any]"
 Messages: TypeAlias = bytes
 
 _PREPARED = {
-    "aclue_begin_reading": BEGIN_READING,
-    "aclue_begin_writing": BEGIN_WRITING,
+    "aclue_begin_reading": BEGIN[True],
+    "aclue_begin_writing": BEGIN[False],
     "aclue_apply": APPLY,
     "aclue_apply_read_only": APPLY_READ_ONLY,
     "aclue_commit": "commit",

@@ -22,8 +22,7 @@ from db import metrics, tracing
 from db.claims import Claims, service_for
 from db.failures import LOST, OF_A_STANDBY, UNREACHABLE, closed, is_lost, lost, not_writable, translated
 from db.loaders import Loaders, consume_exception
-from db.pipeline import BEGIN_READING, BEGIN_WRITING, END, Pipeline, applied, begin_prefix, cancellation_ended
-from db.pipeline import single_statement_prefix as single_prefix
+from db.pipeline import BEGIN, END, Pipeline, applied, begin_prefix, cancellation_ended, single_statement_prefix
 from db.queries import Composed, statement_of
 from db.routes import Route
 from db.usage import METER, USAGE
@@ -215,7 +214,7 @@ class Session:
         if not self._begun and statement is None:  # it can be prepared only once the role is set
             await self._begin(connection)
         elif not self._begun and is_last:
-            before = single_prefix(self.claims, self._statement_timeout_ms)
+            before = single_statement_prefix(self.claims, self._statement_timeout_ms)
         elif not self._begun:
             self._begun = True
             before = begin_prefix(self.claims, self._statement_timeout_ms, read_only=self.read_only)
@@ -253,7 +252,7 @@ class Session:
 
     async def _begin(self, connection: ApiConnection) -> None:
         self._begun = True
-        await connection.execute(BEGIN_READING if self.read_only else BEGIN_WRITING)
+        await connection.execute(BEGIN[self.read_only])
         await self._apply(connection)
 
     async def _apply(self, connection: ApiConnection) -> None:

@@ -7,12 +7,13 @@ stay on the coordinator. docs/scale.md says how.
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
+
+from db.query_plans import nodes, plan_of
 
 PROFILES = "public.profiles"
 
@@ -67,13 +68,6 @@ _CONDITIONS = ("Index Cond", "Recheck Cond", "Filter")
 _PARTITION = re.compile(r"_(default|\d{6})$")
 
 
-def nodes(plan: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """A node of a plan and those below it."""
-    yield plan
-    for child in plan.get("Plans", ()):
-        yield from nodes(child)
-
-
 def unbound(plan: Mapping[str, Any], people: Mapping[str, str]) -> list[str]:
     """The tables of people that a plan reads without naming the person: sorted, each once. `people`: the column of each
     table, without schema. A table joined by person is bound if another one of the plan is."""
@@ -93,19 +87,6 @@ def unbound(plan: Mapping[str, Any], people: Mapping[str, str]) -> list[str]:
             and not (is_anchored and re.search(rf"\b{alias}\.{people[table]}\b", joined))
         }
     )
-
-
-async def plan_of(connection: asyncpg.Connection[Any], sql: str) -> dict[str, Any]:
-    """The generic plan of a statement with parameters. Raises PostgresError if it cannot be planned."""
-    prepared = await connection.prepare(sql)
-    nulls = ", ".join("null" for _ in prepared.get_parameters())
-    await connection.execute(f"prepare candidate as {sql}")
-    try:
-        text = await connection.fetchval(f"explain (format json) execute candidate{f'({nulls})' if nulls else ''}")
-    finally:
-        await connection.execute("deallocate candidate")
-    plan: dict[str, Any] = json.loads(text)[0]["Plan"]
-    return plan
 
 
 async def of_everybody(

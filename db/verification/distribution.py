@@ -139,7 +139,7 @@ async def examine(
 
     async def statements(bench: Bench) -> list[str]:
         assert bench.owner is not None
-        await _make_temporary_tables(bench.owner)
+        await make_temporary_tables(bench.owner)
         asked = _statements(row_types)
         people = {table.partition(".")[2]: column for table, column in found.tables.items()}
         found.statements, found.everybody = len(asked), await of_everybody(bench.owner, asked, people)
@@ -164,7 +164,7 @@ async def examine(
     return found
 
 
-async def _make_temporary_tables(owner: Connection) -> None:
+async def make_temporary_tables(owner: Connection) -> None:
     """Those that undoing an import and a seed make for their own statements."""
     for block in STAGING[1:]:
         await owner.execute(QUERIES[f"product_imports.{block}"].sql)

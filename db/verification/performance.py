@@ -6,12 +6,11 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Iterator
-from typing import Any
 from uuid import UUID, uuid4
 
 from db import claims as claims_module
 from db.queries import QUERIES
+from db.query_plans import nodes
 from db.verification.check import STATEMENT_TIMEOUT_MS, Bench, Check, Connection, query
 from db.verification.stage import person, staged
 
@@ -48,12 +47,6 @@ def _statement(name: str, nobody: UUID) -> tuple[str, list[UUID]]:
     return named.sql, [nobody for _ in named.params]
 
 
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for part in plan.get("Plans", ()):
-        yield from _nodes(part)
-
-
 async def _unused_indexes(bench: Bench) -> list[str]:
     """Disables sequential scans, which the planner may prefer for small tables; it then uses an index if it can."""
     nobody = uuid4()
@@ -63,9 +56,9 @@ async def _unused_indexes(bench: Bench) -> list[str]:
     for name, index in LOOKUPS.items():
         sql, arguments = _statement(name, nobody)
         plan = json.loads(await bench.api.fetchval(f"explain (format json) {sql}", *arguments))[0]["Plan"]
-        nodes = list(_nodes(plan))
-        used = {node["Index Name"] for node in nodes if "Index Name" in node}
-        if whole := [node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"]:
+        read = list(nodes(plan))
+        used = {node["Index Name"] for node in read if "Index Name" in node}
+        if whole := [node["Relation Name"] for node in read if node["Node Type"] == "Seq Scan"]:
             found.append(f"{name} reads {whole[0]} whole")
         elif index is not None and index not in used:
             found.append(f"{name} uses {', '.join(sorted(used)) or 'no index'} instead of {index}")

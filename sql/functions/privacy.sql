@@ -159,7 +159,7 @@ $$;
 comment on function private.purge_anonymous(integer, integer) is
   'Deletes anonymous sessions that were idle for so many days, with all their data, at most so many; returns how many.';
 
-revoke all on function private.delete_profile(uuid), private.delete_person(uuid), private.erase_person(uuid, bytea[]), private.export_log_in(uuid),
-  private.purge_partitioned(text, integer, integer), private.purge_anonymous(integer, integer)
+revoke all on function private.delete_profile(uuid), private.delete_person(uuid), private.erase_person(uuid, bytea[]),
+  private.export_log_in(uuid), private.purge_partitioned(text, integer, integer), private.purge_anonymous(integer, integer)
   from public, anon, authenticated, service_role;
 grant execute on function private.erase_person(uuid, bytea[]), private.export_log_in(uuid) to service_role;

@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 
 from db.documentation import is_statement, statement_of
-from db.product_imports import STAGING
 from db.queries import QUERIES, Query
+from db.verification.distribution import make_temporary_tables
 
 
 async def refused(connection: asyncpg.Connection[Any], queries: list[Query]) -> dict[str, str]:
@@ -23,19 +23,11 @@ async def refused(connection: asyncpg.Connection[Any], queries: list[Query]) -> 
     return found
 
 
-async def with_staging(connection: asyncpg.Connection[Any]) -> None:
-    """The temporary tables that an import, an undo and a seed make for their own statements."""
-    for block in STAGING[1:]:
-        await connection.execute(QUERIES[f"product_imports.{block}"].sql)
-    await connection.execute("select private.prepare_undo(null)")
-    await connection.execute(QUERIES["seeds.create_people"].sql)
-
-
 async def test_every_statement_is_understood(owner: asyncpg.Connection[Any]) -> None:
     statements = [query for query in QUERIES.values() if is_statement(query)]
     assert len(statements) > 50
     async with owner.transaction():  # temporary tables of seeds end with it
-        await with_staging(owner)
+        await make_temporary_tables(owner)
         assert await refused(owner, statements) == {}
 
 

@@ -14,14 +14,15 @@ import msgspec
 import pytest
 
 import server  # noqa: F401  declares every row type
-from db.distribution import EVERYBODY, OWNERS, nodes, plan_of
+from db.distribution import EVERYBODY, OWNERS
 from db.documentation import is_statement, statement_of
 from db.queries import QUERIES, Query
+from db.query_plans import nodes, plan_of
 from db.session import Session
+from db.verification.distribution import make_temporary_tables
 from schema.node import NODES
 from settings import Settings
 from tests.conftest import Shop
-from tests.integration.test_queries import with_staging
 from tests.security.canaries import PERSONAL
 
 PLANNED = ("select", "insert", "update", "delete", "with")
@@ -32,6 +33,7 @@ FUNCTIONS = {
     "match_conversion": "an import: the click's id finds it, and the click its person's others",
     "keep_report": "a trigger on the ledger: whether the report's click is gone",
     "count_events": "an analyst counts everybody's",
+    "delete_profile": "the profile of this id, which it locks first",
     "dismiss_reason": "the caller's own; their profile is found by its id, which locks it",
     "everybodys_feedback": "an analyst reads everybody's",
     "follow_affiliate_click": "anybody with a link may follow it: its click finds the person",
@@ -96,7 +98,7 @@ async def for_everybody(owner: asyncpg.Connection[Any], queries: list[Query]) ->
     """{block: tables of people it would read in full}."""
     found = {}
     async with owner.transaction():
-        await with_staging(owner)
+        await make_temporary_tables(owner)
         for setting in ("enable_seqscan = off", "enable_bitmapscan = off", "plan_cache_mode = force_generic_plan"):
             await owner.execute(f"set local {setting}")
         for query in queries:

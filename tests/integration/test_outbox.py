@@ -254,7 +254,7 @@ async def test_in_production_without_a_mail_server_mails_wait_and_one_line_says_
     shop: Shop, settings: Settings
 ) -> None:
     production = {"ENVIRONMENT": "production", "JWT_SECRET": "x" * 32, "DATABASE_URL": "postgresql://x@y/z"}
-    app = create_app(settings_module.load(production), shop.dsns.api, SECRET)
+    app = create_app(settings_module.load(production), shop.dsns.api, SECRET, worker_url=shop.dsns.worker or "")
     with capture_logs() as lines:
         async with (
             app.router.lifespan_context(app),

@@ -12,7 +12,7 @@ import pytest
 
 from db.claims import Claims
 from db.embedded import API, WORKER, Dsns
-from db.migrations import MigrationError, ensure_worker_login
+from db.migrations import MigrationError, ensure_api_login, ensure_worker_login
 from services import jobs
 from settings import SettingsError
 from tests.conftest import Shop
@@ -115,12 +115,17 @@ async def test_the_servers_log_in_does_not_run_jobs_where_another_does(owner: Co
 
 
 async def test_the_servers_log_in_runs_jobs_only_as_long_as_no_other_does(owner: Connection, dsns: Dsns) -> None:
+    """With a log-in of its own: roles are the cluster's, and other tests use the server's meanwhile."""
+    name = f"aclue_api_{uuid4().hex[:8]}"
+    dsn = urlsplit(dsns.api)._replace(netloc=f"{name}:secret@").geturl()
     try:
-        await ensure_worker_login(owner, dsns.api, None)
-        assert "job_worker" in await members(owner, API)
+        await ensure_api_login(owner, dsn)
+        await ensure_worker_login(owner, dsn, None)
+        assert "job_worker" in await members(owner, name)
+        await ensure_worker_login(owner, dsn, dsns.worker)
+        assert "job_worker" not in await members(owner, name)
     finally:
-        await ensure_worker_login(owner, dsns.api, dsns.worker)
-    assert "job_worker" not in await members(owner, API)
+        await owner.execute(f"drop role {name}")
 
 
 async def test_the_log_in_is_another_than_the_servers(owner: Connection, dsns: Dsns) -> None:

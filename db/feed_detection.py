@@ -30,7 +30,7 @@ class Detected:
 def detect(path: Path, shop: Shop, size: int = 5) -> Detected:
     """Reads the beginning of a file. Raises ImportFailed if it cannot be read."""
     with opened(path) as stream:
-        encoding = encoding_of(stream, None)
+        encoding = encoding_of(stream, None) or "utf-8"
         text = read_bytes(stream, _START_BYTES, 1).decode(encoding, "replace")
     shipped = {file.stem: file.read_text(encoding="utf-8") for file in sorted(MAPPINGS.glob("*.toml"))}
     proposal = propose(sketch(text), shipped)

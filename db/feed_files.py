@@ -116,8 +116,8 @@ def read_bytes(stream: Stream, size: int, line: int) -> bytes:
         raise ImportFailed(f"line {line}: the file is damaged or cannot be read: {error}") from None
 
 
-def encoding_of(stream: Stream, stated: str | None) -> str:
-    """What a byte order mark says, else what the mapping says, else UTF-8."""
+def encoding_of(stream: Stream, stated: str | None) -> str | None:
+    """What a byte order mark says, else what the mapping says."""
     try:
         start = stream.peek(4)[:4]
     except _UNREADABLE as error:
@@ -125,7 +125,7 @@ def encoding_of(stream: Stream, stated: str | None) -> str:
     for mark, encoding in _MARKS:
         if start.startswith(mark):
             return encoding
-    return stated or "utf-8"
+    return stated
 
 
 class Lines:
@@ -136,7 +136,7 @@ class Lines:
     """
 
     def __init__(self, stream: Stream, encoding: str | None) -> None:
-        name = encoding_of(stream, encoding)
+        name = encoding_of(stream, encoding) or "utf-8"
         self.encoding = name.removesuffix("-sig").upper()
         # Wide encodings have no surrogates to escape to.
         errors = "strict" if name.startswith(("utf-16", "utf-32")) else "surrogateescape"

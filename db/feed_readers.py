@@ -76,6 +76,8 @@ def _json_array(text: _JsonText) -> Iterator[Row]:
         raise ImportFailed("no JSON array: the file must begin with [")
     text.skip()
     if text.peek() == "]":
+        text.skip()
+        text.end()
         return
     while True:
         text.peek()
@@ -88,6 +90,7 @@ def _json_array(text: _JsonText) -> Iterator[Row]:
         sign = text.peek()
         text.skip()
         if sign == "]":
+            text.end()
             return
         if sign != ",":
             raise ImportFailed(f"line {text.line}: not JSON: a comma or ] is missing after an object")
@@ -123,6 +126,11 @@ class _JsonText:
 
     def skip(self) -> None:
         self._at += 1
+
+    def end(self) -> None:
+        """Raises ImportFailed if something follows, such as the next array of a feed in parts."""
+        if self.peek():
+            raise ImportFailed(f"line {self.line}: text below the array; a file has one array")
 
     def value(self) -> Any:
         """The value that begins here. Raises ImportFailed."""

@@ -9,6 +9,7 @@ elements become a list.
 from __future__ import annotations
 
 import codecs
+from collections import Counter
 from collections.abc import Generator
 from xml.parsers import expat
 
@@ -22,6 +23,7 @@ MAX_NAME_CHARACTERS = 256
 MAX_NAMES = 10_000  # of elements and attributes
 _CHUNK = 1 << 16
 _MAX_TOKEN_BYTES = 1 << 22
+_WRONG_ENCODING = expat.errors.codes[expat.errors.XML_ERROR_INCORRECT_ENCODING]
 _NO_DECLARATIONS = "the file declares entities, elements or attributes, which is not read"
 
 
@@ -30,21 +32,21 @@ def xml_items(stream: Stream, mapping: Mapping) -> Generator[Row, None, None]:
     assert mapping.xml
     items = _Items([[_local(part) for part in path.strip("/").split("/")] for path in mapping.xml.item])
     stated = encoding_of(stream, mapping.encoding)
-    decoder = codecs.getincrementaldecoder(stated)() if mapping.encoding else None
+    # Text, and not bytes, overrules what the declaration says of the encoding.
+    decoder = codecs.getincrementaldecoder(stated)() if stated else None
     fed = 0
     is_first = True
     while chunk := read_bytes(stream, _CHUNK, items.line):
-        if is_first and chunk.lstrip().startswith(b"<?xml"):
+        piece = items.decoded(chunk, decoder)
+        if is_first:
             # Templates leave blank lines above the declaration, which no parser allows.
-            items.skip(chunk[: -len(chunk.lstrip())])
-            chunk = chunk.lstrip()
-        is_first = False
-        # Text, and not bytes, overrules what the declaration says of the encoding.
-        fed += items.feed(chunk, decoder)
+            piece = items.without_blanks(piece)
+            is_first = False
+        fed += items.feed(piece)
         yield from items.take()
         if fed - items.position > _MAX_TOKEN_BYTES:
             raise ImportFailed(f"line {items.line}: a tag or an attribute longer than {_MAX_TOKEN_BYTES} bytes")
-    items.feed(b"", decoder, is_last=True)
+    items.feed(items.decoded(b"", decoder, is_last=True), is_last=True)
     yield from items.take()
     if not items.count:
         raise ImportFailed(f"no element {' or '.join(mapping.xml.item)} in the file: is the mapping for another feed?")
@@ -65,6 +67,7 @@ class _Items:
         self._names: list[str] = []  # from the item inwards
         self._texts: list[list[str]] = []
         self._size = self._start = self._skipped = 0
+        self._google: Counter[str] = Counter()  # values of elements with Google's prefix, by path
         self._pending = ""
         parser = expat.ParserCreate()
         parser.buffer_text = True
@@ -81,27 +84,38 @@ class _Items:
     def line(self) -> int:
         return self._parser.CurrentLineNumber + self._skipped
 
-    def skip(self, blank: bytes) -> None:
-        """Counts lines that the parser does not get."""
-        self._skipped = blank.count(b"\n")
+    def without_blanks(self, piece: str | bytes) -> str | bytes:
+        """The beginning of a file without what is blank above its declaration, whose lines are counted."""
+        text = piece if isinstance(piece, str) else piece.decode("latin-1")
+        blanks = len(text) - len(text.lstrip())
+        if not text.startswith("<?xml", blanks):
+            return piece
+        self._skipped = text.count("\n", 0, blanks)
+        return piece[blanks:]
 
     @property
     def position(self) -> int:
         return self._parser.CurrentByteIndex
 
-    def feed(self, chunk: bytes, decoder: codecs.IncrementalDecoder | None = None, is_last: bool = False) -> int:
+    def decoded(self, chunk: bytes, decoder: codecs.IncrementalDecoder | None, is_last: bool = False) -> str | bytes:
+        try:
+            return decoder.decode(chunk, is_last) if decoder else chunk
+        except ValueError as error:
+            raise ImportFailed(f"line {self.line}: {error} (encoding says which it is)") from None
+
+    def feed(self, piece: str | bytes, is_last: bool = False) -> int:
         """Parses a piece of the file; returns how many bytes the parser got."""
         try:
-            text = decoder.decode(chunk, is_last) if decoder else None
-            self._parser.Parse(chunk if text is None else text, is_last)
+            self._parser.Parse(piece, is_last)
         except expat.ExpatError as error:
             reason = expat.ErrorString(error.code)
-            raise ImportFailed(f"line {error.lineno + self._skipped}: not well-formed XML: {reason}") from None
+            hint = " (encoding says which it is)" if error.code == _WRONG_ENCODING else ""
+            raise ImportFailed(f"line {error.lineno + self._skipped}: not well-formed XML: {reason}{hint}") from None
         except ImportFailed:
             raise
         except (LookupError, ValueError) as error:
             raise ImportFailed(f"line {self.line}: {error} (encoding says which it is)") from None
-        return len(chunk if text is None else text.encode())
+        return len(piece.encode() if isinstance(piece, str) else piece)
 
     def take(self) -> list[Row]:
         """The items that are complete since the last call."""
@@ -129,6 +143,7 @@ class _Items:
             self._record = {}
             self._size, self._start = 0, self.line
             self._names, self._texts = [], []
+            self._google.clear()
         else:
             self._names.append(self._stack[-1])
         self._texts.append([])
@@ -159,7 +174,7 @@ class _Items:
         if self._names:
             value = text if text.strip() else self._pending
             if value:
-                self._add(".".join(self._names), value)
+                self._add(".".join(self._names), value, is_google=name[:2] in ("g:", "G:"))
             self._pending = ""
             self._names.pop()
             return
@@ -170,7 +185,8 @@ class _Items:
             self._done.append(Row(self._start, self._record))
         self._record = None
 
-    def _add(self, path: str, value: str) -> None:
+    def _add(self, path: str, value: str, is_google: bool = False) -> None:
+        """Values of Google's elements stand first: an Atom `id` is that of the entry, `g:id` that of the product."""
         assert self._record is not None
         self._size += len(path) + len(value)
         if self._size > MAX_RECORD_CHARACTERS:
@@ -178,7 +194,9 @@ class _Items:
         known = self._record.get(path)
         if known is None:
             self._record[path] = value
-        elif isinstance(known, list):
-            known.append(value)
         else:
-            self._record[path] = [known, value]
+            values = known if isinstance(known, list) else [known]
+            values.insert(self._google[path] if is_google else len(values), value)
+            self._record[path] = values
+        if is_google:
+            self._google[path] += 1

@@ -217,8 +217,8 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def normal_name(name: str) -> str:
-    """A column's name as it is compared."""
-    return name.strip().lower().removeprefix("g:").strip()
+    """A column's name as it is compared. Files that were joined or edited have byte order marks in it."""
+    return name.strip("\ufeff\u200b").strip().lower().removeprefix("g:").strip()
 
 
 def parse_mapping(text: str, shop: Shop = Shop()) -> Mapping:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import MAXYEAR, UTC, datetime, timedelta
 from functools import lru_cache
 
 from domain.currencies import EXPONENTS, WEAK
@@ -31,6 +31,8 @@ _SYMBOLS = {
     "$": ("USD", "AUD", "CAD", "NZD", "HKD", "SGD", "TWD", "MXN", "CLP", "COP", "ARS", "BBD", "BMD", "BND", "BSD",
         "BZD", "CVE", "DOP", "FJD", "GYD", "JMD", "KYD", "LRD", "NAD", "SBD", "SRD", "TTD", "UYU", "XCD"),
 }  # fmt: skip
+_DAY = re.compile(r"[0-9]{4}(-?)[0-9]{2}\1[0-9]{2}")
+_HOUR = re.compile(r"^([0-9-]{8,10}[T ])(?=[0-9]:)")  # WooCommerce writes 2026-11-01 9:00:00
 _SPACES = " \u00a0\u2009\u202f"
 _SIGN = r"[^\d\s.,'\u2019+-][^\d\s,'\u2019+-]{0,3}"
 
@@ -135,11 +137,14 @@ class Period:
 
 
 def parse_period(value: object) -> Period:
-    """`START/END` in ISO 8601, as Google's sale_price_effective_date; a time without a zone is UTC."""
+    """`START/END` in ISO 8601, as Google's sale_price_effective_date; a time without a zone is UTC. Of days, the last
+    one is included."""
     parts = [part.strip() for part in as_text(value).split("/")]
     if len(parts) != 2 or not any(parts):
         raise BadValue("not a period of two times, START/END")
     start, end = (_time(part) if part else None for part in parts)
+    if end and end.year < MAXYEAR and _DAY.fullmatch(parts[1]):
+        end += timedelta(days=1)
     if start and end and end <= start:
         raise BadValue("a period that ends before it starts")
     return Period(start, end)
@@ -147,7 +152,7 @@ def parse_period(value: object) -> Period:
 
 def _time(text: str) -> datetime:
     try:
-        time = datetime.fromisoformat(text)
+        time = datetime.fromisoformat(_HOUR.sub(r"\g<1>0", text))
         return (time if time.tzinfo else time.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):  # the first and the last day of all cannot be moved
         raise BadValue("not a time of ISO 8601") from None

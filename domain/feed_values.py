@@ -7,7 +7,7 @@ BadValue. Prices are in feed_prices.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from functools import lru_cache, partial
 
@@ -28,6 +28,7 @@ class BadValue(ValueError):
     """A value of a record is refused; the message is the reason that the file of rejects has."""
 
 
+_NEXT_ADDRESS = re.compile(r"[\s|]+(?=https?://)", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
@@ -35,6 +36,31 @@ _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 def is_blank(value: object) -> bool:
     """Whether there is no value; an object of JSON is none."""
     return value is None or value == [] or isinstance(value, dict) or (isinstance(value, str) and not value.strip())
+
+
+def value_at(record: Mapping[str, object], path: str) -> object:
+    """The field with that name, else the value at a dotted path (`meta.barcode`, `images.0`); None if there is none.
+    `media.*.url` are those of all items of a list, `media.[type=image].url` of the items with that value."""
+    if path in record:
+        return record[path]
+    if "." not in path:
+        return None
+    value: object = record
+    parts = path.split(".")
+    for index, part in enumerate(parts):
+        if isinstance(value, list) and (part == "*" or part[:1] == "["):
+            name, _, wanted = part.strip("[]").partition("=")
+            items = [item for item in value if isinstance(item, dict)]
+            chosen = items if part == "*" else [i for i in items if str(i.get(name)).lower() == wanted.lower()]
+            rest = ".".join(parts[index + 1 :])
+            return [found for item in chosen if not is_blank(found := value_at(item, rest))]
+        if isinstance(value, dict):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdecimal() and len(part) < 6:
+            value = value[int(part)] if int(part) < len(value) else None
+        else:
+            return None
+    return value
 
 
 def as_text(value: object) -> str:
@@ -205,11 +231,17 @@ def parse_url(value: object, *, upgrade: bool = False) -> str:
 
 
 def split_images(value: object, separator: str | None) -> list[object]:
-    """The addresses in one value. A comma separates only before a space or the next address: addresses have commas."""
+    """The addresses in one value; without a separator the first. A comma separates only before a space or the next
+    address: addresses have commas. A space or | before an address always separates, as no address has them."""
     if isinstance(value, list):
         return [part for item in value for part in split_images(item, separator)]
-    if separator is None or not isinstance(value, str):
+    if not isinstance(value, str):
         return [value]
+    parts = _NEXT_ADDRESS.split(value.strip())
+    if separator is None:
+        return [*parts[:1]]
+    if len(parts) > 1:
+        return [part for text in parts for part in split_images(text, separator)]
     if separator.isspace():
         return [*value.split()]
     rule = re.escape(separator)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from collections.abc import Mapping as Lookup
 
 from domain.feed_mappings import Column, Mapping
-from domain.feed_values import MAX_IMAGES, BadValue, is_blank
-from domain.feeds import VARIANT_ID, value_at
+from domain.feed_values import MAX_IMAGES, BadValue, is_blank, value_at
+from domain.feeds import VARIANT_ID
 
 MAX_PARENTS = 10_000
 MAX_PARENTS_CHARACTERS = 50_000_000

@@ -36,6 +36,7 @@ from domain.feed_values import (
     parse_text,
     parse_url,
     split_images,
+    value_at,
 )
 
 MAX_NAME = 500
@@ -102,31 +103,6 @@ def shown(value: object) -> str:
         value = ", ".join(map(str, value[:MAX_SHOWN]))
     text = _UNPRINTABLE.sub(" ", str(value)[: 2 * MAX_SHOWN]).strip()
     return text if len(text) <= MAX_SHOWN else text[: MAX_SHOWN - 1] + "…"
-
-
-def value_at(record: Lookup[str, object], path: str) -> object:
-    """The field with that name, else the value at a dotted path (`meta.barcode`, `images.0`); None if there is none.
-    `media.*.url` are those of all items of a list, `media.[type=image].url` of the items with that value."""
-    if path in record:
-        return record[path]
-    if "." not in path:
-        return None
-    value: object = record
-    parts = path.split(".")
-    for index, part in enumerate(parts):
-        if isinstance(value, list) and (part == "*" or part[:1] == "["):
-            name, _, wanted = part.strip("[]").partition("=")
-            items = [item for item in value if isinstance(item, dict)]
-            chosen = items if part == "*" else [i for i in items if str(i.get(name)).lower() == wanted.lower()]
-            rest = ".".join(parts[index + 1 :])
-            return [found for item in chosen if not is_blank(found := value_at(item, rest))]
-        if isinstance(value, dict):
-            value = value.get(part)
-        elif isinstance(value, list) and part.isdecimal() and len(part) < 6:
-            value = value[int(part)] if int(part) < len(value) else None
-        else:
-            return None
-    return value
 
 
 class Reader:
@@ -334,7 +310,7 @@ class _Values:
         if found or not constant:
             return found
         template = self._mapping.constants.get(column)
-        return [] if template is None else self._filled(template, is_url=column.endswith("_url"))
+        return [] if template is None else self._filled(template, column)
 
     def named_options(self, parse: Callable[[object], str]) -> list[tuple[str, str | None]]:
         """The options whose names the record has, too: `Option1 Name`, `Option1 Value`."""
@@ -349,19 +325,21 @@ class _Values:
                 self.warnings.append(Reject("options", str(reason), shown(value)))
         return found
 
-    def _filled(self, template: str, is_url: bool) -> list[object]:
+    def _filled(self, template: str, column: Column) -> list[object]:
+        """The text of a constant, if the record has all fields that it names; of a period one is enough."""
+        is_url, is_period = column.endswith("_url"), column == "sale_price_effective_date"
         missing = False
 
         def fill(match: re.Match[str]) -> str:
             nonlocal missing
             found = (value_at(self._record, path) for path in match[1].split("|"))
             value = next((value for value in found if not is_blank(value)), None)
-            missing = missing or is_blank(value)
-            text = "" if missing else as_text(value)
+            missing = missing or (is_blank(value) and not is_period)
+            text = "" if missing or is_blank(value) else as_text(value)
             return quote(text, safe="") if is_url else text
 
         filled = TEMPLATE.sub(fill, template)
-        return [] if missing else [filled]
+        return [] if missing or (is_period and filled == "/") else [filled]
 
     def read(
         self,

@@ -75,8 +75,11 @@ def test_five_notations_come_back_exactly(
 
 def test_a_period_is_two_times() -> None:
     period = parse_period("2026-03-01T10:00+0200/2026-03-08")
-    assert period == Period(datetime(2026, 3, 1, 8, tzinfo=UTC), datetime(2026, 3, 8, tzinfo=UTC))
-    assert [period.holds(datetime(2026, 3, day, tzinfo=UTC)) for day in (1, 2, 8)] == [False, True, False]
+    assert period == Period(datetime(2026, 3, 1, 8, tzinfo=UTC), datetime(2026, 3, 9, tzinfo=UTC))
+    assert [period.holds(datetime(2026, 3, day, tzinfo=UTC)) for day in (1, 2, 8, 9)] == [False, True, True, False]
+    assert parse_period("2026-03-08/2026-03-08").holds(datetime(2026, 3, 8, 23, 59, tzinfo=UTC))
+    assert parse_period("/2026-03-08 9:30:00").end == datetime(2026, 3, 8, 9, 30, tzinfo=UTC)
+    assert parse_period("2026-03-08/9999-12-31").holds(datetime(2200, 1, 1, tzinfo=UTC))
     assert parse_period("/2026-03-08T00:00Z").start is None
 
 

@@ -8,6 +8,7 @@ import io
 import zipfile
 from contextlib import closing
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -251,7 +252,7 @@ SAMPLES = [
     Sample(
         "pictures",
         words(f"{AT}/a.jpg, {AT}/b.jpg,{AT}/a.jpg", f"ftp://x/a.jpg {AT}/c.jpg", f"{AT}/w_1,h_1/a.jpg"),
-        numbered(f"{AT}/a.jpg", None, f"{AT}/w_1,h_1/a.jpg"),
+        numbered(f"{AT}/a.jpg", f"{AT}/c.jpg", f"{AT}/w_1,h_1/a.jpg"),
         {"1": "image_url"},
         top='image_separator = ","',
         fields='image_url = "more"',
@@ -387,6 +388,88 @@ SAMPLES = [
         format="google_merchant_xml",
     ),
     Sample(
+        "XML whose byte order mark is above blank lines and of another encoding than its declaration",
+        rss(item("", title="Чай"), above='\ufeff\n<?xml version="1.0" encoding="windows-1251"?>').encode("utf-16-le"),
+        {"1": "Чай"},
+        format="google_merchant_xml",
+    ),
+    Sample(
+        "the id of an entry of Atom beside Google's",
+        '<feed xmlns="http://www.w3.org/2005/Atom" xmlns:g="http://base.google.com/ns/1.0"><entry><id>urn:uuid:1</id>'
+        f'<g:id>1</g:id><title>A</title><summary>All of it</summary><link href="{AT}/1"/><g:price>9.99 GBP</g:price>'
+        f'</entry><entry><g:id>2</g:id><id>urn:uuid:2</id><title>A</title><link href="{AT}/2"/><g:price>9 GBP</g:price>'
+        "</entry></feed>",
+        {"1": "All of it"},
+        format="google_merchant_xml",
+        column="description",
+    ),
+    Sample(
+        "Google's elements before others of their name",
+        rss(item("<title>Short</title>", title="The title &amp; more", id="1")),
+        {"1": "The title & more"},
+        format="google_merchant_xml",
+    ),
+    Sample(
+        "the first price of shipping",
+        rss(
+            item(
+                "<g:shipping><g:price>3.95 GBP</g:price></g:shipping><g:shipping><g:price>9 GBP</g:price></g:shipping>"
+            )
+        ),
+        {"1": 395},
+        format="google_merchant_xml",
+        column="shipping_minor",
+    ),
+    Sample(
+        "shipping in Google's words",
+        lines(
+            f"1,A,9.99 GBP,{AT}/1,GB::Standard:3.95 GBP",
+            f'2,A,9.99 GBP,{AT}/2,"GB::Standard:0 GBP,GB::Express:5 GBP"',
+            f"3,A,9.99 GBP,{AT}/3,ask",
+            head=f"{HEAD},shipping",
+        ),
+        {"1": 395, "2": 0},
+        {"3": "shipping"},
+        format="google_merchant_csv",
+        column="shipping_minor",
+    ),
+    Sample(
+        "sales of WooCommerce: over, without an end, without a start, without times",
+        "ID,Name,Regular price,Sale price,Date sale price starts,Date sale price ends\n"
+        "1,A,10 GBP,5 GBP,2026-01-01 9:00:00,2026-01-31 23:59:59\n2,A,10 GBP,5 GBP,2026-01-01 0:00:00,\n"
+        "3,A,10 GBP,5 GBP,,2026-01-31\n4,A,10 GBP,5 GBP,,\n",
+        {"1": datetime(2026, 1, 31, 23, 59, 59, tzinfo=UTC), "3": datetime(2026, 2, 1, tzinfo=UTC)},
+        format="woocommerce",
+        column="sale_ends_at",
+    ),
+    Sample(
+        "sales of OpenAI's feed by two days",
+        "item_id,title,price,url,sale_price,sale_price_start_date,sale_price_end_date\n"
+        f"1,A,9.99 GBP,{AT}/1,5 GBP,2026-01-01,2026-01-31\n",
+        {"1": datetime(2026, 2, 1, tzinfo=UTC)},
+        format="openai_csv",
+        column="sale_ends_at",
+    ),
+    Sample(
+        "pictures separated by signs that addresses do not have",
+        lines(
+            f"1,A,9.99 GBP,{AT}/1,{AT}/a.jpg|{AT}/b.jpg",
+            f'2,A,9.99 GBP,{AT}/2,"{AT}/w_1,h_2/a.jpg {AT}/b.jpg, {AT}/c.jpg"',
+            head=f"{HEAD},image_link",
+        ),
+        {"1": [f"{AT}/a.jpg", f"{AT}/b.jpg"], "2": [f"{AT}/w_1,h_2/a.jpg", f"{AT}/b.jpg", f"{AT}/c.jpg"]},
+        format="google_merchant_csv",
+        column="images",
+    ),
+    Sample(
+        "one picture where the mapping says no separator",
+        lines(f"1,A,9.99 GBP,{AT}/1,{AT}/a.jpg {AT}/b.jpg", head=f"{HEAD},pic"),
+        {"1": f"{AT}/a.jpg"},
+        fields='image_url = "pic"',
+        column="image_url",
+    ),
+    Sample("a second byte order mark", f"\ufeff\ufeff{ONE}", {"1": "A"}),
+    Sample(
         "elements by path",
         f'<s xmlns="urn:x"><l><p id="1"><t>A</t><u href="{AT}/1"/><o><c>9.99 GBP</c></o></p></l><p id="9"/></s>',
         {"1": "A"},
@@ -407,6 +490,8 @@ REFUSED = [
         {},
         format="json",
     ),
+    Sample("two arrays in one file", '[{"id": "1"}]\n[{"id": "2"}]', {}, format="json"),
+    Sample("an empty array and more", "[] x", {}, format="json"),
     Sample("XML that is cut off", rss(item(""))[:-9], {}, format="google_merchant_xml"),
     Sample("XML with an ampersand", rss(item("", title="A & B")), {}, format="google_merchant_xml"),
     Sample(

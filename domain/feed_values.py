@@ -29,6 +29,7 @@ class BadValue(ValueError):
 
 
 _NEXT_ADDRESS = re.compile(r"[\s|]+(?=https?://)", re.IGNORECASE)
+_AMPERSAND = re.compile(r"&(?:amp|#0*38|#[xX]0*26);")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 
@@ -220,9 +221,9 @@ def parse_tags(values: object, separator: str, *, decoded: bool = False) -> list
 
 def parse_url(value: object, *, upgrade: bool = False) -> str:
     """An https URL without credentials. Spaces and non-ASCII letters are percent-encoded, international hosts written
-    in ASCII. `upgrade`: http becomes https."""
+    in ASCII; `&amp;`, of exports that escape addresses as HTML, becomes &. `upgrade`: http becomes https."""
     try:
-        text = clean_https(as_text(value), upgrade=upgrade)
+        text = clean_https(_AMPERSAND.sub("&", as_text(value)), upgrade=upgrade)
     except BadAddress as reason:
         raise BadValue(str(reason)) from None
     if len(text) > MAX_URL:

@@ -468,6 +468,12 @@ SAMPLES = [
         fields='image_url = "pic"',
         column="image_url",
     ),
+    Sample(
+        "addresses escaped as HTML",
+        lines(f"1,A,1 GBP,{AT}/1?a=1&amp;b=2&#38;c=3&#x26;d=&copy=4;e"),
+        {"1": f"{AT}/1?a=1&b=2&c=3&d=&copy=4;e"},
+        column="affiliate_url",
+    ),
     Sample("a second byte order mark", f"\ufeff\ufeff{ONE}", {"1": "A"}),
     Sample(
         "elements by path",

@@ -162,7 +162,7 @@ _ANSWERED = {
 # Alerts compare them with what they were before, so they must exist before they happen.
 for _code in (INTERNAL, "OVERLOADED", "TIMEOUT", "RATE_LIMITED"):
     GRAPHQL_ERRORS.labels(_code)
-for _limit in ("rate", "attempts", "storage", "cost", "pool", "streams"):
+for _limit in ("rate", "attempts", "storage", "cost", "pool", "streams", "load"):
     LIMITS.labels(_limit)
 DATABASE_ERRORS.labels("42501")
 

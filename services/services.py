@@ -12,6 +12,7 @@ from domain.sealing import Sealer
 from domain.signing import Signer
 from domain.tombstones import Tombstones
 from services import senders
+from services.admission import Admission
 from services.experiments import Experiments
 from services.lost_hits import LostHits
 from services.metrics import Metrics
@@ -37,6 +38,7 @@ class Services:
     metrics: Metrics
     lost_hits: LostHits
     turns: Turns
+    admission: Admission
     sender: Sender | None  # None: mails wait in the outbox
     experiments: Experiments
     refresh_tokens: RefreshTokens = field(repr=False)
@@ -60,6 +62,7 @@ class Services:
         key = secret.encode()
         system_log = SystemLog(database)
         encryption_key = settings.encryption_secret.encode() or key
+        connections = settings.database_pool_size + settings.database_max_overflow
         return cls(
             settings=settings,
             database=database,
@@ -70,7 +73,8 @@ class Services:
             system_log=system_log,
             metrics=Metrics(settings, database),
             lost_hits=LostHits(system_log),
-            turns=Turns(settings.database_pool_size + settings.database_max_overflow),
+            turns=Turns(connections),
+            admission=Admission(connections, settings.shed_latency),
             sender=senders.from_settings(settings),
             experiments=Experiments(),
             refresh_tokens=RefreshTokens(key),

@@ -154,8 +154,9 @@ class GraphQL:
             claims = await authenticate(self._services(), headers.get(b"authorization"))
             await self._events.answer(request, claims, caller_of(scope, headers.get(b"user-agent")), receive, out)
             return
-        prepared, context = await self._prepare_and_charge(scope, headers, request)
-        answer = await self._engine.answer(prepared, context, out.request_id)
+        with self._services().admission.held(address_of(scope)):
+            prepared, context = await self._prepare_and_charge(scope, headers, request)
+            answer = await self._engine.answer(prepared, context, out.request_id)
         watch.stop()
         await out.answer(answer, answer.encode(), media_type, NO_STORE)
 
@@ -163,10 +164,11 @@ class GraphQL:
         shows_anything = bool(scope["query_string"]) and accepts_html(headers.get(b"accept"))  # a browser gets JSON too
         media_type = accepted(headers.get(b"accept")) or LEGACY if shows_anything else _media_type(headers)
         request = self._reader.from_query_string(scope["query_string"])
-        prepared, context = await self._prepare_and_charge(scope, headers, request)
-        if prepared.kind is OperationType.MUTATION:
-            raise BadRequest(405, "A mutation needs POST.", headers=[(b"allow", b"POST")])
-        answer = await self._engine.answer(prepared, context, out.request_id)
+        with self._services().admission.held(address_of(scope)):
+            prepared, context = await self._prepare_and_charge(scope, headers, request)
+            if prepared.kind is OperationType.MUTATION:
+                raise BadRequest(405, "A mutation needs POST.", headers=[(b"allow", b"POST")])
+            answer = await self._engine.answer(prepared, context, out.request_id)
         watch.stop()
         body = answer.encode()
         if answer.errors:

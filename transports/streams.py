@@ -303,7 +303,8 @@ class Stream:
         request_id = new_request_id()
         try:
             if subscription is None:
-                return _counted(await self._timely(request, None, request_id))
+                with self._services.admission.held(self._caller.address):
+                    return _counted(await self._timely(request, None, request_id))
             while True:
                 change = await subscription.next()
                 await self._pay(self._streams.engine.prepare(request).charge)

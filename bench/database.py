@@ -135,7 +135,7 @@ group by c.id having count(*) >= 20 order by c.id limit 10
 
 
 # The signals of these people that went with the swipes taken back.
-_SIGNALS = """
+SIGNALS = """
 insert into public.product_signals (user_id, product_id, swipe_id, direction, preference_strength, swiped_at)
 select distinct on (user_id, product_id) user_id, product_id, id, direction, preference_strength, created_at
 from public.swipes where user_id = any ($1) and undone_at is null
@@ -158,6 +158,6 @@ async def restore(superuser: asyncpg.Connection[Any]) -> None:
     written = f"delete from public.swipes where client_swipe_id like '{WRITTEN}%' returning user_id"
     users = {row["user_id"] for row in await superuser.fetch(written)}
     if users:
-        await superuser.execute(_SIGNALS, users)
+        await superuser.execute(SIGNALS, users)
         for table in ("swipes", "product_signals"):
             await superuser.execute(f"vacuum (analyze) public.{table}")

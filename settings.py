@@ -96,6 +96,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
 
     jobs: bool = True
     backup_interval: Annotated[int, Meta(ge=0)] = 0
+    migration_backup_age: Positive = 24 * 3600
 
     attempt_window: Annotated[int, Meta(ge=1, le=24 * 3600)] = 15 * 60  # counts are kept for a day
     sign_in_attempts: Positive = 10

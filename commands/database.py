@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import typer
 
 from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, owner_of, progress
-from db import embedded, instruments, migrations, programs, reference, rollbacks, secrets
+from db import backup_runs, embedded, instruments, migrations, programs, reference, rollbacks, secrets
 from db.dsn import for_libpq
 from db.embedded import Dsns
 from db.migrations import MigrationError, MigrationPlan
@@ -47,6 +47,25 @@ async def _plan(dsns: Dsns, to: str, is_rollback: bool) -> tuple[list[str], bool
         return todo.names, todo.stops_short
 
 
+async def _require_backup(settings: Settings, dsns: Dsns, to: str, is_rollback: bool) -> None:
+    """Refuses to change the tables of a production database that has not been backed up lately. A new database, and
+    files that only replace functions, views and policies, need no backup."""
+    if not settings.is_production:
+        return
+    async with connected_as_owner(dsns) as owner:
+        if not await migrations.applied_files(owner):
+            return
+        if not is_rollback and not (await migrations.plan(owner, to=to)).migrations:
+            return
+        age = await backup_runs.age(owner)
+    if age is None or age > settings.migration_backup_age:
+        known = "none is recorded" if age is None else f"the last recorded one is {age / 3600:.1f} hours old"
+        fail(
+            f"this changes tables, and there is no backup of the last {settings.migration_backup_age / 3600:g} hours: "
+            f"{known}. Make one and record it (`aclue backup record`), or pass --without-backup"
+        )
+
+
 async def _rollback(dsns: Dsns, accept_data_loss: bool) -> list[str]:
     async with connected_as_owner(dsns) as owner:
         return await rollbacks.rollback(owner, accept_data_loss=accept_data_loss)
@@ -61,14 +80,23 @@ def migrate(
     accept_data_loss: Annotated[
         bool, typer.Option("--accept-data-loss", help="With --rollback: even where rows go with it.")
     ] = False,
+    without_backup: Annotated[
+        bool, typer.Option("--without-backup", help="In production: even if no backup was recorded lately.")
+    ] = False,
 ) -> None:
-    """Bring the database to the state of sql/, as its owner (MIGRATION_DATABASE_URL)."""
+    """Bring the database to the state of sql/, as its owner (MIGRATION_DATABASE_URL).
+
+    In production, changes of tables need a backup of the last MIGRATION_BACKUP_AGE seconds.
+    """
     if rollback and to:
         fail("--rollback undoes the last run; it has no use for --to")
     if accept_data_loss and not rollback:
         fail("--accept-data-loss belongs to --rollback")
-    with databases(load_settings()) as dsns:
+    settings = load_settings()
+    with databases(settings) as dsns:
         try:
+            if not plan and not without_backup:
+                asyncio.run(_require_backup(settings, dsns, to, rollback))
             if plan:
                 names, stops_short = asyncio.run(_plan(dsns, to, rollback))
             elif rollback:

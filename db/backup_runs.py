@@ -1,12 +1,21 @@
-"""Records that backups were made or failed, so that metrics can tell: docs/backup.md."""
+"""Records that backups were made or failed, for metrics and migrations: docs/backup.md."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import asyncpg
 
 from db.queries import QUERIES
+
+
+async def age(owner: asyncpg.Connection[Any]) -> float | None:
+    """Seconds since the last successful backup; None if none is known."""
+    if not await owner.fetchval(QUERIES["backup_runs.is_known"].sql):
+        return None
+    newest: datetime | None = await owner.fetchval(QUERIES["backup_runs.newest"].sql)
+    return None if newest is None else (datetime.now(UTC) - newest).total_seconds()
 
 
 async def record(owner: asyncpg.Connection[Any], kind: str, failure: str | None = None) -> None:

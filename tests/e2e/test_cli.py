@@ -256,6 +256,34 @@ def test_a_plan_a_run_in_two_steps_and_the_way_back(home: Path) -> None:
         assert printed(aclue(home, "migrate", "--plan", **variables)) == "up to date\n"
 
 
+async def forget(url: str, migration: str) -> None:
+    """Makes a migration pending, as if it were new."""
+    owner = await asyncpg.connect(url)
+    await owner.execute("delete from private.applied_files where name = $1", migration)
+    await asyncio.sleep(1)
+    await owner.close()
+
+
+def test_production_changes_no_table_without_a_backup(home: Path) -> None:
+    newest = migrations.migration_files()[-1].name
+    with served_postgres(home) as variables:
+        variables |= {"ENVIRONMENT": "production", "JWT_SECRET": "e" * 32}
+        printed(aclue(home, "migrate", **variables))  # a new database has nothing to lose
+        asked = "none is recorded"
+        assert asked in complaint(aclue(home, "migrate", "--rollback", **variables))
+        printed(aclue(home, "backup", "record", "full", "--failed", "the disk is full", **variables))
+        assert asked in complaint(aclue(home, "migrate", "--rollback", **variables))
+        printed(aclue(home, "backup", "record", "full", **variables))
+        assert "cannot be rolled back" in complaint(aclue(home, "migrate", "--rollback", **variables))
+        assert printed(aclue(home, "migrate", MIGRATION_BACKUP_AGE="1", **variables)) == "up to date\n"
+        asyncio.run(forget(variables["MIGRATION_DATABASE_URL"], newest))
+        old = {**variables, "MIGRATION_BACKUP_AGE": "1"}
+        assert "0.0 hours old" in complaint(aclue(home, "migrate", **old))
+        assert printed(aclue(home, "migrate", "--plan", **old)) == f"would run {newest}\n"
+        told = [aclue(home, "migrate", **variables), aclue(home, "migrate", "--without-backup", **old)]
+        assert ["backup" in finished.stderr for finished in told] == [False, False]
+
+
 def test_options_of_migrate_that_contradict_each_other(home: Path) -> None:
     assert "--to" in complaint(invoked(home, "migrate", "--rollback", "--to", "20261121100000"))
     assert "--rollback" in complaint(invoked(home, "migrate", "--accept-data-loss"))

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated
 
 import asyncpg
+import msgspec
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -61,8 +62,29 @@ async def _work(settings: Settings, dsns: Dsns, secret: str, *, is_drain: bool) 
         if is_drain:
             await jobs.drain(services, jobs.JOBS, stopping)
             return
-        print("Jobs run here. Ctrl-C stops them.", flush=True)
-        await jobs.work(services, jobs.JOBS, stopping)
+        async with _metrics(settings, services):
+            print("Jobs run here. Ctrl-C stops them.", flush=True)
+            await jobs.work(services, jobs.JOBS, stopping)
+
+
+@contextlib.asynccontextmanager
+async def _metrics(settings: Settings, services: Services) -> AsyncIterator[None]:
+    """Serves METRICS_PORT during the block, if it is set; no other process may listen there."""
+    if not settings.metrics_port:
+        yield
+        return
+    from transports import metrics
+
+    services.metrics.start()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.push_async_callback(services.metrics.stop)
+        try:
+            await stack.enter_async_context(
+                metrics.served(msgspec.structs.replace(settings, workers=1), lambda: services)
+            )
+        except OSError as error:
+            fail(f"METRICS_PORT: cannot listen at {settings.metrics_host}:{settings.metrics_port}: {error.strerror}")
+        yield
 
 
 @contextlib.asynccontextmanager

@@ -18,7 +18,6 @@ from starlette.routing import BaseRoute, Route
 from domain.networks import parse_address
 from services.services import Services
 from settings import Settings
-from transports.streams import address_of
 
 PATH = "/metrics"
 
@@ -50,7 +49,7 @@ class MetricsPage:
         if self._token:
             scheme, _, given = http.headers.get("authorization", "").partition(" ")
             return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode(), self._token)
-        address = parse_address(address_of(http.scope))
+        address = parse_address(http.client.host if http.client else "")
         return self._is_open or (self._is_local and address is not None and address.is_loopback)
 
 
@@ -92,6 +91,7 @@ def listen(settings: Settings) -> socket.socket:
         if settings.workers > 1:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listening.bind((host, port))
+        listening.listen()  # at once: whoever connects before the server runs waits, and no other process may listen
     except OSError:
         listening.close()
         raise

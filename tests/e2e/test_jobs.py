@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import httpx
 import pytest
 
+from services.jobs import MAX_CONNECTIONS
 from tests.conftest import Shop
-from tests.e2e.conftest import HANGS, ROOT, aclue, environment
+from tests.e2e.conftest import HANGS, ROOT, aclue, environment, free_port
+from tests.scrapes import parse
 
 SECRET = "a secret of the tests, long enough for HS256"
 
@@ -82,6 +85,30 @@ async def test_jobs_of_a_killed_worker_are_taken_over(shop: Shop, variables: dic
         await until(shop.owner, "not exists (select from jobs.pgqueuer where entrypoint = 'refresh_model')")
         second.send_signal(signal.SIGTERM)
         assert second.wait(HANGS) == 0
+
+
+def test_a_worker_has_metrics_on_a_port_of_its_own(variables: dict[str, str], tmp_path: Path) -> None:
+    port = free_port()
+    with worker(METRICS_PORT=str(port), METRICS_TOKEN="t" * 32, **variables):
+        url = f"http://127.0.0.1:{port}/metrics"
+        assert httpx.get(url, timeout=HANGS).status_code == 401
+        deadline = time.monotonic() + HANGS
+        done = 'aclue_job_runs_total{job="apply_sales",outcome="done"}'
+        while True:
+            answer = httpx.get(url, timeout=HANGS, headers={"authorization": f"Bearer {'t' * 32}"})
+            values = parse(answer.text)
+            if values.get(done):
+                break
+            assert time.monotonic() < deadline
+            time.sleep(0.2)
+        assert values["aclue_database_up"] == 1
+        assert values["aclue_db_pool_max_connections"] == MAX_CONNECTIONS
+        assert "aclue_jobs_queued" in values
+        second = aclue(tmp_path, "worker", METRICS_PORT=str(port), **variables)
+        assert (second.returncode, second.stderr.strip()) == (
+            1,
+            f"aclue: METRICS_PORT: cannot listen at 127.0.0.1:{port}: Address already in use",
+        )
 
 
 async def test_failed_jobs_are_listed_queued_again_and_drained(

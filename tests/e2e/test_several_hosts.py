@@ -1,10 +1,11 @@
-"""Two servers behind nginx, as ops/nginx.conf sets it up: they share limits and subscriptions, and a release that
+"""Two servers behind nginx, as ops/nginx.conf sets it up: they share limits, subscriptions and jobs, and a release that
 restarts one after the other fails no request."""
 
 from __future__ import annotations
 
 import asyncio
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -16,13 +17,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.client import Client
+from tests.client import START, Client
 from tests.e2e.conftest import HANGS, ROOT, Service, free_port, served, served_postgres
 from tests.e2e.test_subscriptions import socket as websocket
 from tests.e2e.test_subscriptions import subscribe
+from tests.scrapes import parse
 from tests.streams import PREFERENCES
 
 PEOPLE = 6
+JOB_SECONDS = 12
+DELIVERED = 'aclue_job_runs_total{job="deliver_mails",outcome="done"}'
+PAGE = {"query": "{ products(first: 100) { nodes { id } } }"}
+LIMIT, COST = 8_000, 200  # of a person in a minute; of that page, at least
 FAIL_SECONDS = 2.5  # more than fail_timeout: nginx takes the server for dead until then
 VARIABLES = {
     "JWT_SECRET": "of the tests alone, long enough for HS256",
@@ -77,17 +83,19 @@ class Hosts:
     ports: list[int]
     url: str
     services: list[ExitStack] = field(default_factory=list)
+    servers: dict[int, Service] = field(default_factory=dict)
 
     def start(self, number: int) -> Service:
         stack = ExitStack()
         service = stack.enter_context(served(self.home, PORT=str(self.ports[number]), **self.variables))
         self.services[number : number + 1] = [stack]
+        self.servers[number] = service
         return service
 
 
 @pytest.fixture
-def hosts(home: Path, tmp_path: Path) -> Iterator[Hosts]:
-    """Two servers, Postgres and Redis that they share, and nginx before them."""
+def hosts(home: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Hosts]:
+    """Two servers, Postgres and Redis that they share, and nginx before them. Its parameter: more variables."""
     nginx, redis = program("nginx", "nginx-light"), program("redis-server", "redis-server")
     port, redis_port, ports = free_port(), free_port(), [free_port(), free_port()]
     with ExitStack() as stack:
@@ -95,6 +103,7 @@ def hosts(home: Path, tmp_path: Path) -> Iterator[Hosts]:
         command = [redis, "--bind", "127.0.0.1", "--port", str(redis_port), "--save", "", "--dir", str(tmp_path)]
         stack.enter_context(running(command, redis_port))
         variables = {**VARIABLES, **log_ins, "REDIS_URL": f"redis://127.0.0.1:{redis_port}/0"}
+        variables |= getattr(request, "param", {})
         found = Hosts(home, variables, ports, f"http://127.0.0.1:{port}")
         stack.callback(lambda: [each.close() for each in found.services])
         found.start(0)
@@ -159,3 +168,44 @@ async def test_a_swipe_at_one_server_notifies_a_subscriber_at_the_other(hosts: H
             await me.swipe(product)
             async with asyncio.timeout(HANGS):
                 assert '"totalSwipes":1' in str(await client.recv())
+
+
+@pytest.mark.parametrize("hosts", [{"RATE_LIMIT_COST": str(LIMIT)}], indirect=True)
+async def test_a_limit_that_is_used_up_at_one_server_is_used_up_at_the_other(hosts: Hosts) -> None:
+    async with httpx.AsyncClient(timeout=HANGS) as http:
+
+        async def ask(port: int, token: str | None) -> httpx.Response:
+            headers = {"authorization": f"Bearer {token}"} if token else {}
+            return await http.post(f"http://127.0.0.1:{port}/graphql", json=PAGE, headers=headers)
+
+        first, second = hosts.ports
+        tokens = []
+        for _ in range(2):
+            started = (await http.post(f"{hosts.url}/graphql", json={"query": START})).json()
+            tokens.append(started["data"]["startSession"]["accessToken"])
+        answered = 0
+        while (refused := await ask((first, second)[answered % 2], tokens[0])).status_code == 200:
+            answered += 1
+        assert refused.status_code == 429
+        assert answered <= LIMIT // COST, "both together allow no more than one"
+        assert [(await ask(port, tokens[0])).status_code for port in (first, second)] == [429, 429]
+        assert (await ask(second, tokens[1])).status_code == 200, "nobody else is held up"
+
+
+@pytest.mark.parametrize("hosts", [{"MAIL_INTERVAL": "1", "METRICS_TOKEN": "m" * 32}], indirect=True)
+def test_a_job_runs_once_however_many_servers_there_are_and_goes_on_without_one(hosts: Hosts) -> None:
+    def runs(port: int) -> float:
+        headers = {"authorization": f"Bearer {'m' * 32}"}
+        text = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=HANGS, headers=headers).text
+        return parse(text).get(DELIVERED, 0)
+
+    before, started = [runs(port) for port in hosts.ports], time.monotonic()
+    time.sleep(JOB_SECONDS)
+    after, took = [runs(port) for port in hosts.ports], time.monotonic() - started
+    done = sum(after) - sum(before)
+    assert JOB_SECONDS / 3 <= done <= took + 2, "each server would have run it once a second"
+    hosts.servers[0].stop(signal.SIGKILL)
+    alone, deadline = runs(hosts.ports[1]), time.monotonic() + HANGS
+    while runs(hosts.ports[1]) < alone + 3:
+        assert time.monotonic() < deadline
+        time.sleep(0.2)

@@ -27,6 +27,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.supervisors import Multiprocess
 
 from db import tracing
 from db.database import Database
@@ -344,6 +345,17 @@ class _Server(uvicorn.Server):
             print(self._banner, flush=True)
 
 
+class _Workers(Multiprocess):
+    """Says that a worker died: uvicorn does at a level that is off."""
+
+    def keep_subprocess_alive(self) -> None:
+        before = list(self.processes)
+        super().keep_subprocess_alive()
+        for old, new in zip(before, self.processes, strict=True):
+            if new is not old:
+                log.warning("a worker died, and is replaced", pid=old.pid, exit_code=old.exitcode)
+
+
 def run(settings: Settings, database_url: str, secret: str, banner: str, worker_url: str = "") -> bool:
     """Serves until a signal arrives, with WORKERS processes. `banner` is printed once it accepts requests. False if it
     did not start."""
@@ -374,5 +386,6 @@ def run(settings: Settings, database_url: str, secret: str, banner: str, worker_
     options["timeout_worker_healthcheck"] = 60  # workers that are still importing are not hung
     with shared_folder() as folder:
         os.environ.update(PROMETHEUS_MULTIPROC_DIR=str(folder))
-        uvicorn.run("server:app_from_environment", factory=True, workers=settings.workers, **options)
+        config = uvicorn.Config("server:app_from_environment", factory=True, workers=settings.workers, **options)
+        _Workers(config, sockets=[config.bind_socket()]).run()
     return True

@@ -51,6 +51,7 @@ async def test_a_worker_that_is_killed_is_replaced(dsns: Dsns, folder: Path, tel
             before[0].kill()
             tell(await crowd.recover())
             await until(lambda: len(workers(service)) == 2 and before[0] not in workers(service))
+            assert f'"pid": {before[0].pid}' in service.errors.read_text()
             await crowd.work()
         assert service.process.poll() is None
     await crowd.check(dsns.owner or "")

@@ -159,7 +159,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_result_objects: Positive = 5_000
     max_cost: Positive = 15_000
     request_timeout: Annotated[float, Meta(gt=0)] = 30
-    shed_latency: Annotated[float, Meta(ge=0)] = 0.2
+    shed_latency: Annotated[float, Meta(ge=0)] = 0.15
     shutdown_timeout: Positive = 10
     shutdown_delay: Annotated[float, Meta(ge=0)] = 2
     keep_alive: Positive = 75

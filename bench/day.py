@@ -49,6 +49,7 @@ from bench.questions import global_id  # noqa: E402
 
 HOME = Path(os.environ.get("DAY_HOME") or ROOT / ".aclue-day").resolve()
 PEOPLE, PRODUCTS = 2_000, 20_000
+POOL = 6 * (os.cpu_count() or 2)  # docs/limits.md
 MAX_P95_SECONDS = 0.1
 MAX_ADMITTED_SECONDS = 0.5  # of the 99th percentile, beyond capacity
 MAX_GROWTH_MB = 20.0  # an hour
@@ -61,8 +62,9 @@ _HAS_JOBS = "select exists (select from jobs.pgqueuer where status <> 'failed')"
 
 
 @contextlib.contextmanager
-def aclue(asking: Asking, workers: int) -> Iterator[peers.Peer]:
-    """This server in production, with its own limits. Its log is in the folder of the benchmark."""
+def aclue(asking: Asking, workers: int = 1, pool: int = POOL) -> Iterator[peers.Peer]:
+    """This server in production, with its own limits. Its log is in the folder of the benchmark. `pool`: connections of
+    all processes together."""
     environment = {
         "ENVIRONMENT": "production",
         "ACLUE_HOME": str(HOME),
@@ -74,6 +76,8 @@ def aclue(asking: Asking, workers: int) -> Iterator[peers.Peer]:
         "JWT_AUDIENCE": peers.AUDIENCE,
         "HOST": "127.0.0.1",
         "WORKERS": str(workers),
+        "DATABASE_POOL_SIZE": str(max(pool // workers, 1)),
+        "DATABASE_MAX_OVERFLOW": "0",
         "TRUSTED_PROXIES": "127.0.0.1",  # everybody comes from a network of their own
         "MODEL_REFRESH_INTERVAL": "86400",  # a training would fall into some trial or other
         "KEEP_ALIVE": "3600",  # people who rest for a while stay connected
@@ -260,7 +264,10 @@ def hold(load: Load, peer: peers.Peer, rate: float, seconds: float) -> tuple[flo
 def day(options: argparse.Namespace, asking: Asking, postgres: int) -> list[str]:
     """What was not fulfilled."""
     failures = []
-    with aclue(asking, options.workers) as peer, Load(peer, asking, Server.APP, list(SHARES), postgres) as load:
+    with (
+        aclue(asking, options.workers, options.pool) as peer,
+        Load(peer, asking, Server.APP, list(SHARES), postgres) as load,
+    ):
         load.run(options.rate / 2, options.warm)
         if not options.at:
             options.at = highest_rate(load, options.rate, options.trial)
@@ -291,7 +298,7 @@ def day(options: argparse.Namespace, asking: Asking, postgres: int) -> list[str]
 
 
 def compare(options: argparse.Namespace, asking: Asking, postgres: int) -> None:
-    servers = {Server.ACLUE: lambda: aclue(asking, 1), Server.POSTGRAPHILE: lambda: postgraphile(asking)}
+    servers = {Server.ACLUE: lambda: aclue(asking), Server.POSTGRAPHILE: lambda: postgraphile(asking)}
     rates = {}
     for server, start in servers.items():
         print(f"{server.value}: {', '.join(COMPARED)}", flush=True)
@@ -315,6 +322,7 @@ def main() -> int:
     parser.add_argument("--gate", default=250.0, help="fewer requests a second are a failure", **number)
     parser.add_argument("--people", default=PEOPLE, type=int, metavar="N", help="how many ask")
     parser.add_argument("--products", default=PRODUCTS, type=int, metavar="N", help="of a database that is new")
+    parser.add_argument("--pool", default=POOL, type=int, metavar="N", help="connections of the server to Postgres")
     parser.add_argument("--workers", default=1, type=int, metavar="N", help="processes of the server")
     parser.add_argument("--peers", action="store_true", help="compare with PostGraphile instead")
     options = parser.parse_args()

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -28,6 +24,7 @@ from engine.requests import Request
 from services import rate_limits, redis_pools
 from services.rate_limits import CLOSED_VALUES, CUT_OFF_VALUES, MAX_DEBT_SECONDS, Buckets, RateLimits, seconds_until
 from settings import SettingsError, load
+from tests.redis_server import redis_server
 
 
 class Clock:
@@ -317,25 +314,8 @@ def test_redis_without_its_packages_is_said(monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
-    """The address of a Redis of this test's own."""
-    pytest.importorskip("limits", reason="the packages `limits` and `redis` are not installed")
-    pytest.importorskip("redis", reason="the packages `limits` and `redis` are not installed")
-    program = shutil.which("redis-server")
-    if program is None:
-        pytest.skip("there is no redis-server here (Debian: apt-get install redis-server)")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    options: list[Any] = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(tmp_path)]
-    with subprocess.Popen([program, *options], stdout=subprocess.DEVNULL) as process:
-        for _ in range(500):
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.01)
-        yield f"redis://127.0.0.1:{port}/0", process
-        process.terminate()
+    with redis_server(tmp_path) as running:
+        yield running
 
 
 @given(

@@ -88,6 +88,7 @@ def create_app(
         services.system_log.start()
         services.storage_use.start()
         services.metrics.start()
+        services.public_answers.start()
         database.changes.start()
         database.replicas.start()
         if services.sender is None:
@@ -105,6 +106,7 @@ def create_app(
             await services.system_log.stop()
             await services.storage_use.stop()
             await services.metrics.stop()
+            await services.public_answers.stop()
             await services.rate_limits.close()
             await database.changes.stop()
             await database.close()

@@ -188,6 +188,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     trusted_proxies: str = ""
     introspection: bool = False
     public_max_age: Positive = 60
+    public_cache_bytes: Annotated[int, Meta(ge=0)] = 32_000_000
 
     @property
     def fraud_limits(self) -> Limits:

@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import random
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeAlias
@@ -36,6 +37,7 @@ GREETING_TIMEOUT_SECONDS = 5.0  # for a notification that was sent to arrive
 RECONNECT_SECONDS = (0.2, 4.0)  # before reconnecting: initial and maximum
 MAX_WAITING = 10_000  # lines; beyond that they become a single one, which makes all listeners look again
 MAX_PAYLOAD_BYTES = 7_900  # Postgres' limit is a little below 8,000
+GREETING_TOPIC = "hello"  # what a process says to all when it begins to listen, with a detail that is unique
 _EVERYTHING = f"{EVERYBODY} {EVERYBODY}"
 _FAILURES = (*LOST, asyncpg.PostgresError)
 
@@ -44,9 +46,14 @@ Listener: TypeAlias = Callable[[str | None], None]
 
 
 class Changes:
-    """Sends and receives the notifications of this process. Before `start` and after `stop` it sends nothing."""
+    """Sends and receives the notifications of this process. Before `start` and after `stop` it sends nothing.
+
+    `heard_until` (`time.monotonic()`): what was committed before then, and notified by its transaction, has been heard;
+    minus infinity while nothing is heard. An idle connection is checked every `heartbeat_seconds`."""
 
     def __init__(self, dsn: str) -> None:
+        self.heard_until = float("-inf")
+        self.heartbeat_seconds = HEARTBEAT_SECONDS
         self._dsn = dsn
         self._listeners: dict[str, dict[str, list[Listener]]] = {}
         self._waiting: dict[str, None] = {}
@@ -107,7 +114,7 @@ class Changes:
             owner, _, detail = rest.partition(" ")
             if line == self._greeting:
                 self._was_greeted.set()
-            elif line == _EVERYTHING:
+            if line == _EVERYTHING:
                 self._look_again()
             elif owner == EVERYBODY:
                 for calls in list(self._listeners.get(topic, {}).values()):
@@ -136,6 +143,7 @@ class Changes:
                     self._look_again()
                     await self._speak(connection)
                 finally:
+                    self.heard_until = float("-inf")
                     self._was_greeted.clear()
                     connection.terminate()
             except _FAILURES as error:
@@ -146,7 +154,7 @@ class Changes:
     async def _greet(self, connection: asyncpg.Connection[Any]) -> None:
         """Listens, and checks that it receives its own notification: a pooler accepts LISTEN, but then hands the
         connection to another client."""
-        self._greeting = f"hello {secrets.token_hex(8)}"
+        self._greeting = f"{GREETING_TOPIC} {EVERYBODY} {secrets.token_hex(8)}"
         connection.add_termination_listener(lambda _: self._has_some.set())
         await connection.add_listener(CHANNEL, self._hear)
         await _say(connection, self._greeting)
@@ -159,20 +167,25 @@ class Changes:
     async def _speak(self, connection: asyncpg.Connection[Any]) -> None:
         """Sends what is queued, until the connection is lost."""
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(HEARTBEAT_SECONDS):
-                    await self._has_some.wait()
             self._has_some.clear()
             lines, self._waiting = self._waiting, {}
+            asked_at = time.monotonic()
             try:
                 for payload in _payloads(lines):
                     await _say(connection, payload)
+                if not lines:
+                    await connection.execute("select", timeout=ANSWER_TIMEOUT_SECONDS)
+                # Postgres sends the notifications that a connection has to hear before it answers its statement.
+                self.heard_until = asked_at
             except BaseException:
                 self._waiting = {**lines, **self._waiting}
                 raise
             if not self._waiting:
                 self._is_said.set()
             await asyncio.sleep(BATCH_INTERVAL_SECONDS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self.heartbeat_seconds):
+                    await self._has_some.wait()
 
 
 async def _say(connection: asyncpg.Connection[Any], payload: str) -> None:
@@ -185,7 +198,7 @@ def _call(calls: Iterable[Listener], detail: str | None) -> None:
 
 
 def _payloads(lines: Iterable[str]) -> Iterator[str]:
-    """Packs the lines into as few notifications as possible; without lines, an empty one as a heartbeat."""
+    """Packs the lines into as few notifications as possible."""
     batch: list[str] = []
     length = 0
     for line in lines:
@@ -194,4 +207,5 @@ def _payloads(lines: Iterable[str]) -> Iterator[str]:
             batch, length = [], 0
         batch.append(line)
         length += len(line) + 1
-    yield "\n".join(batch)
+    if batch:
+        yield "\n".join(batch)

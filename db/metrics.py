@@ -136,6 +136,13 @@ JOB_SUCCESS = Gauge(
     registry=REGISTRY,
 )
 
+PUBLIC_ANSWER_BYTES = Gauge(
+    "aclue_public_answers_bytes",
+    "Memory of the public answers that the server processes have cached.",
+    multiprocess_mode="livesum",
+    registry=REGISTRY,
+)
+
 WORKERS = Gauge("aclue_workers", "Server processes.", multiprocess_mode="livesum", registry=REGISTRY)
 WORKER_MEMORY = Gauge(
     "aclue_workers_resident_memory_bytes",
@@ -154,6 +161,11 @@ STATEMENTS = DurationTally(STATEMENT_SECONDS, _STATEMENT_DURATIONS)
 DOCUMENT_HIT, DOCUMENT_MISS = (Tally(CACHES.labels("document", outcome)) for outcome in ("hit", "miss"))
 STATEMENT_HIT, STATEMENT_MISS = (Tally(CACHES.labels("prepared_statement", outcome)) for outcome in ("hit", "miss"))
 INTROSPECTION_HIT, INTROSPECTION_MISS = (Tally(CACHES.labels("introspection", outcome)) for outcome in ("hit", "miss"))
+# joined: waited for the answer to an equal request.
+PUBLIC_ANSWER = {outcome: Tally(CACHES.labels("public_answer", outcome)) for outcome in ("hit", "miss", "joined")}
+SHARED_ANSWER = {
+    outcome: Tally(CACHES.labels("shared_public_answer", outcome)) for outcome in ("hit", "miss", "failed")
+}
 _ANSWERED = {
     (route, result): Tally(REQUESTS.labels(route, result))
     for route in ROUTES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,21 @@ from db import claims
 from db.migrations import SQL_FOLDER, MigrationError, migration_files, repeatable_files
 from db.queries import QUERIES
 
+_CODE = Path(__file__).resolve().parent.parent
+_ANSWERING = ("domain", "db", "services", "plan", "resolvers", "schema", "engine", "sql/queries", "sql/functions")
 _RUN_MIGRATE = "run `aclue migrate` with MIGRATION_DATABASE_URL set"
+
+
+@functools.cache
+def code_digest() -> bytes:
+    """A hash of the code that answers questions: two versions may answer the same one differently."""
+    found = hashlib.blake2b(digest_size=16)
+    for folder in _ANSWERING:
+        for file in sorted((_CODE / folder).rglob("*")):
+            if file.suffix in (".py", ".sql"):
+                found.update(f"{file.relative_to(_CODE)}\0".encode())
+                found.update(hashlib.blake2b(file.read_bytes()).digest())
+    return found.digest()
 
 
 async def differences(api: asyncpg.Connection[Any], folder: Path = SQL_FOLDER) -> list[str]:

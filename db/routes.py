@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
 
 class Route:
-    """Of one session. Without replicas everything is the primary's. `pool` is the one in use."""
+    """Of one session. Without replicas everything is the primary's. `pool` is the one in use. `as_of`: what was
+    committed before then (`time.monotonic()`) is visible; infinity on the primary."""
 
-    __slots__ = ("_primary", "_replica", "_replicas", "pool")
+    __slots__ = ("_primary", "_replica", "_replicas", "as_of", "pool")
 
     def __init__(self, primary: Pool, replicas: Replicas | None) -> None:
         self.pool = self._primary = primary
         self._replicas = replicas
         self._replica: Replica | None = None
+        self.as_of = float("inf")
 
     @property
     def is_replica(self) -> bool:
@@ -33,7 +35,7 @@ class Route:
             replicas, self._replicas = self._replicas, None
             self._replica = await replicas.choose(claims)
         if self._replica is not None:
-            self.pool = self._replica.pool
+            self.pool, self.as_of = self._replica.pool, self._replica.current_as_of
             try:
                 return await self.pool.acquire(owner)
             except UNREACHABLE:
@@ -45,4 +47,4 @@ class Route:
         if self._replica is not None:
             self._replica.failed()
             self._replica = None
-            self.pool = self._primary
+            self.pool, self.as_of = self._primary, float("inf")

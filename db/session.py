@@ -39,7 +39,7 @@ CANCEL_TIMEOUT_SECONDS = 1  # after which a connection is closed to cancel its s
 
 
 class Session:
-    """The statements of one transaction. They run one at a time, in the order of the calls."""
+    """The statements of one transaction, in the order of the calls. `route`: where they run."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Session:
         self.claims = claims
         self.read_only = read_only
         self.loaders = Loaders(self)
-        self._route = Route(pool, replicas if read_only else None)
+        self.route = Route(pool, replicas if read_only else None)
         self._statement_timeout_ms = statement_timeout_ms
         self._slow_ms = slow_ms
         self._changes = changes
@@ -138,13 +138,13 @@ class Session:
             except LOST as error:
                 self._break(connection)
                 may_repeat = self.read_only and not self._has_read and self.failure is None and is_lost(error)
-                if not may_repeat or (repeats == self._route.pool.retries and not self._route.is_replica):
+                if not may_repeat or (repeats == self.route.pool.retries and not self.route.is_replica):
                     self.failure = lost() if is_lost(error) else error
                     raise self.failure from error
                 repeats += 1
                 self._connection = None
-                self._route.pool.release(connection, self)
-                self._route.leave_replica()
+                self.route.pool.release(connection, self)
+                self.route.leave_replica()
                 self._begun = self._switched = self._failed = self._broken = False
             else:
                 self._has_read = True
@@ -153,7 +153,7 @@ class Session:
     async def _attempt(
         self, connection: ApiConnection, sql: str, arguments: Sequence[Any], *, is_last: bool
     ) -> list[asyncpg.Record]:
-        watch = self._route.pool.lag.watch()
+        watch = self.route.pool.lag.watch()
         try:
             if connection.pipeline is None:
                 rows = await self._plain(connection, sql, arguments)
@@ -163,12 +163,12 @@ class Session:
             raise
         except asyncpg.PostgresError as error:
             metrics.DATABASE_ERRORS.labels(error.sqlstate or "").inc()
-            if self._route.is_replica and isinstance(error, OF_A_STANDBY):
+            if self.route.is_replica and isinstance(error, OF_A_STANDBY):
                 raise ConnectionError("the replica cannot answer now") from error
             is_standby = not self.read_only and isinstance(error, asyncpg.ReadOnlySQLTransactionError)
             is_old = time.monotonic() - connection.opened_at > 1  # else another one would be no better
             if (is_standby and is_old) or isinstance(error, asyncpg.InvalidCachedStatementError):
-                self._route.pool.renew()
+                self.route.pool.renew()
             self._failed = True
             self.failure = not_writable() if is_standby else translated(error)
             raise self.failure from error
@@ -180,7 +180,7 @@ class Session:
             raise
         except BaseException as error:
             if isinstance(error, asyncpg.OutdatedSchemaCacheError):
-                self._route.pool.renew()
+                self.route.pool.renew()
             self._break(connection)
             raise
         finally:
@@ -245,7 +245,7 @@ class Session:
 
     async def _take(self) -> ApiConnection:
         try:
-            self._connection = await self._route.acquire(self, self.claims)
+            self._connection = await self.route.acquire(self, self.claims)
         except UNREACHABLE as error:
             raise lost() from error
         return self._connection
@@ -289,7 +289,7 @@ class Session:
         if self._meter is not None:
             self._meter.closed += 1
         connection.terminate()
-        self._route.pool.distrust()
+        self.route.pool.distrust()
 
     def cancel(self) -> None:
         """Cancels the running statement and fails all that follow, as the client has disconnected; `close` then rolls
@@ -343,7 +343,7 @@ class Session:
         if connection is None:
             return
         if self._broken or not (self._begun or self._cut_off):
-            self._route.pool.release(connection, self)
+            self.route.pool.release(connection, self)
             return
         self._ending = asyncio.ensure_future(self._finish(connection))
         self._ending.add_done_callback(consume_exception)  # the awaiting task may be cancelled
@@ -367,7 +367,7 @@ class Session:
             self._break(connection)
             raise
         finally:
-            self._route.pool.release(connection, self)
+            self.route.pool.release(connection, self)
         if is_commit:
             if self._replicas is not None and not self.read_only:
                 await self._replicas.note_write(self.claims)
@@ -378,7 +378,7 @@ class Session:
         """Waits until Postgres has ended the statement that was cut off, so that the connection can be used again:
         opening another and preparing its statements costs more than most requests. The caller is charged for this time,
         too. Raises TimeoutError."""
-        watch = self._route.pool.lag.watch()
+        watch = self.route.pool.lag.watch()
         try:
             await cancellation_ended(connection, CANCEL_TIMEOUT_SECONDS)
         finally:

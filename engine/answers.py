@@ -15,6 +15,7 @@ from plan.errors import Reason
 from plan.leaves import NULL
 from plan.operations import OperationPlan
 from schema.context import Context
+from services.public_answers import Source
 
 Errors = list[dict[str, Any]]
 
@@ -23,7 +24,8 @@ Errors = list[dict[str, Any]]
 class Answer:
     """`data` is JSON already if a plan rendered it. `is_refused`: the document never ran, and there is no `data`.
     `is_null`: every root field is null. `fallback`: why no plan answered. `subscribes_to`: the operation is a valid
-    subscription to this field, and was refused only because it is one."""
+    subscription to this field, and was refused only because it is one. `source`: where an answer that is the same for
+    every caller came from."""
 
     data: dict[str, Any] | msgspec.Raw | None = None
     errors: Errors | None = None
@@ -32,6 +34,7 @@ class Answer:
     is_null: bool = False
     fallback: Reason | None = None
     subscribes_to: str | None = None
+    source: Source | None = None
 
     @property
     def members(self) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from graphql import (
 
 from db import metrics
 from engine import limits
-from engine.caching import is_public
+from engine.caching import public_of
 from engine.cost import CostCounter
 from engine.errors import MAX_LOCATIONS, code_of, shortened
 from engine.limits import measure_size
@@ -55,19 +55,21 @@ class Operation:
         tree: DocumentNode,
         node: OperationDefinitionNode,
         label: str,
+        digest: bytes,
     ) -> None:
-        """`label`: its name in metrics; empty for one by its root field."""
+        """`label`: its name in metrics; empty for one by its root field. `digest`: of its document."""
         fragments = fragments_of(tree)
         self.node = node
         self.variables = Variables(schema, coercions, node)
         size = measure_size(node, fragments)[0]
         self.plans = OperationPlans(schema, fields, node, fragments, size)
         self.has_failed_plan = False  # and a warning was logged
-        self.is_public = is_public(schema, fragments, node)
+        self.public = public_of(schema, fragments, node)
         self.root_fields = root_fields(node, fragments)
         self.label = label or _label(self.root_fields)
         self.duration = metrics.duration_of(self.label)
         self.is_introspection = {"__schema", "__type", "__typename"}.issuperset(self.root_fields.values())
+        self.digest = digest + (node.name.value.encode() if node.name else b"")
         self.costs = CostCounter(schema, fragments, node)
         self.charge_for_counting = 1 + size // FIELDS_COUNTED_FOR_A_VALUE  # charged before the cost is counted
 
@@ -161,11 +163,12 @@ class Documents:
             return Document(None, tuple(errors))
         operations = [d for d in tree.definitions if isinstance(d, OperationDefinitionNode)]
         is_trusted = text in self._trusted
+        digest = _digest(text)
         named = {}
         for node in operations:
             name = node.name.value if node.name else None
             label = name if is_trusted and name is not None and len(name) <= MAX_NAME_LENGTH else ""
-            named[name] = Operation(self._schema, self._fields, self._coercions, tree, node, label)
+            named[name] = Operation(self._schema, self._fields, self._coercions, tree, node, label, digest)
         return Document(tree, operations=named)
 
 

@@ -8,10 +8,12 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 import strawberry
 from graphql import GraphQLError, GraphQLSchema, OperationType, get_introspection_query
 
 from db import metrics, tracing
+from engine import caching
 from engine.answers import Answer, refused
 from engine.cost import Cost
 from engine.documents import Document, Documents, Operation
@@ -21,6 +23,7 @@ from engine.receipts import Receipt
 from engine.requests import Prepared, Request
 from schema.context import Context
 from schema.schema import build
+from services.public_answers import Read, Source
 from settings import Settings
 
 INTROSPECTION_MARGIN = 1.25  # beyond what most tools ask for: some ask for deeper types
@@ -87,17 +90,46 @@ class Engine:
             metrics.COST.inc(cost.values)
             started = time.perf_counter()
             try:
-                execution = Execution(self._runtime, request, document.tree, operation, context, request_id)
+                answering = self._answer(prepared, operation, context, request_id)
                 if tracing.current is None:
-                    answer = await execution.run()
+                    answer = await answering
                 else:
                     name = f"{operation.node.operation.value} {operation.label}"
-                    answer = await tracing.current.traced(name, execution.run(), _described)
+                    answer = await tracing.current.traced(name, answering, _described)
             finally:
                 operation.duration.observe(time.perf_counter() - started)
         if request.wants_cost or receipt is not None:
             self._annotate(answer, prepared, limits, receipt, context)
         return answer
+
+    async def _answer(self, prepared: Prepared, operation: Operation, context: Context, request_id: str) -> Answer:
+        """Runs an operation, unless its answer is the same for every caller, and cached. Administrators always see what
+        they have just written."""
+        services = context.services
+        key = None
+        if operation.public is not None and not operation.is_introspection and not context.claims.may_administer:
+            key = caching.key_of(operation, prepared.request.variables, services.served)
+        if key is None:
+            return await self._run(prepared, operation, context, request_id)
+        own: Answer | None = None
+
+        async def read() -> Read:
+            nonlocal own
+            anybody = context.as_anybody()
+            own = await self._run(prepared, operation, anybody, request_id)
+            may_keep = own.data is not None and not own.errors and not own.is_refused
+            return Read(bytes(own.encoded_data()) if may_keep else None, anybody.as_of)
+
+        data, source = await services.public_answers.get(key, read)
+        answer = Answer(msgspec.Raw(data)) if data is not None else own
+        assert answer is not None
+        answer.source = source
+        return answer
+
+    async def _run(self, prepared: Prepared, operation: Operation, context: Context, request_id: str) -> Answer:
+        tree = prepared.document.tree
+        assert tree is not None
+        return await Execution(self._runtime, prepared.request, tree, operation, context, request_id).run()
 
     def _annotate(
         self, answer: Answer, prepared: Prepared, limits: Cost, receipt: Receipt | None, context: Context
@@ -107,10 +139,9 @@ class Engine:
         if prepared.request.wants_cost:
             extensions["cost"] = {"requested": cost.values, "maximum": limits.values, "objects": cost.objects}
         if receipt is not None:
-            path = "refused" if answer.is_refused else "fallback" if answer.fallback else "plan"
             is_known = prepared.document.requests > 1
             extensions["receipt"] = receipt.rendered(
-                cost, context.claims.role, path, answer.fallback, is_known_document=is_known
+                cost, context.claims.role, _path(answer), answer.fallback, answer.source, is_known_document=is_known
             )
         answer.extensions = extensions
 
@@ -144,9 +175,16 @@ def _cost_error(cost: Cost, limits: Cost) -> GraphQLError:
     return GraphQLError(problem, extensions={"code": "COST_LIMIT_EXCEEDED"})
 
 
+def _path(answer: Answer) -> str:
+    """What receipts and traces call the way to an answer."""
+    if answer.source in (Source.HIT, Source.JOINED):
+        return "cache"
+    return "refused" if answer.is_refused else "fallback" if answer.fallback else "plan"
+
+
 def _described(answer: Answer) -> dict[str, str]:
     """What a trace says of an answer."""
-    found = {"aclue.path": "fallback" if answer.fallback else "plan"}
+    found = {"aclue.path": _path(answer)}
     if answer.fallback:
         found["aclue.fallback.reason"] = str(answer.fallback)
     if answer.codes:

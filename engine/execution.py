@@ -122,8 +122,9 @@ class Execution:
         """Runs it. Never raises for invalid input. Raises RateLimited if it waited for a turn, and the caller's other
         requests turned out to have cost more than the limit."""
         context = self._context
-        turns = None if context.has_turn or context.claims.role == SERVICE.role else context.services.turns
-        address, person = context.caller.address, context.claims.subject_text or None
+        payer = context.payer or context.claims
+        turns = None if context.has_turn or payer.role == SERVICE.role else context.services.turns
+        address, person = context.caller.address, payer.subject_text or None
         has_waited = False
         if turns is not None and (turn := turns.take(address, person)) is not None:
             with metrics.TURN_WAIT_SECONDS.time():
@@ -132,7 +133,7 @@ class Execution:
         metering = METER.set(context.meter)
         try:
             if has_waited:
-                await context.services.rate_limits.take(context.claims, address, 1)
+                await context.services.rate_limits.take(payer, address, 1)
             answer = await self._by_plan()
             if isinstance(answer, Answer):
                 return answer

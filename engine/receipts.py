@@ -7,6 +7,7 @@ from typing import Any
 
 from db.usage import USAGE, Usage
 from engine.cost import Cost
+from services.public_answers import Source
 
 
 class Receipt:
@@ -18,10 +19,17 @@ class Receipt:
         USAGE.set(self._usage)
 
     def rendered(
-        self, cost: Cost, role: str, path: str, reason: str | None, *, is_known_document: bool
+        self,
+        cost: Cost,
+        role: str,
+        path: str,
+        reason: str | None,
+        source: Source | None,
+        *,
+        is_known_document: bool,
     ) -> dict[str, Any]:
-        """`extensions.receipt`. Times in milliseconds. `path` is plan, fallback or refused; `reason` says why no plan
-        answered."""
+        """`extensions.receipt`. Times in milliseconds. `path` is plan, fallback, cache or refused; `reason` says why no
+        plan answered; `source` is where an answer came from that is the same for every caller."""
         usage = self._usage
         total_ms, database_ms = (round(s * 1000, 3) for s in (time.perf_counter() - self._started, usage.seconds))
         return {
@@ -36,5 +44,6 @@ class Receipt:
             "cacheHits": {
                 "document": is_known_document,
                 "preparedStatements": usage.prepared,
+                **({} if source is None else {"answer": source.value}),
             },
         }

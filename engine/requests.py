@@ -74,8 +74,9 @@ class Prepared:
 
     @property
     def is_public(self) -> bool:
-        """Whether all callers without a token get the same answer."""
-        return self.operation is not None and self.operation.is_public
+        """Whether all callers get the same answer, whatever the variables."""
+        public = None if self.operation is None else self.operation.public
+        return public is not None and not public.ids
 
 
 def _no_operation(name: str | None, count: int) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
 import strawberry
@@ -22,7 +22,8 @@ log = structlog.get_logger("aclue.schema")
 @dataclass
 class Context:
     """One per request, or per event of a subscription, which has a `change`. A query has one read-only session; each
-    root field of a mutation has its own."""
+    root field of a mutation has its own. `payer`: who is charged, if not `claims`; `as_of`: what was committed before
+    then (`time.monotonic()`) was visible to all sessions that have ended."""
 
     services: Services
     claims: Claims = ANONYMOUS
@@ -31,6 +32,8 @@ class Context:
     paid: int = 0  # the price that was charged before it ran
     has_turn: bool = False  # of its network and person, before it ran
     meter: Meter = field(default_factory=Meter)  # of all its sessions, also those that resolvers open themselves
+    payer: Claims | None = None
+    as_of: float = float("inf")
     _session: Session | None = None
     _has_written: bool = False
     _finished: bool = False
@@ -53,6 +56,15 @@ class Context:
         """Whether the request has not used the database."""
         return self._session is None
 
+    def as_anybody(self) -> Context:
+        """The context for reading what is the same for every caller, as a caller without a token."""
+        if self.claims is ANONYMOUS:
+            return self
+        payer = self.payer or self.claims
+        context = replace(self, claims=ANONYMOUS, payer=payer)
+        SUBJECT.set(payer.subject_text)  # it is still the person's request
+        return context
+
     def begin_write(self) -> Session:
         """Opens the session of a root mutation field."""
         self._has_written = True
@@ -65,6 +77,7 @@ class Context:
         if session is not None:
             if failed:
                 session.mark_rollback()
+            self.as_of = min(self.as_of, session.route.as_of)
             await session.close()
 
     async def commit(self) -> None:
@@ -74,6 +87,8 @@ class Context:
         await self.end(failed=failure is not None)
         if failure is not None:
             raise failure
+        if self.claims.may_administer:
+            self.services.public_answers.drop_own()
 
     def cancel(self) -> None:
         """The client has disconnected: stops the session, so that its running statement is cancelled and those of
@@ -91,7 +106,8 @@ class Context:
             log.warning("a finished session did not close cleanly", exc_info=True)
         finally:  # also if it is cancelled again
             if self.meter.seconds > FREE_SECONDS or self.meter.cut_off:
-                await self.services.rate_limits.settle(self.claims, self.caller.address, self.paid, self.meter)
+                payer = self.payer or self.claims
+                await self.services.rate_limits.settle(payer, self.caller.address, self.paid, self.meter)
 
     async def switch_claims(self, claims: Claims) -> None:
         """Continues as the person who has just signed in, for the rest of this root field."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from db.database import Database
+from db.releases import code_digest
 from domain.confidence import Calibration
 from domain.pseudonyms import DAY_SECONDS, Pseudonyms
 from domain.refresh_tokens import RefreshTokens
@@ -17,8 +18,10 @@ from services.experiments import Experiments
 from services.lost_hits import LostHits
 from services.metrics import Metrics
 from services.passwords import Passwords
+from services.public_answers import PublicAnswers
 from services.rate_limits import RateLimits
 from services.senders import Sender
+from services.shared_answers import SharedAnswers
 from services.storage_use import StorageUse
 from services.system_logs import SystemLog
 from services.tokens import Tokens
@@ -41,6 +44,7 @@ class Services:
     admission: Admission
     sender: Sender | None  # None: mails wait in the outbox
     experiments: Experiments
+    public_answers: PublicAnswers
     refresh_tokens: RefreshTokens = field(repr=False)
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
@@ -56,11 +60,15 @@ class Services:
     visitor_pseudonyms: Pseudonyms = field(repr=False)
     calibrations: dict[int, Calibration | None] = field(default_factory=dict, repr=False)
     """Of trained models, by version: what resolvers/recommendations.py read of them."""
+    served: bytes = b""
+    """What public answers depend on beside their question and the rows: the code and the settings."""
 
     @classmethod
     def make(cls, settings: Settings, database: Database, secret: str) -> Services:
         key = secret.encode()
         system_log = SystemLog(database)
+        shared = SharedAnswers.of(settings, key)
+        served = settings.default_currency.encode() + (code_digest() if shared is not None else b"")
         encryption_key = settings.encryption_secret.encode() or key
         connections = settings.database_pool_size + settings.database_max_overflow
         return cls(
@@ -77,6 +85,7 @@ class Services:
             admission=Admission(connections, settings.shed_latency),
             sender=senders.from_settings(settings),
             experiments=Experiments(),
+            public_answers=PublicAnswers(settings, database.changes, shared),
             refresh_tokens=RefreshTokens(key),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),
@@ -90,4 +99,5 @@ class Services:
             attempt_pseudonyms=Pseudonyms(key, "attempt"),
             network_pseudonyms=Pseudonyms(key, "network"),
             visitor_pseudonyms=Pseudonyms(key, "visitor", DAY_SECONDS),
+            served=served,
         )

@@ -198,6 +198,7 @@ def claims_mode() -> ClaimsMode:
 def settings(tmp_path: Path, claims_mode: ClaimsMode, request: pytest.FixtureRequest) -> Settings:
     given = {"ACLUE_HOME": str(tmp_path), "DATABASE_POOL_SIZE": "8", "DATABASE_MAX_OVERFLOW": "24"}
     given |= {"CLAIMS_MODE": claims_mode.value, "EXPLORATION": "off", "DATABASE_RETRY_DELAY": "0.02"}
+    given |= {"PUBLIC_CACHE_BYTES": "0"}  # tests write behind the service's back, and read at once
     if bases.chosen() == "pgbouncer":
         pooled = request.getfixturevalue("dsns").api
         direct = to_database(request.getfixturevalue("base").direct, urlsplit(pooled).path[1:])

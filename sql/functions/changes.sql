@@ -52,4 +52,69 @@ create or replace trigger conversions_told after update on public.conversions
   referencing old table as previous new table as changed for each statement
   execute function private.tell_conversions();
 
-revoke all on function private.tell_session_end(), private.tell_conversions() from public, anon, authenticated;
+-- What public answers are read from: each process drops those it has cached (services/public_answers.py). The detail is
+-- the same in one transaction, whose notifications Postgres then merges, and another in the next. Arguments: the key's
+-- columns; columns that no answer shows.
+create or replace function private.tell_catalogue() returns trigger
+language plpgsql security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+  is_shown boolean := true;
+begin
+  if tg_op = 'UPDATE' then
+    execute (  -- planned each time: private.note_offers()
+      select format(
+        'select exists (select from changed c join previous p on %s where (%s) is distinct from (%s))',
+        (select string_agg(format('c.%1$I = p.%1$I', key), ' and ') from unnest(string_to_array(tg_argv[0], ',')) key),
+        string_agg(format('c.%I', a.attname), ', '), string_agg(format('p.%I', a.attname), ', '))
+      from pg_attribute a
+      where a.attrelid = tg_relid and a.attnum > 0 and not a.attisdropped
+        and a.attname <> all (string_to_array(tg_argv[1], ',')))
+    into is_shown;
+  elsif tg_op <> 'TRUNCATE' then
+    is_shown := exists (select from changed);
+  end if;
+  if is_shown then
+    perform pg_notify('aclue_changes', format('catalogue * %s-%s', pg_current_xact_id(), extract(epoch from now())));
+  end if;
+  return null;
+end
+$$;
+
+do $do$
+declare
+  t record;
+begin
+  for t in
+    select * from (values
+      ('public.products', 'id', 'updated_at'),
+      ('public.product_offers', 'id', 'link_checked_at,link_failures'),
+      ('public.product_prices', 'product_id,valid_from', ''),
+      ('public.brands', 'id', 'updated_at'),
+      ('public.categories', 'id', 'updated_at'),
+      ('public.retailers', 'id', 'updated_at'),
+      ('public.currencies', 'code', ''),
+      ('public.quiz_versions', 'instrument,version', ''),
+      ('private.search_words', 'word', ''),
+      ('private.search_variants', 'variant,word', ''),
+      ('private.suggestions', 'kind,key', '')
+    ) listed (name, key, ignored)
+  loop
+    execute format($q$
+      create or replace trigger catalogue_told_new after insert on %1$s referencing new table as changed
+        for each statement execute function private.tell_catalogue(%2$L, %3$L);
+      create or replace trigger catalogue_told after update on %1$s
+        referencing old table as previous new table as changed
+        for each statement execute function private.tell_catalogue(%2$L, %3$L);
+      create or replace trigger catalogue_told_gone after delete on %1$s referencing old table as changed
+        for each statement execute function private.tell_catalogue(%2$L, %3$L);
+      create or replace trigger catalogue_told_emptied after truncate on %1$s
+        for each statement execute function private.tell_catalogue(%2$L, %3$L);
+      $q$, t.name, t.key, t.ignored);
+  end loop;
+end
+$do$;
+
+revoke all on function private.tell_session_end(), private.tell_conversions(), private.tell_catalogue()
+  from public, anon, authenticated;

@@ -139,7 +139,3 @@ def test_many_lines_are_few_notifications_that_postgres_takes() -> None:
     assert "\n".join(payloads).split("\n") == lines
     assert max(map(len, payloads)) <= MAX_PAYLOAD_BYTES
     assert len(payloads) == 11
-
-
-def test_a_silent_connection_is_tried_with_nothing() -> None:
-    assert list(_payloads([])) == [""]

@@ -1,6 +1,6 @@
 # `make` alone prints this help.
 .DEFAULT_GOAL := help
-.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-analytics bench-day bench-devices bench-exports bench-feeds bench-finding bench-growth bench-imports bench-metrics bench-plans bench-rankings bench-redirects bench-replicas bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
+.PHONY: help run test test-bases evaluate fuzz soak drill check check-requirements hooks bench bench-analytics bench-caching bench-day bench-devices bench-exports bench-feeds bench-finding bench-growth bench-imports bench-metrics bench-plans bench-rankings bench-redirects bench-replicas bench-rls bench-sessions bench-subscriptions bench-swipes schema web format clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -102,6 +102,9 @@ bench: .venv/dev ## Compare with PostGraphile, plain Strawberry and pgbench; ben
 
 bench-analytics: .venv/dev ## Measure figures at 10 million events (EVENTS), and a refresh; fail over 300 ms
 	@$(BIN)/python bench/analytics.py --events $(or $(EVENTS),10000000)
+
+bench-caching: .venv/dev ## Measure Q2 and Q5 with the cache of public answers and without; fail if an answer lacks an edit for a second (EDITS=2000)
+	@$(BIN)/python bench/caching.py
 
 bench-day: .venv/dev ## The highest rate of a day's requests at a p95 under 100 ms, and what happens beyond it (DAY="--hold 60 --overload 20")
 	@$(BIN)/python bench/day.py $(DAY)

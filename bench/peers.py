@@ -99,8 +99,9 @@ def started(
             process.wait()
 
 
-def aclue(prepared: Prepared) -> Any:
-    """This server, as `aclue serve` starts it in production, without explored places: the peers draw none at random."""
+def aclue(prepared: Prepared, public_cache_bytes: int = 0) -> Any:
+    """This server, as `aclue serve` starts it in production, without explored places: the peers draw none at random.
+    Nor do they cache answers."""
     environment = {
         "ENVIRONMENT": "production",
         "DATABASE_URL": prepared.dsns.api,
@@ -117,8 +118,9 @@ def aclue(prepared: Prepared) -> Any:
         "STORAGE_LIMIT_ACCOUNT": str(10**12),
         "STORAGE_LIMIT_NETWORK": str(10**12),
         "STORAGE_LIMIT_ANONYMOUS": str(10**12),
-        "MODEL_REFRESH_INTERVAL": "86400",  # its housekeeping would fall into some window or other, of any server
+        "JOBS": "off",  # they would fall into some window or other, of any server
         "EXPLORATION": "off",
+        "PUBLIC_CACHE_BYTES": str(public_cache_bytes),
         "START_SESSION_ATTEMPTS": "1000000",
         "SIGN_IN_ATTEMPTS": "1000000",
     }

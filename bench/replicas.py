@@ -59,6 +59,7 @@ def standby_of(dsns: Dsns, folder: Path, kept: secrets.Secrets) -> Iterator[Dsns
 async def served(dsns: Dsns, home: Path, replica: str) -> AsyncIterator[tuple[httpx.AsyncClient, Services]]:
     """The service, once it uses the replica, if there is one."""
     given = {"DATABASE_URL": dsns.api, "READ_DATABASE_URLS": replica, "ACLUE_HOME": str(home), "LOG_LEVEL": "error"}
+    given["PUBLIC_CACHE_BYTES"] = "0"  # the reads are measured
     app = create_app(settings_module.load(given), dsns.api, secrets.load_or_create(home).jwt, background=())
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app=app)

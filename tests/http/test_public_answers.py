@@ -113,6 +113,7 @@ async def test_a_client_that_disconnects_ends_no_other_request(shop: Shop, state
         ("{ categories { name } }", "update public.categories set name = name || '!'"),
         ("{ retailers { id } }", "update public.retailers set is_active = false"),
         ('{ suggest(prefix: "al") { brands { name } } }', "delete from private.suggestions"),
+        ('{ suggest(prefix: "al") { brands { name } } }', "truncate private.suggestions"),
         ("{ quiz { questions { text } } }", "update public.quiz_texts set text = text || '!'"),
         ("{ quiz { minAnswers } }", "update public.quiz_versions set min_answers = min_answers + 1"),
     ],

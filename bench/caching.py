@@ -85,10 +85,9 @@ async def oldest(prepared: Prepared, server: Peer) -> tuple[float, int, int]:
     product = prepared.products[0]
     question = {"query": EDITED, "variables": {"id": global_id("Product", product)}}
 
+    change = "update public.products set name = $2 where id = $1"
+
     async def edit() -> None:
-        owner = await asyncpg.connect(prepared.dsns.owner)
-        name = await owner.fetchval("select name from public.products where id = $1", product)
-        change = "update public.products set name = $2 where id = $1"
         try:
             for number in range(EDITS):
                 await owner.execute(change, product, f"edit {number}")
@@ -97,26 +96,28 @@ async def oldest(prepared: Prepared, server: Peer) -> tuple[float, int, int]:
             await asyncio.sleep(MAX_AGE_SECONDS)
         finally:
             is_over.set()
-            await owner.execute(change, product, name)
-            await owner.close()
 
     async def read(http: httpx.AsyncClient) -> None:
         nonlocal age, answers, stale
         while not is_over.is_set():
             answer = (await http.post("/graphql", json=question)).json()
             now = time.perf_counter()
-            name = answer["data"]["product"]["name"]
-            shown = int(name[5:]) if name.startswith("edit ") else -1
+            told = answer["data"]["product"]["name"]
+            shown = int(told[5:]) if told.startswith("edit ") else -1
             answers += 1
             if shown + 1 < len(committed_at):
                 lacked = now - committed_at[shown + 1]
                 age, stale = max(age, lacked), stale + 1
 
+    owner = await asyncpg.connect(prepared.dsns.owner)
+    name = await owner.fetchval("select name from public.products where id = $1", product)
     url = f"http://127.0.0.1:{server.port}"
     async with httpx.AsyncClient(base_url=url, timeout=60) as http, asyncio.TaskGroup() as group:
         group.create_task(edit())
         for _ in range(CLIENTS):
             group.create_task(read(http))
+    await owner.execute(change, product, name)
+    await owner.close()
     return age, answers, stale
 
 

@@ -37,6 +37,7 @@ from commands import (
     restores,
     roles,
     rollups,
+    switches,
     tokens,
     training,
 )
@@ -151,6 +152,7 @@ senders = _group("Who may send postbacks.")
 received = _group("Postbacks that were received.")
 trials = _group("Experiments: arms, exposure, reports.")
 network_accounts = _group("Our accounts at networks, whose reports are pulled.")
+fallbacks = _group("What is switched off while something is wrong with it.")
 quizzes = _group("Load, evaluate and norm quizzes.")
 backup = typer.Typer(
     help="Back up the embedded Postgres; see `aclue backup take --help`.",
@@ -263,6 +265,10 @@ queue.command("list")(jobs.list_jobs)
 queue.command()(jobs.retry)
 queue.command()(jobs.drain)
 app.add_typer(queue, name="jobs")
+fallbacks.command("list")(switches.list_switches)
+fallbacks.command("on")(switches.switch_on)
+fallbacks.command("off")(switches.switch_off)
+app.add_typer(fallbacks, name="switch")
 app.add_typer(app_roles, name="roles")
 app.add_typer(models, name="model")
 app.add_typer(quizzes, name="quiz")

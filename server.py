@@ -91,6 +91,7 @@ def create_app(
         services.public_answers.start()
         database.changes.start()
         database.replicas.start()
+        await services.switches.start()
         if services.sender is None:
             log.warning("mails wait in the outbox: SMTP_URL is not set")
         try:
@@ -107,6 +108,7 @@ def create_app(
             await services.storage_use.stop()
             await services.metrics.stop()
             await services.public_answers.stop()
+            await services.switches.stop()
             await services.rate_limits.close()
             await database.changes.stop()
             await database.close()

@@ -59,7 +59,11 @@ def due() -> None:
     """Import the sources that are due. A server does this every minute where it knows the owner's log-in."""
     settings = load_settings()
     with databases(settings) as dsns:
-        for done in asyncio.run(_due(dsns, settings)):
+        try:
+            all_done = asyncio.run(_due(dsns, settings))
+        except ImportFailed as error:
+            fail(str(error))
+        for done in all_done:
             if done.report is not None:
                 print(f"{done.name}: {done.report.written} of {done.report.read} written by import {done.report.run}")
             else:

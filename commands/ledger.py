@@ -17,12 +17,13 @@ from db.claims import SERVICE
 from db.embedded import Dsns
 from db.session import Session
 from domain.currencies import EXPONENTS
-from domain.errors import AclueError, UserError
+from domain.errors import AclueError, SwitchedOff, UserError
 from domain.ledger import generic, payments, rates
 from domain.ledger.reports import BadFile, Reject
 from domain.ledger.sources import SOURCES
+from domain.switches import Switch
 from resolvers import reconciliation
-from services import conversion_flags, ledger
+from services import conversion_flags, ledger, switches
 from services.ledger import Imported
 from settings import Settings
 
@@ -67,7 +68,7 @@ def in_one_transaction(
     with databases(settings) as dsns:
         try:
             return asyncio.run(run(dsns))
-        except UserError as error:
+        except (UserError, SwitchedOff) as error:
             fail(str(error))
         except (AclueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if lacks_migrations(error):
@@ -119,6 +120,7 @@ def import_conversions(
         note(f"aclue: {file}: {warning}", "yellow")
 
     async def work(session: Session) -> Imported | None:
+        await switches.require(session, Switch.IMPORTS)
         if await ledger.unknown_networks(session, [code]):
             return None
         done = await ledger.import_reports(session, reading.reports, source="import", origin=file.name[:200])
@@ -143,6 +145,7 @@ def import_payments(
         fail(f"{file}: {error}; nothing was imported")
 
     async def work(session: Session) -> tuple[Imported, set[str], list[payments.PaymentRow]]:
+        await switches.require(session, Switch.IMPORTS)
         unknown = await ledger.unknown_networks(session, [row.network for row in rows])
         good = [row for row in rows if row.network not in unknown]
         done = await ledger.import_payments(session, good, origin=file.name[:200])
@@ -169,6 +172,7 @@ def import_rates(
         fail(f"{file}: {error}; nothing was imported")
 
     async def work(session: Session) -> tuple[Imported, set[rates.Rate]]:
+        await switches.require(session, Switch.IMPORTS)
         return await ledger.import_rates(session, found, settings.default_currency)
 
     done, differing = in_one_transaction(settings, work)

@@ -31,7 +31,8 @@ from db.queries import QUERIES
 from domain.feed_mappings import period_seconds
 from domain.ledger import generic
 from domain.ledger.reports import BadFile
-from services import network_pulls
+from domain.switches import Switch
+from services import network_pulls, switches
 from services.network_clients.api import PullFailed
 from services.network_clients.client import Account
 from services.network_pulls import BadAccount, Done, Pulled
@@ -62,6 +63,8 @@ def pull(
     settings = load_settings()
 
     async def work(database: Database) -> list[Done]:
+        if due and Switch.IMPORTS in await switches.off(database):
+            fail(str(Switch.IMPORTS.refusal()))
         if due:
             return [done async for done in network_pulls.pull_due(database, settings)]
         found = await network_pulls.accounts(database, network.lower(), account or None)

@@ -20,6 +20,7 @@ import msgspec
 
 from db.queries import QUERIES
 from domain.feed_mappings import ImportFailed
+from domain.switches import Switch
 
 MAX_ERROR_CHARACTERS = 1000
 MAX_CONFLICTS = 50
@@ -105,6 +106,12 @@ class Run:
             None if counts is None else msgspec.json.encode(counts).decode(),
             error and error[:MAX_ERROR_CHARACTERS],
         )
+
+
+async def require_switched_on(owner: asyncpg.Connection[Any]) -> None:
+    """Raises ImportFailed while imports are switched off."""
+    if Switch.IMPORTS.value in {row["name"] for row in await owner.fetch(QUERIES["switches.off"].sql)}:
+        raise ImportFailed(str(Switch.IMPORTS.refusal()))
 
 
 @contextlib.asynccontextmanager

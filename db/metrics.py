@@ -123,6 +123,14 @@ DATABASE_ERRORS = Counter(
     registry=REGISTRY,
 )
 
+SWITCH_ON = Gauge(
+    "aclue_switch_on",
+    "Whether this is switched on, as the server processes know it: 0 where it is off in one of them.",
+    ("switch",),
+    multiprocess_mode="livemin",
+    registry=REGISTRY,
+)
+
 JOB_RUNS = Counter("aclue_job_runs", "Runs of background jobs.", ("job", "outcome"), registry=REGISTRY)
 JOB_SECONDS = Counter("aclue_job_duration_seconds", "Time in background jobs.", ("job",), registry=REGISTRY)
 JOBS_RUNNING = Gauge(
@@ -193,7 +201,7 @@ def count_answer(route: str, codes: Collection[str] = ()) -> None:
         if code in _FAULTS:
             result = "failed"
         elif result != "failed":
-            result = "limited" if code == "RATE_LIMITED" else "refused"
+            result = "limited" if code in ("RATE_LIMITED", "SWITCHED_OFF") else "refused"
     _ANSWERED[route, result].inc()
 
 

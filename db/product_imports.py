@@ -111,6 +111,7 @@ async def import_products(
     """
     if dry_run:
         return await import_file(connection, path, mapping, None, rejects_path, force, on_progress)
+    await import_runs.require_switched_on(connection)
     async with import_runs.begun(connection, started_by=started_by, file=path.name, mapping=mapping) as run:
         return await import_file(connection, path, mapping, run, rejects_path, force, on_progress)
 

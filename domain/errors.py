@@ -27,6 +27,7 @@
             ├── RateLimited       RATE_LIMITED
             ├── Overloaded        OVERLOADED
             ├── Timeout           TIMEOUT
+            ├── SwitchedOff       SWITCHED_OFF
             └── WriteConflict     CONFLICT
 
 In a query, where there is no payload, a UserError travels in errors[] with its own code; Invalid as BAD_USER_INPUT.
@@ -163,6 +164,15 @@ class Overloaded(TryAgain):
 
 class Timeout(TryAgain):
     code = "TIMEOUT"
+
+
+class SwitchedOff(TryAgain):
+    """By an operator, for as long as something is wrong with it."""
+
+    code = "SWITCHED_OFF"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, retry_after=30)
 
 
 class WriteConflict(TryAgain):

@@ -20,6 +20,7 @@ from domain.confidence import Calibration
 from domain.errors import BadUserInput, NotFound, Stale
 from domain.reasons import explain
 from domain.recommendations import NOBODY, Shown, viewer_of
+from domain.switches import Switch
 from domain.texts import require_no_nul
 from domain.windows import DIVERSITY, WINDOW, Candidate, Place, arrange
 from resolvers import experiments, products
@@ -96,8 +97,9 @@ class Variety:
 
 async def resume(session: Session, services: Services, request: bytes, viewer: bytes, after: str | None) -> State:
     """A new feed, or an earlier one at its cursor. Raises BadUserInput or Stale."""
+    is_switched_on = services.switches.is_on(Switch.PERSONALISATION)
     if not after:
-        return State(request)
+        return State(request, is_personal=is_switched_on)
     try:
         state = msgspec.msgpack.decode(services.cursors.open(after) or b"", type=State)
     except msgspec.DecodeError:
@@ -109,6 +111,8 @@ async def resume(session: Session, services: Services, request: bytes, viewer: b
         raise Stale("This feed is too old to continue; start again without `after`.", ("after",))
     if state.is_personal and viewer != NOBODY and not model["may_be_personal"]:
         raise Stale("Personalisation was withdrawn after this feed started; start again without `after`.", ("after",))
+    if state.is_personal and viewer != NOBODY and not is_switched_on:
+        raise Stale("Personalisation was switched off meanwhile; start again without `after`.", ("after",))
     return state
 
 

@@ -18,6 +18,7 @@ from domain import recommendations as domain
 from domain.errors import Invalid, NotFound, Unavailable
 from domain.reasons import Reason, explain, explain_similar, reasons_of
 from domain.recommendations import NOBODY, Shown, viewer_of
+from domain.switches import Switch
 from domain.texts import require_no_nul
 from resolvers.explanations import Shared, calibration_of, confidence_of, terms_of
 from resolvers.profiles import require_subject
@@ -285,7 +286,7 @@ async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -
     are of the caller's own feed, otherwise as for anybody, because the id does not say what was asked for. One whose
     product was merged is ranked as the product that stays. None if the product was deleted."""
     subject = session.claims.subject
-    mine = viewer_of(subject)
+    mine = viewer_of(subject) if services.switches.is_on(Switch.PERSONALISATION) else None
     keys = [(subject, s.arm) if s.context == "discover" and s.viewer == mine else (None, 0) for s in shown]
     found: dict[tuple[tuple[UUID | None, int], UUID], tuple[Shared, Any, float]] = {}
     for key in dict.fromkeys(keys):

@@ -19,6 +19,7 @@ from domain import affiliate, ids, money
 from domain.feed_values import MAX_IMAGES
 from domain.feeds import MAX_OPTIONS
 from domain.pages import length_of
+from domain.switches import Switch
 from resolvers import product_matches, product_offers, products, recommendations
 from resolvers.filters import MAX_LIST
 from resolvers.products import MAX_TAGS, MAX_VARIANTS, Filter
@@ -234,6 +235,8 @@ class Product(RowNode):
         session = info.context.session
 
         async def batch(keys: list[UUID]) -> list[product_matches.Match | None]:
+            if not info.context.services.switches.is_on(Switch.PERSONALISATION):
+                return [None] * len(keys)
             return await product_matches.of_products(session, keys)
 
         loader: DataLoader[UUID, product_matches.Match | None] = session.loaders.custom(("personality_match",), batch)

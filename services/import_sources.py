@@ -24,7 +24,8 @@ from db.claims import SERVICE
 from db.product_imports import ImportReport
 from db.queries import QUERIES
 from domain.feed_mappings import ImportFailed, Mapping
-from services import feed_downloads, subcommands
+from domain.switches import Switch
+from services import feed_downloads, subcommands, switches
 from services.feed_downloads import DownloadFailed, Limits, Validators
 from services.services import Services
 from settings import Settings, source_secret
@@ -73,6 +74,7 @@ async def fetch(
 ) -> ImportReport | None:
     """Fetches a stored source and imports it, as a run. None: the feed is the one of the last import. Raises
     ImportFailed, or SourceBusy."""
+    await import_runs.require_switched_on(owner)
     async with _locked(owner, name):
         row: asyncpg.Record | None = await owner.fetchrow(QUERIES["import_sources.find"].sql, name)
         if row is None:
@@ -137,7 +139,9 @@ async def _locked(owner: asyncpg.Connection[Any], name: str) -> AsyncIterator[No
 
 
 async def fetch_due(owner: asyncpg.Connection[Any], settings: Settings) -> AsyncIterator[Due]:
-    """Fetches the sources that are due, one after another; the failure of one stops no other."""
+    """Fetches the sources that are due, one after another; the failure of one stops no other. Raises ImportFailed while
+    imports are switched off."""
+    await import_runs.require_switched_on(owner)
     for row in await owner.fetch(QUERIES["import_sources.due"].sql):
         try:
             yield Due(row["name"], await fetch(owner, settings, row["name"], started_by=SCHEDULE))
@@ -154,7 +158,7 @@ async def run_due(services: Services) -> int:
     not know the owner's log-in."""
     async with services.database.session(SERVICE, read_only=True) as session:
         due: int = await session.fetchval("import_sources.due_count")
-    if not due:
+    if not due or Switch.IMPORTS in await switches.off(services.database):
         return 0
     settings = services.settings
     if not settings.uses_embedded_server and not settings.migration_database_url:

@@ -25,7 +25,8 @@ from db.session import Session
 from domain.errors import AclueError
 from domain.fraud import Limits
 from domain.ledger.reports import BadFile, Reading, Report
-from services import conversion_flags, ledger, subcommands
+from domain.switches import Switch
+from services import conversion_flags, ledger, subcommands, switches
 from services.network_clients.api import REQUEST_SECONDS, Api, PullFailed, Sleep
 from services.network_clients.client import Account, Client, Reader, Stream, Window
 from services.network_clients.clients import CLIENTS
@@ -144,6 +145,8 @@ async def pull(
     now = now or datetime.now(UTC)
     if since is not None and not _EARLIEST <= since < now:
         raise PullFailed(f"since {since:%Y-%m-%d}: that is before {_EARLIEST.year}, or not in the past")
+    if Switch.IMPORTS in await switches.off(database):
+        raise PullFailed(str(Switch.IMPORTS.refusal()))
     named = {"affiliate_network": account.network, "account_name": account.name}
     async with database.session(SERVICE, read_only=False) as session:
         await session.fetch("network_pulls.lock")
@@ -307,8 +310,9 @@ async def pull_due(
     failed: set[tuple[str, str]] = set()
     try:
         while True:
+            is_on = Switch.IMPORTS not in await switches.off(database)  # else what runs is finished
             async with database.session(SERVICE, read_only=True) as session:
-                due = sorted(await _due(session) - failed)
+                due = sorted(await _due(session) - failed) if is_on else []
             for network in dict.fromkeys(network for network, _ in due):
                 if network not in running and len(running) < MAX_NETWORKS_AT_ONCE:
                     names = [name for of, name in due if of == network]
@@ -346,7 +350,7 @@ async def run_due(services: Services) -> int:
     """Starts the pull of accounts that are due, in a process of its own. Returns how many were. Raises PullsFailed."""
     async with services.database.session(SERVICE, read_only=True) as session:
         due = len(await _due(session))
-    if due:
+    if due and Switch.IMPORTS not in await switches.off(services.database):
         code, errors = await subcommands.run("pull", "--due", DATABASE_URL=services.database.dsn)
         if code:
             raise PullsFailed(errors)

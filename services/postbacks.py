@@ -30,7 +30,8 @@ from domain.ledger.postbacks import Message, content_hash, count, is_recent, is_
 from domain.ledger.reports import BadFile, Report
 from domain.networks import parse_address
 from domain.sealing import Sealer
-from services import conversion_flags, ledger
+from domain.switches import Switch
+from services import conversion_flags, ledger, switches
 from services.services import Services
 
 log = structlog.get_logger("aclue.postbacks")
@@ -133,8 +134,11 @@ class LedgerBusy(Exception):
 
 async def process_due(services: Services) -> int:
     """Reads what waits into the ledger; returns how many messages. Safe to run in several workers at once: a message is
-    locked by the transaction that reads it, and free again if that ends halfway."""
+    locked by the transaction that reads it, and free again if that ends halfway. While imports are switched off they
+    wait."""
     total = 0
+    if Switch.IMPORTS in await switches.off(services.database):
+        return total
     try:
         while messages := await _process_batch(services):
             total += messages

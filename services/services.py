@@ -23,6 +23,7 @@ from services.rate_limits import RateLimits
 from services.senders import Sender
 from services.shared_answers import SharedAnswers
 from services.storage_use import StorageUse
+from services.switches import Switches
 from services.system_logs import SystemLog
 from services.tokens import Tokens
 from services.turns import Turns
@@ -45,6 +46,7 @@ class Services:
     sender: Sender | None  # None: mails wait in the outbox
     experiments: Experiments
     public_answers: PublicAnswers
+    switches: Switches
     refresh_tokens: RefreshTokens = field(repr=False)
     cursors: Signer = field(repr=False)
     recommendation_ids: Signer = field(repr=False)
@@ -86,6 +88,7 @@ class Services:
             sender=senders.from_settings(settings),
             experiments=Experiments(),
             public_answers=PublicAnswers(settings, database.changes, shared),
+            switches=Switches(database),
             refresh_tokens=RefreshTokens(key),
             cursors=Signer(key, "cursor"),
             recommendation_ids=Signer(key, "recommendation"),

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from db.claims import SERVICE, Claims
 from domain.errors import Overloaded, Unauthenticated
+from domain.switches import Switch
 from services.services import Services
 
 # The topics of db/changes.py that each field follows. A person's feed depends on their preferences.
@@ -51,6 +52,7 @@ class Subscription:
         changes = services.database.changes
         owner = str(claims.subject)
         self._forgets = [changes.listen(topic, owner, self._heard) for topic in TOPICS[field]]
+        self._forgets.append(services.switches.listen(self._has_some.set))
 
     def _heard(self, detail: str | None) -> None:
         if not self._has_ids:
@@ -72,9 +74,11 @@ class Subscription:
         self._has_some.set()
 
     async def next(self) -> Change:
-        """Waits for the next change. Raises Overloaded if more came than the queue holds."""
+        """Waits for the next change. Raises Overloaded if more came than the queue holds, and SwitchedOff once
+        subscriptions are."""
         while True:
             await self._has_some.wait()
+            self._services.switches.require(Switch.SUBSCRIPTIONS)
             if self._missed_since is not None:
                 since, self._missed_since = self._missed_since, None
                 await self._look_back(since)

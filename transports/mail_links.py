@@ -11,7 +11,8 @@ from starlette.routing import Route
 
 from domain import passwords
 from domain.callers import Caller
-from domain.errors import Invalid, InvalidCredentials, Unavailable
+from domain.errors import Invalid, InvalidCredentials, SwitchedOff, Unavailable
+from domain.switches import Switch
 from resolvers import one_time_tokens
 from services import outbox
 from services.services import Services
@@ -28,6 +29,7 @@ def routes() -> list[Route]:
 async def _verify_email(http: HttpRequest, services: Services, visitor: Caller) -> Response:
     try:
         if http.method == "POST":
+            services.switches.require(Switch.WRITES)
             reset_token = await one_time_tokens.verify_email_on_page(services, (await form(http)).get("token", ""))
             if reset_token is not None:
                 return _password_form(services, "Your address is confirmed: choose a password", reset_token)
@@ -36,6 +38,8 @@ async def _verify_email(http: HttpRequest, services: Services, visitor: Caller) 
         await one_time_tokens.require(services, outbox.VERIFY_EMAIL, token)
     except InvalidCredentials:
         return _refused("If your address is not confirmed yet, sign in to the app and ask for another mail there.")
+    except SwitchedOff as error:
+        return notice("Not now", f"{error} The link in your mail still works later.", status=503)
     except Unavailable as error:
         return notice("There is nothing to confirm here", str(error), status=404)
     body = fill("verify_email", action=_path(services, "/verify-email"), token=token)
@@ -46,6 +50,7 @@ async def _reset_password(http: HttpRequest, services: Services, visitor: Caller
     title = "Choose a new password"
     try:
         if http.method == "POST":
+            services.switches.require(Switch.WRITES)
             sent = await form(http)
             token = sent.get("token", "")
             await one_time_tokens.require(services, outbox.RESET_PASSWORD, token)
@@ -58,6 +63,8 @@ async def _reset_password(http: HttpRequest, services: Services, visitor: Caller
         await one_time_tokens.require(services, outbox.RESET_PASSWORD, token)
     except InvalidCredentials:
         return _refused("If you still want a new password, ask for another mail in the app, where one signs in.")
+    except SwitchedOff as error:
+        return notice("Not now", f"{error} The link in your mail still works later.", status=503)
     except Unavailable as error:
         return notice("There are no passwords here", str(error), status=404)
     return _password_form(services, title, token)

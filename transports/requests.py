@@ -12,8 +12,10 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+from graphql import OperationType
 
 from db.claims import Claims
+from domain.switches import Switch
 from engine.engine import Engine
 from engine.requests import Prepared, Request
 from engine.trusted_documents import TrustedDocuments
@@ -60,7 +62,7 @@ def charge_for_bytes(size: int) -> int:
 async def prepare_and_charge(
     engine: Engine, services: Services, claims: Claims, address: str, request: Request
 ) -> Prepared:
-    """Parses a request, and charges its caller for parsing and running it. Raises RateLimited."""
+    """Parses a request, and charges its caller for parsing and running it. Raises RateLimited, or SwitchedOff."""
     document = engine.known(request.query)
     is_new = document is None
     if is_new:
@@ -72,6 +74,10 @@ async def prepare_and_charge(
         await services.rate_limits.take(claims, address, counting)
     planning = PLANNED_FIELD_CHARGE * prepared.document.planned_fields if is_new else 0
     await services.rate_limits.take(claims, address, prepared.charge + planning)
+    if prepared.kind is OperationType.MUTATION:
+        services.switches.require(Switch.WRITES)
+    elif prepared.kind is OperationType.SUBSCRIPTION:
+        services.switches.require(Switch.SUBSCRIPTIONS)
     if request.on_accepted is not None and not prepared.errors:
         request.on_accepted()
     return prepared

@@ -296,6 +296,7 @@ begin
       ('public.erasure_tombstones', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.affiliate_networks', 'insert or update or delete', by_hand, null, '', '', ''),
       ('public.network_link_rules', 'insert or update or delete', by_hand, null, '', '', ''),
+      ('public.switches', 'insert or update', 'true', null, '', 'changed_at', ''),
       ('public.placements', 'insert or update or delete', 'true', null, '', '', ''),
       ('public.commission_rules', 'insert or update or delete', 'true', null, '', 'updated_at', ''),
       ('public.advertisers', 'insert or update or delete', 'true', null, '', '', ''),

@@ -39,6 +39,18 @@ begin
 end
 $$;
 
+create or replace function private.tell_switches() returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+  perform pg_catalog.pg_notify('aclue_changes', 'switches *');
+  return null;
+end
+$$;
+
+create or replace trigger switches_told after insert or update on public.switches
+  for each statement execute function private.tell_switches();
 create or replace trigger user_sessions_revoked after update of revoked_at on public.user_sessions
   for each row when (old.revoked_at is null and new.revoked_at is not null)
   execute function private.tell_session_end();
@@ -119,5 +131,6 @@ begin
 end
 $do$;
 
-revoke all on function private.tell_session_end(), private.tell_conversions(), private.tell_catalogue()
+revoke all on function private.tell_session_end(), private.tell_conversions(), private.tell_switches(),
+  private.tell_catalogue()
   from public, anon, authenticated;

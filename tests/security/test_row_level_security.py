@@ -120,6 +120,7 @@ EXPECTED = {
     "session_merges": "                 own    -      -      -",
     "settlements": "                    books  -      -      -",
     "swipes": "                         own    own    own    -",
+    "switches": "                       admin  -      -      -",
     "system_logs": "                    admin  -      -      -",
     "trained_models": "                 all    -      -      -",
     "user_sessions": "                  own    -      -      -",
@@ -154,7 +155,7 @@ REFUSED_TO_SERVICE = {
         ("conversion_clicks", "conversion_flags", "conversions", "exceptions", "network_watermarks", "settlements"),
         ("delete",),
     ),
-    **dict.fromkeys(("affiliate_networks", "alerts", "currencies", "postback_senders"), ("delete",)),
+    **dict.fromkeys(("affiliate_networks", "alerts", "currencies", "postback_senders", "switches"), ("delete",)),
 }
 
 # What has to go before a service_role may empty a table, because it is referred to with ON DELETE RESTRICT.

@@ -144,9 +144,16 @@ def _schema() -> str:
     """
 
 
+# Preferences are a view, of which PostGraphile must be told what it is keyed by and refers to.
+_RELATIONS = """
+comment on view public.user_preferences is
+  E'@primaryKey user_id\\n@foreignKey (user_id) references public.profiles (id)';
+"""
+
+
 async def create(superuser: asyncpg.Connection[Any]) -> None:
     """Recreates the schema `bench`."""
     async with superuser.transaction():
-        for part in (_schema(), _feed(), _record_swipes()):
+        for part in (_schema(), _feed(), _record_swipes(), _RELATIONS):
             await superuser.execute(part)
         await superuser.execute("grant execute on all functions in schema bench to anon, authenticated")

@@ -41,7 +41,17 @@ from commands import (
     tokens,
     training,
 )
-from commands.terminal import connected, connected_as_owner, databases, fail, load_settings, note, progress, secret_of
+from commands.terminal import (
+    connected,
+    connected_as_owner,
+    databases,
+    fail,
+    load_settings,
+    log_to_stderr,
+    note,
+    progress,
+    secret_of,
+)
 from db import demo, migrations, releases
 from db.embedded import Dsns
 from db.migrations import MigrationError
@@ -136,6 +146,7 @@ def _group(explanation: str) -> typer.Typer:
 
 
 app = _group("Aclue: a GraphQL API over Postgres for gifting.")
+app.callback()(log_to_stderr)
 imports = _group("Import data.")
 rebuild = _group("Rebuild derived data.")
 books = _group("The ledger of commissions.")

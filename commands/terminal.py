@@ -7,11 +7,13 @@ import getpass
 import importlib.util
 import os
 import re
+import sys
 from collections.abc import AsyncIterator, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 import asyncpg
+import structlog
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -38,6 +40,11 @@ def fail(message: str) -> NoReturn:
 def note(message: str, style: str) -> None:
     """Prints a message to standard error; what it quotes of a file or a server may have control characters."""
     console.print(_CONTROL.sub("�", message), style=style, markup=False, highlight=False, soft_wrap=True)
+
+
+def log_to_stderr() -> None:
+    """Standard output is for what a command finds, such as JSON, and not for what is logged meanwhile."""
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))  # which may be replaced
 
 
 def load_settings() -> Settings:

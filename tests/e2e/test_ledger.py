@@ -72,6 +72,12 @@ def test_what_is_wrong_with_a_file_is_said_and_loses_nothing(service: Service, t
     assert aclue(service.home, "ledger", "rebuild", "--check").returncode == 0
 
 
+def test_what_is_logged_meanwhile_is_not_part_of_what_a_command_finds(service: Service) -> None:
+    finished = aclue(service.home, "report", "reconciliation", "--json", DATABASE_SLOW_QUERY_THRESHOLD="1")
+    assert "slow query" in finished.stderr
+    assert json.loads(finished.stdout)["currencies"] is not None
+
+
 async def test_a_network_is_let_in_pushes_and_is_shut_out(
     service: Service, database: asyncpg.Connection[Any], tmp_path: Path
 ) -> None:

@@ -130,6 +130,22 @@ def awin(sale: Sale, at: datetime) -> list[dict[str, Any]]:
     ]
 
 
+def awin_push(sale: Sale) -> dict[str, Any]:
+    """The sale as Awin pushes it when it happens."""
+    return {
+        "transactionId": str(810_000_000 + sale.number),
+        "transactionDate": f"{sale.ordered_at:%Y-%m-%d %H:%M:%S}",
+        "transactionCurrency": sale.shop.currency,
+        "transactionAmount": decimal_text(sale.first.sale),
+        "commission": decimal_text(sale.first.commission),
+        "affiliateId": "45628",
+        "merchantId": sale.shop.advertiser_id,
+        "clickRef": sale.ref,
+        "clickTime": f"{_clicked_at(sale):%Y-%m-%d %H:%M:%S}",
+        "products": [],
+    }
+
+
 def _zoned(at: datetime) -> str:
     return at.astimezone(IMPACT_ZONE).isoformat(timespec="seconds")
 

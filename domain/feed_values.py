@@ -223,7 +223,8 @@ def parse_url(value: object, *, upgrade: bool = False) -> str:
     """An https URL without credentials. Spaces and non-ASCII letters are percent-encoded, international hosts written
     in ASCII; `&amp;`, of exports that escape addresses as HTML, becomes &. `upgrade`: http becomes https."""
     try:
-        text = clean_https(_AMPERSAND.sub("&", as_text(value)), upgrade=upgrade)
+        text = as_text(value)
+        text = clean_https(_AMPERSAND.sub("&", text) if "&" in text else text, upgrade=upgrade)
     except BadAddress as reason:
         raise BadValue(str(reason)) from None
     if len(text) > MAX_URL:
@@ -238,7 +239,8 @@ def split_images(value: object, separator: str | None) -> list[object]:
         return [part for item in value for part in split_images(item, separator)]
     if not isinstance(value, str):
         return [value]
-    parts = _NEXT_ADDRESS.split(value.strip())
+    has_next = value.find("http", 1) > 0 or value.find("HTTP", 1) > 0
+    parts = _NEXT_ADDRESS.split(value.strip()) if has_next else [value]
     if separator is None:
         return [*parts[:1]]
     if len(parts) > 1:

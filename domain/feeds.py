@@ -113,55 +113,61 @@ class Reader:
         self.mapping = mapping
         self._now = now
         self._taxonomy = taxonomy or {}
-        self._used: frozenset[Column] = frozenset((*mapping.fields, *mapping.constants))
+        self._notation = mapping.notation
+        self._columns = _Columns(mapping)
+        decoded = mapping.has_decoded_text
+        self._named = partial(parse_named, decoded=decoded)
+        self._name = partial(parse_text, limit=MAX_NAME, decoded=decoded)
+        self._description = partial(parse_description, decoded=decoded)
+        self._tags = partial(parse_tags, separator=mapping.tag_separator, decoded=decoded)
+        self._brand = partial(parse_brand, decoded=decoded)
+        self._gtin = partial(parse_gtin, isbn10=mapping.isbn10)
+        self._option = partial(parse_text, limit=MAX_OPTION, decoded=decoded)
+        self._url = partial(parse_url, upgrade=mapping.upgrade_http)
+        self._popularity = partial(parse_popularity, maximum=mapping.popularity_max)
+        self._has_sales = bool(self._columns.used & {"sale_price", "regular_price"})
+        self._has_options = bool(mapping.options or self._columns.used & {"size", "color"})
 
     def key_of(self, record: Lookup[str, object]) -> tuple[str | None, str | None]:
         """The shop and the shop's id of a record that may lack the rest."""
-        values = _Values(record, self.mapping, self._used)
+        values = _Values(record, self._columns)
         return self._retailer(values), values.read("external_id", parse_key)
 
     def _retailer(self, values: _Values) -> str | None:
-        fixed = self.mapping.retailer.slug
-        named = partial(parse_named, decoded=self.mapping.has_decoded_text)
-        return fixed or values.read("retailer", named, required=True)
+        return self.mapping.retailer.slug or values.read("retailer", self._named, required=True)
 
     def read(self, record: Lookup[str, object]) -> Reading:
         """Validates one record. Never raises for invalid content."""
-        mapping = self.mapping
-        decoded = mapping.has_decoded_text
-        values = _Values(record, mapping, self._used)
+        values = _Values(record, self._columns)
         read = values.read
 
         retailer = self._retailer(values)
         external_id = read("external_id", parse_key, required=True)
-        name = read("name", lambda value: parse_text(value, MAX_NAME, decoded=decoded), required=True)
+        name = read("name", self._name, required=True)
         currency = read("currency", parse_currency)
         stated = bool(values.of("currency", constant=False))
         price = None
-        if not any(reject.field == "currency" for reject in values.rejects):
+        if not values.rejects or all(reject.field != "currency" for reject in values.rejects):
             price = read(
                 "price",
-                lambda value: parse_price(value, currency, mapping.notation, fixed_currency=stated),
+                lambda value: parse_price(value, currency, self._notation, fixed_currency=stated),
                 required=True,
             )
-        sale = self._sale(values, price, currency) if price else None
+        sale = self._sale(values, price, currency) if price and self._has_sales else None
         affiliate_url = read("affiliate_url", self._url, required=True)
-        description = read("description", partial(parse_description, decoded=decoded))
+        description = read("description", self._description)
         images = self._images(values)
-        tags = read("tags", lambda value: parse_tags(value, mapping.tag_separator, decoded=decoded), whole=True) or []
+        tags = read("tags", self._tags, whole=True) or []
         in_stock = read("in_stock", parse_in_stock, whole=True)
-        brand = read("brand", partial(parse_brand, decoded=decoded))
+        brand = read("brand", self._brand)
         google = read("google_category", parse_google_category)
         category = read("category", partial(self._category, values))
         if category is not None and category[1] is not None and google is None:
             google = str(category[1])
-        gtin = read(
-            "gtin", lambda value: parse_gtin(value, isbn10=mapping.isbn10), lenient=mapping.wrong_gtin == "drop"
-        )
+        gtin = read("gtin", self._gtin, lenient=self.mapping.wrong_gtin == "drop")
         item_group = read("item_group", parse_key, lenient=True)
-        options = self._options(values)
-        popularity = read("popularity", lambda value: parse_popularity(value, mapping.popularity_max))
-
+        options = self._options(values) if self._has_options else "[]"
+        popularity = read("popularity", self._popularity)
         shipping = self._shipping(values, price[1]) if price else None
 
         rejects, warnings = tuple(values.rejects), tuple(values.warnings)
@@ -211,7 +217,7 @@ class Reader:
 
         def parse(value: object) -> tuple[int, str] | None:
             try:
-                return parse_price(value, currency, self.mapping.notation)
+                return parse_price(value, currency, self._notation)
             except BadValue as reason:
                 if str(reason) == NOT_POSITIVE:
                     return None
@@ -225,7 +231,7 @@ class Reader:
         def parse(value: object) -> int:
             text = re.split(r",(?=\s*[A-Z]{2}:)", as_text(value))[0].rpartition(":")[2].strip()
             try:
-                minor, code = parse_price(text, currency, self.mapping.notation)
+                minor, code = parse_price(text, currency, self._notation)
             except BadValue as reason:
                 if str(reason) == NOT_POSITIVE and "-" not in text:
                     return 0
@@ -241,7 +247,7 @@ class Reader:
         If the feed has a regular price, its price is that of the sale."""
 
         def below(value: object) -> int:
-            minor, code = parse_price(value, currency or price[1], self.mapping.notation)
+            minor, code = parse_price(value, currency or price[1], self._notation)
             if code != price[1]:
                 raise BadValue("another currency than the price's")
             if minor > price[0]:
@@ -268,12 +274,6 @@ class Reader:
         found = [{"name": name, "value": value} for name, value in named if value][:MAX_OPTIONS]
         return msgspec.json.encode(found).decode() if found else "[]"
 
-    def _option(self, value: object) -> str:
-        return parse_text(value, MAX_OPTION, decoded=self.mapping.has_decoded_text)
-
-    def _url(self, value: object) -> str:
-        return parse_url(value, upgrade=self.mapping.upgrade_http)
-
     def _images(self, values: _Values) -> list[str]:
         """The valid addresses, each once. Of several fields the first that is not empty counts, unless the mapping has
         an image_separator; a wrong address drops the picture, not the product."""
@@ -291,18 +291,33 @@ class Reader:
         return list(images)[:MAX_IMAGES]
 
 
+class _Columns:
+    """What the mapping says of the columns: those it gives, and the field of those with one only."""
+
+    def __init__(self, mapping: Mapping) -> None:
+        self.mapping = mapping
+        self.used: frozenset[Column] = frozenset((*mapping.fields, *mapping.constants))
+        # The id may be that of a variant.
+        self.single: dict[Column, str] = {
+            column: names[0] for column, names in mapping.fields.items() if len(names) == 1 and column != "external_id"
+        }
+
+
 class _Values:
     """The values of one record, and what was wrong with them."""
 
-    def __init__(self, record: Lookup[str, object], mapping: Mapping, used: frozenset[Column]) -> None:
+    def __init__(self, record: Lookup[str, object], columns: _Columns) -> None:
         self._record = record
-        self._used = used
-        self._mapping = mapping
+        self._columns = columns
+        self._mapping = columns.mapping
         self.rejects: list[Reject] = []
         self.warnings: list[Reject] = []
 
     def of(self, column: Column, constant: bool = True) -> list[object]:
         """The values of a column's fields that are not empty, or its constant if there are none."""
+        path = self._columns.single.get(column)
+        if path is not None and type(text := self._record.get(path)) is str and text and not text.isspace():
+            return [text]
         if column == "external_id" and (id := self._record.get(VARIANT_ID)) is not None:
             return [id]
         fields = self._mapping.fields.get(column)
@@ -352,7 +367,7 @@ class _Values:
     ) -> _T | None:
         """The parsed value; None if there is none or it was refused. `lenient`: a wrong value is dropped with a
         warning. `whole`: all the values of the column are parsed together, not the first."""
-        if column not in self._used and not required:
+        if column not in self._columns.used and not required:
             return None
         value: object = None
         try:

@@ -82,8 +82,11 @@ drop table if exists pg_temp.product_import, pg_temp.product_import_changes, pg_
   pg_temp.product_import_categories cascade;
 
 -- name: analyze_staging()
--- Autovacuum does not analyse temporary tables.
-analyze pg_temp.product_import;
+-- Autovacuum does not analyse temporary tables. Only what is joined, grouped or filtered by; texts would take most of the
+-- time.
+analyze pg_temp.product_import (
+  number, line, rejected, duplicate_of, retailer, external_id, currency, item_group, brand, category, category_slugs, gtin,
+  google, google_taxonomy_id);
 
 -- name: analyze_names()
 analyze pg_temp.product_import_retailers, pg_temp.product_import_brands, pg_temp.product_import_categories;

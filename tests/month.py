@@ -170,7 +170,8 @@ class Month:
             self._pay(sale, at, None)
             return
         takes_back = chance() < 0.4
-        back_at = self._time(at + timedelta(hours=1), END - timedelta(days=3)) if takes_back else None
+        latest = max(END - timedelta(days=3), at + timedelta(hours=2))
+        back_at = self._time(at + timedelta(hours=1), latest) if takes_back else None
         self._pay(sale, at, back_at)
 
     def _decided_at(self, after: datetime) -> datetime:

@@ -114,6 +114,7 @@ FUNCTIONS = {
     "private.create_gift_link_click": "the same, and the link's uses are counted under its lock",
     "private.dismiss_reason": "the caller's own choice, of what the catalogue has; at most 200 of them",
     "private.forget_withdrawn": "deletes what the caller's newest consents no longer allow, and what followed from it",
+    "private.hold_swipe": "writes nothing: holds the product of the caller's own swipe to the end of the transaction",
     "private.mark_personality_due": "marks the caller's personality to be recomputed from their quiz and swipes",
     "private.refresh_product_features": "recomputes a product's features; for administrators only",
     "private.sync_signals": "recomputes the caller's signals from their swipes",

@@ -48,9 +48,10 @@ order by i.position
 
 -- name: undo(user_id, swipe_id)
 -- Undoes a swipe; returns its product.
-update public.swipes set undone_at = clock_timestamp()
-where user_id = :user_id::uuid and id = :swipe_id::uuid and undone_at is null
-returning product_id
+with held as materialized (select private.hold_swipe(:swipe_id::uuid))
+update public.swipes s set undone_at = clock_timestamp() from held
+where s.user_id = :user_id::uuid and s.id = :swipe_id::uuid and s.undone_at is null
+returning s.product_id
 
 -- name: exists(user_id, swipe_id)
 select exists (select from public.swipes where user_id = :user_id::uuid and id = :swipe_id::uuid)

@@ -25,6 +25,7 @@ from tests.http.test_recommendation_feedback import READ, SAY
 from tests.integration.waiting import until
 
 MERGE = "select outcome from private.merge_two_products($1, $2)"
+UNDO = "mutation ($id: ID!) { undoSwipe(input: {swipeId: $id}) { userErrors { code } } }"
 NODE = "query ($id: ID!) { node(id: $id) { ... on Recommendation { id score product { id } } } }"
 
 
@@ -108,6 +109,32 @@ async def test_what_waits_for_a_merge_is_about_the_product_that_stays(shop: Shop
     # It was of the listing that is split off.
     await shop.owner.execute("select private.split_product($1)", gone)
     assert await swiped(shop) == [(gone, gone)]
+
+
+async def test_an_undone_swipe_and_a_merge_of_its_product_do_not_wait_for_each_other(shop: Shop) -> None:
+    anna = await shop.account()
+    products = await anna.products(first=2)
+    one, other = [ids.decode_as("Product", product["id"]) for product in products]
+    swiped_id = (await anna.swipe(products[0]["id"], "RIGHT"))["swipe"]["id"]
+    async with shop.owner.transaction():
+        await shop.owner.execute("select from public.products where id = $1 for update", one)  # a merge begins so
+        undone = asyncio.ensure_future(anna.ask(UNDO, id=swiped_id))
+        await until(shop.owner, "exists (select from pg_locks where not granted)")
+        await shop.owner.execute("select from public.swipes for update nowait")
+        assert await shop.owner.fetchval(MERGE, one, other) == "merged"
+    assert (await undone)["undoSwipe"]["userErrors"] == []
+    assert await shop.owner.fetchval("select count(*) from public.product_signals") == 0
+
+
+async def test_an_undone_swipe_and_a_merge_of_its_session_do_not_wait_for_each_other(shop: Shop) -> None:
+    anna = await shop.account()
+    swiped_id = (await anna.swipe((await anna.products(first=1))[0]["id"], "RIGHT"))["swipe"]["id"]
+    async with shop.owner.transaction():
+        await shop.owner.execute("select from public.profiles order by id for update")  # a merge begins so
+        undone = asyncio.ensure_future(anna.ask(UNDO, id=swiped_id))
+        await until(shop.owner, "exists (select from pg_locks where not granted)")
+        await shop.owner.execute("select from public.swipes for update nowait")
+    assert (await undone)["undoSwipe"]["userErrors"] == []
 
 
 @pytest.mark.parametrize("split", [False, True])

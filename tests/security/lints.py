@@ -254,6 +254,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "private.dismiss_reason": _CALLED,
         "private.forget_withdrawn": _CALLED,
         "private.has_mfa": _ASKED,
+        "private.hold_swipe": _CALLED,
         "private.mark_personality_due": _CALLED,
         "private.model_parameters": "schema private is not exposed; what a feed is ranked with is of nobody",
         "private.norms_of": "schema private is not exposed; norms are of five hundred people or of a simulation",

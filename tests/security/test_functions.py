@@ -58,6 +58,7 @@ CALLS = {  # {anna}: her id; {product}, {link}, {click}: a product, her gift lin
     "gift_subtree": "(select taxonomy_id from public.categories where taxonomy_id is not null limit 1)",
     "has_consent": "'{anna}', 'marketing'",
     "has_mfa": "'{anna}'",
+    "hold_swipe": "'{anna}'",
     "is_aal2": "",
     "is_admin": "",
     "is_plain_json": """'{{"creative": 90}}'""",

@@ -33,6 +33,7 @@ EVERYBODY_MAY_CALL = {
     "gift_subtree",
     "has_consent",
     "has_mfa",
+    "hold_swipe",
     "is_aal2",
     "is_admin",
     "is_plain_json",

@@ -43,6 +43,7 @@ _NAMES: dict[Column, tuple[str, ...]] = {
     "tags": ("tags", "keywords", "labels"),
     "retailer": ("merchantname", "programname", "retailer", "shop"),
 }
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
 _NEEDED: tuple[Column, ...] = ("external_id", "name", "affiliate_url", "price")
 
 
@@ -82,16 +83,23 @@ def sketch(text: str) -> Sketch:
 
 
 def propose(found: Sketch, shipped: Lookup[str, str]) -> Proposal:
-    """The shipped mapping (name: TOML) that knows most of the columns, if it finds all it needs; else a new one."""
-    best: tuple[int, str] | None = None
+    """The shipped mapping (name: TOML) that knows most of the columns, if it finds all it needs; else a new one. Of
+    several the one whose own names these are, and not other names that it takes, too; then the one with fewer."""
+    best: tuple[tuple[int, int, int], str] | None = None
     for name, text in shipped.items():
         mapping = parse_mapping(text, Shop(slug="shop", domain="shop.example", currency="GBP"))
-        known = _known(found, mapping)
-        if known and (best is None or (known, -len(name)) > (best[0], -len(best[1]))):
-            best = known, name
+        if known := _known(found, mapping):
+            rank = known, _own(found, mapping), -len(mapping.fields)
+            best = max(best or (rank, name), (rank, name))
     if best is not None:
         return Proposal(best[1], shipped[best[1]])
     return _new(found)
+
+
+def _own(found: Sketch, mapping: Mapping) -> int:
+    """How many columns of the file are the mapping's first choice."""
+    names = {normal_name(name) for name in found.names}
+    return sum(_root(paths[0]) in names for paths in mapping.fields.values())
 
 
 def _known(found: Sketch, mapping: Mapping) -> int:
@@ -115,7 +123,7 @@ def _root(path: str) -> str:
 
 
 def _new(found: Sketch) -> Proposal:
-    plain = {re.sub(r"[^a-z0-9]", "", normal_name(name)): name for name in reversed(found.names)}
+    plain = {re.sub(r"[^a-z0-9]", "", normal_name(name).translate(_UMLAUTS)): name for name in reversed(found.names)}
     fields = {
         column: hit for column, names in _NAMES.items() if (hit := next((plain[n] for n in names if n in plain), None))
     }

@@ -288,6 +288,20 @@ def test_it_is_detected(file: str) -> None:
     assert found == mapping or {found, mapping} <= {"google_merchant_csv", "meta_catalogue"}
 
 
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("id,title,link,price,availability", "google_merchant_csv"),
+        ('"ID","Title","Link","Price","Sale Price Effective Date"', "google_merchant_csv"),
+        ("id,title,link,price,fb_product_category", "meta_catalogue"),
+        ("item_id,title,url,price", "openai_csv"),
+    ],
+)
+def test_a_header_that_several_mappings_take_is_of_the_one_whose_names_these_are(header: str, name: str) -> None:
+    shipped = {path.stem: path.read_text(encoding="utf-8") for path in MAPPINGS.glob("*.toml")}
+    assert propose(sketch(f"{header}\n1,A,https://a.example/,1 GBP,\n"), shipped).name == name
+
+
 def test_the_first_rows_are_shown_as_they_would_come_in(tmp_path: Path) -> None:
     feed = tmp_path / "feed.csv.gz"
     feed.write_bytes(gzip.compress(awin().encode()))
@@ -311,6 +325,7 @@ def test_a_file_of_other_columns_gets_a_mapping_of_its_own() -> None:
         ("artikelnummer",),
         ("preis",),
     )
+    assert '"Währung"' in propose(sketch("Artikelnummer;Bezeichnung;Preis;Währung;Deeplink\n"), shipped).text
     assert propose(sketch("a;b;c\n"), shipped).missing == ("external_id", "name", "affiliate_url", "price")
 
 

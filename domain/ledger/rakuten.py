@@ -49,7 +49,8 @@ def read(text: str) -> Reading:
 
 def _reference(advertiser: str, order: str, sku: str) -> str:
     reference = f"{advertiser}:{order}:{sku}"
-    return reference if len(reference) <= 200 else f"{advertiser}:{identity(order, sku)}"
+    is_clear = len(reference) <= 200 and reference.count(":") == 2
+    return reference if is_clear else f"{advertiser}:{identity(order, sku)}"
 
 
 def read_event(row: Row) -> Report | None:

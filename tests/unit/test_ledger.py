@@ -327,6 +327,13 @@ def test_what_cannot_be_our_token_costs_no_money_and_what_is_too_large_only_its_
     assert len(report.reference) <= 200
 
 
+def test_two_orders_of_rakuten_are_not_one_because_of_a_sign_in_their_numbers() -> None:
+    header = "Member ID (U1),MID,Order ID,Transaction Date,SKU,Sales,Total Commission,Process Date,Currency"
+    rows = [f",7,{order},07/01/26,{sku},9.00,1.00,07/02/26,GBP" for order, sku in (("1:a", "b"), ("1", "a:b"))]
+    reading = SOURCES["rakuten"].read("\n".join([header, *rows]))
+    assert len({report.reference for report in reading.reports}) == 2
+
+
 @pytest.mark.parametrize(("currency", "amount", "minor"), [("JPY", "1200.5", 1201), ("KWD", "1.2345", 1235)])
 def test_minor_units_are_those_of_the_currency(currency: str, amount: str, minor: int) -> None:
     row = transaction("pending", "1", None, commissionAmount={"amount": amount, "currency": currency})

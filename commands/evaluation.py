@@ -124,7 +124,11 @@ def _describe(trained: Trained) -> None:
     for kind, strength in choice.strengths.items():
         quality = choice.ndcg10.get(kind, float("nan"))
         blend = choice.serving.blend[kind]
-        print(f"{kind}: {strength}, blend {blend:g}, NDCG@10 {quality:.4f} on held-out people of --train")
+        dislike = choice.serving.dislike[kind]
+        print(
+            f"{kind}: {strength}, blend {blend:g}, a dislike counts {dislike:g}, "
+            f"NDCG@10 {quality:.4f} on held-out people of --train"
+        )
     print(f"a super-like counts {choice.serving.super_like:g}, half-life in days: {choice.serving.half_life or 'none'}")
 
 

@@ -43,7 +43,7 @@ def train(
     for kind, strength in trained["parameters"].items():
         quality = trained["metrics"]["ndcg10"].get(kind)
         chosen = ", ".join(f"{name} {value:g}" for name, value in strength.items())
-        chosen += f", blend {trained['serving']['blend'][kind]:g}"
+        chosen += f", blend {trained['serving']['blend'][kind]:g}, a dislike {trained['serving']['dislike'][kind]:g}"
         print(
             f"{kind:8}{chosen}" + (f"   NDCG@10 {quality:.4f}" if quality is not None else "   default: too few people")
         )

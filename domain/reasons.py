@@ -45,11 +45,12 @@ class Named(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Liked(msgspec.Struct, frozen=True, array_like=True):
-    """What a liked product adds, before scaling."""
+    """What a liked product adds, before scaling, or a disliked one, if people who passed it over like this one."""
 
     product_id: UUID
     name: str
     direction: str | None
+    is_disliked: bool
     added: float
 
 
@@ -116,13 +117,12 @@ def explain(terms: Terms) -> list[Reason]:
             text = f"Suits {whose} {noun} side" if leaning > 0 else f"Suits somebody who is less the {noun} type"
         found.append(Reason(f"TRAIT_{trait.upper()}", text, weight, ReasonSource("trait", trait)))
     for liked in terms.liked:
-        verb = "loved" if liked.direction == "up" else "liked"
+        code, verb = "LIKED_PRODUCT", "loved" if liked.direction == "up" else "liked"
+        text = f"You {verb} “{liked.name}”"
+        if liked.is_disliked:
+            code, text = "PASSED_PRODUCT", f"Others who passed over “{liked.name}” like it"
         weight = terms.liked_weight * liked.added
-        found.append(
-            Reason(
-                "LIKED_PRODUCT", f"You {verb} “{liked.name}”", weight, ReasonSource("product", str(liked.product_id))
-            )
-        )
+        found.append(Reason(code, text, weight, ReasonSource("product", str(liked.product_id))))
     found += _content(terms)
     found += [Reason(code, text, weight) for code, text, weight in terms.contexts]
     found.append(Reason("BOOSTED", "You asked for more or less of it", terms.boosted))

@@ -3,10 +3,9 @@ like."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -16,19 +15,20 @@ from db.session import Session
 from domain import recommendations as domain
 from domain.confidence import Calibration, probability
 from domain.personality import TRAITS
-from domain.reasons import Liked, Named, Opinion, Terms
+from domain.reasons import Liked, Named, Opinion, Reason, Terms, explain
 from services.services import Services
 
+Found = TypeVar("Found", bound=dict[Any, Any])
 MAX_CALIBRATIONS = 8  # in memory
 SPAN = 0.5  # a score is BASE and SPAN times its parts, as in recommendations.ranked
 TRAIT_SPAN = SPAN / 2  # as a product's traits add up to 2 at most
 
 
-class Shared(msgspec.Struct, frozen=True, dict=True, rename="camel"):
-    """What is the same for each row of recommendations.ranked, which the first of them has. `liked`: numbers of
-    products, of products that the person liked, and what the latter add to the former. `taken`: what disliked products
-    add, by number. `opinions`: of facets, -1..1, and the number of the product that says most. `products`: id, name
-    and direction of liked products, by number."""
+class Shared(msgspec.Struct, frozen=True, rename="camel"):
+    """What is the same for each row of recommendations.ranked, which the first of them has. `signals`: of what the
+    person said, the numbers and ids of the products, directions, whether they are dislikes, and how many likes they
+    count as. `opinions`: facets, what the person thinks of them, -1..1, and the number of the product that says
+    most."""
 
     model: int
     trained: int | None
@@ -37,7 +37,9 @@ class Shared(msgspec.Struct, frozen=True, dict=True, rename="camel"):
     is_whole: bool
     events: int
     likes: int
+    dislike: float
     kind: str
+    reach: int
     has_quiz: bool
     leanings: list[float]
     personality: float
@@ -48,42 +50,110 @@ class Shared(msgspec.Struct, frozen=True, dict=True, rename="camel"):
     category: float
     brand: float
     tags: float
-    liked: tuple[list[int] | None, list[int] | None, list[float] | None]
-    taken: dict[int, float] | None
-    opinions: dict[int, tuple[float, int | None]] | None
-    products: dict[int, tuple[UUID, str, str | None]] | None
-    categories: dict[UUID, Named]
-    brands: dict[UUID, Named] | None
-    tag_names: dict[int, str] | None
+    signals: tuple[
+        list[int] | None, list[UUID] | None, list[str | None] | None, list[bool] | None, list[float | None] | None
+    ]
+    opinions: tuple[list[int] | None, list[float] | None, list[int | None] | None]
 
     @classmethod
     def of(cls, rows: Sequence[Any]) -> Shared:
         """Of the rows of a page, of which there is one at least."""
         return msgspec.json.decode(rows[0]["shared"], type=cls)
 
-    @cached_property
-    def liked_by_number(self) -> dict[int, list[Liked]]:
-        """Per product the liked products that add to it."""
-        found: dict[int, list[Liked]] = {}
-        products = self.products or {}
-        for target, source, term in zip(*(column or () for column in self.liked), strict=True):
-            found.setdefault(target, []).append(Liked(*products[source], term))
-        return found
 
-    def opinions_of(self, facets: Sequence[int]) -> list[Opinion]:
-        """What the person thinks of what a product is."""
-        opinions, products, names = self.opinions or {}, self.products or {}, self.tag_names or {}
-        found = []
-        for place, facet in enumerate(facets, 1):
-            if facet in opinions:
-                score, number = opinions[facet]
-                because = None if number is None else products[number][1]
-                found.append(Opinion(place, score, because, names.get(facet) if place > 2 else None))
-        return found
+class Explainer:
+    """Explains rows of recommendations.ranked that were found together. What only explanations need is read once, for
+    all `added` rows, when the first of them is explained."""
+
+    def __init__(self, session: Session, shared: Shared) -> None:
+        self._session = session
+        self._shared = shared
+        self._rows: dict[int, asyncpg.Record] = {}
+
+    def add(self, row: asyncpg.Record) -> Callable[[], Awaitable[list[Reason]]]:
+        """A function that explains the row: all terms of its score."""
+        number = row["number"]
+        self._rows[number] = row
+        return lambda: self._session.loaders.custom(self, self._explain).load(number)
+
+    async def _explain(self, numbers: list[int]) -> list[list[Reason]]:
+        rows = [self._rows[number] for number in numbers]
+        return [explain(terms) for terms in await terms_of(self._session, self._shared, rows)]
 
 
-def terms_of(shared: Shared, row: asyncpg.Record) -> Terms:
-    """The terms of a row of recommendations.ranked."""
+async def terms_of(session: Session, shared: Shared, rows: Sequence[asyncpg.Record]) -> list[Terms]:
+    """The terms of rows of recommendations.ranked."""
+    signals = {
+        number: (product, direction, is_disliked, gain or 0.0)
+        for number, product, direction, is_disliked, gain in zip(*map(_list, shared.signals), strict=True)
+    }
+    opinions = {
+        facet: (score, number) for facet, score, number in zip(*map(_list, shared.opinions), strict=True) if score
+    }
+    wanted = {facet for row in rows for facet in row["facets"]} & opinions.keys()
+    strongest = {number for facet in wanted if (number := opinions[facet][1]) is not None}
+    sources = [number for number, signal in signals.items() if signal[3] > 0 or number in strongest]
+    found = await session.fetchrow(
+        "recommendations.explained",
+        trained=shared.trained,
+        kind=shared.kind,
+        reach=shared.reach,
+        targets=[row["number"] for row in rows],
+        sources=sources,
+        source_ids=[signals[number][0] for number in sources],
+        strongest=list(strongest),
+        categories=list({row["category_id"] for row in rows}),
+        brands=list({row["brand_id"] for row in rows} - {None}),
+        tags=list({tag for row in rows for tag in row["tags"]}),
+    )
+    assert found is not None
+    names = _read(found["products"], dict[int, str])
+    categories, brands = (_read(found[name], dict[UUID, Named]) for name in ("categories", "brands"))
+    tags = _read(found["tags"], dict[int, str])
+    liked: dict[int, list[Liked]] = {}
+    for target, source, weight in zip(*map(_list, msgspec.json.decode(found["weights"])), strict=True):
+        product, direction, is_disliked, gain = signals[source]
+        if gain > 0:
+            liked.setdefault(target, []).append(Liked(product, names[source], direction, is_disliked, gain * weight))
+
+    def opinions_of(facets: Sequence[int]) -> list[Opinion]:
+        return [
+            Opinion(place, score, None if number is None else names[number], tags.get(facet) if place > 2 else None)
+            for place, facet in enumerate(facets, 1)
+            if facet in wanted
+            for score, number in [opinions[facet]]
+        ]
+
+    return [
+        _terms(
+            shared,
+            row,
+            liked.get(row["number"], []),
+            opinions_of(row["facets"]),
+            categories[row["category_id"]],
+            brands.get(row["brand_id"]),
+        )
+        for row in rows
+    ]
+
+
+def _list(column: list[Any] | None) -> list[Any]:
+    """An aggregate of no rows is null."""
+    return column or []
+
+
+def _read(text: str | None, kind: type[Found]) -> Found:
+    return kind() if text is None else msgspec.json.decode(text, type=kind)
+
+
+def _terms(
+    shared: Shared,
+    row: asyncpg.Record,
+    liked: list[Liked],
+    opinions: list[Opinion],
+    category: Named,
+    brand: Named | None,
+) -> Terms:
     added = row["added"] or 0.0
     per_point = shared.per_point
     content = SPAN * shared.content
@@ -93,12 +163,12 @@ def terms_of(shared: Shared, row: asyncpg.Record) -> Terms:
         trait_weight=TRAIT_SPAN * shared.personality,
         popularity=row["liking"] if per_point is None else row["liking"] - added * per_point,
         popularity_weight=SPAN * shared.crowd,
-        liked=shared.liked_by_number.get(row["number"], []),
+        liked=liked,
         liked_weight=SPAN * shared.crowd * (per_point or 0.0),
-        category=shared.categories[row["category_id"]],
-        brand=(shared.brands or {}).get(row["brand_id"]),
+        category=category,
+        brand=brand,
         tag_count=len(row["facets"]) - 2,
-        opinions=shared.opinions_of(row["facets"]),
+        opinions=opinions,
         content_weights=(content * shared.category, content * shared.brand, content * shared.tags),
         boosted=SPAN * shared.boost * row["boosted"],
     )
@@ -121,13 +191,14 @@ def confidence_of(shared: Shared, row: asyncpg.Record, calibration: Calibration 
     """Of a row of recommendations.ranked."""
     if calibration is None:
         return domain.confidence_of(row["score"], shared.events, shared.has_quiz)
+    taken = row["taken"] or 0.0
     chance = probability(
         calibration,
         shared.kind,
         product_rate=row["like_rate"],
         liked=shared.likes,
         disliked=shared.events - shared.likes,
-        added=row["added"] or 0.0,
-        taken=(shared.taken or {}).get(row["number"], 0.0),
+        added=max(0.0, (row["added"] or 0.0) - shared.dislike * taken),
+        taken=taken,
     )
     return round(chance, 4)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -18,13 +18,13 @@ from db.session import Session
 from domain import ids
 from domain.confidence import Calibration
 from domain.errors import BadUserInput, NotFound, Stale
-from domain.reasons import explain
+from domain.reasons import Reason
 from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.switches import Switch
 from domain.texts import require_no_nul
 from domain.windows import DIVERSITY, WINDOW, Candidate, Place, arrange
 from resolvers import experiments, products
-from resolvers.explanations import Shared, calibration_of, confidence_of, terms_of
+from resolvers.explanations import Explainer, Shared, calibration_of, confidence_of
 from resolvers.recommendations import Recommended, no_model, open_id
 from services.services import Services
 
@@ -93,6 +93,15 @@ class Variety:
 
     diversity: float = DIVERSITY
     explores: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What the rows of a window have in common."""
+
+    shared: Shared
+    calibration: Calibration | None
+    explainer: Explainer
 
 
 async def resume(session: Session, services: Services, request: bytes, viewer: bytes, after: str | None) -> State:
@@ -267,25 +276,20 @@ async def discover(
     async def chunk(below: int) -> int | None:
         return await chunk_of(session, conditions, below)
 
-    async def begin(rows: list[asyncpg.Record]) -> tuple[Shared, Calibration | None]:
+    async def begin(rows: list[asyncpg.Record]) -> _Window:
         shared = Shared.of(rows)
         state.model, state.until, state.is_personal = shared.model, shared.until, shared.is_personal
         state.is_whole = shared.is_whole
         if not shared.is_personal:
             state.arm = 0
-        return shared, await calibration_of(session, services, shared.trained)
+        return _Window(shared, await calibration_of(session, services, shared.trained), Explainer(session, shared))
 
-    def recommend(
-        found: tuple[Shared, Calibration | None], row: asyncpg.Record, place: Place, state: State
-    ) -> Recommended:
-        shared, calibration = found
-        confidence = confidence_of(shared, row, calibration)
-        return recommended(
-            services, "discover", viewer, row, place, state, confidence, lambda: explain(terms_of(shared, row))
-        )
+    def recommend(found: _Window, row: asyncpg.Record, place: Place, state: State) -> Recommended:
+        confidence = confidence_of(found.shared, row, found.calibration)
+        return recommended(services, "discover", viewer, row, place, state, confidence, found.explainer.add(row))
 
-    def variety(found: tuple[Shared, Calibration | None]) -> Variety:
-        shared, _ = found
+    def variety(found: _Window) -> Variety:
+        shared = found.shared
         explores = services.settings.exploration and shared.events > 0
         return Variety(DIVERSITY if shared.is_personal else 0.0, explores)  # else by popularity alone
 
@@ -300,7 +304,7 @@ def recommended(
     place: Place,
     state: State,
     confidence: float,
-    explain: Callable[[], list[Any]],
+    explain: Callable[[], Awaitable[list[Reason]]],
 ) -> Recommended:
     assert state.model is not None
     assert state.until is not None

@@ -14,7 +14,7 @@ from db.session import Session
 from domain import recommendations as domain
 from domain.errors import Invalid
 from domain.personality import BALANCED, TRAITS
-from domain.reasons import Terms, context_fit, explain
+from domain.reasons import Reason, Terms, context_fit, explain
 from domain.recommendations import NOBODY
 from domain.texts import require_no_nul
 from domain.windows import Place
@@ -108,9 +108,11 @@ async def find_gifts(session: Session, services: Services, wishes: GiftWishes, *
 
     def recommend(shared: None, row: Any, place: Place, state: State) -> Recommended:
         confidence = domain.confidence_of(row["score"], 0, bool(wishes.traits))
-        return feeds.recommended(
-            services, "gift_finder", NOBODY, row, place, state, confidence, lambda: explain(_gift_terms(row))
-        )
+
+        async def explained() -> list[Reason]:
+            return explain(_gift_terms(row))
+
+        return feeds.recommended(services, "gift_finder", NOBODY, row, place, state, confidence, explained)
 
     return await feeds.page(session, state, size, rank, chunk, begin, recommend, lambda shared: Variety())
 

@@ -3,7 +3,7 @@ ranks them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from domain.reasons import Reason, explain, explain_similar, reasons_of
 from domain.recommendations import NOBODY, Shown, viewer_of
 from domain.switches import Switch
 from domain.texts import require_no_nul
-from resolvers.explanations import Shared, calibration_of, confidence_of, terms_of
+from resolvers.explanations import Explainer, Shared, calibration_of, confidence_of, terms_of
 from resolvers.profiles import require_subject
 from services.services import Services
 
@@ -31,19 +31,18 @@ MAX_COMMENT = 2000
 @dataclass(slots=True)
 class Recommended:
     """One recommended product. `rank`: its place in its feed, from 1; None outside feeds. `is_explored`: shown to learn
-    from, not for its score. The signed id and the terms are computed on first use, the cursor when asked for."""
+    from, not for its score. The signed id is computed on first use, terms and cursor when asked for."""
 
     shown: Shown
     score: float
     confidence: float
     services: Services
-    explain: Callable[[], list[Reason]]
+    explain: Callable[[], Awaitable[list[Reason]]]
     generated_at: datetime
     rank: int | None = None
     is_explored: bool = False
     cursor_of: Callable[[], str] | None = None
     _id: str | None = None
-    _terms: list[Reason] | None = None
 
     @property
     def context(self) -> str:
@@ -59,15 +58,9 @@ class Recommended:
             self._id = self.shown.sign(self.services.recommendation_ids)
         return self._id
 
-    @property
-    def terms(self) -> list[Reason]:
-        if self._terms is None:
-            self._terms = self.explain()
-        return self._terms
-
-    @property
-    def reasons(self) -> list[Reason]:
-        return reasons_of(self.terms)
+    async def reasons(self) -> list[Reason]:
+        """The terms of `explain` that raise the score most."""
+        return reasons_of(await self.explain())
 
     @property
     def cursor(self) -> str | None:
@@ -95,6 +88,9 @@ def no_model() -> Unavailable:
 
 
 def _similar(services: Services, position: int, row: asyncpg.Record) -> Recommended:
+    async def explained() -> list[Reason]:
+        return explain_similar(dict(row))
+
     return Recommended(
         shown=Shown(
             product_id=row["product_id"],
@@ -105,7 +101,7 @@ def _similar(services: Services, position: int, row: asyncpg.Record) -> Recommen
         score=row["score"],
         confidence=domain.confidence_of(row["score"], 0, False),
         services=services,
-        explain=lambda: explain_similar(dict(row)),
+        explain=explained,
         generated_at=row["until"],
         rank=position,
     )
@@ -175,7 +171,7 @@ async def note_terms(session: Session, shown: Sequence[Shown]) -> None:
 
 async def _note_terms(session: Session, rows: Sequence[Any], contexts: Mapping[UUID, str]) -> None:
     shared = Shared.of(rows)
-    explained = [explain(terms_of(shared, row)) for row in rows]
+    explained = [explain(terms) for terms in await terms_of(session, shared, rows)]
     await session.fetch(
         "recommendations.note_terms",
         user_id=session.claims.subject,
@@ -288,7 +284,7 @@ async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -
     subject = session.claims.subject
     mine = viewer_of(subject) if services.switches.is_on(Switch.PERSONALISATION) else None
     keys = [(subject, s.arm) if s.context == "discover" and s.viewer == mine else (None, 0) for s in shown]
-    found: dict[tuple[tuple[UUID | None, int], UUID], tuple[Shared, Any, float]] = {}
+    found: dict[tuple[tuple[UUID | None, int], UUID], _Ranked] = {}
     for key in dict.fromkeys(keys):
         wanted = {s.product_id for s, whose in zip(shown, keys, strict=True) if whose == key}
         user, arm = key
@@ -297,8 +293,10 @@ async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -
             continue
         shared = Shared.of(rows)
         calibration = await calibration_of(session, services, shared.trained)
+        explainer = Explainer(session, shared)
         for row in rows:
-            found[key, row["product_id"]] = shared, row, confidence_of(shared, row, calibration)
+            confidence = confidence_of(shared, row, calibration)
+            found[key, row["product_id"]] = _Ranked(row["score"], confidence, shared.until, explainer.add(row))
         if merged := wanted - {row["product_id"] for row in rows}:
             for row in await session.fetch("products.of_merged", ids=list(merged)):
                 if (key, row["product_id"]) in found:
@@ -306,16 +304,23 @@ async def by_ids(session: Session, services: Services, shown: Sequence[Shown]) -
     return [_again(services, s, found.get((key, s.product_id))) for s, key in zip(shown, keys, strict=True)]
 
 
-def _again(services: Services, shown: Shown, found: tuple[Shared, Any, float] | None) -> Recommended | None:
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    score: float
+    confidence: float
+    until: datetime
+    explain: Callable[[], Awaitable[list[Reason]]]
+
+
+def _again(services: Services, shown: Shown, found: _Ranked | None) -> Recommended | None:
     if found is None:
         return None
-    shared, row, confidence = found
     return Recommended(
         shown=shown,
-        score=row["score"],
-        confidence=confidence,
+        score=found.score,
+        confidence=found.confidence,
         services=services,
-        explain=lambda: explain(terms_of(shared, row)),
-        generated_at=shared.until,
+        explain=found.explain,
+        generated_at=found.until,
         is_explored=shown.propensity < 1,
     )

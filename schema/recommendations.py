@@ -105,15 +105,15 @@ class Recommendation(Node):
     @strawberry.field(
         description="The terms that raised the score most, heaviest first.", metadata=at_most(MAX_REASONS)
     )
-    def reasons(self) -> list[RecommendationReason]:
-        return [RecommendationReason.of(reason) for reason in self.found.reasons]
+    async def reasons(self) -> list[RecommendationReason]:
+        return [RecommendationReason.of(reason) for reason in await self.found.reasons()]
 
     @strawberry.field(
         description="All terms of the score, also those that lower it. They add up to the score.",
         metadata=at_most(MAX_TERMS),
     )
-    def explanation(self) -> list[RecommendationReason]:
-        return [RecommendationReason.of(term) for term in self.found.terms]
+    async def explanation(self) -> list[RecommendationReason]:
+        return [RecommendationReason.of(term) for term in await self.found.explain()]
 
     @classmethod
     def of(cls, found: Recommended) -> Recommendation:

@@ -18,7 +18,7 @@ from training import slim
 from training.choosing import people_of
 from training.co_likes import MIN_PEOPLE, Progress, ignore
 from training.events import LIKED, Events
-from training.rankings import Serving, reach_of
+from training.rankings import Serving, reach_of, reach_of_dislike
 from training.signals import Signals, known
 from training.slim import Strength, Table, kind_of
 
@@ -144,12 +144,13 @@ def _features(calibration: Calibration, table: Table, signals: Signals, people: 
     reaches = np.array([reach_of(int(number)) for number in liked])[people]
     for reach in np.unique(reaches):
         columns_of = table.within(int(reach)).weights.tocsc()
+        columns_of_dislikes = table.within(reach_of_dislike(int(reach))).weights.tocsc()
         rows = np.flatnonzero(reaches == reach)
         for start in range(0, len(rows), 4096):
             part = rows[start : start + 4096]
-            columns = columns_of[:, products[part]].T.tocsr()
-            added[part] = np.asarray(likes[people[part]].multiply(columns).sum(axis=1)).ravel()
-            taken[part] = np.asarray(dislikes[people[part]].multiply(columns).sum(axis=1)).ravel()
+            for sums, sources, columns in ((added, likes, columns_of), (taken, dislikes, columns_of_dislikes)):
+                from_sources = sources[people[part]].multiply(columns[:, products[part]].T.tocsr())
+                sums[part] = np.asarray(from_sources.sum(axis=1)).ravel()
     share = (added + CONTRAST_PRIOR * mean) / (added + taken + CONTRAST_PRIOR)
     contrast = _log_odds(np.clip(share, *CONTRAST_BOUNDS))
     return np.column_stack(

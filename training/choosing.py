@@ -32,6 +32,7 @@ CONTRASTS = {
 """Power, rarity and bias."""
 SUPER_LIKES = (1.0, 1.25, 1.5, 2.0)
 HALF_LIVES = (None, 365.0, 180.0, 90.0)
+DISLIKES = (0.0, 0.25, 0.5)  # a whole like is worse than none by 10 events and more
 BLENDS = (1.0, 0.9, 0.8, 0.7, 0.6)
 LEVELS: dict[str, tuple[int | None, ...]] = {"first": (1, 3), "few": (5, 10), "many": (None,)}
 DEFAULTS = {
@@ -143,16 +144,16 @@ def _serving(held_out: _HeldOut, tables: Mapping[str, Table], events: Events, co
         serving = replace(best, half_life=half_life)
         if (tried := mean(serving)) > quality + MIN_GAIN:
             best, quality = serving, tried
-    if not (content.categories.nnz or content.brands.nnz or content.tags.nnz):
-        return best
-    blend = dict(best.blend)
-    for kind, table in tables.items():
-        of_kind = held_out.ndcg10(kind, table, best)
-        for share in BLENDS:
-            serving = replace(best, blend={**blend, kind: share})
-            if (tried := held_out.ndcg10(kind, table, serving)) > of_kind + MIN_GAIN:
-                blend[kind], of_kind = share, tried
-    return replace(best, blend=blend)
+    has_content = content.categories.nnz or content.brands.nnz or content.tags.nnz
+    for name, values in (("dislike", DISLIKES), ("blend", BLENDS if has_content else ())):
+        for kind, table in tables.items():
+            of_kind = held_out.ndcg10(kind, table, best)
+            for value in values:
+                changed = {**getattr(best, name), kind: value}
+                serving = replace(best, dislike=changed) if name == "dislike" else replace(best, blend=changed)
+                if (tried := held_out.ndcg10(kind, table, serving)) > of_kind + MIN_GAIN:
+                    best, of_kind = serving, tried
+    return best
 
 
 def _sample(events: Events, content: Content, random: np.random.Generator, seed: int) -> tuple[Events, Content]:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from domain.windows import WINDOW, Candidate, arrange
 from training.content import Content, preferences
 from training.events import LIKED, Events
 from training.signals import Signals, known
-from training.slim import Table, kind_of
+from training.slim import KINDS, Table, kind_of
 
 Floats = NDArray[np.float64]
 Scorer = Callable[[Signals], Floats]
@@ -29,11 +29,13 @@ PERSONALITY_PRIOR = 5.0  # as many signals outweigh the personality
 @dataclass(frozen=True, slots=True)
 class Serving:
     """How a model is served. `blend`: the share of what was learned, for each kind of table; the rest is content.
-    `super_like`: how many likes a super-like counts; `half_life`: of signals, in days; None: they do not age."""
+    `super_like`: how many likes a super-like counts; `half_life`: of signals, in days; None: they do not age.
+    `dislike`: how many likes a dislike counts in the learned sums, for each kind of table."""
 
     blend: Mapping[str, float]
     super_like: float
     half_life: float | None
+    dislike: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(KINDS, 0.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,16 @@ def scores(model: Model, signals: Signals, personality: Floats | None = None) ->
     if their personality is known."""
     counts, serving = signals.counts(), model.serving
     content = preferences(model.content, signals, signals.decay(serving.half_life))
-    likes = signals.matrix(signals.strengths(serving.super_like, serving.half_life), signals.values >= LIKED)
+    strengths, is_like = signals.strengths(serving.super_like, serving.half_life), signals.values >= LIKED
+    likes, dislikes = signals.matrix(strengths, is_like), signals.matrix(strengths, ~is_like)
     kinds = np.array([kind_of(int(count)) for count in counts])
     reaches = np.array([reach_of(int(count)) for count in np.diff(likes.indptr)])
     found = np.zeros(content.shape)
     for kind, reach in sorted(set(zip(kinds.tolist(), reaches.tolist(), strict=True))):
         rows = np.flatnonzero((kinds == kind) & (reaches == reach))
         share = serving.blend[kind]
-        found[rows] = share * _learned(model.tables[kind].within(reach), likes[rows]) + (1 - share) * content[rows]
+        learned = _learned(model.tables[kind], reach, likes[rows], serving.dislike[kind] * dislikes[rows])
+        found[rows] = share * learned + (1 - share) * content[rows]
     if personality is not None:
         rho = (PERSONALITY_PRIOR / (PERSONALITY_PRIOR + counts))[:, None]
         found = rho * personality + (1 - rho) * found
@@ -69,14 +73,24 @@ def reach_of(likes: int) -> int:
     return next((reach for limit, reach in REACHES if likes <= limit), LAST_REACH)
 
 
-def _learned(table: Table, likes: sparse.csr_matrix) -> Floats:
-    """What a table says of each product, 0..1: the bias and the sum of the weights from the person's likes, over the
-    most that these could be together. Without a like, how many people like it, over the most."""
-    sums = np.asarray((likes @ table.weights).todense(), np.float64)
+def reach_of_dislike(reach: int) -> int:
+    """How many weights of each disliked product are read, where so many are of a liked one."""
+    return reach // 2
+
+
+def _learned(table: Table, reach: int, likes: sparse.csr_matrix, dislikes: sparse.csr_matrix) -> Floats:
+    """What a table says of each product, 0..1: the bias and the sum of the weights from the person's signals, over the
+    most that these could be together. Without any that counts, how many people like it, over the most. `likes` and
+    `dislikes`: what each of them counts."""
+    dislikes.eliminate_zeros()
+    sums = np.asarray((likes @ table.within(reach).weights).todense(), np.float64)
+    if dislikes.nnz:
+        sums += (dislikes @ table.within(reach_of_dislike(reach)).weights).todense()
     most = table.biases.max(initial=0.0) + sums.max(axis=1, initial=0.0, keepdims=True)
     result: Floats = (table.biases + sums) / np.where(most > 0, most, 1.0)
     if table.shares is not None:
-        result[np.diff(likes.indptr) == 0] = table.shares / max(table.shares.max(initial=0.0), 1e-12)
+        is_known = (np.diff(likes.indptr) > 0) | (np.diff(dislikes.indptr) > 0)
+        result[~is_known] = table.shares / max(table.shares.max(initial=0.0), 1e-12)
     return result
 
 

@@ -14,7 +14,8 @@ from public.recommendation_models where version = :version::int
 -- name: ranked(user_id, until, model, arm, with_hidden, size, after_score, after_number, boost_facets, boost_factors)
 -- The products of {candidates}, by numbers, that pass {filters}, the best first. Feeds begin with the newest model and now.
 -- `is_new`: what the viewer has not swiped or put aside since. `arm` (0: none): of an experiment. `with_hidden`: also what
--- they have. The first row has `shared`. Small steps, lookups by arrays and sums by joins keep it fast: docs/decisions/0011.
+-- they have. The first row has `shared`; `explained` reads the rest of an explanation. Small steps, lookups by arrays and sums
+-- by joins keep it fast: docs/decisions/0011.
 with model as materialized (
   select m.version, t.version as trained_version, coalesce(:until::timestamptz, clock_timestamp()) as until,
     :until::timestamptz is not null as is_continued, t.serving, e.parameters, m.product_count <= 2000 as is_whole,
@@ -57,9 +58,10 @@ dismissed as materialized (
   where m.has_dismissed
 ),
 -- Zero leanings for somebody without an assessment. `personality`, `crowd` (what others like), `content` (categories, brands,
--- tags) and `boost` are shares of the score.
+-- tags) and `boost` are shares of the score. `dislike`: how many likes a dislike counts in what was learned. `is_known`: whether
+-- anything counts there.
 person as materialized (
-  select l.*, coalesce(h.has_quiz, false) as has_quiz, coalesce(h.x[1], 0) as adventurous, coalesce(h.x[2], 0) as intellectual,
+  select l.*, s.dislike, s.is_known, coalesce(h.has_quiz, false) as has_quiz, coalesce(h.x[1], 0) as adventurous, coalesce(h.x[2], 0) as intellectual,
     coalesce(h.x[3], 0) as practical, coalesce(h.x[4], 0) as creative, coalesce(h.x[5], 0) as social, s.share, s.boost,
     (1 - s.boost) * s.personality as personality, (1 - s.boost) * s.crowd as crowd,
     (1 - s.boost) * (1 - s.personality - s.crowd) as content, s.max_bias
@@ -87,20 +89,24 @@ person as materialized (
     select c.share, c.boost, m.personality * c.share as personality,
       case when m.trained_version is null then m.popularity
         else m.popularity * c.share + (1 - c.share) * (m.serving -> 'blend' ->> l.kind::text)::double precision end as crowd,
-      (case when l.likes = 0 then m.serving ->> 'largest_share' else m.serving -> 'largest_bias' ->> l.kind::text end)
-        ::double precision as max_bias
+      (case when c.is_known then m.serving -> 'largest_bias' ->> l.kind::text else m.serving ->> 'largest_share' end)
+        ::double precision as max_bias, c.dislike, c.is_known
     from (
       select case when h.x is null then 0 else m.personality_events / (m.personality_events + l.n) end as share,
-        case when cardinality(:boost_facets::bigint[]) > 0 then m.boost else 0 end as boost
+        case when cardinality(:boost_facets::bigint[]) > 0 then m.boost else 0 end as boost,
+        d.dislike, l.likes > 0 or d.dislike > 0 and l.n > 0 as is_known
+      from (select coalesce((m.serving -> 'dislike' ->> l.kind::text)::double precision, 0) as dislike offset 0) d
       offset 0) c) s
 ),
--- `counts`: 0 where it was dismissed as a reason. `lean`: decayed; `said`: it above the product's number.
+-- `counts`: 0 where it was dismissed as a reason. `lean`: decayed; `said`: it above the product's number. `gain`: how many
+-- likes it counts in what was learned; null for what says nothing.
 signals as materialized (
-  select s.*, s.strength < 0.5 as is_disliked, round(s.lean * 1e6)::bigint * 4294967296 + s.number as said
+  select s.*, coalesce(s.strength < 0.5, false) as is_disliked, round(s.lean * 1e6)::bigint * 4294967296 + s.number as said
   from (
     select f.number, f.product_id, f.facets, f.group_key, l.direction, l.hides, l.strength, x.decay, x.counts,
       x.counts * x.decay * case when l.strength < 0.5 then (2 * l.strength - 1) * m.dislike else 2 * l.strength - 1 end as lean,
-      x.decay * case when l.strength < 0.5 then 0 when l.strength > 0.9 then m.super_like else 1 end as gain
+      x.decay * case when l.strength < 0.5 then (select dislike from person) when l.strength > 0.9 then m.super_like
+        when l.strength is not null then 1 end as gain
     from model m cross join latest l
     join public.product_features f on f.product_id = l.product_id
     cross join lateral (select
@@ -112,17 +118,17 @@ signals as materialized (
     where f.model_version = (select version from model) and f.product_id = any (array(select product_id from latest))
     offset 0) s
 ),
-pairs as materialized (
-  select s.number as source, w.target, w.weight * s.gain as term, s.counts
+-- `hushed`: what was dismissed. `taken`: what the products that the person disliked add, for the probability of a like.
+learned as materialized (
+  select w.target, sum(w.weight * s.gain * s.counts) as added, sum(w.weight * s.gain) filter (where s.counts = 0) as hushed,
+    sum(w.weight * s.decay * s.counts) filter (where s.is_disliked) as taken
   from signals s
   cross join lateral (
     select target, weight from public.model_weights
     where trained_version = (select trained_version from model) and kind = (select kind from person) and source = s.number
-      and rank < (select reach from person)) w
-  where s.gain > 0
-),
-learned as materialized (
-  select target, sum(term * counts) as added, sum(term) as whole from pairs group by target
+      and rank < case when s.is_disliked then (select reach / 2 from person) else (select reach from person) end) w
+  where s.gain is not null
+  group by w.target
 ),
 -- A mean with a prior: what was stated, or 0. `term`: what it adds to a product of the category or brand; `tag_term`: of one
 -- tag. `said`: of the product that says most.
@@ -149,16 +155,17 @@ scale as materialized (
   select s.per_point, p.crowd * coalesce(p.max_bias * s.per_point, 1) as crowd
   from person p
   cross join lateral (
-    select 1 / nullif(p.max_bias + coalesce((select max(whole) from learned), 0), 0) as per_point offset 0) s
+    select 1 / nullif(p.max_bias + coalesce((select max(added + coalesce(hushed, 0)) from learned), 0), 0) as per_point offset 0) s
 ),
 candidates as materialized (
 {candidates}
 ),
 features as materialized (
-  select f.number, f.facets, f.group_key, f.popularity,
+  select f.number, f.product_id, f.facets, f.group_key, f.popularity, coalesce(f.like_rate, f.popularity) as like_rate,
+    f.adventurous, f.intellectual, f.practical, f.creative, f.social,
     (f.adventurous * p.adventurous + f.intellectual * p.intellectual + f.practical * p.practical
       + f.creative * p.creative + f.social * p.social) / 2 as match,
-    case when p.likes = 0 then f.like_share
+    case when not p.is_known then f.like_share
       else case p.kind when 'first' then f.first_bias when 'few' then f.few_bias else f.many_bias end end as bias
   from person p cross join public.product_features f
   where f.model_version = (select version from model) and f.number = any (array(select number from candidates))
@@ -176,13 +183,12 @@ contents as materialized (
   group by f.number
 ),
 page as materialized (
-  select f.*, d.product_id, d.like_rate, d.adventurous, d.intellectual, d.practical, d.creative, d.social,
-    r.category_id, r.brand_id, r.tags, r.is_new
+  select f.*, r.category_id, r.brand_id, r.tags, r.is_new
   from (
     select s.*, round((0.5 + 0.5 * (
       p.personality * s.match + p.crowd * s.liking + p.content * s.content + p.boost * s.boosted)) * 1e9) / 1e9 as score
     from (
-      select f.number, f.facets, f.group_key, f.match, l.added,
+      select f.*, l.added, l.taken,
         coalesce((f.bias + coalesce(l.added, 0)) * x.per_point, f.popularity) as liking,
         coalesce(c.term + c.tag_term / greatest(cardinality(f.facets) - 2, 1), 0) as content,
         greatest(-1, least(1, coalesce(c.boost, 0))) as boosted
@@ -194,67 +200,56 @@ page as materialized (
     cross join person p
     order by score desc, s.number) f
   cross join lateral (
-    select product_id, coalesce(like_rate, popularity) as like_rate, adventurous, intellectual, practical, creative, social
-    from public.product_features where model_version = (select version from model) and number = f.number offset 0) d
-  cross join lateral (
     select r.category_id, r.brand_id, r.tags, {is_new} as is_new
-    from public.products r where r.id = d.product_id and ({filters}) offset 0) r
+    from public.products r where r.id = f.product_id and ({filters}) offset 0) r
   where (r.is_new or (select is_personal from model))
     and (:after_score::double precision is null or f.score < :after_score::double precision
       or f.score = :after_score::double precision and f.number > :after_number::int)
   order by f.score desc, f.number
   limit :size::int
-),
--- What each liked product adds to the products of the page.
-contributions as materialized (
-  select source, target, term from pairs where counts > 0 and (target in (select number from page)) is true
-),
-opinions as materialized (
-  select facet, score, case when score > 0 and said > 4294967296 then said & 4294967295 end as strongest
-  from affinities where (facet in (select unnest(facets) from page)) is true
-),
--- What the products that the person disliked add to them, for the probability of a like.
-taken as materialized (
-  select w.target, sum(w.weight * s.decay) as term
-  from signals s
-  cross join lateral (
-    select target, weight from public.model_weights
-    where trained_version = (select trained_version from model) and kind = (select kind from person) and source = s.number
-      and rank < (select reach from person)) w
-  where s.is_disliked and (w.target in (select number from page)) is true
-  group by w.target
 )
 select g.number, g.product_id, g.group_key, g.score, g.adventurous, g.intellectual, g.practical, g.creative, g.social,
-  g.match, g.content, g.liking, g.added, g.like_rate, g.boosted, g.is_new,
-  g.category_id, g.brand_id, g.facets,
+  g.match, g.content, g.liking, g.added, g.taken, g.like_rate, g.boosted, g.is_new,
+  g.category_id, g.brand_id, g.facets, g.tags,
   -- All that is the same for each product of the page.
   case when g.number = (select number from page order by score desc, number limit 1) then (
     select json_build_object(
       'model', m.version, 'trained', m.trained_version, 'until', m.until, 'isPersonal', m.is_personal, 'isWhole', m.is_whole,
-      'events', p.n, 'likes', p.likes, 'kind', p.kind, 'hasQuiz', p.has_quiz,
+      'events', p.n, 'likes', p.likes, 'dislike', p.dislike, 'kind', p.kind, 'reach', p.reach, 'hasQuiz', p.has_quiz,
       'leanings', array[p.adventurous, p.intellectual, p.practical, p.creative, p.social],
       'personality', p.personality, 'crowd', p.crowd, 'content', p.content, 'boost', p.boost,
       'perPoint', (select per_point from scale), 'category', m.category, 'brand', m.brand, 'tags', m.tags,
-      'liked', (select json_build_array(array_agg(target), array_agg(source), array_agg(term)) from contributions),
-      'taken', (select json_object_agg(target, term) from taken),
-      'opinions', (select json_object_agg(facet, json_build_array(score, strongest)) from opinions),
-      'products', (
-        select json_object_agg(s.number, json_build_array(s.product_id, r.name, s.direction))
-        from signals s
-        cross join lateral (select name from public.products where id = s.product_id limit 1) r
-        where (s.number in (select source from contributions union all select strongest from opinions)) is true),
-      'categories', (
-        select json_object_agg(id, json_build_array(slug, name)) from public.categories
-        where id = any (array(select category_id from page))),
-      'brands', (
-        select json_object_agg(id, json_build_array(slug, name)) from public.brands
-        where id = any (array(select brand_id from page))),
-      'tagNames', (
-        select json_object_agg(hashtextextended('tag:' || tag, 0), tag) from (select distinct unnest(tags) as tag from page) t)
+      'signals', (
+        select json_build_array(array_agg(number), array_agg(product_id), array_agg(direction), array_agg(is_disliked),
+          array_agg(gain * counts))
+        from signals),
+      'opinions', (
+        select json_build_array(array_agg(facet), array_agg(score),
+          array_agg(case when score > 0 and said > 4294967296 then said & 4294967295 end))
+        from affinities)
     )::text
     from model m cross join person p) end as shared
 from page g
 order by g.score desc, g.number
+
+-- name: explained(trained, kind, reach, targets, sources, source_ids, strongest, categories, brands, tags)
+-- What explains rows of `ranked`, by their numbers (`targets`): the weights of signals, and the names of what is in reasons.
+-- `sources`: numbers of signals that add something, and of others whose names are needed (`strongest`); `source_ids`: theirs.
+with weighed as materialized (
+  select target, source, weight from public.model_weights
+  where trained_version = :trained::int and kind = :kind::public.table_kind and source = any (:sources::int[])
+    and rank < :reach::int and target = any (:targets::int[])
+)
+select
+  (select json_build_array(array_agg(target), array_agg(source), array_agg(weight)) from weighed)::text as weights,
+  (select json_object_agg(s.number, r.name)
+  from unnest(:sources::int[], :source_ids::uuid[]) s (number, id)
+  cross join lateral (select name from public.products where id = s.id limit 1) r
+  where s.number = any (:strongest::int[]) or (s.number in (select source from weighed)) is true)::text as products,
+  (select json_object_agg(id, json_build_array(slug, name)) from public.categories where id = any (:categories::uuid[]))::text
+    as categories,
+  (select json_object_agg(id, json_build_array(slug, name)) from public.brands where id = any (:brands::uuid[]))::text as brands,
+  (select json_object_agg(private.facet('tag', tag), tag) from (select distinct unnest(:tags::text[]) as tag) t)::text as tags
 
 -- name: listed(filter_facets)
 -- Numbers of candidates, a part of `ranked`: those that the person's likes lead to, those that suit the personality, and the
@@ -281,7 +276,7 @@ cross join lateral (
   join public.model_kinds k on k.model_version = (select version from model) and k.kind between c.first_kind and c.last_kind
   order by best desc nulls last, k.kind limit 60) k
 cross join unnest(k.numbers, k.likes) n (number, liked)
-where p.share > 0.1
+where p.share > 0.15
 order by k.best + x.crowd * (n.liked - k.likes[1]) desc, n.number limit 100)
 union all
 -- Few products are all candidates.
@@ -291,9 +286,10 @@ limit 2000)
 union all
 (select c.number
 from (
-  select private.facet('list', 'popular') as list, 50 as size
+  select private.facet('list', 'popular') as list, case when n <= 10 then 50 else 20 end as size from person
   union all select private.facet('list', 'new'), 10
-  union all (select facet, 12 from affinities where score > 0 order by score desc, facet limit 8)
+  union all (select a.facet, case when p.n <= 10 then 12 else 8 end from affinities a, person p
+    where a.score > 0 order by a.score desc, a.facet limit 8)
   union all select facet, 200 from unnest(:filter_facets::bigint[]) facet
 ) l
 cross join lateral (

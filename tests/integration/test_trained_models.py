@@ -111,6 +111,53 @@ async def test_a_feed_says_which_liked_product_it_comes_from(crowd: Crowd) -> No
     assert reason["code"] in [each["code"] for each in learned[0]["reasons"]]
 
 
+async def test_a_skip_says_nothing(crowd: Crowd) -> None:
+    await train(crowd.shop)
+    anna = await crowd.shop.anonymous()
+    before = (await anna.feed(EXPLAINED_FEED, first=50))["nodes"]
+    await anna.swipe(ids.encode("Product", crowd.first[0]), "DOWN")
+    after = (await anna.feed(EXPLAINED_FEED, first=50))["nodes"]
+    scores = [{node["product"]["id"]: node["score"] for node in nodes} for nodes in (before, after)]
+    assert scores[1] == {product: scores[0][product] for product in scores[1]}
+    assert {term["code"] for node in after for term in node["explanation"]} == {"BASE", "POPULAR"}
+
+
+async def test_a_feed_says_which_disliked_product_it_comes_from_where_dislikes_count(crowd: Crowd) -> None:
+    await train(crowd.shop)
+    anna = await crowd.shop.anonymous()
+    disliked = await crowd.shop.owner.fetchrow("select id, name from public.products where id = $1", crowd.first[0])
+    await anna.swipe(ids.encode("Product", disliked["id"]), "LEFT")
+
+    async def passed() -> dict[UUID, dict[str, Any]]:
+        feed = (await anna.feed(EXPLAINED_FEED, first=20))["nodes"]
+        for node in feed:
+            assert sum(term["weight"] for term in node["explanation"]) == pytest.approx(node["score"], abs=1e-6)
+        return {
+            UUID(str(ids.decode_as("Product", node["product"]["id"]))): term
+            for node in feed
+            for term in node["explanation"]
+            if term["code"] == "PASSED_PRODUCT"
+        }
+
+    assert await passed() == {}
+    await crowd.shop.owner.execute(
+        """update public.trained_models set serving = serving || '{"dislike": {"first": 0.5}}'"""
+    )
+    found = await passed()
+    assert set(found) == set(crowd.first[1:])
+    for term in found.values():
+        assert term["weight"] > 0
+        assert term["text"] == f"Others who passed over “{disliked['name']}” like it"
+        assert term["source"] == {"kind": "PRODUCT", "key": ids.encode("Product", disliked["id"])}
+    await anna.do(
+        """mutation ($key: String!) {
+          dismissReason(input: {source: {kind: PRODUCT, key: $key}}) { userErrors { code } }
+        }""",
+        key=ids.encode("Product", disliked["id"]),
+    )
+    assert await passed() == {}
+
+
 async def test_what_is_liked_together_is_similar(crowd: Crowd) -> None:
     await train(crowd.shop)
     query = "query ($id: ID!) { product(id: $id) { similar(first: 3) { product { id } reasons { code } } } }"

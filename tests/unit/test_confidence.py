@@ -13,9 +13,9 @@ from scipy import sparse
 
 from domain.confidence import FEATURES, BadCalibration, Calibration, Logistic, probability
 from training import calibration as fitting
-from training.rankings import Serving
+from training.rankings import Serving, reach_of, reach_of_dislike
 from training.signals import Signals
-from training.slim import KINDS, Table
+from training.slim import KINDS, Table, top
 
 PRODUCTS = 30
 
@@ -55,8 +55,10 @@ def test_serving_gives_what_training_fitted(models: bool, seed: int, signals: in
     kind = "first" if signals <= 3 else "few" if signals <= 10 else "many"
     strengths = np.where(values > 0.9, 1.25, 1.0) * 0.5 ** (ages / 180)
     liked = values > 0.5
+    reach = reach_of(int(liked.sum()))
+    of_liked, of_disliked = (top(weights, size).toarray() for size in (reach, reach_of_dislike(reach)))
     for target in targets:
-        from_signals = weights.toarray()[products, target] * strengths
+        from_signals = np.where(liked, of_liked[products, target], of_disliked[products, target]) * strengths
         served = probability(
             Calibration.from_json(json.loads(json.dumps(found.to_json()))),
             kind,

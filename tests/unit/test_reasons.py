@@ -14,7 +14,9 @@ from domain.reasons import BASE, MAX_REASONS, MAX_TERMS, Liked, Named, Opinion, 
 factors = st.floats(-1, 1, width=16)
 five = st.lists(factors, min_size=5, max_size=5)
 tags = st.lists(st.text(min_size=1), max_size=4)
-likes = st.lists(st.builds(Liked, st.uuids(), st.text(), st.sampled_from(["right", "up", None]), factors), max_size=60)
+likes = st.lists(
+    st.builds(Liked, st.uuids(), st.text(), st.sampled_from(["right", "up", None]), st.booleans(), factors), max_size=60
+)
 
 
 @st.composite
@@ -107,7 +109,10 @@ def test_a_gift_suits_somebody_else() -> None:
 
 def test_a_liked_product_is_named() -> None:
     tent = UUID(int=1)
-    terms = of(liked=[Liked(tent, "Tent", "up", 0.5), Liked(UUID(int=2), "Kayak", "right", 0.2)], liked_weight=0.2)
+    terms = of(
+        liked=[Liked(tent, "Tent", "up", False, 0.5), Liked(UUID(int=2), "Kayak", "right", False, 0.2)],
+        liked_weight=0.2,
+    )
     reasons = reasons_of(explain(terms))
     assert [reason.text for reason in reasons] == ["You loved “Tent”", "You liked “Kayak”"]
     assert reasons[0].source == ReasonSource("product", str(tent))

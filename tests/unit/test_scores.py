@@ -48,6 +48,27 @@ def test_likes_add_by_strength_and_age_and_dislikes_only_through_content() -> No
     assert found == pytest.approx(0.5 + 0.5 * (0.75 * learned + 0.25 * preferred))
 
 
+def test_a_dislike_counts_as_much_as_was_chosen_for_the_table() -> None:
+    counting = replace(SERVING, blend=dict.fromkeys(KINDS, 1.0), dislike={"first": 0.5, "few": 0.0, "many": 0.0})
+    dislikes = [(1, 0.2, 10.0)]
+    (found,) = scores(model(counting), signals(*dislikes))
+    added = 0.1 * 0.5 * 0.5
+    assert found == pytest.approx(0.5 + 0.5 * np.array([0.2, 0.4, 0.1 + added, 0]) / (0.4 + added))
+    four = signals(*dislikes, *[(3, 0.2, 0.0)] * 3)
+    assert scores(model(counting), four)[0] == pytest.approx(0.5 + 0.5 * np.array([0.5, 1, 0.25, 0]))
+
+
+def test_only_the_larger_half_of_the_weights_of_a_dislike_counts() -> None:
+    """Somebody with few likes is served by 100 weights of each, and by 50 of each dislike."""
+    row = np.concatenate([np.linspace(1, 0.01, 100), [0.0]])
+    weights = sparse.csr_matrix(np.vstack([np.zeros((100, 101)), row]))
+    table = Table(weights, np.zeros(101))
+    ranked = Model(dict.fromkeys(KINDS, table), content.none(101), replace(SERVING, dislike=dict.fromkeys(KINDS, 1.0)))
+    one = np.zeros(1, np.int64), np.array([100])
+    liked, disliked = (Signals(*one, np.array([value]), np.zeros(1), 1, 101) for value in (0.8, 0.2))
+    assert [(scores(ranked, said)[0] > 0.5).sum() for said in (liked, disliked)] == [100, 50]
+
+
 def test_the_table_and_the_blend_are_those_of_the_number_of_signals() -> None:
     three, four = (signals(*[(3, 0.2, 0.0)] * count) for count in (3, 4))
     (first,), (few,) = scores(model(), three), scores(model(), four)

@@ -3,6 +3,7 @@ like."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
@@ -69,16 +70,22 @@ class Explainer:
         self._session = session
         self._shared = shared
         self._rows: dict[int, asyncpg.Record] = {}
+        self._explained: dict[int, list[Reason]] = {}
+        self._reading = asyncio.Lock()
 
     def add(self, row: asyncpg.Record) -> Callable[[], Awaitable[list[Reason]]]:
         """A function that explains the row: all terms of its score."""
         number = row["number"]
         self._rows[number] = row
-        return lambda: self._session.loaders.custom(self, self._explain).load(number)
+        return lambda: self._explain(number)
 
-    async def _explain(self, numbers: list[int]) -> list[list[Reason]]:
-        rows = [self._rows[number] for number in numbers]
-        return [explain(terms) for terms in await terms_of(self._session, self._shared, rows)]
+    async def _explain(self, number: int) -> list[Reason]:
+        async with self._reading:  # if the first field to ask is cancelled, the next one reads
+            if number not in self._explained:
+                rows = list(self._rows.values())
+                terms = await terms_of(self._session, self._shared, rows)
+                self._explained = {row["number"]: explain(each) for row, each in zip(rows, terms, strict=True)}
+        return self._explained[number]
 
 
 async def terms_of(session: Session, shared: Shared, rows: Sequence[asyncpg.Record]) -> list[Terms]:

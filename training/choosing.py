@@ -41,7 +41,10 @@ DEFAULTS = {
     "many": Strength(0.06, 0.5, 2.0),
 }
 DEFAULT_SERVING = Serving(dict.fromkeys(slim.KINDS, 0.8), 1.25, 365.0)
-"""Both for data of too few people to choose by; what is best or harmless on all sets that were measured."""
+"""What is best or harmless on all sets that were measured."""
+SPARSE_SERVING = replace(DEFAULT_SERVING, blend=dict.fromkeys(slim.KINDS, 0.5))
+"""For data of too few people to choose by, with DEFAULTS: their weights name few products."""
+BLEND_WITHOUT_WEIGHTS = 0.1  # as without a trained model
 MIN_HELD_OUT = 50
 MAX_HELD_OUT, MAX_PEOPLE, MAX_PRODUCTS = 1000, 20_000, 5_000
 HELD_OUT_SHARE = 0.2
@@ -88,12 +91,12 @@ def choose(
     count_held = min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible)))
     held = eligible[np.argsort(-random.random(len(eligible)), kind="stable")[:count_held]]
     if len(held) < MIN_HELD_OUT:
-        return Choice(DEFAULTS)
+        return Choice(DEFAULTS, serving=SPARSE_SERVING)
     is_held = np.isin(events.people, held)
     is_target = is_held & _are_targets(events, sizes, random)
     known, wanted = events.people[is_held & ~is_target], events.people[is_target & (events.values >= LIKED)]
     if not np.isin(wanted, known).any():  # each swiped on one day only
-        return Choice(DEFAULTS)
+        return Choice(DEFAULTS, serving=SPARSE_SERVING)
     held_out = _HeldOut(people_of(events, is_held & ~is_target), people_of(events, is_target), content)
     likes = slim.capped(events.of(~is_held).likes())
     steps = slim.walk(likes, jobs)

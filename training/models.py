@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from training import calibration, choosing, slim
 from training.calibration import EVERYBODY, Calibration, Population
@@ -44,6 +44,11 @@ def train(
     tables = slim.train(
         events.likes(), choice.strengths, jobs=jobs, on_progress=lambda share: on_step(f"weights, {share:.0%}")
     )
+    blend = {
+        kind: share if tables[kind].weights.nnz else choosing.BLEND_WITHOUT_WEIGHTS
+        for kind, share in choice.serving.blend.items()
+    }
+    choice = replace(choice, serving=replace(choice.serving, blend=blend))
     fitted = calibration.fit(
         events,
         choice.strengths,

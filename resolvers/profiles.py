@@ -34,15 +34,17 @@ def require_role(session: Session, may: bool, refusal: str) -> None:
 
 
 async def require_proven_role(session: Session, may: bool, refusal: str) -> None:
-    """Also requires that a second factor, if there is one, was shown, which tokens of another issuer, or older than the
-    factor, do not indicate. Raises Forbidden or Unauthenticated."""
+    """Also requires that the person still exists, and that a second factor, if there is one, was shown, which tokens of
+    another issuer, or older than the factor, do not indicate. Raises Forbidden or Unauthenticated."""
     require_role(session, may, refusal)
     claims = session.claims
-    if (
-        claims.app_role
-        and claims.aal != "aal2"
-        and await session.fetchval("second_factors.is_on", user_id=claims.subject)
-    ):
+    if not claims.app_role or (claims.session_id is None and claims.aal == "aal2"):
+        return
+    standing = await session.fetchrow("profiles.standing", user_id=claims.subject)
+    assert standing is not None
+    if claims.session_id is not None and not standing["is_known"]:
+        raise Unauthenticated("The person of this token no longer exists.")
+    if claims.aal != "aal2" and standing["has_factor"]:
         raise Forbidden(f"{refusal} Show your second factor first.")
 
 

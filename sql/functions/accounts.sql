@@ -47,12 +47,15 @@ set search_path = pg_catalog, pg_temp
 as $$
   select case when auth.role() = 'authenticated' and coalesce(auth.jwt() ->> 'is_anonymous', '') <> 'true'
       and auth.jwt() -> 'app_metadata' ->> 'role' is not null
-      and (private.is_aal2() or not private.has_mfa(auth.uid()))  -- looked up for a token with a role alone
+      -- Looked up for a token with a role alone.
+      and (private.is_aal2() or not private.has_mfa(auth.uid()))
+      -- A token without a session is of the operator's making, perhaps for no person.
+      and (auth.jwt() ->> 'session_id' is null or exists (select from public.profiles p where p.id = auth.uid()))
     then auth.jwt() -> 'app_metadata' ->> 'role' end
 $$;
 comment on function private.app_role() is
   'analyst, finance, admin or null: the role in the caller''s app_metadata. Null if the caller has a second factor and has not '
-  'shown it, and for Supabase''s anonymous sign-in.';
+  'shown it, if the person of a session was deleted, and for Supabase''s anonymous sign-in.';
 
 create or replace function private.acting_app_role() returns text
 language sql stable

@@ -16,3 +16,8 @@ select
   (select s from unnest(:categories::text[]) s where not exists (select from public.categories where slug = s) limit 1)
     as category,
   (select s from unnest(:brands::text[]) s where not exists (select from public.brands where slug = s) limit 1) as brand
+
+-- name: standing(user_id)
+-- What a role in the token of a session depends on, as private.app_role().
+select exists (select from public.profiles p where p.id = :user_id::uuid) as is_known,
+  private.has_mfa(:user_id::uuid) as has_factor

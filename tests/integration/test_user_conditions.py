@@ -27,6 +27,7 @@ from tests.security.canaries import PERSONAL
 
 PLANNED = ("select", "insert", "update", "delete", "with")
 FUNCTIONS = {
+    "app_role": "whether the caller's own profile is there, by its id",
     "avoided_categories": "the profile of this id",
     "audit": "a trigger: the row that changed, and the token's person",
     "change_role": "an admin or the operator: the person is found by their e-mail, other admins are counted",

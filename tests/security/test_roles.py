@@ -31,6 +31,7 @@ from tests.http.test_sessions import ANNA as CREDENTIALS
 from tests.http.test_sessions import REFRESH_PAIR, sign_in
 from tests.security.test_administration import CREATE, UPDATE
 
+CREATE_BRAND = 'mutation { createBrand(input: {name: "Stolen"}) { brand { id } userErrors { code } } }'
 FACTOR = """
 insert into auth.mfa_factors (id, user_id, factor_type, status, created_at, updated_at)
 values (gen_random_uuid(), $1, 'totp', $2, now(), now())
@@ -192,3 +193,22 @@ async def test_a_token_of_before_the_factor_reads_and_writes_nothing_of_an_admin
     assert await anna.code(COUNTS) == "FORBIDDEN"
     assert await anna.code(UPDATE, input={"id": product, "name": "Stolen"}) == "FORBIDDEN"
     assert await anna.code(CREATE, input=NEW_PRODUCT) == "FORBIDDEN"
+
+
+@pytest.mark.usefixtures("own_accounts")
+async def test_the_token_of_an_erased_admin_reads_and_writes_nothing_of_an_admins(shop: Shop) -> None:
+    await verified(shop, CREDENTIALS["email"])
+    await by_operator(shop, CREDENTIALS["email"])
+    anna = await sign_in(shop)
+    product = (await anna.products(first=1))[0]["id"]
+    person = ids.decode_as("Profile", await anna.my_id())
+    await anna.do(UPDATE, input={"id": product, "name": "A better gift"})
+    await anna.do("mutation { deleteMyAccount(input: {confirm: true}) { userErrors { code } } }")
+    assert (await anna.ask("{ auditLog(first: 1) { nodes { id } } }"))["auditLog"]["nodes"] == []
+    assert (await anna.ask("{ systemLogs(first: 1) { nodes { id } } }"))["systemLogs"]["nodes"] == []
+    assert await anna.code(COUNTS) == "UNAUTHENTICATED"
+    assert await anna.code(CREATE_BRAND) == "UNAUTHENTICATED"
+    assert await anna.code(CREATE, input=NEW_PRODUCT) == "UNAUTHENTICATED"
+    assert await anna.code(UPDATE, input={"id": product, "name": "Stolen"}) == "UNAUTHENTICATED"
+    # The audit log does not name the person again.
+    assert not await shop.owner.fetchval("select count(*) from audit_log where actor = $1", person)

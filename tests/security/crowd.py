@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 import asyncpg
+import httpx
 
 from domain import ids
 from tests.client import SWIPE, Client
@@ -140,6 +141,13 @@ async def swipe_again(person: Person, product: str) -> dict[str, Any]:
     return await person.client.do(SWIPE, input=given)
 
 
+UNASKED = ("OVERLOADED", "TIMEOUT", "RATE_LIMITED")  # codes of errors that tell of load, not of rows
+
+
+class Foreign(AssertionError):
+    """Somebody saw anything but their own rows."""
+
+
 # What somebody may do. Each returns what it saw of the caller's rows and what there is to see.
 Seen = tuple[Any, Any]
 
@@ -224,12 +232,20 @@ async def interleave(
     lent: Callable[[], int] = lambda: 0,
 ) -> None:
     """Runs that many requests of all these people, so many at once, and hangs up on one in twenty; adds what became of
-    them to the tally. Raises an ExceptionGroup of AssertionErrors when somebody sees anything but their own rows.
+    them to the tally. Raises an ExceptionGroup at the end: of Foreign when somebody saw anything but their own rows, of
+    AssertionErrors for errors that a request did not ask for, of httpx.TransportErrors for requests without an answer.
     `lent` tells how many connections are lent."""
     chance = random.Random(seed)
     places = asyncio.Semaphore(at_once)
+    found: list[Exception] = []
 
     async def one(deed: Deed, person: Person, other: Person, patience: float | None) -> None:
+        try:
+            await attempt(deed, person, other, patience)
+        except (AssertionError, httpx.TransportError) as error:
+            found.append(error)  # and the others go on
+
+    async def attempt(deed: Deed, person: Person, other: Person, patience: float | None) -> None:
         async with places:
             request = asyncio.create_task(deed(person, other))
             if patience is not None:
@@ -241,7 +257,10 @@ async def interleave(
             except asyncio.CancelledError:
                 tally.hang_ups += 1
                 return
-        assert seen == there_is, f"{deed.__name__} of {person.name} saw something else"
+        if seen in UNASKED and seen != there_is:
+            raise AssertionError(f"{deed.__name__} of {person.name} was answered {seen}")
+        if seen != there_is:
+            raise Foreign(f"{deed.__name__} of {person.name} saw {seen}, not {there_is}")
         tally.answered += 1
         tally.full += deed not in (ask_without_a_token, act_without_a_person) and seen != "TIMEOUT"
 
@@ -250,6 +269,8 @@ async def interleave(
             person, other = chance.sample(people, 2)
             patience = chance.uniform(0, 0.05) if chance.random() < 0.05 else None
             group.create_task(one(chance.choice(DEEDS), person, other, patience))
+    if found:
+        raise ExceptionGroup("not what there is to see", found)
 
 
 @contextlib.asynccontextmanager

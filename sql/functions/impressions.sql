@@ -65,25 +65,26 @@ begin
   if not coalesce(private.app_role() in ('analyst', 'admin') or auth.role() = 'service_role', false) then
     raise insufficient_privilege using message = 'only analysts may count impressions';
   end if;
-  if not private.may_read_small_counts() then  -- as private.count_events()
+  if not private.may_read_small_counts() then  -- what private.rollup_counts() shows them by context, step by step
     return query
-      with outcomes as materialized (
-        select o.*, (o.shown_at at time zone 'UTC')::date as day from private.impression_outcomes(first_at, end_at, null) o
+      with published as materialized (
+        select r.keys[1] as context, r.day, r.published as counts from private.rollups r
+        where r.report = 'recommendations' and r.grouping_name = 'context' and r.published[1] > 0
+          and r.day >= (first_at at time zone 'UTC')::date and r.day < (end_at at time zone 'UTC')::date
       ),
-      published as (
-        select o.recommendation_context, o.day, private.rounded_count(count(*)) as shown,
-          private.rounded_count(count(*) filter (where o.is_swiped)) as swiped,
-          private.rounded_count(count(*) filter (where o.is_liked)) as liked,
-          private.rounded_count(count(*) filter (where o.is_clicked)) as clicked,
-          private.rounded_count(count(*) filter (where o.is_bought)) as bought
-        from outcomes o group by 1, 2 having count(distinct o.user_id) >= 5
+      viewers as (
+        select i.recommendation_context as context, private.rounded_count(count(distinct i.user_id)) as people
+        from public.impressions i
+        where i.id >= private.uuid_v7_floor(first_at - interval '1 day') and i.id < private.uuid_v7_floor(end_at + interval '1 day')
+          and exists (
+            select from published k
+            where k.context = i.recommendation_context and k.day = (i.shown_at at time zone 'UTC')::date)
+        group by 1
       )
-      select p.recommendation_context, sum(p.shown)::bigint, (
-          select private.rounded_count(count(distinct o.user_id)) from outcomes o
-          where o.recommendation_context = p.recommendation_context and exists (
-            select from published k where k.recommendation_context = o.recommendation_context and k.day = o.day)),
-        sum(p.swiped)::bigint, sum(p.liked)::bigint, sum(p.clicked)::bigint, sum(p.bought)::bigint
-      from published p group by 1 order by 1;
+      select p.context, sum(p.counts[1])::bigint, coalesce(max(v.people), 0), coalesce(sum(p.counts[2]), 0)::bigint,
+        coalesce(sum(p.counts[3]), 0)::bigint, coalesce(sum(p.counts[4]), 0)::bigint, coalesce(sum(p.counts[5]), 0)::bigint
+      from published p left join viewers v on v.context = p.context
+      group by 1 order by 1;
     return;
   end if;
   return query
@@ -95,7 +96,7 @@ end
 $$;
 comment on function private.count_impressions(timestamptz, timestamptz) is
   'Of all people, per context: impressions of this time, and how many were followed by a swipe, a like, a click, a purchase. For '
-  'analysts as private.count_events().';
+  'analysts of whole days (UTC) that are over, and what private.rollups publishes of them.';
 
 revoke all on function private.impression_outcomes(timestamptz, timestamptz, integer[]),
   private.count_impressions(timestamptz, timestamptz) from public, anon, authenticated;

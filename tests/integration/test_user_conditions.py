@@ -34,6 +34,7 @@ FUNCTIONS = {
     "match_conversion": "an import: the click's id finds it, and the click its person's others",
     "keep_report": "a trigger on the ledger: whether the report's click is gone",
     "count_events": "an analyst counts everybody's",
+    "count_impressions": "likewise",
     "delete_profile": "the profile of this id, which it locks first",
     "dismiss_reason": "the caller's own; their profile is found by its id, which locks it",
     "everybodys_feedback": "an analyst reads everybody's",

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 import uuid
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -15,7 +16,8 @@ from resolvers import impressions
 from tests.client import Client
 from tests.conftest import Shop
 from tests.http.test_experiments import EXPOSE, EXPOSED, at_once, run  # noqa: F401  at_once: a fixture
-from tests.http.test_impressions import RECORD, impression, record
+from tests.http.test_impressions import CLICK, COUNTS, RECORD, impression, record
+from tests.integration.test_rollups import let_today_be_over, refresh
 from tests.security.test_storage_use import Serve, serve  # noqa: F401  a fixture
 
 
@@ -83,3 +85,39 @@ async def test_exposure_that_is_repeated_stores_one_row(shop: Shop) -> None:
     anna = await shop.anonymous()
     await asyncio.gather(*(anna.do(EXPOSE, key="colour") for _ in range(10)))
     assert len(await shop.owner.fetch(EXPOSED)) == 1
+
+
+async def test_analysts_count_what_performance_shows_them(shop: Shop) -> None:
+    """One of six people swipes, likes and clicks a lot, and two use the gift finder."""
+    people = [await shop.anonymous() for _ in range(6)]
+    for who in people:
+        feed = (await who.feed(first=6))["nodes"]
+        await record(who, *(impression(node, place) for place, node in enumerate(feed, start=1)))
+    for node in feed:
+        await who.swipe(node["product"]["id"], "UP", recommendationId=node["id"])
+        await who.do(CLICK, input={"productId": node["product"]["id"], "recommendationId": node["id"]})
+    await let_today_be_over(shop)
+    await refresh(shop)
+    analyst = shop.client(shop.token(uuid.uuid4(), app_metadata={"role": "analyst"}))
+    assert await counted(shop, analyst) == {
+        "DISCOVER": {"impressions": 35, "people": 5, "swiped": 0, "liked": 0, "clicked": 0, "bought": 0}
+    }
+
+    for who in people[:2]:
+        found = (await who.ask("{ giftFinder(input: {}, first: 5) { nodes { id } } }"))["giftFinder"]["nodes"]
+        await record(who, *(impression(node, place) for place, node in enumerate(found, start=1)))
+    await refresh(shop)
+    # Else the gift finder's impressions would be those that recommendationPerformance counts in all, less these.
+    assert await counted(shop, analyst) == {}
+    admin = shop.client(shop.token(uuid.uuid4(), app_metadata={"role": "admin"}))
+    assert (await counted(shop, admin))["GIFT_FINDER"]["people"] == 2
+
+
+async def counted(shop: Shop, client: Client) -> dict[str, dict[str, int]]:
+    """The counts of today as a whole, by context."""
+    start = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    end = start + timedelta(days=1)
+    rows = (await client.ask(COUNTS, since=start.isoformat(), until=end.isoformat()))["impressionCounts"]
+    for row in rows:
+        row.pop("clickThroughRate")
+    return {row.pop("context"): row for row in rows}

@@ -23,6 +23,8 @@ from settings import Settings
 TOPIC = "catalogue"  # as sql/functions/changes.sql says
 MAX_DEAF_SECONDS = 0.8  # since the process had heard of every change; with the time to answer less than a second
 HEARTBEAT_SECONDS = 0.15
+MAX_WAIT_SECONDS = 1.0  # for an equal request: it may be waiting behind others of its own network
+MAX_JOINED_SECONDS = 0.15  # after which the answer of an equal request is not used, if something changed meanwhile
 ENTRY_BYTES = 400  # of an entry, beside the answer
 MAX_SHARE = 16  # an answer larger than this part of the cache is not cached
 _TOKEN_BYTES = 16
@@ -107,6 +109,7 @@ class PublicAnswers:
         """The answer of this key, and where it came from. `read` is called once at most; None instead of an answer: it
         was called, and what it read is its caller's alone. Source None: nothing is cached now. Equal requests at the
         same time share one read, unless that fails. Raises what `read` raises."""
+        slow: asyncio.Future[bytes | None] | None = None
         while self._is_current():
             entry = self._entries.get(key)
             if entry is not None and entry.expires_at > self._clock():
@@ -114,13 +117,18 @@ class PublicAnswers:
                 metrics.PUBLIC_ANSWER["hit"].inc()
                 return entry.data, Source.HIT
             flight = self._flights.get(key)
-            if flight is None:
+            if flight is None or flight is slow:
                 return await self._lead(key, read)
-            await asyncio.wait({flight})
+            generation, joined_at = self._generation, self._clock()
+            await asyncio.wait({flight}, timeout=MAX_WAIT_SECONDS)
+            if not flight.done():
+                slow = flight
+                continue
             if flight.cancelled():  # its client has disconnected
                 continue
             data = flight.result()
-            if data is None:
+            is_late = self._generation != generation and self._clock() - joined_at > MAX_JOINED_SECONDS
+            if data is None or is_late:
                 break
             metrics.PUBLIC_ANSWER["joined"].inc()
             return data, Source.JOINED

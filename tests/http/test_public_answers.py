@@ -181,6 +181,55 @@ async def test_what_was_read_before_a_change_is_not_cached(shop: Shop, monkeypat
     assert {node["name"] for node in new["products"]["nodes"]} == {"Changed"}
 
 
+async def test_who_joins_a_slow_read_does_not_wait_for_what_is_out_of_date(shop: Shop) -> None:
+    answers = shop.services.public_answers
+    may_end = asyncio.Event()
+
+    async def slow() -> public_answers.Read:
+        await may_end.wait()
+        return public_answers.Read(b"of before")
+
+    first = asyncio.create_task(answers.get(b"k", slow))
+    await asyncio.sleep(0)
+    joined = asyncio.create_task(answers.get(b"k", reading(b"its own")))
+    await asyncio.sleep(0)
+    answers.drop()
+    await asyncio.sleep(public_answers.MAX_JOINED_SECONDS + 0.05)
+    may_end.set()
+    assert (await first)[0] is None
+    assert (await joined)[0] is None
+    assert answers.size == 0
+
+
+async def test_a_read_that_hangs_holds_up_equal_requests_for_a_second(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of those that wait reads then, and the others wait for it."""
+    monkeypatch.setattr(public_answers, "MAX_WAIT_SECONDS", 0.1)
+    answers = shop.services.public_answers
+    never = asyncio.Event()
+    reads = 0
+
+    async def hang() -> public_answers.Read:
+        await never.wait()
+        return public_answers.Read(b"")
+
+    async def read() -> public_answers.Read:
+        nonlocal reads
+        reads += 1
+        await asyncio.sleep(0.02)
+        return public_answers.Read(b"read")
+
+    hanging = asyncio.create_task(answers.get(b"k", hang))
+    await asyncio.sleep(0)
+    told = await asyncio.gather(*(answers.get(b"k", read) for _ in range(10)))
+    assert reads == 1
+    assert sorted(data or b"" for data, _ in told) == [b"", *[b"read"] * 9]
+    hanging.cancel()
+    await asyncio.gather(hanging, return_exceptions=True)
+    assert (await answers.get(b"k", reading(b"not read")))[0] == b"read"
+
+
 async def test_an_administrator_sees_at_once_what_they_wrote(shop: Shop) -> None:
     service = shop.token("00000000-0000-4000-8000-000000000001", role="service_role")
     for number in range(20):

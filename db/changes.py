@@ -56,6 +56,7 @@ class Changes:
         self.heartbeat_seconds = HEARTBEAT_SECONDS
         self._dsn = dsn
         self._listeners: dict[str, dict[str, list[Listener]]] = {}
+        self._followers: dict[str, list[Listener]] = {}  # by topic, whoever the owner is
         self._waiting: dict[str, None] = {}
         self._has_some = asyncio.Event()
         self._greeting = ""
@@ -100,6 +101,12 @@ class Changes:
         self._listeners.setdefault(topic, {}).setdefault(owner, []).append(call)
         return partial(self._forget, topic, owner, call)
 
+    def follow(self, topic: str, call: Listener) -> Callable[[], None]:
+        """As `listen`, for the process itself: changes of this topic for everybody."""
+        calls = self._followers.setdefault(topic, [])
+        calls.append(call)
+        return partial(calls.remove, call)
+
     def _forget(self, topic: str, owner: str, call: Listener) -> None:
         owners = self._listeners.get(topic, {})
         calls = owners.get(owner, [])
@@ -117,6 +124,7 @@ class Changes:
             if line == _EVERYTHING:
                 self._look_again()
             elif owner == EVERYBODY:
+                _call(self._followers.get(topic, ()), detail)
                 for calls in list(self._listeners.get(topic, {}).values()):
                     _call(calls, detail)
             else:
@@ -126,6 +134,8 @@ class Changes:
         for owners in list(self._listeners.values()):
             for calls in list(owners.values()):
                 _call(calls, None)
+        for calls in list(self._followers.values()):
+            _call(calls, None)
 
     async def _run(self) -> None:
         pause = RECONNECT_SECONDS[0]

@@ -120,7 +120,8 @@ class Engine:
             may_keep = own.data is not None and not own.errors and not own.is_refused
             return Read(bytes(own.encoded_data()) if may_keep else None, anybody.as_of)
 
-        data, source = await services.public_answers.get(key, read)
+        waiting = functools.partial(services.admission.released, context.caller.address)
+        data, source = await services.public_answers.get(key, read, waiting)
         answer = Answer(msgspec.Raw(data)) if data is not None else own
         assert answer is not None
         answer.source = source

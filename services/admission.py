@@ -60,6 +60,20 @@ class Admission:
         finally:
             self._leave(name)
 
+    @contextlib.contextmanager
+    def released(self, address: str) -> Iterator[None]:
+        """A block in which a request that is `held` waits for the answer to another one, and so keeps nobody out."""
+        name = network(address)
+        if name not in self._by_network:
+            yield
+            return
+        self._remove(name)
+        try:
+            yield
+        finally:
+            self._running += 1
+            self._by_network[name] = self._by_network.get(name, 0) + 1
+
     @property
     def running(self) -> int:
         """The number of requests in progress."""
@@ -91,12 +105,15 @@ class Admission:
         counts = self._by_network
         return counts.get(name, 0) * SMALL_PART <= self._running < 2 * max(counts.values())
 
-    def _leave(self, name: str) -> None:
+    def _remove(self, name: str) -> None:
         self._running -= 1
         if (left := self._by_network[name] - 1) > 0:
             self._by_network[name] = left
         else:
             del self._by_network[name]
+
+    def _leave(self, name: str) -> None:
+        self._remove(name)
         if self._running < self._connections / 2:
             self._crowded_since = 0.0
         self._answered += 1

@@ -12,11 +12,12 @@ import hashlib
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from enum import Enum
 
 from db import metrics
-from db.changes import EVERYBODY, GREETING_TOPIC, Changes
+from db.changes import GREETING_TOPIC, Changes
 from services.shared_answers import SharedAnswers
 from settings import Settings
 
@@ -87,8 +88,8 @@ class PublicAnswers:
         if self._max_bytes:
             self._changes.heartbeat_seconds = HEARTBEAT_SECONDS
             self._forgets = [
-                self._changes.listen(TOPIC, EVERYBODY, self._hear),
-                self._changes.listen(GREETING_TOPIC, EVERYBODY, self._hear_greeting),
+                self._changes.follow(TOPIC, self._hear),
+                self._changes.follow(GREETING_TOPIC, self._hear_greeting),
             ]
 
     async def stop(self) -> None:
@@ -105,10 +106,15 @@ class PublicAnswers:
         """The bytes that the cached answers take."""
         return self._bytes
 
-    async def get(self, key: bytes, read: Callable[[], Awaitable[Read]]) -> tuple[bytes | None, Source | None]:
+    async def get(
+        self,
+        key: bytes,
+        read: Callable[[], Awaitable[Read]],
+        waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> tuple[bytes | None, Source | None]:
         """The answer of this key, and where it came from. `read` is called once at most; None instead of an answer: it
         was called, and what it read is its caller's alone. Source None: nothing is cached now. Equal requests at the
-        same time share one read, unless that fails. Raises what `read` raises."""
+        same time share one read, unless that fails; the others wait within `waiting()`. Raises what `read` raises."""
         slow: asyncio.Future[bytes | None] | None = None
         while self._is_current():
             entry = self._entries.get(key)
@@ -120,7 +126,8 @@ class PublicAnswers:
             if flight is None or flight is slow:
                 return await self._lead(key, read)
             generation, joined_at = self._generation, self._clock()
-            await asyncio.wait({flight}, timeout=MAX_WAIT_SECONDS)
+            with waiting():
+                await asyncio.wait({flight}, timeout=MAX_WAIT_SECONDS)
             if not flight.done():
                 slow = flight
                 continue

@@ -14,7 +14,6 @@ import asyncpg
 import structlog
 
 from db import metrics
-from db.changes import EVERYBODY
 from db.claims import SERVICE
 from db.database import Database
 from db.session import Session
@@ -63,7 +62,7 @@ class Switches:
 
     async def start(self) -> None:
         """Reads them, and again whenever that is due."""
-        self._forget = self._database.changes.listen(TOPIC, EVERYBODY, lambda _: self._is_due.set())
+        self._forget = self._database.changes.follow(TOPIC, lambda _: self._is_due.set())
         await self._read()
         self._task = asyncio.create_task(self._follow())
 

@@ -81,6 +81,23 @@ async def test_a_hundred_equal_requests_on_a_cold_cache_are_one_read(shop: Shop,
     assert sorted({source for _, source in answers if source}) == ["joined", "miss"]
 
 
+async def test_requests_that_wait_for_an_equal_one_keep_nobody_out(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_end = asyncio.Event()
+    watched = Session._watched
+
+    async def slow(self: Session, *arguments: Any, **options: Any) -> Any:
+        await may_end.wait()
+        return await watched(self, *arguments, **options)
+
+    monkeypatch.setattr(Session, "_watched", slow)
+    asking = [asyncio.create_task(ask(shop, first=7)) for _ in range(20)]
+    await until(lambda: bool(shop.services.public_answers._flights))
+    await until(lambda: shop.services.admission.running == 1)
+    may_end.set()
+    await asyncio.gather(*asking)
+    assert shop.services.admission.running == 0
+
+
 async def test_a_client_that_disconnects_ends_no_other_request(shop: Shop, statements: list[str]) -> None:
     """The first of equal requests reads for all of them; without it, the next one does."""
     reading = asyncio.create_task(ask(shop, first=6))
@@ -141,7 +158,7 @@ async def test_a_change_of_what_it_shows_is_seen_within_a_second(shop: Shop, doc
 )
 async def test_what_changes_nothing_that_is_shown_drops_nothing(shop: Shop, change: str) -> None:
     heard: list[str | None] = []
-    shop.services.database.changes.listen(TOPIC, "*", heard.append)
+    shop.services.database.changes.follow(TOPIC, heard.append)
     await ask(shop)
     await shop.owner.execute(change)
     await shop.owner.execute("select pg_notify('aclue_changes', 'catalogue * last')")
@@ -151,7 +168,7 @@ async def test_what_changes_nothing_that_is_shown_drops_nothing(shop: Shop, chan
 
 async def test_one_transaction_notifies_once(shop: Shop) -> None:
     heard: list[str | None] = []
-    shop.services.database.changes.listen(TOPIC, "*", heard.append)
+    shop.services.database.changes.follow(TOPIC, heard.append)
     async with shop.owner.transaction():
         for number in range(5):
             await shop.owner.execute("update public.products set description = $1", str(number))
@@ -163,7 +180,7 @@ async def test_one_transaction_notifies_once(shop: Shop) -> None:
 async def test_what_was_read_before_a_change_is_not_cached(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """The answer is on its way while the change is committed and heard of."""
     heard: list[str | None] = []
-    shop.services.database.changes.listen(TOPIC, "*", heard.append)
+    shop.services.database.changes.follow(TOPIC, heard.append)
     watched = Session._watched
 
     async def slow(self: Session, *arguments: Any, **options: Any) -> Any:

@@ -49,6 +49,20 @@ async def test_only_those_hear_it_whom_it_concerns(processes: tuple[Changes, Cha
     assert else_.details == []
 
 
+async def test_a_process_follows_what_is_for_everybody(processes: tuple[Changes, Changes]) -> None:
+    one, other = processes
+    heard: list[str | None] = []
+    forget = other.follow("clicks", heard.append)
+    one.note("clicks", "anna", "hers")
+    one.note("clicks", EVERYBODY, "all")
+    await until(lambda: heard == ["all"])
+    forget()
+    told = Heard(other, "clicks", "anna")
+    one.note("clicks", EVERYBODY, "later")
+    await until(lambda: told.details == ["later"])
+    assert heard == ["all"]
+
+
 async def test_a_removed_listener_is_not_called(processes: tuple[Changes, Changes]) -> None:
     one, other = processes
     gone, there = Heard(other, "clicks", "anna"), Heard(other, "clicks", "anna")

@@ -216,9 +216,9 @@ async def test_aliases_keep_their_names(shop: Shop) -> None:
 
 
 async def test_a_stranger_with_many_questions_takes_no_more_memory(shop: Shop) -> None:
-    for start in range(0, 2000, 50):
+    for start in range(0, 2000, 5):
         documents = [
-            f'{{ products(first: 5, search: "gift {n}") {{ nodes {{ name }} }} }}' for n in range(start, start + 50)
+            f'{{ products(first: 5, search: "gift {n}") {{ nodes {{ name }} }} }}' for n in range(start, start + 5)
         ]
         await asyncio.gather(*(post(shop.http, document) for document in documents))
         assert shop.services.public_answers.size <= 1_000_000
@@ -256,6 +256,8 @@ async def test_every_table_that_public_answers_show_notifies_of_its_changes(
 
     async def watch(self: Session, sql: str, arguments: Any, *, is_last: bool = False) -> Any:
         rows = await watched(self, sql, arguments)
+        if self.claims.role != "anon":
+            return rows
         locks = await watched(
             self,
             "select format('%I.%I', n.nspname, c.relname) as name from pg_locks l join pg_class c on c.oid = l.relation"

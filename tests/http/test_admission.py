@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, suppress
 
 import httpx
 import msgspec
 import pytest
 
 from db import metrics
+from domain.errors import Overloaded
 from server import create_app
 from services.admission import BURST_FACTOR, BURST_SECONDS, MAX_RETRY_SECONDS
 from tests.conftest import SECRET, Shop
 from tests.http.test_cancelling import locked, working
-from tests.streams import HANGS
+from tests.streams import HANGS, socket
 
 CONNECTIONS = 4
 BRANDS = {"query": "{ brands { nodes { id } } }"}
@@ -60,3 +62,18 @@ async def test_no_more_than_a_burst_waits(http: httpx.AsyncClient, shop: Shop) -
         assert {task.result().status_code for task in done} <= {503}
     codes = [answer.status_code for answer in await asyncio.gather(*done, *waiting)]
     assert (codes.count(200), codes.count(503)) == (most, 10)
+
+
+async def test_operations_on_sockets_are_refused_too_and_the_socket_stays_open(shop: Shop) -> None:
+    admission = shop.services.admission
+    with ExitStack() as others:
+        with suppress(Overloaded):
+            while True:
+                others.enter_context(admission.held(f"10.0.0.{admission.running % 250}"))
+        async with socket(shop) as client:
+            (error,) = (await client.ask(BRANDS["query"]))["payload"]
+            assert error["extensions"]["code"] == "OVERLOADED"
+            assert 1 <= error["extensions"]["retryAfter"] <= MAX_RETRY_SECONDS
+            others.close()
+            assert "data" in await client.ask(BRANDS["query"])
+    assert admission.running == 0

@@ -14,7 +14,7 @@ from scipy import sparse
 
 from domain.windows import WINDOW, Candidate, arrange
 from training.content import Content, preferences
-from training.events import LIKED, Events
+from training.events import LIKED, SUPER_LIKED, Events
 from training.signals import Signals, known
 from training.slim import KINDS, Table, kind_of
 
@@ -23,7 +23,7 @@ Scorer = Callable[[Signals], Floats]
 """Scores of all products for people of whom these signals are known: a row per person."""
 BATCH = 256  # people whose scores are in memory at a time
 REACHES, LAST_REACH = ((10, 100), (30, 40), (100, 30)), 20  # up to so many likes, so many weights
-PERSONALITY_PRIOR = 5.0  # as many signals outweigh the personality
+PERSONALITY_PRIOR = 5.0  # as many signals weigh as much as the personality; a super-like is two
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,8 @@ def scores(model: Model, signals: Signals, personality: Floats | None = None) ->
         learned = _learned(model.tables[kind], reach, likes[rows], serving.dislike[kind] * dislikes[rows])
         found[rows] = share * learned + (1 - share) * content[rows]
     if personality is not None:
-        rho = (PERSONALITY_PRIOR / (PERSONALITY_PRIOR + counts))[:, None]
+        evidence = counts + np.bincount(signals.people[signals.values >= SUPER_LIKED], minlength=len(counts))
+        rho = (PERSONALITY_PRIOR / (PERSONALITY_PRIOR + evidence))[:, None]
         found = rho * personality + (1 - rho) * found
     return np.round(0.5 + 0.5 * found, 9)
 

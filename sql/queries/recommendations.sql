@@ -66,11 +66,12 @@ person as materialized (
     (1 - s.boost) * s.personality as personality, (1 - s.boost) * s.crowd as crowd,
     (1 - s.boost) * (1 - s.personality - s.crowd) as content, s.max_bias
   from (
-    select n, likes, case when n <= 3 then 'first' when n <= 10 then 'few' else 'many' end::public.table_kind as kind,
+    select n, likes, super_likes, case when n <= 3 then 'first' when n <= 10 then 'few' else 'many' end::public.table_kind as kind,
       -- The weights of a like, largest first, that are read: fewer where there are many likes.
       case when likes <= 10 then 100 when likes <= 30 then 40 when likes <= 100 then 30 else 20 end as reach
     from (
-      select count(*) filter (where strength is not null)::int as n, count(*) filter (where strength >= 0.5)::int as likes
+      select count(*) filter (where strength is not null)::int as n, count(*) filter (where strength >= 0.5)::int as likes,
+        count(*) filter (where strength > 0.9)::int as super_likes
       from latest) c
     offset 0) l
   cross join model m
@@ -92,7 +93,7 @@ person as materialized (
       (case when c.is_known then m.serving -> 'largest_bias' ->> l.kind::text else m.serving ->> 'largest_share' end)
         ::double precision as max_bias, c.dislike, c.is_known
     from (
-      select case when h.x is null then 0 else m.personality_events / (m.personality_events + l.n) end as share,
+      select case when h.x is null then 0 else m.personality_events / (m.personality_events + l.n + l.super_likes) end as share,
         case when cardinality(:boost_facets::bigint[]) > 0 then m.boost else 0 end as boost,
         d.dislike, l.likes > 0 or d.dislike > 0 and l.n > 0 as is_known
       from (select coalesce((m.serving -> 'dislike' ->> l.kind::text)::double precision, 0) as dislike offset 0) d

@@ -84,6 +84,12 @@ def test_a_personality_counts_as_much_as_five_signals() -> None:
     assert scores(model(), five, suits) == pytest.approx(0.5 * without + 0.5 * (0.5 + 0.5 * suits))
 
 
+def test_a_super_like_outweighs_the_personality_as_two_signals_do() -> None:
+    suits = np.array([[1.0, -1.0, 0.0, 0.5]])
+    said = signals((3, 0.95, 0.0), (3, 0.2, 0.0), (3, 0.2, 0.0), (3, 0.2, 0.0))
+    assert scores(model(), said, suits) == pytest.approx(0.5 * scores(model(), said) + 0.5 * (0.5 + 0.5 * suits))
+
+
 def test_people_are_scored_alike_together_and_alone() -> None:
     random = np.random.default_rng(1)
     people = np.sort(random.integers(0, 6, 40))

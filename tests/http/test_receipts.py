@@ -32,7 +32,8 @@ BUDGETS = {
     "offers of products": ("{ products(first: 5) { nodes { offers { price { amount } retailer { name } } } } }", 3),
     "two root fields": ("{ me { id } products(first: 3) { nodes { id } } }", 2),
     "the quiz": (QUIZ, 2),
-    "a feed that is kept": (FEED, 2),
+    "a feed": ("{ recommendations(first: 10) { nodes { score product { name } } } }", 2),
+    "a feed with its reasons": (FEED, 3),
     "preferences and personality": (
         "{ me { preferences { totalSwipes } personality { scores { trait score } } } }",
         1,

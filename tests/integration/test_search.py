@@ -333,6 +333,7 @@ async def test_faster_search_columns_are_those_that_are_stored(owner: asyncpg.Co
     migrations = ROOT / "sql" / "migrations"
     replaced = _functions(migrations / "20261130100000_search_speed.sql").keys()
     assert replaced == {"search_normal", "search_unmarked", "search_vector"}
+    assert _functions(migrations / "20261130190000_search_of_descriptions.sql").keys() == {"search_vector"}
     await owner.execute("create schema earlier")
     for name, function in _functions(migrations / "20261129170000_search.sql").items():
         if name == "add_search_words":  # which stores words, and computes nothing
@@ -344,7 +345,7 @@ async def test_faster_search_columns_are_those_that_are_stored(owner: asyncpg.Co
         *("the", "running", "1e5", "12e3x", "0x1f", "1e", "e5", "3d", "2x4", "x", "mugs", "wi-fi", "AC/DC", "a.b.c"),
         *("www.shop.example", "ada@mail.example", "http://a.example/b?c=d", "&amp;", "<b>", "-7", "1.5", "1,000"),
         *("größe", "ørsted", "чай", "お茶", "½", "a" * 260, "b" * 2100, "no", "NOT", "C++", "--", "''", "\\'", "i"),
-        *("o'neill", "v1.2.3", "€5"),
+        *("o'neill", "v1.2.3", "€5", "it’s", "café", "–", "„Tür“", "Ålborg", "ærø", "naïve", "2é5", "5€", "straße"),
     ]  # fmt: skip
     texts = [
         "".join(
@@ -353,6 +354,9 @@ async def test_faster_search_columns_are_those_that_are_stored(owner: asyncpg.Co
         )
         for _ in range(1500)
     ]
+    # As long as descriptions are, in languages with a few signs of their own.
+    latin = ["größe", "Tür", "it’s", "café", "–", "straße", "the", "mugs", "3d", "1.5", "running", "Ålborg", "œuf"]
+    texts += [" ".join(chance.choices(latin, k=chance.randint(200, 900))) for _ in range(20)]
     texts += ["".join(chr(chance.randint(1, 127)) for _ in range(chance.randint(0, 60))) for _ in range(1500)]
     differing = await owner.fetch(
         """

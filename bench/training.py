@@ -36,7 +36,14 @@ def make_up(products: int, seed: int = 1) -> Events:
     groups = np.where(random.random(len(people)) < SHARE_OF_GROUP, group, random.integers(tastes, size=len(people)))
     ones = np.ones(len(people))
     return Events(
-        people, groups * GROUP + popular, ones, ones, np.arange(len(people)), [str(i) for i in range(count)], products
+        people=people,
+        products=groups * GROUP + popular,
+        values=ones,
+        trust=ones,
+        days=np.arange(len(people)),
+        names=[str(person) for person in range(count)],
+        product_count=products,
+        standing=np.ones(count),
     )
 
 

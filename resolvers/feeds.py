@@ -289,9 +289,8 @@ async def discover(
         return recommended(services, "discover", viewer, row, place, state, confidence, found.explainer.add(row))
 
     def variety(found: _Window) -> Variety:
-        shared = found.shared
-        explores = services.settings.exploration and shared.events > 0
-        return Variety(DIVERSITY if shared.is_personal else 0.0, explores)  # else by popularity alone
+        explores = services.settings.exploration and found.shared.events > 0
+        return Variety(DIVERSITY if found.shared.is_personal else 0.0, explores)  # else by popularity alone
 
     return await page(session, state, size, rank, chunk, begin, recommend, variety)
 

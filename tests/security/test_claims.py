@@ -61,9 +61,9 @@ async def test_thousands_of_interleaved_requests_each_see_their_own(shop: Shop, 
 @pytest.mark.parametrize(
     ("anonymous_role", "noticed"),
     [
-        ("set local role anon", "ask_without_a_token of .* saw something else"),
+        ("set local role anon", "ask_without_a_token of .* saw .*, not "),
         # Where nobody had the connection before, the bare log-in asks, and is refused by Postgres.
-        ("select", "saw something else|INTERNAL_SERVER_ERROR"),
+        ("select", "saw .*, not |INTERNAL_SERVER_ERROR"),
     ],
     ids=["claims", "claims and role"],
 )

@@ -151,11 +151,15 @@ def _wired(protocol: Any) -> Any:
 
 async def cancellation_ended(connection: Any, seconds: float) -> None:
     """Waits until the cancel request that asyncpg sends when a statement's task is cancelled was delivered, and the
-    statement has ended. Returns at once if there is none. Raises TimeoutError, after closing the connection.
+    statement has ended. Returns at once if there is none. Raises TimeoutError, after closing the connection, and
+    ConnectionDoesNotExistError if it was closed meanwhile.
 
     Postgres drops a cancel request that arrives while no statement runs, and it has arrived when its own connection is
     closed, which asyncpg waits for: it never meets a later statement."""
-    await connection._protocol._wait_for_cancellation(seconds)  # noqa: SLF001
+    protocol = connection._protocol  # noqa: SLF001
+    if protocol is None:
+        raise asyncpg.ConnectionDoesNotExistError("the connection was closed")
+    await protocol._wait_for_cancellation(seconds)  # noqa: SLF001
 
 
 class Pipeline:

@@ -16,6 +16,7 @@ import pytest
 from db import pipeline
 from db.claims import ANONYMOUS, REQUEST_ID, Claims
 from db.database import Database
+from db.failures import LOST
 from db.pipeline import Pipeline
 from db.pool import ApiConnection
 
@@ -167,3 +168,10 @@ async def test_an_error_of_the_claims_is_the_query_s(connection: ApiConnection) 
         await ask(connection, "select 1", pipeline.single_statement_prefix(ANONYMOUS, 2**40))
     assert not connection.is_in_transaction()
     assert not connection.is_closed()
+
+
+async def test_a_connection_that_was_closed_has_no_cancellation_to_wait_for(connection: ApiConnection) -> None:
+    """It ends while a session that was cut off finishes; then it is lost, as for any statement."""
+    connection.terminate()
+    with pytest.raises(LOST):
+        await pipeline.cancellation_ended(connection, 1)

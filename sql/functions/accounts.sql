@@ -49,8 +49,9 @@ as $$
       and auth.jwt() -> 'app_metadata' ->> 'role' is not null
       -- Looked up for a token with a role alone.
       and (private.is_aal2() or not private.has_mfa(auth.uid()))
-      -- A token without a session is of the operator's making, perhaps for no person.
-      and (auth.jwt() ->> 'session_id' is null or exists (select from public.profiles p where p.id = auth.uid()))
+      -- A token without a session is of the operator's making, perhaps for no person. The planner would evaluate a bare
+      -- auth.uid(), which fails for a subject that is no uuid.
+      and (auth.jwt() ->> 'session_id' is null or exists (select from public.profiles p where p.id = (select auth.uid())))
     then auth.jwt() -> 'app_metadata' ->> 'role' end
 $$;
 comment on function private.app_role() is

@@ -139,7 +139,7 @@ async def test_a_way_on_which_notifications_do_not_arrive_is_noticed(
     said: list[str] = []
 
     def is_told() -> bool:
-        said.append(capsys.readouterr().out)
+        said.extend(capsys.readouterr())  # a command that ran in this process has moved the log to standard error
         return "LISTEN_DATABASE_URL" in "".join(said)
 
     await until(is_told)

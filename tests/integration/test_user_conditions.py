@@ -53,6 +53,7 @@ FUNCTIONS = {
     "refresh_rollups": "figures: what was counted of everybody's visits of a day",
     "rollups_differ": "figures: what was counted of everybody's visits of a day",
     "rollup_days": "the first day on which anybody was here",
+    "hold_swipe": "the caller's own profile, by its id",
     "mark_personality_due": "the caller's own profile, by its id",
     "move_merged_rows": "merging products: what everybody did with one of them",
     "merge_session": "two people: every statement names one of them, or both",

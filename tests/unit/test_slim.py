@@ -130,7 +130,9 @@ def test_people_with_more_likes_say_less_with_each() -> None:
 
 
 def test_few_people_get_the_default_strengths() -> None:
-    assert choosing.choose(two_tastes(people=100), 1) == choosing.Choice(choosing.DEFAULTS)
+    assert choosing.choose(two_tastes(people=100), 1) == choosing.Choice(
+        choosing.DEFAULTS, serving=choosing.SPARSE_SERVING
+    )
 
 
 @pytest.mark.parametrize("walk", [0.0, 1.0])

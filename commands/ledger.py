@@ -53,16 +53,21 @@ def _text(file: Path) -> str:
 
 
 def in_one_transaction(
-    settings: Settings, work: Callable[[Session], Awaitable[Result]], *, read_only: bool = False
+    settings: Settings,
+    work: Callable[[Session], Awaitable[Result]],
+    *,
+    read_only: bool = False,
+    timeout_ms: int | None = IMPORT_TIMEOUT_MS,
+    failure: str = "the transaction was rolled back",
 ) -> Result:
-    """What the work returns, done as service_role; it is repeated after a conflict, and the command fails if the
-    transaction does."""
+    """What the work returns, done as service_role; it is repeated after a conflict, and the command fails, with this
+    said before the reason, if the transaction does. `timeout_ms`: of a statement; None: DATABASE_STATEMENT_TIMEOUT."""
 
     async def run(dsns: Dsns) -> Result:
         async with api_database(settings, dsns) as database:
             if not read_only:
-                return await database.transaction(SERVICE, work, statement_timeout_ms=IMPORT_TIMEOUT_MS)
-            async with database.session(SERVICE, read_only=True, statement_timeout_ms=IMPORT_TIMEOUT_MS) as session:
+                return await database.transaction(SERVICE, work, statement_timeout_ms=timeout_ms)
+            async with database.session(SERVICE, read_only=True, statement_timeout_ms=timeout_ms) as session:
                 return await work(session)
 
     with databases(settings) as dsns:
@@ -73,7 +78,7 @@ def in_one_transaction(
         except (AclueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             if lacks_migrations(error):
                 raise
-            fail(f"the transaction was rolled back: {error}")
+            fail(f"{failure}: {error}")
 
 
 def mapping_of(file: Path) -> generic.Mapping:

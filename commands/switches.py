@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
@@ -11,14 +10,11 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from commands.terminal import api_database, databases, fail, lacks_migrations, load_settings
-from db.claims import SERVICE
-from db.embedded import Dsns
+from commands.ledger import in_one_transaction
+from commands.terminal import fail, load_settings
 from db.session import Session
-from domain.errors import AclueError
 from domain.switches import Switch
 from services import switches
-from settings import Settings
 
 Name = Annotated[Switch, typer.Argument(help="What to switch.", metavar="NAME", show_choices=True)]
 MAX_REASON_LENGTH = 500
@@ -69,15 +65,5 @@ def _switch(name: Switch, *, is_on: bool, reason: str | None) -> None:
 
 
 def _in_one_transaction(work: Callable[[Session], Awaitable[Result]]) -> Result:
-    async def run(settings: Settings, dsns: Dsns) -> Result:
-        async with api_database(settings, dsns) as database:
-            return await database.transaction(SERVICE, work)
-
-    settings = load_settings()
-    with databases(settings) as dsns:
-        try:
-            return asyncio.run(run(settings, dsns))
-        except (AclueError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            if lacks_migrations(error):
-                raise
-            fail(f"the switches cannot be read or written: {error or type(error).__name__}")
+    failure = "the switches cannot be read or written"
+    return in_one_transaction(load_settings(), work, timeout_ms=None, failure=failure)

@@ -39,7 +39,7 @@ async def _verify_email(http: HttpRequest, services: Services, visitor: Caller) 
     except InvalidCredentials:
         return _refused("If your address is not confirmed yet, sign in to the app and ask for another mail there.")
     except SwitchedOff as error:
-        return notice("Not now", f"{error} The link in your mail still works later.", status=503)
+        return _later(error)
     except Unavailable as error:
         return notice("There is nothing to confirm here", str(error), status=404)
     body = fill("verify_email", action=_path(services, "/verify-email"), token=token)
@@ -64,10 +64,14 @@ async def _reset_password(http: HttpRequest, services: Services, visitor: Caller
     except InvalidCredentials:
         return _refused("If you still want a new password, ask for another mail in the app, where one signs in.")
     except SwitchedOff as error:
-        return notice("Not now", f"{error} The link in your mail still works later.", status=503)
+        return _later(error)
     except Unavailable as error:
         return notice("There are no passwords here", str(error), status=404)
     return _password_form(services, title, token)
+
+
+def _later(error: SwitchedOff) -> Response:
+    return notice("Not now", f"{error} The link in your mail still works later.", status=503)
 
 
 def _password_form(services: Services, title: str, token: str, *, alert: str = "") -> Response:

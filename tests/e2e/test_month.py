@@ -50,16 +50,23 @@ def service() -> Iterator[Service]:
         yield running
 
 
-async def test_a_shuffled_and_replayed_month_reconciles_to_the_penny(
-    service: Service, database: asyncpg.Connection[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def begin(
+    service: Service, database: asyncpg.Connection[Any], month: Month, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    month = Month(seed=SEED, clicks=CLICKS, sales=SALES, pull_days=10 if SALES <= 1000 else 5)
+    """Stores who sells and who clicked, makes the shops known to their networks, and writes the files."""
     await prepare(database, month)
     for shop in SHOPS:
         named = ("network", "advertiser", shop.network, shop.advertiser_id, shop.slug, "--currency", shop.currency)
         await run(service, monkeypatch, *named)
     for file in month.files:
-        (tmp_path / file.name).write_text(file.text)
+        (folder / file.name).write_text(file.text)
+
+
+async def test_a_shuffled_and_replayed_month_reconciles_to_the_penny(
+    service: Service, database: asyncpg.Connection[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    month = Month(seed=SEED, clicks=CLICKS, sales=SALES, pull_days=10 if SALES <= 1000 else 5)
+    await begin(service, database, month, tmp_path, monkeypatch)
 
     for round_number in range(3):
         files = list(month.files)
@@ -91,12 +98,7 @@ async def test_a_month_by_files_pushes_and_pulls_reconciles_to_the_penny(
     service: Service, database: asyncpg.Connection[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     month = Month(seed=SEED + 1, clicks=CLICKS // 3, sales=SALES)
-    await prepare(database, month)
-    for shop in SHOPS:
-        named = ("network", "advertiser", shop.network, shop.advertiser_id, shop.slug, "--currency", shop.currency)
-        await run(service, monkeypatch, *named)
-    for file in month.files:
-        (tmp_path / file.name).write_text(file.text)
+    await begin(service, database, month, tmp_path, monkeypatch)
 
     with feed_server() as server:
         networks = Networks(server)

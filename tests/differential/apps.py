@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from starlette.applications import Starlette
 
 from engine.engine import Engine
 from server import create_app
+from services.public_answers import PublicAnswers
 from services.services import Services
 from settings import Settings
 from tests.conftest import SECRET
@@ -92,10 +94,12 @@ async def serving(settings: Settings, planned_dsn: str, plain_dsn: str) -> Async
 
 
 def beside(pair: Pair) -> Pair:
-    """The pair with another service in place of the one with plans, which has compiled none yet."""
+    """The pair with another service in place of the one with plans, which has compiled none yet, and caches nothing:
+    not even the answers of plans with a fault."""
     services: Services = pair.planned.state.services
     app = create_app(services.settings, "", SECRET, background=())
-    app.state.services = services
+    uncached = PublicAnswers(services.settings, services.database.changes)  # it is never started
+    app.state.services = dataclasses.replace(services, public_answers=uncached)
     return Pair(app, pair.plain)
 
 

@@ -145,7 +145,7 @@ async def test_a_visit_is_charged_for_its_time(shop: Shop, monkeypatch: pytest.M
 
 async def test_slow_requests_of_one_network_leave_connections_for_others(shop: Shop) -> None:
     settings = msgspec.structs.replace(
-        shop.services.settings, database_pool_size=3, database_max_overflow=0, request_timeout=60
+        shop.services.settings, database_pool_size=3, database_max_overflow=0, request_timeout=60, shed_latency=0
     )
     app = create_app(settings, shop.dsns.api, SECRET, background=())
 

@@ -55,7 +55,7 @@ begin
   if tg_op = 'INSERT' then
     found_words := array(
       select distinct pg_catalog.unnest(pg_catalog.string_to_array(private.search_normal(
-        pg_catalog.concat_ws(' ', p.name, p.search_names, p.description)), ' ')) from changed p);
+        pg_catalog.concat_ws(' ', p.name, p.search_names, private.search_beginning(p.description))), ' ')) from changed p);
     shown := array(select p.id from changed p where p.is_active);
   else
     -- By execute, which counts the changed rows each time: private.note_offers().
@@ -63,7 +63,7 @@ begin
       select coalesce(array_agg(distinct w.word), '{}')
       from changed p join previous o on o.id = p.id
       cross join lateral unnest(string_to_array(private.search_normal(
-        concat_ws(' ', p.name, p.search_names, p.description)), ' ')) w (word)
+        concat_ws(' ', p.name, p.search_names, private.search_beginning(p.description))), ' ')) w (word)
       where (p.name, p.search_names, p.description) is distinct from (o.name, o.search_names, o.description)
       $q$ into found_words;
     execute $q$

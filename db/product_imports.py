@@ -31,9 +31,11 @@ from domain.feeds import Reject
 
 MAPPINGS = Path(__file__).resolve().parent.parent / "catalogue" / "mappings"
 BATCH_ROWS = 2000
+# Products that a statement writes. Its triggers each read all of them, from files if they are more than memory holds.
+WRITTEN_ROWS = 5000
 STAGING = (
     "drop_staging", "create_staging", "create_staging_retailers", "create_staging_brands", "create_staging_categories",
-    "create_staging_view", "create_staging_changes",
+    "create_staging_view", "create_staging_changes", "create_staging_new",
 )  # fmt: skip
 AUDITED_COUNTS = (
     "read", "rejected", "inserted", "updated", "unchanged", "deactivated", "reactivated", "merged", "split",
@@ -148,6 +150,7 @@ async def import_file(
                 await connection.copy_records_to_table("product_import", records=batch, columns=STAGING_COLUMNS)
                 if on_progress:
                     on_progress(feed.read)
+            await _run(connection, "index_staging")
             await _run(connection, "analyze_staging")
             transaction = connection.transaction()
             await transaction.start()
@@ -228,9 +231,10 @@ async def _merge(
     trusted = [row["id"] for row in retailers if force or (is_whole and not row["has_shrunk"])]
     await _run(connection, "find_changes")
     [(updated, reactivated)] = await connection.fetch(QUERIES["product_imports.count_changes"].sql)
-    for block in ("update_offers", "update_products"):
-        await _run(connection, block)
-    inserted = await _run(connection, "insert_products")
+    await _run(connection, "update_offers")
+    await _run_in_batches(connection, "update_products", "changed_batches")
+    await _run(connection, "find_new")
+    inserted = await _run_in_batches(connection, "insert_products", "new_batches")
     deactivated = await _run(connection, "deactivate_offers", trusted)
     await _run(connection, "forget_link_failures", trusted)
     split = await connection.fetchval(QUERIES["product_imports.split_products"].sql)
@@ -290,6 +294,12 @@ async def _check_categories(connection: asyncpg.Connection[Any], mapping: Mappin
     slugs = list(set(mapping.categories.values()))
     if unknown := await connection.fetchval(QUERIES["product_imports.unknown_gift_category"].sql, slugs):
         raise ImportFailed(f"mapping: [categories] names {unknown!r}, which is no gift category (catalogue/reference)")
+
+
+async def _run_in_batches(connection: asyncpg.Connection[Any], block: str, batches: str) -> int:
+    """The same for each range of numbers that the block `batches` returns; the sum."""
+    ranges = await connection.fetch(QUERIES[f"product_imports.{batches}"].sql, WRITTEN_ROWS)
+    return sum([await _run(connection, block, row["first_number"], row["last_number"]) for row in ranges])
 
 
 async def _run(connection: asyncpg.Connection[Any], block: str, *arguments: object) -> int:

@@ -76,10 +76,18 @@ where not s.rejected and s.duplicate_of is null and not (coalesce('unpublished' 
 create temporary table product_import_changes (
   number bigint not null, id uuid not null, asks boolean not null, says boolean not null, was_active boolean not null);
 
+-- name: create_staging_new()
+-- Listings that the feed adds.
+create temporary table product_import_new (number bigint not null);
+
 -- name: drop_staging()
 -- The view is dropped with its tables.
-drop table if exists pg_temp.product_import, pg_temp.product_import_changes, pg_temp.product_import_retailers, pg_temp.product_import_brands,
-  pg_temp.product_import_categories cascade;
+drop table if exists pg_temp.product_import, pg_temp.product_import_changes, pg_temp.product_import_new,
+  pg_temp.product_import_retailers, pg_temp.product_import_brands, pg_temp.product_import_categories cascade;
+
+-- name: index_staging()
+-- By it products are written in batches.
+create index on pg_temp.product_import (number);
 
 -- name: analyze_staging()
 -- Autovacuum does not analyse temporary tables. Only what is joined, grouped or filtered by; texts would take most of the
@@ -410,15 +418,37 @@ set price_minor = n.price_minor, currency = n.currency, in_stock = n.in_stock, r
 from pg_temp.product_import_changes c join pg_temp.product_import n on n.number = c.number
 where o.id = c.id and c.asks;
 
--- name: update_products()
+-- name: changed_batches(size)
+-- Products whose columns change, as ranges of numbers.
+select min(number) as first_number, max(number) as last_number
+from (
+  select number, (row_number() over (order by number) - 1) / :size::integer as batch
+  from pg_temp.product_import_changes where says
+) numbered
+group by batch order by batch;
+
+-- name: update_products(first_number, last_number)
 update public.products p
 set name = n.name, description = n.description, image_url = n.image_url, tags = n.tags, brand_id = n.brand_id,
   category_id = n.category_id, gtin = n.gtin, feed_popularity = n.feed_popularity, images = n.images,
   item_group = n.item_group, options = n.options
 from pg_temp.product_import_changes c join pg_temp.product_import_rows n on n.number = c.number
-where p.id = c.id and c.says;
+where p.id = c.id and c.says and n.number between :first_number and :last_number;
 
--- name: insert_products()
+-- name: find_new()
+insert into pg_temp.product_import_new (number)
+select n.number from pg_temp.product_import_rows n
+where not exists (
+  select from public.products p where p.retailer_id = n.retailer_id and p.external_id = n.external_id);
+
+-- name: new_batches(size)
+select min(number) as first_number, max(number) as last_number
+from (
+  select number, (row_number() over (order by number) - 1) / :size::integer as batch from pg_temp.product_import_new
+) numbered
+group by batch order by batch;
+
+-- name: insert_products(first_number, last_number)
 -- Their offers come by a trigger. With the popularity that private.product_popularity() gives a product nobody has swiped, so
 -- that refresh_model need not write them again; inline, as calls of it took as long as the rest of the statement.
 insert into public.products (name, description, price_minor, currency, image_url, affiliate_url, tags, in_stock, brand_id,
@@ -429,8 +459,7 @@ select n.name, n.description, n.price_minor, n.currency, n.image_url, n.affiliat
   coalesce(n.feed_popularity, 0.5), n.images, n.regular_price_minor, n.sale_price_minor,
   n.sale_starts_at, n.sale_ends_at, n.shipping_minor, n.item_group, n.options
 from pg_temp.product_import_rows n
-where not exists (
-  select from public.products p where p.retailer_id = n.retailer_id and p.external_id = n.external_id)
+where n.number between :first_number and :last_number and n.number in (select w.number from pg_temp.product_import_new w)
 on conflict on constraint products_retailer_id_external_id_key do nothing;
 
 -- name: deactivate_offers(retailers)

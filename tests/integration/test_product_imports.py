@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from db import google_taxonomy
+from db import google_taxonomy, product_imports
 from db.product_imports import ImportReport, import_products, load_mapping
 from domain.feed_mappings import ImportFailed, Mapping, Shop, parse_mapping
 
@@ -104,6 +104,23 @@ async def test_a_first_import_makes_what_is_missing(importer: Importer) -> None:
     assert await importer.owner.fetchval("select count(*) from brands where slug = 'acme'") == 1
     assert await importer.owner.fetchval("select count(*) from product_features") == 3
     assert await importer.owner.fetchval("select count(*) from private.search_words where word = 'product'") == 1
+
+
+async def test_products_are_written_in_batches(importer: Importer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(product_imports, "WRITTEN_ROWS", 3)
+    before = [record(n, tags=f"tag-{n}") for n in range(10)]
+    assert (await importer.load(*before)).inserted == 10
+    after = [record(n, tags=f"tag-{n % 8}") for n in range(12)]
+    report = await importer.load(*after)
+    assert (report.inserted, report.updated, report.unchanged) == (2, 2, 8)
+    stored = await importer.owner.fetch("select external_id, tags from products where external_id like 'S%'")
+    assert {row["external_id"]: row["tags"] for row in stored} == {f"S{n}": [f"tag-{n % 8}"] for n in range(12)}
+    words = "select count(*) from private.suggestions where kind = 'tag' and key like 'tag-%'"
+    assert await importer.owner.fetchval(words) == 8
+    latest = (
+        "select count(*) from product_origins where run_id = (select id from import_runs order by number desc limit 1)"
+    )
+    assert await importer.owner.fetchval(latest) == 4
 
 
 async def test_the_same_file_again_writes_nothing(importer: Importer) -> None:

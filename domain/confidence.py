@@ -16,6 +16,7 @@ RATE_BOUNDS = (1e-4, 1 - 1e-4)
 CONTRAST_BOUNDS = (0.01, 0.99)
 MAX_LOG_ODDS = 30.0
 MEAN_RATE = 0.5  # while nothing was learned
+STRAIGHT = (0.0, 1.0)  # the curve that changes nothing
 
 FEATURES = (
     "product",
@@ -36,11 +37,23 @@ class BadCalibration(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Logistic:
-    """`weights`: of the constant and of the standardised features; `means` and `deviations`: of the features."""
+    """`weights`: of the constant and of the standardised features; `means` and `deviations`: of the features. The odds
+    then go through a rising curve of straight pieces: `curve` are its value at 0 and its slope before the first knot,
+    then how much steeper it is after each of the `knots`."""
 
     weights: tuple[float, ...]
     means: tuple[float, ...]
     deviations: tuple[float, ...]
+    curve: tuple[float, ...] = STRAIGHT
+    knots: tuple[float, ...] = ()
+
+    def bent(self, odds: float) -> float:
+        """The log odds on the curve."""
+        return (
+            self.curve[0]
+            + self.curve[1] * odds
+            + sum(slope * max(odds - knot, 0.0) for slope, knot in zip(self.curve[2:], self.knots, strict=True))
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,8 @@ class Calibration:
                     "weights": list(model.weights),
                     "means": list(model.means),
                     "deviations": list(model.deviations),
+                    "curve": list(model.curve),
+                    "knots": list(model.knots),
                 }
                 for kind, model in self.models.items()
             },
@@ -71,17 +86,23 @@ class Calibration:
         try:
             if tuple(stored["features"]) != FEATURES:
                 raise BadCalibration(f"calibration: the features are {stored['features']}, not {list(FEATURES)}")
-            models = {
-                kind: Logistic(*(_floats(model[name], len(FEATURES) + (name == "weights")) for name in _FIELDS))
-                for kind, model in stored["kinds"].items()
-            }
+            models = {kind: _logistic(model) for kind, model in stored["kinds"].items()}
             (mean_rate,) = _floats([stored["mean_rate"]], 1)
         except (KeyError, TypeError, AttributeError) as error:
             raise BadCalibration(f"calibration: {type(error).__name__} {error}") from None
         return cls(models, mean_rate)
 
 
-_FIELDS = ("weights", "means", "deviations")
+def _logistic(stored: Mapping[str, Any]) -> Logistic:
+    """Models that were stored before there were curves have the straight one."""
+    size, knots = len(FEATURES), stored.get("knots", ())
+    return Logistic(
+        weights=_floats(stored["weights"], size + 1),
+        means=_floats(stored["means"], size),
+        deviations=_floats(stored["deviations"], size),
+        curve=_floats(stored.get("curve", STRAIGHT), len(knots) + 2),
+        knots=_floats(knots, len(knots)),
+    )
 
 
 def _floats(values: Any, size: int) -> tuple[float, ...]:
@@ -120,7 +141,7 @@ def probability(
     odds = model.weights[0]
     for value, weight, mean, deviation in zip(found, model.weights[1:], model.means, model.deviations, strict=True):
         odds += weight * (value - mean) / (deviation if deviation > 0 else 1.0)
-    return _sigmoid(odds)
+    return _sigmoid(model.bent(odds))
 
 
 def features(

@@ -6,8 +6,9 @@ docs/training.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,7 @@ from training.slim import Strength, Table, kind_of
 
 Floats = NDArray[np.float64]
 Places = NDArray[np.int64]
+_Pairs = tuple[Floats, Floats, Floats]  # features, whether liked, and how much it counts
 
 LEVELS: dict[str, tuple[int | None, ...]] = {"first": (0, 1, 2, 3), "few": (4, 5, 7, 10), "many": (15, 30, None)}
 """How many events are known where the model of each kind of table is fitted; None: all."""
@@ -33,6 +35,7 @@ MIN_EVENTS = 5  # of a person who is held out
 MIN_PAIRS = 200  # of a person and a target, to fit a model for a kind
 MAX_TARGETS = 50  # of a person; of more, each counts less
 RIDGE = 1.0
+KNOTS = (0.1, 0.3, 0.5, 0.7, 0.9)  # shares of the pairs
 BINS = 15
 
 
@@ -78,42 +81,62 @@ def fit(
     jobs: int = 1,
     on_progress: Progress = ignore,
 ) -> Calibration:
-    """Deterministic by seed. Only its features, not the tables that were trained for it, are kept. Kinds of which too
-    little is known have no model."""
+    """Deterministic by seed. Groups of people are held out in turn, until they are MAX_HELD_OUT or everybody: the mean
+    depends on whom one draws. Only their features, not the tables that were trained for it, are kept. Kinds of which
+    too little is known have no model."""
     random = np.random.default_rng(seed)
-    sizes = np.bincount(events.people, minlength=len(events.names))
-    eligible = events.by_standing(np.flatnonzero(sizes >= MIN_EVENTS), np.random.default_rng((seed, 1)))
-    held = random.permutation(eligible)[: min(MAX_HELD_OUT, int(HELD_OUT_SHARE * len(eligible)))]
-    is_held = np.isin(events.people, held)
-    is_target = is_held & (random.random(len(events.people)) < TARGET_SHARE)
     rates, mean = like_rates(events)
-    if not is_target.any():
+    sizes = np.bincount(events.people, minlength=len(events.names))
+    is_enough = sizes >= max(MIN_EVENTS, population.min_known + population.min_liked_targets)
+    eligible = random.permutation(events.by_standing(np.flatnonzero(is_enough), np.random.default_rng((seed, 1))))
+    is_target = random.random(len(events.people)) < TARGET_SHARE
+    size = min(MAX_HELD_OUT, ceil(HELD_OUT_SHARE * len(eligible)))
+    if not size:
         return Calibration(confidence.Calibration({}, mean), rates, serving)
-    seen = events.of(~is_held)
-    tables = slim.train(seen.likes(), strengths, jobs=jobs, min_people=MIN_PEOPLE, on_progress=on_progress)
-    unfitted = Calibration(confidence.Calibration({}, mean), like_rates(seen)[0], serving)
-    both = people_of(events, is_held)
-    target_of_both = is_target[is_held]
-    history, targets = both.of(~target_of_both), both.of(target_of_both)
+    groups = [eligible[start : start + size] for start in range(0, min(len(eligible), MAX_HELD_OUT), size)]
+    pairs: dict[str, list[_Pairs]] = {kind: [] for kind in LEVELS}
+    for number, group in enumerate(groups):
+        is_held = np.isin(events.people, group)
+        seen = events.of(~is_held)
+        advance = _part_of(on_progress, number, len(groups))
+        tables = slim.train(seen.likes(), strengths, jobs=jobs, min_people=MIN_PEOPLE, on_progress=advance)
+        unfitted = Calibration(confidence.Calibration({}, mean), like_rates(seen)[0], serving)
+        both = people_of(events, is_held)
+        for kind, found in _pairs(unfitted, tables, both, is_target[is_held], population):
+            pairs[kind].append(found)
+    models = {}
+    for kind, parts in pairs.items():
+        features, liked, importance = (np.concatenate(part) for part in zip(*parts, strict=True))
+        if len(liked) >= MIN_PAIRS:
+            models[kind] = _logistic(features, liked, importance / importance.mean())
+    return Calibration(confidence.Calibration(models, mean), rates, serving)
+
+
+def _part_of(on_progress: Progress, number: int, count: int) -> Progress:
+    return lambda share: on_progress((number + share) / count)
+
+
+def _pairs(
+    unfitted: Calibration,
+    tables: Mapping[str, Table],
+    events: Events,
+    is_target: NDArray[np.bool_],
+    population: Population,
+) -> Iterator[tuple[str, _Pairs]]:
+    """By kind and number of known events, the pairs of a person and a target."""
+    history, targets = events.of(~is_target), events.of(is_target)
     liked = (targets.values >= LIKED).astype(np.float64)
-    counts = [np.bincount(which, minlength=len(both.names)) for which in (history.people, targets.people)]
-    likes = np.bincount(targets.people, liked, minlength=len(both.names))
+    counts = [np.bincount(which, minlength=len(events.names)) for which in (history.people, targets.people)]
+    likes = np.bincount(targets.people, liked, minlength=len(events.names))
     is_judged = (counts[0] >= population.min_known) & (likes >= population.min_liked_targets)
     importance = MAX_TARGETS / np.maximum(counts[1], MAX_TARGETS)
-    models = {}
     for kind, levels in LEVELS.items():
-        parts = []
         for level in levels:
             signals = known(history, level)
             rows = np.flatnonzero(is_judged[targets.people] & _has(signals.counts(), kind, level)[targets.people])
             people, products = targets.people[rows], targets.products[rows]
-            parts.append(
-                (_features(unfitted, tables[kind], signals, people, products), liked[rows], importance[people])
-            )
-        features, outcomes, weights = (np.concatenate(part) for part in zip(*parts, strict=True))
-        if len(outcomes) >= MIN_PAIRS:
-            models[kind] = _logistic(features, outcomes, weights / weights.mean())
-    return Calibration(confidence.Calibration(models, mean), rates, serving)
+            features = _features(unfitted, tables[kind], signals, people, products)
+            yield kind, (features, liked[rows], importance[people])
 
 
 def _has(counts: Places, kind: str, level: int | None) -> NDArray[np.bool_]:
@@ -163,8 +186,14 @@ def _probabilities(calibration: confidence.Calibration, kind: str, features: Flo
     if model is None:
         odds = features[:, 0] + features[:, 1] - _log_odds(np.array([calibration.mean_rate]))
     else:
-        odds = _standard(features, np.array(model.means), np.array(model.deviations)) @ np.array(model.weights)
+        straight = _standard(features, np.array(model.means), np.array(model.deviations)) @ np.array(model.weights)
+        odds = _pieces(straight, np.array(model.knots)) @ np.array(model.curve)
     return _sigmoid(odds)
+
+
+def _pieces(odds: Floats, knots: Floats) -> Floats:
+    """What a curve of straight pieces multiplies, a row for each."""
+    return np.column_stack([np.ones(len(odds)), odds, np.maximum(odds[:, None] - knots, 0.0)])
 
 
 def _standard(features: Floats, means: Floats, deviations: Floats) -> Floats:
@@ -173,10 +202,22 @@ def _standard(features: Floats, means: Floats, deviations: Floats) -> Floats:
 
 
 def _logistic(raw: Floats, liked: Floats, importance: Floats) -> confidence.Logistic:
-    """Weighted ridge logistic regression by Newton's method."""
+    """Fits the features, and the curve to what they give; the straight one where it would not rise everywhere."""
     means = np.average(raw, axis=0, weights=importance)
     deviations = np.sqrt(np.average((raw - means) ** 2, axis=0, weights=importance))
     features = _standard(raw, means, deviations)
+    weights = _newton(features, liked, importance)
+    straight = features @ weights
+    knots = np.quantile(straight, KNOTS)
+    curve = _newton(_pieces(straight, knots), liked, importance)
+    model = confidence.Logistic(*(tuple(map(float, values)) for values in (weights, means, deviations)))
+    if (np.cumsum(curve[1:]) <= 0).any():
+        return model
+    return replace(model, curve=tuple(map(float, curve)), knots=tuple(map(float, knots)))
+
+
+def _newton(features: Floats, liked: Floats, importance: Floats) -> Floats:
+    """Weighted ridge logistic regression by Newton's method; the first feature is the constant."""
     weights = np.zeros(features.shape[1])
     ridge = np.full(features.shape[1], RIDGE)
     ridge[0] = 1e-3
@@ -188,7 +229,7 @@ def _logistic(raw: Floats, liked: Floats, importance: Floats) -> confidence.Logi
         weights = weights + step
         if np.abs(step).max() < 1e-8:
             break
-    return confidence.Logistic(*(tuple(map(float, values)) for values in (weights, means, deviations)))
+    return weights
 
 
 def _log_odds(share: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from domain.confidence import FEATURES, BadCalibration, Calibration, Logistic, probability
+from domain.confidence import FEATURES, STRAIGHT, BadCalibration, Calibration, Logistic, probability
 from training import calibration as fitting
 from training.rankings import Serving, reach_of, reach_of_dislike
 from training.signals import Signals
@@ -22,13 +23,18 @@ PRODUCTS = 30
 
 def calibration(seed: int = 1) -> Calibration:
     random = np.random.default_rng(seed)
-    sizes = len(FEATURES) + 1, len(FEATURES), len(FEATURES)
+    sizes = len(FEATURES) + 1, len(FEATURES), len(FEATURES), 5, 3
     models = {kind: Logistic(*(tuple(np.abs(random.normal(size=size)).tolist()) for size in sizes)) for kind in KINDS}
     return Calibration(models, 0.7)
 
 
 def stored(**changes: Any) -> dict[str, Any]:
     return json.loads(json.dumps(calibration().to_json())) | changes
+
+
+def stored_model() -> dict[str, Any]:
+    kinds: dict[str, dict[str, Any]] = stored()["kinds"]
+    return kinds["few"]
 
 
 def ask(found: Calibration | None = None, kind: str = "few", **changes: float) -> float:
@@ -107,6 +113,8 @@ def test_impossible_numbers_are_refused(name: str, value: float) -> None:
         {"kinds": {"few": {}}},
         {"kinds": []},
         {"kinds": {"few": {name: ["1"] * (8 + (name == "weights")) for name in ("weights", "means", "deviations")}}},
+        {"kinds": {"few": stored_model() | {"curve": [0.0, 1.0, 0.5]}}},
+        {"kinds": {"few": stored_model() | {"knots": [float("inf")], "curve": [0.0, 1.0, 0.5]}}},
         {"mean_rate": None},
         {"mean_rate": float("nan")},
     ],
@@ -116,3 +124,25 @@ def test_a_calibration_of_another_form_is_refused(changes: dict[str, Any]) -> No
         Calibration.from_json(stored(**changes))
     with pytest.raises(BadCalibration):
         Calibration.from_json({})
+
+
+def test_a_model_without_a_curve_is_straight() -> None:
+    """As those that were stored before there were curves."""
+    model = stored_model()
+    del model["curve"], model["knots"]
+    assert Calibration.from_json(stored(kinds={"few": model})).models["few"].bent(-1.7) == -1.7
+
+
+def test_a_curve_is_fitted_where_the_odds_are_not_straight() -> None:
+    """Likes that hardly get rarer below a point: the straight model has a probability that is too low there."""
+    random = np.random.default_rng(1)
+    raw = np.column_stack([random.normal(size=20_000), *(np.zeros(20_000) for _ in FEATURES[1:])])
+    odds = np.where(raw[:, 0] < -0.5, 0.3 * (raw[:, 0] + 0.5) - 1, 2 * raw[:, 0])
+    liked = (random.random(20_000) < 1 / (1 + np.exp(-odds))).astype(float)
+    model = fitting._logistic(raw, liked, np.ones(20_000))
+    straight = dataclasses.replace(model, curve=STRAIGHT, knots=())
+    errors = [
+        fitting.expected_error(fitting._probabilities(Calibration({"few": each}, 0.5), "few", raw), liked)
+        for each in (model, straight)
+    ]
+    assert errors[0] < 0.01 < 0.02 < errors[1]

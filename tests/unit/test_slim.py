@@ -282,7 +282,7 @@ def test_people_chosen_by_what_they_like_have_higher_probabilities() -> None:
 
 
 def test_too_few_people_to_fit_leave_the_like_rates() -> None:
-    train = two_tastes(people=40)
+    train = two_tastes(people=8)
     fitted = calibration.fit(train, choosing.DEFAULTS, choosing.DEFAULT_SERVING, 1)
     assert fitted.stored.models == {}
     tables = slim.train(train.likes(), choosing.DEFAULTS)

@@ -28,6 +28,7 @@ import argon2.profiles
 import asyncpg
 import httpx
 import pytest
+import structlog
 from xdist.scheduler import LoadGroupScheduling
 
 import settings as settings_module
@@ -86,6 +87,7 @@ def pytest_collection_finish() -> None:
     """Spares full collections of garbage the modules and the tests, which live to the end: as the server does."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -281,8 +283,15 @@ async def mailbox() -> AsyncIterator[Mailbox]:
         yield box
 
 
+gc.disable()  # until everything is collected, of which hardly anything is garbage
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]  # httpx would look for it in all folders at each request
+structlog.configure(  # the default prints the variables of each frame, which takes seconds for one exception
+    processors=[
+        *structlog.get_config()["processors"][:-1],
+        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 passwords.PARAMETERS = argon2.profiles.CHEAPEST  # tests/unit/test_passwords.py holds what a server hashes with
 documents.parse, documents.validate = known_documents.parse, known_documents.validate
 os.environ.pop("DATABASE_URL", None)  # tests bring their own server

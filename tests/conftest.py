@@ -17,6 +17,7 @@ import importlib.util
 import os
 import secrets as random_secrets
 import sys
+import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ SLOW = (
 # ignores the mark `xdist_group`.)
 TOGETHER = {
     "tests/e2e/test_backups.py",
+    "tests/e2e/test_prometheus.py",
+    "tests/e2e/test_serve.py",
     "tests/integration/test_documentation.py",
     "tests/drills/test_network.py",
     "tests/drills/test_postgres.py",
@@ -76,6 +79,16 @@ def shared_data() -> Path:
     if not SHARED_DATA.is_dir():
         pytest.skip("the folder of real data sets (../shared/data) does not exist")
     return SHARED_DATA
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """A folder for what all workers of this run share; they inherit its name."""
+    if hasattr(config, "workerinput"):
+        return
+    folder = tempfile.TemporaryDirectory(prefix="aclue-run-")
+    Path(folder.name).chmod(0o755)
+    os.environ["ACLUE_TEST_RUN"] = folder.name
+    config.add_cleanup(folder.cleanup)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import fcntl
+import functools
 import os
 import signal
 import socket
@@ -23,6 +26,8 @@ from db import data_folder as stored_data
 from db import secrets
 from db.embedded import EmbeddedServer
 from tests.client import Client
+from tests.e2e import forks
+from tests.e2e.forks import Fork, Forks
 
 ROOT = Path(__file__).resolve().parents[2]
 HANGS = 180  # seconds; far more than anything here takes, even on a machine with other work
@@ -41,8 +46,21 @@ def environment(home: Path, **more: str) -> dict[str, str]:
     return {**kept, "ACLUE_HOME": str(home), "HOST": "127.0.0.1", **more}
 
 
+@functools.cache
+def forking() -> Forks:
+    """Of this process, with which it ends."""
+    found = Forks(environment(Path("/nonexistent")))
+    atexit.register(found.close)
+    return found
+
+
 def aclue(home: Path, *arguments: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
-    """`aclue <arguments>`, to its end."""
+    """`aclue <arguments>`, to its end, as a fork of a process that has imported it (tests/e2e/forks.py)."""
+    return forks.run(forking(), list(arguments), environment=environment(home, **more), folder=cwd, seconds=HANGS)
+
+
+def program(home: Path, *arguments: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
+    """The same in an interpreter of its own, as users start it."""
     return subprocess.run(
         [sys.executable, str(ROOT / "cli.py"), *arguments],
         cwd=cwd,
@@ -61,7 +79,7 @@ class Service:
 
     home: Path
     port: int
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | Fork
     output: Path
     errors: Path
     postmaster: int | None = field(default=None)
@@ -108,19 +126,25 @@ def is_alive(pid: int) -> bool:
 
 
 @contextmanager
-def served(home: Path, **more: str) -> Iterator[Service]:
-    """A server on this data folder; nothing of it is left behind, whatever happens inside."""
+def served(home: Path, *, is_forked: bool = True, **more: str) -> Iterator[Service]:
+    """A server on this data folder; nothing of it is left behind, whatever happens inside. One that is not a fork has
+    an interpreter of its own, as users start it; so have the workers of a server that has several."""
     port = int(more.pop("PORT", 0)) or free_port()
     output, errors = home / f"out-{port}", home / f"err-{port}"
+    variables = environment(home, PORT=str(port), **more)
+    process: subprocess.Popen[bytes] | Fork
     with output.open("wb") as out, errors.open("wb") as err:
-        process = subprocess.Popen(
-            [sys.executable, str(ROOT / "cli.py"), "serve"],
-            cwd=ROOT,
-            env=environment(home, PORT=str(port), **more),
-            stdout=out,
-            stderr=err,
-            stdin=subprocess.DEVNULL,
-        )
+        if is_forked and "WORKERS" not in more:
+            process = forking().start(["serve"], environment=variables, folder=ROOT, stdout=out, stderr=err)
+        else:
+            process = subprocess.Popen(
+                [sys.executable, str(ROOT / "cli.py"), "serve"],
+                cwd=ROOT,
+                env=variables,
+                stdout=out,
+                stderr=err,
+                stdin=subprocess.DEVNULL,
+            )
     service = Service(home, port, process, output, errors)
     try:
         service.wait_until_ready()
@@ -154,6 +178,41 @@ def data_folder() -> Iterator[Path]:
                 stored_data.discard(folder)
 
 
+@functools.cache
+def _prepared() -> Path:
+    """A data folder that was served once and is stopped: of the whole run, made by whichever test needs it first."""
+    home = Path(os.environ["ACLUE_TEST_RUN"]) / "home"
+    with (home.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not home.exists():
+            with data_folder() as folder:
+                with served(folder, JOBS="off") as service:  # jobs run in the copies: how many would have here?
+                    assert service.stop() == 0
+                _copy(folder, draft := home.with_name("draft"))
+            with (draft / stored_data.NAME / "postgresql.auto.conf").open("a") as configuration:
+                configuration.write("fsync = off\n")
+            draft.rename(home)
+    return home
+
+
+def _copy(home: Path, other: Path) -> None:
+    """Copies data and secrets, not the outputs of servers."""
+    other.mkdir(exist_ok=True)
+    other.chmod(0o755)
+    copied = [home / "secrets.json", (home / stored_data.NAME).resolve()]
+    subprocess.run(["cp", "-a", *copied, other], check=True)
+    if copied[1].name != stored_data.NAME:
+        (other / copied[1].name).rename(other / stored_data.NAME)
+
+
+@contextmanager
+def demo_folder() -> Iterator[Path]:
+    """A data folder like one that was served before, with the demo catalogue: for tests of what comes after."""
+    with data_folder() as folder:
+        _copy(_prepared(), folder)
+        yield folder
+
+
 @contextmanager
 def served_postgres(home: Path) -> Iterator[dict[str, str]]:
     """An empty database as one would have it in production: the variables of its two log-ins."""
@@ -169,10 +228,10 @@ def home() -> Iterator[Path]:
         yield folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service() -> Iterator[Service]:
     """One server for all tests that need no start of their own; it has the demo catalogue."""
-    with data_folder() as folder, served(folder) as running:
+    with demo_folder() as folder, served(folder) as running:
         yield running
 
 

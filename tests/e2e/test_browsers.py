@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.e2e.browser import Page, browser
-from tests.e2e.conftest import HANGS, ROOT, Service, data_folder, served
+from tests.e2e.conftest import HANGS, ROOT, Service, demo_folder, served
 
 BUNDLE = "web/dist/graphiql.js"
 BUTTON = "[...document.querySelectorAll('button')].find((button) => button.textContent === 'Use a demo session')"
@@ -53,7 +53,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> None:
 @pytest.fixture
 def explorable(built: None) -> Iterator[Service]:
     """A server that has it."""
-    with data_folder() as folder, served(folder) as running:
+    with demo_folder() as folder, served(folder) as running:
         yield running
 
 

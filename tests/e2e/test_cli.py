@@ -20,7 +20,7 @@ from db import migrations
 from db.verification.run import CHECKS
 from domain import ids
 from tests.client import Client
-from tests.e2e.conftest import ROOT, Service, aclue, postmaster_of, served_postgres
+from tests.e2e.conftest import ROOT, Service, aclue, postmaster_of, program, served_postgres
 from tests.exports import Export
 
 Database: TypeAlias = "asyncpg.Connection[Any]"
@@ -101,12 +101,12 @@ def test_help_of_every_command() -> None:
 
 
 def test_help_starts_nothing(home: Path) -> None:
-    assert "Usage:" in printed(aclue(home, "serve", "--help"))
+    assert "Usage:" in printed(program(home, "serve", "--help"))
     assert list(home.iterdir()) == []
 
 
 def test_a_command_that_is_none(home: Path) -> None:
-    assert aclue(home, "nothing").returncode == 2
+    assert program(home, "nothing").returncode == 2
     assert aclue(home, "import", "products").returncode == 2
 
 
@@ -218,7 +218,7 @@ def test_roles_are_the_owners_to_give(home: Path) -> None:
 
 
 def test_migrate_has_nothing_to_do_on_a_running_server(service: Service) -> None:
-    assert printed(aclue(service.home, "migrate")) == "up to date\n"
+    assert printed(program(service.home, "migrate")) == "up to date\n"
 
 
 def test_migrate_and_psql_on_a_server_of_their_own(home: Path) -> None:

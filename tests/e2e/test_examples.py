@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.conftest import HANGS, ROOT, Service, aclue, data_folder, served
+from tests.e2e.conftest import HANGS, ROOT, Service, aclue, demo_folder, served
 
 EXAMPLES = ROOT / "examples"
 MANIFEST = EXAMPLES / "src" / "generated" / "persisted-documents.json"
@@ -58,7 +58,7 @@ def is_older(made: Path, sources: list[Path]) -> bool:
 @pytest.fixture(scope="module")
 def soon_expiring() -> Iterator[Service]:
     """A server whose access tokens last for seconds."""
-    with data_folder() as folder, served(folder, **SOON) as running:
+    with demo_folder() as folder, served(folder, **SOON) as running:
         yield running
 
 
@@ -83,7 +83,7 @@ def test_a_client_pages_swipes_is_refused_and_outlives_its_token(client: str, so
 
 def test_the_manifest_that_codegen_writes_is_all_that_the_client_preset_needs() -> None:
     only = {"TRUSTED_DOCUMENTS": str(MANIFEST), "TRUSTED_DOCUMENTS_MODE": "only"}
-    with data_folder() as folder, served(folder, **SOON, **only) as service:
+    with demo_folder() as folder, served(folder, **SOON, **only) as service:
         assert told("client-preset", service)["totalSwipes"] == 2
 
 

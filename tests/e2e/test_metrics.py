@@ -13,7 +13,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.e2e.conftest import HANGS, Service, aclue, data_folder, free_port, served
+from tests.e2e.conftest import HANGS, Service, aclue, demo_folder, free_port, served
 from tests.scrapes import parse
 
 COUNT = "{ products(first: 1) { totalCount } }"
@@ -22,9 +22,7 @@ REQUESTS = 'aclue_requests_total{result="ok",route="graphql"}'
 
 @pytest.fixture(scope="module")
 def used_home() -> Iterator[Path]:
-    with data_folder() as folder:
-        with served(folder):
-            pass
+    with demo_folder() as folder:
         yield folder
 
 

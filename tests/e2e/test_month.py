@@ -22,7 +22,7 @@ from typer.testing import CliRunner
 
 import cli
 from tests.client import Client
-from tests.e2e.conftest import HANGS, Service, aclue, data_folder, environment, served
+from tests.e2e.conftest import HANGS, Service, aclue, demo_folder, environment, served
 from tests.feed_server import feed_server
 from tests.http.test_reconciliation import explained, over_graphql
 from tests.integration.waiting import until
@@ -46,7 +46,7 @@ ACCOUNTS: dict[str, tuple[str, ...]] = {
 @pytest.fixture
 def service() -> Iterator[Service]:
     """A server of its own: the figures are those of a whole database."""
-    with data_folder() as folder, served(folder) as running:
+    with demo_folder() as folder, served(folder) as running:
         yield running
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from db import programs
 from tests.client import PRODUCTS, SIGN_UP, SWIPE
-from tests.e2e.conftest import HANGS, Service, aclue, data_folder, free_port, served
+from tests.e2e.conftest import HANGS, Service, aclue, data_folder, demo_folder, free_port, served
 from tests.scrapes import parse
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +43,7 @@ scrape_configs: [{{job_name: aclue, static_configs: [{{targets: ["127.0.0.1:{por
 """
 NAME = re.compile(r"\baclue_[a-z0-9_]+")
 PATIENCE = 180
+HTTP = httpx.Client(timeout=HANGS, limits=httpx.Limits(max_connections=None))  # making one takes longer than a request
 
 
 @dataclass
@@ -51,13 +52,13 @@ class Monitored:
     url: str
 
     def query(self, expression: str) -> list[Any]:
-        answer = httpx.get(f"{self.url}/api/v1/query", params={"query": expression}, timeout=HANGS).json()
+        answer = HTTP.get(f"{self.url}/api/v1/query", params={"query": expression}).json()
         assert answer["status"] == "success", (expression, answer)
         found: list[Any] = answer["data"]["result"]
         return found
 
     def firing(self) -> set[str]:
-        alerts = httpx.get(f"{self.url}/api/v1/alerts", timeout=HANGS).json()["data"]["alerts"]
+        alerts = HTTP.get(f"{self.url}/api/v1/alerts").json()["data"]["alerts"]
         return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
 
 
@@ -71,7 +72,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def post(service: Service, query: str, token: str | None = None, **variables: Any) -> dict[str, Any]:
     headers = {"authorization": f"Bearer {token}"} if token else {}
     body = {"query": query, "variables": variables}
-    answer: dict[str, Any] = httpx.post(f"{service.url}/graphql", json=body, headers=headers, timeout=HANGS).json()
+    answer: dict[str, Any] = HTTP.post(f"{service.url}/graphql", json=body, headers=headers).json()
     return answer
 
 
@@ -137,7 +138,7 @@ def scraped(service: Service, folder: Path) -> Iterator[Monitored]:
     def is_ready() -> bool:
         assert process.poll() is None, (folder / "prometheus.log").read_text()
         with contextlib.suppress(httpx.TransportError):
-            return httpx.get(f"{monitored.url}/-/ready", timeout=HANGS).status_code == 200
+            return HTTP.get(f"{monitored.url}/-/ready").status_code == 200
         return False
 
     try:
@@ -152,7 +153,7 @@ def scraped(service: Service, folder: Path) -> Iterator[Monitored]:
 def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
     folder = tmp_path_factory.mktemp("prometheus")
     folder.chmod(0o755)
-    with data_folder() as home, data_folder() as other, served(home) as service, contextlib.ExitStack() as stack:
+    with demo_folder() as home, data_folder() as other, served(home) as service, contextlib.ExitStack() as stack:
         granted = aclue(home, "dsn", "--superuser").stdout.strip()
         subprocess.run(
             [programs.embedded().folder / "psql", granted, "-qc", "grant pg_monitor to aclue_owner"], check=True
@@ -178,7 +179,7 @@ def expressions() -> list[tuple[str, str]]:
 
 
 def test_every_metric_that_rules_and_dashboards_name_is_in_a_scrape(monitored: Monitored) -> None:
-    text = httpx.get(f"{monitored.service.url}/metrics", timeout=HANGS).text
+    text = HTTP.get(f"{monitored.service.url}/metrics").text
     there = {name.partition("{")[0] for name in parse(text)}
     rules = "\n".join(line for line in RULES.read_text().splitlines() if not line.startswith("  - name:"))
     named = set(NAME.findall(rules)) | {name for _, expression in expressions() for name in NAME.findall(expression)}
@@ -199,7 +200,7 @@ def test_every_query_of_the_dashboards_returns_data(monitored: Monitored) -> Non
 
 
 def test_nothing_in_a_scrape_is_about_a_person(monitored: Monitored) -> None:
-    text = httpx.get(f"{monitored.service.url}/metrics", timeout=HANGS).text
+    text = HTTP.get(f"{monitored.service.url}/metrics").text
     assert "people.example" not in text
     assert re.search(r"[0-9a-f]{8}-[0-9a-f]{4}-", text) is None
 

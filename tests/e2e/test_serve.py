@@ -27,7 +27,7 @@ COUNT = "{ products(first: 1) { totalCount } }"
 def used_home() -> Iterator[Path]:
     """A data folder that was served before."""
     with data_folder() as folder:
-        with served(folder):
+        with served(folder, is_forked=False):
             pass
         yield folder
 
@@ -61,7 +61,7 @@ def total(url: str) -> int:
 @pytest.mark.drill
 @pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_everything(used_home: Path, by: signal.Signals) -> None:
-    with served(used_home) as service:
+    with served(used_home, is_forked=False) as service:
         assert service.postmaster
         assert service.stop(by) == 0
         wait_for_the_end_of(service.postmaster)

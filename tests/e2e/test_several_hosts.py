@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from tests.client import START, Client
-from tests.e2e.conftest import HANGS, ROOT, Service, free_port, served, served_postgres
+from tests.e2e.conftest import HANGS, ROOT, Service, demo_folder, free_port, served, served_postgres
 from tests.e2e.test_subscriptions import socket as websocket
 from tests.e2e.test_subscriptions import subscribe
 from tests.scrapes import parse
@@ -87,10 +87,17 @@ class Hosts:
 
     def start(self, number: int) -> Service:
         stack = ExitStack()
-        service = stack.enter_context(served(self.home, PORT=str(self.ports[number]), **self.variables))
+        given = {"PORT": str(self.ports[number]), **self.variables}
+        service = stack.enter_context(served(self.home, is_forked=False, **given))
         self.services[number : number + 1] = [stack]
         self.servers[number] = service
         return service
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with demo_folder() as folder:
+        yield folder
 
 
 @pytest.fixture

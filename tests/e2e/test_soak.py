@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from settings import ClaimsMode
+from tests.e2e.conftest import demo_folder
 from tests.soak.soak import soak
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    with demo_folder() as folder:
+        yield folder
 
 
 @pytest.mark.parametrize("claims_mode", list(ClaimsMode), ids=lambda mode: mode.value)

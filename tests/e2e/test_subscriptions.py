@@ -18,7 +18,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.client import Client
-from tests.e2e.conftest import HANGS, Service, data_folder, served
+from tests.e2e.conftest import HANGS, Service, demo_folder, served
 from tests.streams import FEED, PREFERENCES
 
 STOPS_WITHIN = 5  # seconds, of the ten that requests have
@@ -89,7 +89,7 @@ async def test_a_page_of_another_origin_gets_no_socket(service: Service) -> None
 
 async def test_ten_addresses_that_open_sockets_leave_others_their_places() -> None:
     crowd_of_ten = [{"x-forwarded-for": f"198.51.100.{number}"} for number in range(10)]
-    with data_folder() as home, served(home, TRUSTED_PROXIES="127.0.0.1", MAX_STREAMS="50") as service:
+    with demo_folder() as home, served(home, TRUSTED_PROXIES="127.0.0.1", MAX_STREAMS="50") as service:
         async with httpx.AsyncClient(base_url=service.url, timeout=HANGS) as http, AsyncExitStack() as stack:
             for _ in range(10):
                 for headers in crowd_of_ten:
@@ -104,7 +104,7 @@ async def test_ten_addresses_that_open_sockets_leave_others_their_places() -> No
 
 
 async def test_a_socket_on_which_nothing_runs_is_closed_and_an_event_stream_is_not() -> None:
-    with data_folder() as home, served(home, STREAM_IDLE_TIMEOUT="1") as service:
+    with demo_folder() as home, served(home, STREAM_IDLE_TIMEOUT="1") as service:
         async with httpx.AsyncClient(base_url=service.url, timeout=HANGS) as http:
             anna = await Client(http).start_session()
             headers = {"authorization": f"Bearer {anna.token}", "accept": "text/event-stream"}
@@ -137,7 +137,7 @@ def frame(text: str) -> bytes:
 @pytest.mark.drill
 async def test_a_client_that_takes_nothing_does_not_hold_up_the_end_of_the_server() -> None:
     big = "{ " + " ".join(f"p{i}: products(first: 100) {{ nodes {{ id name description }} }}" for i in range(12)) + " }"
-    with data_folder() as home, served(home, STREAM_SEND_TIMEOUT="1") as service:
+    with demo_folder() as home, served(home, STREAM_SEND_TIMEOUT="1") as service:
         client = raw.socket()
         client.setsockopt(raw.SOL_SOCKET, raw.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", service.port))
@@ -167,7 +167,7 @@ async def test_garbage_below_the_protocol_leaves_no_traceback(service: Service) 
 @pytest.mark.drill
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_a_server_that_stops_closes_its_streams_at_once(tmp_path: Path, workers: str) -> None:
-    with data_folder() as home, served(home, WORKERS=workers) as service:
+    with demo_folder() as home, served(home, WORKERS=workers) as service:
         async with httpx.AsyncClient(base_url=service.url, timeout=HANGS) as http:
             anna = await Client(http).start_session()
             headers = {"authorization": f"Bearer {anna.token}", "accept": "text/event-stream"}

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.conftest import HANGS, Service, data_folder, served
+from tests.e2e.conftest import HANGS, Service, demo_folder, served
 
 PLACES, NETWORKS = 32, 4
 BODIES = 16  # as large as they say they are, these are all that the process receives at a time
@@ -21,7 +21,7 @@ BODY = b'{"query": "{ __typename }"}'
 @pytest.fixture(scope="module")
 def service() -> Iterator[Service]:
     limits = {"MAX_CONNECTIONS": str(PLACES), "MAX_BODIES_BYTES": str(BODIES * 1_000_000)}
-    with data_folder() as home, served(home, **limits) as found:
+    with demo_folder() as home, served(home, **limits) as found:
         yield found
 
 

@@ -32,6 +32,7 @@ async def bring_up_to_date(dsns: Dsns, to: str = "") -> MigrationPlan:
         if not done.stops_short:
             await migrations.ensure_api_login(owner, dsns.api)
             await migrations.ensure_worker_login(owner, dsns.api, dsns.worker)
+            await migrations.turn_off_jit(owner)
             with progress("Loading the reference data"):
                 await reference.load_missing(owner)
                 await instruments.load_missing(owner)

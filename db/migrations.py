@@ -306,6 +306,14 @@ async def ensure_worker_login(owner: asyncpg.Connection[Any], api_dsn: str, work
         await owner.execute(f"revoke job_worker from {await owner.fetchval('select quote_ident($1)', name)}")
 
 
+async def turn_off_jit(owner: asyncpg.Connection[Any]) -> None:
+    """Has Postgres interpret all statements of this database. Builds with LLVM compile those they think expensive, each
+    time: for a statement of a few milliseconds that is a second and more (docs/deployment.md)."""
+    if await owner.fetchval("select current_setting('jit')::boolean"):
+        name = await owner.fetchval("select quote_ident(current_database())")
+        await owner.execute(f"alter database {name} set jit = off")
+
+
 async def _let_log_in(
     owner: asyncpg.Connection[Any], name: str, password: str, roles: tuple[str, ...], variable: str
 ) -> None:

@@ -85,6 +85,12 @@ CHECKS = (
         query("verify_server.row_security_off"),
     ),
     Check(
+        "server.jit",
+        "statements are interpreted, not compiled",
+        "alter database … set jit = off; `aclue migrate` does it",
+        query("verify_server.jit_on"),
+    ),
+    Check(
         "server.ids",
         "new ids are UUIDv7 with the current time",
         "set the server's clock; run `aclue migrate`",

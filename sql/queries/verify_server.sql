@@ -25,6 +25,9 @@ select 'default_transaction_read_only is on' where current_setting('default_tran
 select 'row_security is off: statements that a policy would filter fail' as fault
 where not current_setting('row_security')::boolean;
 
+-- name: jit_on()
+select 'jit is on: statements of milliseconds are compiled for seconds' as fault where current_setting('jit')::boolean;
+
 -- name: id_faults()
 select 'private.uuid_v7() makes ' || id as fault
 from (select private.uuid_v7()::text as id) made

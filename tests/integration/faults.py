@@ -48,6 +48,7 @@ FAULTS = {
     "server.time_zone": Fault(setting("set timezone = ''Europe/Paris''"), "Europe/Paris"),
     "server.writable": Fault(setting("set default_transaction_read_only = on"), "read_only is on"),
     "server.row_security": Fault(setting("set row_security = off"), "row_security is off"),
+    "server.jit": Fault(setting("set jit = on"), "jit is on"),
     "server.ids": Fault(
         "create or replace function private.uuid_v7() returns uuid language sql return gen_random_uuid()", "makes"
     ),

@@ -381,3 +381,16 @@ async def test_the_owner_as_login_is_left_alone(owner: Connection, dsns: Dsns) -
     before = await owner.fetchval(memberships)
     await ensure_api_login(owner, dsns.owner or "")
     assert await owner.fetchval(memberships) == before
+
+
+async def test_statements_are_not_compiled(blank: str) -> None:
+    for given in ("off", "on"):
+        owner = await asyncpg.connect(blank, server_settings={"jit": given})
+        await migrations.turn_off_jit(owner)
+        await owner.close()
+    owner = await asyncpg.connect(blank)
+    assert await owner.fetchval(
+        "select 'jit=off' = any(setconfig) from pg_db_role_setting where "
+        "setdatabase = (select oid from pg_database where datname = current_database())"
+    )
+    await owner.close()

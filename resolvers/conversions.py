@@ -78,11 +78,12 @@ class Explanation:
 async def explain(session: Session, conversions: Sequence[UUID]) -> list[Explanation | None]:
     """How the figures of each conversion follow from its reports, derived again; None where the caller may not read
     these."""
-    reports: dict[UUID, dict[str, UUID]] = defaultdict(dict)
+    reports: dict[UUID, dict[str, list[UUID]]] = defaultdict(lambda: defaultdict(list))
     found: dict[UUID, list[Report]] = defaultdict(list)
     for row in await session.fetch("conversions.reports_of", conversions=list(conversions)):
-        reports[row["conversion_id"]][row["identity"]] = row["id"]
-        found[row["conversion_id"]].append(decoded(row))
+        report = decoded(row)
+        reports[row["conversion_id"]][report.state_identity].append(row["id"])
+        found[row["conversion_id"]].append(report)
     payments: dict[UUID, list[tuple[Payment, UUID]]] = defaultdict(list)
     for row in await session.fetch("conversions.payments_of", conversions=list(found)):
         payments[row["conversion_id"]].append((payment_of(row), row["id"]))
@@ -96,7 +97,7 @@ async def explain(session: Session, conversions: Sequence[UUID]) -> list[Explana
 
 
 def _explanation(
-    reports: list[Report], ids: dict[str, UUID], payments: list[tuple[Payment, UUID]], accepted: frozenset[str]
+    reports: list[Report], ids: dict[str, list[UUID]], payments: list[tuple[Payment, UUID]], accepted: frozenset[str]
 ) -> Explanation:
     conversion = conversion_of(Key(reports[0].network, reports[0].reference), reports)
     timeline = replace(conversion.timeline, accepted=accepted)
@@ -104,9 +105,9 @@ def _explanation(
     by_reference = {payment.reference: id for payment, id in payments}
     return Explanation(
         currency=conversion.group.currency,
-        steps=[(step, [ids[identity] for identity in step.reports]) for step in timeline.steps],
+        steps=[(step, [id for state in step.reports for id in ids[state]]) for step in timeline.steps],
         movements=[
-            (move, [ids[identity] for identity in move.reports], by_reference.get(move.payment))
+            (move, [id for state in move.reports for id in ids[state]], by_reference.get(move.payment))
             for move in booked.movements
         ],
         faults=list(dict.fromkeys(booked.faults)),

@@ -262,16 +262,18 @@ def conversion_of(key: Key, found: list[Report]) -> Conversion:
     """What reports tell of a conversion, without its click and what people decided."""
     reports = [report for report in found if report.kind != adjustments.KIND]
     reports.sort(key=lambda report: (report.kind == POSTBACK, report.ordered_at, report.identity))
-    currency = reports[0].currency
-    others = {report.currency for report in counted(reports)} - {currency}
+    currency, advertiser = reports[0].currency, reports[0].advertiser_id
     timeline = timeline_of(key.network, [report for report in reports if report.currency == currency])
-    if others:
-        fault = f"reported in {currency}, and also in {', '.join(sorted(others))}"
-        timeline = replace(timeline, faults=(*timeline.faults, fault))
+    faults = list(timeline.faults)
+    said = counted(reports)
+    if others := sorted({report.currency for report in said} - {currency}):
+        faults.append(f"reported in {currency}, and also in {', '.join(others)}")
+    if others := sorted({report.advertiser_id for report in said} - {advertiser}):
+        faults.append(f"reported of the advertiser {advertiser}, and also of {', '.join(others)}")
     by_hand = [report for report in found if report.kind == adjustments.KIND]
-    if unlike := sorted({report.currency for report in by_hand} - {currency}):
-        fault = f"adjusted in {', '.join(unlike)}, and reported in {currency}"
-        timeline = replace(timeline, faults=(*timeline.faults, fault))
+    if others := sorted({report.currency for report in by_hand} - {currency}):
+        faults.append(f"adjusted in {', '.join(others)}, and reported in {currency}")
+    timeline = replace(timeline, faults=tuple(faults))
     of_currency = [report for report in by_hand if report.currency == currency]
     return Conversion(key, reports, adjustments.adjusted(timeline, of_currency))
 

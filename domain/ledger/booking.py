@@ -54,7 +54,7 @@ class Payment:
 @dataclass(frozen=True, slots=True)
 class Movement:
     """An amount in minor units that moves from one account (credit) to another (debit), because of these reports (their
-    identities) or of a payment (its reference)."""
+    state identities) or of a payment (its reference)."""
 
     at: datetime
     debit: Account

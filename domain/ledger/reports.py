@@ -8,7 +8,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any, TypeAlias
@@ -20,6 +20,7 @@ Row: TypeAlias = Mapping[str, Any]
 MAX_MINOR = 10**14
 MAX_ID_CHARACTERS = 200
 MAX_ROW_BYTES = 90_000
+_STATE_IDENTITY = "state_identity"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
 _SURPLUS = re.compile(r"[\s$£€]")
 _FORMATS = (
@@ -45,6 +46,8 @@ class Report:
     `stated_at` is when the network says that this state began. `facts` are further values that the network's timeline
     needs. `order_id` is the shop's number of the order. `raw` is
     the row as it came.
+
+    Readers set `identity` to that of the state; `told` makes it that of all values from which something follows.
     """
 
     network: str
@@ -64,6 +67,18 @@ class Report:
     order_id: str | None = None
     facts: Row = field(default_factory=dict)
     raw: Row = field(default_factory=dict)
+
+    @property
+    def state_identity(self) -> str:
+        """What tells its state from others of the conversion, whichever click, advertiser or order is named with it."""
+        return str(self.facts.get(_STATE_IDENTITY, self.identity))
+
+    def told(self) -> Report:
+        """The report with an identity of its own. A row that comes again with a click, which was missing before, or
+        with another advertiser is another report of the same state; it is no repeat, and its money counts once."""
+        whose = (self.advertiser_id, self.ordered_at, self.clicked_at, self.click_refs, self.tracking_id, self.order_id)
+        facts = {**self.facts, _STATE_IDENTITY: self.identity}
+        return replace(self, identity=identity(self.identity, *whose), facts=facts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +117,7 @@ def read_rows(rows: Iterable[Row], read: Callable[[Row], Report | None], warning
         if report is None:
             ignored += 1
         else:
-            reports.append(report)
+            reports.append(report.told())
     return Reading(tuple(reports), tuple(rejects), ignored, warnings)
 
 
@@ -278,6 +293,14 @@ def identity(*values: object) -> str:
     """What tells a report from others of its conversion: a digest of the values that matter."""
     content = json.dumps([value.isoformat() if isinstance(value, datetime) else value for value in values])
     return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def distinct_states(reports: Iterable[Report]) -> list[Report]:
+    """The first report of each state."""
+    found: dict[str, Report] = {}
+    for report in reports:
+        found.setdefault(report.state_identity, report)
+    return list(found.values())
 
 
 class Occurrences:

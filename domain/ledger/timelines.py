@@ -16,7 +16,7 @@ State = Literal["pending", "approved", "declined", "void", "adjusted"]
 class Step:
     """A state, and the commission in minor units that stands in it; of `declined` and `void`, what was pending when it
     was declined. `adjusted` is a person's word: the amount stands, in whatever state. `paid`: the network says that
-    what stood until then, and what stands now, has been paid. `reports` are the identities of those that say so.
+    what stood until then, and what stands now, has been paid. `reports` are the state identities of those that say so.
     `is_dated`: the network said when; otherwise `at` is the time of the order."""
 
     at: datetime

@@ -283,3 +283,26 @@ async def test_what_is_known_of_a_followed_link_stays_when_its_hits_are_purged(s
     assert not await is_outside(shop)
     async with shop.services.database.session(SERVICE, read_only=False) as session:
         assert await ledger.rebuild_and_compare(session) == (1, False)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_row_that_comes_again_with_a_click_belongs_to_it_and_earns_once(shop: Shop, order: int) -> None:
+    person = await shop.anonymous()
+    click = await clicked(shop, person, HOUR)
+    for row in [awin("A1", "approved"), awin("A1", "approved", click=click)][::order]:
+        await report(shop.services, row)
+        await report(shop.services, row)
+    assert (await kept(shop))["click_id"] == click
+    found = await shop.owner.fetchrow("select click_id, approved_minor, tracked_minor, status from public.conversions")
+    assert found and tuple(found) == (click, 120, 120, "approved")
+    assert await shop.owner.fetchval("select count(*) from public.conversion_reports") == 2
+    assert await shop.owner.fetchval("select count(*) from public.exceptions") == 0
+
+
+async def test_the_earliest_order_that_a_row_names_counts_whichever_comes_first(shop: Shop) -> None:
+    july, june = awin("A1"), awin("A1", transactionDate="2026-06-30T23:59:59")
+    for reference, rows in {"A1": [july, june], "A2": [june, july]}.items():
+        for row in rows:
+            await report(shop.services, {**row, "id": reference})
+    months = "select distinct to_char(ordered_at, 'YYYY-MM') from public.conversions"
+    assert [row[0] for row in await shop.owner.fetch(months)] == ["2026-06"]

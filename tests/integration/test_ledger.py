@@ -399,12 +399,26 @@ async def test_a_sale_that_moves_to_another_advertiser_is_missing_from_the_payme
     moved = awin("A1", "approved", commission="3.00", advertiserId=78, transactionDate="2026-07-01T00:00:00", paid=True)
     await report(shop.services, moved)
     found = await reconciled(shop)
-    assert found["exceptions"] == 1
+    assert found["exceptions"] == 2, "the payment, and the sale of two advertisers"
     assert found["currencies"]["GBP"]["variance"] == "-1.00", "of A2"
     async with shop.services.database.session(SERVICE, read_only=False) as session:
         before = await ledger.fingerprint(session)
         await ledger.rebuild(session)
         assert await ledger.fingerprint(session) == before
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_row_that_comes_again_with_another_advertiser_is_an_exception(shop: Shop, order: int) -> None:
+    for row in [awin("A1", "approved"), awin("A1", "approved", advertiserId=78)][::order]:
+        await report(shop.services, row)
+    await pay(shop, "1.20")
+    details = await shop.owner.fetch(
+        "select detail from public.exceptions where closed_at is null and kind = 'transition'"
+    )
+    assert len(details) == 1
+    assert {"77", "78"} <= set(details[0]["detail"].replace(",", "").split())
+    reports = "select distinct advertiser_id from public.conversion_reports"
+    assert {row[0] for row in await shop.owner.fetch(reports)} == {"77", "78"}
 
 
 async def test_imports_at_once_lose_nothing(shop: Shop) -> None:

@@ -18,6 +18,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import msgspec
 
 from domain.ledger.reports import (
+    SURPLUS,
     BadFile,
     BadRow,
     Reading,
@@ -68,7 +69,9 @@ class Times(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How to read the rows of a file, or of postbacks, which may also be `parameters`. `rows` is the path of the array
-    in JSON, with dots; `decimals` is how many digits of an amount stand behind the point that is left out."""
+    in JSON, with dots; `decimals` is how many digits of an amount stand behind the point that is left out, `decimal`
+    the sign before them where it is there, and `thousands` the one between groups (None: the comma, unless that is
+    `decimal`)."""
 
     format: Literal["csv", "json", "parameters"]
     fields: Fields
@@ -76,6 +79,8 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: str = ""
     times: Times = Times()
     decimals: Annotated[int, msgspec.Meta(ge=0, le=8)] = 0
+    decimal: Literal[".", ","] = "."
+    thousands: Literal[".", ",", "'", " ", ""] | None = None
 
 
 def parse_mapping(text: str) -> Mapping:
@@ -83,6 +88,10 @@ def parse_mapping(text: str) -> Mapping:
     try:
         mapping = msgspec.convert(tomllib.loads(text), Mapping)
         ZoneInfo(mapping.times.zone)
+        if mapping.thousands == mapping.decimal:
+            raise BadFile(f"the mapping's thousands and decimal are both {mapping.decimal}")
+        if mapping.decimals and (mapping.decimal, mapping.thousands) != (".", None):
+            raise BadFile("the mapping has decimals, so amounts are whole numbers without decimal and thousands")
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise BadFile(f"the mapping is not valid: {error}") from None
     except (ZoneInfoNotFoundError, ValueError):
@@ -127,6 +136,8 @@ def read_row(network: str, mapping: Mapping, row: Row) -> Report:
     currency = currency_of(values, "currency")
     if mapping.decimals:
         values |= {name: _with_point(values, name, mapping.decimals) for name in ("amount", "sale")}
+    else:
+        values |= {name: _in_notation(values, name, mapping) for name in ("amount", "sale")}
     amount, sold = minor_of(values, "amount", currency), minor_of(values, "sale", currency, default=0)
     ordered_at = _time(mapping, values, "ordered_at")
     stated_at = _time(mapping, values, "stated_at")
@@ -156,6 +167,21 @@ def _with_point(values: Row, name: str, decimals: int) -> Decimal | None:
     if text and not re.fullmatch(r"-?\d{1,18}", text):
         raise BadRow(f"{name}: {text!r} is no whole number, and the mapping has decimals")
     return Decimal(text).scaleb(-decimals) if text else None
+
+
+def _in_notation(values: Row, name: str, mapping: Mapping) -> Any:
+    """A text in the mapping's notation as one with a point and no groups. What is in another notation is refused: 1.250
+    is not a thousandth of itself."""
+    value = values.get(name)
+    if not isinstance(value, str) or (mapping.decimal == "." and mapping.thousands is None):
+        return value
+    text = SURPLUS.sub("", value).replace("’", "'")
+    point = re.escape(mapping.decimal)
+    group = re.escape((mapping.thousands or "").strip())
+    grouped = rf"[1-9]\d{{0,2}}(?:{group}\d{{3}})+" if group else r"\d+"
+    if text and not re.fullmatch(rf"[-(]*(?:{grouped}|\d+)(?:{point}\d*)?\)?", text):
+        raise BadRow(f"{name}: {value!r} is no amount in the mapping's notation")
+    return text.replace((mapping.thousands or "").strip() or "\0", "").replace(mapping.decimal, ".")
 
 
 def _time(mapping: Mapping, values: Row, name: str) -> datetime | None:

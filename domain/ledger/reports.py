@@ -22,7 +22,7 @@ MAX_ID_CHARACTERS = 200
 MAX_ROW_BYTES = 90_000
 _STATE_IDENTITY = "state_identity"
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")
-_SURPLUS = re.compile(r"[\s$£€]")
+SURPLUS = re.compile(r"[\s$£€]")
 _FORMATS = (
     "%m/%d/%y %H:%M:%S", "%m/%d/%Y %H:%M:%S", "%m/%d/%y", "%m/%d/%Y", "%m-%d-%Y", "%Y%m%d", "%Y%m%d%H%M%S",
     "%a %b %d %Y %H:%M:%S",
@@ -237,12 +237,12 @@ def minor_of(row: Row, name: str, currency: str, *, default: int | None = None) 
     value = row.get(name)
     if isinstance(value, bool):
         raise BadRow(f"{name}: {value} is no amount")
-    text = _SURPLUS.sub("", str(value)) if value is not None else ""
+    text = SURPLUS.sub("", str(value)) if value is not None else ""
     if not text and default is not None:
         return default
     if text.startswith("(") and text.endswith(")"):
         text = f"-{text[1:-1]}"
-    if re.fullmatch(r"-?\d{1,3}(,\d{3})+(\.\d*)?", text):
+    if re.fullmatch(r"-?[1-9]\d{0,2}(,\d{3})+(\.\d*)?", text):
         text = text.replace(",", "")
     try:
         amount = Decimal(text.replace("_", "?"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
@@ -89,12 +89,19 @@ def mapping_of(file: Path) -> generic.Mapping:
         fail(f"{file}: {error}")
 
 
+def _numbered(rows: Sequence[Result], rejects: Sequence[Reject]) -> list[tuple[int, Result]]:
+    """The rows that could be read, with their numbers in the file."""
+    bad = {reject.row for reject in rejects}
+    numbers = (number for number in range(1, len(rows) + len(bad) + 1) if number not in bad)
+    return list(zip(numbers, rows, strict=True))
+
+
 def _finish(done: Imported, rejects: tuple[Reject, ...] | list[Reject], *, ignored: int = 0) -> None:
     counts = {"new": done.new, "there already": done.repeated, "no conversions": ignored, "rejected": len(rejects)}
     for name, count in counts.items():
         if count or name in ("new", "rejected"):
             print(f"{name:16}{count:>10}")
-    for reject in rejects[:MAX_REJECTS_SHOWN]:
+    for reject in sorted(rejects, key=lambda reject: reject.row)[:MAX_REJECTS_SHOWN]:
         note(f"row {reject.row}: {reject.reason}", "yellow")
     if len(rejects) > MAX_REJECTS_SHOWN:
         note(f"and {len(rejects) - MAX_REJECTS_SHOWN} more", "yellow")
@@ -157,7 +164,7 @@ def import_payments(
         return done, unknown, await ledger.differing_payments(session, good)
 
     done, unknown, differing = in_one_transaction(load_settings(), work)
-    for number, row in enumerate(rows, 1):
+    for number, row in _numbered(rows, rejects):
         if row.network in unknown:
             rejects.append(Reject(number, f"network: {row.network} is unknown"))
         elif row in differing:
@@ -181,7 +188,7 @@ def import_rates(
         return await ledger.import_rates(session, found, settings.default_currency)
 
     done, differing = in_one_transaction(settings, work)
-    for number, rate in enumerate(found, 1):
+    for number, rate in _numbered(found, rejects):
         if rate in differing:
             rejects.append(Reject(number, f"{rate.currency} of {rate.day} by {rate.source} is known with another rate"))
     _finish(done, rejects)

@@ -72,6 +72,23 @@ def test_what_is_wrong_with_a_file_is_said_and_loses_nothing(service: Service, t
     assert aclue(service.home, "ledger", "rebuild", "--check").returncode == 0
 
 
+def test_rejected_payments_and_rates_have_their_numbers_in_the_file(service: Service, tmp_path: Path) -> None:
+    paid = "network,advertiser_id,advertiser,period_start,period_end,currency,amount,paid_on,reference\n"
+    first = "awin,9,,2026-07-01,2026-07-31,GBP,{},2026-08-20,ROW-1\n"
+    rates = "date,currency,rate,source\n"
+    for kind, header, bad, good in (
+        ("payments", paid, first.format("much"), first),
+        ("rates", rates, "2026-07-01,USD,0,numbered\n", "2026-07-01,USD,{},numbered\n"),
+    ):
+        known = written(tmp_path, "known.csv", header + good.format("2.00"))
+        assert aclue(service.home, "import", kind, known).returncode == 0
+        file = written(tmp_path, "changed.csv", header + bad + good.format("3.00"))
+        finished = aclue(service.home, "import", kind, file)
+        assert finished.returncode == 1
+        assert "row 1:" in finished.stderr and "row 2:" in finished.stderr, finished.stderr
+        assert "with an" in finished.stderr.split("row 2:")[1] or "other values" in finished.stderr.split("row 2:")[1]
+
+
 def test_what_is_logged_meanwhile_is_not_part_of_what_a_command_finds(service: Service) -> None:
     finished = aclue(service.home, "report", "reconciliation", "--json", DATABASE_SLOW_QUERY_THRESHOLD="1")
     assert "slow query" in finished.stderr

@@ -151,7 +151,7 @@ begin
     left join lateral (  -- as private.reported_entries()
       select r.rate from public.exchange_rates r
       where c.currency <> p_reporting and r.currency = c.currency and r.reporting_currency = p_reporting
-        and r.rate_on <= (c.ordered_at at time zone 'UTC')::date
+        and r.rate_on <= (c.ordered_at at time zone 'UTC')::date and r.recorded_at <= coalesce(p_known_at, 'infinity')
       order by r.rate_on desc, r.recorded_at desc limit 1) x on true
     where c.ordered_at >= p_since::timestamp at time zone 'UTC'
       and c.ordered_at < (p_until + 1)::timestamp at time zone 'UTC'
@@ -204,7 +204,7 @@ end
 $$;
 comment on function private.revenue(text[], date, date, timestamptz, timestamptz, text) is
   'Orders and figures in minor units (expected, tracked, pending, approved, declined, reversed, paid, clawback) of orders of these '
-  'days (UTC), by group and currency, as of a time and as known at a time; reported: in the reporting currency, at the rates known now.';
+  'days (UTC), by group and currency, as of a time and as known at a time; reported: in the reporting currency, at the rates known then.';
 
 revoke all on function private.may_read_figures(), private.may_read_small_counts(), private.first_unpublished_day(),
   private.start_of_day(timestamptz), private.rounded_count(bigint),

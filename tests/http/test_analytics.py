@@ -425,6 +425,29 @@ async def test_revenue_as_of_a_time_and_as_known_at_a_time(shop: Shop) -> None:
     assert (await admin.ask(REVENUE, range=july, asOf="2026-07-01T00:00:00Z"))["revenue"] == [], "before the order"
 
 
+async def test_revenue_is_valued_at_the_rate_that_was_known(shop: Shop) -> None:
+    await report(shop.services, awin("A1", commission="3.00", currency="USD"))
+    july = {"firstDay": "2026-07-01", "lastDay": "2026-07-31"}
+    known: list[str] = []
+    for rate in (None, 0.5, 0.6):
+        if rate is not None:
+            await shop.owner.execute(
+                "insert into public.exchange_rates (rate_on, currency, reporting_currency, rate, source)"
+                " values ('2026-07-01', 'USD', $1, $2::float8, 'source ' || $2::float8)",
+                shop.services.settings.default_currency,
+                rate,
+            )
+        known.append((await shop.owner.fetchval("select clock_timestamp()")).isoformat())
+
+    async def pending(**when: str) -> str | None:
+        (row,) = (await staff(shop, "finance").ask(REVENUE, range=july, **when))["revenue"]
+        return row["reporting"] and row["reporting"]["pending"]["amount"]
+
+    assert [await pending(knownAt=at) for at in known] == [None, "1.50", "1.80"]
+    assert await pending() == "1.80"
+    assert await pending(asOf="2026-07-31T00:00:00Z") == "1.80"
+
+
 @pytest.mark.parametrize(
     ("given", "code"),
     [

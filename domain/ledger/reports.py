@@ -37,6 +37,10 @@ class BadRow(ValueError):
     """A row that cannot be a report, with the reason."""
 
 
+class DayFirst(BadRow):
+    """A date that has the day before the month, where others are read the other way round."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """One thing that a source said about one conversion.
@@ -100,7 +104,9 @@ class Reading:
 
 
 def read_rows(rows: Iterable[Row], read: Callable[[Row], Report | None], warnings: tuple[str, ...] = ()) -> Reading:
-    """The reports of rows; `read` gives None for a row that is no conversion, and raises BadRow."""
+    """The reports of rows; `read` gives None for a row that is no conversion, and raises BadRow.
+
+    Raises BadFile for a date with the day first: the other dates of the file would be read as of other months."""
     reports: list[Report] = []
     rejects: list[Reject] = []
     ignored = 0
@@ -111,6 +117,8 @@ def read_rows(rows: Iterable[Row], read: Callable[[Row], Report | None], warning
             if len(str(row).encode(errors="replace")) > MAX_ROW_BYTES:
                 raise BadRow(f"more than {MAX_ROW_BYTES} bytes")
             report = read(row)
+        except DayFirst as error:
+            raise BadFile(f"row {number}: {error}") from None
         except BadRow as error:
             rejects.append(Reject(number, str(error)))
             continue
@@ -286,6 +294,8 @@ def _other_format(text: str, name: str) -> datetime:
             return datetime.strptime(text, pattern)
         except ValueError:
             continue
+    if (found := re.match(r"(\d{1,2})[/-](\d{1,2})[/-]\d{2,4}\b", text)) and int(found[1]) > 12 >= int(found[2]):
+        raise DayFirst(f"{name}: {text!r} has the day first; write 2026-07-31, or the month first")
     raise BadRow(f"{name}: {text!r} is no time")
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from domain.ledger.booking import Booked, Payment, book
 from domain.ledger.payments import settle
-from domain.ledger.reports import Report
+from domain.ledger.reports import BadFile, Report
 from domain.ledger.sources import SOURCES, timeline_of
 from domain.ledger.timelines import Step, Timeline
 
@@ -311,6 +311,22 @@ def test_a_payment_pays_what_was_approved_on_its_own_day() -> None:
 def test_a_time_out_of_range_is_a_rejected_row(at: str) -> None:
     reading = SOURCES["awin"].read(json.dumps([transaction("approved", "5.00", at)]))
     assert [reject.reason for reject in reading.rejects] == [f"validationDate: '{at}' is out of range"]
+
+
+@pytest.mark.parametrize("network", ["amazon", "rakuten", "ebay"])
+def test_one_date_with_the_day_first_refuses_the_file_whose_other_dates_may_be_read_wrong(network: str) -> None:
+    headers = {
+        "amazon": "ASIN,Tracking ID,Date Shipped,Ad Fees(£)\nB1,a-21,{},1.00\nB2,a-21,{},1.00\n",
+        "rakuten": "Member ID (U1),MID,Order ID,Transaction Date,SKU,Sales,Total Commission,Process Date,Currency\n"
+        ",1,o1,{},s,9,1,7/31/26,GBP\n,1,o2,{},s,9,1,7/31/26,GBP\n",
+        "ebay": "Event Date,Update Date,EPN Transaction ID,Status,Campaign ID,Earnings,Currency\n"
+        "{},2026-07-31,1,pending,1,1,GBP\n{},2026-07-31,2,pending,1,1,GBP\n",
+    }  # fmt: skip
+    file = headers[network].format
+    assert len(SOURCES[network].read(file("7/1/2026", "07/31/2026")).reports) == 2
+    with pytest.raises(BadFile, match="day first"):
+        SOURCES[network].read(file("1/7/2026", "31/7/2026"))
+    assert len(SOURCES[network].read(file("7/1/2026", "32/32/2026")).rejects) == 1
 
 
 def test_what_cannot_be_our_token_costs_no_money_and_what_is_too_large_only_its_row() -> None:

@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+import re
+
 from db.claims import SERVICE
-from db.verification.check import Check, query
+from db.migrations import SQL_FOLDER
+from db.verification.check import Bench, Check, query
 
 FACTS = ["conversion_reports", "exchange_rates", "ledger_decisions", "ledger_entries", "payments"]
+GUARDS = ("refuse_change", "keep_report", "require_balance")
+_FUNCTION = re.compile(r"^create or replace function private\.(\w+)\(\) returns trigger\b.*?\$\$(.*?)\$\$", re.S | re.M)
+
+
+async def _changed_guards(bench: Bench) -> list[str]:
+    bodies = dict(_FUNCTION.findall((SQL_FOLDER / "functions" / "ledger.sql").read_text()))
+    wanted = [bodies[name] for name in GUARDS]
+    rows = await bench.rows("verify_ledger.changed_functions", names=list(GUARDS), bodies=wanted)
+    return [row["fault"] for row in rows]
+
 
 CHECKS = (
     Check(
@@ -21,6 +34,12 @@ CHECKS = (
         "unbalanced transactions are refused at commit",
         "as for ledger.facts",
         query("verify_ledger.without_guard"),
+    ),
+    Check(
+        "ledger.functions",
+        "what these triggers call refuses as sql/functions/ledger.sql says",
+        "as for ledger.facts; find who changed the function, and when",
+        _changed_guards,
     ),
     Check(
         "ledger.balances",

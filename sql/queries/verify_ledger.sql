@@ -18,6 +18,13 @@ where not exists (
   where g.tgrelid = to_regclass('public.ledger_entries') and g.tgenabled = 'A' and g.tginitdeferred and g.tgqual is null
     and g.tgtype & 4 <> 0 and p.pronamespace = 'private'::regnamespace and p.proname = 'require_balance');
 
+-- name: changed_functions(names, bodies)
+select format('private.%s() is not what the release installs', w.name) as fault
+from unnest(:names::text[], :bodies::text[]) w (name, body)
+where not exists (
+  select from pg_proc p
+  where p.pronamespace = 'private'::regnamespace and p.proname = w.name and p.pronargs = 0 and p.prosrc = w.body);
+
 -- name: off_balance()
 select format('transaction %s is off by %s minor units of %s', transaction_id, sum(amount_minor), currency) as fault
 from public.ledger_entries group by transaction_id, currency having sum(amount_minor) <> 0

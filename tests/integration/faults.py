@@ -349,6 +349,11 @@ FAULTS = {
         "update of public.payments is refused by no trigger",
     ),
     "ledger.guard": Fault("drop trigger ledger_entries_balanced on public.ledger_entries", "is missing"),
+    "ledger.functions": Fault(
+        "create or replace function private.refuse_change() returns trigger language plpgsql as"
+        " $$ begin return coalesce(new, old); end $$",
+        "private.refuse_change() is not what the release installs",
+    ),
     "ledger.balances": Fault(
         """
         alter table public.ledger_entries disable trigger ledger_entries_balanced;

@@ -1,6 +1,7 @@
 """Which answers may be cached, because they are the same for every caller: those with catalogue data only.
 
-Types that are not listed here have no public fields; every field of a listed type is public, also one added later.
+Types that are not listed here have no public fields; every field of a listed type is public, also one added later,
+except for PRIVATE_FIELDS.
 """
 
 from __future__ import annotations
@@ -60,9 +61,13 @@ PUBLIC_TYPES = frozenset(
         "Quiz",
         "QuizQuestion",
         "QuizOption",
+        "Recommendation",  # of `Product.similar`: no other field that is public leads to one
+        "RecommendationReason",
+        "ReasonSource",
     }
 )
-
+PUBLIC_IDS = PUBLIC_TYPES - {"Recommendation"}  # a person's own recommendations have ids of the same type
+PRIVATE_FIELDS = frozenset({("Recommendation", "generatedAt")})  # now, for similar products
 
 NODE_ROOTS = {"node": "id", "nodes": "ids"}  # the argument that says of what: of public types, they are public, too
 
@@ -90,6 +95,8 @@ def public_of(schema: GraphQLSchema, fragments: Fragments, operation: OperationD
         if parent is schema.query_type and name in NODE_ROOTS:
             arguments.extend(each.value for each in node.arguments or () if each.name.value == NODE_ROOTS[name])
             return walker.fold(node.selection_set, type_)
+        if (parent.name, name) in PRIVATE_FIELDS:
+            return False
         if name not in PUBLIC_ROOTS if parent is schema.query_type else parent.name not in PUBLIC_TYPES:
             return False
         if is_composite_type(type_) and type_.name not in PUBLIC_TYPES:
@@ -134,4 +141,4 @@ def _are_public(node: ValueNode, variables: Mapping[str, Any]) -> bool:
 
 def _is_public_id(value: Any) -> bool:
     decoded = ids.decode(value) if isinstance(value, str) else None
-    return decoded is not None and decoded[0] in PUBLIC_TYPES
+    return decoded is not None and decoded[0] in PUBLIC_IDS

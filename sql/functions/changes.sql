@@ -111,6 +111,7 @@ begin
       ('public.retailers', 'id', 'updated_at'),
       ('public.currencies', 'code', ''),
       ('public.quiz_versions', 'instrument,version', ''),
+      ('public.recommendation_models', 'version', ''),
       ('private.search_words', 'word', ''),
       ('private.search_variants', 'variant,word', ''),
       ('private.suggestions', 'kind,key', '')

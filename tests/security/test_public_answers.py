@@ -26,6 +26,8 @@ WITHOUT_NOTIFICATION = {
     "public.quiz_texts": "as quiz_questions",
     "public.quiz_traits": "as quiz_questions",
     "private.quiz_norms": "as quiz_questions",
+    "public.model_lists": "written with a row of recommendation_models, or of products",
+    "public.model_weights": "read by the version that a row of recommendation_models names",
 }
 
 
@@ -56,7 +58,8 @@ async def test_only_what_is_public_is_cached(shop: Shop) -> None:
         "{ me { id } products(first: 1) { nodes { id } } }",
         "{ products(first: 1) { nodes { personalityMatch { match } } } }",
         "{ products(first: 1) { nodes { origin { line } } } }",
-        "{ products(first: 1) { nodes { similar(first: 1) { id } } } }",
+        "{ products(first: 1) { nodes { similar(first: 1) { product { personalityMatch { match } } } } } }",
+        "{ products(first: 1) { nodes { similar(first: 1) { generatedAt } } } }",
         "{ recommendations(first: 1) { nodes { id } } }",
         "query ($with: Boolean = false) { products(first: 1) { nodes { id } } me @include(if: $with) { id } }",
     ):
@@ -101,6 +104,30 @@ async def test_nodes_are_cached_only_of_what_is_public(shop: Shop) -> None:
             assert await post(shop.http, document, others, **variables) == (told[0], "hit")
     page = await shop.http.get("/graphql", params={"query": f'{{ node(id: "{product}") {{ id }} }}'})
     assert page.headers["cache-control"] == "private, no-store"
+
+
+async def test_similar_products_are_cached_until_the_next_model(shop: Shop) -> None:
+    """A model changes neither the product nor those like it, but ids name it."""
+    one, other = await shop.account(), await shop.anonymous()
+    product = (await one.products())[0]["id"]
+    shop.services.public_answers.drop()
+    document = (
+        "query ($id: ID!) { product(id: $id) { similar(first: 3) { id score reasons { text } product { id } } } }"
+    )
+    headers = {"authorization": f"Bearer {one.token}"}
+    answer, source = await post(shop.http, document, headers, id=product)
+    assert (source, len(answer["data"]["product"]["similar"])) == ("miss", 3)
+    for token in one.token, other.token:
+        told = await post(shop.http, document, {"authorization": f"Bearer {token}"}, id=product)
+        assert told == (answer, "hit")
+    generation = shop.services.public_answers._generation
+    await shop.owner.execute("select private.refresh_model()")
+    await until(lambda: shop.services.public_answers._generation > generation)
+    newest, source = await post(shop.http, document, headers, id=product)
+    assert source == "miss"
+    old, new = (each["data"]["product"]["similar"] for each in (answer, newest))
+    assert [each["product"] for each in old] == [each["product"] for each in new]
+    assert not {each["id"] for each in old} & {each["id"] for each in new}
 
 
 async def test_a_person_fills_the_cache_as_anybody_would(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,6 +299,7 @@ async def test_every_table_that_public_answers_show_notifies_of_its_changes(
     product = (
         "id name disclosure price { amount } offers { price { amount } retailer { name } } priceHistory { validFrom }"
     )
+    product += " similar(first: 2) { id reasons { text } explanation { source { key } } product { id } }"
     product += " variants { id } category { parent { name } children { name } } brand { name } retailer { name }"
     everything = f"""{{
       products(first: 2, search: "campng", filter: {{minPrice: 1, collapseVariants: true, categorySlug: "camping"}}) {{

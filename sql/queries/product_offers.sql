@@ -1,9 +1,10 @@
 -- name: of_products(product_ids, size, all)
 -- What shops ask for each product now, cheapest first, other currencies than its own last; the leading offer of a product
--- that nobody sells any more. all: offers that are not active, too, behind the others.
+-- that nobody sells any more. all: offers that are not active, too, behind the others. The limit limits nothing: see
+-- recommendations.similar.
 select o.id, o.product_id, o.retailer_id, o.price_minor, o.currency, o.in_stock, o.is_active, o.shipping_minor,
   o.regular_price_minor, o.sale_price_minor, o.last_seen_at, o.edited
-from unnest(:product_ids::uuid[]) wanted (id)
+from (select unnest(:product_ids::uuid[]) as id limit cardinality(:product_ids::uuid[])) wanted
 join public.products p on p.id = wanted.id
 cross join lateral (
   select * from public.product_offers o

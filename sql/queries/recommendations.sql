@@ -336,7 +336,8 @@ select array(select private.facet('category', private.category_tree(slug)::text)
 -- name: similar(product_ids, size)
 -- Per product, those most like it by category, its parent, brand, shared tags and price, and those that people like
 -- together with it. Chosen from the lists of its category, brand and tags, from what is popular, and from what goes with it. The
--- same for every caller.
+-- same for every caller. The limit of `wanted` limits nothing: with it a plan for any number of products seems as cheap as one
+-- for these, and is kept.
 with model as materialized (
   select version, trained_version, clock_timestamp() as until,
     (parameters -> 'similar' ->> 'similarity')::double precision as similarity,
@@ -345,29 +346,29 @@ with model as materialized (
   from public.recommendation_models order by version desc limit 1
 )
 select page.*, m.version, m.until
-from unnest(:product_ids::uuid[]) wanted (id)
+from (select unnest(:product_ids::uuid[]) as id limit cardinality(:product_ids::uuid[])) wanted
 join public.products o on o.id = wanted.id
 join public.categories oc on oc.id = o.category_id
 cross join model m
 cross join lateral (
   select o.id as similar_to, r.id as product_id,
     round((0.5 + 0.5 * (m.similarity * (x.category + x.brand + x.tags + x.price) + m.together * coalesce(t.share, 0)
-      + m.popularity * coalesce(f.popularity, r.popularity))) * 1e6) / 1e6 as score,
+      + m.popularity * r.popularity)) * 1e6) / 1e6 as score,
     0.5 * m.similarity * x.category as category_term, 0.5 * m.similarity * x.brand as brand_term,
     0.5 * m.similarity * x.tags as tags_term, 0.5 * m.similarity * x.price as price_term,
     0.5 * m.together * coalesce(t.share, 0) as together_term,
-    0.5 * m.popularity * coalesce(f.popularity, r.popularity) as popularity_term,
+    0.5 * m.popularity * r.popularity as popularity_term,
     array(select tag from unnest(o.tags) tag where tag = any (r.tags)) as shared_tags
   from public.products r
   join public.categories c on c.id = r.category_id
-  left join lateral (
-    select * from public.product_features f where f.model_version = m.version and f.product_id = r.id limit 1) f on true
   left join (
     -- As a share of the largest weight, whose rank is 0.
     select target, weight / max(weight) over () as share from public.model_weights
     where trained_version = m.trained_version and kind = 'first' and source = o.number) t on t.target = r.number
-  cross join lateral (select cardinality(array(
-    select tag from unnest(o.tags) tag where tag = any (r.tags))) as shared) g
+  cross join lateral (
+    select case when o.tags && r.tags
+      then cardinality(array(select tag from unnest(o.tags) tag where tag = any (r.tags))) else 0 end as shared
+    offset 0) g
   cross join lateral (select
     (case when r.category_id = o.category_id then 0.35 when c.parent_id = oc.parent_id then 0.15 else 0 end)::double precision as category,
     (case when r.brand_id = o.brand_id then 0.15 else 0 end)::double precision as brand,

@@ -239,7 +239,7 @@ order by g.score desc, g.number
 with weighed as materialized (
   select target, source, weight from public.model_weights
   where trained_version = :trained::int and kind = :kind::public.table_kind and source = any (:sources::int[])
-    and rank < :reach::int and target = any (:targets::int[])
+    and rank < :reach::int and (target in (select unnest(:targets::int[]))) is true
 )
 select
   (select json_build_array(array_agg(target), array_agg(source), array_agg(weight)) from weighed)::text as weights,

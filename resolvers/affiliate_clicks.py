@@ -61,7 +61,7 @@ async def create(
     gift_link = None if gift_link_token is None else gift_links.open_token(services, gift_link_token)
 
     async def store() -> UUID:
-        (recommendation_id,) = await recommendations.store(session, [shown])
+        (recommendation_id,) = (await recommendations.store(session, [shown])).ids
         values = {
             "product_id": product_id,
             "session_id": session.claims.session_id,

@@ -131,25 +131,36 @@ async def is_of(session: Session, shown: Shown, product_id: UUID) -> bool:
     return same
 
 
-async def store(session: Session, shown: Sequence[Shown | None]) -> list[UUID | None]:
-    """Stores the recommendations that were acted on; returns an id per entry, None without a recommendation or if its
-    product was deleted. As service_role, because the values come from ids that we signed."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """`ids`: per recommendation, None for none or if its product was deleted. `has_personality`: whether the person
+    has one, without which no terms are stored."""
+
+    ids: list[UUID | None]
+    has_personality: bool = False
+
+
+async def store(session: Session, shown: Sequence[Shown | None], *, takes_lock: bool = False) -> Stored:
+    """Stores the recommendations that were acted on. As service_role, because the values come from ids that we signed.
+    `takes_lock`: first, the person's lock (swipes.lock)."""
     present = [s for s in shown if s is not None]
     if not present:
-        return [None] * len(shown)
-    ids = {
-        "product_ids": [s.product_id for s in present],
-        "contexts": [s.context for s in present],
-        "models": [s.model for s in present],
-        "arms": [s.arm for s in present],
-        "propensities": [s.propensity for s in present],
-    }
+        return Stored([None] * len(shown))
     async with session.as_service():
-        await session.fetch("recommendations.record", **ids)
-        rows = await session.fetch("recommendations.find", user_id=session.claims.subject, **ids)
-        await note_terms(session, present)
+        rows = await session.fetch(
+            "recommendations.store",
+            takes_lock=takes_lock,
+            product_ids=[s.product_id for s in present],
+            contexts=[s.context for s in present],
+            models=[s.model for s in present],
+            arms=[s.arm for s in present],
+            propensities=[s.propensity for s in present],
+        )
+        has_personality: bool = rows[0]["has_personality"]
+        if has_personality:
+            await note_terms(session, present)
     stored = iter(rows)
-    return [None if s is None else next(stored)["id"] for s in shown]
+    return Stored([None if s is None else next(stored)["id"] for s in shown], has_personality)
 
 
 async def note_terms(session: Session, shown: Sequence[Shown]) -> None:
@@ -231,7 +242,7 @@ async def send_feedback(
     require_no_nul(comment, ("comment",))
     if comment is not None and len(comment) > MAX_COMMENT:
         raise Invalid(f"A comment has at most {MAX_COMMENT} characters.", ("comment",))
-    (recommendation_id,) = await store(session, [shown])
+    (recommendation_id,) = (await store(session, [shown])).ids
     if recommendation_id is None:
         raise NotFound("This product no longer exists.", ("recommendationId",))
     await session.fetch(

@@ -86,9 +86,7 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
     if not checked:
         session.stored_part = 0
         return outcomes
-    if any(item.shown is not None for item in checked):
-        await session.fetch("swipes.lock", user_id=user)
-    recommendation_ids = await recommendations.store(session, [item.shown for item in checked])
+    recommended = await recommendations.store(session, [item.shown for item in checked], takes_lock=True)
     rows = await session.fetch(
         "swipes.record",
         user_id=user,
@@ -96,7 +94,7 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
         client_swipe_ids=[item.new.client_swipe_id for item in checked],
         product_ids=[item.product_id for item in checked],
         directions=[item.new.direction for item in checked],
-        recommendation_ids=recommendation_ids,
+        recommendation_ids=recommended.ids,
         contexts=[item.context for item in checked],
     )
     session.stored_part = len(rows) / len(swipes)
@@ -119,7 +117,7 @@ async def record(session: Session, services: Services, swipes: Sequence[NewSwipe
         for item, row in zip(others, known, strict=True):
             outcomes[item.position] = _outcome(row, item)
     for item in checked:
-        if outcomes[item.position].error is None and item.shown is not None:
+        if outcomes[item.position].error is None and item.shown is not None and recommended.has_personality:
             await recommendations.note_outcome(session, item.shown, direction=item.new.direction)
     return outcomes
 

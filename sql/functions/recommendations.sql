@@ -324,10 +324,44 @@ as $$
   where s.strength is not null
 $$;
 
+-- Three statements, each of which sees what was committed while the one before it waited: for the person's lock (swipes.lock),
+-- or for a merge of products. Only service_role calls it, so that its plans are kept when a connection changes roles.
+create or replace function private.store_recommendations(
+  p_takes_lock boolean, p_products uuid[], p_contexts text[], p_models integer[], p_arms integer[], p_propensities real[])
+returns table (id uuid, has_personality boolean)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+as $$
+begin
+  if p_takes_lock then
+    perform pg_advisory_xact_lock(hashtextextended('preferences:' || auth.uid()::text, 0));
+  end if;
+  -- Positions and times come with impressions. Times are spaced, because of a key of earlier releases.
+  insert into public.recommendations (product_id, recommendation_context, model_version, arm, propensity, generated_at)
+  select o.product_id, i.context, i.model, i.arm, i.propensity, clock_timestamp() + min(i.n) * interval '1 microsecond'
+  from unnest(p_products, p_contexts, p_models, p_arms, p_propensities)
+    with ordinality i (product, context, model, arm, propensity, n)
+  join public.product_offers o on o.id = i.product
+  group by 1, 2, 3, 4, 5
+  on conflict (user_id, product_id, recommendation_context, model_version, arm, propensity) where arm is not null do nothing;
+  return query
+  select r.id, exists (select from public.personality_profiles p where p.user_id = auth.uid())
+  from unnest(p_products, p_contexts, p_models, p_arms, p_propensities)
+    with ordinality i (product, context, model, arm, propensity, n)
+  left join public.product_offers o on o.id = i.product
+  left join public.recommendations r on r.user_id = auth.uid() and r.product_id = o.product_id
+    and r.recommendation_context = i.context and r.model_version = i.model and r.arm = i.arm and r.propensity = i.propensity
+  order by i.n;
+end
+$$;
+
 revoke all on function private.feedback_signals(uuid, timestamptz, jsonb) from public;
 revoke all on function private.average_product(integer), private.fill_lists(integer), private.product_traits(uuid, text[], bigint, text), private.product_popularity(uuid, real),
-  private.refresh_model(), private.refresh_product_features(uuid) from public, anon, authenticated;
-grant execute on function private.refresh_model(), private.refresh_product_features(uuid) to service_role;
+  private.refresh_model(), private.refresh_product_features(uuid),
+  private.store_recommendations(boolean, uuid[], text[], integer[], integer[], real[]) from public, anon, authenticated;
+grant execute on function private.refresh_model(), private.refresh_product_features(uuid),
+  private.store_recommendations(boolean, uuid[], text[], integer[], integer[], real[]) to service_role;
 grant execute on function private.refresh_product_features(uuid) to authenticated;
 grant execute on function private.signals(uuid, timestamptz),
   private.weighted_signals(uuid, timestamptz, double precision), private.default_model_parameters(),

@@ -417,27 +417,11 @@ coalesce(
 -- name: is_not_among(product_ids)
 r.id <> all (array(select o.product_id from public.product_offers o where o.id = any (:product_ids::uuid[])))
 
--- name: record(product_ids, contexts, models, arms, propensities)
--- Recommendations that were acted on; one already known stays as it is. Positions and times come with impressions.
-insert into public.recommendations (product_id, recommendation_context, model_version, arm, propensity, generated_at)
--- Spaced, because of a key of earlier releases.
-select o.product_id, i.context, i.model, i.arm, i.propensity, clock_timestamp() + min(i.n) * interval '1 microsecond'
-from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[])
-  with ordinality i (product_id, context, model, arm, propensity, n)
-join public.product_offers o on o.id = i.product_id
-group by 1, 2, 3, 4, 5
-on conflict (user_id, product_id, recommendation_context, model_version, arm, propensity) where arm is not null do nothing
-
--- name: find(user_id, product_ids, contexts, models, arms, propensities)
--- The stored recommendations, in the order asked for; id is null where there is none.
-select r.id
-from unnest(:product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[])
-  with ordinality i (product_id, context, model, arm, propensity, position)
-left join public.product_offers o on o.id = i.product_id
-left join public.recommendations r on r.user_id = :user_id::uuid and r.product_id = o.product_id
-  and r.recommendation_context = i.context and r.model_version = i.model and r.arm = i.arm
-  and r.propensity = i.propensity
-order by i.position
+-- name: store(takes_lock, product_ids, contexts, models, arms, propensities)
+-- As service_role: recommendations that were acted on. Per recommendation, in the order asked for: its id, null if the product
+-- was deleted; `has_personality`: whether the person has one.
+select id, has_personality from private.store_recommendations(
+  :takes_lock::boolean, :product_ids::uuid[], :contexts::text[], :models::int[], :arms::int[], :propensities::real[])
 
 -- name: without_terms(user_id, product_ids)
 -- Of these products those whose terms note_terms has not stored yet, with the product that each is now; none for somebody

@@ -156,6 +156,7 @@ MAY_CALL = {
         "merge_two_products",
         "set_default_currency",
         "split_product",
+        "store_recommendations",
         "refresh_product_features",
         "remove_second_factor",
         "replace_password_hash",

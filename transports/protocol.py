@@ -4,6 +4,7 @@ headers are complete."""
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 import httptools
@@ -26,6 +27,8 @@ LINGER_SECONDS = 10.0
 PIECE_BYTES = 4096
 MAX_PIPELINED = 16
 MAX_UNPARSED_BYTES = 1_048_576  # a few reads: a handler that waits for an event may resume them
+
+_HOST = re.compile(rb"(\[[0-9A-Za-z:.%_~-]+\]|[A-Za-z0-9._~!$&'()*+,;=%-]*)(:[0-9]*)?")  # RFC 3986, 3.2.2
 
 BAD_REQUEST = b"HTTP/1.1 400 Bad Request"
 _UNAVAILABLE = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 1"
@@ -200,10 +203,20 @@ class BoundedProtocol(HttpToolsProtocol):
         if self.parser.should_upgrade() and self._should_upgrade() and not self._may_upgrade():
             self._refuse(BAD_REQUEST, b"A request for a WebSocket has no body.")
             return
+        if not self._names_one_host():
+            self._refuse(BAD_REQUEST, b"Send one Host header, with a valid host.")
+            return
         self._is_in_head = False
         self._head_bytes = self._overhead_bytes = 0
         self._stop_head_timer()
         super().on_headers_complete()
+
+    def _names_one_host(self) -> bool:
+        """Whether the head has a Host header, and only one, which is valid (RFC 9112, 3.2). HTTP/1.0 needs none."""
+        hosts = [value for name, value in self.headers if name == b"host"]
+        if not hosts:
+            return bool(self.parser.get_http_version() == "1.0")
+        return len(hosts) == 1 and _HOST.fullmatch(hosts[0]) is not None
 
     def on_body(self, body: bytes) -> None:
         if self.transport.is_closing():

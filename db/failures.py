@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncpg
+import structlog
 
 from domain.errors import AclueError, BadUserInput, Overloaded, Timeout, Unauthenticated, WriteConflict
+
+log = structlog.get_logger("aclue.db")
 
 LOST = (
     OSError,
@@ -30,10 +33,22 @@ OF_A_STANDBY = (
 """What a read may raise only because it ran on a standby."""
 UNREACHABLE = (*LOST, asyncpg.InsufficientResourcesError)
 """What connecting raises: also while Postgres has no connection left."""
+_REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+UNUSABLE = (*UNREACHABLE, *_REFUSED)
+"""The same, and what connecting raises where Postgres refuses the log-in or has no such database: while a password is
+being changed, or a backup restored. Trying again at once would not help."""
 
 
 def lost() -> Overloaded:
     return Overloaded("The connection to the database was lost, try again.")
+
+
+def unusable(error: Exception) -> Overloaded:
+    """What a failure to connect is to the caller; a refused log-in is logged, as only an operator can mend it."""
+    if not isinstance(error, _REFUSED):
+        return lost()
+    log.error("Postgres refuses the log-in", sqlstate=error.sqlstate)
+    return Overloaded("The database cannot be used now, try again shortly.", retry_after=5)
 
 
 def closed() -> RuntimeError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from db.failures import UNREACHABLE
+from db.failures import UNUSABLE
 
 if TYPE_CHECKING:
     from db.claims import Claims
@@ -38,7 +38,7 @@ class Route:
             self.pool, self.as_of = self._replica.pool, self._replica.current_as_of
             try:
                 return await self.pool.acquire(owner)
-            except UNREACHABLE:
+            except UNUSABLE:
                 self.leave_replica()
         return await self.pool.acquire(owner)
 

@@ -20,7 +20,7 @@ import structlog
 from db import claims as claims_module
 from db import metrics, tracing
 from db.claims import Claims, service_for
-from db.failures import LOST, OF_A_STANDBY, UNREACHABLE, closed, is_lost, lost, not_writable, translated
+from db.failures import LOST, OF_A_STANDBY, UNUSABLE, closed, is_lost, lost, not_writable, translated, unusable
 from db.loaders import Loaders, consume_exception
 from db.pipeline import BEGIN, END, Pipeline, applied, begin_prefix, cancellation_ended, single_statement_prefix
 from db.queries import Composed, statement_of
@@ -246,8 +246,8 @@ class Session:
     async def _take(self) -> ApiConnection:
         try:
             self._connection = await self.route.acquire(self, self.claims)
-        except UNREACHABLE as error:
-            raise lost() from error
+        except UNUSABLE as error:
+            raise unusable(error) from error
         return self._connection
 
     async def _begin(self, connection: ApiConnection) -> None:

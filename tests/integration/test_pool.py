@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import MutableMapping, Sequence
+from functools import partial
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import msgspec
@@ -12,6 +14,7 @@ import pytest
 import structlog
 
 import db.pool
+from db.claims import ANONYMOUS
 from db.database import Database
 from db.embedded import Dsns
 from db.pool import ApiConnection, Pool
@@ -416,3 +419,21 @@ async def test_connections_that_died_while_idle_are_closed_without_a_request(
     assert await pool.acquire() is alive
     pool.release(alive)
     await database.close()
+
+
+@pytest.mark.parametrize("changes", [{"path": "/no_such_database"}, {"netloc": "aclue_api:wrong@"}], ids=str)
+async def test_a_log_in_that_postgres_refuses_is_no_fault_of_the_request(
+    database: Database, dsns: Dsns, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str]
+) -> None:
+    """A password is being changed, or the database is replaced by a backup of it."""
+    wrong = urlunsplit(urlsplit(dsns.api)._replace(**changes))
+    with monkeypatch.context() as patched:
+        patched.setattr(database.pool, "_connect", partial(asyncpg.connect, wrong))
+        database.pool.renew()
+        with structlog.testing.capture_logs() as logs, pytest.raises(Overloaded) as refused:
+            async with database.session(ANONYMOUS, read_only=True) as session:
+                await session.fetch("health.ready")
+    assert (refused.value.retry_after, database.pool.size) == (5, 0)
+    assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["Postgres refuses the log-in"]
+    async with database.session(ANONYMOUS, read_only=True) as session:
+        await session.fetch("health.ready")

@@ -16,15 +16,15 @@ from collections.abc import Callable, Iterator
 
 from db import metrics
 from domain.errors import Overloaded
-from domain.networks import network
+from domain.networks import networks
 
 WINDOW_SECONDS = 0.25  # in which answers are counted
 MEMORY_SECONDS = 10.0  # for which the highest rate is believed
 BURST_SECONDS = 0.2  # for which more requests may be in progress
 BURST_FACTOR = 8  # of the connections to Postgres: how many more, at the most
 MAX_RETRY_SECONDS = 4
-# While one network has most of the requests, others are taken in beyond the limit, up to this multiple of it; if they
-# have no more than this part of all themselves.
+# While one site has most of the requests, others are taken in beyond the limit, up to this multiple of it; if they have
+# no more than this part of all themselves. A site, as households are cheap: one /48 has 65,536 of them.
 RESERVE = 1.5
 SMALL_PART = 16
 
@@ -38,7 +38,7 @@ class Admission:
         self._seconds = seconds
         self._clock = clock
         self._running = 0
-        self._by_network: dict[str, int] = {}
+        self._by_site: dict[str, int] = {}
         self._answered = 0
         self._window_began = clock()
         self._rates: deque[tuple[float, float]] = deque()  # until when each is believed; falling
@@ -47,14 +47,14 @@ class Admission:
     @contextlib.contextmanager
     def held(self, address: str) -> Iterator[None]:
         """Counts a request while it is in progress. Raises Overloaded, at once."""
-        name = network(address)
+        name = _site(address)
         running = self._running
         if running >= self._connections and self._seconds and self._is_over(running, name):
             metrics.LIMITS.labels("load").inc()
             seconds = random.randint(1, MAX_RETRY_SECONDS)  # noqa: S311  so that not all come back at once
             raise Overloaded("The server is busy, try again shortly.", retry_after=seconds)
         self._running = running + 1
-        self._by_network[name] = self._by_network.get(name, 0) + 1
+        self._by_site[name] = self._by_site.get(name, 0) + 1
         try:
             yield
         finally:
@@ -63,8 +63,8 @@ class Admission:
     @contextlib.contextmanager
     def released(self, address: str) -> Iterator[None]:
         """A block in which a request that is `held` waits for the answer to another one, and so keeps nobody out."""
-        name = network(address)
-        if name not in self._by_network:
+        name = _site(address)
+        if name not in self._by_site:
             yield
             return
         self._remove(name)
@@ -72,7 +72,7 @@ class Admission:
             yield
         finally:
             self._running += 1
-            self._by_network[name] = self._by_network.get(name, 0) + 1
+            self._by_site[name] = self._by_site.get(name, 0) + 1
 
     @property
     def running(self) -> int:
@@ -102,15 +102,15 @@ class Admission:
         return running >= RESERVE * limit or not self._is_reserved_for(name)
 
     def _is_reserved_for(self, name: str) -> bool:
-        counts = self._by_network
+        counts = self._by_site
         return counts.get(name, 0) * SMALL_PART <= self._running < 2 * max(counts.values())
 
     def _remove(self, name: str) -> None:
         self._running -= 1
-        if (left := self._by_network[name] - 1) > 0:
-            self._by_network[name] = left
+        if (left := self._by_site[name] - 1) > 0:
+            self._by_site[name] = left
         else:
-            del self._by_network[name]
+            del self._by_site[name]
 
     def _leave(self, name: str) -> None:
         self._remove(name)
@@ -124,3 +124,8 @@ class Admission:
                 self._rates.pop()
             self._rates.append((now + MEMORY_SECONDS, rate))
             self._answered, self._window_began = 0, now
+
+
+def _site(address: str) -> str:
+    """The widest network of an address: an IPv4 address, or the /48 of an IPv6 one."""
+    return networks(address)[-1].name

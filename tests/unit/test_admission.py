@@ -120,6 +120,16 @@ def test_a_network_that_floods_the_server_leaves_room_for_others() -> None:
     assert server.admission.running <= server.admission.limit * RESERVE
 
 
+def test_a_site_leaves_room_for_others_from_however_many_households_it_asks() -> None:
+    server = Server()
+    households = tuple(f"2001:db8:1:{number:x}::1" for number in range(400))
+    server.load(CAPACITY * 3, 5, households)
+    for number in range(50):
+        server.load(CAPACITY * 3, 0.1, households)
+        assert server.ask(f"2001:db8:{number + 2:x}::1")
+        assert server.ask(f"198.51.100.{number}")
+
+
 def test_what_failed_is_not_in_progress_any_more() -> None:
     admission = Admission(CONNECTIONS, LATENCY)
     with pytest.raises(ValueError, match="fails"), admission.held("192.0.2.1"):

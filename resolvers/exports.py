@@ -87,28 +87,28 @@ def open_ticket(services: Services, token: str) -> Ticket:
     return Ticket(UUID(bytes=signed[:16]), person, claims)
 
 
-def _while_open(block: str, ticket: Ticket) -> Composed:
+def _while_open(block: str, ticket: Ticket, lifetime_seconds: float) -> Composed:
     condition = QUERIES["exports.open"].bind(
-        user_id=ticket.person, request_id=ticket.request_id, lifetime_seconds=float(LIFETIME_SECONDS)
+        user_id=ticket.person, request_id=ticket.request_id, lifetime_seconds=float(lifetime_seconds)
     )
     return QUERIES[block].fill(open=condition)
 
 
-async def check(services: Services, ticket: Ticket) -> None:
-    """Raises Expired for a URL that has expired or was used, or whose person was deleted."""
+async def check(services: Services, ticket: Ticket, lifetime_seconds: float) -> None:
+    """Raises Expired for a URL that is older than this or was used, or whose person was deleted."""
     async with services.database.session(SERVICE, read_only=True) as session:
-        if not await session.fetchval(_while_open("exports.is_open", ticket)):
+        if not await session.fetchval(_while_open("exports.is_open", ticket, lifetime_seconds)):
             raise _expired()
 
 
-async def fetch(services: Services, ticket: Ticket) -> AsyncGenerator[bytes, None]:
+async def fetch(services: Services, ticket: Ticket, lifetime_seconds: float) -> AsyncGenerator[bytes, None]:
     """The data as pages of JSON lines, from one snapshot. The first page uses the URL up. Raises Expired; or Overloaded
     while another export of the person is being downloaded, after which the URL still works."""
     async with services.database.session(service_for(ticket.person), read_only=True) as session:
         if not await session.fetchval("exports.try_lock", user_id=ticket.person):
             raise Overloaded("Another export of yours is being fetched.", RETRY_SECONDS)
         async with services.database.session(service_for(ticket.person), read_only=False) as claiming:
-            if await claiming.fetchval(_while_open("exports.claim", ticket)) is None:
+            if await claiming.fetchval(_while_open("exports.claim", ticket, lifetime_seconds)) is None:
                 raise _expired()
         async with contextlib.aclosing(exports.pages(_Reader(session, ticket.claims), ticket.person)) as pages:
             async for page in pages:

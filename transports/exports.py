@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
+from uuid import UUID
 
 import structlog
 from starlette.types import Receive, Scope, Send
@@ -25,11 +26,13 @@ from transports.streams import End, Ended, Streams, caller_of, drop
 
 log = structlog.get_logger("aclue.transports")
 
-# A download that is slower than this after the first seconds is cut off if another client is waiting.
+# A download that is slower than this for each other network that waits is cut off after the first seconds: many that
+# each take their time would keep everybody else out.
 MIN_BYTES_PER_SECOND = 256 * 1024
 FIRST_SECONDS = 10
 TURN_SECONDS = 3 * RETRY_SECONDS  # how long a turn is reserved for a network that was refused
 MAX_WAITING = 1_000
+MAX_WAIT_SECONDS = 3_600
 _TEXT = (b"content-type", b"text/plain; charset=utf-8")
 _FILE = [
     (b"content-type", b"application/x-ndjson"),
@@ -51,6 +54,7 @@ class Exports:
         self._is_busy = False
         self._last_network = ""
         self._waiting: dict[str, float] = {}  # networks that were refused, and until when their turn is reserved
+        self._late: dict[UUID, float] = {}  # requests that were refused, and until when they do not expire
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         request_id = new_request_id()
@@ -79,15 +83,16 @@ class Exports:
         caller = caller_of(scope, user_agent)
         await services.rate_limits.take(ANONYMOUS, caller.address, VISIT_COST)
         ticket = exports.open_ticket(services, scope["path"].removeprefix(exports.PATH))
-        await exports.check(services, ticket)
-        self._take_place(networks(caller.address)[-1].name)
+        lifetime = self._lifetime(ticket)
+        await exports.check(services, ticket, lifetime)
+        self._take_place(networks(caller.address)[-1].name, ticket)
         try:
             with self._streams.opened(caller) as stream:
                 await stream.switch_claims(ticket.claims)
                 watcher = asyncio.create_task(_until_gone(receive))
                 watcher.add_done_callback(lambda _: stream.end(End.GONE))
                 try:
-                    why = await stream.run(self._send(ticket, out))
+                    why = await stream.run(self._send(ticket, lifetime, out))
                 finally:
                     watcher.cancel()
                     await asyncio.gather(watcher, return_exceptions=True)
@@ -103,13 +108,21 @@ class Exports:
         finally:
             self._is_busy = False
 
-    def _take_place(self, network: str) -> None:
+    def _lifetime(self, ticket: Ticket) -> float:
+        """Seconds for which a URL works: it does not expire while its client waits for its turn."""
+        now = self._clock()
+        self._late = {request: until for request, until in self._late.items() if until > now}
+        return exports.LIFETIME_SECONDS + (MAX_WAIT_SECONDS if ticket.request_id in self._late else 0)
+
+    def _take_place(self, network: str, ticket: Ticket) -> None:
         """Raises Overloaded while another download is running, or while another network was refused earlier: turns are
         taken in the order of the first refusal."""
         waiting = self._waiting_networks()
         if self._is_busy or (waiting and waiting[0] != network):
             if network in self._waiting or len(self._waiting) < MAX_WAITING:
                 self._waiting[network] = self._clock() + TURN_SECONDS
+            if ticket.request_id in self._late or len(self._late) < MAX_WAITING:
+                self._late[ticket.request_id] = self._clock() + TURN_SECONDS
             raise Overloaded("Another export is being downloaded: try again shortly.", RETRY_SECONDS)
         self._waiting.pop(network, None)
         self._is_busy, self._last_network = True, network
@@ -120,14 +133,16 @@ class Exports:
         return list(self._waiting)
 
     def _gives_way(self, sent: int, seconds: float) -> bool:
-        is_slow = seconds > FIRST_SECONDS and sent < seconds * MIN_BYTES_PER_SECOND
-        return is_slow and any(network != self._last_network for network in self._waiting_networks())
+        if seconds <= FIRST_SECONDS:
+            return False
+        others = sum(network != self._last_network for network in self._waiting_networks())
+        return sent < seconds * MIN_BYTES_PER_SECOND * others
 
-    async def _send(self, ticket: Ticket, out: _Download) -> None:
+    async def _send(self, ticket: Ticket, lifetime: float, out: _Download) -> None:
         """Raises TimeoutError if the client is too slow, and what exports.fetch raises."""
         settings = self._streams.settings
         async with asyncio.timeout(settings.export_timeout):
-            async with contextlib.aclosing(exports.fetch(self._streams.services(), ticket)) as pages:
+            async with contextlib.aclosing(exports.fetch(self._streams.services(), ticket, lifetime)) as pages:
                 started, sent = self._clock(), 0
                 async for page in pages:
                     async with asyncio.timeout(settings.stream_send_timeout):

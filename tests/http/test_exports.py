@@ -26,7 +26,7 @@ from tests.http.test_privacy import key_of, with_amr
 from tests.http.test_sessions import pass_grace, refreshed
 from tests.integration import waiting
 from tests.streams import app_of, listening, until
-from transports.exports import FIRST_SECONDS, MIN_BYTES_PER_SECOND, TURN_SECONDS, Exports
+from transports.exports import FIRST_SECONDS, MAX_WAIT_SECONDS, MIN_BYTES_PER_SECOND, TURN_SECONDS, Exports
 
 CLICK = "mutation ($id: ID!) { createAffiliateClick(input: {productId: $id}) { userErrors { code } } }"
 RENAME = 'mutation { updateProfile(input: {displayName: "Anna"}) { userErrors { code } } }'
@@ -427,6 +427,47 @@ async def test_a_fast_download_is_finished_though_others_wait(shop: Shop) -> Non
     assert time.seconds > FIRST_SECONDS
     await fast.ended()
     assert Export(b"".join(parts).decode()).end["complete"]
+
+
+async def test_the_more_wait_the_faster_a_download_must_be(shop: Shop) -> None:
+    """Else twenty networks, each as slow as one may be, would keep everybody out for hours."""
+    time = Time(shop)
+    client, other = await with_events(shop, 1_000, 6_000), await shop.anonymous()
+    steady = Download(shop, (await asked(client))["url"], time.process, SLOW)
+    assert await steady.status() == 200
+    url = (await asked(other))["url"]
+    for number in range(2):
+        refused = Download(shop, url, time.process, f"198.51.100.{number}")
+        assert await refused.status() == 503
+        await refused.rest()
+    sent = 0
+    while time.seconds <= FIRST_SECONDS:
+        sent += len(await steady.part() or b"")
+        time.seconds = sent / (1.5 * MIN_BYTES_PER_SECOND)
+    await steady.ended()
+    assert steady.is_cut_off
+
+
+@pytest.mark.parametrize(("minutes", "seconds", "status"), [
+    (11, 0, 200), (11, TURN_SECONDS + 1, 410), (MAX_WAIT_SECONDS // 60 + 11, 0, 410)
+])  # fmt: skip
+async def test_an_address_does_not_expire_while_its_client_waits(
+    shop: Shop, minutes: int, seconds: int, status: int
+) -> None:
+    time = Time(shop)
+    client, other = await with_events(shop, 1_000, 6_000), await shop.anonymous()
+    first = Download(shop, (await asked(client))["url"], time.process, SLOW)
+    assert await first.status() == 200
+    url = (await asked(other))["url"]
+    refused = Download(shop, url, time.process, FAST)
+    assert await refused.status() == 503
+    await refused.rest()
+    await first.rest()
+    await shop.owner.execute(BY_NOW, minutes)
+    time.seconds = seconds
+    late = Download(shop, url, time.process, FAST)
+    assert await late.status() == status
+    await late.rest()
 
 
 async def test_the_network_that_had_the_place_comes_after_those_that_were_refused(shop: Shop) -> None:

@@ -44,9 +44,9 @@ class LastWrites:
         try:
             async with asyncio.timeout(redis_pools.TIMEOUT_SECONDS):
                 at = await self._redis.get(_key(person))
+            return -math.inf if at is None else float(at)
         except Exception:
             return math.inf
-        return -math.inf if at is None else float(at)
 
     async def close(self) -> None:
         await self._pool.aclose()

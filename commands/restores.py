@@ -60,6 +60,8 @@ class Findings:
     newest_transaction: datetime | None
     migrated: int
     erased: int
+    ended: int
+    """Sessions, because they may have been revoked after the time that was restored."""
     conversions: int
     ledger_differs: bool
     verification: str
@@ -116,13 +118,20 @@ def restore(
                 choice = _chosen(source, home_secrets, wanted)
                 more += backups.tombstones_in(source)
                 with restores.restored(settings.home, source, choice, home_secrets) as restored:
-                    findings = asyncio.run(_examine(settings, restored.dsns, home_secrets, more))
+                    is_earlier = wanted is not None
+                    findings = asyncio.run(_examine(settings, restored.dsns, home_secrets, more, is_earlier=is_earlier))
                     former = restored.place(now())
         finally:
             os.close(lock)
     _print(choice, findings, time.monotonic() - started)
     if wanted is not None and not former:
         note(f"erasures after {source.backups()[-1].name} were repeated only if --tombstones has them", "yellow")
+    if wanted is not None:
+        note(
+            "roles, passwords, second factors and senders of postbacks are as they were then: revoke again what was "
+            "revoked since (`aclue roles list`, `aclue network senders list`)",
+            "yellow",
+        )
     if former:
         print(f"{'former data':<20}{former}")
     note(f"WAL is not archived now: run `aclue backup {source.path}`", "yellow")
@@ -182,13 +191,16 @@ async def _finished(dsns: Dsns, source: BackupFolder) -> list[Tombstone]:
         return await privacy.tombstones(superuser)
 
 
-async def _examine(settings: Settings, dsns: Dsns, home_secrets: Secrets, more: Sequence[Tombstone]) -> Findings:
+async def _examine(
+    settings: Settings, dsns: Dsns, home_secrets: Secrets, more: Sequence[Tombstone], *, is_earlier: bool = False
+) -> Findings:
     async with backups.connected_as_superuser(dsns) as superuser:
         newest = await restores.newest_transaction(superuser)
     migrated = await bring_up_to_date(dsns)
     secret = settings.erasure_secret or settings.jwt_secret or home_secrets.jwt
     async with connected_as_owner(dsns) as owner:
         erased = await privacy.reapply(owner, Tombstones(secret.encode()).of, more)
+        ended = await restores.end_what_may_be_revoked(owner) if is_earlier else 0
         contents = await restores.contents(owner)
     async with (
         api_database(settings, dsns) as database,
@@ -205,6 +217,7 @@ async def _examine(settings: Settings, dsns: Dsns, home_secrets: Secrets, more: 
         newest,
         len(migrated.names),
         erased,
+        ended,
         conversions,
         differs,
         verification_report.summary(results),
@@ -224,6 +237,7 @@ def _print(choice: Choice, found: Findings, seconds: float) -> None:
         "newest transaction": shown(found.newest_transaction or last.finished_at),
         "migrated": f"{found.migrated} files",
         "erased again": f"{found.erased} people",
+        "sessions ended": str(found.ended),
         "tables": f"{found.contents.tables}, {found.contents.rows} rows",
         "ledger": f"{found.conversions} conversions; "
         + ("DIFFERS when rebuilt" if found.ledger_differs else "balances hold"),

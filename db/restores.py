@@ -207,3 +207,11 @@ def _explained(data: Path, choice: Choice, error: ProgramError) -> str:
         )
     fatal = [line.partition("FATAL:")[2].strip() for line in text.splitlines() if "FATAL:" in line]
     return f"recovery failed: {fatal[-1] if fatal else error}"
+
+
+async def end_what_may_be_revoked(owner: asyncpg.Connection[Any]) -> int:
+    """In a database as it was earlier: ends the sessions of accounts and voids the tokens that were mailed, as they may
+    have been revoked or used since, by somebody from whom they were stolen. Returns the number of sessions."""
+    async with owner.transaction():
+        await owner.fetch(QUERIES["backups.forget_mailed_tokens"].sql)
+        return len(await owner.fetch(QUERIES["backups.end_sessions"].sql))

@@ -32,3 +32,14 @@ from pg_class c
 join pg_namespace n on n.oid = c.relnamespace
 where c.relkind = 'r' and n.nspname in ('public', 'private', 'auth')
 order by name
+
+-- name: end_sessions()
+-- As the owner: which of them were revoked later is unknown. Not those of anonymous people, who could not sign in again.
+update public.user_sessions s set revoked_at = now()
+from public.profiles p
+where p.id = s.user_id and not p.is_anonymous and s.revoked_at is null and s.expires_at > now()
+returning s.id
+
+-- name: forget_mailed_tokens()
+-- As the owner: which of them were used later is unknown, too.
+delete from private.one_time_tokens returning kind

@@ -28,7 +28,7 @@ from db.backup_folders import Backup, BackupError, BackupFolder, Kind
 from db.embedded import EmbeddedServer
 from db.secrets import load_or_create
 from db.wal_archives import Segment
-from tests.client import START
+from tests.client import START, Client
 from tests.e2e.conftest import HANGS, ROOT, Service, aclue, data_folder, environment, served
 from tests.ledger import awin
 from tests.unprivileged import NEEDS_ROOT
@@ -37,6 +37,7 @@ pytestmark = pytest.mark.long
 
 SECRET = "a secret of the backups, kept elsewhere"
 ERASE = "mutation ($input: DeleteMyAccountInput!) { deleteMyAccount(input: $input) { deleted } }"
+SIGN_OUT = "mutation { signOut { userErrors { code } } }"
 NAMES = "select name from public.brands where slug like 'kept-%' order by slug"
 
 
@@ -142,9 +143,13 @@ async def history(service: Service, backups: Path, folder: Path) -> Shop:
     async with load(database) as done:
         await run(home, "backup", str(backups))
     await add(database, "1", "first")
+    http = httpx.AsyncClient(base_url=service.url, timeout=HANGS)
+    anna = await Client(http).sign_up("anna@people.example", "correct horse")
     to = await database.fetchval("select clock_timestamp()")
     await add(database, "2", "second")
     await erase_somebody(service, home)
+    await anna.do(SIGN_OUT)
+    await http.aclose()
     await database.close()
     assert service.postmaster
     os.kill(service.postmaster, signal.SIGKILL)
@@ -175,6 +180,7 @@ async def test_after_a_crash_nothing_is_lost_and_any_time_can_be_restored(shop: 
     restored = facts(printed(aclue(shop.home, "restore", str(shop.backups), "--force", "--to", shop.to.isoformat())))
     assert restored["restored"].endswith(f"-incremental and 1 before it, to {shop.to.isoformat(timespec='seconds')}")
     assert restored["erased again"] == "1 people"  # they were erased later, as the former data say
+    assert restored["sessions ended"] == "1"  # Anna's: she signed out later
     assert restored["ledger"] == "5 conversions; balances hold"
     assert restored["verify"].endswith(
         " 0 not run"
@@ -195,6 +201,7 @@ async def test_after_a_crash_nothing_is_lost_and_any_time_can_be_restored(shop: 
         whole = facts(printed(aclue(new, "restore", str(shop.backups), BACKUP_SECRET=SECRET)))
         assert whole["restored"].endswith("to the end of the archived WAL")
         assert whole["erased again"] == "0 people"  # the WAL has the erasure
+        assert whole["sessions ended"] == "0"  # as it has what was revoked
         assert await names_of_stopped(new) == ["first", "second", *["load"] * shop.acknowledged]
 
 

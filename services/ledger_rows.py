@@ -13,6 +13,7 @@ from uuid import UUID, uuid5
 import asyncpg
 import msgspec
 
+from domain.affiliate import decode_token
 from domain.ledger.booking import Booked, Movement, Payment
 from domain.ledger.payments import PaymentRow, Settlement
 from domain.ledger.postbacks import POSTBACK
@@ -21,6 +22,7 @@ from domain.ledger.timelines import Timeline
 from domain.money import to_decimal
 
 _NAMES = UUID("6f0ccab5-7b0c-4c5e-9a2e-5d0f3c1f7f0b")  # of ids that follow from what they stand for
+_CLICK_VERSION = 7  # of their UUIDs: few other texts are like a token of ours
 _json = msgspec.json.Encoder(decimal_format="number")
 _REPORT_COLUMNS = {"affiliate_network", *(f.name for f in fields(Report))}
 
@@ -213,9 +215,14 @@ def key_of(row: asyncpg.Record) -> Key:
 
 
 def encoded(report: Report) -> dict[str, Any]:
-    """A report as a row."""
+    """A report as a row, with the clicks of ours that it names, which may be gone."""
     values = {f.name: getattr(report, f.name) for f in fields(report)}
-    return {"affiliate_network": values.pop("network"), **values}
+    clicks = (decode_token(ref.lower()) for ref in report.click_refs)
+    return {
+        "affiliate_network": values.pop("network"),
+        **values,
+        "clicks": [str(click) for click in clicks if click is not None and click.version == _CLICK_VERSION],
+    }
 
 
 def decoded(row: asyncpg.Record) -> Report:

@@ -14,22 +14,29 @@ where not exists (select from public.affiliate_networks n where n.code = c.code)
 
 -- name: add_reports(reports, source, origin)
 -- Repeats are left alone; returns the conversions of those that are new. What is personal is not kept of a conversion whose
--- click was erased with its person.
+-- click was erased with its person: it is known by a click that is gone, or else by the tokens of ours that came back
+-- (clicks), none of which leads to a click any more. Nor is the time of such a click, which could be another person's, too.
 insert into public.conversion_reports (
   affiliate_network, reference, identity, kind, state, advertiser_id, currency, amount_minor, sale_minor, stated_at,
   ordered_at, clicked_at, tracking_id, order_id, facts, click_refs, raw, source, origin)
 select r.affiliate_network, r.reference, r.identity, r.kind, r.state, r.advertiser_id, r.currency, r.amount_minor,
-  r.sale_minor, r.stated_at, r.ordered_at, r.clicked_at, r.tracking_id, r.order_id, r.facts,
-  case when not erased.is_so then r.click_refs end, case when not erased.is_so then r.raw end, :source::text, :origin::text
+  r.sale_minor, r.stated_at, r.ordered_at, case when not gone.is_unmatched then r.clicked_at end, r.tracking_id, r.order_id,
+  r.facts, case when not gone.is_so then r.click_refs end, case when not gone.is_so then r.raw end, :source::text,
+  :origin::text
 from jsonb_to_recordset(:reports::jsonb) r (
   affiliate_network text, reference text, identity text, kind text, state text, advertiser_id text, currency text,
   amount_minor bigint, sale_minor bigint, stated_at timestamptz, ordered_at timestamptz, clicked_at timestamptz,
-  tracking_id text, order_id text, facts jsonb, click_refs text[], raw jsonb)
+  tracking_id text, order_id text, facts jsonb, click_refs text[], raw jsonb, clicks uuid[])
+left join public.conversion_clicks k using (affiliate_network, reference)
 cross join lateral (
-  select exists (
-    select from public.conversion_clicks k
-    where k.affiliate_network = r.affiliate_network and k.reference = r.reference
-      and not exists (select from public.affiliate_clicks c where c.id = k.click_id)) as is_so) erased
+  select exists (select from public.affiliate_clicks c where c.id = k.click_id) as matched,
+    not exists (select from public.affiliate_clicks c where c.id = any (r.clicks)) and (
+      cardinality(r.clicks) > 0 or exists (  -- an earlier report said so
+        select from public.conversion_reports p
+        where p.affiliate_network = r.affiliate_network and p.reference = r.reference and p.raw is null)) as lost) is_
+cross join lateral (
+  select k.click_id is null and is_.lost as is_unmatched,
+    case when k.click_id is null then is_.lost else not is_.matched end as is_so) gone
 on conflict (affiliate_network, reference, identity) do nothing
 returning affiliate_network, reference
 

@@ -392,6 +392,33 @@ async def test_a_token_that_comes_later_counts_more_than_the_time_of_a_click(sho
     assert await shop.owner.fetchval(left) == 0, "nor is anything personal kept of later reports"
 
 
+async def test_a_sale_that_is_reported_after_its_person_was_erased_is_nobodys(shop: Shop) -> None:
+    """The click's token comes back, and a time at which somebody else clicked, too."""
+    _, gone = await click(shop)
+    await click(shop)
+    await shop.owner.execute("update public.affiliate_clicks set click_timestamp = $1", gone["click_timestamp"])
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.set_advertiser(session, "awin", "77", "north-shop")
+    await shop.owner.execute("delete from public.profiles where id = $1", gone["user_id"])
+    at = gone["click_timestamp"].strftime("%Y-%m-%dT%H:%M:%S")
+    for status in ("pending", "approved"):
+        await report(shop.services, awin("A1", status, click=gone["id"], clickDate=at))
+    await report(shop.services, awin("A1", "declined", clickDate=at))
+    async with shop.services.database.session(SERVICE, read_only=False) as session:
+        await ledger.rebuild(session)
+    kept = await shop.owner.fetch("select raw, click_refs, clicked_at from public.conversion_reports")
+    assert [tuple(row) for row in kept] == [(None, None, None)] * 3
+    assert await shop.owner.fetchval("select count(*) from public.conversion_clicks") == 0
+    assert await shop.owner.fetchval("select user_id from public.conversions") is None
+
+    await report(shop.services, awin("A2", clickDate=at))
+    assert await shop.owner.fetchval("select user_id from public.conversions where reference = 'A2'") is not None
+    _, there = await click(shop)
+    await report(shop.services, awin("A1", "approved", validated="2026-07-26T00:00:00", click=there["id"]))
+    matched = "select click_id from public.conversion_clicks where reference = 'A1'"
+    assert await shop.owner.fetchval(matched) == there["id"], "a token of a click that is there counts as ever"
+
+
 async def test_a_sale_that_moves_to_another_advertiser_is_missing_from_the_payment_of_the_first(shop: Shop) -> None:
     await report(shop.services, awin("A1", "approved", commission="3.00"), awin("A2", "approved", commission="1.00"))
     await pay(shop, "4.00")

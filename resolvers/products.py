@@ -38,6 +38,12 @@ def prices_by_currency(name: str, first_currency: str) -> Order:
     return Order(f"{name}:{first_currency}", keys, descending=False)
 
 
+# What private.search_rank() returns, without calls of a function for each product, and with the query read once.
+SEARCH_RANK = (
+    "(ts_rank(r.search, (select :search::text::tsquery)) + case when r.search @@ "
+    "(select substring(:search::text from '''=[0-9a-f]{32}''')::tsquery) then 1::real else 0::real end)"
+)
+
 ORDERS = {
     "NEWEST": Order.by("NEWEST", "r.created_at", "timestamptz", descending=True),
     "PRICE_ASC": prices_by_currency("PRICE_ASC", "GBP"),
@@ -52,7 +58,7 @@ ORDERS = {
     "POPULARITY": Order.by("POPULARITY", "r.popularity", "real", descending=True),
     "RELEVANCE": Order(
         "RELEVANCE",
-        (SortKey("private.search_rank(r.search, :search::text::tsquery)", "real"), SortKey("r.id", "uuid")),
+        (SortKey(SEARCH_RANK, "real"), SortKey("r.id", "uuid")),
         descending=True,
     ),
 }

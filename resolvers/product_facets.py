@@ -20,7 +20,9 @@ DEFAULT_VALUES = 20
 # bands keep their limits while people narrow a list, and suit currencies of every magnitude.
 EDGES = tuple(step * 10**power for power in range(12) for step in (1, 2, 5))
 MAX_BANDS = len(EDGES)
-THING = "coalesce(r.retailer_id || ' ' || r.item_group, r.id::text)"  # what products.first_of_group leaves one of
+# Of what products.first_of_group leaves one; null for a product alone.
+THING = "case when r.item_group is not null then r.retailer_id || ' ' || r.item_group end"
+ALONE = "coalesce(sum(products) filter (where thing is null), 0)"
 # The parts of a filter that each facet leaves out of its own counts: choosing a second brand must not have shown as 0.
 OWN: dict[str, dict[str, None]] = {
     "categories": {"category_slug": None, "category_ids": None},
@@ -78,6 +80,6 @@ def statement_of(listed: Listed, facet: str) -> Composed:
     return QUERIES[f"product_facets.{facet}"].fill(
         conditions=listed.without(facet),
         thing=THING if is_collapsed else "null::text",
-        count=f"count(distinct {THING})" if is_collapsed else "count(*)",
-        sum="count(distinct thing)" if is_collapsed else "sum(products)",
+        count=f"{ALONE} + count(thing)" if is_collapsed else "sum(products)",
+        sum=f"{ALONE} + count(distinct thing)" if is_collapsed else "sum(products)",
     )

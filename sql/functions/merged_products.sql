@@ -179,12 +179,14 @@ comment on function private.merge_products(uuid[], uuid[], text) is
 create or replace function private.split_products(p_listings uuid[], p_by text) returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
 as $$
 declare
-  listing uuid;
-  was_of uuid;
+  listings uuid[];
+  were_of uuid[];  -- the products that the listings are merged into
   t record;
   people uuid[];
+  products uuid[];
 begin
   -- Listings before the products that they are merged into: in this order a request that wrote about a listing follows the
   -- merge (private.follow_merges), and neither then waits for the other.
@@ -192,36 +194,44 @@ begin
   perform from public.products p
   where p.id in (select o.product_id from public.product_offers o where o.id = any (p_listings))
   order by p.id for update;
-  -- The last merge first.
-  for listing in
-    select p.id from public.products p where p.id = any (p_listings) and p.merged_into is not null
-    order by p.merged_at desc, p.id desc
-  loop
-    was_of := (select o.product_id from public.product_offers o where o.id = listing);
-    update public.products p set
-      merged_into = null, merged_at = null, merged_by = null,
-      is_kept_apart = p.is_kept_apart or p_by = 'administrator'
-    where p.id = listing;
-    with recursive own (id) as (
-      select listing
-      union all
-      select p.id from public.products p join own on p.merged_into = own.id
-    )
-    update public.product_offers o set product_id = listing where o.id in (select own.id from own);
-    people := array(
-      select distinct m.user_id from private.merged_rows m
-      where m.product_id = listing and m.table_name = 'public.swipes');
-    for t in select * from private.tables_of_products() loop
-      execute format('update %s t set product_id = m.product_id from private.merged_rows m
-        where m.product_id = $1 and m.table_name = %L and t.user_id = m.user_id and t.id = m.row_id
-          and t.product_id = $2', t.name, t.name)
-        using listing, was_of;
-    end loop;
-    delete from private.merged_rows m where m.product_id = listing;
-    perform private.renew_signals(people || people,
-      array_fill(listing, array[cardinality(people)]) || array_fill(was_of, array[cardinality(people)]));
-    perform private.refresh_product_features(listing);
+  -- Those merged last first.
+  select array_agg(p.id order by p.merged_at desc, p.id desc), array_agg(o.product_id order by p.merged_at desc, p.id desc)
+  into listings, were_of
+  from public.products p join public.product_offers o on o.id = p.id
+  where p.id = any (p_listings) and p.merged_into is not null;
+  if listings is null then
+    return;
+  end if;
+  update public.products p set
+    merged_into = null, merged_at = null, merged_by = null,
+    is_kept_apart = p.is_kept_apart or p_by = 'administrator'
+  where p.id = any (listings);
+  -- With what was merged into them, unless it is split, too.
+  with recursive own (listing, id) as (
+    select l.id, l.id from unnest(listings) l (id)
+    union all
+    select own.listing, p.id from public.products p join own on p.merged_into = own.id
+  )
+  update public.product_offers o set product_id = own.listing from own where o.id = own.id;
+  -- A row that moved several times goes back to the listing that was merged first.
+  for t in select * from private.tables_of_products() loop
+    execute format('with back as (
+        select distinct on (t.user_id, t.id) t.user_id, t.id, s.listing
+        from unnest($1, $2) with ordinality s (listing, was_of, place)
+        join private.merged_rows m on m.product_id = s.listing and m.table_name = %L
+        join %s t on t.user_id = m.user_id and t.id = m.row_id and t.product_id = s.was_of
+        order by t.user_id, t.id, s.place desc)
+      update %s t set product_id = b.listing from back b where t.user_id = b.user_id and t.id = b.id',
+      t.name, t.name, t.name)
+      using listings, were_of;
   end loop;
+  select array_agg(m.user_id), array_agg(p.id) into people, products
+  from unnest(listings, were_of) s (listing, was_of)
+  join private.merged_rows m on m.product_id = s.listing and m.table_name = 'public.swipes'
+  cross join lateral unnest(array[s.listing, s.was_of]) p (id);
+  delete from private.merged_rows m where m.product_id = any (listings);
+  perform private.renew_signals(people, products);
+  perform private.refresh_product_features(l.id) from unnest(listings) l (id);
 end
 $$;
 comment on function private.split_products(uuid[], text) is

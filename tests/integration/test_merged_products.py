@@ -276,6 +276,40 @@ async def test_what_people_did_moves_and_a_split_moves_it_back(feeds: Feeds) -> 
     assert len(await feeds.catalogue()) == 2
 
 
+async def test_listings_merged_one_into_another_are_split_at_once(feeds: Feeds) -> None:
+    owner = feeds.owner
+    for name in "abcd":
+        await feeds.load(f"shop-{name}", item(name, gtin=None))
+    ids = {name: await feeds.id_of(f"Thing {name}") for name in "abcd"}
+    people = [await person(owner) for _ in range(3)]
+    for user, names in zip(people, ("abcd", "c", "bd"), strict=True):
+        for name in names:
+            await swipe(owner, user, ids[name], "right")
+            await owner.execute("insert into public.gift_links (user_id, product_id) values ($1, $2)", user, ids[name])
+    before = await owner.fetch(ACTIVITY)
+    offers = "select id, product_id from public.product_offers order by id"
+    apart = await owner.fetch(offers)
+
+    for winner, loser in ("bc", "ab", "ad"):
+        await owner.execute(
+            "select private.merge_products(array[$1::uuid], array[$2::uuid], 'gtin')", ids[winner], ids[loser]
+        )
+    assert await owner.fetchval("select count(*) from public.swipes where product_id = $1", ids["a"]) == 7
+    # Who still saw the listing writes of it; the row moves at once, and goes back with it.
+    late = await owner.fetchval(
+        "insert into public.gift_links (user_id, product_id) values ($1, $2) returning id", people[1], ids["c"]
+    )
+    assert await owner.fetchval("select product_id from public.gift_links where id = $1", late) == ids["a"]
+
+    await owner.execute("select private.split_products($1, 'gtin')", [ids[name] for name in "dbc"])
+    assert await owner.fetch(offers) == apart
+    after = await owner.fetch(ACTIVITY)
+    assert [row for row in after if row["id"] != late] == before
+    assert await owner.fetchval("select product_id from public.gift_links where id = $1", late) == ids["c"]
+    assert await owner.fetchval("select count(*) from private.merged_rows") == 0
+    assert len(await feeds.catalogue()) == 4
+
+
 async def test_merging_by_hand_keeps_the_older_and_is_audited(feeds: Feeds) -> None:
     owner = feeds.owner
     await feeds.load("one", item("a", gtin=None))

@@ -40,6 +40,7 @@ def check(tree: DocumentNode, settings: Settings) -> None:
         _limit("fields", fields, settings.max_document_fields)
         _limit("aliases", aliases, settings.max_document_aliases)
         _limit("root fields", roots.fold(operation.selection_set, None), settings.max_root_fields)
+        _limit("searches and facets", measure_searches(operation, fragments), settings.max_searches)
 
 
 def measure_size(operation: OperationDefinitionNode, fragments: Fragments) -> tuple[int, int]:
@@ -52,6 +53,22 @@ def measure_size(operation: OperationDefinitionNode, fragments: Fragments) -> tu
 
     walker: Walker[None, tuple[int, int]] = Walker(fragments, of_field, _added, cyclic=(0, 0))
     return walker.fold(operation.selection_set, None)
+
+
+def measure_searches(operation: OperationDefinitionNode, fragments: Fragments) -> int:
+    """How many root fields have a `search`, and facets of `productFacets`: each may read the whole catalogue."""
+
+    def of_facet(node: FieldNode, state: None) -> int:
+        return int(not node.name.value.startswith("__"))
+
+    def of_root(node: FieldNode, state: None) -> int:
+        if node.name.value == "productFacets":
+            return facets.fold(node.selection_set, None)
+        return int(any(argument.name.value == "search" for argument in node.arguments or ()))
+
+    facets: Walker[None, int] = Walker(fragments, of_facet, sum, cyclic=0)
+    roots: Walker[None, int] = Walker(fragments, of_root, sum, cyclic=0)
+    return roots.fold(operation.selection_set, None)
 
 
 def measure_depth(tree: DocumentNode, limit: int) -> int:

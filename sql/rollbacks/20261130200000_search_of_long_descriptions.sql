@@ -1,5 +1,3 @@
--- private.search_beginning() stays: the trigger that indexes words calls it until the release before is applied.
-
 create or replace function private.product_search(p_name text, p_search_names text, p_description text)
 returns tsvector
 language sql immutable parallel safe
@@ -62,3 +60,6 @@ $$;
 
 -- A trigger computes it. Words that only the rest of a description has are no corrections until it is written again.
 update public.products set search = search where octet_length(description) > 2000 and char_length(description) > 2000;
+
+-- The trigger that indexes words calls it, until the functions of the release before are applied.
+drop function if exists private.search_beginning(text);

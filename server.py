@@ -44,7 +44,7 @@ from settings import Settings, SettingsError
 from settings_checks import LOG_LEVELS
 from transports import links, mail_links, metrics, postbacks
 from transports.connections import Connections
-from transports.draining import Draining, closing
+from transports.draining import DrainedServer, Draining, closing
 from transports.exports import Exports
 from transports.health import Health
 from transports.http import SECURITY_HEADERS, GraphQL
@@ -336,7 +336,7 @@ def app_from_environment() -> Starlette:
     return app
 
 
-class _Server(uvicorn.Server):
+class _Server(DrainedServer):
     """Prints a banner once it accepts requests."""
 
     def __init__(self, config: uvicorn.Config, banner: str) -> None:

@@ -1,3 +1,5 @@
+-- Whole descriptions are indexed again.
+
 create or replace function private.product_search(p_name text, p_search_names text, p_description text)
 returns tsvector
 language sql immutable parallel safe

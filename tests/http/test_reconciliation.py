@@ -24,7 +24,7 @@ from tests.integration.test_ledger import pay
 from tests.ledger import awin, report
 
 CASES = Path(__file__).resolve().parents[3] / "shared" / "cases" / "money"
-NEXT_MONTH = ("right-", "removed-", "doubled-", "changed-")
+NEXT_MONTH = sorted(path.name.removesuffix("-payments-next.csv") for path in CASES.glob("*-payments-next.csv"))
 SUMS = " ".join(reconciliation.SUMS)
 RECONCILIATION = f"""
 query ($month: String) {{ reconciliation(month: $month) {{
@@ -195,11 +195,14 @@ async def import_cases(shop: Shop, truth: dict[str, Any]) -> None:
         [each["shop"] for each in truth["clicks"]],
         [datetime.fromisoformat(each["at"]).replace(tzinfo=UTC) for each in truth["clicks"]],
     )
+    month = [path for path in sorted(CASES.iterdir()) if path.name.partition("-")[0] in (*SOURCES, "payments")]
+    await import_files(shop, [(path.name.partition("-")[0], path) for path in month])
+
+
+async def import_files(shop: Shop, files: list[tuple[str, Path]]) -> None:
+    """What networks reported, or, of `payments`, paid."""
     async with shop.services.database.session(SERVICE, read_only=False) as session:
-        for path in sorted(CASES.iterdir()):
-            network = path.name.partition("-")[0]
-            if path.name.startswith(NEXT_MONTH) or network not in (*SOURCES, "payments"):
-                continue
+        for network, path in files:
             if network == "payments":
                 await ledger.import_payments(session, payments.read(path.read_text())[0])
             else:
@@ -223,6 +226,25 @@ async def test_the_small_month_is_true_to_the_penny_and_every_figure_opens(shop:
     for code, sums in found["currencies"].items():
         assert await balance_of(finance, code, "RECEIVABLE", "RECEIVED") == sums["paid"]
     assert await explained(finance) == len(await shop.owner.fetch("select from public.conversions")) > 30
+
+
+@pytest.mark.skipif(not CASES.is_dir(), reason="the folder of cases (../shared/cases/money) does not exist")
+@pytest.mark.parametrize("name", NEXT_MONTH or ["none"])
+async def test_a_payment_meets_its_rows_or_is_an_exception(shop: Shop, name: str) -> None:
+    """What was paid in the month after, with the reports of its rows: as they were, one missing, twice, or with another
+    amount."""
+    await import_cases(shop, json.loads((CASES / "truth.json").read_text()))
+    before = await as_the_command(shop)
+    assert before["exceptions"] == 0
+    kind, network, _ = name.split("-", 2)
+    files = [(network, path) for path in sorted(CASES.glob(f"{name}-{network}-next*"))]
+    assert files
+    for order in (files, files[::-1]):  # the second time nothing is new
+        await import_files(shop, [("payments", CASES / f"{name}-payments-next.csv"), *order])
+        after = await as_the_command(shop)
+        variances = [row["variance"] for row in after["by"] if row["variance"] not in ("0.00", None)]
+        known = [row["variance"] for row in before["by"] if row["variance"] not in ("0.00", None)]
+        assert (after["exceptions"] == 0 and variances == known) == (kind == "right"), (after["exceptions"], variances)
 
 
 EXPLAINED = f"""

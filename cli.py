@@ -15,6 +15,7 @@ from commands import (
     affiliate_networks,
     backups,
     catalogue,
+    commission_rules,
     conversion_flags,
     data,
     database,
@@ -271,6 +272,11 @@ offers.command("list")(product_offers.list_offers)
 offers.command()(product_offers.create)
 offers.command()(product_offers.update)
 app.add_typer(offers, name="offers")
+agreements = _group("What shops and networks agreed to pay.")
+agreements.command("list")(commission_rules.list_rules)
+agreements.command("add")(commission_rules.add)
+agreements.command("end")(commission_rules.end)
+app.add_typer(agreements, name="commission")
 app.add_typer(backup, name="backup")
 queue.command("list")(jobs.list_jobs)
 queue.command()(jobs.retry)

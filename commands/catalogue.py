@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 import typer
 
-from commands.operations import NOWHERE, as_service, given, key_of, rate
+from commands.operations import NOWHERE, as_service, given, key_of, key_of_slug, rate
 from commands.terminal import fail
 from db.session import Session
 from domain.errors import AclueError
@@ -43,7 +43,7 @@ def change_brand(slug: Slug, name: NewName = None, listed: Listed = None) -> Non
     """Rename, list or hide a brand."""
 
     async def change(session: Session) -> UUID:
-        return await brands.update(session, await _key(session, "brands", slug), BrandChanges(name, listed))
+        return await brands.update(session, await key_of_slug(session, "brands", slug), BrandChanges(name, listed))
 
     _say("brands", change)
 
@@ -56,7 +56,7 @@ def add_category(
     """Add a category."""
 
     async def add(session: Session) -> UUID:
-        parent = None if below is None else await _key(session, "categories", below)
+        parent = None if below is None else await key_of_slug(session, "categories", below)
         return await categories.create(session, name, parent, slug)
 
     _say("categories", add)
@@ -73,9 +73,9 @@ def change_category(
     """Rename, move, list or hide a category. All below it moves, too."""
 
     async def change(session: Session) -> UUID:
-        parent = None if below in (None, NOWHERE) else await _key(session, "categories", str(below))
+        parent = None if below in (None, NOWHERE) else await key_of_slug(session, "categories", str(below))
         changes = CategoryChanges(name, parent, below is not None, listed)
-        return await categories.update(session, await _key(session, "categories", slug), changes)
+        return await categories.update(session, await key_of_slug(session, "categories", slug), changes)
 
     _say("categories", change)
 
@@ -117,7 +117,7 @@ def change_retailer(
     )
 
     async def change(session: Session) -> UUID:
-        return await retailers.update(session, await _key(session, "retailers", slug), changes)
+        return await retailers.update(session, await key_of_slug(session, "retailers", slug), changes)
 
     _say("retailers", change)
 
@@ -150,14 +150,6 @@ def _window(text: str | None) -> int | None:
     if not text.isdecimal() or len(text) > 6:
         fail(f"--click-window-hours {text}: give a whole number of hours, such as 720")
     return int(text)
-
-
-async def _key(session: Session, noun: str, slug: str) -> UUID:
-    row = await session.fetchrow(f"{noun}.find", id=None, slug=slug)
-    if row is None:
-        fail(f"there is no {slug!r} among the {noun}")
-    key: UUID = row["id"]
-    return key
 
 
 def _say(noun: str, work: Callable[[Session], Awaitable[UUID]]) -> None:

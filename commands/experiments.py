@@ -13,6 +13,7 @@ import asyncpg
 import msgspec
 import typer
 
+from commands.operations import instant
 from commands.terminal import connected_as_owner, databases, fail, load_settings
 from db.queries import QUERIES
 from domain import experiments as domain
@@ -111,7 +112,7 @@ def start(
     until: Annotated[str | None, typer.Option(help="When it ends. Default: when it is stopped.")] = None,
 ) -> None:
     """Start an experiment. From then on only its end can be changed."""
-    starts_at, ends_at = _time("--at", at), _time("--until", until)
+    starts_at, ends_at = instant(at, "--at"), instant(until, "--until")
     if starts_at is not None and starts_at < datetime.now(UTC):
         fail("--at: is in the past")
     if ends_at is not None and ends_at <= (starts_at or datetime.now(UTC)):
@@ -244,18 +245,6 @@ def _interval(estimate: Estimate | None, sign: str = "") -> str:
 
 def _shown(at: datetime | None) -> str:
     return "an open end" if at is None else at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _time(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        fail(f"{option} {text}: give a time such as 2026-12-01T00:00:00Z")
-    if at.tzinfo is None:
-        fail(f"{option} {text}: give an offset, such as Z")
-    return at
 
 
 def _run(work: Callable[[asyncpg.Connection[Any]], Coroutine[Any, Any, T]]) -> T:

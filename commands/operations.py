@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
@@ -71,3 +72,25 @@ def number(text: str | None, option: str, example: str) -> Decimal | None:
 def rate(text: str | None) -> Decimal | None:
     """The number of --commission-rate; None without one, and to clear it."""
     return number(given(text), "--commission-rate", "a share of the price, such as 0.05")
+
+
+def instant(text: str | None, option: str) -> datetime | None:
+    """An option's time; None without one."""
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"{option} {text}: give a time such as 2026-12-01T00:00:00Z")
+    if at.tzinfo is None:
+        fail(f"{option} {text}: give an offset, such as Z")
+    return at
+
+
+async def key_of_slug(session: Session, noun: str, slug: str) -> UUID:
+    """The key of one of the brands, categories or retailers."""
+    row = await session.fetchrow(f"{noun}.find", id=None, slug=slug)
+    if row is None:
+        fail(f"there is no {slug!r} among the {noun}")
+    key: UUID = row["id"]
+    return key

@@ -43,8 +43,15 @@ def note(message: str, style: str) -> None:
 
 
 def log_to_stderr() -> None:
-    """Standard output is for what a command finds, such as JSON, and not for what is logged meanwhile."""
-    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))  # which may be replaced
+    """Standard output is for what a command finds, such as JSON, and not for what is logged meanwhile. The variables of
+    an exception's frames, which may be passwords, are not logged."""
+    structlog.configure(
+        processors=[
+            *structlog.get_config()["processors"][:-1],
+            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
+        ],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # which may be replaced
+    )
 
 
 def load_settings() -> Settings:

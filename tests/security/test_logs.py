@@ -12,6 +12,7 @@ import msgspec
 import pytest
 import structlog
 
+from commands.terminal import log_to_stderr
 from db.claims import SERVICE
 from domain import ids
 from server import configure_logging, create_app
@@ -125,3 +126,21 @@ async def test_lines_carry_the_request_and_a_hash_of_the_caller(talkative: Shop,
     subjects = [line["subject"] for _, line in of_anna]
     assert subjects[0] == subjects[1] != of_ben["subject"]
     assert len(subjects[0]) == 32
+
+
+def test_commands_log_no_variables_of_frames(capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config()
+    structlog.reset_defaults()
+    try:
+        log_to_stderr()
+        of_a_dsn = "".join(["hidden", "-password"])
+        try:
+            raise ValueError(len(of_a_dsn))
+        except ValueError:
+            structlog.get_logger("aclue").exception("a command failed")
+    finally:
+        structlog.configure(**before)
+    said = capsys.readouterr().err
+    assert "a command failed" in said
+    assert "ValueError: 15" in said
+    assert of_a_dsn not in said

@@ -156,7 +156,7 @@ class Settings(msgspec.Struct, frozen=True, rename="upper", kw_only=True):
     max_document_directives: Positive = 100
     max_node_directives: Positive = 5
     max_root_fields: Positive = 20
-    max_searches: Positive = 6
+    max_searches: Positive = 12
     max_result_objects: Positive = 5_000
     max_cost: Positive = 15_000
     request_timeout: Annotated[float, Meta(gt=0)] = 30

@@ -176,7 +176,7 @@ DOCUMENTS: dict[str, str] = {
     "too many fields": "{ " + "__typename " * 1_001 + "}",
     "too many aliases": "{ " + _PRODUCT.format(" ".join(f"a{i}: id" for i in range(101)))[2:],
     "too many root fields": "{ " + " ".join(f"a{i}: __typename" for i in range(21)) + " }",
-    "too many searches": "{ " + " ".join(f'a{i}: products(search: "a") {{ totalCount }}' for i in range(7)) + " }",
+    "too many searches": "{ " + " ".join(f'a{i}: products(search: "a") {{ totalCount }}' for i in range(13)) + " }",
     "too many operations": " ".join(f"query Q{i} {{ __typename }}" for i in range(21)),
     "too many directives": "{ " + " ".join(f"a{i}: __typename @skip(if: true)" for i in range(101)) + " }",
     "too many directives in one place": "{ __typename " + "@skip(if: true) " * 6 + "}",

@@ -203,12 +203,13 @@ async def test_undoing_the_swipes_takes_their_effect_back(shop: Shop) -> None:
     with_quiz, without = await shop.anonymous(), await shop.anonymous()
     await with_quiz.take_quiz({"adv"})
     before = await personality(with_quiz)
-    answers = await shop.owner.fetchval("select quiz_responses from public.personality_profiles")
+    responses = "select quiz_responses from public.personality_profiles where quiz_responses <> '{}'"
+    answers = await shop.owner.fetchval(responses)
     for client in (with_quiz, without):
         swipes = await swipe_all(client, ["Painting", "Party"], "UP")
         await run(shop)
         assert (await personality(client))["scores"] != before["scores"]
-        assert await shop.owner.fetchval("select quiz_responses from public.personality_profiles") == answers
+        assert await shop.owner.fetchval(responses) == answers
         for swipe in swipes:
             await client.do(UNDO, id=swipe)
         await run(shop)

@@ -177,7 +177,8 @@ async def test_claims_without_a_query_wait_for_nobody(canaries: Any, database: D
 async def test_thousands_of_interleaved_sessions_each_see_their_own(
     canaries: Any, dsns: Dsns, settings: Settings
 ) -> None:
-    few = await Database.connect(dsns.api, msgspec.structs.replace(settings, database_pool_size=3))
+    patient = msgspec.structs.replace(settings, database_pool_size=3, database_statement_timeout=30_000)
+    few = await Database.connect(dsns.api, patient)
     chance = random.Random(4)
     seen = dict.fromkeys(PEOPLE, 0)
     pids: set[int] = set()

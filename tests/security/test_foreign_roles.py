@@ -14,6 +14,7 @@ import pytest
 from db import claims as claims_module
 from db.claims import Claims
 from db.embedded import Dsns
+from db.migrations import ensure_worker_login
 from tests.bases import Base
 from tests.security.canaries import ANNA, SERVICE, become
 from tests.security.test_row_level_security import EXPECTED
@@ -102,7 +103,11 @@ async def test_a_foreign_log_in_becomes_none_of_ours(strangers: list[asyncpg.Con
         assert await reached(connection, [f"set local role {role}" for role in roles]) == []
 
 
-async def test_the_api_becomes_nobody_but_the_three(login: asyncpg.Connection[Any]) -> None:
+async def test_the_api_becomes_nobody_but_the_three(
+    owner: asyncpg.Connection[Any], dsns: Dsns, login: asyncpg.Connection[Any]
+) -> None:
+    # Roles are the cluster's: a server without a log-in for jobs, of another test, has let the API's run them.
+    await ensure_worker_login(owner, dsns.api, dsns.worker)
     own = {"aclue_api", *OURS}
     others = {row[0] for row in await login.fetch("select rolname from pg_roles")} - own
     assert {"postgres", "pg_read_all_data", "pg_write_all_data"} < others

@@ -57,6 +57,11 @@ def ranges(address: str) -> tuple[str, ...]:
     return tuple(_prefix(found, length) for length in lengths)
 
 
+def site(address: str) -> str:
+    """The widest network of an address: the /48 of an IPv6 address, else the address itself."""
+    return networks(address)[-1].name
+
+
 def network(address: str) -> str:
     """The narrowest network of an address: an IPv4 address, or the /64 of an IPv6 one."""
     return networks(address)[0].name

@@ -16,7 +16,7 @@ from domain.bounds import require_text
 from domain.callers import Caller
 from domain.devices import DeviceClass, device_class
 from domain.errors import AclueError, Invalid, LimitReached, NotFound, Overloaded, ProductNotFound, RateLimited
-from domain.networks import networks, ranges
+from domain.networks import ranges, site
 from domain.visits import Visit
 from resolvers import gift_links, recommendations
 from resolvers.idempotency_keys import once
@@ -185,7 +185,7 @@ def _hit(services: Services, visit: Visit, click: UUID, led_to: UUID) -> dict[st
     visitor_hash = network_hash = None
     if device is not None and visit.uncounted is None:
         address, now = visit.visitor.address, time.time()
-        visitor_hash = services.visitor_pseudonyms.of(f"{networks(address)[-1].name} {device}", now)
+        visitor_hash = services.visitor_pseudonyms.of(f"{site(address)} {device}", now)
         network_hash = services.visitor_pseudonyms.of(ranges(address)[1], now) if ranges(address) else None
     return {
         "click_id": click,

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 
 from db import metrics
 from domain.errors import Overloaded
-from domain.networks import networks
+from domain.networks import site
 
 WINDOW_SECONDS = 0.25  # in which answers are counted
 MEMORY_SECONDS = 10.0  # for which the highest rate is believed
@@ -47,7 +47,7 @@ class Admission:
     @contextlib.contextmanager
     def held(self, address: str) -> Iterator[None]:
         """Counts a request while it is in progress. Raises Overloaded, at once."""
-        name = _site(address)
+        name = site(address)
         running = self._running
         if running >= self._connections and self._seconds and self._is_over(running, name):
             metrics.LIMITS.labels("load").inc()
@@ -63,7 +63,7 @@ class Admission:
     @contextlib.contextmanager
     def released(self, address: str) -> Iterator[None]:
         """A block in which a request that is `held` waits for the answer to another one, and so keeps nobody out."""
-        name = _site(address)
+        name = site(address)
         if name not in self._by_site:
             yield
             return
@@ -124,8 +124,3 @@ class Admission:
                 self._rates.pop()
             self._rates.append((now + MEMORY_SECONDS, rate))
             self._answered, self._window_began = 0, now
-
-
-def _site(address: str) -> str:
-    """The widest network of an address: an IPv4 address, or the /48 of an IPv6 one."""
-    return networks(address)[-1].name

@@ -19,7 +19,7 @@ from db.session import Session
 from domain.callers import Caller
 from domain.emails import Email
 from domain.errors import RateLimited
-from domain.networks import networks, ranges
+from domain.networks import networks, ranges, site
 from domain.pseudonyms import PERIOD_SECONDS
 from services.services import Services
 
@@ -72,9 +72,9 @@ def _of_household(services: Services, caller: Caller, target: Target, limit: int
 
 
 def _of_all(services: Services, caller: Caller, target: Target) -> tuple[_Limit, _Limit]:
-    site = networks(caller.address)[-1].name
+    name = site(caller.address)
     return (
-        _Limit(_bucket(services, target.kind, "site", site, target.subject), target.per_site, target.window_seconds),
+        _Limit(_bucket(services, target.kind, "site", name, target.subject), target.per_site, target.window_seconds),
         _Limit(_bucket(services, target.kind, "*", target.subject), target.per_site * SITES, target.window_seconds),
     )
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from domain.errors import Overloaded
-from domain.networks import networks
+from domain.networks import site
 
 SHARES = 4  # a network may hold 1/SHARES of all bytes
 STEP_BYTES = 16_384  # reserved at a time
@@ -92,7 +92,7 @@ class Reservation:
         assert task is not None
         self.task = task
         self._bodies = bodies
-        self.network = networks(address)[-1].name
+        self.network = site(address)
         self.size = 0
         self.is_displaced = False
 

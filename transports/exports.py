@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 from db import metrics
 from db.claims import ANONYMOUS
 from domain.errors import INTERNAL_MESSAGE, Expired, NotFound, Overloaded, RateLimited, Timeout, TryAgain
-from domain.networks import networks
+from domain.networks import site
 from domain.prefetch import is_prefetch
 from resolvers import exports
 from resolvers.exports import RETRY_SECONDS, Ticket
@@ -85,7 +85,7 @@ class Exports:
         ticket = exports.open_ticket(services, scope["path"].removeprefix(exports.PATH))
         lifetime = self._lifetime(ticket)
         await exports.check(services, ticket, lifetime)
-        self._take_place(networks(caller.address)[-1].name, ticket)
+        self._take_place(site(caller.address), ticket)
         try:
             with self._streams.opened(caller) as stream:
                 await stream.switch_claims(ticket.claims)

@@ -42,14 +42,17 @@ def note(message: str, style: str) -> None:
     console.print(_CONTROL.sub("�", message), style=style, markup=False, highlight=False, soft_wrap=True)
 
 
+def plain_exceptions() -> list[Any]:
+    """structlog's own processors, without the variables of an exception's frames: these may be passwords, and printing
+    them takes seconds."""
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    return [*structlog.get_config()["processors"][:-1], renderer]
+
+
 def log_to_stderr() -> None:
-    """Standard output is for what a command finds, such as JSON, and not for what is logged meanwhile. The variables of
-    an exception's frames, which may be passwords, are not logged."""
+    """Standard output is for what a command finds, such as JSON, and not for what is logged meanwhile."""
     structlog.configure(
-        processors=[
-            *structlog.get_config()["processors"][:-1],
-            structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-        ],
+        processors=plain_exceptions(),
         logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),  # which may be replaced
     )
 

@@ -33,6 +33,7 @@ import structlog
 from xdist.scheduler import LoadGroupScheduling
 
 import settings as settings_module
+from commands.terminal import plain_exceptions
 from db.database import Database
 from db.embedded import Dsns
 from domain import ids
@@ -299,12 +300,7 @@ async def mailbox() -> AsyncIterator[Mailbox]:
 gc.disable()  # until everything is collected, of which hardly anything is garbage
 if importlib.util.find_spec("sniffio") is None:
     sys.modules["sniffio"] = None  # type: ignore[assignment]  # httpx would look for it in all folders at each request
-structlog.configure(  # the default prints the variables of each frame, which takes seconds for one exception
-    processors=[
-        *structlog.get_config()["processors"][:-1],
-        structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback),
-    ]
-)
+structlog.configure(processors=plain_exceptions())
 passwords.PARAMETERS = argon2.profiles.CHEAPEST  # tests/unit/test_passwords.py holds what a server hashes with
 documents.parse, documents.validate = known_documents.parse, known_documents.validate
 os.environ.pop("DATABASE_URL", None)  # tests bring their own server
